@@ -1,0 +1,71 @@
+// Who is at the door? A listening socket that hands out connections, and pauses when descriptors
+// run out instead of spinning on an edge it cannot clear.
+
+import Glibc
+import Vocabulary
+
+/// Accepts connections on one address, on its loop's thread.
+public final class Acceptor: EventSink {
+    private let loop: EventLoop
+    private var handle = Handle.none
+    private var retry = TimerID.none
+    private let onAccept: (consuming Descriptor) -> Void
+
+    /// Where it listens: with port 0 asked for, the port the kernel chose.
+    public let address: SocketAddress
+
+    /// Accepted in one go before other descriptors get their turn.
+    private static let burstMax = 64
+    private static let pauseWithoutDescriptors = Nanoseconds.milliseconds(100)
+
+    public init(
+        on loop: EventLoop,
+        at address: SocketAddress,
+        sharesPort: Bool = false,
+        onAccept: @escaping (consuming Descriptor) -> Void
+    ) throws(SystemError) {
+        self.loop = loop
+        self.onAccept = onAccept
+        let listener = try Socket.listen(address, sharesPort: sharesPort)
+        self.address = Socket.localAddress(listener.raw) ?? address
+        super.init()
+        handle = try loop.register(listener, sink: self)
+    }
+
+    deinit { assert(handle.isNone, "an acceptor must be closed") }
+
+    /// Stops listening. Connections that wait unaccepted are refused by the kernel.
+    public func close() {
+        loop.cancel(retry)
+        loop.close(handle)
+        handle = .none
+        if address.isUnix { unlink(address.host) }
+    }
+
+    public override func ready(_ readiness: Readiness, tag: Int) { acceptBurst() }
+
+    public override func due(tag: Int) {
+        retry = .none
+        acceptBurst()
+    }
+
+    private func acceptBurst() {
+        for _ in 0..<Self.burstMax {
+            guard !handle.isNone else { return }
+            do throws(SystemError) {
+                guard let descriptor = try Socket.accept(handle.descriptor) else { return }
+                onAccept(descriptor)
+            } catch {
+                // EMFILE, ENFILE, ENOBUFS, ENOMEM: the edge is used up, so come back by time.
+                again(after: Self.pauseWithoutDescriptors)
+                return
+            }
+        }
+        again(after: .zero)
+    }
+
+    private func again(after pause: Nanoseconds) {
+        guard retry.isNone else { return }
+        retry = loop.schedule(at: loop.now + pause, sink: self)
+    }
+}

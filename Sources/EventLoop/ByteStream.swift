@@ -1,0 +1,179 @@
+// How does linear code talk to a peer? One connection, one deadline for its whole life, and `await`
+// where the kernel would block. For the control plane; the data plane uses sinks.
+
+import Glibc
+public import Vocabulary
+
+/// Why a stream could not go on.
+public enum StreamError: Error, Hashable, Sendable {
+    /// The deadline came first.
+    case timedOut
+    /// The other side closed where more was expected.
+    case ended
+    /// The kernel said no.
+    case failed(SystemError)
+}
+
+/// A connected socket, confined to its loop.
+public final class ByteStream: EventSink {
+    private let loop: EventLoop
+    private var handle = Handle.none
+    private var timer = TimerID.none
+    private var waiter: UnsafeContinuation<Void, Never>?
+    private var hasTimedOut = false
+    // Edge-triggered: an edge is remembered until a call says EAGAIN.
+    private var canRead = false
+    private var canWrite = false
+
+    private init(loop: EventLoop) {
+        self.loop = loop
+        super.init()
+    }
+
+    deinit { assert(handle.isNone, "a stream must be closed or reset") }
+
+    /// The raw number, for a library that does its own reads between waits.
+    public var descriptor: Int32 { handle.descriptor }
+
+    // MARK: Life
+
+    /// Connects by `deadline`, which then holds for everything else on this stream.
+    public static func connect(
+        to address: SocketAddress,
+        on loop: EventLoop,
+        deadline: Instant
+    ) async throws(StreamError) -> ByteStream {
+        let stream = ByteStream(loop: loop)
+        do throws(SystemError) {
+            let attempt = try Socket.connect(to: address)
+            stream.canWrite = attempt.isConnected
+            stream.handle = try loop.register(attempt.take(), sink: stream)
+        } catch {
+            throw .failed(error)
+        }
+        stream.timer = loop.schedule(at: deadline, sink: stream)
+        do throws(StreamError) {
+            try await stream.waitWritable()
+            let code = Socket.pendingError(stream.handle.descriptor)
+            if code != 0 { throw .failed(SystemError("connect", code: code)) }
+        } catch {
+            stream.close()
+            throw error
+        }
+        return stream
+    }
+
+    /// Takes over a socket that was accepted.
+    public static func adopt(
+        _ descriptor: consuming Descriptor,
+        on loop: EventLoop,
+        deadline: Instant
+    ) throws(SystemError) -> ByteStream {
+        let stream = ByteStream(loop: loop)
+        stream.handle = try loop.register(descriptor, sink: stream)
+        stream.timer = loop.schedule(at: deadline, sink: stream)
+        return stream
+    }
+
+    /// Replaces the deadline, for streams that serve more than one question.
+    public func extend(to deadline: Instant) {
+        if !loop.move(timer, to: deadline) { timer = loop.schedule(at: deadline, sink: self) }
+        hasTimedOut = false
+    }
+
+    public func close() {
+        loop.cancel(timer)
+        loop.close(handle)
+        handle = .none
+        resume()
+    }
+
+    /// Closes with RST instead of FIN: a thousand probes a second must not leave TIME_WAIT behind.
+    public func reset() {
+        if !handle.isNone { Socket.resetOnClose(handle.descriptor) }
+        close()
+    }
+
+    // MARK: Bytes
+
+    /// Reads what is there, at least one byte. Zero means the other side has ended.
+    public func read(into buffer: UnsafeMutableRawBufferPointer) async throws(StreamError) -> Int {
+        while true {
+            let count = Glibc.recv(handle.descriptor, buffer.baseAddress, buffer.count, 0)
+            if count >= 0 { return count }
+            try await pause(isRead: true, call: "read")
+        }
+    }
+
+    /// Writes everything.
+    public func write(_ bytes: [UInt8]) async throws(StreamError) {
+        var written = 0
+        while written < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                // MSG_NOSIGNAL: a peer that hung up is an error here, not the end of the process.
+                Glibc.send(
+                    handle.descriptor,
+                    $0.baseAddress.map { $0 + written },
+                    bytes.count - written,
+                    Int32(MSG_NOSIGNAL)
+                )
+            }
+            if count >= 0 {
+                written += count
+            } else {
+                try await pause(isRead: false, call: "write")
+            }
+        }
+    }
+
+    /// After a call failed: waits when it would have blocked, throws for any other reason.
+    private func pause(isRead: Bool, call: String) async throws(StreamError) {
+        let code = handle.isNone ? EBADF : errno
+        switch code {
+        case EINTR: return
+        case EAGAIN:
+            if isRead { try await waitReadable() } else { try await waitWritable() }
+        default: throw .failed(SystemError(call, code: code))
+        }
+    }
+
+    /// Waits for a readable edge that no earlier wait has used up.
+    public func waitReadable() async throws(StreamError) {
+        while !canRead { try await suspend() }
+        canRead = false
+    }
+
+    /// Waits for a writable edge that no earlier wait has used up.
+    public func waitWritable() async throws(StreamError) {
+        while !canWrite { try await suspend() }
+        canWrite = false
+    }
+
+    private func suspend() async throws(StreamError) {
+        if hasTimedOut { throw .timedOut }
+        if handle.isNone { throw .ended }
+        assert(waiter == nil, "one task at a time")
+        await withUnsafeContinuation { waiter = $0 }
+        if hasTimedOut { throw .timedOut }
+        if handle.isNone { throw .ended }
+    }
+
+    private func resume() {
+        waiter.take()?.resume()
+    }
+
+    // MARK: Events
+
+    public override func ready(_ readiness: Readiness, tag: Int) {
+        if !readiness.isDisjoint(with: [.readable, .readEnded, .failed, .hungUp]) {
+            canRead = true
+        }
+        if !readiness.isDisjoint(with: [.writable, .failed, .hungUp]) { canWrite = true }
+        resume()
+    }
+
+    public override func due(tag: Int) {
+        hasTimedOut = true
+        resume()
+    }
+}

@@ -1,0 +1,22 @@
+// What time is it? The only place that reads the kernel's clocks.
+
+import Glibc
+public import Vocabulary
+
+public enum Clock {
+    /// Monotonic: for timers and durations.
+    public static func instant() -> Instant {
+        Instant(nanoseconds: read(CLOCK_MONOTONIC))
+    }
+
+    /// For people and for other machines.
+    public static func wall() -> WallTime {
+        WallTime(milliseconds: read(CLOCK_REALTIME) / 1_000_000)
+    }
+
+    private static func read(_ clock: clockid_t) -> Int64 {
+        var time = timespec()
+        clock_gettime(clock, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+}

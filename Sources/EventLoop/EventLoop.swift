@@ -1,0 +1,405 @@
+// How long until the next timer? Wait that long; run what is ready, then what is due, then what
+// other threads asked for. One loop a thread, edge-triggered epoll, no locks but the mailbox's.
+//
+// The same loop serves two styles. The data plane uses plain methods and event sinks. The control
+// plane uses it as an executor: an actor on the loop, or a task that prefers it, runs right here
+// between two waits.
+
+import CLinux
+import Glibc
+import Synchronization
+public import Vocabulary
+
+/// An epoll loop. Everything but `execute`, `enqueue` and `stop` must be called on its own thread.
+public final class EventLoop: @unchecked Sendable {
+    public let name: String
+
+    /// Read once an iteration: cheap, and the same for everything that happens together.
+    public private(set) var now: Instant
+
+    private let epoll: Int32
+    private let wakeup: Int32
+
+    // MARK: State of the loop's own thread
+
+    private struct Slot {
+        var sink: Unmanaged<EventSink>?
+        var tag: Int
+        var generation: UInt32
+        var isOwned: Bool
+    }
+    private struct Timer {
+        var sink: Unmanaged<EventSink>
+        var tag: Int
+    }
+
+    /// Indexed by descriptor, as redis's ae does: the kernel hands out the lowest free number, so
+    /// the table stays dense.
+    private var slots: UnsafeMutablePointer<Slot>
+    private var slotCapacity: Int
+    private var timers = TimerHeap<Timer>()
+    private var localJobs: [UnownedJob] = []
+    private var watched = 0
+
+    // MARK: State shared with other threads
+
+    private struct Mail {
+        var jobs: [UnownedJob] = []
+        var closures: [@Sendable () -> Void] = []
+        var isAwake = false
+    }
+    private let mail = Mutex(Mail())
+    private let thread = Atomic<UInt>(0)
+    private let isStopping = Atomic<Bool>(false)
+
+    /// Events taken from the kernel at once. More only delays timers.
+    private static let eventsMax = 512
+
+    public init(name: String) throws(SystemError) {
+        self.name = name
+        epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
+        if epoll < 0 { throw SystemError("epoll_create1") }
+        wakeup = eventfd(0, Int32(EFD_NONBLOCK) | Int32(EFD_CLOEXEC))
+        if wakeup < 0 {
+            let error = SystemError("eventfd")
+            Glibc.close(epoll)
+            throw error
+        }
+        now = Clock.instant()
+        slotCapacity = 64
+        slots = .allocate(capacity: slotCapacity)
+        slots.initialize(
+            repeating: Slot(sink: nil, tag: 0, generation: 0, isOwned: false),
+            count: slotCapacity
+        )
+        // The wake-up descriptor is the one whose token is all ones.
+        guard
+            muster_epoll_control(
+                epoll,
+                EPOLL_CTL_ADD,
+                wakeup,
+                muster_epoll_in | muster_epoll_et,
+                .max
+            )
+                == 0
+        else { throw SystemError("epoll_ctl") }
+    }
+
+    deinit {
+        Glibc.close(epoll)
+        Glibc.close(wakeup)
+        slots.deallocate()
+    }
+
+    /// True on the loop's own thread.
+    public var isCurrent: Bool { thread.load(ordering: .relaxed) == pthread_self() }
+
+    // MARK: Running
+
+    /// Runs until `stop`, on the calling thread.
+    public func run() {
+        adopt()
+        defer { thread.store(0, ordering: .relaxed) }
+        let events = UnsafeMutablePointer<epoll_event>.allocate(capacity: Self.eventsMax)
+        defer { events.deallocate() }
+        while !isStopping.load(ordering: .acquiring) {
+            turn(events, waitingAtMost: .seconds(60))
+        }
+        drainMail()
+    }
+
+    /// Makes the calling thread the loop's own, for set-up before `run` on that same thread.
+    public func adopt() { thread.store(pthread_self(), ordering: .relaxed) }
+
+    /// Starts a thread that runs a new loop.
+    public static func spawn(name: String) throws(SystemError) -> EventLoop {
+        let loop = try EventLoop(name: name)
+        var thread = pthread_t()
+        let start: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { box in
+            guard let box else { return nil }
+            let loop = Unmanaged<EventLoop>.fromOpaque(box).takeRetainedValue()
+            _ = loop.name.withCString { muster_name_thread($0) }
+            loop.run()
+            return nil
+        }
+        let box = Unmanaged.passRetained(loop)
+        let code = pthread_create(&thread, nil, start, box.toOpaque())
+        if code != 0 {
+            box.release()
+            throw SystemError("pthread_create", code: code)
+        }
+        pthread_detach(thread)
+        return loop
+    }
+
+    /// Makes `run` return after what it is doing now. Callable from any thread.
+    public func stop() {
+        isStopping.store(true, ordering: .releasing)
+        wake()
+    }
+
+    private func turn(_ events: UnsafeMutablePointer<epoll_event>, waitingAtMost limit: Nanoseconds)
+    {
+        let timeout = localJobs.isEmpty ? waitMilliseconds(atMost: limit) : 0
+        let count = epoll_wait(epoll, events, Int32(Self.eventsMax), timeout)
+        now = Clock.instant()
+        if count > 0 {
+            for index in 0..<Int(count) { dispatch(events + index) }
+        }
+        fireTimers()
+        drainMail()
+    }
+
+    /// Rounds up: waking a millisecond early would spin until the timer is due.
+    private func waitMilliseconds(atMost limit: Nanoseconds) -> Int32 {
+        guard let next = timers.next else { return Int32(limit.milliseconds) }
+        let wait = next - Clock.instant()
+        if wait <= .zero { return 0 }
+        return Int32(min((wait.count + 999_999) / 1_000_000, limit.milliseconds))
+    }
+
+    @inline(__always)
+    private func dispatch(_ event: UnsafeMutablePointer<epoll_event>) {
+        let token = muster_epoll_token(event)
+        if token == .max {
+            var count: UInt64 = 0
+            read(wakeup, &count, 8)
+            return
+        }
+        let descriptor = Int(UInt32(truncatingIfNeeded: token))
+        let slot = slots[descriptor]
+        guard slot.generation == UInt32(truncatingIfNeeded: token >> 32), let sink = slot.sink
+        else {
+            return
+        }
+        sink._withUnsafeGuaranteedRef {
+            $0.ready(Readiness(rawValue: event.pointee.events), tag: slot.tag)
+        }
+    }
+
+    private func fireTimers() {
+        // Timers set by timers wait for the next turn, or a timer of zero would never end the loop.
+        var budget = timers.count
+        while budget > 0, let timer = timers.popDue(at: now) {
+            timer.sink._withUnsafeGuaranteedRef { $0.due(tag: timer.tag) }
+            budget -= 1
+        }
+    }
+
+    // MARK: Descriptors
+
+    /// Watches `descriptor` for everything, edge-triggered, from now until `close`. One call for its
+    /// whole life: a request costs no `epoll_ctl`.
+    public func register(
+        _ descriptor: consuming Descriptor,
+        sink: EventSink,
+        tag: Int = 0
+    ) throws(SystemError) -> Handle {
+        let raw = descriptor.raw
+        let interest = muster_epoll_in | muster_epoll_out | muster_epoll_rdhup | muster_epoll_et
+        let handle = try add(raw, interest, sink, tag, isOwned: true)
+        _ = descriptor.take()
+        return handle
+    }
+
+    /// Watches a descriptor that somebody else owns and will close, such as a C library's.
+    /// Level-triggered: such libraries do not drain.
+    public func watch(
+        _ raw: Int32,
+        readable: Bool,
+        writable: Bool,
+        sink: EventSink,
+        tag: Int = 0
+    ) throws(SystemError) -> Handle {
+        let interest = (readable ? muster_epoll_in : 0) | (writable ? muster_epoll_out : 0)
+        return try add(raw, interest, sink, tag, isOwned: false)
+    }
+
+    /// Changes what a watched descriptor is watched for.
+    public func rewatch(_ handle: Handle, readable: Bool, writable: Bool) {
+        guard isLive(handle) else { return }
+        let interest = (readable ? muster_epoll_in : 0) | (writable ? muster_epoll_out : 0)
+        _ = muster_epoll_control(
+            epoll,
+            EPOLL_CTL_MOD,
+            handle.descriptor,
+            interest,
+            Self.token(handle)
+        )
+    }
+
+    /// Gives a registered descriptor to another sink or tag: a connection out of a pool.
+    @inlinable
+    public func retag(_ handle: Handle, tag: Int) { setTag(handle, tag) }
+
+    @usableFromInline
+    func setTag(_ handle: Handle, _ tag: Int) {
+        guard isLive(handle) else { return }
+        slots[Int(handle.descriptor)].tag = tag
+    }
+
+    /// Closes a registered descriptor, or only forgets a watched one. Stale handles are ignored.
+    public func close(_ handle: Handle) {
+        guard isLive(handle) else { return }
+        let index = Int(handle.descriptor)
+        if slots[index].isOwned {
+            // Closing removes it from epoll: nobody else holds the open file.
+            Glibc.close(handle.descriptor)
+        } else {
+            _ = muster_epoll_control(epoll, EPOLL_CTL_DEL, handle.descriptor, 0, 0)
+        }
+        slots[index].sink = nil
+        slots[index].generation &+= 1
+        watched -= 1
+    }
+
+    /// Takes a descriptor back from the loop, still open.
+    public func release(_ handle: Handle) -> Descriptor? {
+        guard isLive(handle), slots[Int(handle.descriptor)].isOwned else { return nil }
+        slots[Int(handle.descriptor)].isOwned = false
+        close(handle)
+        return Descriptor(owning: handle.descriptor)
+    }
+
+    public func isLive(_ handle: Handle) -> Bool {
+        let index = Int(handle.descriptor)
+        return index >= 0 && index < slotCapacity && slots[index].generation == handle.generation
+            && slots[index].sink != nil
+    }
+
+    /// Descriptors under watch, for metrics and for tests that look for leaks.
+    public var watchedCount: Int { watched }
+    public var timerCount: Int { timers.count }
+
+    private func add(
+        _ raw: Int32,
+        _ interest: UInt32,
+        _ sink: EventSink,
+        _ tag: Int,
+        isOwned: Bool
+    ) throws(SystemError) -> Handle {
+        assert(isCurrent || thread.load(ordering: .relaxed) == 0)
+        reserve(Int(raw))
+        let index = Int(raw)
+        let generation = slots[index].generation &+ 1
+        let handle = Handle(descriptor: raw, generation: generation)
+        if muster_epoll_control(epoll, EPOLL_CTL_ADD, raw, interest, Self.token(handle)) != 0 {
+            throw SystemError("epoll_ctl")
+        }
+        slots[index] = Slot(
+            sink: .passUnretained(sink),
+            tag: tag,
+            generation: generation,
+            isOwned: isOwned
+        )
+        watched += 1
+        return handle
+    }
+
+    private static func token(_ handle: Handle) -> UInt64 {
+        UInt64(handle.generation) << 32 | UInt64(UInt32(bitPattern: handle.descriptor))
+    }
+
+    private func reserve(_ index: Int) {
+        guard index >= slotCapacity else { return }
+        let capacity = max(slotCapacity * 2, index + 1)
+        let grown = UnsafeMutablePointer<Slot>.allocate(capacity: capacity)
+        grown.moveInitialize(from: slots, count: slotCapacity)
+        (grown + slotCapacity).initialize(
+            repeating: Slot(sink: nil, tag: 0, generation: 0, isOwned: false),
+            count: capacity - slotCapacity
+        )
+        slots.deallocate()
+        slots = grown
+        slotCapacity = capacity
+    }
+
+    // MARK: Timers
+
+    /// Calls `sink.due(tag:)` at `deadline` or soon after, once.
+    public func schedule(at deadline: Instant, sink: EventSink, tag: Int = 0) -> TimerID {
+        assert(isCurrent || thread.load(ordering: .relaxed) == 0)
+        return timers.insert(deadline, Timer(sink: .passUnretained(sink), tag: tag))
+    }
+
+    /// Moves a timer. Returns false when it has fired or was cancelled.
+    @discardableResult
+    public func move(_ id: TimerID, to deadline: Instant) -> Bool { timers.move(id, to: deadline) }
+
+    @discardableResult
+    public func cancel(_ id: TimerID) -> Bool { timers.cancel(id) }
+
+    // MARK: Mail from other threads
+
+    /// Runs `body` on the loop's thread, in the order of the calls. Callable from any thread.
+    public func execute(_ body: @escaping @Sendable () -> Void) {
+        let mustWake = mail.withLock { mail in
+            mail.closures.append(body)
+            defer { mail.isAwake = true }
+            return !mail.isAwake
+        }
+        if mustWake { wake() }
+    }
+
+    private func wake() {
+        var one: UInt64 = 1
+        write(wakeup, &one, 8)
+    }
+
+    private func drainMail() {
+        let (jobs, closures) = mail.withLock { mail in
+            defer {
+                mail.jobs.removeAll()
+                mail.closures.removeAll()
+                mail.isAwake = false
+            }
+            return (mail.jobs, mail.closures)
+        }
+        for closure in closures { closure() }
+        for job in jobs { run(job) }
+        // Jobs that jobs enqueue run in this turn too: a chain of awaits must not wait for epoll.
+        var index = 0
+        while index < localJobs.count, index < Self.jobsMax {
+            let job = localJobs[index]
+            index += 1
+            run(job)
+        }
+        localJobs.removeFirst(index)
+    }
+
+    /// Jobs run before descriptors are looked at again.
+    private static let jobsMax = 4_096
+
+    private func run(_ job: UnownedJob) {
+        job.runSynchronously(
+            isolatedTo: asUnownedSerialExecutor(),
+            taskExecutor: asUnownedTaskExecutor()
+        )
+    }
+}
+
+extension EventLoop: SerialExecutor, TaskExecutor {
+    public func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        if isCurrent {
+            localJobs.append(job)
+            return
+        }
+        let mustWake = mail.withLock { mail in
+            mail.jobs.append(job)
+            defer { mail.isAwake = true }
+            return !mail.isAwake
+        }
+        if mustWake { wake() }
+    }
+
+    public func asUnownedSerialExecutor() -> UnownedSerialExecutor {
+        UnownedSerialExecutor(ordinary: self)
+    }
+
+    public func asUnownedTaskExecutor() -> UnownedTaskExecutor {
+        UnownedTaskExecutor(ordinary: self)
+    }
+
+    public func checkIsolated() { precondition(isCurrent, "not on loop \(name)") }
+}

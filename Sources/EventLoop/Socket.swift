@@ -1,0 +1,126 @@
+// Which sockets do we make, and with which options? Every socket of the project is made here:
+// non-blocking, closed on exec, and without Nagle's delay.
+
+import CLinux
+import Glibc
+
+public enum Socket {
+    /// Connections that wait to be accepted. The kernel caps it at net.core.somaxconn.
+    public static let backlog: Int32 = 4_096
+
+    /// A listening socket. With `sharesPort`, every worker binds its own and the kernel spreads
+    /// connections over them (SO_REUSEPORT). A stale unix socket file is replaced, a live one not.
+    public static func listen(
+        _ address: SocketAddress,
+        sharesPort: Bool = false
+    ) throws(SystemError) -> Descriptor {
+        let descriptor = try make(address.family)
+        if address.isUnix {
+            try removeStale(address)
+        } else {
+            set(descriptor.raw, SOL_SOCKET, SO_REUSEADDR, 1)
+            if sharesPort { set(descriptor.raw, SOL_SOCKET, SO_REUSEPORT, 1) }
+            if address.family == AF_INET6 {
+                set(descriptor.raw, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1)
+            }
+            set(descriptor.raw, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        }
+        let bound = address.withSockaddr { Glibc.bind(descriptor.raw, $0, $1) }
+        if bound < 0 { throw SystemError("bind \(address)") }
+        if Glibc.listen(descriptor.raw, backlog) < 0 { throw SystemError("listen \(address)") }
+        return descriptor
+    }
+
+    /// A connection that has begun, and may have succeeded at once.
+    public struct Attempt: ~Copyable {
+        public let descriptor: Descriptor
+        public let isConnected: Bool
+
+        public consuming func take() -> Descriptor { descriptor }
+    }
+
+    /// Begins a connection. While the kernel is still at it, `isConnected` is false: the socket
+    /// becomes writable when it is done, and `pendingError` says how it went.
+    public static func connect(to address: SocketAddress) throws(SystemError) -> Attempt {
+        let descriptor = try make(address.family)
+        if !address.isUnix { set(descriptor.raw, Int32(IPPROTO_TCP), TCP_NODELAY, 1) }
+        let result = address.withSockaddr { Glibc.connect(descriptor.raw, $0, $1) }
+        if result == 0 { return Attempt(descriptor: descriptor, isConnected: true) }
+        // A unix socket with a full backlog answers EAGAIN at once: nothing is on its way.
+        guard errno == EINPROGRESS else { throw SystemError("connect") }
+        return Attempt(descriptor: descriptor, isConnected: false)
+    }
+
+    /// How a connection attempt ended: zero, or an errno. Reading it clears it.
+    public static func pendingError(_ descriptor: Int32) -> Int32 {
+        var code: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &length) < 0 ? errno : code
+    }
+
+    /// The next connection waiting on `listener`, or nil when none is left or it was gone already.
+    /// Throws when descriptors or memory ran out: the caller pauses instead of spinning.
+    public static func accept(
+        _ listener: Int32
+    ) throws(SystemError) -> Descriptor? {
+        while true {
+            let raw = accept4(
+                listener,
+                nil,
+                nil,
+                Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+            )
+            if raw >= 0 { return Descriptor(owning: raw) }
+            switch errno {
+            case EINTR, ECONNABORTED, EPROTO: continue
+            case EAGAIN: return nil
+            default: throw SystemError("accept")
+            }
+        }
+    }
+
+    /// Closing will send RST at once instead of FIN. A prober that resets leaves no TIME_WAIT.
+    public static func resetOnClose(_ descriptor: Int32) {
+        var option = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(
+            descriptor,
+            SOL_SOCKET,
+            SO_LINGER,
+            &option,
+            socklen_t(MemoryLayout<linger>.size)
+        )
+    }
+
+    public static func noDelay(_ descriptor: Int32) {
+        set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+    }
+
+    public static func localAddress(_ descriptor: Int32) -> SocketAddress? {
+        SocketAddress(filling: { getsockname(descriptor, $0, &$1) == 0 })
+    }
+
+    public static func remoteAddress(_ descriptor: Int32) -> SocketAddress? {
+        SocketAddress(filling: { getpeername(descriptor, $0, &$1) == 0 })
+    }
+
+    private static func make(_ family: Int32) throws(SystemError) -> Descriptor {
+        let kind =
+            Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
+            | Int32(SOCK_CLOEXEC.rawValue)
+        let raw = socket(family, kind, 0)
+        if raw < 0 { throw SystemError("socket") }
+        return Descriptor(owning: raw)
+    }
+
+    private static func set(_ descriptor: Int32, _ level: Int32, _ name: Int32, _ value: Int32) {
+        var value = value
+        setsockopt(descriptor, level, name, &value, socklen_t(MemoryLayout<Int32>.size))
+    }
+
+    private static func removeStale(_ address: SocketAddress) throws(SystemError) {
+        let probe = try make(AF_UNIX)
+        let result = address.withSockaddr { Glibc.connect(probe.raw, $0, $1) }
+        if result == 0 { throw SystemError("bind \(address)", code: EADDRINUSE) }
+        if errno == ECONNREFUSED { unlink(address.host) }
+    }
+}

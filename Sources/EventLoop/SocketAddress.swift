@@ -1,0 +1,137 @@
+// How does an address look to the kernel? Numbers only; names are the resolver's work.
+
+import CLinux
+import Glibc
+public import Vocabulary
+
+/// A `sockaddr` with its length.
+public struct SocketAddress: Sendable {
+    private var storage: sockaddr_storage
+    private var length: socklen_t
+
+    /// An IP literal or a unix path. Nil for a host name.
+    public init?(_ address: Address) {
+        switch address {
+        case .host(let host, let port): self.init(ip: host, port: port)
+        case .unix(let path): self.init(unixPath: path)
+        }
+    }
+
+    /// Nil when `ip` is neither an IPv4 nor an IPv6 literal.
+    public init?(ip: String, port: UInt16) {
+        storage = sockaddr_storage()
+        var v4 = sockaddr_in()
+        if inet_pton(AF_INET, ip, &v4.sin_addr) == 1 {
+            v4.sin_family = sa_family_t(AF_INET)
+            v4.sin_port = port.bigEndian
+            length = socklen_t(MemoryLayout<sockaddr_in>.size)
+            withUnsafeMutableBytes(of: &storage) { $0.storeBytes(of: v4, as: sockaddr_in.self) }
+            return
+        }
+        var v6 = sockaddr_in6()
+        let pieces = ip.split(separator: "%", maxSplits: 1)
+        guard let literal = pieces.first, inet_pton(AF_INET6, String(literal), &v6.sin6_addr) == 1
+        else { return nil }
+        if pieces.count == 2 { v6.sin6_scope_id = if_nametoindex(String(pieces[1])) }
+        v6.sin6_family = sa_family_t(AF_INET6)
+        v6.sin6_port = port.bigEndian
+        length = socklen_t(MemoryLayout<sockaddr_in6>.size)
+        withUnsafeMutableBytes(of: &storage) { $0.storeBytes(of: v6, as: sockaddr_in6.self) }
+    }
+
+    private init?(unixPath path: String) {
+        guard path.utf8.count <= Address.unixPathBytesMax else { return nil }
+        storage = sockaddr_storage()
+        var unix = sockaddr_un()
+        unix.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &unix.sun_path) { $0.copyBytes(from: path.utf8) }
+        length = socklen_t(MemoryLayout<sockaddr_un>.size)
+        withUnsafeMutableBytes(of: &storage) { $0.storeBytes(of: unix, as: sockaddr_un.self) }
+    }
+
+    /// Fills an address from a call such as `accept` or `getsockname`. Nil when the call fails.
+    public init?(filling body: (UnsafeMutablePointer<sockaddr>, inout socklen_t) -> Bool) {
+        storage = sockaddr_storage()
+        length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        var filled = length
+        let succeeded = withUnsafeMutablePointer(to: &storage) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, &filled) }
+        }
+        guard succeeded else { return nil }
+        length = filled
+    }
+
+    public func withSockaddr<Result>(
+        _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
+    ) -> Result {
+        withUnsafePointer(to: storage) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, length) }
+        }
+    }
+
+    public var family: Int32 { Int32(storage.ss_family) }
+
+    public var isUnix: Bool { family == AF_UNIX }
+
+    /// Nil for a unix socket.
+    public var port: UInt16? {
+        switch family {
+        case AF_INET: view(sockaddr_in.self) { UInt16(bigEndian: $0.sin_port) }
+        case AF_INET6: view(sockaddr_in6.self) { UInt16(bigEndian: $0.sin6_port) }
+        default: nil
+        }
+    }
+
+    public func with(port: UInt16) -> SocketAddress {
+        var copy = self
+        withUnsafeMutableBytes(of: &copy.storage) { bytes in
+            switch family {
+            case AF_INET:
+                bytes.assumingMemoryBound(to: sockaddr_in.self)[0].sin_port = port.bigEndian
+            case AF_INET6:
+                bytes.assumingMemoryBound(to: sockaddr_in6.self)[0].sin6_port = port.bigEndian
+            default: break
+            }
+        }
+        return copy
+    }
+
+    /// The bare IP (IPv4-mapped IPv6 as IPv4), or the unix path.
+    public var host: String {
+        switch family {
+        case AF_INET:
+            return view(sockaddr_in.self) { Self.text(AF_INET, $0.sin_addr) }
+        case AF_INET6:
+            let text = view(sockaddr_in6.self) { Self.text(AF_INET6, $0.sin6_addr) }
+            return text.hasPrefix("::ffff:") && text.contains(".")
+                ? String(text.dropFirst(7)) : text
+        default:
+            return withUnsafeBytes(of: storage) { bytes in
+                let path = bytes[MemoryLayout<sa_family_t>.size..<min(Int(length), bytes.count)]
+                return String(decoding: path.prefix { $0 != 0 }, as: UTF8.self)
+            }
+        }
+    }
+
+    private func view<Form, Result>(_: Form.Type, _ body: (Form) -> Result) -> Result {
+        withUnsafeBytes(of: storage) { body($0.loadUnaligned(as: Form.self)) }
+    }
+
+    private static func text<Form>(_ family: Int32, _ form: Form) -> String {
+        var buffer = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+        withUnsafePointer(to: form) {
+            _ = inet_ntop(family, $0, &buffer, socklen_t(INET6_ADDRSTRLEN))
+        }
+        return String(
+            decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) },
+            as: UTF8.self
+        )
+    }
+}
+
+extension SocketAddress: CustomStringConvertible {
+    public var description: String {
+        guard let port else { return "unix:\(host)" }
+        return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    }
+}

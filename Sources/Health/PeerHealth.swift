@@ -1,0 +1,298 @@
+// How is this peer? Intent, verdicts, passive observation and slow start are separate layers; here
+// they are joined, once, into the status that everyone reads, with the chain of reasons for it.
+
+public import Vocabulary
+
+/// What everyone reads of a peer, worst first as DESIGN's section 8 orders them.
+public enum PeerStatus: String, Sendable, CaseIterable {
+    case maint, down, drain, ejected, starting, degraded, up, unknown
+}
+
+/// How a peer came to be configured: what the join needs to know of it.
+public struct PeerPolicy: Hashable, Sendable {
+    public var weight: Int
+    public var slowStart: Nanoseconds
+    /// Configured `down`: in maintenance until somebody says otherwise.
+    public var isDisabled: Bool
+    /// Monitors whose failure takes the peer down; a failure of any other only degrades it.
+    public var requiredMonitors: Set<String>
+
+    public init(
+        weight: Int,
+        slowStart: Nanoseconds = .zero,
+        isDisabled: Bool = false,
+        requiredMonitors: Set<String>
+    ) {
+        self.weight = weight
+        self.slowStart = slowStart
+        self.isDisabled = isDisabled
+        self.requiredMonitors = requiredMonitors
+    }
+}
+
+/// The joined view of a peer at one moment.
+public struct PeerView: Hashable, Sendable {
+    public var status: PeerStatus
+    /// What routing goes by: `status`, or while that is unknown, the status before.
+    public var routing: PeerStatus
+    public var since: WallTime
+    /// The reasons, most important first, joined with `; `.
+    public var reason: String
+    public var weight: Int
+    /// Hundredths of the weight unit, after agent weight and slow start. Zero takes no new traffic.
+    public var effectiveCentiweight: Int
+    public var maxConnections: Int?
+    /// The view changes by itself then (slow start, expiry), even if nothing else happens.
+    public var nextChange: WallTime?
+
+    /// New requests may go to it.
+    public var isAvailable: Bool {
+        switch routing {
+        case .up, .degraded, .starting, .unknown: effectiveCentiweight > 0
+        case .maint, .down, .drain, .ejected: false
+        }
+    }
+}
+
+/// The layers of one peer, and their join.
+public struct PeerHealth: Sendable {
+    public private(set) var policy: PeerPolicy
+    public private(set) var intent: Intent?
+    public private(set) var verdicts: [String: Verdict] = [:]
+    public private(set) var view: PeerView
+    private var slowStartFrom: WallTime?
+
+    /// A ramp begins at a tenth: less, and a peer with a small weight gets nothing to show itself.
+    public static let slowStartShareMin = 0.1
+    /// How often a ramping weight is recomputed.
+    public static let slowStartStep = Nanoseconds.milliseconds(250)
+    /// HAProxy caps an agent's weight at 256 times the configured one.
+    public static let weightPercentMax = 25_600
+
+    public init(policy: PeerPolicy, now: WallTime) {
+        self.policy = policy
+        view = PeerView(
+            status: .unknown,
+            routing: .unknown,
+            since: now,
+            reason: "not probed yet",
+            weight: policy.weight,
+            effectiveCentiweight: policy.weight * 100
+        )
+        _ = refresh(now: now)
+    }
+
+    /// Takes a verdict in unless a newer one is already here. Returns what changed.
+    public mutating func apply(_ verdict: Verdict, now: WallTime) -> Change? {
+        if let held = verdicts[verdict.key.monitor], held.isNewer(than: verdict) { return nil }
+        verdicts[verdict.key.monitor] = verdict
+        return refresh(now: now)
+    }
+
+    public mutating func set(intent: Intent?, now: WallTime) -> Change? {
+        self.intent = intent
+        return refresh(now: now)
+    }
+
+    public mutating func set(policy: PeerPolicy, now: WallTime) -> Change? {
+        self.policy = policy
+        return refresh(now: now)
+    }
+
+    /// A monitor was detached: what it said no longer counts.
+    public mutating func forget(monitor: String, now: WallTime) -> Change? {
+        verdicts[monitor] = nil
+        return refresh(now: now)
+    }
+
+    public struct Change: Hashable, Sendable {
+        public var from: PeerView
+        public var to: PeerView
+
+        /// People and logs hear of a new status; routing also of a new weight.
+        public var isTransition: Bool { from.status != to.status }
+    }
+
+    /// Joins the layers again, because time passed or one of them changed.
+    public mutating func refresh(now: WallTime) -> Change? {
+        let before = view
+        let joined = join(now: now)
+        var next = joined
+        next.since = joined.status == before.status ? before.since : now
+        guard next != before else { return nil }
+        view = next
+        return Change(from: before, to: next)
+    }
+
+    // MARK: The join
+
+    private mutating func join(now: WallTime) -> PeerView {
+        var reasons: [String] = []
+        let mode = activeMode(now: now, reasons: &reasons)
+        let checks = joinChecks(now: now, reasons: &reasons)
+        let agentDrains = mode == .ready && agentAdmin(now: now) == .drain
+
+        let wasDown = view.routing == .down
+        if checks.status == .down {
+            slowStartFrom = nil
+        } else if wasDown, checks.isFresh, policy.slowStart > .zero {
+            slowStartFrom = now
+        }
+        let ramp = slowStartShare(now: now)
+
+        let status: PeerStatus
+        if mode == .maint || (mode == .ready && agentAdmin(now: now) == .maint) {
+            status = .maint
+            if mode != .maint { reasons.insert("agent asked for maint", at: 0) }
+        } else if checks.status == .down {
+            status = .down
+        } else if mode == .drain || agentDrains {
+            status = .drain
+            if agentDrains { reasons.insert("agent asked for drain", at: 0) }
+        } else if !checks.isFresh, !policy.requiredMonitors.isEmpty || !verdicts.isEmpty {
+            status = .unknown
+        } else if let ramp {
+            status = .starting
+            reasons.append("slow start at \(Int(ramp * 100))%")
+        } else if checks.status == .degraded {
+            status = .degraded
+        } else {
+            status = .up
+        }
+
+        let weight = intent.flatMap { isActive($0, now: now) ? $0.weight : nil } ?? policy.weight
+        let percent = min(agentWeightPercent() ?? 100, Self.weightPercentMax)
+        var centiweight = Double(weight) * Double(percent)
+        if let ramp { centiweight = max(centiweight * ramp, centiweight > 0 ? 1 : 0) }
+        if percent == 0 { reasons.append("agent asked for weight 0%") }
+
+        // While unknown, routing keeps what it had: a stale verdict is no news.
+        let routing = status == .unknown ? lastKnownRouting(checks) : status
+        return PeerView(
+            status: status,
+            routing: routing,
+            since: view.since,
+            reason: reasons.joined(separator: "; "),
+            weight: weight,
+            effectiveCentiweight: Int(centiweight.rounded()),
+            maxConnections: verdicts.values.compactMap(\.hints.maxConnections).min(),
+            nextChange: nextChange(now: now, ramp: ramp)
+        )
+    }
+
+    private func lastKnownRouting(_ checks: Checks) -> PeerStatus {
+        if checks.lastKnown == .down { return .down }
+        return [.maint, .drain, .ejected, .down].contains(view.routing) ? .unknown : view.routing
+    }
+
+    private struct Checks {
+        /// `.down`, `.degraded` or `.up` of what is fresh.
+        var status: PeerStatus
+        /// Every required monitor has a verdict that has not expired.
+        var isFresh: Bool
+        /// The same from verdicts of any age; nil before the first.
+        var lastKnown: PeerStatus?
+    }
+
+    private func joinChecks(now: WallTime, reasons: inout [String]) -> Checks {
+        var status = PeerStatus.up
+        var lastKnown: PeerStatus?
+        var stale: [String] = []
+        var warnings: [String] = []
+        for verdict in verdicts.values.sorted(by: { $0.key.monitor < $1.key.monitor })
+        where verdict.status != .unknown {
+            let isRequired = policy.requiredMonitors.contains(verdict.key.monitor)
+            let opinion: PeerStatus =
+                if verdict.status == .down { isRequired ? .down : .degraded } else {
+                    verdict.isDegraded ? .degraded : .up
+                }
+            if isRequired { lastKnown = lastKnown == .down ? .down : opinion }
+            if verdict.expiresAt < now {
+                if isRequired {
+                    stale.append(
+                        "\(verdict.key.monitor): last \(verdict.status.rawValue) at "
+                            + "\(verdict.checkedAt), verdict expired at \(verdict.expiresAt)"
+                    )
+                }
+                continue
+            }
+            switch opinion {
+            case .down:
+                status = .down
+                reasons.append(describe(verdict))
+            case .degraded:
+                if status == .up { status = .degraded }
+                warnings.append(describe(verdict))
+            default: break
+            }
+        }
+        let unprobed = policy.requiredMonitors.filter {
+            verdicts[$0] == nil || verdicts[$0]?.status == .unknown
+        }
+        for name in unprobed.sorted() { stale.append("\(name): not probed yet") }
+        reasons += stale + warnings
+        return Checks(status: status, isFresh: stale.isEmpty, lastKnown: lastKnown)
+    }
+
+    private func describe(_ verdict: Verdict) -> String {
+        var text = "\(verdict.key.monitor): \(verdict.reason.rawValue)"
+        if let code = verdict.code, verdict.reason.layer == "L7" { text += "/\(code)" }
+        if !verdict.message.isEmpty { text += " \(verdict.message)" }
+        return text
+    }
+
+    private func isActive(_ intent: Intent, now: WallTime) -> Bool {
+        intent.until.map { now < $0 } ?? true
+    }
+
+    private func activeMode(now: WallTime, reasons: inout [String]) -> Intent.Mode {
+        guard let intent, isActive(intent, now: now) else {
+            if policy.isDisabled { reasons.append("configured down") }
+            return policy.isDisabled ? .maint : .ready
+        }
+        if intent.mode != .ready {
+            var text = "operator asked for \(intent.mode.rawValue)"
+            if !intent.reason.isEmpty { text += ": \(intent.reason)" }
+            if let until = intent.until { text += " (until \(until))" }
+            reasons.append(text)
+        }
+        return intent.mode
+    }
+
+    /// The worst admin word that an agent line set and has not taken back.
+    private func agentAdmin(now: WallTime) -> Hints.Admin {
+        var worst = Hints.Admin.ready
+        for admin in verdicts.values.compactMap(\.hints.admin) {
+            if admin == .maint || worst == .maint {
+                worst = .maint
+            } else if admin == .drain {
+                worst = .drain
+            }
+        }
+        return worst
+    }
+
+    private func agentWeightPercent() -> Int? {
+        verdicts.values.compactMap(\.hints.weightPercent).min()
+    }
+
+    // MARK: Time
+
+    private mutating func slowStartShare(now: WallTime) -> Double? {
+        guard let from = slowStartFrom, policy.slowStart > .zero else { return nil }
+        let share = (now - from).seconds / policy.slowStart.seconds
+        if share >= 1 {
+            slowStartFrom = nil
+            return nil
+        }
+        return max(share, Self.slowStartShareMin)
+    }
+
+    private func nextChange(now: WallTime, ramp: Double?) -> WallTime? {
+        var times: [WallTime] = verdicts.values.map(\.expiresAt).filter { $0 >= now }
+            .map { $0 + .milliseconds(1) }
+        if let until = intent?.until, now < until { times.append(until) }
+        if ramp != nil { times.append(now + Self.slowStartStep) }
+        return times.min()
+    }
+}

@@ -1,0 +1,107 @@
+// When is the next probe? Regular probes sit on a beat that every agent computes alike from names
+// and wall-clock time, so a taken-over probe keeps its beat and a thousand probes never burst.
+
+public import Vocabulary
+
+/// How often to probe.
+public struct Schedule: Hashable, Sendable {
+    public var interval: Nanoseconds
+    /// While a change of status is pending.
+    public var fastInterval: Nanoseconds
+    /// While down.
+    public var downInterval: Nanoseconds
+    public var timeout: Nanoseconds
+
+    public init(
+        interval: Nanoseconds,
+        fastInterval: Nanoseconds? = nil,
+        downInterval: Nanoseconds? = nil,
+        timeout: Nanoseconds
+    ) {
+        self.interval = interval
+        self.fastInterval = fastInterval ?? interval
+        self.downInterval = downInterval ?? interval
+        self.timeout = timeout
+    }
+
+    /// The pause that the state of the count asks for.
+    public func pause(for counter: HealthCounter) -> Nanoseconds {
+        if counter.isInTransition { return fastInterval }
+        return counter.status == .down ? downInterval : interval
+    }
+
+    /// How long a verdict may be relied on: until the probe after the next should have spoken.
+    public func validity(for counter: HealthCounter) -> Nanoseconds {
+        let pause = max(pause(for: counter), interval)
+        return pause + pause + timeout + .seconds(1)
+    }
+
+    /// When to probe next, after a probe that began at `started` has ended at `now`.
+    ///
+    /// A quickened probe follows its predecessor directly; a regular one waits for its beat. A
+    /// probe that overran its interval skips the beats it missed instead of catching up.
+    public func next(
+        after started: WallTime,
+        now: WallTime,
+        counter: HealthCounter,
+        beat: Beat
+    ) -> WallTime {
+        let pause = pause(for: counter)
+        if pause < interval { return max(started + pause, now) }
+        return beat.next(after: max(started, now), every: pause)
+    }
+}
+
+/// A place in every interval, fixed by who is probed and by what.
+public struct Beat: Hashable, Sendable {
+    private let hash: UInt64
+
+    /// `observer` offsets several observers of one peer against each other.
+    public init(monitor: String, peer: String, observer: Int = 0) {
+        var hash = StableHash()
+        hash.combine(monitor)
+        hash.combine(peer)
+        hash.combine(UInt64(observer))
+        self.hash = hash.value
+    }
+
+    /// The first time after `time` that lies on the beat.
+    public func next(after time: WallTime, every interval: Nanoseconds) -> WallTime {
+        let step = max(interval.milliseconds, 1)
+        let phase = Int64(hash % UInt64(step))
+        let into = (time.milliseconds - phase) % step
+        let since = into < 0 ? into + step : into
+        return WallTime(milliseconds: time.milliseconds - since + step)
+    }
+}
+
+/// FNV-1a with a final mix: the same on every machine and in every process, which `Hasher` is not.
+public struct StableHash: Sendable {
+    private var state: UInt64 = 0xCBF2_9CE4_8422_2325
+
+    public init() {}
+
+    public mutating func combine(_ text: String) {
+        for byte in text.utf8 { combine(byte: byte) }
+        // Ends the text, so that ("a", "bc") and ("ab", "c") differ.
+        combine(byte: 0xFF)
+    }
+
+    public mutating func combine(_ number: UInt64) {
+        for shift in stride(from: UInt64(0), to: 64, by: 8) {
+            combine(byte: UInt8(truncatingIfNeeded: number >> shift))
+        }
+    }
+
+    private mutating func combine(byte: UInt8) {
+        state = (state ^ UInt64(byte)) &* 0x100_0000_01B3
+    }
+
+    /// FNV alone leaves the high bits of short texts alike; the mix is MurmurHash3's.
+    public var value: UInt64 {
+        var hash = state
+        hash = (hash ^ (hash >> 33)) &* 0xFF51_AFD7_ED55_8CCD
+        hash = (hash ^ (hash >> 33)) &* 0xC4CE_B9FE_1A85_EC53
+        return hash ^ (hash >> 33)
+    }
+}

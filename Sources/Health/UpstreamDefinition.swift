@@ -1,0 +1,100 @@
+// What did the operator define? Upstreams with their peers, as plain values that the monitor, the
+// store, the proxy and the API all read. What a monitor probes with is the Checks target's affair.
+
+public import Vocabulary
+
+/// One server of an upstream, named by a stable id (default: its address) and never by position.
+public struct PeerDefinition: Hashable, Sendable {
+    public var id: String
+    public var address: Address
+    public var weight: Int
+    public var isBackup: Bool
+    /// nginx's word `down`: in maintenance until an operator says `ready`.
+    public var isDisabled: Bool
+    /// Passive observation, in nginx's words: this many failures within `failTimeout` eject.
+    public var maxFails: Int
+    public var failTimeout: Nanoseconds
+    public var maxConnections: Int?
+
+    /// HAProxy's greatest weight.
+    public static let weightMax = 256
+
+    public init(
+        id: String? = nil,
+        address: Address,
+        weight: Int = 1,
+        isBackup: Bool = false,
+        isDisabled: Bool = false,
+        maxFails: Int = 1,
+        failTimeout: Nanoseconds = .seconds(10),
+        maxConnections: Int? = nil
+    ) {
+        self.id = id ?? address.description
+        self.address = address
+        self.weight = weight
+        self.isBackup = isBackup
+        self.isDisabled = isDisabled
+        self.maxFails = maxFails
+        self.failTimeout = failTimeout
+        self.maxConnections = maxConnections
+    }
+}
+
+/// How a balancer is chosen and set: its name and the settings it takes.
+public struct BalanceDefinition: Hashable, Sendable {
+    public var name: String
+    public var settings: [Setting.Entry]
+    public var position: Position
+
+    public init(
+        name: String = "round-robin",
+        settings: [Setting.Entry] = [],
+        position: Position = Position(file: "default", line: 0, column: 0)
+    ) {
+        self.name = name
+        self.settings = settings
+        self.position = position
+    }
+}
+
+/// A named group of peers, as defined.
+public struct UpstreamDefinition: Hashable, Sendable {
+    public enum OnDown: String, Sendable, CaseIterable {
+        case keep
+        case closeIdle = "close-idle"
+        case closeAll = "close-all"
+    }
+    public enum AllDown: String, Sendable, CaseIterable {
+        /// Below the panic threshold, route to all that are not in maint or drain.
+        case failOpen = "fail-open"
+        case failClosed = "fail-closed"
+        case backup
+    }
+
+    public var name: String
+    public var peers: [PeerDefinition]
+    public var balance: BalanceDefinition
+    public var slowStart: Nanoseconds
+    /// Share of available peers below which routing fails open; 0 turns it off.
+    public var panicThreshold: Double
+    public var onDown: OnDown?
+    public var allDown: AllDown
+
+    public init(
+        name: String,
+        peers: [PeerDefinition],
+        balance: BalanceDefinition = BalanceDefinition(),
+        slowStart: Nanoseconds = .zero,
+        panicThreshold: Double = 0.5,
+        onDown: OnDown? = nil,
+        allDown: AllDown = .failOpen
+    ) {
+        self.name = name
+        self.peers = peers
+        self.balance = balance
+        self.slowStart = slowStart
+        self.panicThreshold = panicThreshold
+        self.onDown = onDown
+        self.allDown = allDown
+    }
+}

@@ -1,0 +1,129 @@
+// What does one agent say of one peer, by one monitor? The debounced opinion, with who said it,
+// when, and until when it may be believed. This is what travels through the store.
+
+public import Vocabulary
+
+/// Names one monitor's view of one peer.
+public struct VerdictKey: Hashable, Sendable {
+    public var upstream: String
+    public var peer: String
+    public var monitor: String
+
+    public init(upstream: String, peer: String, monitor: String) {
+        self.upstream = upstream
+        self.peer = peer
+        self.monitor = monitor
+    }
+
+    public var peerKey: PeerKey { PeerKey(upstream: upstream, peer: peer) }
+}
+
+/// Names one peer.
+public struct PeerKey: Hashable, Sendable {
+    public var upstream: String
+    public var peer: String
+
+    public init(upstream: String, peer: String) {
+        self.upstream = upstream
+        self.peer = peer
+    }
+}
+
+/// One agent's debounced opinion of (monitor, peer).
+public struct Verdict: Hashable, Sendable {
+    public var key: VerdictKey
+    public var kind: String
+    public var status: HealthCounter.Status
+    /// The last outcome was a warning: up, but only just.
+    public var isDegraded: Bool
+    public var health: Int
+    public var rise: Int
+    public var fall: Int
+    public var reason: Reason
+    public var code: Int?
+    public var message: String
+    public var latency: Nanoseconds
+    public var hints: Hints
+    /// When `status` last changed.
+    public var since: WallTime
+    public var checkedAt: WallTime
+    public var expiresAt: WallTime
+    public var agent: String
+    /// Orders writers: a store refuses an older (epoch, sequence) than the one it holds.
+    public var epoch: UInt64
+    public var sequence: UInt64
+
+    public init(
+        key: VerdictKey,
+        kind: String,
+        status: HealthCounter.Status,
+        isDegraded: Bool = false,
+        health: Int,
+        rise: Int,
+        fall: Int,
+        reason: Reason,
+        code: Int? = nil,
+        message: String = "",
+        latency: Nanoseconds,
+        hints: Hints = Hints(),
+        since: WallTime,
+        checkedAt: WallTime,
+        expiresAt: WallTime,
+        agent: String,
+        epoch: UInt64,
+        sequence: UInt64
+    ) {
+        self.key = key
+        self.kind = kind
+        self.status = status
+        self.isDegraded = isDegraded
+        self.health = health
+        self.rise = rise
+        self.fall = fall
+        self.reason = reason
+        self.code = code
+        self.message = message
+        self.latency = latency
+        self.hints = hints
+        self.since = since
+        self.checkedAt = checkedAt
+        self.expiresAt = expiresAt
+        self.agent = agent
+        self.epoch = epoch
+        self.sequence = sequence
+    }
+
+    public func isNewer(than other: Verdict) -> Bool {
+        (epoch, sequence) > (other.epoch, other.sequence)
+    }
+}
+
+/// What the operator asked for, apart from what checks observe.
+public struct Intent: Hashable, Sendable {
+    public enum Mode: String, Sendable, CaseIterable { case ready, drain, maint }
+
+    public var mode: Mode
+    public var reason: String
+    /// Ends by itself then; nil lasts until it is lifted.
+    public var until: WallTime?
+    /// Replaces the configured weight.
+    public var weight: Int?
+    public var setAt: WallTime
+
+    public init(
+        mode: Mode,
+        reason: String = "",
+        until: WallTime? = nil,
+        weight: Int? = nil,
+        setAt: WallTime
+    ) {
+        self.mode = mode
+        self.reason = reason
+        self.until = until
+        self.weight = weight
+        self.setAt = setAt
+    }
+
+    /// Says nothing that the configuration does not say already.
+    public var isDefault: Bool { mode == .ready && weight == nil }
+}

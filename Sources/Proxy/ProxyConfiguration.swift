@@ -1,0 +1,84 @@
+// How shall the proxy listen and route? Plain values, filled by the configuration or by a test.
+
+public import Vocabulary
+
+/// One host and path that lead to an upstream.
+public struct RouteConfiguration: Hashable, Sendable {
+    /// `www.example.com`, `*.example.com` or `*`. Lower case.
+    public var host: String
+    /// A path prefix that ends at a segment: `/static` matches `/static` and `/static/x`.
+    public var path: String
+    /// Takes the prefix off before forwarding.
+    public var stripPrefix: Bool
+    public var upstream: String
+
+    public init(host: String = "*", path: String = "/", stripPrefix: Bool = false, upstream: String)
+    {
+        self.host = host
+        self.path = path
+        self.stripPrefix = stripPrefix
+        self.upstream = upstream
+    }
+}
+
+/// One address to listen on.
+public struct ListenerConfiguration: Hashable, Sendable {
+    public enum Mode: Hashable, Sendable {
+        case http(routes: [RouteConfiguration])
+        case tcp(upstream: String)
+    }
+
+    public var bind: Address
+    public var mode: Mode
+
+    public init(bind: Address, mode: Mode) {
+        self.bind = bind
+        self.mode = mode
+    }
+}
+
+/// How long each thing may take. Every one is finite.
+public struct ProxyTimeouts: Hashable, Sendable {
+    /// Until a peer has accepted the connection; then the next peer is tried.
+    public var connect = Nanoseconds.seconds(1)
+    /// From the first byte of a request to the end of its head: 408 after that.
+    public var requestHead = Nanoseconds.seconds(10)
+    /// Between two requests of a client connection.
+    public var clientIdle = Nanoseconds.seconds(60)
+    /// Between two bytes of a body, either way.
+    public var bodyIdle = Nanoseconds.seconds(30)
+    /// From the request's end to the response's head: 504 after that.
+    public var response = Nanoseconds.seconds(60)
+    /// How long an unused connection to a peer is kept. Short: most servers close after 5 s.
+    public var peerIdle = Nanoseconds.seconds(4)
+    /// Between two bytes of an upgraded or TCP connection.
+    public var tunnelIdle = Nanoseconds.seconds(3_600)
+    /// What SIGTERM waits for.
+    public var drain = Nanoseconds.seconds(30)
+
+    public init() {}
+}
+
+/// How much of each thing there may be, for each worker thread.
+public struct ProxyLimits: Hashable, Sendable {
+    public var clientConnections = 10_000
+    /// Unused connections kept to one peer.
+    public var idlePeerConnections = 64
+    /// Peers tried for one request, the first included.
+    public var tries = 5
+
+    public init() {}
+}
+
+public struct ProxyConfiguration: Hashable, Sendable {
+    /// Worker threads; nil means one a core.
+    public var threads: Int?
+    public var listeners: [ListenerConfiguration]
+    public var timeouts = ProxyTimeouts()
+    public var limits = ProxyLimits()
+
+    public init(threads: Int? = nil, listeners: [ListenerConfiguration] = []) {
+        self.threads = threads
+        self.listeners = listeners
+    }
+}

@@ -1,0 +1,4 @@
+#ifndef MUSTER_CARES_H
+#define MUSTER_CARES_H
+#include <ares.h>
+#endif

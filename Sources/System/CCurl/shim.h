@@ -1,0 +1,4 @@
+#ifndef MUSTER_CCURL_H
+#define MUSTER_CCURL_H
+#include <curl/curl.h>
+#endif

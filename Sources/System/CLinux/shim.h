@@ -1,0 +1,59 @@
+// Linux calls that Glibc's Swift module lacks or imports badly: variadic ones, unions, macros.
+#ifndef MUSTER_CLINUX_H
+#define MUSTER_CLINUX_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+// Behind _GNU_SOURCE, which must not be defined here: Glibc's own module is built without it, and
+// the two would disagree on the layout of structures.
+extern int accept4(int, struct sockaddr *, socklen_t *, int);
+extern int pipe2(int[2], int);
+
+static const uint32_t muster_epoll_in = EPOLLIN;
+static const uint32_t muster_epoll_out = EPOLLOUT;
+static const uint32_t muster_epoll_rdhup = EPOLLRDHUP;
+static const uint32_t muster_epoll_hup = EPOLLHUP;
+static const uint32_t muster_epoll_err = EPOLLERR;
+static const uint32_t muster_epoll_et = 1u << 31;
+
+static inline int muster_epoll_control(int epoll, int operation, int descriptor, uint32_t events,
+                                       uint64_t token) {
+    struct epoll_event event = {.events = events, .data = {.u64 = token}};
+    return epoll_ctl(epoll, operation, descriptor, &event);
+}
+
+static inline uint64_t muster_epoll_token(const struct epoll_event *event) {
+    return event->data.u64;
+}
+
+static inline int muster_set_nonblocking(int descriptor) {
+    int flags = fcntl(descriptor, F_GETFL, 0);
+    return flags < 0 ? flags : fcntl(descriptor, F_SETFL, flags | O_NONBLOCK);
+}
+
+static inline int muster_set_cloexec(int descriptor) {
+    int flags = fcntl(descriptor, F_GETFD, 0);
+    return flags < 0 ? flags : fcntl(descriptor, F_SETFD, flags | FD_CLOEXEC);
+}
+
+// A child must die with its parent, or a killed demo leaves servers behind.
+static inline int muster_die_with_parent(void) { return prctl(PR_SET_PDEATHSIG, SIGKILL); }
+
+static inline int muster_name_thread(const char *name) { return prctl(PR_SET_NAME, name); }
+
+#endif

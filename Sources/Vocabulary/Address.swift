@@ -1,0 +1,107 @@
+// Where is a peer? As written: a name or an IP with a port, or a unix socket. Turning a name into
+// IPs is the resolver's work; turning an IP into a `sockaddr` is the loop's.
+
+/// `host:port`, `[v6]:port` or `unix:/path`.
+public enum Address: Hashable, Sendable {
+    /// An IPv4 or IPv6 literal without brackets, or a host name.
+    case host(String, port: UInt16)
+    case unix(path: String)
+
+    /// Longest host name DNS allows (RFC 1035, section 2.3.4).
+    public static let hostBytesMax = 253
+    /// `sun_path` holds 108 bytes with its terminating NUL (unix(7)).
+    public static let unixPathBytesMax = 107
+
+    /// Returns nil where the text is none of the three forms; `problem(in:)` says why.
+    public init?(text: String) {
+        guard Self.problem(in: text) == nil, let parsed = Self.split(text) else { return nil }
+        self = parsed
+    }
+
+    /// What is wrong with `text` as an address, or nil when nothing is.
+    public static func problem(in text: String) -> String? {
+        if text.hasPrefix("unix:") {
+            let path = text.dropFirst(5)
+            if !path.hasPrefix("/") { return "expected unix: and an absolute path, saw '\(text)'" }
+            if path.utf8.count > unixPathBytesMax {
+                return "expected a socket path of at most \(unixPathBytesMax) bytes, "
+                    + "saw \(path.utf8.count)"
+            }
+            return nil
+        }
+        guard let (host, port) = pieces(of: text) else {
+            return "expected host:port, [v6]:port or unix:/path, saw '\(text)'"
+        }
+        guard let number = Int(port), port.allSatisfy({ $0.isASCII && $0.isNumber }),
+            (1...65_535).contains(number)
+        else { return "expected a port from 1 to 65535, saw '\(port)'" }
+        if host.isEmpty || host.utf8.count > hostBytesMax {
+            return "expected a host of 1 to \(hostBytesMax) bytes, saw '\(host)'"
+        }
+        if text.hasPrefix("[") {
+            return host.utf8.allSatisfy(isIPv6Byte)
+                ? nil : "expected an IPv6 address, saw '\(host)'"
+        }
+        if !host.utf8.allSatisfy(isHostByte) {
+            return "expected a host name or IPv4 address, saw '\(host)'"
+        }
+        return nil
+    }
+
+    private static func split(_ text: String) -> Address? {
+        if text.hasPrefix("unix:") { return .unix(path: String(text.dropFirst(5))) }
+        guard let (host, port) = pieces(of: text), let number = UInt16(port) else { return nil }
+        return .host(String(host), port: number)
+    }
+
+    private static func pieces(of text: String) -> (host: Substring, port: Substring)? {
+        guard let colon = text.lastIndex(of: ":") else { return nil }
+        let port = text[text.index(after: colon)...]
+        var host = text[..<colon]
+        if host.hasPrefix("[") {
+            guard host.hasSuffix("]") else { return nil }
+            host = host.dropFirst().dropLast()
+        } else if host.contains(":") {
+            return nil
+        }
+        return (host, port)
+    }
+
+    private static func isHostByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
+            UInt8(ascii: "_"):
+            true
+        default: false
+        }
+    }
+
+    private static func isIPv6Byte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "f"), UInt8(ascii: "A")...UInt8(ascii: "F"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: ":"), UInt8(ascii: "."),
+            UInt8(ascii: "%"):
+            true
+        default: false
+        }
+    }
+
+    /// The same host on another port; a unix socket has none and stays as it is.
+    public func with(port: UInt16) -> Address {
+        switch self {
+        case .host(let host, _): .host(host, port: port)
+        case .unix: self
+        }
+    }
+}
+
+extension Address: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .host(let host, let port):
+            host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        case .unix(let path): "unix:\(path)"
+        }
+    }
+}

@@ -1,0 +1,85 @@
+// What did the user write, and where? A settings file becomes a tree of nodes that know their
+// position, so that every complaint can point at the very character.
+
+/// A place in a settings file. Lines and columns count from one; zero means "no such place".
+public struct Position: Hashable, Sendable {
+    public var file: String
+    public var line: Int
+    public var column: Int
+
+    public init(file: String, line: Int, column: Int) {
+        self.file = file
+        self.line = line
+        self.column = column
+    }
+}
+
+extension Position: CustomStringConvertible {
+    public var description: String {
+        line == 0 ? file : "\(file):\(line):\(column)"
+    }
+}
+
+/// A complaint about a setting: `file:line:column: what: expected x, saw y`.
+public struct SettingError: Error, Hashable, Sendable, CustomStringConvertible {
+    public var position: Position
+    public var message: String
+
+    public init(_ position: Position, _ message: String) {
+        self.position = position
+        self.message = message
+    }
+
+    public var description: String { "\(position): \(message)" }
+}
+
+/// One node of a settings tree.
+public struct Setting: Sendable, Hashable {
+    public indirect enum Value: Sendable, Hashable {
+        /// `isQuoted` keeps `"5"` a text where a number is wanted.
+        case scalar(String, isQuoted: Bool)
+        case list([Setting])
+        case map([Entry])
+    }
+
+    public struct Entry: Sendable, Hashable {
+        public var key: String
+        public var position: Position
+        public var value: Setting
+
+        public init(key: String, position: Position, value: Setting) {
+            self.key = key
+            self.position = position
+            self.value = value
+        }
+    }
+
+    public var value: Value
+    public var position: Position
+
+    public init(_ value: Value, at position: Position) {
+        self.value = value
+        self.position = position
+    }
+
+    /// `key:` with nothing after it.
+    public var isNull: Bool {
+        if case .scalar(let text, isQuoted: false) = value {
+            return ["", "~", "null"].contains(text)
+        }
+        return false
+    }
+
+    /// What the user sees of it in an error.
+    public var summary: String {
+        switch value {
+        case .scalar(let text, _): isNull ? "nothing" : "'\(text)'"
+        case .list: "a list"
+        case .map: "a map"
+        }
+    }
+
+    public func expected(_ what: String, at path: String) -> SettingError {
+        SettingError(position, "\(path): expected \(what), saw \(summary)")
+    }
+}

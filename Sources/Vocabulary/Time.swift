@@ -1,0 +1,170 @@
+// What time is it, and for whom? Three sorts of time, never mixed: an `Instant` for timers and
+// durations, a `WallTime` for people and for other machines, and text such as `500ms` in settings.
+//
+// Nothing here reads a clock. Clocks live in the event loop and in tests' hands.
+
+/// A point on the monotonic clock, in nanoseconds. Means nothing on another machine.
+public struct Instant: Comparable, Hashable, Sendable {
+    public var nanoseconds: Int64
+
+    @inlinable
+    public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+
+    /// Later than every instant a clock will show: a deadline that never comes.
+    public static let distantFuture = Instant(nanoseconds: .max)
+
+    @inlinable
+    public static func < (left: Instant, right: Instant) -> Bool {
+        left.nanoseconds < right.nanoseconds
+    }
+
+    /// Saturates instead of overflowing, so `.distantFuture + x` stays where it is.
+    @inlinable
+    public static func + (instant: Instant, span: Nanoseconds) -> Instant {
+        let (sum, overflow) = instant.nanoseconds.addingReportingOverflow(span.count)
+        return overflow ? .distantFuture : Instant(nanoseconds: sum)
+    }
+
+    @inlinable
+    public static func - (left: Instant, right: Instant) -> Nanoseconds {
+        Nanoseconds(left.nanoseconds - right.nanoseconds)
+    }
+}
+
+/// A length of time. Eight bytes where `Swift.Duration` takes sixteen: it sits in every timer.
+public struct Nanoseconds: Comparable, Hashable, Sendable {
+    public var count: Int64
+
+    @inlinable
+    public init(_ count: Int64) { self.count = count }
+
+    public static let zero = Nanoseconds(0)
+
+    @inlinable
+    public static func microseconds(_ count: Int64) -> Nanoseconds { Nanoseconds(count * 1_000) }
+    @inlinable
+    public static func milliseconds(_ count: Int64) -> Nanoseconds {
+        Nanoseconds(count * 1_000_000)
+    }
+    @inlinable
+    public static func seconds(_ count: Int64) -> Nanoseconds { Nanoseconds(count * 1_000_000_000) }
+
+    /// Whole milliseconds, rounded down.
+    @inlinable
+    public var milliseconds: Int64 { count / 1_000_000 }
+    @inlinable
+    public var seconds: Double { Double(count) / 1e9 }
+
+    @inlinable
+    public static func < (left: Nanoseconds, right: Nanoseconds) -> Bool {
+        left.count < right.count
+    }
+    @inlinable
+    public static func + (left: Nanoseconds, right: Nanoseconds) -> Nanoseconds {
+        Nanoseconds(left.count + right.count)
+    }
+    @inlinable
+    public static func - (left: Nanoseconds, right: Nanoseconds) -> Nanoseconds {
+        Nanoseconds(left.count - right.count)
+    }
+    @inlinable
+    public static func * (span: Nanoseconds, factor: Int64) -> Nanoseconds {
+        Nanoseconds(span.count * factor)
+    }
+}
+
+/// Milliseconds since 1970: what a person reads and what agents exchange.
+public struct WallTime: Comparable, Hashable, Sendable {
+    public var milliseconds: Int64
+
+    public init(milliseconds: Int64) { self.milliseconds = milliseconds }
+
+    public static func < (left: WallTime, right: WallTime) -> Bool {
+        left.milliseconds < right.milliseconds
+    }
+    public static func + (time: WallTime, span: Nanoseconds) -> WallTime {
+        WallTime(milliseconds: time.milliseconds + span.milliseconds)
+    }
+    public static func - (left: WallTime, right: WallTime) -> Nanoseconds {
+        .milliseconds(left.milliseconds - right.milliseconds)
+    }
+}
+
+/// The two clocks read at the same moment, passed into everything that decides.
+public struct Moment: Sendable {
+    public var instant: Instant
+    public var wall: WallTime
+
+    public init(instant: Instant, wall: WallTime) {
+        self.instant = instant
+        self.wall = wall
+    }
+}
+
+extension WallTime: CustomStringConvertible {
+    /// RFC 3339 in UTC with milliseconds, for example `2026-11-21T03:37:25.042Z`.
+    public var description: String {
+        let day: Int64 = 86_400_000
+        var days = milliseconds / day
+        var rest = milliseconds % day
+        if rest < 0 {
+            rest += day
+            days -= 1
+        }
+        let (year, month, dayOfMonth) = Self.civil(fromDays: days)
+        let seconds = rest / 1_000
+        return pad(year, 4) + "-" + pad(month, 2) + "-" + pad(dayOfMonth, 2) + "T"
+            + pad(seconds / 3_600, 2) + ":" + pad(seconds / 60 % 60, 2) + ":" + pad(seconds % 60, 2)
+            + "." + pad(rest % 1_000, 3) + "Z"
+    }
+
+    /// Proleptic Gregorian date of a day counted from 1970-01-01. Years begin in March here, so
+    /// that the leap day is the last of its year and needs no case of its own.
+    private static func civil(fromDays days: Int64) -> (Int64, Int64, Int64) {
+        let shifted = days + 719_468
+        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
+        let dayOfEra = shifted - era * 146_097
+        let yearOfEra =
+            (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let marchMonth = (5 * dayOfYear + 2) / 153
+        let day = dayOfYear - (153 * marchMonth + 2) / 5 + 1
+        let month = marchMonth < 10 ? marchMonth + 3 : marchMonth - 9
+        return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day)
+    }
+}
+
+private func pad(_ number: Int64, _ width: Int) -> String {
+    let digits = String(number)
+    return String(repeating: "0", count: max(0, width - digits.count)) + digits
+}
+
+extension Nanoseconds: CustomStringConvertible {
+    /// The shortest exact setting text: `500ms`, `2s`, `5m`; microseconds below a millisecond.
+    public var description: String {
+        if count == 0 { return "0s" }
+        let units: [(Int64, String)] = [
+            (86_400_000_000_000, "d"), (3_600_000_000_000, "h"), (60_000_000_000, "m"),
+            (1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"),
+        ]
+        for (size, name) in units where count % size == 0 { return "\(count / size)\(name)" }
+        return "\(count)ns"
+    }
+
+    /// Reads `500ms`, `2s`, `1.5s`, `5m`, `1h`, `1d`. A bare number is refused: of what unit?
+    public init?(text: String) {
+        let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
+        let factor: Double? =
+            switch text.dropFirst(digits.count) {
+            case "us": 1e3
+            case "ms": 1e6
+            case "s": 1e9
+            case "m": 6e10
+            case "h": 3.6e12
+            case "d": 8.64e13
+            default: nil
+            }
+        guard let factor, let number = Double(digits), number * factor < 9.2e18 else { return nil }
+        self.init(Int64((number * factor).rounded()))
+    }
+}
