@@ -135,3 +135,16 @@ extension SocketAddress: CustomStringConvertible {
         return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
 }
+
+extension SocketAddress: Equatable {
+    public static func == (left: SocketAddress, right: SocketAddress) -> Bool {
+        guard left.length == right.length else { return false }
+        return withUnsafeBytes(of: left.storage) { leftBytes in
+            withUnsafeBytes(of: right.storage) { rightBytes in
+                leftBytes.prefix(Int(left.length)).elementsEqual(
+                    rightBytes.prefix(Int(left.length))
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+# Short names for what one types while working on muster. `make` alone lists them.
+
+SCRATCH ?= .build
+PREFIX ?= /usr/local
+# Seconds each fuzz target runs.
+FOR ?= 60
+
+muster := $(SCRATCH)/release/muster
+
+# A force unwrap is a lint error in what ships; a test, a benchmark or a fuzz target may just trap.
+shipped := $(wildcard Package.swift Sources)
+unshipped := $(wildcard Tests Benchmarks Fuzz)
+relaxed = $$(sed -E 's/"(NeverForceUnwrap|NeverUseForceTry)": true/"\1": false/' .swift-format)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup build debug demo test format format-check check bench bench-checks fuzz install clean
+
+help: ## list these targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup: ## install the Debian packages the build needs
+	@scripts/setup
+
+build: ## release binary: .build/release/muster
+	@test -x $(muster) || echo "building; the first build takes about five minutes"
+	swift build --scratch-path $(SCRATCH) -c release --product muster
+
+debug: ## debug build of everything but the tests
+	@test -d $(SCRATCH)/debug || echo "building; the first build takes about five minutes"
+	swift build --scratch-path $(SCRATCH)
+
+demo: setup build ## everything on loopback; Ctrl-C ends it, DEMO_SECONDS=20 ends it by itself
+	$(muster) demo
+
+test: ## all tests, with warnings as errors
+	@scripts/setup --test
+	@test -d $(SCRATCH)/debug || echo "building; the first build takes about five minutes"
+	MUSTER_WERROR=1 swift test --scratch-path $(SCRATCH)
+
+format: ## lay out all Swift files
+	swift format format --in-place --parallel --recursive $(shipped) $(unshipped)
+
+format-check: ## what `format` would change, and the lint rules
+	@status=0; \
+	swift format lint --strict --parallel --recursive $(shipped) || status=1; \
+	test -z "$(unshipped)" || swift format lint --strict --parallel --recursive \
+	    --configuration "$(relaxed)" $(unshipped) || status=1; \
+	exit $$status
+
+check: format-check test ## what CI runs
+
+bench: build ## CPU per proxied request, beside HAProxy and nginx
+	@scripts/setup --test --bench
+	MUSTER=$(muster) scripts/bench
+
+bench-checks: build ## CPU per probe, beside HAProxy
+	@scripts/setup --test --bench
+	MUSTER=$(muster) scripts/bench-checks
+
+fuzz: ## every parser on libFuzzer, FOR=60 seconds each
+	@scripts/setup
+	FOR=$(FOR) scripts/fuzz
+
+install: ## copy the release binary and its drop-in checks to PREFIX=/usr/local
+	@test -x $(muster) || { echo "nothing to install yet: run 'make build' first, as yourself" >&2; exit 1; }
+	install -D -m 755 $(muster) $(DESTDIR)$(PREFIX)/bin/muster
+	@for folder in $(wildcard checks.d examples); do \
+	    install -d "$(DESTDIR)$(PREFIX)/share/muster/$$folder" && \
+	    cp -R "$$folder/." "$(DESTDIR)$(PREFIX)/share/muster/$$folder/" || exit 1; \
+	done
+
+clean: ## remove what was built
+	rm -rf $(SCRATCH)

@@ -1,0 +1,103 @@
+/// Where are the fields of a head?
+///
+/// A head is not copied: a field is sixteen bytes that say where its name and value lie in the
+/// bytes that were parsed, and is worth nothing without them.
+public struct Field: Equatable, Sendable, BitwiseCopyable {
+    public let nameStart: UInt32
+    public let valueStart: UInt32
+    public let valueLength: UInt32
+    public let nameLength: UInt16
+    public let known: KnownField
+    @usableFromInline var flags: UInt8
+
+    @usableFromInline static let underscoreFlag: UInt8 = 1
+    @usableFromInline static let droppedFlag: UInt8 = 2
+
+    @inline(__always)
+    init(
+        name: (start: Int, end: Int),
+        value: (start: Int, end: Int),
+        known: KnownField,
+        hasUnderscore: Bool
+    ) {
+        nameStart = UInt32(truncatingIfNeeded: name.start)
+        nameLength = UInt16(truncatingIfNeeded: name.end &- name.start)
+        valueStart = UInt32(truncatingIfNeeded: value.start)
+        valueLength = UInt32(truncatingIfNeeded: value.end &- value.start)
+        self.known = known
+        flags = hasUnderscore ? Self.underscoreFlag : 0
+    }
+
+    /// The name, without any whitespace an upstream put before the colon.
+    @inlinable
+    public var name: Range<Int> {
+        unsafe Range(uncheckedBounds: (Int(nameStart), Int(nameStart) &+ Int(nameLength)))
+    }
+
+    /// The value, without the optional whitespace around it.
+    @inlinable
+    public var value: Range<Int> {
+        unsafe Range(uncheckedBounds: (Int(valueStart), Int(valueStart) &+ Int(valueLength)))
+    }
+
+    /// Application servers that hand fields on as environment variables cannot tell `X_Y` from
+    /// `X-Y`, so a name with an underscore can imitate a field that a proxy vouches for.
+    @inlinable
+    public var hasUnderscore: Bool { flags & Self.underscoreFlag != 0 }
+
+    /// Set by `FieldTable.markHopByHop`: the field ends at this hop and is not forwarded.
+    @inlinable
+    public var isHopByHop: Bool { flags & Self.droppedFlag != 0 }
+}
+
+/// The fields of the head parsed last, in the order they came, in storage allocated once.
+///
+/// A worker owns one and lends it to every parse; a head's fields are valid until the next one.
+@safe public struct FieldTable: ~Copyable {
+    public let capacity: Int
+    public internal(set) var count = 0
+    @usableFromInline let storage: UnsafeMutablePointer<Field>
+
+    public init(capacity: Int = HeadLimits().fields) {
+        precondition(capacity > 0)
+        precondition(capacity <= Int(UInt16.max))
+        self.capacity = capacity
+        unsafe storage = .allocate(capacity: capacity)
+    }
+
+    deinit { unsafe storage.deallocate() }
+
+    @inlinable
+    public subscript(_ index: Int) -> Field {
+        precondition(index >= 0 && index < count)
+        return unsafe storage[index]
+    }
+
+    /// The first field of this kind, for callers that need one or two; a loop serves many better.
+    @inlinable
+    public func first(_ known: KnownField) -> Field? {
+        for index in 0..<count where unsafe storage[index].known == known {
+            return unsafe storage[index]
+        }
+        return nil
+    }
+
+    /// For loops below `count` in this module.
+    @inline(__always)
+    func at(_ index: Int) -> Field {
+        assert(index < count)
+        return unsafe storage[index]
+    }
+
+    @inline(__always)
+    func put(_ field: Field, at index: Int) {
+        assert(index < capacity)
+        unsafe (storage + index).initialize(to: field)
+    }
+
+    @inline(__always)
+    func drop(at index: Int) {
+        assert(index < count)
+        unsafe storage[index].flags |= Field.droppedFlag
+    }
+}

@@ -1,0 +1,243 @@
+/// Is the head complete, and if so, what does it say?
+///
+/// The parser goes line by line. A line is judged when its end has arrived and by its own bytes
+/// alone; what depends on several lines (Host, body length) is judged once, at the end of the head.
+/// So the answer is a function of the bytes and not of how they were cut: every split of a message
+/// is accepted or refused alike, with the same code at the same position.
+///
+/// A head that arrives whole is parsed in one pass. One that does not is checked as it comes, each
+/// byte once, and parsed a second time when its end is there: the field table belongs to a worker
+/// and has served other connections in between. What a connection keeps is these twelve bytes.
+public struct HeadParser: Sendable, BitwiseCopyable {
+    /// Where the first line begins that has not been judged yet.
+    private var lineStart: UInt32 = 0
+    /// Up to where that line is known to have neither an end nor an illegal byte.
+    private var scanned: UInt32 = 0
+    private var fieldCount: UInt16 = 0
+    private var hasStartLine = false
+    /// Whether an earlier call ran out of bytes.
+    private var isResuming = false
+
+    public init() {}
+
+    /// Parses the request head that `bytes` begins with. Returns `nil` when more bytes are needed:
+    /// call again with the same bytes and what follows them. Throws as soon as a line is wrong;
+    /// the connection is then beyond repair. After a head the parser is ready for the next one.
+    public mutating func parseRequest(
+        _ bytes: Span<UInt8>,
+        fields: inout FieldTable,
+        limits: HeadLimits = HeadLimits()
+    ) throws(HTTPError) -> RequestHead? {
+        try unsafe bytes.withUnsafeBufferPointer { (buffer) throws(HTTPError) in
+            guard let window = unsafe ByteWindow(buffer) else { return nil }
+            return try request(in: window, fields: &fields, limits: limits)
+        }
+    }
+
+    @inline(__always)
+    private mutating func request(
+        in window: ByteWindow,
+        fields: inout FieldTable,
+        limits: HeadLimits
+    ) throws(HTTPError) -> RequestHead? {
+        repeat {
+            var head = RequestHead()
+            if !hasStartLine {
+                guard let end = try requestLine(in: window, limits: limits, head: &head) else {
+                    return nil
+                }
+                finishStartLine(endingAt: end)
+            }
+            guard
+                let end = try fieldLines(
+                    in: window,
+                    of: .request,
+                    fields: &fields,
+                    maxFields: limits.fields,
+                    maxBytes: limits.headBytes
+                )
+            else { return nil }
+            if !startAgain() {
+                head.end = UInt32(truncatingIfNeeded: end)
+                head.fieldCount = UInt16(truncatingIfNeeded: fields.count)
+                try RequestRules.conclude(&head, fields: fields, in: window)
+                return head
+            }
+        } while true
+    }
+
+    /// Parses the response head that `bytes` begins with, as `parseRequest` does. `method` is that
+    /// of the request it answers: a response to HEAD has no body whatever its fields say.
+    public mutating func parseResponse(
+        _ bytes: Span<UInt8>,
+        to method: Method,
+        fields: inout FieldTable,
+        limits: HeadLimits = HeadLimits()
+    ) throws(HTTPError) -> ResponseHead? {
+        try unsafe bytes.withUnsafeBufferPointer { (buffer) throws(HTTPError) in
+            guard let window = unsafe ByteWindow(buffer) else { return nil }
+            return try response(in: window, to: method, fields: &fields, limits: limits)
+        }
+    }
+
+    @inline(__always)
+    private mutating func response(
+        in window: ByteWindow,
+        to method: Method,
+        fields: inout FieldTable,
+        limits: HeadLimits
+    ) throws(HTTPError) -> ResponseHead? {
+        repeat {
+            var head = ResponseHead()
+            if !hasStartLine {
+                let end = try lineEnd(in: window, of: .response, limit: limits.responseHeadBytes)
+                guard let end else { return nil }
+                try StatusLine.parse(window, Int(lineStart), end, into: &head)
+                finishStartLine(endingAt: end)
+            }
+            guard
+                let end = try fieldLines(
+                    in: window,
+                    of: .response,
+                    fields: &fields,
+                    maxFields: limits.fields,
+                    maxBytes: limits.responseHeadBytes
+                )
+            else { return nil }
+            if !startAgain() {
+                head.end = UInt32(truncatingIfNeeded: end)
+                head.fieldCount = UInt16(truncatingIfNeeded: fields.count)
+                try ResponseRules.conclude(&head, to: method, fields: fields, in: window)
+                return head
+            }
+        } while true
+    }
+
+    /// Forgets everything, for a connection that begins anew. Returns whether the head, complete
+    /// by now, still has to be parsed in one pass.
+    private mutating func startAgain() -> Bool {
+        defer { self = HeadParser() }
+        return isResuming
+    }
+
+    @inline(__always)
+    private mutating func finishStartLine(endingAt end: Int) {
+        hasStartLine = true
+        lineStart = UInt32(truncatingIfNeeded: end &+ 2)
+        scanned = lineStart
+    }
+
+    /// Returns where the request line ends. One empty line before it is skipped: old clients send
+    /// one after a body (RFC 9112 2.2).
+    @inline(__always)
+    private mutating func requestLine(
+        in window: ByteWindow,
+        limits: HeadLimits,
+        head: inout RequestHead
+    ) throws(HTTPError) -> Int? {
+        if lineStart == 0, window[0] == ASCII.carriageReturn {
+            guard window.count >= 2 else {
+                isResuming = true
+                return nil
+            }
+            guard window[1] == ASCII.lineFeed else {
+                throw HTTPError(.bareCarriageReturn, .request, at: 0, seen: window[1])
+            }
+            lineStart = 2
+            scanned = 2
+        }
+        let start = Int(lineStart)
+        // The two limits meet in one window; whichever ends first names the error.
+        let lineLimit = start &+ limits.requestLineBytes &+ 2
+        let end: Int?
+        if lineLimit <= limits.headBytes {
+            end = try lineEnd(
+                in: window,
+                of: .request,
+                limit: lineLimit,
+                excess: .requestLineTooLong
+            )
+        } else {
+            end = try lineEnd(in: window, of: .request, limit: limits.headBytes)
+        }
+        guard let end else { return nil }
+        try RequestLine.parse(window, start, end, into: &head)
+        return end
+    }
+
+    /// Judges field lines until the empty one. Returns the offset of the first byte after it.
+    @inline(__always)
+    private mutating func fieldLines(
+        in window: ByteWindow,
+        of side: HTTPError.Side,
+        fields: inout FieldTable,
+        maxFields: Int,
+        maxBytes: Int
+    ) throws(HTTPError) -> Int? {
+        let most = min(maxFields, fields.capacity)
+        while true {
+            guard let end = try lineEnd(in: window, of: side, limit: maxBytes) else { return nil }
+            let start = Int(lineStart)
+            if start == end {
+                fields.count = Int(fieldCount)
+                return end &+ 2
+            }
+            guard Int(fieldCount) < most else {
+                throw HTTPError(.tooManyFields, side, at: start)
+            }
+            let field = try FieldLine.parse(
+                window,
+                start,
+                end,
+                of: side,
+                isFirst: fieldCount == 0
+            )
+            fields.put(field, at: Int(fieldCount))
+            fieldCount &+= 1
+            lineStart = UInt32(truncatingIfNeeded: end &+ 2)
+            scanned = lineStart
+        }
+    }
+
+    /// Returns where the line that begins at `lineStart` ends: the offset of its CR, when the LF
+    /// is there too. CR LF is the only line end: a parser that takes a bare LF or CR for one and a
+    /// parser that does not see two different messages (RFC 9112 2.2 allows either reading).
+    /// `limit` is how many bytes may come up to and including the LF.
+    @inline(__always)
+    private mutating func lineEnd(
+        in window: ByteWindow,
+        of side: HTTPError.Side,
+        limit: Int,
+        excess: HTTPError.Code = .headTooLarge
+    ) throws(HTTPError) -> Int? {
+        // The CR has to leave room for its LF below the limit.
+        let room = limit &- 1
+        let stop = window.firstControl(from: Int(scanned), to: min(window.count, room))
+        if stop >= room { throw HTTPError(excess, side, at: room) }
+        if stop < window.count {
+            guard window[stop] == ASCII.carriageReturn else {
+                let isLineFeed = window[stop] == ASCII.lineFeed
+                throw HTTPError(
+                    isLineFeed ? .bareLineFeed : .controlByte,
+                    side,
+                    at: stop,
+                    seen: window[stop]
+                )
+            }
+            if stop &+ 1 < window.count {
+                guard window[stop &+ 1] == ASCII.lineFeed else {
+                    throw HTTPError(
+                        .bareCarriageReturn,
+                        side,
+                        at: stop,
+                        seen: window[stop &+ 1]
+                    )
+                }
+                return stop
+            }
+        }
+        scanned = UInt32(truncatingIfNeeded: stop)
+        isResuming = true
+        return nil
+    }
+}

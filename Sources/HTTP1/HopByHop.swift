@@ -1,0 +1,41 @@
+/// Which fields end at this hop? (RFC 9110 7.6.1)
+extension FieldTable {
+    /// Marks every field that must not be forwarded: `Connection` and the unprotected fields that
+    /// it names, and those that never pass a hop. `bytes` are those the head was parsed from.
+    ///
+    /// The proxy copies the rest, then adds its own fields; whatever it adds can therefore not be
+    /// removed by what the sender wrote. `Upgrade`, `TE` and `Transfer-Encoding` are written anew
+    /// where the next hop is to have them.
+    public mutating func markHopByHop(in bytes: Span<UInt8>) {
+        unsafe bytes.withUnsafeBufferPointer { buffer in
+            guard let window = unsafe ByteWindow(buffer) else { return }
+            for index in 0..<count {
+                let field = at(index)
+                guard field.known.isHopByHop else { continue }
+                drop(at: index)
+                if field.known == .connection { dropNamed(by: field, in: window) }
+            }
+        }
+    }
+
+    /// Looks each option up among the fields. Both are limited by the head parser, so the worst a
+    /// stranger can ask for is `connectionOptions` times `fields` comparisons of lengths.
+    private mutating func dropNamed(by connection: Field, in window: ByteWindow) {
+        var elements = ListElements(window, connection.value)
+        while let (start, end) = elements.next() {
+            let length = end - start
+            if length == 0 { continue }
+            // The two options that nearly every head has name no field that is not dropped anyway.
+            if length == 5, window.matches("close", at: start) { continue }
+            if length == 10, window.matches("keep-alive", at: start) { continue }
+            for index in 0..<count {
+                let field = at(index)
+                if Int(field.nameLength) == length, !field.known.isProtected,
+                    window.sameIgnoringCase(start, Int(field.nameStart), length: length)
+                {
+                    drop(at: index)
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+// Which peer serves the next request? A balancer chooses among candidates that may be chosen; who
+// may be is decided before (health, tiers) and vetoed after (peers already tried).
+
+import Vocabulary
+
+/// One peer that may be chosen, as one worker sees it.
+struct Candidate {
+    /// Index into the worker's peers.
+    var peer: Int32
+    /// Hundredths of the weight unit; never zero.
+    var weight: Int32
+    /// Hash of the peer's id, the same on every worker and every machine.
+    var identity: UInt64
+    /// The balancer's own state for this peer. Kept when other peers come and go.
+    var current: Int64 = 0
+    /// Exchanges this worker has with it now.
+    var inFlight: Int32 = 0
+    var maxInFlight: Int32 = .max
+}
+
+/// Peers that a request has been sent to already, at most `capacity`.
+struct Tried {
+    private var peers = InlineArray<8, Int32>(repeating: -1)
+    private(set) var count = 0
+
+    static let capacity = 8
+
+    @inline(__always)
+    func contains(_ peer: Int32) -> Bool {
+        var index = 0
+        while index < count {
+            if peers[index] == peer { return true }
+            index &+= 1
+        }
+        return false
+    }
+
+    var last: Int32? { count > 0 ? peers[count &- 1] : nil }
+
+    mutating func insert(_ peer: Int32) {
+        guard count < Self.capacity, !contains(peer) else { return }
+        peers[count] = peer
+        count &+= 1
+    }
+}
+
+/// What a balancer may know of a request.
+struct Pick {
+    /// Hash of whatever the balancer's key names: an address, a header, a path.
+    var key: UInt64 = 0
+    var tried = Tried()
+
+    @inline(__always)
+    func accepts(_ candidate: Candidate) -> Bool {
+        candidate.inFlight < candidate.maxInFlight
+            && (tried.count == 0 || !tried.contains(candidate.peer))
+    }
+}
+
+/// Chooses. One instance serves one upstream on one worker; it takes no lock and sees no health.
+///
+/// A class and not a protocol: the call is one jump through a table, with nothing boxed.
+class Balancer {
+    /// The word in the configuration.
+    class var name: String { preconditionFailure("a balancer has a name") }
+
+    /// What `Pick.key` has to be the hash of; nil when the balancer does not look at it.
+    var key: HashKey? { nil }
+
+    required init(_ options: inout Options) throws(SettingError) {}
+
+    /// The place in `candidates` of a peer that `pick` accepts, or -1 when it accepts none.
+    func choose(
+        _ candidates: UnsafeMutableBufferPointer<Candidate>,
+        for pick: borrowing Pick
+    ) -> Int {
+        preconditionFailure("a balancer chooses")
+    }
+}

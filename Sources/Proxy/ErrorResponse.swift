@@ -1,0 +1,32 @@
+// What does a client read when muster itself has to answer? A status, one plain sentence, and no
+// hint of what stands behind.
+
+enum ErrorResponse {
+    static func phrase(_ status: Int) -> String {
+        switch status {
+        case 400: "Bad Request"
+        case 404: "Not Found"
+        case 408: "Request Timeout"
+        case 413: "Content Too Large"
+        case 414: "URI Too Long"
+        case 431: "Request Header Fields Too Large"
+        case 501: "Not Implemented"
+        case 502: "Bad Gateway"
+        case 503: "Service Unavailable"
+        case 504: "Gateway Timeout"
+        case 505: "HTTP Version Not Supported"
+        default: "Error"
+        }
+    }
+
+    /// The whole response, for a client that may or may not keep its connection.
+    static func text(_ status: Int, _ sentence: String, closes: Bool, isHead: Bool) -> String {
+        let body = "\(status) \(phrase(status)): \(sentence)\n"
+        var text = "HTTP/1.1 \(status) \(phrase(status))\r\nContent-Type: text/plain\r\n"
+        text += "Content-Length: \(body.utf8.count)\r\nCache-Control: no-store\r\n"
+        if closes { text += "Connection: close\r\n" }
+        // An overload or an outage passes: clients that ask again at once only prolong it.
+        if status == 503 { text += "Retry-After: 1\r\n" }
+        return text + "\r\n" + (isHead ? "" : body)
+    }
+}

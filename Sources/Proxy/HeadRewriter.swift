@@ -1,0 +1,201 @@
+// What does the next hop see of a head? The fields that are meant for it, in runs copied whole, and
+// then ours, so that nothing a sender wrote can remove them (RFC 9110, section 7.6.1).
+
+import HTTP1
+
+enum HeadRewriter {
+    /// Most bytes that a rewritten head grows by.
+    static let growthMax = 1_024
+
+    /// Writes the request as the peer gets it. `bytes` is where the head was parsed.
+    @inline(__always)
+    static func request(
+        _ head: RequestHead,
+        _ fields: borrowing FieldTable,
+        _ bytes: UnsafePointer<UInt8>,
+        stripBytes: Int,
+        client: borrowing ClientConnection,
+        to output: inout Buffer
+    ) {
+        appendRequestLine(head, bytes, stripBytes, to: &output)
+        let replacesHost = head.targetForm == .absolute
+        if replacesHost {
+            output.append("Host: ")
+            output.append(
+                bytes + head.authorityRange.lowerBound,
+                Int(head.authorityRange.count)
+            )
+            output.append("\r\n")
+        }
+        let count = fields.count
+        var run = -1
+        var index = 0
+        while index < count {
+            let field = fields[index]
+            if isDroppedFromRequest(field) || (replacesHost && field.known == .host) {
+                if run >= 0 {
+                    output.append(bytes + run, Int(field.nameStart) - run)
+                    run = -1
+                }
+            } else if run < 0 {
+                run = Int(field.nameStart)
+            }
+            index &+= 1
+        }
+        if run >= 0 { output.append(bytes + run, Int(head.end) - 2 - run) }
+
+        if case .chunked = head.framing { output.append("Transfer-Encoding: chunked\r\n") }
+        if head.hasUpgrade, let upgrade = fields.first(.upgrade) {
+            output.append("Connection: Upgrade\r\nUpgrade: ")
+            output.append(bytes + upgrade.value.lowerBound, upgrade.value.count)
+            output.append("\r\n")
+        } else if head.acceptsTrailers {
+            output.append("Connection: TE\r\nTE: trailers\r\n")
+        }
+        output.append("X-Forwarded-For: ")
+        appendAddress(client, to: &output)
+        output.append("\r\nX-Forwarded-Proto: http\r\nVia: 1.1 muster\r\n\r\n")
+    }
+
+    /// Whatever claims to know where the request came from: only we do.
+    @inline(__always)
+    private static func isDroppedFromRequest(_ field: Field) -> Bool {
+        if field.isHopByHop || field.hasUnderscore { return true }
+        switch field.known {
+        case .xForwardedFor, .xForwardedProto, .xForwardedHost, .xForwardedPort, .xRealIP,
+            .forwarded:
+            return true
+        default:
+            return false
+        }
+    }
+
+    @inline(__always)
+    private static func appendRequestLine(
+        _ head: RequestHead,
+        _ bytes: UnsafePointer<UInt8>,
+        _ stripBytes: Int,
+        to output: inout Buffer
+    ) {
+        let method = head.methodRange
+        if head.targetForm == .origin, stripBytes == 0 {
+            // Method, space and target lie together.
+            output.append(
+                bytes + method.lowerBound,
+                head.targetRange.upperBound - method.lowerBound
+            )
+            output.append(" HTTP/1.1\r\n")
+            return
+        }
+        output.append(bytes + method.lowerBound, Int(method.count))
+        output.append(byte: UInt8(ascii: " "))
+        if head.isServerWide {
+            output.append(byte: UInt8(ascii: "*"))
+        } else {
+            var start = head.originRange.lowerBound + stripBytes
+            let end = head.originRange.upperBound
+            if start > end { start = end }
+            // An absolute form or a stripped prefix may leave no path: then it is the root.
+            if start == end || bytes[start] != UInt8(ascii: "/") {
+                output.append(byte: UInt8(ascii: "/"))
+            }
+            output.append(bytes + start, end - start)
+        }
+        output.append(" HTTP/1.1\r\n")
+    }
+
+    private static func appendAddress(
+        _ client: borrowing ClientConnection,
+        to output: inout Buffer
+    ) {
+        var index = 0
+        while index < Int(client.addressCount) {
+            output.append(byte: client.address[index])
+            index &+= 1
+        }
+    }
+
+    /// How the client is told where the body ends and what becomes of the connection.
+    struct ResponseStyle {
+        var rechunks = false
+        var closes = false
+        /// HTTP/1.0 clients keep a connection only when told that it stays.
+        var saysKeepAlive = false
+        var isUpgrade = false
+    }
+
+    /// Writes a final or interim response as the client gets it.
+    @inline(__always)
+    static func response(
+        _ head: ResponseHead,
+        _ fields: borrowing FieldTable,
+        _ bytes: UnsafePointer<UInt8>,
+        style: ResponseStyle,
+        to output: inout Buffer
+    ) {
+        output.append("HTTP/1.1 ")
+        appendStatus(head, bytes, to: &output)
+        let dropsLength = head.forbidsContentLength || style.rechunks
+        let count = fields.count
+        var run = -1
+        var index = 0
+        while index < count {
+            let field = fields[index]
+            let hasBlankName = bytes[field.name.upperBound] != UInt8(ascii: ":")
+            let isForeign = head.hasForeignCoding && field.known == .transferEncoding
+            let isDropped =
+                (field.isHopByHop && !isForeign) || (dropsLength && field.known == .contentLength)
+            if isDropped || hasBlankName {
+                if run >= 0 {
+                    output.append(bytes + run, Int(field.nameStart) - run)
+                    run = -1
+                }
+                // Blanks before the colon are the peer's fault and are taken out here
+                // (RFC 9112, section 5.1).
+                if !isDropped { appendField(field, bytes, to: &output) }
+            } else if run < 0 {
+                run = Int(field.nameStart)
+            }
+            index &+= 1
+        }
+        if run >= 0 { output.append(bytes + run, Int(head.end) - 2 - run) }
+
+        if style.rechunks { output.append("Transfer-Encoding: chunked\r\n") }
+        if style.isUpgrade, let upgrade = fields.first(.upgrade) {
+            output.append("Connection: Upgrade\r\nUpgrade: ")
+            output.append(bytes + upgrade.value.lowerBound, upgrade.value.count)
+            output.append("\r\n")
+        } else if style.closes {
+            output.append("Connection: close\r\n")
+        } else if style.saysKeepAlive {
+            output.append("Connection: keep-alive\r\n")
+        }
+        output.append("\r\n")
+    }
+
+    private static func appendStatus(
+        _ head: ResponseHead,
+        _ bytes: UnsafePointer<UInt8>,
+        to output: inout Buffer
+    ) {
+        let status = Int(head.status)
+        output.append(byte: UInt8(truncatingIfNeeded: 48 + status / 100))
+        output.append(byte: UInt8(truncatingIfNeeded: 48 + status / 10 % 10))
+        output.append(byte: UInt8(truncatingIfNeeded: 48 + status % 10))
+        // The space stays even where the phrase is empty (RFC 9112, section 4).
+        output.append(byte: UInt8(ascii: " "))
+        output.append(bytes + head.reasonRange.lowerBound, Int(head.reasonRange.count))
+        output.append("\r\n")
+    }
+
+    private static func appendField(
+        _ field: Field,
+        _ bytes: UnsafePointer<UInt8>,
+        to output: inout Buffer
+    ) {
+        output.append(bytes + field.name.lowerBound, field.name.count)
+        output.append(": ")
+        output.append(bytes + field.value.lowerBound, field.value.count)
+        output.append("\r\n")
+    }
+}

@@ -1,0 +1,50 @@
+// Where do connections live? In tables of a fixed size that never move, so that a connection is a
+// plain struct named by a number, with no allocation and no reference count.
+
+/// A table of at most `capacity` elements. Memory that was never used is never touched.
+struct Slab<Element> {
+    let elements: UnsafeMutablePointer<Element>
+    let capacity: Int
+    private let free: UnsafeMutablePointer<Int32>
+    private var freeCount = 0
+    /// Indices below this have been used at some time.
+    private(set) var highWater = 0
+    private(set) var count = 0
+
+    init(capacity: Int) {
+        self.capacity = capacity
+        elements = .allocate(capacity: capacity)
+        free = .allocate(capacity: capacity)
+    }
+
+    /// The index of a free place, or nil when the table is full.
+    @inline(__always)
+    mutating func insert(_ element: Element) -> Int? {
+        let index: Int
+        if freeCount > 0 {
+            freeCount &-= 1
+            index = Int(free[freeCount])
+        } else if highWater < capacity {
+            index = highWater
+            highWater &+= 1
+        } else {
+            return nil
+        }
+        (elements + index).initialize(to: element)
+        count &+= 1
+        return index
+    }
+
+    @inline(__always)
+    mutating func remove(_ index: Int) {
+        (elements + index).deinitialize(count: 1)
+        free[freeCount] = Int32(truncatingIfNeeded: index)
+        freeCount &+= 1
+        count &-= 1
+    }
+
+    func destroy() {
+        elements.deallocate()
+        free.deallocate()
+    }
+}

@@ -1,0 +1,414 @@
+// How does a client connection begin, bring requests, and end?
+
+import EventLoop
+import Glibc
+import HTTP1
+import Vocabulary
+
+extension Worker {
+    // MARK: Life
+
+    func accept(_ descriptor: consuming Descriptor, _ place: Int) {
+        counters.accepted += 1
+        let isTCP = listeners[place].upstream >= 0 || listeners[place].routes == nil
+        var client = ClientConnection()
+        client.listener = Int32(place)
+        client.isTCP = isTCP
+        Socket.noDelay(descriptor.raw)
+        note(Socket.remoteAddress(descriptor.raw), in: &client)
+        guard let index = clients.insert(client) else {
+            shed(descriptor, isTCP: isTCP)
+            return
+        }
+        do throws(SystemError) {
+            clients.elements[index].handle = try loop.register(
+                descriptor,
+                sink: self,
+                tag: Tag.make(Tag.client, index)
+            )
+        } catch {
+            clients.remove(index)
+            counters.refused += 1
+            return
+        }
+        setDeadline(index, timeouts.clientIdle)
+        wakeSweep()
+        if isTCP {
+            clients.elements[index].upstream = listeners[place].upstream
+            clients.elements[index].phase = .exchange
+            clients.elements[index].pick.key = clients.elements[index].addressHash
+            startAttempt(index)
+            if isOpen(index) { drive(index) }
+        }
+    }
+
+    /// The table is full: say so instead of letting the client wait for nothing.
+    private func shed(_ descriptor: consuming Descriptor, isTCP: Bool) {
+        counters.refused += 1
+        guard !isTCP else { return }
+        var text = ErrorResponse.text(
+            503,
+            "too many connections",
+            closes: true,
+            isHead: false
+        )
+        text.withUTF8 {
+            _ = send(descriptor.raw, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+        }
+    }
+
+    private func note(_ address: SocketAddress?, in client: inout ClientConnection) {
+        guard let address, !address.isUnix else { return }
+        let text = address.host
+        var count = 0
+        for byte in text.utf8.prefix(46) {
+            client.address[count] = byte
+            count += 1
+        }
+        client.addressCount = UInt8(count)
+        client.addressHash = RequestKey.hash(text.utf8)
+    }
+
+    func dropClient(_ index: Int, reset: Bool = false) {
+        let client = clients.elements + index
+        if client.pointee.peer >= 0 { dropLink(Int(client.pointee.peer)) }
+        buffers.release(&client.pointee.input)
+        buffers.release(&client.pointee.output)
+        buffers.release(&client.pointee.request)
+        if reset { Socket.resetOnClose(client.pointee.handle.descriptor) }
+        loop.close(client.pointee.handle)
+        client.pointee.handle = .none
+        deadlines[index] = Self.nobody
+        clients.remove(index)
+        if isDraining { noteIfDrained() }
+    }
+
+    @inline(__always)
+    func setDeadline(_ index: Int, _ span: Nanoseconds) {
+        deadlines[index] = (loop.now + span).nanoseconds
+    }
+
+    // MARK: Events
+
+    func clientReady(_ index: Int, _ readiness: Readiness) {
+        let client = clients.elements + index
+        if !readiness.isDisjoint(with: [.failed, .hungUp]) {
+            // Both ways are over: there is nobody left to answer.
+            if client.pointee.phase == .exchange { counters.aborted += 1 }
+            dropClient(index)
+            return
+        }
+        if readiness.contains(.readEnded) {
+            client.pointee.hasEnded = true
+            client.pointee.canRead = true
+        } else if readiness.contains(.readable) {
+            client.pointee.canRead = true
+        }
+        if readiness.contains(.writable) { client.pointee.canWrite = true }
+        drive(index)
+    }
+
+    /// Goes on with a connection until it has to wait for somebody.
+    func drive(_ index: Int) {
+        while true {
+            switch clients.elements[index].phase {
+            case .head: if !stepHead(index) { return }
+            case .exchange: if !stepExchange(index) { return }
+            case .tunnel:
+                stepTunnel(index)
+                return
+            case .flushing: if !stepFlush(index) { return }
+            case .lingering:
+                stepLinger(index)
+                return
+            }
+        }
+    }
+
+    /// The deadline of a connection has come.
+    func expired(_ index: Int) {
+        let client = clients.elements + index
+        switch client.pointee.phase {
+        case .head:
+            if client.pointee.input.isEmpty {
+                dropClient(index)
+            } else {
+                refuse(index, 408, "the request head did not arrive in time")
+                drive(index)
+            }
+        case .exchange: exchangeExpired(index)
+        case .tunnel, .flushing, .lingering: dropClient(index)
+        }
+    }
+
+    // MARK: Request heads
+
+    /// Reads and parses. True when there is something else to do now.
+    @inline(__always)
+    private func stepHead(_ index: Int) -> Bool {
+        let client = clients.elements + index
+        // A client that does not read what it asked for gets no further request served.
+        if !client.pointee.output.isEmpty {
+            guard flush(index) else { return false }
+            if !client.pointee.output.isEmpty { return false }
+        }
+        while true {
+            if !client.pointee.input.isEmpty {
+                do throws(HTTPError) {
+                    if let head = try parseRequest(client) { return begin(index, head) }
+                } catch {
+                    counters.badRequests += 1
+                    client.pointee.method = .other
+                    refuse(index, Int(error.status), error.description)
+                    return true
+                }
+                // The first piece of a head sets its deadline; later pieces do not move it.
+                if !client.pointee.headBegun {
+                    client.pointee.headBegun = true
+                    setDeadline(index, timeouts.requestHead)
+                }
+            }
+            if !client.pointee.canRead {
+                if client.pointee.input.isEmpty { buffers.release(&client.pointee.input) }
+                return false
+            }
+            let result = read(
+                client.pointee.handle.descriptor,
+                into: &client.pointee.input,
+                canRead: &client.pointee.canRead,
+                hasEnded: client.pointee.hasEnded
+            )
+            switch result {
+            case .bytes: continue
+            case .blocked: continue
+            case .ended, .failed:
+                // Nothing was begun, or nothing that could still be finished.
+                dropClient(index)
+                return false
+            }
+        }
+    }
+
+    @inline(__always)
+    private func parseRequest(
+        _ client: UnsafeMutablePointer<ClientConnection>
+    ) throws(HTTPError) -> RequestHead? {
+        let input = client.pointee.input
+        return try input.withSpan { (bytes) throws(HTTPError) in
+            let head = try client.pointee.parser.parseRequest(
+                bytes,
+                fields: &fields,
+                limits: headLimits
+            )
+            if head != nil { fields.markHopByHop(in: bytes) }
+            return head
+        }
+    }
+
+    /// A request head has arrived. True when there is something else to do now.
+    @inline(__always)
+    private func begin(_ index: Int, _ head: RequestHead) -> Bool {
+        let client = clients.elements + index
+        client.pointee.headBegun = false
+        client.pointee.method = head.method
+        client.pointee.minorVersion = head.minorVersion
+        client.pointee.isPersistent = head.isPersistent
+        client.pointee.wantsUpgrade = head.hasUpgrade
+        client.pointee.responseStarted = false
+        client.pointee.interimSent = false
+        client.pointee.requestTrailersBegun = false
+        client.pointee.usedFreeRetry = false
+        client.pointee.isReplayable = true
+        client.pointee.requestSent = 0
+        client.pointee.pick = Pick()
+        counters.requests &+= 1
+        budget.deposit()
+
+        switch head.framing {
+        case .none, .untilClose:
+            client.pointee.bodyDone = true
+        case .length(let count):
+            client.pointee.bodyIsChunked = false
+            client.pointee.bodyLeft = count
+            client.pointee.bodyDone = count == 0
+        case .chunked:
+            client.pointee.bodyIsChunked = true
+            client.pointee.bodyDecoder = ChunkedDecoder(of: .request)
+            client.pointee.bodyDone = false
+        }
+        guard let base = client.pointee.input.base else { return false }
+        let bytes = UnsafePointer(base + Int(client.pointee.input.start))
+        if head.method == .connect {
+            client.pointee.input.consume(Int(head.end))
+            refuse(index, 501, "CONNECT is not served here")
+            return true
+        }
+        guard let match = route(client, head, bytes) else {
+            client.pointee.input.consume(Int(head.end))
+            answer(index, 404, "no route for this host and path")
+            return true
+        }
+        client.pointee.upstream = match.upstream
+        if let key = pool.upstreams[Int(match.upstream)].key {
+            client.pointee.pick.key = RequestKey.of(
+                key,
+                client.pointee,
+                head,
+                fields,
+                bytes
+            )
+        }
+        buffers.fill(&client.pointee.request)
+        HeadRewriter.request(
+            head,
+            fields,
+            bytes,
+            stripBytes: Int(match.stripBytes),
+            client: client.pointee,
+            to: &client.pointee.request
+        )
+        client.pointee.input.consume(Int(head.end))
+        client.pointee.phase = .exchange
+        startAttempt(index)
+        return isOpen(index)
+    }
+
+    @inline(__always)
+    private func route(
+        _ client: UnsafeMutablePointer<ClientConnection>,
+        _ head: RequestHead,
+        _ bytes: UnsafePointer<UInt8>
+    ) -> RouteTable.Match? {
+        guard let table = client.pointee.routes(in: self) else { return nil }
+        let host = UnsafeBufferPointer(
+            start: bytes + head.hostRange.lowerBound,
+            count: Int(head.hostRange.count)
+        )
+        var path = UnsafeBufferPointer(
+            start: bytes + head.pathRange.lowerBound,
+            count: Int(head.pathRange.count)
+        )
+        if path.isEmpty || head.isServerWide {
+            path = UnsafeBufferPointer(start: Self.rootPath.utf8Start, count: 1)
+        } else if RoutePath.hasDotSegments(path.span) {
+            var view = MutableSpan(
+                _unsafeStart: scratch,
+                count: Buffer.capacity
+            )
+            let count = RoutePath.normalise(path.span, into: &view)
+            path = UnsafeBufferPointer(start: scratch, count: count)
+        }
+        return table._withUnsafeGuaranteedRef { $0.match(host: host, path: path) }
+    }
+
+    private static let rootPath: StaticString = "/"
+
+    // MARK: Answers of our own
+
+    /// Answers and ends the connection: what follows on it cannot be trusted or is not wanted.
+    func refuse(_ index: Int, _ status: Int, _ sentence: String) {
+        let client = clients.elements + index
+        respond(client, status, sentence, closes: true)
+        client.pointee.phase = .flushing
+        setDeadline(index, timeouts.bodyIdle)
+    }
+
+    /// Answers and keeps the connection if nothing of the request is still to come.
+    func answer(_ index: Int, _ status: Int, _ sentence: String) {
+        let client = clients.elements + index
+        if status >= 500 { counters.unavailable += 1 }
+        let closes = !client.pointee.bodyDone || !client.pointee.isPersistent || isDraining
+        respond(client, status, sentence, closes: closes)
+        buffers.release(&client.pointee.request)
+        client.pointee.phase = closes ? .flushing : .head
+        setDeadline(index, closes ? timeouts.bodyIdle : timeouts.clientIdle)
+    }
+
+    private func respond(
+        _ client: UnsafeMutablePointer<ClientConnection>,
+        _ status: Int,
+        _ sentence: String,
+        closes: Bool
+    ) {
+        buffers.fill(&client.pointee.output)
+        client.pointee.output.compact()
+        let text = ErrorResponse.text(
+            status,
+            sentence,
+            closes: closes,
+            isHead: client.pointee.method == .head
+        )
+        if text.utf8.count <= client.pointee.output.room { client.pointee.output.append(text) }
+    }
+
+    // MARK: Ending
+
+    /// Writes what waits for the client. False when the connection is gone.
+    @inline(__always)
+    func flush(_ index: Int) -> Bool {
+        let client = clients.elements + index
+        guard client.pointee.canWrite, let base = client.pointee.output.base else { return true }
+        let (written, result) = write(
+            client.pointee.handle.descriptor,
+            base + Int(client.pointee.output.start),
+            client.pointee.output.count,
+            canWrite: &client.pointee.canWrite
+        )
+        client.pointee.output.consume(written)
+        if result != .all {
+            if result == .failed {
+                dropClient(index)
+                return false
+            }
+            // A slow reader may take its time, as long as it reads.
+            if written > 0 { setDeadline(index, timeouts.bodyIdle) }
+        }
+        if client.pointee.output.isEmpty { buffers.release(&client.pointee.output) }
+        return true
+    }
+
+    private func stepFlush(_ index: Int) -> Bool {
+        guard flush(index) else { return false }
+        let client = clients.elements + index
+        guard client.pointee.output.isEmpty else { return false }
+        buffers.release(&client.pointee.request)
+        if client.pointee.hasEnded, !client.pointee.canRead {
+            dropClient(index)
+            return false
+        }
+        shutdown(client.pointee.handle.descriptor, Int32(SHUT_WR))
+        client.pointee.phase = .lingering
+        client.pointee.lingerLeft = Self.lingerBytesMax
+        setDeadline(index, Self.lingerTime)
+        return true
+    }
+
+    /// What a client may still send after its last response before it is cut off.
+    static let lingerBytesMax: Int32 = 1 << 20
+    static let lingerTime = Nanoseconds.seconds(5)
+
+    private func stepLinger(_ index: Int) {
+        let client = clients.elements + index
+        client.pointee.input.start = client.pointee.input.end
+        while client.pointee.canRead {
+            let result = read(
+                client.pointee.handle.descriptor,
+                into: &client.pointee.input,
+                canRead: &client.pointee.canRead,
+                hasEnded: client.pointee.hasEnded
+            )
+            guard result == .bytes else {
+                if result == .blocked { break }
+                dropClient(index)
+                return
+            }
+            client.pointee.lingerLeft -= Int32(client.pointee.input.count)
+            client.pointee.input.start = client.pointee.input.end
+            if client.pointee.lingerLeft < 0 {
+                dropClient(index)
+                return
+            }
+        }
+        buffers.release(&client.pointee.input)
+    }
+}

@@ -1,0 +1,342 @@
+// What runs on a worker thread? Its own loop, its own listeners, its own connections and its own
+// view of the peers. It shares nothing with other workers and takes no lock; what the control plane
+// has to say arrives through the loop's mailbox.
+//
+// The parts: `Worker+Client` reads requests, `Worker+Exchange` moves them to a peer and the answer
+// back, `Worker+Attempt` chooses peers and tries again, `Worker+Tunnel` moves bytes unread.
+
+import EventLoop
+import Glibc
+import HTTP1
+import Health
+import Vocabulary
+
+/// The data plane of one thread.
+final class Worker: EventSink {
+    let loop: EventLoop
+
+    // Copied out of the configuration: a request must not touch anything that is counted.
+    let timeouts: ProxyTimeouts
+    let limits: ProxyLimits
+    let headLimits: HeadLimits
+
+    var clients: Slab<ClientConnection>
+    var links: Slab<PeerConnection>
+    var buffers = BufferPool()
+    var pool = PeerPool()
+    var budget = RetryBudget()
+    var fields = FieldTable()
+    /// One a client connection. Kept apart so that looking for expired ones is one short scan.
+    let deadlines: UnsafeMutablePointer<Int64>
+    /// A routing path after its dot segments are gone.
+    let scratch: UnsafeMutablePointer<UInt8>
+
+    var listeners: [Listener] = []
+    var isDraining = false
+    private var onDrained: (() -> Void)?
+    private var sweep = TimerID.none
+    private var sweeps = 0
+
+    var counters = WorkerCounters()
+
+    struct Listener {
+        var configuration: ListenerConfiguration
+        var handle: Handle
+        var routes: Unmanaged<RouteTable>?
+        /// In TCP mode.
+        var upstream: Int32 = -1
+    }
+
+    /// What a tag names: the kind in the two lowest bits, the index above.
+    enum Tag {
+        static let client = 0
+        static let peer = 1
+        static let listener = 2
+        static let sweep = 3
+
+        @inline(__always)
+        static func make(_ kind: Int, _ index: Int) -> Int { index << 2 | kind }
+    }
+
+    /// How often deadlines are looked at, and so how late a timeout may be.
+    static let sweepInterval = Nanoseconds.milliseconds(100)
+    /// Idle connections may stay a second longer than they should.
+    static let sweepsPerIdleExpiry = 10
+    /// Accepted in one go before other descriptors get their turn.
+    static let acceptBurst = 64
+
+    init(loop: EventLoop, timeouts: ProxyTimeouts, limits: ProxyLimits) {
+        self.loop = loop
+        self.timeouts = timeouts
+        self.limits = limits
+        var headLimits = HeadLimits()
+        headLimits.headBytes = Buffer.capacity - 2 * HeadRewriter.growthMax
+        headLimits.responseHeadBytes = headLimits.headBytes
+        self.headLimits = headLimits
+        clients = Slab(capacity: limits.clientConnections)
+        // Each client has at most one peer connection; the rest are idle ones.
+        links = Slab(capacity: limits.clientConnections * 2)
+        deadlines = .allocate(capacity: limits.clientConnections)
+        deadlines.initialize(repeating: Self.nobody, count: limits.clientConnections)
+        scratch = .allocate(capacity: Buffer.capacity)
+        super.init()
+    }
+
+    // MARK: Mail from the control plane
+
+    /// Brings listeners and peers to what `snapshot` says. Returns what could not be opened.
+    func apply(_ snapshot: RoutingSnapshot) -> [String] {
+        let gone = pool.apply(snapshot)
+        for peer in gone {
+            closeIdle(of: peer)
+            if pool.peers[Int(peer)].inFlight == 0 { pool.reclaim(peer) }
+        }
+        return applyListeners(snapshot.listeners)
+    }
+
+    func apply(
+        _ peer: PeerSnapshot,
+        key: PeerKey,
+        isPanic: Bool,
+        closes: UpstreamDefinition.OnDown
+    ) {
+        guard let change = pool.apply(peer, key: key, isPanic: isPanic), change.wentDown else {
+            return
+        }
+        if closes != .keep { closeIdle(of: change.peer) }
+        if closes == .closeAll { closeBusy(of: change.peer) }
+    }
+
+    private func applyListeners(_ configurations: [ListenerConfiguration]) -> [String] {
+        var problems: [String] = []
+        // A closed listener keeps its place: connections that came through it still route by it.
+        for place in listeners.indices
+        where !configurations.contains(where: { $0.bind == listeners[place].configuration.bind }) {
+            stopListening(place)
+        }
+        for configuration in configurations {
+            let index = listeners.firstIndex {
+                $0.configuration.bind == configuration.bind && !$0.handle.isNone
+            }
+            do throws(SystemError) {
+                let place: Int
+                if let index { place = index } else { place = try open(configuration) }
+                compile(configuration, at: place)
+            } catch {
+                problems.append("listener \(configuration.bind): \(error.reason)")
+            }
+        }
+        return problems
+    }
+
+    private func open(_ configuration: ListenerConfiguration) throws(SystemError) -> Int {
+        guard let address = SocketAddress(configuration.bind) else {
+            throw SystemError("bind \(configuration.bind)", code: EADDRNOTAVAIL)
+        }
+        let descriptor = try Socket.listen(address, sharesPort: !address.isUnix)
+        let place = listeners.count
+        let handle = try loop.register(
+            descriptor,
+            sink: self,
+            tag: Tag.make(Tag.listener, place)
+        )
+        listeners.append(Listener(configuration: configuration, handle: handle, routes: nil))
+        return place
+    }
+
+    private func stopListening(_ place: Int) {
+        guard !listeners[place].handle.isNone else { return }
+        loop.close(listeners[place].handle)
+        listeners[place].handle = .none
+        if case .unix(let path) = listeners[place].configuration.bind { unlink(path) }
+    }
+
+    private func compile(_ configuration: ListenerConfiguration, at place: Int) {
+        listeners[place].configuration = configuration
+        switch configuration.mode {
+        case .http(let routes):
+            let table = RouteTable(routes, upstreams: pool.upstreamIndex)
+            listeners[place].routes?.release()
+            listeners[place].routes = .passRetained(table)
+        case .tcp(let upstream):
+            listeners[place].upstream = pool.upstreamIndex[upstream] ?? -1
+        }
+    }
+
+    /// Where a listener listens, for tests that bind to port 0.
+    func boundAddresses() -> [SocketAddress] {
+        listeners.filter { !$0.handle.isNone }
+            .compactMap { Socket.localAddress($0.handle.descriptor) }
+    }
+
+    // MARK: Draining
+
+    /// Stops accepting, lets exchanges end, and calls `done` when no client is left. Whoever has
+    /// not finished by the drain timeout is cut off.
+    func drain(_ done: @escaping () -> Void) {
+        isDraining = true
+        onDrained = done
+        for place in listeners.indices { stopListening(place) }
+        for index in 0..<clients.highWater where isOpen(index) {
+            let client = clients.elements + index
+            if client.pointee.phase == .head, client.pointee.input.isEmpty,
+                client.pointee.output.isEmpty
+            {
+                dropClient(index)
+            }
+        }
+        noteIfDrained()
+    }
+
+    /// Cuts off every connection that is left.
+    func abandon() {
+        for index in 0..<clients.highWater where isOpen(index) { dropClient(index, reset: true) }
+        for peer in 0..<pool.peerCount { closeIdle(of: Int32(peer)) }
+    }
+
+    func noteIfDrained() {
+        guard isDraining, clients.count == 0, let done = onDrained else { return }
+        onDrained = nil
+        done()
+    }
+
+    func isOpen(_ index: Int) -> Bool {
+        // A free place keeps its last content; its deadline says that nobody is there.
+        deadlines[index] != Self.nobody
+    }
+
+    static let nobody = Int64.min
+
+    // MARK: Events
+
+    override func ready(_ readiness: Readiness, tag: Int) {
+        let index = tag >> 2
+        switch tag & 3 {
+        case Tag.client: clientReady(index, readiness)
+        case Tag.peer: peerReady(index, readiness)
+        default: acceptReady(index)
+        }
+    }
+
+    override func due(tag: Int) {
+        if tag & 3 == Tag.listener {
+            acceptReady(tag >> 2)
+            return
+        }
+        sweep = .none
+        let now = loop.now.nanoseconds
+        for index in 0..<clients.highWater
+        where deadlines[index] != Self.nobody && deadlines[index] <= now {
+            expired(index)
+        }
+        sweeps &+= 1
+        if sweeps % Self.sweepsPerIdleExpiry == 0 { expireIdle() }
+        wakeSweep()
+    }
+
+    /// The sweep sleeps while there is nothing to look at.
+    func wakeSweep() {
+        guard sweep.isNone, clients.count > 0 || links.count > 0 else { return }
+        sweep = loop.schedule(at: loop.now + Self.sweepInterval, sink: self, tag: Tag.sweep)
+    }
+
+    private func acceptReady(_ place: Int) {
+        guard place < listeners.count, !listeners[place].handle.isNone else { return }
+        for _ in 0..<Self.acceptBurst {
+            do throws(SystemError) {
+                guard let descriptor = try Socket.accept(listeners[place].handle.descriptor) else {
+                    return
+                }
+                accept(descriptor, place)
+            } catch {
+                // Out of descriptors: the edge is used up, so come back by time.
+                acceptLater(place, after: Self.sweepInterval)
+                return
+            }
+        }
+        acceptLater(place, after: .zero)
+    }
+
+    private func acceptLater(_ place: Int, after pause: Nanoseconds) {
+        _ = loop.schedule(
+            at: loop.now + pause,
+            sink: self,
+            tag: Tag.make(Tag.listener, place)
+        )
+    }
+
+    // MARK: Bytes
+
+    enum ReadResult { case bytes, blocked, ended, failed }
+
+    /// Reads once into `buffer`. A short read has drained the socket, except that an end already
+    /// announced still has to be read.
+    @inline(__always)
+    func read(
+        _ descriptor: Int32,
+        into buffer: inout Buffer,
+        canRead: inout Bool,
+        hasEnded: Bool
+    ) -> ReadResult {
+        buffers.fill(&buffer)
+        if buffer.isEmpty {
+            buffer.start = 0
+            buffer.end = 0
+        } else if buffer.room == 0 {
+            buffer.compact()
+        }
+        let room = buffer.room
+        guard room > 0, let base = buffer.base else { return .blocked }
+        while true {
+            let count = recv(descriptor, base + Int(buffer.end), room, 0)
+            if count > 0 {
+                buffer.end &+= Int32(truncatingIfNeeded: count)
+                if count < room, !hasEnded { canRead = false }
+                return .bytes
+            }
+            if count == 0 {
+                canRead = false
+                return .ended
+            }
+            if errno == EINTR { continue }
+            canRead = false
+            return errno == EAGAIN ? .blocked : .failed
+        }
+    }
+
+    enum WriteResult { case all, blocked, failed }
+
+    /// Writes what `buffer` holds from `offset` on. Returns how far it got.
+    @inline(__always)
+    func write(
+        _ descriptor: Int32,
+        _ bytes: UnsafePointer<UInt8>,
+        _ count: Int,
+        canWrite: inout Bool
+    ) -> (written: Int, result: WriteResult) {
+        var written = 0
+        while written < count {
+            let sent = send(descriptor, bytes + written, count - written, Int32(MSG_NOSIGNAL))
+            if sent >= 0 {
+                written &+= sent
+                continue
+            }
+            if errno == EINTR { continue }
+            canWrite = false
+            return (written, errno == EAGAIN ? .blocked : .failed)
+        }
+        return (written, .all)
+    }
+}
+
+/// What a worker counts apart from peers.
+struct WorkerCounters: Sendable {
+    var accepted: UInt64 = 0
+    var refused: UInt64 = 0
+    var requests: UInt64 = 0
+    var badRequests: UInt64 = 0
+    /// Answered by muster itself because no peer could be had: 502, 503, 504.
+    var unavailable: UInt64 = 0
+    var aborted: UInt64 = 0
+    var active: Int = 0
+}
