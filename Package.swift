@@ -98,7 +98,7 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(
-            name: "Configuration",
+            name: "Settings",
             dependencies: [
                 "Checks", "Health", "Proxy", "Store", "Vocabulary",
                 .product(name: "Yams", package: "Yams"),
@@ -117,8 +117,8 @@ let package = Package(
         .executableTarget(
             name: "muster",
             dependencies: [
-                "Admin", "Configuration", "Monitor", "Proxy", "Checks", "Store", "EventLoop",
-                "Health", "HTTP1", "Vocabulary",
+                "Admin", "Settings", "Monitor", "Proxy", "Checks", "DNS", "Redis", "Store",
+                "EventLoop", "Health", "HTTP1", "Vocabulary",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

@@ -14,12 +14,20 @@ public protocol Check: Sendable {
     /// One line for `muster check --help` and the documentation.
     static var summary: String { get }
 
+    /// How many outcomes turn a peer where the user does not say.
+    static var defaultThresholds: Thresholds { get }
+
     /// Takes this kind's own settings. Whatever it leaves untaken is reported as a misspelling.
     init(options: inout Options) throws(SettingError)
 
     /// Probes `target` once. Returning means the probe ran; the outcome says what it found. Never
     /// runs longer than `context.deadline`.
     func probe(_ target: Target, in context: ProbeContext) async -> Outcome
+}
+
+extension Check {
+    /// HAProxy's: slow to believe, slower to give up.
+    public static var defaultThresholds: Thresholds { Thresholds(rise: 2, fall: 3) }
 }
 
 /// Whom to probe.

@@ -36,7 +36,9 @@ public final class Acceptor: EventSink {
 
     /// Stops listening. Connections that wait unaccepted are refused by the kernel.
     public func close() {
+        guard !handle.isNone else { return }
         loop.cancel(retry)
+        retry = .none
         loop.close(handle)
         handle = .none
         if address.isUnix { unlink(address.host) }

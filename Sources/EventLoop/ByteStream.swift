@@ -19,11 +19,20 @@ public final class ByteStream: EventSink {
     private let loop: EventLoop
     private var handle = Handle.none
     private var timer = TimerID.none
+    /// Set while the stream lets others have their turn.
+    private var rest = TimerID.none
+    private var callsInARow = 0
     private var waiter: UnsafeContinuation<Void, Never>?
     private var hasTimedOut = false
     // Edge-triggered: an edge is remembered until a call says EAGAIN.
     private var canRead = false
     private var canWrite = false
+
+    /// Reads or writes that succeed in a row before the rest of the loop gets its turn. Without it
+    /// a peer that sends faster than it is read holds the thread, and no deadline ever comes.
+    private static let callsInARowMax = 64
+    private static let deadlineTag = 0
+    private static let restTag = 1
 
     private init(loop: EventLoop) {
         self.loop = loop
@@ -51,7 +60,7 @@ public final class ByteStream: EventSink {
         } catch {
             throw .failed(error)
         }
-        stream.timer = loop.schedule(at: deadline, sink: stream)
+        stream.timer = loop.schedule(at: deadline, sink: stream, tag: deadlineTag)
         do throws(StreamError) {
             try await stream.waitWritable()
             let code = Socket.pendingError(stream.handle.descriptor)
@@ -71,18 +80,21 @@ public final class ByteStream: EventSink {
     ) throws(SystemError) -> ByteStream {
         let stream = ByteStream(loop: loop)
         stream.handle = try loop.register(descriptor, sink: stream)
-        stream.timer = loop.schedule(at: deadline, sink: stream)
+        stream.timer = loop.schedule(at: deadline, sink: stream, tag: deadlineTag)
         return stream
     }
 
-    /// Replaces the deadline, for streams that serve more than one question.
+    /// Replaces the deadline, for streams that serve more than one question. A closed stream has
+    /// none.
     public func extend(to deadline: Instant) {
-        if !loop.move(timer, to: deadline) { timer = loop.schedule(at: deadline, sink: self) }
+        guard !handle.isNone else { return }
+        if !loop.move(timer, to: deadline) { timer = loop.schedule(at: deadline, sink: self, tag: Self.deadlineTag) }
         hasTimedOut = false
     }
 
     public func close() {
         loop.cancel(timer)
+        loop.cancel(rest)
         loop.close(handle)
         handle = .none
         resume()
@@ -98,6 +110,7 @@ public final class ByteStream: EventSink {
 
     /// Reads what is there, at least one byte. Zero means the other side has ended.
     public func read(into buffer: UnsafeMutableRawBufferPointer) async throws(StreamError) -> Int {
+        try await takeTurns()
         while true {
             let count = Glibc.recv(handle.descriptor, buffer.baseAddress, buffer.count, 0)
             if count >= 0 { return count }
@@ -109,6 +122,7 @@ public final class ByteStream: EventSink {
     public func write(_ bytes: [UInt8]) async throws(StreamError) {
         var written = 0
         while written < bytes.count {
+            try await takeTurns()
             let count = bytes.withUnsafeBytes {
                 // MSG_NOSIGNAL: a peer that hung up is an error here, not the end of the process.
                 Glibc.send(
@@ -149,7 +163,21 @@ public final class ByteStream: EventSink {
         canWrite = false
     }
 
+    /// Before each call: nothing more once the deadline has passed, and a pause now and then.
+    private func takeTurns() async throws(StreamError) {
+        if hasTimedOut { throw .timedOut }
+        callsInARow += 1
+        guard callsInARow > Self.callsInARowMax, !handle.isNone else { return }
+        rest = loop.schedule(at: loop.now, sink: self, tag: Self.restTag)
+        defer {
+            loop.cancel(rest)
+            rest = .none
+        }
+        while !rest.isNone { try await suspend() }
+    }
+
     private func suspend() async throws(StreamError) {
+        callsInARow = 0
         if hasTimedOut { throw .timedOut }
         if handle.isNone { throw .ended }
         assert(waiter == nil, "one task at a time")
@@ -173,7 +201,7 @@ public final class ByteStream: EventSink {
     }
 
     public override func due(tag: Int) {
-        hasTimedOut = true
+        if tag == Self.restTag { rest = .none } else { hasTimedOut = true }
         resume()
     }
 }

@@ -179,10 +179,9 @@ public final class EventLoop: @unchecked Sendable {
 
     private func fireTimers() {
         // Timers set by timers wait for the next turn, or a timer of zero would never end the loop.
-        var budget = timers.count
-        while budget > 0, let timer = timers.popDue(at: now) {
+        let mark = timers.mark
+        while let timer = timers.popDue(at: now, setBefore: mark) {
             timer.sink._withUnsafeGuaranteedRef { $0.due(tag: timer.tag) }
-            budget -= 1
         }
     }
 
@@ -286,13 +285,15 @@ public final class EventLoop: @unchecked Sendable {
         if muster_epoll_control(epoll, EPOLL_CTL_ADD, raw, interest, Self.token(handle)) != 0 {
             throw SystemError("epoll_ctl")
         }
+        // A watched descriptor whose owner closed it first left epoll by itself: its slot, still
+        // filled, is taken over and was counted already.
+        if slots[index].sink == nil { watched += 1 }
         slots[index] = Slot(
             sink: .passUnretained(sink),
             tag: tag,
             generation: generation,
             isOwned: isOwned
         )
-        watched += 1
         return handle
     }
 
@@ -316,15 +317,18 @@ public final class EventLoop: @unchecked Sendable {
 
     // MARK: Timers
 
-    /// Calls `sink.due(tag:)` at `deadline` or soon after, once.
+    /// Calls `sink.due(tag:)` at `deadline` or soon after, once. A deadline in the past means now:
+    /// it waits behind everything that is due already.
     public func schedule(at deadline: Instant, sink: EventSink, tag: Int = 0) -> TimerID {
         assert(isCurrent || thread.load(ordering: .relaxed) == 0)
-        return timers.insert(deadline, Timer(sink: .passUnretained(sink), tag: tag))
+        return timers.insert(max(deadline, now), Timer(sink: .passUnretained(sink), tag: tag))
     }
 
     /// Moves a timer. Returns false when it has fired or was cancelled.
     @discardableResult
-    public func move(_ id: TimerID, to deadline: Instant) -> Bool { timers.move(id, to: deadline) }
+    public func move(_ id: TimerID, to deadline: Instant) -> Bool {
+        timers.move(id, to: max(deadline, now))
+    }
 
     @discardableResult
     public func cancel(_ id: TimerID) -> Bool { timers.cancel(id) }

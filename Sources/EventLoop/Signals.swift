@@ -30,6 +30,8 @@ public final class Signals: EventSink {
         handle = try loop.register(Descriptor(owning: raw), sink: self)
     }
 
+    deinit { assert(handle.isNone, "signals must be closed") }
+
     public func close() {
         loop.close(handle)
         handle = .none

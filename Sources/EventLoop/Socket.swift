@@ -121,6 +121,10 @@ public enum Socket {
         let probe = try make(AF_UNIX)
         let result = address.withSockaddr { Glibc.connect(probe.raw, $0, $1) }
         if result == 0 { throw SystemError("bind \(address)", code: EADDRINUSE) }
-        if errno == ECONNREFUSED { unlink(address.host) }
+        guard errno == ECONNREFUSED else { return }
+        // Connecting to an ordinary file is refused too, and that file is somebody's data.
+        var status = stat()
+        guard lstat(address.host, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return }
+        unlink(address.host)
     }
 }

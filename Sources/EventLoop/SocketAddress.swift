@@ -45,7 +45,8 @@ public struct SocketAddress: Sendable {
         var unix = sockaddr_un()
         unix.sun_family = sa_family_t(AF_UNIX)
         withUnsafeMutableBytes(of: &unix.sun_path) { $0.copyBytes(from: path.utf8) }
-        length = socklen_t(MemoryLayout<sockaddr_un>.size)
+        // With its NUL and no more, which is what the kernel answers: so that the two are equal.
+        length = socklen_t(MemoryLayout<sa_family_t>.size + path.utf8.count + 1)
         withUnsafeMutableBytes(of: &storage) { $0.storeBytes(of: unix, as: sockaddr_un.self) }
     }
 

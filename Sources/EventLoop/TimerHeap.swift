@@ -81,9 +81,14 @@ struct TimerHeap<Payload> {
         return true
     }
 
-    /// Takes out the earliest timer if it is due.
-    mutating func popDue(at now: Instant) -> Payload? {
-        guard let first = heap.first, slots[Int(first)].deadline <= now else { return nil }
+    /// Tells timers set up to now from those set or moved later.
+    var mark: UInt64 { nextOrder }
+
+    /// Takes out the earliest timer if it is due and was set before `mark` was read.
+    mutating func popDue(at now: Instant, setBefore mark: UInt64 = .max) -> Payload? {
+        guard let first = heap.first, slots[Int(first)].deadline <= now,
+            slots[Int(first)].order < mark
+        else { return nil }
         let payload = slots[Int(first)].payload
         remove(at: 0)
         return payload

@@ -109,6 +109,11 @@ public struct PeerHealth: Sendable {
         public var from: PeerView
         public var to: PeerView
 
+        public init(from: PeerView, to: PeerView) {
+            self.from = from
+            self.to = to
+        }
+
         /// People and logs hear of a new status; routing also of a new weight.
         public var isTransition: Bool { from.status != to.status }
     }
@@ -234,11 +239,12 @@ public struct PeerHealth: Sendable {
         return Checks(status: status, isFresh: stale.isEmpty, lastKnown: lastKnown)
     }
 
+    /// The reason comes first: `L4CON Connection refused (http)`.
     private func describe(_ verdict: Verdict) -> String {
-        var text = "\(verdict.key.monitor): \(verdict.reason.rawValue)"
+        var text = verdict.reason.rawValue
         if let code = verdict.code, verdict.reason.layer == "L7" { text += "/\(code)" }
         if !verdict.message.isEmpty { text += " \(verdict.message)" }
-        return text
+        return "\(text) (\(verdict.key.monitor))"
     }
 
     private func isActive(_ intent: Intent, now: WallTime) -> Bool {

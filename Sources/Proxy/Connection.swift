@@ -88,6 +88,8 @@ struct PeerConnection {
     var phase = PeerPhase.connecting
     /// Index into the worker's peers.
     var peer: Int32
+    /// Which of the peer's addresses it goes to.
+    var generation: UInt32
     /// The client connection it serves, or -1 while idle.
     var client: Int32
     var isReused = false
@@ -117,8 +119,9 @@ struct PeerConnection {
     var older: Int32 = -1
     var idleSince: Instant = Instant(nanoseconds: 0)
 
-    init(peer: Int32, client: Int32) {
+    init(peer: Int32, generation: UInt32, client: Int32) {
         self.peer = peer
+        self.generation = generation
         self.client = client
     }
 }

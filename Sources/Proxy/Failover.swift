@@ -20,8 +20,9 @@ struct AttemptState: Equatable {
     var isIdempotent: Bool
     /// Every byte sent so far is still here, to be sent again.
     var isReplayable: Bool
-    /// Any byte of a response, an interim one included, went to the client.
-    var clientHeardSomething: Bool
+    /// An interim response went to the client. It can still be told how the request ended, but
+    /// what it heard was of the peer that failed.
+    var interimWasSent: Bool
     /// Peers tried, this one included.
     var tries: Int
     var triesMax: Int
@@ -44,7 +45,8 @@ enum FailoverDecision: Equatable {
 
 enum Failover {
     static func decide(_ failure: AttemptFailure, _ state: AttemptState) -> FailoverDecision {
-        if failure == .midResponse || state.clientHeardSomething { return .abort }
+        if failure == .midResponse { return .abort }
+        if state.interimWasSent { return .respond(status: failure == .timeout ? 504 : 502) }
         let hasTriesLeft = state.tries < state.triesMax
         switch failure {
         case .connect:

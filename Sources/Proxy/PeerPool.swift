@@ -32,10 +32,13 @@ struct PeerCounters: Sendable {
 /// One peer, as one worker knows it.
 struct PeerState {
     var address: SocketAddress?
+    /// Counts the addresses it has had: connections to an older one are not used again.
+    var generation: UInt32 = 0
     var upstream: Int32
     var identity: UInt64
     var centiweight: Int32 = 0
     var isAvailable = false
+    var isDown = false
     var isEligibleInPanic = false
     var isBackup = false
     var maxInFlight: Int32 = .max
@@ -89,6 +92,16 @@ struct PeerPool {
         upstreams = .allocate(capacity: Self.upstreamsMax)
     }
 
+    func destroy() {
+        for index in upstreamIndex.values where definitions[index] != nil {
+            upstreams[Int(index)].balancer.release()
+            upstreams[Int(index)].primary.deallocate()
+            upstreams[Int(index)].backup.deallocate()
+        }
+        upstreams.deallocate()
+        peers.deallocate()
+    }
+
     func index(of key: PeerKey) -> Int32? { peerIndex[key] }
 
     /// Peers with their keys, for counters.
@@ -118,8 +131,8 @@ struct PeerPool {
         return gone
     }
 
-    /// Brings one peer to what `snapshot` says. Returns its place, and whether it has just become
-    /// unavailable.
+    /// Brings one peer to what `snapshot` says. Returns its place, and whether it has just gone
+    /// down.
     mutating func apply(
         _ snapshot: PeerSnapshot,
         key: PeerKey,
@@ -128,11 +141,11 @@ struct PeerPool {
         guard let upstream = upstreamIndex[key.upstream], let index = peerIndex[key] else {
             return nil
         }
-        let wasAvailable = peers[Int(index)].isAvailable
+        let wasDown = peers[Int(index)].isDown
         update(snapshot, key: key, in: upstream)
         upstreams[Int(upstream)].isPanic = isPanic
         rebuild(upstream)
-        return (index, wasAvailable && !snapshot.isAvailable)
+        return (index, snapshot.isDown && !wasDown)
     }
 
     private mutating func place(of upstream: UpstreamSnapshot) -> Int32? {
@@ -184,9 +197,11 @@ struct PeerPool {
             add(index, key, upstream)
         }
         let state = peers + Int(index)
+        if state.pointee.address != peer.address { state.pointee.generation &+= 1 }
         state.pointee.address = peer.address
         state.pointee.centiweight = Int32(clamping: peer.centiweight)
         state.pointee.isAvailable = peer.isAvailable && peer.address != nil
+        state.pointee.isDown = peer.isDown
         state.pointee.isEligibleInPanic = peer.isEligibleInPanic && peer.address != nil
         state.pointee.isBackup = peer.isBackup
         state.pointee.maxInFlight = Int32(clamping: peer.maxConnections ?? Int(Int32.max))

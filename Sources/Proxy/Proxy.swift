@@ -19,6 +19,8 @@ public final class Proxy {
     private var workers: [(loop: EventLoop, worker: LoopBound<Worker>)] = []
     private var addresses: [Address: SocketAddress] = [:]
     private var lastSent: [PeerKey: PeerSnapshot] = [:]
+    private var nextResolve: Timers.Token?
+    private var isDrained = false
 
     /// Names are asked for again this often; the resolver's cache keeps to the TTL.
     private static let resolveAgain = Nanoseconds.seconds(5)
@@ -56,8 +58,9 @@ public final class Proxy {
         board.subscribe(self)
         let snapshot = makeSnapshot()
         var problems: [String] = []
-        for (_, worker) in workers {
-            for problem in await worker.call({ $0.apply(snapshot) })
+        for (number, (_, worker)) in workers.enumerated() {
+            let part = snapshot.part(of: number)
+            for problem in await worker.call({ $0.apply(part) })
             where !problems.contains(problem) {
                 problems.append(problem)
             }
@@ -76,6 +79,7 @@ public final class Proxy {
     /// many client connections had to be cut off.
     public func drain() async -> Int {
         board.unsubscribe(self)
+        isDrained = true
         timers.cancelAll()
         let limit = configuration.timeouts.drain
         var cut = 0
@@ -147,6 +151,7 @@ public final class Proxy {
             address: addresses[definition.address],
             centiweight: view.effectiveCentiweight,
             isAvailable: view.isAvailable,
+            isDown: view.routing == .down || view.routing == .maint,
             isEligibleInPanic: view.routing != .maint && view.routing != .drain,
             isBackup: definition.isBackup,
             maxConnections: view.maxConnections ?? definition.maxConnections
@@ -156,9 +161,10 @@ public final class Proxy {
     private func sendEverything() {
         let snapshot = makeSnapshot()
         let journal = journal
-        for (workerLoop, worker) in workers {
+        for (number, (workerLoop, worker)) in workers.enumerated() {
+            let part = snapshot.part(of: number)
             workerLoop.execute {
-                for problem in worker.value.apply(snapshot) { journal.error(problem) }
+                for problem in worker.value.apply(part) { journal.error(problem) }
             }
         }
     }
@@ -211,8 +217,13 @@ public final class Proxy {
             addresses[name] = found
             changed = true
         }
+        if isDrained { return }
         if changed { sendEverything() }
-        timers.schedule(after: Self.resolveAgain) { [weak self] in self?.resolveNames() }
+        // One chain, however often upstreams were defined meanwhile.
+        if let nextResolve { timers.cancel(nextResolve) }
+        nextResolve = timers.schedule(after: Self.resolveAgain) { [weak self] in
+            self?.resolveNames()
+        }
     }
 
     // MARK: Counters

@@ -13,6 +13,9 @@ struct PeerSnapshot: Equatable, Sendable {
     /// Hundredths of the weight unit, after agent weight and slow start.
     var centiweight: Int
     var isAvailable: Bool
+    /// Down or in maintenance: the upstream's `on-down` decides what becomes of its connections. A
+    /// peer that drains, or weighs nothing, keeps them.
+    var isDown: Bool
     /// Not in maint or drain: may be used when the upstream fails open.
     var isEligibleInPanic: Bool
     var isBackup: Bool
@@ -32,4 +35,15 @@ struct UpstreamSnapshot: Sendable {
 struct RoutingSnapshot: Sendable {
     var upstreams: [UpstreamSnapshot]
     var listeners: [ListenerConfiguration]
+}
+
+extension RoutingSnapshot {
+    /// What one worker gets of it. A TCP port can be shared by all; a path belongs to one socket,
+    /// so the first worker listens there for all.
+    func part(of worker: Int) -> RoutingSnapshot {
+        if worker == 0 { return self }
+        var part = self
+        part.listeners.removeAll { if case .unix = $0.bind { true } else { false } }
+        return part
+    }
 }

@@ -22,7 +22,8 @@ extension Worker {
         }
         client.pointee.pick.tried.insert(peer)
         pool.peers[Int(peer)].counters.requests &+= 1
-        attempt(index, peer, mayReuse: !client.pointee.isTCP)
+        // A request that has met a stale connection trusts no other idle one.
+        attempt(index, peer, mayReuse: !client.pointee.isTCP && !client.pointee.usedFreeRetry)
     }
 
     private func attempt(_ index: Int, _ peer: Int32, mayReuse: Bool) {
@@ -44,7 +45,11 @@ extension Worker {
         state.pointee.counters.connects &+= 1
         guard let address = state.pointee.address,
             let link = links.insert(
-                PeerConnection(peer: peer, client: Int32(truncatingIfNeeded: index))
+                PeerConnection(
+                    peer: peer,
+                    generation: state.pointee.generation,
+                    client: Int32(truncatingIfNeeded: index)
+                )
             )
         else {
             state.pointee.counters.connectFailures &+= 1
@@ -93,6 +98,7 @@ extension Worker {
 
     private func decide(_ index: Int, _ failure: AttemptFailure) {
         let client = clients.elements + index
+        let failure = client.pointee.responseStarted ? .midResponse : failure
         if client.pointee.isTCP {
             // No byte was exchanged yet: another peer can take the connection.
             if failure == .connect, client.pointee.pick.tried.count < triesMax {
@@ -105,7 +111,7 @@ extension Worker {
         let state = AttemptState(
             isIdempotent: client.pointee.method.isIdempotent,
             isReplayable: client.pointee.isReplayable,
-            clientHeardSomething: client.pointee.responseStarted || client.pointee.interimSent,
+            interimWasSent: client.pointee.interimSent,
             tries: client.pointee.pick.tried.count,
             triesMax: triesMax,
             usedFreeRetry: client.pointee.usedFreeRetry,
@@ -160,7 +166,9 @@ extension Worker {
         } else if client.pointee.responseStarted {
             // The client stopped reading, or the peer stopped sending: only a cut tells the client.
             attemptFailed(index, .midResponse)
-        } else if !client.pointee.bodyDone {
+        } else if !client.pointee.bodyDone,
+            Int(client.pointee.requestSent) == client.pointee.request.count
+        {
             dropLink(Int(client.pointee.peer))
             refuse(index, 408, "the request body did not arrive in time")
         } else {
@@ -193,7 +201,11 @@ extension Worker {
             }
             link.pointee.phase = .busy
             link.pointee.canWrite = true
-            if readiness.contains(.readable) { link.pointee.canRead = true }
+            // A peer may speak, and even hang up, before it is asked anything.
+            if readiness.contains(.readEnded) { link.pointee.hasEnded = true }
+            if !readiness.isDisjoint(with: [.readable, .readEnded]) {
+                link.pointee.canRead = true
+            }
             setDeadline(client, timeouts.response)
             drive(client)
         case .busy:
@@ -216,7 +228,8 @@ extension Worker {
         let isClean =
             link.pointee.isPersistent && requestWasWhole && link.pointee.input.isEmpty
             && !link.pointee.hasEnded && !link.pointee.canRead
-        guard isClean, state.pointee.isDefined, !isDraining,
+        guard isClean, state.pointee.isDefined, !isDraining, idleLinks < idleLinksMax,
+            link.pointee.generation == state.pointee.generation,
             Int(state.pointee.idleCount) < limits.idlePeerConnections
         else {
             dropLink(index)
@@ -237,7 +250,11 @@ extension Worker {
         }
         state.pointee.idleNewest = Int32(truncatingIfNeeded: index)
         state.pointee.idleCount &+= 1
+        idleLinks &+= 1
     }
+
+    /// Idle connections may not take the places of those that a client waits for.
+    private var idleLinksMax: Int { links.capacity &- clients.capacity }
 
     /// Takes the newest idle connection to `peer` that is fit for `method`.
     @inline(__always)
@@ -247,12 +264,15 @@ extension Worker {
             guard newest >= 0 else { return nil }
             let index = Int(newest)
             unlinkIdle(index)
-            // A request that cannot be sent twice looks first whether the peer has hung up.
-            if !method.isIdempotent, !isStillOpen(links.elements[index].handle.descriptor) {
+            let link = links.elements + index
+            // The peer has another address by now. Or it has hung up: a request that cannot be sent
+            // twice looks first.
+            if link.pointee.generation != pool.peers[Int(peer)].generation
+                || !method.isIdempotent && !isStillOpen(link.pointee.handle.descriptor)
+            {
                 close(index)
                 continue
             }
-            let link = links.elements + index
             link.pointee.phase = .busy
             link.pointee.isReused = true
             link.pointee.wroteBytes = false
@@ -283,6 +303,7 @@ extension Worker {
             state.pointee.idleOldest = link.pointee.newer
         }
         state.pointee.idleCount &-= 1
+        idleLinks &-= 1
     }
 
     /// Ends a connection that serves a client.
@@ -321,7 +342,13 @@ extension Worker {
             let link = clients.elements[index].peer
             guard link >= 0, links.elements[Int(link)].peer == peer else { continue }
             if clients.elements[index].phase == .exchange {
-                attemptFailed(index, .diedSilent(isReused: false, wroteBytes: true))
+                let connection = links.elements[Int(link)]
+                attemptFailed(
+                    index,
+                    connection.phase == .connecting
+                        ? .connect
+                        : .diedSilent(isReused: false, wroteBytes: connection.wroteBytes)
+                )
                 if isOpen(index) { drive(index) }
             } else {
                 dropClient(index, reset: true)

@@ -10,7 +10,7 @@ extension Worker {
 
     func accept(_ descriptor: consuming Descriptor, _ place: Int) {
         counters.accepted += 1
-        let isTCP = listeners[place].upstream >= 0 || listeners[place].routes == nil
+        let isTCP = listeners[place].isTCP
         var client = ClientConnection()
         client.listener = Int32(place)
         client.isTCP = isTCP
@@ -46,6 +46,8 @@ extension Worker {
     private func shed(_ descriptor: consuming Descriptor, isTCP: Bool) {
         counters.refused += 1
         guard !isTCP else { return }
+        // Closing with bytes unread sends RST, which would take the answer away.
+        _ = recv(descriptor.raw, scratch, Buffer.capacity, 0)
         var text = ErrorResponse.text(
             503,
             "too many connections",
@@ -92,13 +94,16 @@ extension Worker {
 
     func clientReady(_ index: Int, _ readiness: Readiness) {
         let client = clients.elements + index
-        if !readiness.isDisjoint(with: [.failed, .hungUp]) {
-            // Both ways are over: there is nobody left to answer.
+        // Both ways are over: there is nobody left to answer. In a tunnel whose other way ended
+        // before, it only means that the last bytes are here.
+        if readiness.contains(.failed)
+            || readiness.contains(.hungUp) && client.pointee.phase != .tunnel
+        {
             if client.pointee.phase == .exchange { counters.aborted += 1 }
             dropClient(index)
             return
         }
-        if readiness.contains(.readEnded) {
+        if !readiness.isDisjoint(with: [.readEnded, .hungUp]) {
             client.pointee.hasEnded = true
             client.pointee.canRead = true
         } else if readiness.contains(.readable) {
@@ -347,6 +352,10 @@ extension Worker {
     @inline(__always)
     func flush(_ index: Int) -> Bool {
         let client = clients.elements + index
+        if client.pointee.output.isEmpty {
+            buffers.release(&client.pointee.output)
+            return true
+        }
         guard client.pointee.canWrite, let base = client.pointee.output.base else { return true }
         let (written, result) = write(
             client.pointee.handle.descriptor,

@@ -31,15 +31,19 @@ extension Worker {
     private func pumpRequest(_ index: Int) -> Bool {
         let client = clients.elements + index
         while true {
-            if !client.pointee.bodyDone {
-                switch pullBody(index) {
-                case .gone: return false
-                case .moved, .waiting: break
-                }
-            }
+            if !client.pointee.bodyDone, !pullBody(index) { return false }
             guard client.pointee.peer >= 0 else { return true }
             let link = links.elements + Int(client.pointee.peer)
             let unsent = client.pointee.request.count - Int(client.pointee.requestSent)
+            if unsent == 0, isOutOfRoom(client) {
+                // Everything here has been sent, and what comes next does not fit behind it: from
+                // now on it cannot be sent again.
+                client.pointee.isReplayable = false
+                client.pointee.request.start = 0
+                client.pointee.request.end = 0
+                client.pointee.requestSent = 0
+                continue
+            }
             guard link.pointee.phase == .busy, link.pointee.canWrite, unsent > 0,
                 let base = client.pointee.request.base
             else { return true }
@@ -53,7 +57,10 @@ extension Worker {
             if written > 0 { link.pointee.wroteBytes = true }
             client.pointee.requestSent &+= Int32(truncatingIfNeeded: written)
             switch result {
-            case .blocked: return true
+            case .blocked:
+                // A slow peer may take its time, as long as it reads.
+                if written > 0 { setDeadline(index, timeouts.bodyIdle) }
+                return true
             case .failed:
                 // The peer hung up. It may have answered before it did: reading will tell.
                 link.pointee.canRead = true
@@ -64,25 +71,29 @@ extension Worker {
                     setDeadline(index, timeouts.response)
                     return true
                 }
-                // More is to come than the buffer holds, so what was sent cannot be sent again.
-                client.pointee.isReplayable = false
-                client.pointee.request.start = 0
-                client.pointee.request.end = 0
-                client.pointee.requestSent = 0
                 setDeadline(index, timeouts.bodyIdle)
                 if client.pointee.input.isEmpty, !client.pointee.canRead { return true }
             }
         }
     }
 
-    private enum Pull { case moved, waiting, gone }
+    /// Body bytes wait, or may be waiting, that `request` has no room for.
+    @inline(__always)
+    private func isOutOfRoom(_ client: UnsafeMutablePointer<ClientConnection>) -> Bool {
+        if client.pointee.bodyDone || client.pointee.request.isEmpty { return false }
+        // A trailer line is moved whole, so it may wait in front of room enough for most things.
+        return client.pointee.request.room < Self.bodyRoomMin || !client.pointee.input.isEmpty
+    }
 
-    /// Moves body bytes from the client's input to the request buffer.
-    private func pullBody(_ index: Int) -> Pull {
+    /// Room in the request buffer below which no body byte is moved.
+    private static let bodyRoomMin = 2 * BodyTransfer.roomMin
+
+    /// Moves body bytes from the client's input to the request buffer. False when the exchange is
+    /// over.
+    private func pullBody(_ index: Int) -> Bool {
         let client = clients.elements + index
-        var moved = false
-        while !client.pointee.bodyDone {
-            if client.pointee.request.room < 2 * BodyTransfer.roomMin { break }
+        pulling: while !client.pointee.bodyDone {
+            if client.pointee.request.room < Self.bodyRoomMin { break }
             if !client.pointee.input.isEmpty {
                 do throws(HTTPError) {
                     let step = try moveBody(client)
@@ -90,13 +101,11 @@ extension Worker {
                         client.pointee.bodyDone = true
                         break
                     }
-                    if step.consumed > 0 {
-                        moved = true
-                        continue
-                    }
+                    if step.consumed > 0 { continue }
                 } catch {
                     counters.badRequests += 1
-                    return abandonRequest(index, Int(error.status), error.description)
+                    abandonRequest(index, Int(error.status), error.description)
+                    return false
                 }
             }
             guard client.pointee.canRead else { break }
@@ -108,18 +117,17 @@ extension Worker {
             )
             {
             case .bytes: continue
-            case .blocked: break
+            // Nothing there, or the input is full: then the request has to go out first.
+            case .blocked: break pulling
             case .ended, .failed:
                 // The body will never be whole (RFC 9112, section 8): nobody is left to answer.
                 counters.aborted += 1
                 dropClient(index)
-                return .gone
+                return false
             }
         }
-        if client.pointee.bodyDone, client.pointee.input.isEmpty {
-            buffers.release(&client.pointee.input)
-        }
-        return moved ? .moved : .waiting
+        if client.pointee.input.isEmpty { buffers.release(&client.pointee.input) }
+        return true
     }
 
     private func moveBody(
@@ -142,15 +150,14 @@ extension Worker {
     }
 
     /// The request turned out to be malformed while it was under way.
-    private func abandonRequest(_ index: Int, _ status: Int, _ sentence: String) -> Pull {
+    private func abandonRequest(_ index: Int, _ status: Int, _ sentence: String) {
         let client = clients.elements + index
         if client.pointee.peer >= 0 { dropLink(Int(client.pointee.peer)) }
         if client.pointee.responseStarted {
             dropClient(index, reset: true)
-            return .gone
+        } else {
+            refuse(index, status, sentence)
         }
-        refuse(index, status, sentence)
-        return .gone
     }
 
     // MARK: The response
@@ -270,8 +277,9 @@ extension Worker {
             link.pointee.input.consume(Int(head.end))
             return .again
         }
-        if head.isTunnel, !client.pointee.wantsUpgrade {
-            // 101 without having been asked: whatever follows is not HTTP.
+        if head.isTunnel, !client.pointee.wantsUpgrade || !requestIsSent(client) {
+            // 101 without having been asked, or before the request was whole (RFC 9110, section
+            // 7.8): whatever follows is not HTTP.
             attemptFailed(index, .malformed)
             return .phaseChanged
         }
@@ -349,23 +357,27 @@ extension Worker {
             if !client.pointee.output.isEmpty {
                 guard flush(index) else { return .phaseChanged }
                 if !client.pointee.output.isEmpty { break }
+                // What had no room before has some now, and no edge will say so.
+                progressed = true
+                moved = true
             }
             if progressed, !link.pointee.input.isEmpty { continue }
             guard link.pointee.canRead, client.pointee.canWrite else { break }
-            switch read(
+            let result = read(
                 link.pointee.handle.descriptor,
                 into: &link.pointee.input,
                 canRead: &link.pointee.canRead,
                 hasEnded: link.pointee.hasEnded
             )
-            {
+            switch result {
             case .bytes:
                 moved = true
                 continue
             case .blocked: break
             case .ended, .failed:
                 link.pointee.isPersistent = false
-                if case .untilClose = link.pointee.framing {
+                // A reset is no end: what came before it may be a part of the body.
+                if result == .ended, case .untilClose = link.pointee.framing {
                     if link.pointee.rechunks {
                         buffers.fill(&client.pointee.output)
                         BodyTransfer.appendLastChunk(to: &client.pointee.output)
@@ -447,11 +459,7 @@ extension Worker {
     private func finish(_ index: Int) -> Bool {
         let client = clients.elements + index
         guard flush(index) else { return false }
-        releaseLink(
-            Int(client.pointee.peer),
-            requestWasWhole: client.pointee.bodyDone
-                && Int(client.pointee.requestSent) == client.pointee.request.count
-        )
+        releaseLink(Int(client.pointee.peer), requestWasWhole: requestIsSent(client))
         client.pointee.peer = -1
         buffers.release(&client.pointee.request)
         if client.pointee.closesAfterResponse || !client.pointee.bodyDone || isDraining {
@@ -465,6 +473,12 @@ extension Worker {
             )
         }
         return true
+    }
+
+    @inline(__always)
+    private func requestIsSent(_ client: UnsafeMutablePointer<ClientConnection>) -> Bool {
+        client.pointee.bodyDone
+            && Int(client.pointee.requestSent) == client.pointee.request.count
     }
 
     private func becomeTunnel(_ index: Int) -> Bool {

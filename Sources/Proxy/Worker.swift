@@ -22,6 +22,8 @@ final class Worker: EventSink {
 
     var clients: Slab<ClientConnection>
     var links: Slab<PeerConnection>
+    /// How many of `links` serve nobody.
+    var idleLinks = 0
     var buffers = BufferPool()
     var pool = PeerPool()
     var budget = RetryBudget()
@@ -45,6 +47,10 @@ final class Worker: EventSink {
         var routes: Unmanaged<RouteTable>?
         /// In TCP mode.
         var upstream: Int32 = -1
+        /// Goes on accepting what one burst left.
+        var again = TimerID.none
+
+        var isTCP: Bool { if case .tcp = configuration.mode { true } else { false } }
     }
 
     /// What a tag names: the kind in the two lowest bits, the index above.
@@ -80,6 +86,16 @@ final class Worker: EventSink {
         deadlines.initialize(repeating: Self.nobody, count: limits.clientConnections)
         scratch = .allocate(capacity: Buffer.capacity)
         super.init()
+    }
+
+    deinit {
+        for listener in listeners { listener.routes?.release() }
+        clients.destroy()
+        links.destroy()
+        buffers.destroy()
+        pool.destroy()
+        deadlines.deallocate()
+        scratch.deallocate()
     }
 
     // MARK: Mail from the control plane
@@ -147,6 +163,7 @@ final class Worker: EventSink {
     private func stopListening(_ place: Int) {
         guard !listeners[place].handle.isNone else { return }
         loop.close(listeners[place].handle)
+        loop.cancel(listeners[place].again)
         listeners[place].handle = .none
         if case .unix(let path) = listeners[place].configuration.bind { unlink(path) }
     }
@@ -188,8 +205,10 @@ final class Worker: EventSink {
         noteIfDrained()
     }
 
-    /// Cuts off every connection that is left.
+    /// Cuts off every connection that is left. The loop knows nothing of this worker afterwards.
     func abandon() {
+        for place in listeners.indices { stopListening(place) }
+        loop.cancel(sweep)
         for index in 0..<clients.highWater where isOpen(index) { dropClient(index, reset: true) }
         for peer in 0..<pool.peerCount { closeIdle(of: Int32(peer)) }
     }
@@ -258,7 +277,8 @@ final class Worker: EventSink {
     }
 
     private func acceptLater(_ place: Int, after pause: Nanoseconds) {
-        _ = loop.schedule(
+        loop.cancel(listeners[place].again)
+        listeners[place].again = loop.schedule(
             at: loop.now + pause,
             sink: self,
             tag: Tag.make(Tag.listener, place)

@@ -87,6 +87,13 @@ public enum Address: Hashable, Sendable {
         }
     }
 
+    /// `text` as it is when it names a port or a socket, else with `port` after it.
+    public static func completing(_ text: String, port: UInt16) -> String {
+        if text.hasPrefix("unix:") { return text }
+        let hasPort = text.hasPrefix("[") ? text.contains("]:") : text.contains(":")
+        return hasPort ? text : "\(text):\(port)"
+    }
+
     /// The same host on another port; a unix socket has none and stays as it is.
     public func with(port: UInt16) -> Address {
         switch self {

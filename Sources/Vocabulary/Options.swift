@@ -47,14 +47,20 @@ public struct Options: Sendable {
 
     /// Throws for the first key that nothing took.
     public func finish() throws(SettingError) {
-        guard let stray = entries.first else { return }
-        var message = "\(path) has no setting '\(stray.key)'"
-        if let near = nearest(to: stray.key, among: known) {
-            message += "; did you mean '\(near)'?"
-        } else if !known.isEmpty {
-            message += "; expected one of \(known.sorted().joined(separator: ", "))"
+        if let stray = strays.first { throw stray }
+    }
+
+    /// A complaint for every key that nothing took, in the order they were written.
+    public var strays: [SettingError] {
+        entries.map { stray in
+            var message = "\(path) has no setting '\(stray.key)'"
+            if let near = nearest(to: stray.key, among: known) {
+                message += "; did you mean '\(near)'?"
+            } else if !known.isEmpty {
+                message += "; expected one of \(known.sorted().joined(separator: ", "))"
+            }
+            return SettingError(stray.position, message)
         }
-        throw SettingError(stray.position, message)
     }
 }
 

@@ -1,0 +1,263 @@
+// What does Prometheus read? Its text format, version 0.0.4; every name begins with `muster_`, every
+// unit is a base unit and stands in the name.
+
+import Health
+import Monitor
+import Proxy
+import Store
+import Vocabulary
+
+struct MetricsText {
+    private var text = ""
+
+    static func make(
+        agent: String,
+        uptime: Nanoseconds,
+        upstreams: [UpstreamView],
+        store: StoreStatus,
+        scheduler: SchedulerMetrics,
+        pairs: [PairMetrics],
+        proxy: Proxy.Report
+    ) -> String {
+        var metrics = MetricsText()
+        metrics.family("muster_up", "gauge", "1 while this agent runs.")
+        metrics.sample("muster_up", [("agent", agent)], 1)
+        metrics.family("muster_uptime_seconds", "gauge", "Time since the start.")
+        metrics.sample("muster_uptime_seconds", [], uptime.seconds)
+        metrics.add(upstreams)
+        metrics.add(store)
+        metrics.add(scheduler)
+        metrics.add(pairs)
+        metrics.add(proxy)
+        return metrics.text
+    }
+
+    // MARK: The parts
+
+    private mutating func add(_ upstreams: [UpstreamView]) {
+        family("muster_peer_status", "gauge", "1 for the status that the peer has, 0 for others.")
+        each(upstreams) { metrics, labels, report in
+            for status in PeerStatus.allCases {
+                metrics.sample(
+                    "muster_peer_status", labels + [("status", status.rawValue)],
+                    status == report.view.status ? 1 : 0)
+            }
+        }
+        family("muster_peer_available", "gauge", "1 when new requests may go to the peer.")
+        each(upstreams) { metrics, labels, report in
+            metrics.sample("muster_peer_available", labels, report.view.isAvailable ? 1 : 0)
+        }
+        family("muster_peer_effective_weight", "gauge", "After agent weight and slow start.")
+        each(upstreams) { metrics, labels, report in
+            metrics.sample(
+                "muster_peer_effective_weight", labels,
+                Double(report.view.effectiveCentiweight) / 100)
+        }
+        family(
+            "muster_peer_status_since_seconds", "gauge",
+            "When the peer came into its status, in seconds since 1970.")
+        each(upstreams) { metrics, labels, report in
+            metrics.sample(
+                "muster_peer_status_since_seconds", labels,
+                Double(report.view.since.milliseconds) / 1_000)
+        }
+        family("muster_upstream_panic", "gauge", "1 while the upstream fails open.")
+        for view in upstreams {
+            sample("muster_upstream_panic", [("upstream", view.name)], view.isPanic ? 1 : 0)
+        }
+    }
+
+    private mutating func each(
+        _ upstreams: [UpstreamView],
+        _ body: (inout MetricsText, [(String, String)], PeerReport) -> Void
+    ) {
+        for view in upstreams {
+            for report in view.peers {
+                body(
+                    &self, [("upstream", view.name), ("peer", report.definition.id)], report)
+            }
+        }
+    }
+
+    private mutating func add(_ store: StoreStatus) {
+        let labels = [("kind", store.kind)]
+        family("muster_store_connected", "gauge", "1 while the store answers.")
+        sample("muster_store_connected", labels, store.isConnected ? 1 : 0)
+        family("muster_store_pending_writes", "gauge", "Writes not confirmed yet.")
+        sample("muster_store_pending_writes", labels, Double(store.pending))
+        family("muster_store_revision", "gauge", "Last change seen.")
+        sample("muster_store_revision", labels, Double(store.revision))
+        family(
+            "muster_store_refused_verdicts_total", "counter",
+            "Verdicts refused because the store holds a newer one.")
+        sample("muster_store_refused_verdicts_total", labels, Double(store.refused))
+    }
+
+    private mutating func add(_ scheduler: SchedulerMetrics) {
+        family("muster_probe_pairs", "gauge", "(monitor, peer) pairs that this agent probes.")
+        sample("muster_probe_pairs", [], Double(scheduler.pairs))
+        family("muster_probes_in_flight", "gauge", "Probes running now.")
+        sample("muster_probes_in_flight", [], Double(scheduler.inFlight))
+        family("muster_probes_waiting", "gauge", "Probes due that wait for a limit.")
+        sample("muster_probes_waiting", [], Double(scheduler.waiting))
+        family("muster_probe_lateness_seconds", "histogram", "How late probes began.")
+        histogram("muster_probe_lateness_seconds", [], scheduler.lateness)
+    }
+
+    private mutating func add(_ pairs: [PairMetrics]) {
+        let sorted = pairs.sorted {
+            ($0.key.upstream, $0.key.peer, $0.key.monitor)
+                < ($1.key.upstream, $1.key.peer, $1.key.monitor)
+        }
+        func labels(_ pair: PairMetrics) -> [(String, String)] {
+            [
+                ("upstream", pair.key.upstream), ("peer", pair.key.peer),
+                ("monitor", pair.key.monitor), ("kind", pair.kind),
+            ]
+        }
+        family("muster_probes_total", "counter", "Probes by how they ended.")
+        for pair in sorted {
+            for (reason, count) in pair.series.reasons {
+                sample(
+                    "muster_probes_total", labels(pair) + [("reason", reason.rawValue)],
+                    Double(count))
+            }
+        }
+        family(
+            "muster_probe_duration_seconds", "histogram",
+            "Time of each phase that was reached, by verdict.")
+        for pair in sorted {
+            for latency in pair.series.latencies {
+                histogram(
+                    "muster_probe_duration_seconds",
+                    labels(pair) + [
+                        ("phase", latency.phase.rawValue), ("verdict", latency.verdict.rawValue),
+                    ], latency.histogram)
+            }
+        }
+        family("muster_check_value", "gauge", "What the last probe measured beside time.")
+        for pair in sorted {
+            for measurement in pair.series.measurements {
+                sample(
+                    "muster_check_value",
+                    labels(pair) + [("label", measurement.label), ("unit", measurement.unit)],
+                    measurement.value)
+            }
+        }
+    }
+
+    private mutating func add(_ proxy: Proxy.Report) {
+        family("muster_proxy_connections_active", "gauge", "Client connections open now.")
+        sample("muster_proxy_connections_active", [], Double(proxy.connectionsActive))
+        counter(
+            "muster_proxy_connections_accepted_total", "Client connections accepted.",
+            proxy.connectionsAccepted)
+        counter(
+            "muster_proxy_connections_refused_total", "Client connections over the limit.",
+            proxy.connectionsRefused)
+        counter("muster_proxy_requests_total", "Requests parsed.", proxy.requests)
+        counter(
+            "muster_proxy_bad_requests_total", "Requests refused as malformed.", proxy.badRequests)
+        counter(
+            "muster_proxy_unavailable_total", "Requests for which no peer could be had.",
+            proxy.unavailable)
+        counter(
+            "muster_proxy_aborted_total", "Exchanges cut by the client or in mid-response.",
+            proxy.aborted)
+        let peers = proxy.peers.sorted {
+            ($0.key.upstream, $0.key.peer) < ($1.key.upstream, $1.key.peer)
+        }
+        perPeer(peers, "muster_proxy_peer_requests_total", "Attempts sent.", \.requests)
+        perPeer(peers, "muster_proxy_peer_connects_total", "Connections begun.", \.connects)
+        perPeer(
+            peers, "muster_proxy_peer_connect_failures_total", "Connections that failed.",
+            \.connectFailures)
+        perPeer(
+            peers, "muster_proxy_peer_response_failures_total",
+            "Attempts that failed after the connection stood.", \.responseFailures)
+        perPeer(
+            peers, "muster_proxy_peer_retries_total", "Attempts that were followed by another.",
+            \.retries)
+        family("muster_proxy_peer_responses_total", "counter", "Responses by class of status.")
+        for (key, totals) in peers {
+            for (digit, count) in totals.responses.enumerated() where digit > 0 {
+                sample(
+                    "muster_proxy_peer_responses_total",
+                    [("upstream", key.upstream), ("peer", key.peer), ("code", "\(digit)xx")],
+                    Double(count))
+            }
+        }
+        family("muster_proxy_peer_in_flight", "gauge", "Exchanges under way.")
+        for (key, totals) in peers {
+            sample(
+                "muster_proxy_peer_in_flight", [("upstream", key.upstream), ("peer", key.peer)],
+                Double(totals.inFlight))
+        }
+    }
+
+    private mutating func perPeer(
+        _ peers: [(key: PeerKey, value: Proxy.PeerTotals)],
+        _ name: String,
+        _ help: String,
+        _ field: KeyPath<Proxy.PeerTotals, UInt64>
+    ) {
+        family(name, "counter", help)
+        for (key, totals) in peers {
+            sample(
+                name, [("upstream", key.upstream), ("peer", key.peer)],
+                Double(totals[keyPath: field]))
+        }
+    }
+
+    // MARK: The format
+
+    private mutating func family(_ name: String, _ kind: String, _ help: String) {
+        text += "# HELP \(name) \(help)\n# TYPE \(name) \(kind)\n"
+    }
+
+    private mutating func counter(_ name: String, _ help: String, _ value: UInt64) {
+        family(name, "counter", help)
+        sample(name, [], Double(value))
+    }
+
+    private mutating func sample(_ name: String, _ labels: [(String, String)], _ value: Double) {
+        text += name
+        if !labels.isEmpty {
+            text += "{"
+            text += labels.map { "\($0.0)=\"\(Self.escape($0.1))\"" }.joined(separator: ",")
+            text += "}"
+        }
+        text += " \(Self.number(value))\n"
+    }
+
+    private mutating func histogram(
+        _ name: String, _ labels: [(String, String)], _ histogram: Histogram
+    ) {
+        let counts = histogram.cumulative
+        for (index, bound) in Histogram.bounds.enumerated() {
+            sample(
+                "\(name)_bucket", labels + [("le", Self.number(bound.seconds))],
+                Double(counts[index]))
+        }
+        sample("\(name)_bucket", labels + [("le", "+Inf")], Double(histogram.count))
+        sample("\(name)_sum", labels, histogram.sum.seconds)
+        sample("\(name)_count", labels, Double(histogram.count))
+    }
+
+    private static func number(_ value: Double) -> String {
+        value == value.rounded() && abs(value) < 1e15 ? "\(Int64(value))" : "\(value)"
+    }
+
+    private static func escape(_ text: String) -> String {
+        var escaped = ""
+        for character in text {
+            switch character {
+            case "\\": escaped += "\\\\"
+            case "\"": escaped += "\\\""
+            case "\n": escaped += "\\n"
+            default: escaped.append(character)
+            }
+        }
+        return escaped
+    }
+}

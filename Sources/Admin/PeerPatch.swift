@@ -1,0 +1,117 @@
+// What does the operator ask of a peer? `{"weight":5}`, `{"intent":"drain","reason":"deploy",
+// "until":"10m"}`, or both. Pure: bytes in, an intent or a clear complaint out.
+
+import Health
+import Vocabulary
+
+struct PeerPatchError: Error, CustomStringConvertible {
+    var description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+struct PeerPatch {
+    private enum Until {
+        case never
+        case after(Nanoseconds)
+    }
+
+    private var mode: Intent.Mode?
+    private var reason: String?
+    private var until: Until?
+    /// The outer nil: not mentioned. The inner: back to the configured weight.
+    private var weight: Int??
+
+    private static let keys = ["intent", "reason", "until", "weight"]
+    /// What is kept of a reason: it travels in agent lines and in logs.
+    static let reasonBytesMax = 256
+    /// Longer is no deadline but a change of configuration.
+    static let untilMax = Nanoseconds.seconds(366 * 86_400)
+
+    init(_ bytes: [UInt8]) throws(PeerPatchError) {
+        let body: JSON
+        do {
+            body = try JSON(parsing: bytes)
+        } catch {
+            throw PeerPatchError("body: \(error)")
+        }
+        guard let members = body.members, !members.isEmpty else {
+            throw PeerPatchError(
+                "body: expected an object with one or more of \(Self.keys.joined(separator: ", "))")
+        }
+        for member in members { try take(member) }
+        if reason != nil || until != nil, mode == nil, weight == nil {
+            throw PeerPatchError("body: expected 'intent' or 'weight' beside 'reason' and 'until'")
+        }
+    }
+
+    private mutating func take(_ member: JSON.Member) throws(PeerPatchError) {
+        let value = member.value
+        switch member.key {
+        case "intent":
+            guard let word = value.string, let mode = Intent.Mode(rawValue: word) else {
+                throw Self.expected("ready, drain or maint", at: "intent", saw: value)
+            }
+            self.mode = mode
+        case "reason":
+            guard let text = value.string, text.utf8.count <= Self.reasonBytesMax,
+                text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F })
+            else {
+                throw Self.expected(
+                    "one line of at most \(Self.reasonBytesMax) bytes", at: "reason", saw: value)
+            }
+            reason = text
+        case "until":
+            if value.isNull {
+                until = .never
+            } else if let text = value.string, let span = Nanoseconds(text: text),
+                span > .zero, span <= Self.untilMax
+            {
+                until = .after(span)
+            } else {
+                throw Self.expected("a duration such as 10m, or null", at: "until", saw: value)
+            }
+        case "weight":
+            if value.isNull {
+                weight = .some(nil)
+            } else if let number = value.int, (0...PeerDefinition.weightMax).contains(number) {
+                weight = .some(number)
+            } else {
+                throw Self.expected(
+                    "a whole number from 0 to \(PeerDefinition.weightMax), or null", at: "weight",
+                    saw: value)
+            }
+        default:
+            var text = "body has no setting '\(member.key)'"
+            if let near = nearest(to: member.key, among: Self.keys) {
+                text += "; did you mean '\(near)'?"
+            }
+            throw PeerPatchError(text)
+        }
+    }
+
+    private static func expected(_ what: String, at path: String, saw value: JSON) -> PeerPatchError {
+        PeerPatchError("\(path): expected \(what), saw \(value.text)")
+    }
+
+    /// What holds from now on; nil when that is nothing but the configuration. What the body does
+    /// not mention stays: a new weight does not lift a drain, nor a drain the weight.
+    func intent(on current: Intent?, now: WallTime) throws(PeerPatchError) -> Intent? {
+        var next = current ?? Intent(mode: .ready, setAt: now)
+        if let ends = next.until, ends <= now { next = Intent(mode: .ready, setAt: now) }
+        if let mode {
+            next.mode = mode
+            next.reason = ""
+            next.until = nil
+        }
+        if let reason { next.reason = reason }
+        switch until {
+        case .after(let span): next.until = now + span
+        case .never: next.until = nil
+        case nil: break
+        }
+        if let weight { next.weight = weight }
+        next.setAt = now
+        return next.isDefault ? nil : next
+    }
+}

@@ -1,0 +1,75 @@
+// Is this process alive, is it ready, and what are its numbers?
+
+import EventLoop
+import Health
+import Hummingbird
+import Monitor
+import Proxy
+import Store
+import Vocabulary
+
+struct StateRoutes: Sendable {
+    let plane: ControlPlane
+
+    /// How long a start may wait for first verdicts before it counts as ready without them.
+    private static let firstVerdictsWithin = Nanoseconds.seconds(10)
+
+    func add(to router: Router<BasicRequestContext>) {
+        router.get("/health") { _, _ in
+            // Answered by the control loop itself: a loop that is stuck is not alive.
+            let uptime = await plane.board.call { _ in Clock.wall() } - plane.startedAt
+            return Response.json(
+                .object([
+                    .init("status", "ok"),
+                    .init("agent", .string(plane.agent)),
+                    .init("uptime_s", .number(uptime.seconds)),
+                ]))
+        }
+        router.get("/ready") { _, _ in await ready() }
+        router.get("/metrics") { _, _ in
+            Response.text(
+                await metrics(), type: "text/plain; version=0.0.4; charset=utf-8")
+        }
+    }
+
+    private func ready() async -> Response {
+        let upstreams = await plane.board.call { $0.upstreams }
+        let store = await plane.store.call { $0.status }
+        let unprobed = upstreams.flatMap { view in
+            view.peers.filter { report in
+                view.monitors.contains { monitor in
+                    monitor.isRequired
+                        && !report.verdicts.contains { $0.key.monitor == monitor.id }
+                }
+            }.map { "\(view.name)/\($0.definition.id)" }
+        }
+        let isYoung = Clock.wall() - plane.startedAt < Self.firstVerdictsWithin
+        let isReady = unprobed.isEmpty || !isYoung
+        return Response.json(
+            .object([
+                .init("ready", .bool(isReady)),
+                .init(
+                    "store",
+                    .object([
+                        .init("kind", .string(store.kind)),
+                        .init("connected", .bool(store.isConnected)),
+                        .init("since", .string(store.since.description)),
+                        .init("error", store.lastError.map { .string($0) } ?? .null),
+                    ])),
+                .init("unprobed", .array(unprobed.prefix(20).map { .string($0) })),
+            ]),
+            status: isReady ? .ok : .serviceUnavailable)
+    }
+
+    private func metrics() async -> String {
+        let proxy = plane.proxy
+        return MetricsText.make(
+            agent: plane.agent,
+            uptime: Clock.wall() - plane.startedAt,
+            upstreams: await plane.board.call { $0.upstreams },
+            store: await plane.store.call { $0.status },
+            scheduler: await plane.scheduler.call { $0.metrics },
+            pairs: await plane.scheduler.call { $0.pairMetrics },
+            proxy: await plane.run { await proxy.value.report() })
+    }
+}

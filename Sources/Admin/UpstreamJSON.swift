@@ -1,0 +1,94 @@
+// How is an upstream told to a program? The shapes of DESIGN's section 7, which are a promise.
+
+import Health
+import Store
+import Vocabulary
+
+enum UpstreamJSON {
+    static func upstream(_ view: UpstreamView) -> JSON {
+        .object([
+            .init("name", .string(view.name)),
+            .init("revision", .integer(Int64(view.revision))),
+            .init("balance", .string(view.balance)),
+            .init("status", .string(view.status.rawValue)),
+            .init("panic", .bool(view.isPanic)),
+            .init("peers", .array(view.peers.map { peer($0, monitors: view.monitors) })),
+            .init("monitors", .array(view.monitors.map(monitor))),
+        ])
+    }
+
+    static func peer(_ report: PeerReport, monitors: [MonitorSummary]) -> JSON {
+        let view = report.view
+        var members: [JSON.Member] = [
+            .init("id", .string(report.definition.id)),
+            .init("address", .string(report.definition.address.description)),
+            .init("weight", .integer(Int64(view.weight))),
+            .init("effective_weight", effectiveWeight(view)),
+            .init("backup", .bool(report.definition.isBackup)),
+            .init("status", .string(view.status.rawValue)),
+            .init("intent", .string(report.intent?.mode.rawValue ?? Intent.Mode.ready.rawValue)),
+            .init("since", .string(view.since.description)),
+            .init("reason", .string(view.reason)),
+            .init(
+                "checks",
+                .array(
+                    monitors.map { monitor in
+                        check(report.verdicts.first { $0.key.monitor == monitor.id }, by: monitor)
+                    })),
+        ]
+        if let intent = report.intent {
+            members.append(.init("intent_reason", .string(intent.reason)))
+            members.append(
+                .init("intent_until", intent.until.map { .string($0.description) } ?? .null))
+        }
+        if let limit = view.maxConnections {
+            members.append(.init("max_connections", .integer(Int64(limit))))
+        }
+        return .object(members)
+    }
+
+    /// In the unit of `weight`; a fraction while a slow start ramps.
+    private static func effectiveWeight(_ view: PeerView) -> JSON {
+        let isWhole = view.effectiveCentiweight % 100 == 0
+        return isWhole
+            ? .integer(Int64(view.effectiveCentiweight / 100))
+            : .number(Double(view.effectiveCentiweight) / 100)
+    }
+
+    /// A monitor that has not spoken yet is there too: silence must be visible.
+    private static func check(_ verdict: Verdict?, by monitor: MonitorSummary) -> JSON {
+        .object([
+            .init("monitor", .string(monitor.id)),
+            .init("kind", .string(monitor.kind)),
+            .init("required", .bool(monitor.isRequired)),
+            .init("status", .string((verdict?.status ?? .unknown).rawValue)),
+            .init("health", .integer(Int64(verdict?.health ?? 0))),
+            .init("rise", .integer(Int64(monitor.rise))),
+            .init("fall", .integer(Int64(monitor.fall))),
+            .init("layer", verdict?.reason.layer.map { .string($0) } ?? .null),
+            .init("reason", .string((verdict?.reason ?? .unknown).rawValue)),
+            .init("code", verdict?.code.map { .integer(Int64($0)) } ?? .null),
+            .init("message", .string(verdict?.message ?? "not probed yet")),
+            .init("latency_ms", verdict.map { .number($0.latency.seconds * 1_000) } ?? .null),
+            .init("since", time(verdict?.since)),
+            .init("checked_at", time(verdict?.checkedAt)),
+            .init("expires_at", time(verdict?.expiresAt)),
+            .init("agent", verdict.map { .string($0.agent) } ?? .null),
+        ])
+    }
+
+    private static func time(_ time: WallTime?) -> JSON {
+        time.map { .string($0.description) } ?? .null
+    }
+
+    private static func monitor(_ monitor: MonitorSummary) -> JSON {
+        .object([
+            .init("id", .string(monitor.id)),
+            .init("kind", .string(monitor.kind)),
+            .init("required", .bool(monitor.isRequired)),
+            .init("rise", .integer(Int64(monitor.rise))),
+            .init("fall", .integer(Int64(monitor.fall))),
+            .init("interval", .string(monitor.interval.description)),
+        ])
+    }
+}

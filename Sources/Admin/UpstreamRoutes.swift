@@ -1,0 +1,118 @@
+// What can be asked of upstreams and peers, and what can be asked for them?
+
+import EventLoop
+import Foundation
+import Health
+import Hummingbird
+import Store
+import Vocabulary
+
+struct UpstreamRoutes: Sendable {
+    let plane: ControlPlane
+
+    /// A body that says more than this is no request of this API.
+    private static let bodyBytesMax = 65_536
+
+    func add(to router: Router<BasicRequestContext>) {
+        router.get("/v1/upstreams") { _, _ in
+            let views = await plane.board.call { $0.upstreams }
+            return Response.json(
+                .object([.init("upstreams", .array(views.map(UpstreamJSON.upstream)))]))
+        }
+        router.get("/v1/upstreams/:upstream") { _, context in
+            Response.json(UpstreamJSON.upstream(try await view(context)))
+        }
+        router.get("/v1/upstreams/:upstream/peers/:peer") { _, context in
+            let view = try await view(context)
+            return Response.json(
+                UpstreamJSON.peer(try peer(context, of: view), monitors: view.monitors))
+        }
+        router.patch("/v1/upstreams/:upstream/peers/:peer") { request, context in
+            try await patch(request, context)
+        }
+        router.post("/v1/upstreams/:upstream/peers/:peer/check") { _, context in
+            try await probe(context)
+        }
+    }
+
+    // MARK: Finding
+
+    private func view(_ context: BasicRequestContext) async throws -> UpstreamView {
+        let name = try parameter("upstream", context)
+        guard let view = await plane.board.call({ $0.upstream(named: name) }) else {
+            let known = await plane.board.call { $0.upstreams.map(\.name) }
+            throw Problem(.notFound, unknown("upstream", name, known))
+        }
+        return view
+    }
+
+    private func peer(_ context: BasicRequestContext, of view: UpstreamView) throws -> PeerReport {
+        let id = try parameter("peer", context)
+        guard let report = view.peers.first(where: { $0.definition.id == id }) else {
+            throw Problem(
+                .notFound, unknown("peer of \(view.name)", id, view.peers.map(\.definition.id)))
+        }
+        return report
+    }
+
+    private func parameter(_ name: String, _ context: BasicRequestContext) throws -> String {
+        let raw = try context.parameters.require(name)
+        return raw.removingPercentEncoding ?? raw
+    }
+
+    private func unknown(_ what: String, _ name: String, _ known: [String]) -> String {
+        var text = "no \(what) is called '\(name)'"
+        if let near = nearest(to: name, among: known) { text += "; did you mean '\(near)'?" }
+        return text
+    }
+
+    // MARK: Changing
+
+    private func patch(
+        _ request: Request, _ context: BasicRequestContext
+    ) async throws -> Response {
+        let view = try await view(context)
+        let report = try peer(context, of: view)
+        var request = request
+        let buffer = try await request.collectBody(upTo: Self.bodyBytesMax)
+        let intent: Intent?
+        do throws(PeerPatchError) {
+            let patch = try PeerPatch(Array(buffer.readableBytesView))
+            intent = try patch.intent(on: report.intent, now: Clock.wall())
+        } catch {
+            throw Problem(.badRequest, error.description)
+        }
+        let key = PeerKey(upstream: view.name, peer: report.definition.id)
+        let store = plane.store
+        let outcome: Result<IntentReach, StoreError> = await plane.run {
+            do throws(StoreError) {
+                return .success(try await store.value.set(intent: intent, for: key))
+            } catch {
+                return .failure(error)
+            }
+        }
+        if case .failure(let error) = outcome {
+            throw Problem(.serviceUnavailable, "the store refused: \(error)")
+        }
+        let changed = try await self.view(context)
+        return Response.json(
+            UpstreamJSON.peer(try peer(context, of: changed), monitors: changed.monitors))
+    }
+
+    // MARK: Probing
+
+    private func probe(_ context: BasicRequestContext) async throws -> Response {
+        let view = try await view(context)
+        let id = try peer(context, of: view).definition.id
+        let scheduler = plane.scheduler
+        var results: [JSON] = []
+        for monitor in view.monitors {
+            let key = VerdictKey(upstream: view.name, peer: id, monitor: monitor.id)
+            guard let report = await plane.run({ await scheduler.value.probeNow(key) }) else {
+                continue
+            }
+            results.append(ProbeJSON.report(report, monitor: monitor))
+        }
+        return Response.json(.object([.init("results", .array(results))]))
+    }
+}

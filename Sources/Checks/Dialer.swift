@@ -1,0 +1,137 @@
+// How does a probe reach its peer? Names are resolved to all their addresses, which are tried one
+// after the other; the first that accepts is probed.
+
+import DNS
+import EventLoop
+import Health
+import Vocabulary
+
+enum Dialer {
+    /// Connects to `address` and fills the phases. `isAsWritten` is false when the user would not
+    /// recognise the address in a message.
+    static func dial(
+        _ address: Address,
+        in context: ProbeContext,
+        phases: inout Phases
+    ) async throws(ProbeFailure) -> ByteStream {
+        if let literal = SocketAddress(address) {
+            return try await connect(
+                to: literal,
+                by: context.deadline,
+                place: nil,
+                in: context,
+                phases: &phases
+            )
+        }
+        guard case .host(let host, let port) = address else {
+            throw ProbeFailure(
+                .socketError,
+                "connect \(address): expected a socket path of at most "
+                    + "\(Address.unixPathBytesMax) bytes",
+                verdict: .neutral
+            )
+        }
+        let addresses = try await resolve(host, in: context, phases: &phases)
+            .socketAddresses(port: port)
+        var first: ProbeFailure?
+        for (index, candidate) in addresses.enumerated() {
+            // A black hole may use up its share of the time, not that of those behind it.
+            let now = Clock.instant()
+            let share = (context.deadline - now).count / Int64(addresses.count - index)
+            do throws(ProbeFailure) {
+                let stream = try await connect(
+                    to: candidate,
+                    by: now + Nanoseconds(share),
+                    place: "\(candidate)",
+                    in: context,
+                    phases: &phases
+                )
+                stream.extend(to: context.deadline)
+                return stream
+            } catch {
+                if first == nil || first?.verdict == .neutral { first = error }
+            }
+        }
+        // Perhaps the name has moved: the next probe asks again.
+        context.resolver.value.invalidate(host)
+        throw first ?? ProbeFailure(.resolver, "resolve \(host): no address", verdict: .neutral)
+    }
+
+    private static func resolve(
+        _ host: String,
+        in context: ProbeContext,
+        phases: inout Phases
+    ) async throws(ProbeFailure) -> Resolution {
+        let began = Clock.instant()
+        let answer = await context.resolver.value.resolve(host, deadline: context.deadline)
+        phases.resolve = Clock.instant() - began
+        switch answer {
+        case .success(let resolution):
+            context.trace?.note(
+                "resolve",
+                "\(host) is \(resolution.addresses.joined(separator: ", "))"
+                    + (resolution.isCached ? " (cached)" : "")
+            )
+            return resolution
+        case .failure(let error):
+            context.trace?.note("resolve", "\(error)")
+            throw ProbeFailure(.resolver, "\(error)", verdict: .neutral)
+        }
+    }
+
+    private static func connect(
+        to address: SocketAddress,
+        by deadline: Instant,
+        place: String?,
+        in context: ProbeContext,
+        phases: inout Phases
+    ) async throws(ProbeFailure) -> ByteStream {
+        let began = Clock.instant()
+        do throws(StreamError) {
+            let stream = try await ByteStream.connect(
+                to: address,
+                on: context.loop,
+                deadline: deadline
+            )
+            phases.connect = Clock.instant() - began
+            context.trace?.note("connect", "connected to \(address)")
+            return stream
+        } catch {
+            let failure = ProbeFailure.connecting(error, within: deadline - began, at: place)
+            context.trace?.note("connect", "\(address): \(failure.message)")
+            throw failure
+        }
+    }
+}
+
+/// Where a check goes instead of the peer's own address.
+struct Destination: Sendable, Hashable {
+    private var port: UInt16?
+    private var other: Address?
+    private var keepsPort = false
+
+    /// Takes `port` and `address`.
+    init(options: inout Options) throws(SettingError) {
+        port = try options.int("port", in: 1...65_535).map { UInt16($0) }
+        guard let setting = options.take("address") else { return }
+        let path = "\(options.path).address"
+        let text = try setting.string(at: path)
+        if let address = Address(text: text) {
+            other = address
+            return
+        }
+        // A bare host keeps the peer's port; a bare IPv6 literal comes without its brackets.
+        let host = text.contains(":") && !text.hasPrefix("[") ? "[\(text)]" : text
+        guard let address = Address(text: "\(host):1") else {
+            throw setting.expected("host, host:port, [v6]:port or unix:/path", at: path)
+        }
+        other = address
+        keepsPort = true
+    }
+
+    func address(for peer: Address) -> Address {
+        var address = other ?? peer
+        if keepsPort, case .host(_, let peerPort) = peer { address = address.with(port: peerPort) }
+        return port.map { address.with(port: $0) } ?? address
+    }
+}

@@ -1,0 +1,36 @@
+// How does a message show bytes from the wire? Short, on one line, with escapes where they are not
+// text.
+
+enum Excerpt {
+    /// What a message keeps of a reply.
+    static let bytesMax = 64
+
+    /// Text from the wire that is expected to be text: anything else in it becomes a `?`.
+    static func text(_ bytes: some Sequence<UInt8>) -> String {
+        var text = ""
+        for byte in bytes.prefix(bytesMax) {
+            text.unicodeScalars.append((0x20..<0x7F).contains(byte) ? Unicode.Scalar(byte) : "?")
+        }
+        return text
+    }
+
+    static func of(_ bytes: some Sequence<UInt8>, max limit: Int = bytesMax) -> String {
+        var text = ""
+        var count = 0
+        for byte in bytes {
+            if count == limit { return "'\(text)'…" }
+            count += 1
+            switch byte {
+            case UInt8(ascii: "\r"): text += "\\r"
+            case UInt8(ascii: "\n"): text += "\\n"
+            case UInt8(ascii: "\t"): text += "\\t"
+            case UInt8(ascii: "\\"): text += "\\\\"
+            case 0x20..<0x7F: text.unicodeScalars.append(Unicode.Scalar(byte))
+            default:
+                let digits = String(byte, radix: 16)
+                text += "\\x" + (digits.count < 2 ? "0" : "") + digits
+            }
+        }
+        return "'\(text)'"
+    }
+}

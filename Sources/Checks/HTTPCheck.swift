@@ -1,0 +1,41 @@
+// Does the server answer over HTTP as it should? A fresh connection for every probe, one request,
+// and no more of the answer than the conditions need.
+
+import EventLoop
+import HTTP1
+public import Health
+public import Vocabulary
+
+/// Passes when the answer has an expected status and meets the conditions.
+public struct HTTPCheck: Check {
+    public static let kind = "http"
+    public static let summary = "GET a path and judge status, headers, body and latency"
+
+    private let client: HTTPClient
+    private let expectation: HTTPExpectation
+
+    public init(options: inout Options) throws(SettingError) {
+        client = try HTTPClient(options: &options)
+        expectation = try HTTPExpectation(options: &options)
+    }
+
+    public func probe(_ target: Target, in context: ProbeContext) async -> Outcome {
+        var phases = Phases()
+        context.trace?.note("expect", expectation.summary)
+        do throws(ProbeFailure) {
+            let (stream, address) = try await client.open(target, in: context, phases: &phases)
+            defer { stream.reset() }
+            let exchange = HTTPExchange(context: context, stream: stream)
+            var outcome = try await exchange.run(
+                client.request,
+                to: address,
+                bodyBytesMax: expectation.needsBody ? HTTPExpectation.bodyBytesMax : 0,
+                phases: &phases
+            ) { reply in expectation.judge(reply, latency: Clock.instant() - context.started) }
+            outcome.phases = phases
+            return client.weigh(outcome, over: stream)
+        } catch {
+            return error.outcome(phases)
+        }
+    }
+}

@@ -1,0 +1,184 @@
+// Is this answer the right one? Judged in the order in which an answer arrives: the status, the
+// header fields, the body. Pure: the same for every engine that brings the answer.
+
+import Health
+import Vocabulary
+
+/// What an HTTP check wants to see.
+struct HTTPExpectation: Sendable {
+    var statuses = StatusSet.success
+    var headers: [(name: String, condition: TextCondition)] = []
+    var contains: String?
+    var matches: Pattern?
+    var immediateFail: StatusSet?
+    var degradedStatuses: StatusSet?
+    var degradedHeaders: [(name: String, condition: TextCondition)] = []
+    var degradedLatency: Nanoseconds?
+
+    /// What is read of a body at most.
+    static let bodyBytesMax = 65_536
+
+    /// For a trace: everything that has to hold.
+    var summary: String {
+        var parts = ["status \(statuses.text)"]
+        parts += headers.map { "header \($0.name): \($0.condition)" }
+        if let contains { parts.append("body with '\(contains)'") }
+        if let matches { parts.append("body like /\(matches.text)/") }
+        return parts.joined(separator: ", ")
+    }
+
+    var needsBody: Bool { contains != nil || matches != nil }
+
+    /// The judgement on what has come so far. Nil means that more of it may change the answer.
+    func judge(_ reply: borrowing ResponseReader, latency: Nanoseconds) -> Outcome? {
+        if let outcome = judgeHead(reply) { return outcome }
+        let outcome = needsBody ? judgeBody(reply) : passed(reply)
+        return outcome.map { degrade($0, reply, latency: latency) }
+    }
+
+    /// The judgement on the head. Nil means that it passed and the body is to be looked at.
+    private func judgeHead(_ reply: borrowing ResponseReader) -> Outcome? {
+        let status = reply.status
+        if let immediateFail, immediateFail.contains(status) {
+            return Outcome(
+                .fail,
+                .layer7Status,
+                code: status,
+                message: "fails at once on \(immediateFail.text), saw \(reply.statusText)",
+                isImmediate: true
+            )
+        }
+        if let degradedStatuses, degradedStatuses.contains(status) { return nil }
+        guard statuses.contains(status) else {
+            return wrong(reply, "expected \(statuses.text), saw \(reply.statusText)")
+        }
+        for (name, condition) in headers where !holds(condition, name, reply) {
+            let seen = reply.withValues(of: name) { values in
+                values.first.map { Excerpt.of($0) } ?? "no such header"
+            }
+            return wrong(reply, "header \(name): expected \(condition), saw \(seen)")
+        }
+        return nil
+    }
+
+    /// The judgement on the body so far. Nil means that more of it may change the answer.
+    private func judgeBody(_ reply: borrowing ResponseReader) -> Outcome? {
+        let isWhole = reply.isComplete
+        let faults = reply.body.withUnsafeBytes { body in
+            (
+                contains: contains.map { body.firstRange(ofText: $0) == nil } ?? false,
+                // `$` may match a beginning that goes on differently.
+                matches: matches.map { !isWhole || !$0.matches(body) } ?? false
+            )
+        }
+        if !faults.contains, !faults.matches { return passed(reply) }
+        guard isWhole else { return nil }
+        let seen =
+            Excerpt.of(reply.body)
+            + (reply.isCut ? " in the first \(Self.bodyBytesMax) bytes" : "")
+        if faults.contains, let contains {
+            return wrong(reply, "body: expected a text with '\(contains)', saw \(seen)")
+        }
+        return wrong(reply, "body: expected a text like /\(matches?.text ?? "")/, saw \(seen)")
+    }
+
+    private func passed(_ reply: borrowing ResponseReader) -> Outcome {
+        Outcome(.pass, .layer7OK, code: reply.status, message: reply.statusText)
+    }
+
+    /// Turns a pass into a warning where a `degraded` condition holds.
+    private func degrade(
+        _ outcome: Outcome,
+        _ reply: borrowing ResponseReader,
+        latency: Nanoseconds
+    ) -> Outcome {
+        guard outcome.verdict == .pass else { return outcome }
+        var outcome = outcome
+        if let degradedStatuses, degradedStatuses.contains(reply.status) {
+            outcome.message = "degraded on \(degradedStatuses.text), saw \(reply.statusText)"
+            outcome.verdict = .warn
+        }
+        for (name, condition) in degradedHeaders where holds(condition, name, reply) {
+            let seen = reply.withValues(of: name) { values in
+                values.first.map { Excerpt.of($0) } ?? "no such header"
+            }
+            outcome.message = "degraded on header \(name): \(condition), saw \(seen)"
+            outcome.verdict = .warn
+        }
+        if let limit = degradedLatency, latency > limit {
+            outcome.message = "degraded above \(limit), took \(latency.rounded)"
+            outcome.verdict = .warn
+        }
+        return outcome
+    }
+
+    private func holds(
+        _ condition: TextCondition,
+        _ name: String,
+        _ reply: borrowing ResponseReader
+    ) -> Bool {
+        reply.withValues(of: name) { condition.holds(for: $0) }
+    }
+
+    private func wrong(_ reply: borrowing ResponseReader, _ message: String) -> Outcome {
+        Outcome(.fail, .layer7Status, code: reply.status, message: message)
+    }
+}
+
+// MARK: From settings
+
+extension HTTPExpectation {
+    /// Takes `expect`, `immediate-fail` and `degraded`.
+    init(options: inout Options) throws(SettingError) {
+        self.init()
+        if let setting = options.take("expect") {
+            try takeExpect(setting, at: "\(options.path).expect")
+        }
+        if let setting = options.take("immediate-fail") {
+            immediateFail = try StatusSet(setting, at: "\(options.path).immediate-fail")
+        }
+        guard let setting = options.take("degraded") else { return }
+        let path = "\(options.path).degraded"
+        var inner = try Options(setting, path: path)
+        if let status = inner.take("status") {
+            degradedStatuses = try StatusSet(status, at: "\(path).status")
+        }
+        degradedHeaders = try Self.headers(&inner)
+        degradedLatency = try inner.duration(
+            "latency",
+            in: .milliseconds(1)...MonitorDefinition.intervalMax
+        )
+        try inner.finish()
+    }
+
+    /// A list of statuses, or a map of conditions.
+    private mutating func takeExpect(_ setting: Setting, at path: String) throws(SettingError) {
+        guard case .map = setting.value else {
+            statuses = try StatusSet(setting, at: path)
+            return
+        }
+        var inner = try Options(setting, path: path)
+        if let status = inner.take("status") {
+            statuses = try StatusSet(status, at: "\(path).status")
+        }
+        headers = try Self.headers(&inner)
+        contains = try inner.string("contains")
+        matches = try inner.take("matches").map { (text) throws(SettingError) in
+            try text.pattern(at: "\(path).matches")
+        }
+        try inner.finish()
+    }
+
+    private static func headers(
+        _ options: inout Options
+    ) throws(SettingError) -> [(name: String, condition: TextCondition)] {
+        guard let setting = options.take("headers") else { return [] }
+        let path = "\(options.path).headers"
+        var conditions: [(name: String, condition: TextCondition)] = []
+        for entry in try setting.entries(at: path) {
+            let condition = try TextCondition(entry.value, at: "\(path).\(entry.key)")
+            conditions.append((entry.key, condition))
+        }
+        return conditions
+    }
+}

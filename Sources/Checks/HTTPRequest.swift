@@ -1,0 +1,149 @@
+// What does an HTTP probe send? The same bytes every time but for the host, so they are put
+// together once.
+
+import HTTP1
+import Vocabulary
+
+/// A request, ready to be sent.
+struct HTTPRequest: Sendable {
+    let method: HTTP1.Method
+    let methodName: String
+    let path: String
+    private let host: String?
+    /// Everything up to the value of `Host`, and everything after it.
+    private let before: [UInt8]
+    private let after: [UInt8]
+
+    static let userAgent = "muster/0.1"
+    static let bodyBytesMax = 65_536
+    static let headersMax = 64
+
+    /// Fields that would change how the request ends or where it goes.
+    private static let reserved = [
+        "connection", "content-length", "host", "transfer-encoding", "upgrade", "user-agent",
+    ]
+
+    /// Takes `method`, `path`, `host`, `headers`, `body` and `user-agent`.
+    init(options: inout Options, defaultPath: String = "/") throws(SettingError) {
+        methodName = try Self.take("method", from: &options, "a method", Self.isToken) ?? "GET"
+        guard let known = Self.methods[methodName] else {
+            throw SettingError(
+                options.position,
+                "\(options.path).method: expected one of "
+                    + "\(Self.methods.keys.sorted().joined(separator: ", ")), saw '\(methodName)'"
+            )
+        }
+        method = known
+        path =
+            try Self.take("path", from: &options, "a path that begins with '/'", Self.isPath)
+            ?? defaultPath
+        host = try Self.take("host", from: &options, "a host, perhaps with a port", Self.isVisible)
+        let agent =
+            try Self.take("user-agent", from: &options, "printable text", Self.isFieldValue)
+            ?? Self.userAgent
+        let headers = try Self.headers(&options)
+        let body = try Self.body(&options)
+
+        before = Array("\(methodName) \(path) HTTP/1.1\r\nHost: ".utf8)
+        var rest = "\r\nUser-Agent: \(agent)\r\nConnection: close\r\n"
+        if !headers.contains(where: { $0.name.lowercased() == "accept" }) {
+            rest += "Accept: */*\r\n"
+        }
+        for (name, value) in headers { rest += "\(name): \(value)\r\n" }
+        if !body.isEmpty || [.post, .put, .patch].contains(method) {
+            rest += "Content-Length: \(body.count)\r\n"
+        }
+        after = Array((rest + "\r\n").utf8) + body
+    }
+
+    /// `address` names the host where the settings do not.
+    func bytes(for address: Address) -> [UInt8] {
+        before + Array(authority(for: address).utf8) + after
+    }
+
+    func authority(for address: Address) -> String {
+        if let host { return host }
+        switch address {
+        case .host(let name, 80): return name.contains(":") ? "[\(name)]" : name
+        case .host: return "\(address)"
+        // A unix socket has no name; servers want one all the same.
+        case .unix: return "localhost"
+        }
+    }
+
+    // MARK: Settings
+
+    private static let methods: [String: HTTP1.Method] = [
+        "GET": .get, "HEAD": .head, "POST": .post, "PUT": .put, "DELETE": .delete,
+        "OPTIONS": .options, "TRACE": .trace, "PATCH": .patch,
+    ]
+
+    private static func take(
+        _ key: String,
+        from options: inout Options,
+        _ expected: String,
+        _ isValid: (UInt8) -> Bool
+    ) throws(SettingError) -> String? {
+        guard let setting = options.take(key) else { return nil }
+        let path = "\(options.path).\(key)"
+        let text = try setting.string(at: path)
+        guard !text.isEmpty, text.utf8.allSatisfy(isValid), key != "path" || text.hasPrefix("/")
+        else { throw setting.expected(expected, at: path) }
+        return text
+    }
+
+    private static func headers(
+        _ options: inout Options
+    ) throws(SettingError) -> [(name: String, value: String)] {
+        guard let setting = options.take("headers") else { return [] }
+        let path = "\(options.path).headers"
+        let entries = try setting.entries(at: path)
+        guard entries.count <= headersMax else {
+            throw setting.expected("at most \(headersMax) headers", at: path)
+        }
+        var headers: [(name: String, value: String)] = []
+        for entry in entries {
+            let place = "\(path).\(entry.key)"
+            guard !entry.key.isEmpty, entry.key.utf8.allSatisfy(isToken) else {
+                throw SettingError(entry.position, "\(place): expected the name of a header")
+            }
+            guard !reserved.contains(entry.key.lowercased()) else {
+                throw SettingError(
+                    entry.position,
+                    "\(place): expected a header that the check does not set itself"
+                )
+            }
+            let value = try entry.value.string(at: place)
+            guard value.utf8.allSatisfy(isFieldValue) else {
+                throw entry.value.expected("text without control characters", at: place)
+            }
+            headers.append((entry.key, value))
+        }
+        return headers
+    }
+
+    private static func body(_ options: inout Options) throws(SettingError) -> [UInt8] {
+        guard let setting = options.take("body") else { return [] }
+        let body = Array(try setting.string(at: "\(options.path).body").utf8)
+        guard body.count <= bodyBytesMax else {
+            throw SettingError(
+                setting.position,
+                "\(options.path).body: expected at most \(bodyBytesMax) bytes, saw \(body.count)"
+            )
+        }
+        return body
+    }
+
+    private static func isVisible(_ byte: UInt8) -> Bool { (0x21..<0x7F).contains(byte) }
+    private static func isPath(_ byte: UInt8) -> Bool {
+        isVisible(byte) && byte != UInt8(ascii: "#")
+    }
+    private static func isFieldValue(_ byte: UInt8) -> Bool {
+        byte == 0x09 || byte >= 0x20 && byte != 0x7F
+    }
+
+    /// RFC 9110, section 5.6.2.
+    private static func isToken(_ byte: UInt8) -> Bool {
+        isVisible(byte) && !#""(),/:;<=>?@[\]{}"#.utf8.contains(byte)
+    }
+}

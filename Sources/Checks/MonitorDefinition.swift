@@ -1,0 +1,224 @@
+// What is a monitor? A check of some kind with its schedule, its thresholds and its weight in the
+// join: everything the scheduler needs, and nothing about whom it probes.
+
+public import Health
+public import Vocabulary
+
+/// One configured monitor of an upstream.
+public struct MonitorDefinition: Sendable {
+    /// Unique in its upstream; the kind unless the user chose another.
+    public var id: String
+    public var kind: String
+    public var check: any Check
+    public var schedule: Schedule
+    public var thresholds: Thresholds
+    /// Its failure takes a peer down; the failure of any other monitor only degrades it.
+    public var isRequired: Bool
+    /// How many agents probe each peer.
+    public var observers: Int
+    public var confirm: Confirmation?
+
+    public init(
+        id: String,
+        kind: String,
+        check: any Check,
+        schedule: Schedule,
+        thresholds: Thresholds,
+        isRequired: Bool = true,
+        observers: Int = 1,
+        confirm: Confirmation? = nil
+    ) {
+        self.id = id
+        self.kind = kind
+        self.check = check
+        self.schedule = schedule
+        self.thresholds = thresholds
+        self.isRequired = isRequired
+        self.observers = observers
+        self.confirm = confirm
+    }
+
+    /// Below this a probe is load, not observation.
+    public static let intervalMin = Nanoseconds.milliseconds(10)
+    public static let intervalMax = Nanoseconds.seconds(86_400)
+    public static let intervalDefault = Nanoseconds.seconds(2)
+    public static let timeoutDefault = Nanoseconds.seconds(1)
+    /// A quickened probe does not come faster than this unless the interval itself is shorter.
+    public static let fastIntervalFloor = Nanoseconds.milliseconds(250)
+    public static let observersMax = 16
+    public static let idBytesMax = 64
+}
+
+/// A second opinion before a peer goes down.
+public struct Confirmation: Hashable, Sendable {
+    public enum Quorum: Hashable, Sendable {
+        /// More than half of all votes.
+        case majority
+        /// The owner and any one of those it asked.
+        case any
+        /// Everybody.
+        case all
+        /// So many, the owner's own vote among them.
+        case votes(Int)
+    }
+
+    /// How many other agents are asked.
+    public var agents: Int
+    public var quorum: Quorum
+
+    public static let agentsMax = 16
+
+    public init(agents: Int, quorum: Quorum = .majority) {
+        self.agents = agents
+        self.quorum = quorum
+    }
+
+    /// Votes there are: one of each agent asked, and the owner's.
+    public var votes: Int { agents + 1 }
+
+    /// Failing votes that take the peer down, the owner's own among them.
+    public var needed: Int {
+        switch quorum {
+        case .majority: votes / 2 + 1
+        case .any: 2
+        case .all: votes
+        case .votes(let count): count
+        }
+    }
+}
+
+// MARK: From settings
+
+extension MonitorDefinition {
+    /// Takes the settings that every monitor has and hands the rest to the kind.
+    public static func make(
+        _ kind: String,
+        from options: Options,
+        registry: CheckRegistry = .builtin
+    ) throws(SettingError) -> MonitorDefinition {
+        var options = options
+        let id = try takeID(&options, default: kind)
+        let schedule = try takeSchedule(&options)
+        let defaults = registry.thresholds(of: kind)
+        let counts = 1...Thresholds.countMax
+        let rise = try options.int("rise", in: counts) ?? defaults.rise
+        let fall = try options.int("fall", in: counts) ?? defaults.fall
+        let isRequired = try options.bool("required") ?? true
+        let observers = try options.int("observers", in: 1...observersMax) ?? 1
+        let confirm = try takeConfirmation(&options)
+        return MonitorDefinition(
+            id: id,
+            kind: kind,
+            check: try registry.make(kind, from: options),
+            schedule: schedule,
+            thresholds: Thresholds(rise: rise, fall: fall),
+            isRequired: isRequired,
+            observers: observers,
+            confirm: confirm
+        )
+    }
+
+    private static func takeID(
+        _ options: inout Options,
+        default kind: String
+    ) throws(SettingError) -> String {
+        guard let setting = options.take("id") else { return kind }
+        let path = "\(options.path).id"
+        let id = try setting.string(at: path)
+        // An id stands in URLs, in Redis fields and in logs.
+        guard (1...idBytesMax).contains(id.utf8.count), id.utf8.allSatisfy(isIDByte) else {
+            throw setting.expected(
+                "1 to \(idBytesMax) letters, digits, '.', '_' or '-'",
+                at: path
+            )
+        }
+        return id
+    }
+
+    private static func isIDByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
+            UInt8(ascii: "_"):
+            true
+        default: false
+        }
+    }
+
+    private static func takeSchedule(_ options: inout Options) throws(SettingError) -> Schedule {
+        let range = intervalMin...intervalMax
+        let interval = try options.duration("interval", in: range) ?? intervalDefault
+        let timeout = try takeSpan("timeout", notAbove: interval, from: &options)
+        let fast = try takeSpan("fast-interval", notAbove: interval, from: &options)
+        return Schedule(
+            interval: interval,
+            fastInterval: fast
+                ?? max(Nanoseconds(interval.count / 4), min(interval, fastIntervalFloor)),
+            downInterval: try options.duration("down-interval", in: range) ?? interval,
+            timeout: timeout ?? min(timeoutDefault, interval)
+        )
+    }
+
+    /// A probe that may outlast the interval would overlap the next one.
+    private static func takeSpan(
+        _ key: String,
+        notAbove interval: Nanoseconds,
+        from options: inout Options
+    ) throws(SettingError) -> Nanoseconds? {
+        guard let setting = options.take(key) else { return nil }
+        let path = "\(options.path).\(key)"
+        let span = try setting.duration(in: .milliseconds(1)...intervalMax, at: path)
+        guard span <= interval else {
+            throw SettingError(
+                setting.position,
+                "\(path): expected at most the interval of \(interval), saw \(span)"
+            )
+        }
+        guard key == "timeout" || span >= intervalMin else {
+            throw setting.expected("a duration from \(intervalMin) to \(interval)", at: path)
+        }
+        return span
+    }
+
+    private static func takeConfirmation(
+        _ options: inout Options
+    ) throws(SettingError) -> Confirmation? {
+        guard let setting = options.take("confirm") else { return nil }
+        let path = "\(options.path).confirm"
+        var inner = try Options(setting, path: path)
+        guard let agents = try inner.int("agents", in: 1...Confirmation.agentsMax) else {
+            throw inner.missing("agents")
+        }
+        var confirm = Confirmation(agents: agents)
+        if let quorum = inner.take("quorum") {
+            confirm.quorum = try self.quorum(quorum, at: "\(path).quorum")
+            guard confirm.needed <= confirm.votes else {
+                throw SettingError(
+                    quorum.position,
+                    "\(path).quorum: expected at most \(confirm.votes) votes (\(agents) asked + "
+                        + "1 of the owner), saw \(confirm.needed): it could never be reached"
+                )
+            }
+        }
+        try inner.finish()
+        return confirm
+    }
+
+    private static func quorum(
+        _ setting: Setting,
+        at path: String
+    ) throws(SettingError) -> Confirmation.Quorum {
+        let text = try setting.string(at: path)
+        switch text {
+        case "majority": return .majority
+        case "any": return .any
+        case "all": return .all
+        default:
+            guard let votes = Int(text) else {
+                throw setting.unknownWord(text, among: ["majority", "any", "all"], at: path)
+            }
+            guard votes >= 1 else { throw setting.expected("at least 1 vote", at: path) }
+            return .votes(votes)
+        }
+    }
+}

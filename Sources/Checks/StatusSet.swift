@@ -1,0 +1,56 @@
+// Which HTTP statuses are meant? Lists such as `2xx 3xx 101 500-503`.
+
+import Vocabulary
+
+/// A set of HTTP statuses as a user writes it.
+struct StatusSet: Sendable, Hashable {
+    private let ranges: [ClosedRange<Int>]
+    /// The list as it was written, for messages.
+    let text: String
+
+    /// Statuses that HTTP has room for (RFC 9110, section 15).
+    static let valid = 100...599
+
+    static let success = StatusSet(ranges: [200...399], text: "2xx 3xx")
+
+    private init(ranges: [ClosedRange<Int>], text: String) {
+        self.ranges = ranges
+        self.text = text
+    }
+
+    /// A text with blanks or commas between, or a list of such texts.
+    init(_ setting: Setting, at path: String) throws(SettingError) {
+        let words = try setting.strings(at: path).flatMap { text in
+            text.split { $0 == " " || $0 == "," }.map(String.init)
+        }
+        var ranges: [ClosedRange<Int>] = []
+        for word in words {
+            guard let range = Self.range(word) else {
+                throw SettingError(
+                    setting.position,
+                    "\(path): expected statuses such as '2xx 3xx 101 500-503', saw '\(word)'"
+                )
+            }
+            ranges.append(range)
+        }
+        guard !ranges.isEmpty else { throw setting.expected("at least one status", at: path) }
+        self.init(ranges: ranges, text: words.joined(separator: " "))
+    }
+
+    private static func range(_ word: String) -> ClosedRange<Int>? {
+        if word.utf8.count == 3, word.lowercased().hasSuffix("xx"),
+            let hundreds = word.first?.wholeNumberValue, (1...5).contains(hundreds)
+        {
+            return hundreds * 100...hundreds * 100 + 99
+        }
+        let ends = word.split(separator: "-", omittingEmptySubsequences: false).map { end in
+            end.utf8.count == 3 ? Int(end) : nil
+        }
+        guard ends.count <= 2, let low = ends.first ?? nil, let high = ends.last ?? nil,
+            low <= high, valid.contains(low), valid.contains(high)
+        else { return nil }
+        return low...high
+    }
+
+    func contains(_ status: Int) -> Bool { ranges.contains { $0.contains(status) } }
+}

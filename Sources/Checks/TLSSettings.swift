@@ -1,0 +1,148 @@
+// How does a check speak TLS? Settings that every kind over TLS shares, and the handshake with its
+// reasons.
+
+import EventLoop
+import Health
+import TLS
+import Vocabulary
+
+/// The TLS part of a check.
+struct TLSSettings: Sendable {
+    private let context: TLSContext
+    private let serverName: String?
+    /// Less time left than this degrades.
+    private let warning: Nanoseconds?
+    /// Less time left than this fails.
+    private let failure: Nanoseconds?
+
+    /// Longest span before a certificate's end that may matter.
+    static let spanMax = Nanoseconds.seconds(86_400 * 3_650)
+
+    /// Takes `tls: true`, or `tls:` with a map of settings.
+    static func take(from options: inout Options) throws(SettingError) -> TLSSettings? {
+        guard let setting = options.take("tls") else { return nil }
+        let path = "\(options.path).tls"
+        if case .scalar = setting.value, !setting.isNull {
+            guard try setting.bool(at: path) else { return nil }
+            var none = Options([], at: setting.position, path: path)
+            return try TLSSettings(options: &none)
+        }
+        var inner = try Options(setting, path: path)
+        let settings = try TLSSettings(options: &inner)
+        try inner.finish()
+        return settings
+    }
+
+    /// Takes the settings themselves.
+    init(options: inout Options) throws(SettingError) {
+        var configuration = TLSConfiguration()
+        configuration.verifies = try options.bool("verify") ?? true
+        configuration.authorityFile = try options.string("ca")
+        configuration.certificateFile = try options.string("certificate")
+        configuration.keyFile = try options.string("key")
+        configuration.protocols = try options.strings("alpn") ?? []
+        if let name = configuration.protocols.first(where: { !(1...255).contains($0.utf8.count) }) {
+            throw SettingError(
+                options.position,
+                "\(options.path).alpn: expected names of 1 to 255 bytes, saw '\(name)'"
+            )
+        }
+        serverName = try options.string("server-name")
+        warning = try options.duration("expires-warn", in: .zero...Self.spanMax)
+        failure = try options.duration("expires-fail", in: .zero...Self.spanMax)
+        do throws(TLSError) {
+            context = try TLSContext(client: configuration)
+        } catch {
+            throw SettingError(options.position, "\(options.path): \(error)")
+        }
+    }
+
+    /// Shakes hands, and resets the connection if that fails.
+    func open(
+        over stream: ByteStream,
+        to host: String,
+        in probe: ProbeContext,
+        phases: inout Phases
+    ) async throws(ProbeFailure) -> TLSStream {
+        let name = serverName ?? host
+        let began = Clock.instant()
+        do throws(TLSError) {
+            let tls = try await TLSStream.connect(over: stream, context: context, serverName: name)
+            phases.tls = Clock.instant() - began
+            probe.trace?.note("tls", describe(tls, as: name))
+            return tls
+        } catch {
+            stream.reset()
+            let failure = Self.failure(error, name: name, within: probe.span)
+            probe.trace?.note("tls", failure.message)
+            throw failure
+        }
+    }
+
+    private func describe(_ tls: TLSStream, as name: String) -> String {
+        var text = "\(tls.version) \(tls.cipher) with \(name)"
+        if let certificate = tls.certificate {
+            text += ", certificate \(certificate.subject) by \(certificate.issuer)"
+            text += " until \(certificate.notAfter)"
+        }
+        return text
+    }
+
+    private static func failure(
+        _ error: TLSError,
+        name: String,
+        within span: Nanoseconds
+    ) -> ProbeFailure {
+        switch error {
+        case .stream(.timedOut):
+            ProbeFailure(
+                .layer6Timeout,
+                "expected a TLS handshake within \(span.rounded), saw no end of it"
+            )
+        case .stream(.ended):
+            ProbeFailure(.layer6Response, "expected a TLS handshake, saw the end")
+        case .stream(.failed(let error)):
+            ProbeFailure(.layer6Response, "expected a TLS handshake, saw \(error.reason)")
+        case .certificate(let code, let reason):
+            ProbeFailure(
+                .layer6Response,
+                "expected a valid certificate for \(name), saw: \(reason)",
+                code: code
+            )
+        case .failed(let text): ProbeFailure(.layer6Response, text)
+        }
+    }
+
+    /// Adds the days left to the outcome, and holds them against the limits.
+    func weigh(_ outcome: Outcome, over stream: TLSStream) -> Outcome {
+        guard let end = stream.earliestExpiry else { return outcome }
+        let now = Clock.wall()
+        let left = end - now
+        var outcome = outcome
+        let days = Int((left.seconds / 86_400).rounded(.down))
+        outcome.measurements.append(
+            Measurement(label: "certificate_days_left", value: Double(days), unit: "d")
+        )
+        guard outcome.verdict == .pass || outcome.verdict == .warn else { return outcome }
+        if let failure, left < failure {
+            outcome.verdict = .fail
+            outcome.reason = .layer6Response
+            outcome.code = nil
+            outcome.message = "certificate: expected \(failure) left, saw \(days) days until \(end)"
+        } else if let warning, left < warning {
+            outcome.verdict = .warn
+            outcome.message = "certificate: expected \(warning) left, saw \(days) days until \(end)"
+        }
+        return outcome
+    }
+}
+
+extension Address {
+    /// The name or IP to expect in a certificate; a unix socket's is the local host's.
+    var hostName: String {
+        switch self {
+        case .host(let host, _): host
+        case .unix: "localhost"
+        }
+    }
+}

@@ -1,0 +1,91 @@
+// What does the `agent-check` section say? Where load balancers ask, and which ports stand for one
+// peer each.
+
+import Vocabulary
+
+struct AgentCheckReader {
+    let known: UpstreamsReader
+
+    static let holdMax = Nanoseconds.seconds(86_400)
+
+    func read(_ section: Section?, _ binds: inout Binds) -> AgentCheckConfiguration? {
+        guard var section else { return nil }
+        let bind = binds.take("bind", from: &section)
+        var agentCheck = AgentCheckConfiguration(bind: bind ?? .host("127.0.0.1", port: 1))
+        agentCheck.adminWords = section.word("admin-words") ?? agentCheck.adminWords
+        agentCheck.hold = section.duration(
+            "hold",
+            in: .zero...Self.holdMax,
+            default: agentCheck.hold
+        )
+        if var ports = section.section("ports") {
+            for entry in ports.takeAll() {
+                if let port = port(entry, at: ports.place.named(entry.key), bind, &binds) {
+                    agentCheck.ports.append(port)
+                }
+            }
+        }
+        section.finish()
+        return bind == nil ? nil : agentCheck
+    }
+
+    private func port(
+        _ entry: Setting.Entry,
+        at place: Place,
+        _ bind: Address?,
+        _ binds: inout Binds
+    ) -> AgentCheckConfiguration.PeerPort? {
+        let reading = binds.reading
+        guard let number = UInt16(entry.key), number > 0 else {
+            reading.report(
+                SettingError(
+                    entry.position,
+                    "agent-check.ports: expected a port from 1 to 65535, saw '\(entry.key)'"
+                )
+            )
+            return nil
+        }
+        let named = reading.attempt { () throws(SettingError) in
+            try peer(entry.value, at: place.path)
+        }
+        guard let bind, let named else { return nil }
+        guard case .host = bind else {
+            reading.report(
+                SettingError(
+                    entry.position,
+                    "\(place.path): expected 'bind' to be host:port beside ports, saw \(bind)"
+                )
+            )
+            return nil
+        }
+        let address = bind.with(port: number)
+        guard binds.claim(address, at: place.path, entry.position) else { return nil }
+        return AgentCheckConfiguration.PeerPort(
+            bind: address,
+            upstream: named.upstream,
+            peer: named.peer
+        )
+    }
+
+    /// `upstream/peer`, both defined in this configuration.
+    private func peer(
+        _ setting: Setting,
+        at path: String
+    ) throws(SettingError) -> (upstream: String, peer: String) {
+        let text = try setting.string(at: path)
+        // A peer may be called after a socket path; an upstream has no slash in its name.
+        let parts = text.split(separator: "/", maxSplits: 1).map(String.init)
+        guard parts.count == 2 else { throw setting.expected("upstream/peer", at: path) }
+        guard known.names.contains(parts[0]) else {
+            throw setting.unknownWord(parts[0], among: known.names, at: "\(path): upstream")
+        }
+        if let peers = known.peers[parts[0]], !peers.contains(parts[1]) {
+            throw setting.unknownWord(
+                parts[1],
+                among: peers,
+                at: "\(path): peer of '\(parts[0])'"
+            )
+        }
+        return (parts[0], parts[1])
+    }
+}

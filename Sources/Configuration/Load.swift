@@ -1,0 +1,63 @@
+// How does a configuration file become values? Read the tree with its includes, then section by
+// section; any mistake anywhere refuses the whole, with all mistakes named.
+
+public import Checks
+import Foundation
+import Health
+import Proxy
+import Vocabulary
+
+extension MusterConfiguration {
+    /// Reads the file at `path`. `registry` knows the kinds of check that monitors may use.
+    public static func load(
+        _ path: String,
+        environment: [String: String] = ProcessInfo.processInfo.environment,
+        registry: CheckRegistry = .builtin
+    ) throws(ConfigurationError) -> MusterConfiguration {
+        let reading = Reading()
+        return try load(path, environment: environment, registry: registry, reading: reading)
+    }
+
+    static func load(
+        _ path: String,
+        environment: [String: String],
+        registry: CheckRegistry,
+        reading: Reading
+    ) throws(ConfigurationError) -> MusterConfiguration {
+        let (root, files) = SettingsTree.read(path, environment: environment, reading: reading)
+        var configuration = MusterConfiguration()
+        if let root, var top = Section(root, at: .top, reading: reading) {
+            configuration = read(&top, beside: path, registry: registry)
+        }
+        if let failure = reading.failure(files: files) { throw failure }
+        configuration.files = files
+        return configuration
+    }
+
+    private static func read(
+        _ top: inout Section,
+        beside path: String,
+        registry: CheckRegistry
+    ) -> MusterConfiguration {
+        var configuration = MusterConfiguration()
+        // Taken by the tree already; asked for here so that a misspelling finds it.
+        _ = top.take("include")
+        configuration.agent = AgentConfiguration.read(top.section("agent"))
+        configuration.store = StoreConfiguration.read(top.section("store"), beside: path)
+        configuration.checksDirectory = SettingsTree.resolve(
+            top.string("checks-dir") ?? configuration.checksDirectory,
+            beside: path
+        )
+        let upstreams = UpstreamsReader.read(top.section("upstreams"), registry: registry)
+        configuration.upstreams = upstreams.configurations
+
+        var binds = Binds(reading: top.reading)
+        configuration.proxy = ProxyReader(known: upstreams).read(top.section("proxy"), &binds)
+        configuration.agentCheck = AgentCheckReader(known: upstreams)
+            .read(top.section("agent-check"), &binds)
+        configuration.admin = AdminConfiguration.read(top.section("admin"), &binds)
+        configuration.log = LogConfiguration.read(top.section("log"))
+        top.finish()
+        return configuration
+    }
+}

@@ -1,0 +1,124 @@
+// What shall this process do? Everything a configuration file says, as plain values with every
+// default filled in. Nothing here reads a file: `MusterConfiguration.load` does.
+
+public import Checks
+public import Health
+public import Proxy
+public import Vocabulary
+
+public struct MusterConfiguration: Sendable {
+    public var agent = AgentConfiguration(id: "muster")
+    public var store = StoreConfiguration()
+    /// The drop-in folder of check kinds. Need not exist.
+    public var checksDirectory = "checks.d"
+    public var upstreams: [UpstreamConfiguration] = []
+    /// Without listeners nothing is proxied.
+    public var proxy = ProxyConfiguration()
+    /// Nil when no load balancer shall ask.
+    public var agentCheck: AgentCheckConfiguration?
+    public var admin = AdminConfiguration()
+    public var log = LogConfiguration()
+    /// Every file that was read, the main one first.
+    public var files: [String] = []
+
+    public init() {}
+}
+
+public struct AgentConfiguration: Hashable, Sendable {
+    /// Tells the agents of a fleet apart. The host name unless chosen.
+    public var id: String
+
+    public init(id: String) { self.id = id }
+}
+
+/// An upstream and what watches it.
+public struct UpstreamConfiguration: Sendable {
+    public var definition: UpstreamDefinition
+    public var monitors: [MonitorDefinition]
+
+    public init(definition: UpstreamDefinition, monitors: [MonitorDefinition]) {
+        self.definition = definition
+        self.monitors = monitors
+    }
+}
+
+/// Where states live.
+public struct StoreConfiguration: Hashable, Sendable {
+    public enum Kind: Hashable, Sendable {
+        /// In this process alone.
+        case embedded
+        /// `redis://[user:password@]host:port[/db]` or `unix:///path[?db=n]`.
+        case redis(url: String)
+    }
+
+    public var kind = Kind.embedded
+    /// Begins every key in Redis.
+    public var prefix = "muster:"
+    /// How long a silent agent counts as alive.
+    public var lease = Nanoseconds.seconds(3)
+    /// States for a cold start. Nil keeps them in memory only.
+    public var stateFile: String?
+
+    public init() {}
+}
+
+/// The endpoint that HAProxy asks.
+public struct AgentCheckConfiguration: Hashable, Sendable {
+    /// A port whose every answer is about one peer.
+    public struct PeerPort: Hashable, Sendable {
+        public var bind: Address
+        public var upstream: String
+        public var peer: String
+
+        public init(bind: Address, upstream: String, peer: String) {
+            self.bind = bind
+            self.upstream = upstream
+            self.peer = peer
+        }
+    }
+
+    /// When `ready`, `drain` and `maint` are said.
+    public enum AdminWords: String, Sendable, CaseIterable {
+        /// While an intent is set, and for the hold time after. An operator's own
+        /// `set server … maint` in HAProxy stays as it is.
+        case whenSet = "when-set"
+        case always
+        case never
+    }
+
+    /// One port for all peers: `agent-send "upstream/peer\n"` names the one asked for.
+    public var bind: Address
+    public var ports: [PeerPort]
+    public var adminWords = AdminWords.whenSet
+    /// How long `ready` is said after an intent ended, so that every asker hears it.
+    public var hold = Nanoseconds.seconds(60)
+
+    public init(bind: Address, ports: [PeerPort] = []) {
+        self.bind = bind
+        self.ports = ports
+    }
+}
+
+/// API, dashboard and metrics.
+public struct AdminConfiguration: Hashable, Sendable {
+    public var bind = Address.host("127.0.0.1", port: 7_000)
+    /// What a writing request must present. Required unless only this machine can ask.
+    public var token: String?
+
+    public init() {}
+}
+
+public struct LogConfiguration: Hashable, Sendable {
+    /// swift-log's words.
+    public enum Level: String, Sendable, CaseIterable {
+        case trace, debug, info, notice, warning, error, critical
+    }
+    public enum Format: String, Sendable, CaseIterable {
+        case text, json
+    }
+
+    public var level = Level.info
+    public var format = Format.text
+
+    public init() {}
+}

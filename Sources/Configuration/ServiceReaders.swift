@@ -1,0 +1,164 @@
+// What do the short sections say? `agent`, `store`, `admin` and `log`: who this process is, where its
+// states live, who may ask, and how it speaks.
+
+import Glibc
+import Vocabulary
+
+extension AgentConfiguration {
+    static func read(_ section: Section?) -> AgentConfiguration {
+        var agent = AgentConfiguration(id: hostName)
+        guard var section else { return agent }
+        let id = section.read("id") { (setting, path) throws(SettingError) in
+            let id = try setting.string(at: path)
+            if let problem = Name.problem(in: id) {
+                throw SettingError(setting.position, "\(path): \(problem)")
+            }
+            return id
+        }
+        if let id { agent.id = id }
+        section.finish()
+        return agent
+    }
+
+    /// The kernel's word for this machine; asking DNS for a longer one could block.
+    private static var hostName: String {
+        var bytes = [CChar](repeating: 0, count: 256)
+        guard gethostname(&bytes, bytes.count - 1) == 0 else { return "muster" }
+        let name = String(decoding: bytes.prefix { $0 != 0 }.map { UInt8($0) }, as: UTF8.self)
+        return Name.problem(in: name) == nil ? name : "muster"
+    }
+}
+
+extension StoreConfiguration {
+    /// Renewed each second: shorter than two would lose a living agent to one late renewal.
+    static let leaseRange = Nanoseconds.seconds(2)...Nanoseconds.seconds(3_600)
+    static let prefixBytesMax = 256
+
+    static func read(_ section: Section?, beside file: String) -> StoreConfiguration {
+        var store = StoreConfiguration()
+        guard var section else { return store }
+        let url = section.read("url") { (setting, path) throws(SettingError) in
+            let url = try setting.string(at: path)
+            if let problem = RedisURL.problem(in: url) {
+                throw SettingError(setting.position, "\(path): \(problem)")
+            }
+            return url
+        }
+        if let url { store.kind = .redis(url: url) }
+        let prefix = section.read("prefix") { (setting, path) throws(SettingError) in
+            let prefix = try setting.string(at: path)
+            guard prefix.utf8.count <= prefixBytesMax, prefix.utf8.allSatisfy({ $0 > 0x20 }) else {
+                throw setting.expected(
+                    "at most \(prefixBytesMax) bytes without spaces",
+                    at: path
+                )
+            }
+            return prefix
+        }
+        store.prefix = prefix ?? store.prefix
+        store.lease = section.duration("lease", in: leaseRange, default: store.lease)
+        store.stateFile = section.string("state-file")
+            .map { SettingsTree.resolve($0, beside: file) }
+        section.finish()
+        return store
+    }
+}
+
+/// `redis://[user:password@]host[:port][/db]` or `unix:///path[?db=n]`. An error never repeats the
+/// URL: it may hold a password.
+enum RedisURL {
+    static let databaseMax = 1_000_000
+
+    static func problem(in url: String) -> String? {
+        if let rest = strip("unix://", from: url) {
+            let parts = rest.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+            guard rest.hasPrefix("/") else { return "expected unix:// and an absolute path" }
+            if parts.count == 2 {
+                guard let number = strip("db=", from: String(parts[1])) else {
+                    return "expected ?db=NUMBER after the socket path"
+                }
+                return databaseProblem(number)
+            }
+            return nil
+        }
+        guard let rest = strip("redis://", from: url) else {
+            let scheme = url.split(separator: ":", maxSplits: 1).first.map(String.init) ?? ""
+            return "expected redis://host:port/db or unix:///path, saw the scheme '\(scheme)'"
+        }
+        let slash = rest.firstIndex(of: "/") ?? rest.endIndex
+        let authority = rest[..<slash]
+        let host = authority.lastIndex(of: "@").map { authority[authority.index(after: $0)...] }
+        let text = Address.completing(String(host ?? authority), port: 6_379)
+        if let problem = Address.problem(in: text) { return problem }
+        let database = rest[slash...].dropFirst()
+        return database.isEmpty ? nil : databaseProblem(String(database))
+    }
+
+    private static func strip(_ prefix: String, from text: String) -> String? {
+        text.hasPrefix(prefix) ? String(text.dropFirst(prefix.count)) : nil
+    }
+
+    private static func databaseProblem(_ text: String) -> String? {
+        guard let number = Int(text), (0...databaseMax).contains(number) else {
+            return "expected the number of a database, saw '\(text)'"
+        }
+        return nil
+    }
+}
+
+extension AdminConfiguration {
+    static let tokenBytesMin = 8
+
+    static func read(_ section: Section?, _ binds: inout Binds) -> AdminConfiguration {
+        var admin = AdminConfiguration()
+        guard var section else {
+            let position = Position(file: "default", line: 0, column: 0)
+            _ = binds.claim(admin.bind, at: "admin.bind", position)
+            return admin
+        }
+        let setting = section.take("bind")
+        if let setting {
+            admin.bind = binds.take(setting, at: section.place.key("bind").path) ?? admin.bind
+        } else {
+            _ = binds.claim(admin.bind, at: "admin.bind", section.position)
+        }
+        let before = section.reading.mistakes.count
+        admin.token = section.read("token") { (setting, path) throws(SettingError) in
+            let token = try setting.string(at: path)
+            guard token.utf8.count >= tokenBytesMin,
+                token.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
+            else {
+                // The token itself stays out of the message.
+                throw SettingError(
+                    setting.position,
+                    "\(path): expected at least \(tokenBytesMin) letters without spaces"
+                )
+            }
+            return token
+        }
+        // A token that was refused has its own report.
+        let isMissing = admin.token == nil && section.reading.mistakes.count == before
+        if let setting, !admin.bind.isLocal, isMissing {
+            section.reading.report(
+                SettingError(
+                    setting.position,
+                    "admin.bind: expected admin.token beside an address that other machines "
+                        + "reach, saw \(admin.bind) and no token"
+                )
+            )
+        }
+        section.finish()
+        return admin
+    }
+}
+
+extension LogConfiguration {
+    static func read(_ section: Section?) -> LogConfiguration {
+        var log = LogConfiguration()
+        guard var section else { return log }
+        log.level = section.word("level") ?? log.level
+        log.format = section.word("format") ?? log.format
+        section.finish()
+        return log
+    }
+}

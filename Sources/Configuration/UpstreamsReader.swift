@@ -1,0 +1,118 @@
+// What does the `upstreams` section say? Peers, how to choose among them, and what watches them.
+
+import Checks
+import Health
+import Vocabulary
+
+/// The upstreams read, and what later sections may refer to.
+struct UpstreamsReader {
+    private(set) var configurations: [UpstreamConfiguration] = []
+    /// Every name written, also of upstreams with mistakes inside: one mistake, one report.
+    private(set) var names: [String] = []
+    /// Upstreams whose peers were all read, by name.
+    private(set) var peers: [String: [String]] = [:]
+
+    static let slowStartMax = Nanoseconds.seconds(86_400)
+
+    static func read(_ section: Section?, registry: CheckRegistry) -> UpstreamsReader {
+        var reader = UpstreamsReader()
+        guard var section else { return reader }
+        for entry in section.takeAll() {
+            reader.names.append(entry.key)
+            reader.add(entry, at: section.place.named(entry.key), section.reading, registry)
+        }
+        return reader
+    }
+
+    private mutating func add(
+        _ entry: Setting.Entry,
+        at place: Place,
+        _ reading: Reading,
+        _ registry: CheckRegistry
+    ) {
+        if let problem = Name.problem(in: entry.key) {
+            reading.report(SettingError(entry.position, "\(place.path): \(problem)"))
+        }
+        guard var section = Section(entry.value, at: place, reading: reading) else { return }
+        let before = reading.mistakes.count
+        let peers = PeerReader(place: place.key("peers"), reading: reading)
+            .read(section.list("peers"))
+        if reading.mistakes.count == before {
+            self.peers[entry.key] = peers.map { $0.definition.id }
+        }
+        let monitors = MonitorReader(
+            place: place.key("monitors"),
+            reading: reading,
+            registry: registry
+        ).read(section.list("monitors"))
+        Self.refuseThresholdsThatNeverTrip(peers, monitors, reading)
+
+        let definition = UpstreamDefinition(
+            name: entry.key,
+            peers: peers.map { $0.definition },
+            balance: BalanceReader.read(&section),
+            slowStart: section.duration(
+                "slow-start",
+                in: .zero...Self.slowStartMax,
+                default: .zero
+            ),
+            panicThreshold: section.share("panic-threshold", default: 0.5),
+            onDown: section.word("on-down"),
+            allDown: section.word("all-down") ?? .failOpen
+        )
+        section.finish()
+        configurations.append(
+            UpstreamConfiguration(definition: definition, monitors: monitors)
+        )
+    }
+
+    /// `max_fails` failures within `fail_timeout`: monitors that probe too seldom for that would
+    /// never take the peer out, and nobody would notice before the night it is needed.
+    private static func refuseThresholdsThatNeverTrip(
+        _ peers: [PeerReader.Peer],
+        _ monitors: [MonitorDefinition],
+        _ reading: Reading
+    ) {
+        let fastest = monitors.min { $0.schedule.interval < $1.schedule.interval }
+        guard let fastest else { return }
+        let interval = fastest.schedule.interval
+        for peer in peers where peer.definition.maxFails > 1 {
+            let fails = peer.definition.maxFails
+            let window = peer.definition.failTimeout
+            let gaps = Int64(fails - 1)
+            let needed = interval * gaps
+            if needed <= window { continue }
+            reading.report(
+                SettingError(
+                    peer.thresholdPosition,
+                    "\(peer.path): max_fails=\(fails) fail_timeout=\(window) can never trip: "
+                        + "monitor '\(fastest.id)' probes every \(interval), so \(fails) failures "
+                        + "take (\(fails)-1) × \(interval) = \(needed), longer than \(window)"
+                )
+            )
+        }
+    }
+}
+
+/// What may be called how: names stand in URLs, in agent lines, in Redis fields and in logs.
+enum Name {
+    static let bytesMax = 128
+
+    static func problem(in text: String) -> String? {
+        guard (1...bytesMax).contains(text.utf8.count), text.utf8.allSatisfy(isNameByte) else {
+            return "expected a name of 1 to \(bytesMax) letters, digits, '.', '_' or '-', "
+                + "saw '\(text)'"
+        }
+        return nil
+    }
+
+    private static func isNameByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
+            UInt8(ascii: "_"):
+            true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,332 @@
+// Which addresses has a name? c-ares asks the servers (and /etc/hosts) on the loop: it says which
+// sockets to watch and how long to wait, and nothing blocks but the reading of small local files.
+
+import CAres
+public import EventLoop
+import Glibc
+public import Vocabulary
+
+/// Resolves names on its loop's thread, and remembers the answers for their TTL.
+public final class Resolver: EventSink {
+    public typealias Answer = Result<Resolution, ResolverError>
+
+    private let loop: EventLoop
+    private let configuration: ResolverConfiguration
+    private var channel: ares_channel?
+    private var cache: [String: Entry] = [:]
+    private var questions: [String: Question] = [:]
+    /// Descriptors that c-ares owns and we watch.
+    private var sockets: [Int32: Handle] = [:]
+    private var channelTimer = TimerID.none
+    private var waiterHosts: [Int: String] = [:]
+    private var nextWaiter = Resolver.channelTag + 1
+
+    /// The tag of the channel's own timer; every waiter has a larger one.
+    private static let channelTag = 0
+    private static let libraryCode = ares_library_init(ARES_LIB_INIT_ALL)
+
+    private struct Entry {
+        var answer: Answer
+        var expires: Instant
+    }
+
+    private struct Waiter {
+        var id: Int
+        var timer: TimerID
+        var continuation: UnsafeContinuation<Answer, Never>
+    }
+
+    /// One name being asked for, by however many.
+    private final class Question {
+        unowned let resolver: Resolver
+        let host: String
+        var waiters: [Waiter] = []
+
+        init(resolver: Resolver, host: String) {
+            self.resolver = resolver
+            self.host = host
+        }
+    }
+
+    public init(
+        on loop: EventLoop,
+        configuration: ResolverConfiguration = ResolverConfiguration()
+    ) throws(ResolverError) {
+        self.loop = loop
+        self.configuration = configuration
+        super.init()
+        try openChannel()
+    }
+
+    deinit { assert(channel == nil, "a resolver must be closed") }
+
+    /// Answers everybody who still waits and forgets everything.
+    public func close() {
+        guard let channel else { return }
+        // Both call back: cancelled questions, sockets that close.
+        ares_cancel(channel)
+        ares_destroy(channel)
+        self.channel = nil
+        loop.cancel(channelTimer)
+        channelTimer = .none
+        cache = [:]
+    }
+
+    /// All addresses of `host` by `deadline`. An IP literal is its own answer.
+    public func resolve(_ host: String, deadline: Instant) async -> Answer {
+        if let answer = answerAtOnce(host) { return answer }
+        return await withUnsafeContinuation { ask(Self.key(host), deadline, $0) }
+    }
+
+    /// Forgets what is known of `host`: the next question asks the servers. For callers whose
+    /// connection to a resolved address failed.
+    public func invalidate(_ host: String) { cache[Self.key(host)] = nil }
+
+    /// What needs no asking: a literal, or an answer still valid.
+    private func answerAtOnce(_ host: String) -> Answer? {
+        if SocketAddress(ip: host, port: 0) != nil {
+            return .success(Resolution(addresses: [host], validity: configuration.validityMax))
+        }
+        guard let entry = cache[Self.key(host)], entry.expires > Clock.instant() else { return nil }
+        return entry.answer.map { resolution in
+            var resolution = resolution
+            resolution.isCached = true
+            return resolution
+        }
+    }
+
+    private static func key(_ host: String) -> String { host.lowercased() }
+
+    // MARK: Questions
+
+    private func ask(
+        _ host: String,
+        _ deadline: Instant,
+        _ continuation: UnsafeContinuation<Answer, Never>
+    ) {
+        guard let channel else {
+            continuation.resume(
+                returning: .failure(.failed(host: host, reason: "the resolver is closed"))
+            )
+            return
+        }
+        let waiter = Waiter(
+            id: nextWaiter,
+            timer: loop.schedule(at: deadline, sink: self, tag: nextWaiter),
+            continuation: continuation
+        )
+        waiterHosts[waiter.id] = host
+        nextWaiter += 1
+        if let question = questions[host] {
+            question.waiters.append(waiter)
+            return
+        }
+        let question = Question(resolver: self, host: host)
+        question.waiters.append(waiter)
+        guard questions.count < configuration.questionsMax else {
+            release(
+                question.waiters,
+                .failure(.failed(host: host, reason: "too many names are being asked for"))
+            )
+            return
+        }
+        questions[host] = question
+        var hints = ares_addrinfo_hints()
+        hints.ai_family = AF_UNSPEC
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        // Sorting would connect a socket to every address (RFC 6724); a prober tries them all.
+        hints.ai_flags = ARES_AI_NOSORT
+        ares_getaddrinfo(
+            channel,
+            host,
+            nil,
+            &hints,
+            { context, status, _, result in
+                guard let context else { return }
+                let question = Unmanaged<Question>.fromOpaque(context).takeRetainedValue()
+                question.resolver.finish(question, status, result)
+                if let result { ares_freeaddrinfo(result) }
+            },
+            Unmanaged.passRetained(question).toOpaque()
+        )
+        moveChannelTimer()
+    }
+
+    private func finish(
+        _ question: Question,
+        _ status: Int32,
+        _ result: UnsafeMutablePointer<ares_addrinfo>?
+    ) {
+        questions[question.host] = nil
+        let answer = read(question.host, status, result)
+        let validity =
+            switch answer {
+            case .success(let resolution): resolution.validity
+            case .failure: configuration.failureValidity
+            }
+        if status != ARES_ECANCELLED, status != ARES_EDESTRUCTION {
+            keep(question.host, Entry(answer: answer, expires: Clock.instant() + validity))
+        }
+        let waiters = question.waiters
+        question.waiters = []
+        release(waiters, answer)
+    }
+
+    private func keep(_ host: String, _ entry: Entry) {
+        if cache.count >= configuration.namesMax, cache[host] == nil {
+            let now = Clock.instant()
+            cache = cache.filter { $0.value.expires > now }
+            if cache.count >= configuration.namesMax { cache = [:] }
+        }
+        cache[host] = entry
+    }
+
+    private func release(_ waiters: [Waiter], _ answer: Answer) {
+        for waiter in waiters {
+            loop.cancel(waiter.timer)
+            waiterHosts[waiter.id] = nil
+            waiter.continuation.resume(returning: answer)
+        }
+    }
+
+    private func read(
+        _ host: String,
+        _ status: Int32,
+        _ result: UnsafeMutablePointer<ares_addrinfo>?
+    ) -> Answer {
+        guard status == ARES_SUCCESS, let result else {
+            return .failure(Self.error(host, status))
+        }
+        var addresses: [String] = []
+        var seconds = Int64(Int32.max)
+        var node = result.pointee.nodes
+        while let current = node {
+            node = current.pointee.ai_next
+            guard let address = current.pointee.ai_addr else { continue }
+            let size = Int(current.pointee.ai_addrlen)
+            let text = SocketAddress(filling: { target, length in
+                guard size <= Int(length) else { return false }
+                UnsafeMutableRawPointer(target).copyMemory(from: address, byteCount: size)
+                length = socklen_t(size)
+                return true
+            })
+            guard let text, !addresses.contains(text.host) else { continue }
+            addresses.append(text.host)
+            seconds = min(seconds, Int64(current.pointee.ai_ttl))
+        }
+        var alias = result.pointee.cnames
+        while let current = alias {
+            seconds = min(seconds, Int64(current.pointee.ttl))
+            alias = current.pointee.next
+        }
+        guard !addresses.isEmpty else { return .failure(.noAddress(host: host)) }
+        let validity = min(
+            max(.seconds(max(seconds, 0)), configuration.validityMin),
+            configuration.validityMax
+        )
+        return .success(Resolution(addresses: addresses, validity: validity))
+    }
+
+    private static func error(_ host: String, _ status: Int32) -> ResolverError {
+        switch status {
+        case ARES_ENOTFOUND, ARES_ENONAME: .notFound(host: host)
+        case ARES_ENODATA: .noAddress(host: host)
+        case ARES_ETIMEOUT: .timedOut(host: host)
+        default: .failed(host: host, reason: String(cString: ares_strerror(status)))
+        }
+    }
+
+    // MARK: The channel
+
+    private func openChannel() throws(ResolverError) {
+        var code = Self.libraryCode
+        var options = ares_options()
+        options.timeout = Int32(clamping: max(configuration.tryTimeout.milliseconds, 1))
+        options.tries = Int32(clamping: max(configuration.tries, 1))
+        options.sock_state_cb = { context, descriptor, readable, writable in
+            guard let context else { return }
+            Unmanaged<Resolver>.fromOpaque(context).takeUnretainedValue()
+                .watch(descriptor, readable: readable != 0, writable: writable != 0)
+        }
+        options.sock_state_cb_data = Unmanaged.passUnretained(self).toOpaque()
+        let mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB
+        if code == ARES_SUCCESS { code = ares_init_options(&channel, &options, mask) }
+        if code == ARES_SUCCESS, !configuration.servers.isEmpty {
+            code = ares_set_servers_ports_csv(
+                channel,
+                configuration.servers.joined(separator: ",")
+            )
+        }
+        guard code == ARES_SUCCESS else {
+            if let channel { ares_destroy(channel) }
+            channel = nil
+            throw .failed(
+                host: configuration.servers.joined(separator: ","),
+                reason: "c-ares: \(String(cString: ares_strerror(code)))"
+            )
+        }
+    }
+
+    /// c-ares says what a socket of its own is waiting for; nothing means that it closes it now.
+    private func watch(_ descriptor: Int32, readable: Bool, writable: Bool) {
+        if let handle = sockets[descriptor] {
+            if readable || writable {
+                loop.rewatch(handle, readable: readable, writable: writable)
+            } else {
+                loop.close(handle)
+                sockets[descriptor] = nil
+            }
+        } else if readable || writable {
+            // Should the loop refuse, the question ends by its deadline.
+            sockets[descriptor] = try? loop.watch(
+                descriptor,
+                readable: readable,
+                writable: writable,
+                sink: self,
+                tag: Int(descriptor)
+            )
+        }
+    }
+
+    private func moveChannelTimer() {
+        guard let channel else { return }
+        var wait = timeval()
+        guard ares_timeout(channel, nil, &wait) != nil else {
+            loop.cancel(channelTimer)
+            channelTimer = .none
+            return
+        }
+        let span = Nanoseconds(Int64(wait.tv_sec) * 1_000_000_000 + Int64(wait.tv_usec) * 1_000)
+        let deadline = Clock.instant() + span
+        if !loop.move(channelTimer, to: deadline) {
+            channelTimer = loop.schedule(at: deadline, sink: self, tag: Self.channelTag)
+        }
+    }
+
+    // MARK: Events
+
+    public override func ready(_ readiness: Readiness, tag: Int) {
+        guard let channel else { return }
+        let isBroken = !readiness.isDisjoint(with: [.failed, .hungUp])
+        ares_process_fd(
+            channel,
+            isBroken || readiness.contains(.readable) ? Int32(tag) : ARES_SOCKET_BAD,
+            readiness.contains(.writable) ? Int32(tag) : ARES_SOCKET_BAD
+        )
+        moveChannelTimer()
+    }
+
+    public override func due(tag: Int) {
+        if tag == Self.channelTag {
+            channelTimer = .none
+            if let channel { ares_process_fd(channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD) }
+            moveChannelTimer()
+            return
+        }
+        guard let host = waiterHosts[tag], let question = questions[host],
+            let index = question.waiters.firstIndex(where: { $0.id == tag })
+        else { return }
+        // The question goes on: its answer will serve the next probe.
+        release([question.waiters.remove(at: index)], .failure(.timedOut(host: host)))
+    }
+}

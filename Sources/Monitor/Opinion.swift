@@ -1,0 +1,136 @@
+// What does this agent think of one peer, by one monitor? The count, the sticky hints and the words
+// of the last probe that had something to say. Pure: outcomes and times go in, a verdict comes out.
+
+import Health
+import Vocabulary
+
+struct Opinion: Hashable, Sendable {
+    private(set) var counter: HealthCounter
+    private(set) var hints = Hints()
+    private(set) var since: WallTime
+    private(set) var checkedAt: WallTime
+    private(set) var expiresAt: WallTime
+    private(set) var latency = Nanoseconds.zero
+    private(set) var isDegraded = false
+    private(set) var reason = Reason.unknown
+    private(set) var code: Int?
+    private var message = ""
+    /// What the latest probe said if it was neutral: told beside the words that still hold.
+    private var aside = ""
+
+    init(thresholds: Thresholds, now: WallTime) {
+        counter = HealthCounter(thresholds: thresholds)
+        since = now
+        checkedAt = now
+        expiresAt = now
+    }
+
+    /// Goes on from a verdict of another agent, or of this one before a restart.
+    init(thresholds: Thresholds, resuming verdict: Verdict) {
+        counter = HealthCounter(
+            thresholds: thresholds,
+            resuming: verdict.status,
+            health: verdict.health
+        )
+        hints = verdict.hints
+        since = verdict.since
+        checkedAt = verdict.checkedAt
+        expiresAt = verdict.expiresAt
+        latency = verdict.latency
+        isDegraded = verdict.isDegraded
+        reason = verdict.reason
+        code = verdict.code
+        message = verdict.message
+    }
+
+    /// The monitor has other thresholds now; the count stays on its side of them.
+    mutating func adopt(_ thresholds: Thresholds) {
+        if thresholds == counter.thresholds { return }
+        counter = HealthCounter(
+            thresholds: thresholds,
+            resuming: counter.status,
+            health: counter.health
+        )
+    }
+
+    /// Takes one outcome in. Returns whether people and other agents should hear of it at once: the
+    /// status changed, or what was asked for beside it.
+    mutating func take(_ outcome: Outcome, schedule: Schedule, now: WallTime) -> Bool {
+        let hintsBefore = hints
+        hints.merge(outcome.hints)
+        checkedAt = now
+        latency = outcome.phases.total
+
+        if isNeutral(outcome) {
+            takeNeutral(outcome, schedule: schedule, now: now)
+            return hints != hintsBefore
+        }
+        let wasDegraded = isDegraded
+        let transition = counter.observe(
+            passed: outcome.verdict != .fail,
+            isImmediate: outcome.isImmediate
+        )
+        if transition != nil { since = now }
+        isDegraded = outcome.verdict == .warn && counter.status == .up
+        reason = outcome.reason
+        code = outcome.code
+        message = outcome.message
+        aside = ""
+        expiresAt = now + schedule.validity(for: counter)
+        return transition != nil || hints != hintsBefore || isDegraded != wasDegraded
+    }
+
+    /// Trouble of ours (no socket, no resolver) says nothing about the peer, whatever the check
+    /// called it.
+    private func isNeutral(_ outcome: Outcome) -> Bool {
+        outcome.verdict == .neutral || outcome.reason == .socketError
+            || outcome.reason == .resolver
+    }
+
+    private mutating func takeNeutral(_ outcome: Outcome, schedule: Schedule, now: WallTime) {
+        if outcome.reason == .checked {
+            // The peer did answer, only not about health: what held goes on to hold.
+            expiresAt = now + schedule.validity(for: counter)
+        }
+        if counter.status == .unknown {
+            reason = outcome.reason
+            code = outcome.code
+            message = outcome.message
+        } else {
+            aside = outcome.reason.rawValue
+            if !outcome.message.isEmpty { aside += " \(outcome.message)" }
+        }
+    }
+
+    func verdict(
+        of key: VerdictKey,
+        kind: String,
+        agent: String,
+        epoch: UInt64,
+        sequence: UInt64
+    ) -> Verdict {
+        Verdict(
+            key: key,
+            kind: kind,
+            status: counter.status,
+            isDegraded: isDegraded,
+            health: counter.health,
+            rise: counter.thresholds.rise,
+            fall: counter.thresholds.fall,
+            reason: reason,
+            code: code,
+            message: aside.isEmpty
+                ? message
+                : message.isEmpty
+                    ? "last probe: \(aside)" : "\(message); last probe: \(aside)",
+            latency: latency,
+            hints: hints,
+            since: since,
+            checkedAt: checkedAt,
+            expiresAt: expiresAt,
+            agent: agent,
+            epoch: epoch,
+            sequence: sequence
+        )
+    }
+}

@@ -1,0 +1,105 @@
+// How did the probes of one pair go, in numbers? Latency by phase in fixed buckets, and how often
+// each reason was given. Failures stand apart, so that a refused connection of no length at all
+// never makes a peer look fast.
+
+public import Health
+public import Vocabulary
+
+/// Counts of durations in fixed buckets.
+public struct Histogram: Sendable {
+    /// Upper bounds of the buckets; one more bucket holds what is longer.
+    public static let bounds: [Nanoseconds] = [
+        .microseconds(500), .milliseconds(1), .microseconds(2_500), .milliseconds(5),
+        .milliseconds(10), .milliseconds(25), .milliseconds(50), .milliseconds(100),
+        .milliseconds(250), .milliseconds(500), .seconds(1), .milliseconds(2_500), .seconds(5),
+        .seconds(10),
+    ]
+
+    /// One a bucket, not cumulated. Four bytes each: there are thousands of histograms.
+    private var buckets = InlineArray<15, UInt32>(repeating: 0)
+    public private(set) var sum = Nanoseconds.zero
+
+    public init() {}
+
+    public mutating func record(_ span: Nanoseconds) {
+        var index = 0
+        while index < Self.bounds.count, span > Self.bounds[index] { index += 1 }
+        buckets[index] &+= 1
+        sum = sum + span
+    }
+
+    /// How many durations were recorded.
+    public var count: UInt64 { cumulative.last ?? 0 }
+
+    /// For each bound, and then for infinity: how many durations were at most that long.
+    public var cumulative: [UInt64] {
+        var total: UInt64 = 0
+        return buckets.indices.map {
+            total += UInt64(buckets[$0])
+            return total
+        }
+    }
+
+    /// The bound below which `share` of the durations lie; nil when nothing was recorded or the
+    /// answer lies beyond the last bound.
+    public func quantile(_ share: Double) -> Nanoseconds? {
+        let counts = cumulative
+        guard let total = counts.last, total > 0 else { return nil }
+        let wanted = (Double(total) * share).rounded(.up)
+        guard let index = counts.firstIndex(where: { Double($0) >= wanted }) else { return nil }
+        return index < Self.bounds.count ? Self.bounds[index] : nil
+    }
+}
+
+/// The numbers of one (monitor, peer).
+public struct ProbeSeries: Sendable {
+    public enum Phase: String, Sendable, CaseIterable {
+        case resolve, connect, tls
+        case firstByte = "first_byte"
+        case total
+    }
+
+    public struct Latency: Sendable {
+        public var phase: Phase
+        public var verdict: Outcome.Verdict
+        public var histogram: Histogram
+    }
+
+    /// Only of phases that were reached; made when first needed.
+    public private(set) var latencies: [Latency] = []
+    public private(set) var reasons: [(reason: Reason, count: UInt64)] = []
+    /// What the last probe measured beside time.
+    public private(set) var measurements: [Measurement] = []
+
+    public init() {}
+
+    public mutating func record(_ outcome: Outcome) {
+        if let index = reasons.firstIndex(where: { $0.reason == outcome.reason }) {
+            reasons[index].count += 1
+        } else {
+            reasons.append((outcome.reason, 1))
+        }
+        let phases = outcome.phases
+        record(phases.resolve, .resolve, outcome.verdict)
+        record(phases.connect, .connect, outcome.verdict)
+        record(phases.tls, .tls, outcome.verdict)
+        record(phases.firstByte, .firstByte, outcome.verdict)
+        if phases.total > .zero { record(phases.total, .total, outcome.verdict) }
+        measurements = outcome.measurements
+    }
+
+    private mutating func record(
+        _ span: Nanoseconds?,
+        _ phase: Phase,
+        _ verdict: Outcome.Verdict
+    ) {
+        guard let span else { return }
+        if let index = latencies.firstIndex(where: { $0.phase == phase && $0.verdict == verdict }) {
+            latencies[index].histogram.record(span)
+        } else {
+            var histogram = Histogram()
+            histogram.record(span)
+            latencies.append(Latency(phase: phase, verdict: verdict, histogram: histogram))
+        }
+    }
+}

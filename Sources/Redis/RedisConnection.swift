@@ -1,0 +1,397 @@
+// How does the loop talk to Redis? hiredis speaks the protocol and tells through five hooks what it
+// waits for; the loop watches its socket and calls back. Deadlines are ours: hiredis 0.14 has none.
+//
+// A connection is used up by its first failure: everything pending fails with it, and whoever owns
+// it makes another.
+
+import CHiredis
+public import EventLoop
+import Glibc
+public import Vocabulary
+
+/// Why a connection ended or could not be had.
+public enum RedisError: Error, Hashable, Sendable {
+    /// We closed it ourselves.
+    case closed
+    /// No connection, or it broke.
+    case disconnected(String)
+    /// Redis took longer than the deadline allowed: it hangs, or the way to it does.
+    case timedOut(after: Nanoseconds)
+    /// Redis answered, and refused: `WRONGPASS …`.
+    case refused(String)
+}
+
+extension RedisError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .closed: "the connection was closed"
+        case .disconnected(let why): why
+        case .timedOut(let span): "no answer within \(span)"
+        case .refused(let text): text
+        }
+    }
+}
+
+/// Turns a host name into IP literals; an empty answer means that there are none now.
+public typealias HostLookup = @Sendable (_ host: String, _ deadline: Instant) async -> [String]
+
+/// One connection to Redis. Confined to its loop's thread.
+public final class RedisConnection: EventSink {
+    private let loop: EventLoop
+    private var context: UnsafeMutablePointer<redisAsyncContext>?
+    private var handle = Handle.none
+    private var wantsRead = false
+    private var wantsWrite = false
+    private var opening: CheckedContinuation<Void, Never>?
+    private var failure: RedisError?
+
+    private var timers: [Int: (id: TimerID, span: Nanoseconds)] = [:]
+    private var nextTag = 0
+
+    /// Called once, when the connection is over for whatever reason but `close`.
+    public var onFailure: ((RedisError) -> Void)?
+
+    /// Until a command is answered, unless the caller says otherwise.
+    public static let timeoutDefault = Nanoseconds.seconds(1)
+
+    private init(loop: EventLoop) { self.loop = loop }
+
+    public var isOpen: Bool { context != nil && failure == nil }
+
+    // MARK: Life
+
+    /// Connects, authenticates and selects the database, all within `timeout`.
+    public static func connect(
+        to url: RedisURL,
+        on loop: EventLoop,
+        timeout: Nanoseconds = timeoutDefault,
+        lookup: HostLookup? = nil
+    ) async throws(RedisError) -> RedisConnection {
+        _ = brokenPipesAreErrors
+        let deadline = Clock.instant() + timeout
+        let address = try await socketAddress(of: url.address, deadline: deadline, lookup: lookup)
+        let connection = RedisConnection(loop: loop)
+        do throws(RedisError) {
+            try await connection.open(address, timeout: timeout)
+            try await connection.greet(url, timeout: timeout)
+        } catch {
+            connection.close()
+            throw error
+        }
+        return connection
+    }
+
+    /// hiredis writes with `write`, which raises SIGPIPE where the other side is gone.
+    private static let brokenPipesAreErrors: Bool = {
+        signal(SIGPIPE, SIG_IGN)
+        return true
+    }()
+
+    private static func socketAddress(
+        of address: Address,
+        deadline: Instant,
+        lookup: HostLookup?
+    ) async throws(RedisError) -> Address {
+        guard case .host(let host, let port) = address, SocketAddress(address) == nil else {
+            return address
+        }
+        // The one name that is an address everywhere.
+        if host == "localhost" { return .host("127.0.0.1", port: port) }
+        guard let lookup else {
+            throw .disconnected("resolve \(host): expected an IP address, saw a name")
+        }
+        guard let first = await lookup(host, deadline).first else {
+            throw .disconnected("resolve \(host): no address")
+        }
+        return .host(first, port: port)
+    }
+
+    private func open(_ address: Address, timeout: Nanoseconds) async throws(RedisError) {
+        let made: UnsafeMutablePointer<redisAsyncContext>? =
+            switch address {
+            case .host(let ip, let port): redisAsyncConnect(ip, Int32(port))
+            case .unix(let path): redisAsyncConnectUnix(path)
+            }
+        guard let made else { throw .disconnected("connect: out of memory") }
+        if made.pointee.err != 0 {
+            let why = Self.text(of: made)
+            redisAsyncFree(made)
+            throw .disconnected("connect \(address): \(why)")
+        }
+        context = made
+        do throws(SystemError) {
+            handle = try loop.watch(
+                made.pointee.c.fd,
+                readable: false,
+                writable: false,
+                sink: self
+            )
+        } catch {
+            close()
+            throw .disconnected("\(error)")
+        }
+        install(on: made)
+        let tag = setTimer(timeout)
+        await withCheckedContinuation { opening = $0 }
+        clearTimer(tag)
+        if let failure {
+            if case .disconnected(let why) = failure {
+                throw .disconnected("connect \(address): \(why)")
+            }
+            throw failure
+        }
+    }
+
+    private func install(on context: UnsafeMutablePointer<redisAsyncContext>) {
+        // The hooks hold on to this object until hiredis cleans up.
+        context.pointee.ev.data = Unmanaged.passRetained(self).toOpaque()
+        context.pointee.data = context.pointee.ev.data
+        context.pointee.ev.addRead = { RedisConnection.from($0)?.want(read: true) }
+        context.pointee.ev.delRead = { RedisConnection.from($0)?.want(read: false) }
+        context.pointee.ev.addWrite = { RedisConnection.from($0)?.want(write: true) }
+        context.pointee.ev.delWrite = { RedisConnection.from($0)?.want(write: false) }
+        context.pointee.ev.cleanup = { RedisConnection.from($0)?.cleanUp() }
+        redisAsyncSetConnectCallback(context) { context, status in
+            guard let context else { return }
+            RedisConnection.from(context.pointee.data)?.connected(context, status)
+        }
+        redisAsyncSetDisconnectCallback(context) { context, status in
+            guard let context, status != REDIS_OK else { return }
+            RedisConnection.from(context.pointee.data)?
+                .fail(.disconnected(RedisConnection.text(of: context)))
+        }
+    }
+
+    private func greet(_ url: RedisURL, timeout: Nanoseconds) async throws(RedisError) {
+        var commands: [[String]] = []
+        if let password = url.password {
+            commands.append(["AUTH"] + (url.user.map { [$0] } ?? []) + [password])
+        }
+        if url.database != 0 { commands.append(["SELECT", "\(url.database)"]) }
+        commands.append(["PING"])
+        for reply in try await pipeline(commands, timeout: timeout) {
+            if case .error(let text) = reply { throw .refused(text) }
+        }
+    }
+
+    /// Ends the connection; commands that wait for an answer fail.
+    public func close() {
+        onFailure = nil
+        end(.closed)
+    }
+
+    private func end(_ error: RedisError) {
+        if failure == nil { failure = error }
+        guard let context else { return }
+        self.context = nil
+        // Calls back everything that is pending, then `cleanUp`.
+        redisAsyncFree(context)
+    }
+
+    // MARK: Commands
+
+    /// Sends one command and waits for its answer. An error that Redis answers is a reply.
+    public func command(
+        _ arguments: [String],
+        timeout: Nanoseconds = timeoutDefault
+    ) async throws(RedisError) -> RedisReply {
+        try await pipeline([arguments], timeout: timeout).first ?? .null
+    }
+
+    /// Sends many commands in one go and waits for all answers, which come in the same order.
+    public func pipeline(
+        _ commands: [[String]],
+        timeout: Nanoseconds = timeoutDefault
+    ) async throws(RedisError) -> [RedisReply] {
+        if let failure { throw failure }
+        guard let context else { throw .closed }
+        if commands.isEmpty { return [] }
+        let batch = Batch(count: commands.count)
+        for command in commands {
+            let isTaken = Self.send(command, on: context, for: batch)
+            if !isTaken { batch.fail() }
+        }
+        let tag = setTimer(timeout)
+        await withCheckedContinuation { batch.wait($0) }
+        clearTimer(tag)
+        if batch.isFailed {
+            throw failure ?? .disconnected("the connection broke")
+        }
+        return batch.replies
+    }
+
+    private static func send(
+        _ command: [String],
+        on context: UnsafeMutablePointer<redisAsyncContext>,
+        for batch: Batch
+    ) -> Bool {
+        let words = command.map { Array($0.utf8) }
+        var pointers: [UnsafePointer<CChar>?] = []
+        let joined = words.flatMap { $0 }
+        let box = Unmanaged.passRetained(batch)
+        let result = joined.withUnsafeBytes { bytes in
+            // Even an empty word needs an address.
+            let empty = UnsafeRawPointer(bitPattern: 1)
+            var start = 0
+            for word in words {
+                let place = bytes.baseAddress.map { UnsafeRawPointer($0 + start) } ?? empty
+                pointers.append(place?.assumingMemoryBound(to: CChar.self))
+                start += word.count
+            }
+            return redisAsyncCommandArgv(
+                context,
+                { _, reply, box in
+                    guard let box else { return }
+                    let batch = Unmanaged<Batch>.fromOpaque(box).takeRetainedValue()
+                    // No reply at all: the connection is going away.
+                    guard let reply else { return batch.fail() }
+                    batch.take(RedisReply(copying: reply.assumingMemoryBound(to: redisReply.self)))
+                },
+                box.toOpaque(),
+                Int32(words.count),
+                &pointers,
+                words.map(\.count)
+            )
+        }
+        if result != REDIS_OK { box.release() }
+        return result == REDIS_OK
+    }
+
+    // MARK: Hooks
+
+    private static func from(_ data: UnsafeMutableRawPointer?) -> RedisConnection? {
+        data.map { Unmanaged<RedisConnection>.fromOpaque($0).takeUnretainedValue() }
+    }
+
+    private static func text(of context: UnsafePointer<redisAsyncContext>) -> String {
+        guard let text = context.pointee.errstr, text.pointee != 0 else {
+            return "the connection was closed by Redis"
+        }
+        return String(cString: text)
+    }
+
+    private func want(read: Bool? = nil, write: Bool? = nil) {
+        let before = (wantsRead, wantsWrite)
+        wantsRead = read ?? wantsRead
+        wantsWrite = write ?? wantsWrite
+        if before != (wantsRead, wantsWrite) {
+            loop.rewatch(handle, readable: wantsRead, writable: wantsWrite)
+        }
+    }
+
+    private func connected(_ context: UnsafePointer<redisAsyncContext>, _ status: Int32) {
+        if status != REDIS_OK { fail(.disconnected(Self.text(of: context))) }
+        opening.take()?.resume()
+    }
+
+    /// hiredis is about to free its context.
+    private func cleanUp() {
+        guard !handle.isNone else { return }
+        loop.close(handle)
+        handle = .none
+        if failure == nil {
+            failure = .disconnected(context.map { Self.text(of: $0) } ?? "the connection broke")
+        }
+        context = nil
+        opening.take()?.resume()
+        for timer in timers.values { loop.cancel(timer.id) }
+        timers = [:]
+        // Lets go of this object only when the event that led here has been dealt with.
+        let keep = LoopBound(self, on: loop)
+        Unmanaged.passUnretained(self).release()
+        loop.execute { _ = keep }
+    }
+
+    private func fail(_ error: RedisError) {
+        if failure == nil { failure = error }
+        guard let tell = onFailure else { return }
+        onFailure = nil
+        tell(error)
+    }
+
+    // MARK: Events
+
+    public override func ready(_ readiness: Readiness, tag: Int) {
+        let isBroken = !readiness.isDisjoint(with: [.failed, .hungUp])
+        if let context, isBroken || readiness.contains(.readable) {
+            redisAsyncHandleRead(context)
+        }
+        // The first call may have ended the connection.
+        if let context, isBroken || readiness.contains(.writable) {
+            redisAsyncHandleWrite(context)
+        }
+    }
+
+    private func setTimer(_ span: Nanoseconds) -> Int {
+        let tag = nextTag
+        nextTag += 1
+        timers[tag] = (loop.schedule(at: Clock.instant() + span, sink: self, tag: tag), span)
+        return tag
+    }
+
+    private func clearTimer(_ tag: Int) {
+        if let timer = timers.removeValue(forKey: tag) { loop.cancel(timer.id) }
+    }
+
+    /// A command waited too long. Whatever comes after it would wait too: the connection is over.
+    public override func due(tag: Int) {
+        guard let span = timers.removeValue(forKey: tag)?.span else { return }
+        let error = RedisError.timedOut(after: span)
+        fail(error)
+        end(error)
+    }
+}
+
+/// The answers to commands sent together.
+private final class Batch {
+    private(set) var replies: [RedisReply] = []
+    private(set) var isFailed = false
+    private var outstanding: Int
+    private var waiter: CheckedContinuation<Void, Never>?
+
+    init(count: Int) {
+        outstanding = count
+        replies.reserveCapacity(count)
+    }
+
+    func take(_ reply: RedisReply) {
+        replies.append(reply)
+        settle()
+    }
+
+    func fail() {
+        isFailed = true
+        settle()
+    }
+
+    func wait(_ continuation: CheckedContinuation<Void, Never>) {
+        if outstanding == 0 { continuation.resume() } else { waiter = continuation }
+    }
+
+    private func settle() {
+        outstanding -= 1
+        if outstanding == 0 { waiter.take()?.resume() }
+    }
+}
+
+extension RedisReply {
+    /// Copies what the C library will free as soon as its callback returns.
+    init(copying reply: UnsafePointer<redisReply>) {
+        let reply = reply.pointee
+        let bytes = UnsafeBufferPointer(start: reply.str, count: reply.str == nil ? 0 : reply.len)
+        switch reply.type {
+        case REDIS_REPLY_STRING: self = .string(bytes.map { UInt8(bitPattern: $0) })
+        case REDIS_REPLY_STATUS: self = .status(Self.text(bytes))
+        case REDIS_REPLY_ERROR: self = .error(Self.text(bytes))
+        case REDIS_REPLY_INTEGER: self = .integer(reply.integer)
+        case REDIS_REPLY_ARRAY:
+            let elements = UnsafeBufferPointer(start: reply.element, count: reply.elements)
+            self = .array(elements.map { $0.map { RedisReply(copying: $0) } ?? .null })
+        default: self = .null
+        }
+    }
+
+    private static func text(_ bytes: UnsafeBufferPointer<CChar>) -> String {
+        String(decoding: bytes.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}

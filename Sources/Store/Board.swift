@@ -1,0 +1,343 @@
+// How is everybody, right now? The one in-memory state of this process: monitors write it through
+// the door, the store writes it when another agent spoke, and everyone else reads it.
+//
+// Changing one peer touches one peer: nothing else is rebuilt, and every reader who keeps a copy
+// hears of exactly what changed.
+
+public import EventLoop
+public import Health
+public import Vocabulary
+
+/// Hears of changes on the board, on the loop's thread, after the board has taken them in.
+public protocol BoardObserver: AnyObject {
+    /// A view changed: status, weight, or only the reason. `change.isTransition` tells.
+    func peerChanged(_ key: PeerKey, _ change: PeerHealth.Change)
+    /// Upstreams were defined, redefined or removed; ask the board for what they are now.
+    func upstreamsChanged(_ names: [String])
+    func panicChanged(_ upstream: String, isPanic: Bool)
+    func transition(_ event: TransitionEvent)
+}
+
+extension BoardObserver {
+    public func peerChanged(_ key: PeerKey, _ change: PeerHealth.Change) {}
+    public func upstreamsChanged(_ names: [String]) {}
+    public func panicChanged(_ upstream: String, isPanic: Bool) {}
+    public func transition(_ event: TransitionEvent) {}
+}
+
+/// The state of every upstream and peer. Confined to its loop's thread.
+public final class Board: EventSink {
+    private let loop: EventLoop
+    private let journal: Journal
+    private let clock: () -> Moment
+
+    private var boards: [String: UpstreamBoard] = [:]
+    /// Names in the order of the definition.
+    private var order: [String] = []
+    /// Every intent known, also of peers that are not defined now: a peer that comes back finds
+    /// the drain it left with.
+    private var intents: [PeerKey: Intent] = [:]
+    /// Verdicts that the store held for pairs not defined yet.
+    private var orphans: [VerdictKey: Verdict] = [:]
+    private var observers: [any BoardObserver] = []
+
+    /// Peers by the tag of their timer.
+    private var tags: [Int: PeerKey] = [:]
+    private var nextTag = 0
+
+    private var history: [TransitionEvent] = []
+    private var nextEvent: UInt64 = 1
+
+    public private(set) var storeStatus: StoreStatus?
+
+    /// Transitions kept for those who ask later.
+    public static let eventsMax = 1_000
+    /// Intents and verdicts of undefined peers kept; more come from a store that is not ours.
+    public static let orphansMax = 100_000
+    /// No timer waits longer, so that a clock set by hand is noticed.
+    public static let checkAgainMax = Nanoseconds.seconds(60)
+
+    /// `clock` is for tests: everything the board decides, it decides at the time this tells.
+    public init(
+        loop: EventLoop,
+        journal: Journal = .silent,
+        clock: @escaping () -> Moment = {
+            Moment(instant: Clock.instant(), wall: Clock.wall())
+        }
+    ) {
+        self.loop = loop
+        self.journal = journal
+        self.clock = clock
+        super.init()
+    }
+
+    /// Cancels every timer. Views stay readable.
+    public func close() {
+        for board in boards.values { board.cancelTimers(on: loop) }
+        tags = [:]
+    }
+
+    // MARK: Reading
+
+    /// In the order of the definition.
+    public var upstreams: [UpstreamView] { order.compactMap { boards[$0]?.view } }
+
+    public func upstream(named name: String) -> UpstreamView? { boards[name]?.view }
+
+    public func report(of key: PeerKey) -> PeerReport? {
+        boards[key.upstream]?.report(of: key.peer)
+    }
+
+    public func view(of key: PeerKey) -> PeerView? { boards[key.upstream]?.peerView(of: key.peer) }
+
+    public func verdict(of key: VerdictKey) -> Verdict? {
+        boards[key.upstream]?.verdict(of: key.peer, by: key.monitor)
+    }
+
+    public func intent(for key: PeerKey) -> Intent? { intents[key] }
+
+    /// Events after the one with this id, oldest first; those older than the history are gone.
+    public func events(after id: UInt64 = 0) -> [TransitionEvent] {
+        guard let first = history.first else { return [] }
+        let skipped = id < first.id ? 0 : Int(min(id - first.id + 1, UInt64(history.count)))
+        return Array(history[skipped...])
+    }
+
+    // MARK: Subscribing
+
+    /// Held until `unsubscribe`.
+    public func subscribe(_ observer: any BoardObserver) { observers.append(observer) }
+
+    public func unsubscribe(_ observer: any BoardObserver) {
+        observers.removeAll { $0 === observer }
+    }
+
+    // MARK: Defining
+
+    /// Takes the whole list of upstreams. Called again, it changes only what differs: health,
+    /// timers and counters of what stayed the same are not touched.
+    public func define(_ upstreams: [UpstreamDefinition], monitors: [MonitorSummary]) {
+        let now = clock()
+        let monitorsByUpstream = Dictionary(grouping: monitors, by: \.upstream)
+        var changed: [String] = []
+
+        for name in order where !upstreams.contains(where: { $0.name == name }) {
+            if let board = boards.removeValue(forKey: name) { drop(board) }
+            changed.append(name)
+        }
+        order = upstreams.map(\.name)
+        for definition in upstreams {
+            let monitors = monitorsByUpstream[definition.name] ?? []
+            if let board = boards[definition.name] {
+                if board.definition == definition && board.monitors == monitors { continue }
+                redefine(board, definition, monitors, now: now)
+            } else {
+                let board = UpstreamBoard(definition: definition, monitors: monitors)
+                boards[definition.name] = board
+                redefine(board, definition, monitors, now: now)
+            }
+            changed.append(definition.name)
+        }
+        if changed.isEmpty { return }
+        for observer in observers { observer.upstreamsChanged(changed) }
+        for name in changed {
+            if let board = boards[name] { updatePanic(board) }
+        }
+    }
+
+    private func redefine(
+        _ board: UpstreamBoard,
+        _ definition: UpstreamDefinition,
+        _ monitors: [MonitorSummary],
+        now: Moment
+    ) {
+        let (removed, added, changes) = board.redefine(definition, monitors, now: now.wall)
+        for entry in removed {
+            loop.cancel(entry.timer)
+            tags[entry.tag] = nil
+        }
+        for peer in added {
+            let key = PeerKey(upstream: definition.name, peer: peer)
+            board.setTag(nextTag, of: peer)
+            tags[nextTag] = key
+            nextTag += 1
+            if let intent = intents[key] { _ = board.set(intent: intent, for: peer, now: now.wall) }
+        }
+        adopt(orphansOf: definition.name, into: board, now: now)
+        for (peer, change) in changes {
+            report(change, of: PeerKey(upstream: definition.name, peer: peer), cause: .definition)
+        }
+        for peer in definition.peers { setTimer(of: peer.id, in: board, now: now) }
+    }
+
+    private func adopt(orphansOf upstream: String, into board: UpstreamBoard, now: Moment) {
+        for (key, verdict) in orphans where key.upstream == upstream && board.expects(key) {
+            orphans[key] = nil
+            _ = board.apply(verdict, now: now.wall)
+        }
+    }
+
+    private func drop(_ board: UpstreamBoard) {
+        board.cancelTimers(on: loop)
+        for tag in board.tags { tags[tag] = nil }
+    }
+
+    // MARK: Changing
+
+    /// Takes a verdict, of this agent or of another. Returns what it changed of the peer, if
+    /// anything. A verdict older than the one held changes nothing.
+    @discardableResult
+    public func apply(_ verdict: Verdict) -> PeerHealth.Change? {
+        guard let board = boards[verdict.key.upstream], board.expects(verdict.key) else {
+            keepOrphan(verdict)
+            return nil
+        }
+        let now = clock()
+        let change = board.apply(verdict, now: now.wall)
+        settle(verdict.key.peerKey, in: board, change, cause: .verdict(verdict), now: now)
+        return change
+    }
+
+    /// Sets or lifts (nil) an intent on this board only. Operators set intents through the store,
+    /// which calls this.
+    @discardableResult
+    public func set(intent: Intent?, for key: PeerKey) -> PeerHealth.Change? {
+        guard intents[key] != intent else { return nil }
+        if intents[key] != nil || intents.count < Self.orphansMax { intents[key] = intent }
+        guard let board = boards[key.upstream], board.has(key.peer) else { return nil }
+        let now = clock()
+        let change = board.set(intent: intent, for: key.peer, now: now.wall)
+        settle(key, in: board, change, cause: .intent, now: now)
+        return change
+    }
+
+    private func keepOrphan(_ verdict: Verdict) {
+        if let held = orphans[verdict.key] {
+            if verdict.isNewer(than: held) { orphans[verdict.key] = verdict }
+        } else if orphans.count < Self.orphansMax {
+            orphans[verdict.key] = verdict
+        }
+    }
+
+    // MARK: Time
+
+    /// A peer's view changes by itself: slow start, an expired verdict, an intent that ends.
+    public override func due(tag: Int) {
+        guard let key = tags[tag], let board = boards[key.upstream] else { return }
+        board.clearTimer(of: key.peer)
+        refresh(key, in: board)
+    }
+
+    /// Refreshes every peer whose view is due to change. Timers do this by themselves; a test that
+    /// moves time by hand calls it.
+    public func refreshAll() {
+        for board in boards.values {
+            for peer in board.definition.peers {
+                refresh(PeerKey(upstream: board.definition.name, peer: peer.id), in: board)
+            }
+        }
+    }
+
+    private func refresh(_ key: PeerKey, in board: UpstreamBoard) {
+        let now = clock()
+        let change = board.refresh(key.peer, now: now.wall)
+        settle(key, in: board, change, cause: .time, now: now)
+    }
+
+    /// Sets the timer for the view's next change, unless an earlier one is set: an expiry that is
+    /// pushed on by every probe costs a timer once in its life, not once a probe.
+    private func setTimer(of peer: String, in board: UpstreamBoard, now: Moment) {
+        guard let entry = board.entry(of: peer), let next = entry.health.view.nextChange else {
+            return
+        }
+        let wait = min(max(next - now.wall, .milliseconds(1)), Self.checkAgainMax)
+        let deadline = now.instant + wait
+        if !entry.timer.isNone {
+            if deadline >= entry.deadline { return }
+            loop.cancel(entry.timer)
+        }
+        let timer = loop.schedule(at: deadline, sink: self, tag: entry.tag)
+        board.setTimer(timer, deadline: deadline, of: peer)
+    }
+
+    // MARK: Telling
+
+    private func settle(
+        _ key: PeerKey,
+        in board: UpstreamBoard,
+        _ change: PeerHealth.Change?,
+        cause: TransitionLine.Cause,
+        now: Moment
+    ) {
+        setTimer(of: key.peer, in: board, now: now)
+        guard let change, change.isVisible else { return }
+        report(change, of: key, cause: cause)
+        updatePanic(board)
+    }
+
+    private func report(
+        _ change: PeerHealth.Change,
+        of key: PeerKey,
+        cause: TransitionLine.Cause
+    ) {
+        guard change.isVisible else { return }
+        for observer in observers { observer.peerChanged(key, change) }
+        guard change.isTransition else { return }
+        let event = TransitionEvent(
+            id: nextEvent,
+            at: change.to.since,
+            peer: key,
+            from: change.from.status,
+            to: change.to.status,
+            reason: change.to.reason
+        )
+        nextEvent += 1
+        history.append(event)
+        // Trimmed by halves: one move of the array for five hundred events.
+        if history.count >= Self.eventsMax * 3 / 2 {
+            history.removeFirst(history.count - Self.eventsMax)
+        }
+        if let counts = boards[key.upstream]?.counts {
+            let line = TransitionLine(peer: key, change: change, cause: cause, counts: counts)
+            journal.log(line.level, line.text)
+        }
+        for observer in observers { observer.transition(event) }
+    }
+
+    private func updatePanic(_ board: UpstreamBoard) {
+        guard let isPanic = board.updatePanic() else { return }
+        let name = board.definition.name
+        if isPanic {
+            journal.warning(
+                "\(name) is in panic: \(board.counts.available) of \(board.counts.wanted) peers "
+                    + "available, below \(Int(board.definition.panicThreshold * 100))%; "
+                    + "routing to all of them"
+            )
+        } else {
+            journal.notice("\(name) is out of panic")
+        }
+        for observer in observers { observer.panicChanged(name, isPanic: isPanic) }
+    }
+}
+
+extension Board: StoreObserver {
+    public func storeChanged(_ change: StoreChange) {
+        switch change {
+        case .verdict(let verdict): apply(verdict)
+        case .intent(let key, let intent): set(intent: intent, for: key)
+        }
+    }
+
+    public func storeStatusChanged(_ status: StoreStatus) {
+        let before = storeStatus
+        storeStatus = status
+        guard before?.isConnected != status.isConnected else { return }
+        if status.isConnected {
+            journal.notice("store \(status.kind) is connected")
+        } else if before != nil {
+            journal.warning(
+                "store \(status.kind) is away: \(status.lastError ?? "no reason given")"
+            )
+        }
+    }
+}

@@ -1,0 +1,91 @@
+// What does one process hold of the shared state? The newest verdict of each pair and every intent,
+// with the rule of who may overwrite whom. Pure.
+
+import Health
+import Vocabulary
+
+struct State: Sendable {
+    private(set) var verdicts: [VerdictKey: Verdict] = [:]
+    private(set) var intents: [PeerKey: Intent] = [:]
+
+    /// What one process keeps at most; a store that holds more was not filled by this fleet.
+    static let entriesMax = 1_000_000
+
+    /// Takes a verdict in, unless the one held is newer.
+    mutating func take(_ verdict: Verdict) -> Bool {
+        if let held = verdicts[verdict.key] {
+            if held.isNewer(than: verdict) { return false }
+        } else if verdicts.count >= Self.entriesMax {
+            return false
+        }
+        verdicts[verdict.key] = verdict
+        return true
+    }
+
+    mutating func forget(_ key: VerdictKey) -> Bool {
+        verdicts.removeValue(forKey: key) != nil
+    }
+
+    /// Returns whether anything changed.
+    mutating func set(_ intent: Intent?, for key: PeerKey) -> Bool {
+        if intents[key] == intent { return false }
+        if intent != nil, intents[key] == nil, intents.count >= Self.entriesMax { return false }
+        intents[key] = intent
+        return true
+    }
+
+    /// Intents that have ended by themselves need not be kept.
+    mutating func prune(now: WallTime) {
+        intents = intents.filter { $0.value.until.map { now < $0 } ?? true }
+    }
+}
+
+extension State {
+    /// The file's format; a file of another is refused rather than misread.
+    static let format: Int64 = 1
+
+    func json(writtenAt: WallTime) -> JSON {
+        .object([
+            .init("format", .integer(Self.format)),
+            .init("written_at", .integer(writtenAt.milliseconds)),
+            .init(
+                "intents",
+                .object(
+                    intents.map { JSON.Member($0.key.field, $0.value.json) }
+                        .sorted { $0.key < $1.key }
+                )
+            ),
+            .init(
+                "verdicts",
+                .object(
+                    verdicts.values.map { JSON.Member($0.key.field, $0.json) }
+                        .sorted { $0.key < $1.key }
+                )
+            ),
+        ])
+    }
+
+    /// What cannot be read is left out and counted: one strange entry must not cost all the others.
+    init(json: JSON) throws(StoreError) {
+        guard json["format"]?.integer == Self.format else {
+            throw StoreError(
+                "expected format \(Self.format), saw \(json["format"]?.text ?? "none")"
+            )
+        }
+        guard let verdicts = json["verdicts"]?.members, let intents = json["intents"]?.members
+        else {
+            throw StoreError("expected verdicts and intents, saw only one of them or none")
+        }
+        for member in verdicts {
+            guard let key = VerdictKey(field: member.key),
+                let verdict = Verdict(key: key, json: member.value)
+            else { continue }
+            _ = take(verdict)
+        }
+        for member in intents {
+            guard let key = PeerKey(field: member.key), let intent = Intent(json: member.value)
+            else { continue }
+            _ = set(intent, for: key)
+        }
+    }
+}

@@ -1,0 +1,94 @@
+// Where do verdicts and intents live, beyond this process's memory? Behind this protocol: in a file
+// beside the process (`EmbeddedStore`), or in a Redis that many agents share (`RedisStore`).
+//
+// A store is confined to its loop's thread. What it holds is the truth between agents; what a
+// process reads while it works is the `Board`, which hears of every change through `StoreObserver`.
+
+public import Health
+public import Vocabulary
+
+/// Keeps verdicts and intents, and tells of changes that others made.
+public protocol Store: AnyObject {
+    var status: StoreStatus { get }
+
+    /// Begins. The observer hears first what the store holds, then of each change, for as long as
+    /// the store runs. A store that cannot be reached yet goes on trying; this never waits for it.
+    func start(_ observer: any StoreObserver)
+
+    /// Takes a verdict of this process. Never blocks and never fails: a transition goes out at
+    /// once, a renewal with the next batch, and of several for one key only the newest.
+    func publish(_ verdict: Verdict, isTransition: Bool)
+
+    /// Forgets a verdict whose monitor or peer is no longer defined.
+    func forget(_ key: VerdictKey)
+
+    /// Sets or lifts (nil) what the operator asks of a peer. The observer hears of it before this
+    /// returns. Throws only when the store answered and refused.
+    @discardableResult
+    func set(intent: Intent?, for key: PeerKey) async throws(StoreError) -> IntentReach
+
+    /// Writes out what is still pending, as far as a short deadline allows, and ends.
+    func stop() async
+}
+
+/// Hears what a store holds. Called on the loop's thread.
+public protocol StoreObserver: AnyObject {
+    func storeChanged(_ change: StoreChange)
+    /// Connected, disconnected, or of an error.
+    func storeStatusChanged(_ status: StoreStatus)
+}
+
+public enum StoreChange: Hashable, Sendable {
+    /// May be older than what the observer holds: it compares epoch and sequence.
+    case verdict(Verdict)
+    case intent(PeerKey, Intent?)
+}
+
+/// How far an intent got.
+public enum IntentReach: String, Sendable {
+    /// Every agent that uses this store hears of it.
+    case everywhere
+    /// Only this process holds it so far: the store is away, and gets it when it is back.
+    case here
+}
+
+/// The state of the store itself, for `/ready`, `/metrics` and the log.
+public struct StoreStatus: Hashable, Sendable {
+    /// `embedded` or `redis`.
+    public var kind: String
+    public var isConnected: Bool
+    /// When `isConnected` last changed.
+    public var since: WallTime
+    /// Of the last change seen; zero before the first.
+    public var revision: UInt64
+    /// Writes taken and not yet confirmed.
+    public var pending: Int
+    public var lastError: String?
+    /// Verdicts of ours that the store refused because it holds a newer one.
+    public var refused: UInt64
+
+    public init(
+        kind: String,
+        isConnected: Bool,
+        since: WallTime,
+        revision: UInt64 = 0,
+        pending: Int = 0,
+        lastError: String? = nil,
+        refused: UInt64 = 0
+    ) {
+        self.kind = kind
+        self.isConnected = isConnected
+        self.since = since
+        self.revision = revision
+        self.pending = pending
+        self.lastError = lastError
+        self.refused = refused
+    }
+}
+
+/// The store answered, and the answer was no.
+public struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
+    public var description: String
+
+    public init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,125 @@
+// What does one see of an upstream at one moment? Immutable values, built by the `Board` for the
+// API, the dashboard and the agent-check endpoint.
+
+public import Health
+public import Vocabulary
+
+/// What the board needs to know of a monitor: not how it probes, only how it counts.
+public struct MonitorSummary: Hashable, Sendable {
+    public var upstream: String
+    public var id: String
+    public var kind: String
+    public var isRequired: Bool
+    public var rise: Int
+    public var fall: Int
+    public var interval: Nanoseconds
+
+    public init(
+        upstream: String,
+        id: String,
+        kind: String,
+        isRequired: Bool,
+        rise: Int,
+        fall: Int,
+        interval: Nanoseconds
+    ) {
+        self.upstream = upstream
+        self.id = id
+        self.kind = kind
+        self.isRequired = isRequired
+        self.rise = rise
+        self.fall = fall
+        self.interval = interval
+    }
+}
+
+/// One peer with everything that led to its status.
+public struct PeerReport: Hashable, Sendable {
+    public var definition: PeerDefinition
+    public var view: PeerView
+    public var intent: Intent?
+    /// Sorted by monitor; a monitor that has not spoken yet has none.
+    public var verdicts: [Verdict]
+
+    public init(
+        definition: PeerDefinition,
+        view: PeerView,
+        intent: Intent?,
+        verdicts: [Verdict]
+    ) {
+        self.definition = definition
+        self.view = view
+        self.intent = intent
+        self.verdicts = verdicts
+    }
+}
+
+public enum UpstreamStatus: String, Sendable, CaseIterable {
+    /// Every peer that is wanted is available and well.
+    case up
+    /// Some wanted peer is not available, or not quite well.
+    case degraded
+    /// So few are available that routing goes to all that are wanted.
+    case panic
+    /// No peer is available.
+    case down
+    /// No peer has been probed yet, or every verdict has expired.
+    case unknown
+}
+
+public struct UpstreamView: Hashable, Sendable {
+    public var definition: UpstreamDefinition
+    /// Counts every change of this upstream that a reader could see.
+    public var revision: UInt64
+    public var status: UpstreamStatus
+    public var isPanic: Bool
+    /// In the order of the definition.
+    public var peers: [PeerReport]
+    public var monitors: [MonitorSummary]
+
+    public var name: String { definition.name }
+    public var balance: String { definition.balance.name }
+
+    public init(
+        definition: UpstreamDefinition,
+        revision: UInt64,
+        status: UpstreamStatus,
+        isPanic: Bool,
+        peers: [PeerReport],
+        monitors: [MonitorSummary]
+    ) {
+        self.definition = definition
+        self.revision = revision
+        self.status = status
+        self.isPanic = isPanic
+        self.peers = peers
+        self.monitors = monitors
+    }
+}
+
+/// A peer came into another status.
+public struct TransitionEvent: Hashable, Sendable {
+    /// Counts from one in each process.
+    public var id: UInt64
+    public var at: WallTime
+    public var peer: PeerKey
+    public var from: PeerStatus
+    public var to: PeerStatus
+    public var reason: String
+
+    public init(
+        id: UInt64,
+        at: WallTime,
+        peer: PeerKey,
+        from: PeerStatus,
+        to: PeerStatus,
+        reason: String
+    ) {
+        self.id = id
+        self.at = at
+        self.peer = peer
+        self.from = from
+        self.to = to
+        self.reason = reason
+    }
+}

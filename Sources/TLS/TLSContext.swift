@@ -1,0 +1,84 @@
+// With what does one end of a TLS connection prove itself, and whom does it believe? Read from files
+// once and shared by every connection.
+
+import COpenSSL
+
+/// How a client speaks TLS.
+public struct TLSConfiguration: Hashable, Sendable {
+    /// Checks the chain and the name. Without it a connection is encrypted and nothing more.
+    public var verifies = true
+    /// PEM file of the authorities believed; nil means those of the system.
+    public var authorityFile: String?
+    /// PEM files of our own certificate, with its chain, and its key.
+    public var certificateFile: String?
+    public var keyFile: String?
+    /// Offered to the server, most wanted first.
+    public var protocols: [String] = []
+
+    public init() {}
+}
+
+/// A loaded configuration, for any number of connections on any thread.
+public final class TLSContext: @unchecked Sendable {
+    /// Reference-counted and locked inside; not changed after `init`.
+    let context: OpaquePointer
+    public let configuration: TLSConfiguration
+
+    /// Where Debian and most others keep the authorities.
+    public static let systemAuthorities = "/etc/ssl/certs"
+
+    public init(client configuration: TLSConfiguration) throws(TLSError) {
+        self.configuration = configuration
+        guard let context = SSL_CTX_new(TLS_client_method()) else {
+            throw TLSError.fromQueue("make a context")
+        }
+        self.context = context
+        // SSL_CTX_set_min_proto_version and SSL_CTX_set_mode are macros for this call. TLS 1.0 and
+        // 1.1 are refused: RFC 8996.
+        SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, Int(TLS1_2_VERSION), nil)
+        SSL_CTX_set_verify(context, configuration.verifies ? SSL_VERIFY_PEER : 0, nil)
+        try loadAuthorities()
+        try loadCertificate()
+        try setProtocols()
+    }
+
+    deinit { SSL_CTX_free(context) }
+
+    private func loadAuthorities() throws(TLSError) {
+        guard configuration.verifies else { return }
+        if let file = configuration.authorityFile {
+            guard SSL_CTX_load_verify_locations(context, file, nil) == 1 else {
+                throw TLSError.fromQueue("read authorities from \(file)")
+            }
+            return
+        }
+        // The distribution's own default first; the folder also serves OpenSSL builds of elsewhere.
+        SSL_CTX_set_default_verify_paths(context)
+        SSL_CTX_load_verify_locations(context, nil, Self.systemAuthorities)
+        ERR_clear_error()
+    }
+
+    private func loadCertificate() throws(TLSError) {
+        guard let file = configuration.certificateFile else { return }
+        guard SSL_CTX_use_certificate_chain_file(context, file) == 1 else {
+            throw TLSError.fromQueue("read a certificate from \(file)")
+        }
+        let key = configuration.keyFile ?? file
+        guard SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) == 1 else {
+            throw TLSError.fromQueue("read a key from \(key)")
+        }
+        guard SSL_CTX_check_private_key(context) == 1 else {
+            throw TLSError.fromQueue("use \(key) as the key of \(file)")
+        }
+    }
+
+    private func setProtocols() throws(TLSError) {
+        guard !configuration.protocols.isEmpty else { return }
+        // Each name with its length before it (RFC 7301, section 3.1).
+        let wire = configuration.protocols.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
+        // Zero means success here, unlike everywhere else.
+        guard SSL_CTX_set_alpn_protos(context, wire, UInt32(wire.count)) == 0 else {
+            throw TLSError.fromQueue("offer \(configuration.protocols)")
+        }
+    }
+}

@@ -1,0 +1,180 @@
+// How does a command ask a running muster? Over its admin endpoint, one plain HTTP request on a
+// connection of its own.
+
+import ArgumentParser
+import Checks
+import DNS
+import EventLoop
+import Glibc
+import HTTP1
+import Vocabulary
+
+/// Where the admin endpoint is.
+struct AdminOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "The admin endpoint, http://host:port or unix:/path "
+                + "(default: MUSTER_ADMIN, else http://127.0.0.1:7000).",
+            valueName: "url"
+        )
+    )
+    var admin: String?
+
+    func client() throws(AdminError) -> AdminClient {
+        try AdminClient(admin ?? Self.environment("MUSTER_ADMIN") ?? "http://127.0.0.1:7000")
+    }
+
+    static func environment(_ name: String) -> String? {
+        guard let value = getenv(name) else { return nil }
+        let text = String(cString: value)
+        return text.isEmpty ? nil : text
+    }
+}
+
+struct AdminError: Error, CustomStringConvertible {
+    var description: String
+}
+
+struct AdminClient {
+    struct Answer: Sendable {
+        var status: Int
+        var body: [UInt8]
+    }
+
+    let address: Address
+    /// Sent as a bearer token when set.
+    private let token = AdminOptions.environment("MUSTER_TOKEN")
+
+    static let timeout = Nanoseconds.seconds(5)
+    /// Twenty thousand peers with all their checks take some twenty million bytes.
+    static let answerBytesMax = 64 << 20
+
+    init(_ url: String) throws(AdminError) {
+        var text = url
+        if text.hasPrefix("http://") { text.removeFirst("http://".count) }
+        while text.hasSuffix("/") { text.removeLast() }
+        text = Address.completing(text, port: 80)
+        guard let address = Address(text: text) else {
+            let problem = Address.problem(in: text) ?? "expected http://host:port or unix:/path"
+            throw AdminError(description: "admin endpoint: \(problem)")
+        }
+        self.address = address
+    }
+
+    /// Sends one request, and reads the whole answer.
+    func get(_ path: String) async throws(AdminError) -> Answer {
+        let loop: EventLoop
+        do throws(SystemError) {
+            loop = try EventLoop.spawn(name: "admin")
+        } catch {
+            throw AdminError(description: "\(error)")
+        }
+        defer { loop.stop() }
+        let result: Result<Answer, AdminError> = await withTaskExecutorPreference(loop) {
+            do throws(AdminError) {
+                return .success(try await exchange(path, on: loop))
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try result.get()
+    }
+
+    // MARK: On the loop
+
+    private func exchange(_ path: String, on loop: EventLoop) async throws(AdminError) -> Answer {
+        let deadline = Clock.instant() + Self.timeout
+        let socket = try await resolve(on: loop, deadline: deadline)
+        do throws(StreamError) {
+            let stream = try await ByteStream.connect(to: socket, on: loop, deadline: deadline)
+            defer { stream.close() }
+            try await stream.write(request(path))
+            return try await read(from: stream)
+        } catch {
+            throw AdminError(description: "\(address): \(Self.text(error))")
+        }
+    }
+
+    private func resolve(
+        on loop: EventLoop,
+        deadline: Instant
+    ) async throws(AdminError) -> SocketAddress {
+        if let socket = SocketAddress(address) { return socket }
+        guard case .host(let host, let port) = address else {
+            throw AdminError(description: "\(address): not a socket path")
+        }
+        do throws(ResolverError) {
+            let resolver = try Resolver(on: loop)
+            defer { resolver.close() }
+            let resolution = try await resolver.resolve(host, deadline: deadline).get()
+            if let first = resolution.socketAddresses(port: port).first { return first }
+        } catch {
+            throw AdminError(description: "\(error)")
+        }
+        throw AdminError(description: "\(host): no address")
+    }
+
+    private func request(_ path: String) -> [UInt8] {
+        var head = "GET \(path) HTTP/1.1\r\nHost: \(host)\r\nAccept: application/json\r\n"
+        if let token { head += "Authorization: Bearer \(token)\r\n" }
+        return Array((head + "Connection: close\r\n\r\n").utf8)
+    }
+
+    private var host: String {
+        if case .unix = address { return "localhost" }
+        return "\(address)"
+    }
+
+    private func read(from stream: ByteStream) async throws(StreamError) -> Answer {
+        var bytes: [UInt8] = []
+        let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
+        defer { chunk.deallocate() }
+        while bytes.count <= Self.answerBytesMax {
+            let count = try await stream.read(into: chunk)
+            bytes += chunk[..<count]
+            // Asked to close, the server ends the connection with the answer; the framing below
+            // says whether the answer was whole.
+            if count > 0 { continue }
+            if let answer = Self.answer(in: bytes) { return answer }
+            break
+        }
+        throw .ended
+    }
+
+    /// Nil unless `bytes` is one whole answer.
+    private static func answer(in bytes: [UInt8]) -> Answer? {
+        var parser = HeadParser()
+        var fields = FieldTable()
+        let head = try? parser.parseResponse(bytes.span, to: .get, fields: &fields)
+        guard let head, !head.isInterim else { return nil }
+        var position = Int(head.end)
+        let status = Int(head.status)
+        switch head.framing {
+        case .none: return Answer(status: status, body: [])
+        case .untilClose: return Answer(status: status, body: Array(bytes[position...]))
+        case .length(let length):
+            guard bytes.count - position >= length else { return nil }
+            return Answer(status: status, body: Array(bytes[position...].prefix(Int(length))))
+        case .chunked:
+            var decoder = ChunkedDecoder(of: .response)
+            var body: [UInt8] = []
+            while let event = try? decoder.next(in: bytes.span, at: &position) {
+                switch event {
+                case .data(let range): body += bytes[range]
+                case .trailer: continue
+                case .end: return Answer(status: status, body: body)
+                case .needMore: return nil
+                }
+            }
+            return nil
+        }
+    }
+
+    private static func text(_ error: StreamError) -> String {
+        switch error {
+        case .timedOut: "no answer within \(timeout)"
+        case .ended: "the connection ended before the answer did"
+        case .failed(let error): "\(error)"
+        }
+    }
+}

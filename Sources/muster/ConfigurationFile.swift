@@ -1,0 +1,34 @@
+// Which configuration does a command read? The one named with `-c`, or the first that exists where
+// one is expected.
+
+import ArgumentParser
+import Glibc
+import Settings
+
+struct ConfigurationFile: ParsableArguments {
+    @Option(
+        name: [.customShort("c"), .customLong("config")],
+        help: ArgumentHelp(
+            "The configuration (default: ./muster.yaml, else /etc/muster/muster.yaml).",
+            valueName: "file"
+        )
+    )
+    var chosen: String?
+
+    private static let places = ["muster.yaml", "/etc/muster/muster.yaml"]
+
+    var path: String {
+        if let chosen { return chosen }
+        return Self.places.first { access($0, F_OK) == 0 } ?? Self.places[0]
+    }
+
+    /// Reads it. Every mistake goes to standard error, and the command ends with 1.
+    func load() throws -> MusterConfiguration {
+        do throws(ConfigurationError) {
+            return try MusterConfiguration.load(path)
+        } catch {
+            Console.error("\(error)")
+            throw ExitStatus.warning.code
+        }
+    }
+}

@@ -1,0 +1,109 @@
+// How do the parts come together? One control loop with board, store, door and scheduler on it; the
+// proxy's workers; and an order in which they start and stop.
+
+import Admin
+import Checks
+import DNS
+import EventLoop
+import Health
+import Monitor
+import Proxy
+import Redis
+import Settings
+import Store
+import Vocabulary
+
+/// Everything that runs in one process, but for the admin server. Confined to the control loop.
+final class Engine {
+    let loop: EventLoop
+    let configuration: MusterConfiguration
+    let board: Board
+    let store: any Store
+    let scheduler: Scheduler
+    let proxy: Proxy
+    private let resolver: Resolver
+    private let door: Door
+    private let journal: Journal
+    private let startedAt = Clock.wall()
+
+    /// Makes everything and starts nothing.
+    init(_ configuration: MusterConfiguration, on loop: EventLoop, journal: Journal) throws {
+        self.configuration = configuration
+        self.loop = loop
+        self.journal = journal
+        resolver = try Resolver(on: loop)
+        board = Board(loop: loop, journal: journal)
+        let lookup = LoopBound(resolver, on: loop)
+        store = try Self.makeStore(
+            configuration, on: loop, journal: journal,
+            lookup: { host, deadline in
+                let answer = await lookup.value.resolve(host, deadline: deadline)
+                return (try? answer.get().addresses) ?? []
+            })
+        door = Door(agent: configuration.agent.id, board: board, store: store, journal: journal)
+        scheduler = Scheduler(
+            loop: loop, resolver: LoopBound(resolver, on: loop), door: door, journal: journal)
+        let names = LoopBound(resolver, on: loop)
+        proxy = Proxy(
+            loop: loop, board: board, configuration: configuration.proxy, journal: journal,
+            resolve: { await Self.firstAddress(of: $0, names) })
+    }
+
+    private static func makeStore(
+        _ configuration: MusterConfiguration, on loop: EventLoop, journal: Journal,
+        lookup: @escaping HostLookup
+    ) throws -> any Store {
+        let store = configuration.store
+        switch store.kind {
+        case .embedded:
+            return EmbeddedStore(loop: loop, statePath: store.stateFile, journal: journal)
+        case .redis(let url):
+            return RedisStore(
+                loop: loop, url: try RedisURL(text: url), prefix: store.prefix,
+                agent: configuration.agent.id, statePath: store.stateFile, lookup: lookup,
+                journal: journal)
+        }
+    }
+
+    private static func firstAddress(
+        of address: Address, _ resolver: LoopBound<Resolver>
+    ) async -> SocketAddress? {
+        guard case .host(let host, let port) = address else { return SocketAddress(address) }
+        let answer = await resolver.value.resolve(
+            host, deadline: Clock.instant() + .seconds(2))
+        guard case .success(let resolution) = answer else { return nil }
+        return resolution.socketAddresses(port: port).first
+    }
+
+    /// Opens every listener before the first probe: a port that is taken stops the start before
+    /// anything else has happened. Returns what could not be opened.
+    func start() async throws -> [String] {
+        let upstreams = configuration.upstreams.map {
+            MonitoredUpstream(definition: $0.definition, monitors: $0.monitors)
+        }
+        board.define(upstreams.map(\.definition), monitors: upstreams.flatMap(\.summaries))
+        let problems = try await proxy.start()
+        guard problems.isEmpty else { return problems }
+        store.start(board)
+        scheduler.define(upstreams)
+        return []
+    }
+
+    /// Ends in the order in which others depend: nobody new is let in, what is in flight ends, the
+    /// last word goes to the store.
+    func stop() async -> Int {
+        let cut = await proxy.drain()
+        await scheduler.stop()
+        await store.stop()
+        board.close()
+        resolver.close()
+        return cut
+    }
+
+    var plane: ControlPlane {
+        ControlPlane(
+            agent: configuration.agent.id, startedAt: startedAt, loop: loop,
+            board: LoopBound(board, on: loop), scheduler: LoopBound(scheduler, on: loop),
+            store: LoopBound(store, on: loop), proxy: LoopBound(proxy, on: loop))
+    }
+}

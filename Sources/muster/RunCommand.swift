@@ -1,0 +1,144 @@
+// How does muster run? Read the configuration, open every door, probe and route until SIGTERM, then
+// let what is in flight end.
+
+import Admin
+import ArgumentParser
+import EventLoop
+import Glibc
+import Logging
+import ServiceLifecycle
+import Settings
+import Vocabulary
+
+struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Probes, publishes, answers and routes until it is told to stop.",
+        discussion: """
+            SIGTERM and SIGINT stop it: no new connections, exchanges in flight end (at most the \
+            proxy's drain timeout), exit 0. Whatever cannot be opened at the start is named, and \
+            nothing is started: exit 1.
+            """
+    )
+
+    @OptionGroup var file: ConfigurationFile
+
+    func run() async throws {
+        let configuration = try file.load()
+        let logger = Log.make(configuration.log)
+        let journal = Log.journal(logger, configuration.log)
+        raiseDescriptorLimit()
+        try await Runtime(configuration, logger: logger, journal: journal).run()
+    }
+}
+
+/// Two descriptors a proxied connection: the soft limit of 1,024 is an old default that programs
+/// are meant to raise themselves (systemd's release notes, version 240).
+func raiseDescriptorLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+}
+
+/// One run, from the first listener to the last goodbye.
+struct Runtime {
+    let configuration: MusterConfiguration
+    let logger: Logger
+    let journal: Journal
+
+    init(_ configuration: MusterConfiguration, logger: Logger, journal: Journal) {
+        self.configuration = configuration
+        self.logger = logger
+        self.journal = journal
+    }
+
+    func run() async throws {
+        let loop = try EventLoop.spawn(name: "control")
+        let made = await Self.make(configuration, on: loop, journal: journal)
+        let engine = try made.get()
+        let problems = await Self.start(engine)
+        if !problems.isEmpty {
+            for problem in problems { Console.error("muster: \(problem)") }
+            _ = await Self.stop(engine)
+            throw ExitStatus.warning.code
+        }
+        let plane = await engine.call { $0.plane }
+        let journal = journal
+        let admin = AdminServer(
+            bind: configuration.admin.bind, plane: plane, logger: logger,
+            onRunning: { journal.notice("admin API and dashboard on \($0)") })
+        announce()
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: [
+                    .init(
+                        service: EngineService(engine: engine, journal: journal),
+                        successTerminationBehavior: .gracefullyShutdownGroup),
+                    .init(service: admin, failureTerminationBehavior: .gracefullyShutdownGroup),
+                ],
+                gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: quiet))
+        do {
+            try await group.run()
+        } catch {
+            Console.error("muster: admin \(configuration.admin.bind): \(error)")
+            throw ExitStatus.warning.code
+        }
+    }
+
+    /// The lifecycle's own lines say nothing that ours do not.
+    private var quiet: Logger {
+        var quiet = logger
+        quiet.logLevel = .critical
+        return quiet
+    }
+
+    private func announce() {
+        journal.notice(
+            "muster \(Muster.configuration.version) runs as agent \(configuration.agent.id)")
+        for listener in configuration.proxy.listeners {
+            journal.notice("proxy listens on \(listener.bind)")
+        }
+        if let agentCheck = configuration.agentCheck {
+            journal.notice("agent-check answers on \(agentCheck.bind)")
+        }
+    }
+
+    private static func make(
+        _ configuration: MusterConfiguration, on loop: EventLoop, journal: Journal
+    ) async -> Result<LoopBound<Engine>, any Error> {
+        await withCheckedContinuation { continuation in
+            loop.execute {
+                continuation.resume(
+                    returning: Result {
+                        LoopBound(
+                            try Engine(configuration, on: loop, journal: journal), on: loop)
+                    })
+            }
+        }
+    }
+
+    private static func start(_ engine: LoopBound<Engine>) async -> [String] {
+        await Task(executorPreference: engine.loop) {
+            do { return try await engine.value.start() } catch { return ["\(error)"] }
+        }.value
+    }
+
+    static func stop(_ engine: LoopBound<Engine>) async -> Int {
+        await Task(executorPreference: engine.loop) { await engine.value.stop() }.value
+    }
+}
+
+/// Keeps the engine until the process is told to stop, then stops it in order.
+private struct EngineService: Service {
+    let engine: LoopBound<Engine>
+    let journal: Journal
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        journal.notice("stopping: no new connections, what is in flight may end")
+        let cut = await Runtime.stop(engine)
+        journal.notice(cut == 0 ? "stopped" : "stopped; \(cut) connections were cut off")
+    }
+}

@@ -1,0 +1,72 @@
+// How are the servers? What a running muster says of its upstreams and their peers.
+
+import ArgumentParser
+import Vocabulary
+
+struct StatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Shows the status of every peer, of one upstream or of one peer.",
+        discussion: """
+            Ends with the worst of what it shows: 0 up, 1 degraded, draining or in maintenance, 2 \
+            down, 3 unknown or muster not reached.
+            """
+    )
+
+    @Argument(help: ArgumentHelp("What to show.", valueName: "upstream[/peer]"))
+    var subject: String?
+
+    @Flag(help: "Print the answer as it came, in JSON.")
+    var json = false
+
+    @OptionGroup var admin: AdminOptions
+
+    func run() async throws {
+        // Only the first slash parts the names: a peer may be called after a socket path.
+        let parts = (subject ?? "").split(separator: "/", maxSplits: 1).map(String.init)
+        let upstream = parts.first
+        let peer = parts.count > 1 ? parts[1] : nil
+        let answer: AdminClient.Answer
+        do throws(AdminError) {
+            let path = upstream.map { "/v1/upstreams/\(Self.encoded($0))" } ?? "/v1/upstreams"
+            answer = try await admin.client().get(path)
+        } catch {
+            Console.error("muster: \(error)")
+            throw ExitStatus.unknown.code
+        }
+        guard answer.status == 200, let body = try? JSON(parsing: answer.body) else {
+            Console.error("muster: \(Self.problem(answer, subject: subject))")
+            throw ExitStatus.unknown.code
+        }
+        let report = StatusReport(body, peer: peer)
+        if report.rows.isEmpty, let peer, let upstream {
+            Console.error("muster: upstream '\(upstream)' has no peer '\(peer)'")
+            throw ExitStatus.unknown.code
+        }
+        print(json ? report.json(of: body).text : report.text)
+        throw report.exitStatus.code
+    }
+
+    /// RFC 9457 says it in `detail`, or at least in `title`.
+    private static func problem(_ answer: AdminClient.Answer, subject: String?) -> String {
+        let body = try? JSON(parsing: answer.body)
+        let text = body?["detail"]?.string ?? body?["title"]?.string
+        return text ?? "expected status 200 and JSON, saw status \(answer.status)"
+    }
+
+    private static func encoded(_ name: String) -> String {
+        var text = ""
+        for byte in name.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
+                UInt8(ascii: "_"), UInt8(ascii: "~"):
+                text.unicodeScalars.append(Unicode.Scalar(byte))
+            default:
+                let hex = String(byte, radix: 16, uppercase: true)
+                text += "%" + (hex.count == 1 ? "0" : "") + hex
+            }
+        }
+        return text
+    }
+}

@@ -1,0 +1,81 @@
+// How do these tests probe? Through the registry and `runProbe`, as everybody else does.
+
+import Checks
+import DNS
+import EventLoop
+import Health
+import TestSupport
+import Testing
+import Vocabulary
+
+/// A loop with a resolver, and short words for probing on it.
+final class Prober: Sendable {
+    let loop: EventLoop
+    let resolver: LoopBound<Resolver>
+
+    init(_ configuration: ResolverConfiguration = ResolverConfiguration()) async throws {
+        let loop = try EventLoop.spawn(name: "probe")
+        self.loop = loop
+        resolver = try await withCheckedThrowingContinuation { continuation in
+            loop.execute {
+                continuation.resume(
+                    with: Result {
+                        LoopBound(try Resolver(on: loop, configuration: configuration), on: loop)
+                    }
+                )
+            }
+        }
+    }
+
+    deinit {
+        let (loop, resolver) = (loop, resolver)
+        loop.execute {
+            resolver.value.close()
+            loop.stop()
+        }
+    }
+
+    func probe(
+        _ kind: String,
+        _ settings: TestSetting = [:],
+        at address: Address,
+        timeout: Nanoseconds = .seconds(5)
+    ) async throws -> Outcome {
+        try await explain(kind, settings, at: address, timeout: timeout).0
+    }
+
+    func explain(
+        _ kind: String,
+        _ settings: TestSetting = [:],
+        at address: Address,
+        timeout: Nanoseconds = .seconds(5)
+    ) async throws -> (Outcome, [Trace.Step]) {
+        let check = try CheckRegistry.builtin.make(kind, from: settings.options(path: kind))
+        let target = Target(upstream: "web", peer: "\(address)", address: address)
+        let (outcome, trace) = await runProbe(
+            check,
+            target,
+            timeout: timeout,
+            loop: loop,
+            resolver: resolver,
+            explain: true
+        )
+        return (outcome, trace?.steps ?? [])
+    }
+
+    /// Descriptors and timers that a finished probe has left on the loop.
+    func leftovers() async -> (descriptors: Int, timers: Int) {
+        let loop = loop
+        return await resolver.call { _ in (loop.watchedCount, loop.timerCount) }
+    }
+}
+
+/// The message of the error that settings give, or nil when they give none.
+func complaint(_ kind: String, _ settings: TestSetting) -> String? {
+    do throws(SettingError) {
+        _ = try CheckRegistry.builtin.make(kind, from: settings.options(path: kind))
+        return nil
+    } catch {
+        return "\(error)"
+    }
+}

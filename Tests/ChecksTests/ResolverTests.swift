@@ -1,0 +1,181 @@
+// Does the resolver find every address, remember it as long as it may, and say why it cannot?
+
+import DNS
+import EventLoop
+import Health
+import TestSupport
+import Testing
+import Vocabulary
+
+@Suite struct ResolverTests {
+    private func prober(
+        _ server: NameServer,
+        _ change: (inout ResolverConfiguration) -> Void = { _ in }
+    ) async throws -> Prober {
+        var configuration = ResolverConfiguration()
+        configuration.servers = ["127.0.0.1:\(server.port)"]
+        configuration.tryTimeout = .milliseconds(100)
+        configuration.tries = 2
+        change(&configuration)
+        return try await Prober(configuration)
+    }
+
+    private func resolve(
+        _ host: String,
+        on prober: Prober,
+        within span: Nanoseconds = .seconds(5)
+    ) async -> Resolver.Answer {
+        let resolver = prober.resolver
+        return await withTaskExecutorPreference(prober.loop) {
+            await resolver.value.resolve(host, deadline: Clock.instant() + span)
+        }
+    }
+
+    @Test func `a name has all its addresses of both families`() async throws {
+        let server = try NameServer([
+            "web.test": .records([
+                .a("192.0.2.1", ttl: 30), .a("192.0.2.2", ttl: 20), .aaaa("2001:db8::1", ttl: 40),
+            ])
+        ])
+        defer { server.stop() }
+        let resolution = try await resolve("web.test", on: prober(server)).get()
+        #expect(Set(resolution.addresses) == ["192.0.2.1", "192.0.2.2", "2001:db8::1"])
+        #expect(resolution.validity == .seconds(20))
+        #expect(!resolution.isCached)
+    }
+
+    @Test(arguments: ["127.0.0.1", "::1", "192.0.2.9"])
+    func `an IP literal is its own answer`(literal: String) async throws {
+        let server = try NameServer([:])
+        defer { server.stop() }
+        let resolution = try await resolve(literal, on: prober(server)).get()
+        #expect(resolution.addresses == [literal])
+        #expect(server.count(literal) == 0)
+    }
+
+    @Test func `the hosts file is honoured`() async throws {
+        let server = try NameServer([:])
+        defer { server.stop() }
+        let resolution = try await resolve("localhost", on: prober(server)).get()
+        #expect(resolution.addresses.contains("127.0.0.1"))
+        #expect(resolution.validity == .seconds(1))
+    }
+
+    @Test func `an answer is asked for once while it is valid, and again when told to`() async throws {
+        let server = try NameServer(["web.test": .records([.a("192.0.2.1")])])
+        defer { server.stop() }
+        let prober = try await prober(server)
+        _ = try await resolve("web.test", on: prober).get()
+        let asked = server.count("web.test")
+        let again = try await resolve("WEB.test", on: prober).get()
+        #expect(again.isCached)
+        #expect(server.count("web.test") == asked)
+
+        server.set("web.test", .records([.a("192.0.2.7")]))
+        await prober.resolver.call { $0.invalidate("web.test") }
+        let moved = try await resolve("web.test", on: prober).get()
+        #expect(moved.addresses == ["192.0.2.7"])
+    }
+
+    @Test func `an answer ends with its time to live`() async throws {
+        let server = try NameServer(["web.test": .records([.a("192.0.2.1", ttl: 0)])])
+        defer { server.stop() }
+        let prober = try await prober(server) { $0.validityMin = .milliseconds(1) }
+        _ = try await resolve("web.test", on: prober).get()
+        server.set("web.test", .records([.a("192.0.2.2")]))
+        let moved = await eventually {
+            (try? await resolve("web.test", on: prober).get())?.addresses == ["192.0.2.2"]
+        }
+        #expect(moved)
+    }
+
+    @Test func `those who ask at the same time share one question`() async throws {
+        let server = try NameServer(["web.test": .records([.a("192.0.2.1")])])
+        defer { server.stop() }
+        let prober = try await prober(server)
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<50 {
+                group.addTask { _ = await self.resolve("web.test", on: prober) }
+            }
+        }
+        // One of each family.
+        #expect(server.count("web.test") <= 2)
+    }
+
+    @Test func `a failure says which`() async throws {
+        let server = try NameServer([
+            "empty.test": .records([]),
+            "broken.test": .failure(code: 2),
+            "mute.test": .silence,
+        ])
+        defer { server.stop() }
+        let prober = try await prober(server)
+        let expected: [(String, ResolverError)] = [
+            ("gone.test", .notFound(host: "gone.test")),
+            ("empty.test", .noAddress(host: "empty.test")),
+            ("mute.test", .timedOut(host: "mute.test")),
+        ]
+        for (host, error) in expected {
+            let answer = await resolve(host, on: prober)
+            #expect(throws: error) { try answer.get() }
+        }
+        guard case .failure(.failed("broken.test", _)) = await resolve("broken.test", on: prober)
+        else {
+            Issue.record("a server's failure is none of the others")
+            return
+        }
+    }
+
+    @Test func `a question ends by its deadline and leaves nothing behind`() async throws {
+        let server = try NameServer(["mute.test": .silence])
+        defer { server.stop() }
+        let prober = try await prober(server) { $0.tryTimeout = .seconds(30) }
+        let began = Clock.instant()
+        let answer = await resolve("mute.test", on: prober, within: .milliseconds(50))
+        #expect(throws: ResolverError.timedOut(host: "mute.test")) { try answer.get() }
+        #expect(Clock.instant() - began < .seconds(5))
+        await prober.resolver.call { $0.close() }
+        let left = await prober.leftovers()
+        #expect(left.descriptors == 0 && left.timers == 0)
+    }
+
+    @Test func `a dead name server is not asked for every probe`() async throws {
+        let server = try NameServer(["broken.test": .failure(code: 3)])
+        defer { server.stop() }
+        let prober = try await prober(server)
+        _ = await resolve("broken.test", on: prober)
+        let asked = server.count("broken.test")
+        _ = await resolve("broken.test", on: prober)
+        #expect(server.count("broken.test") == asked)
+    }
+
+    // MARK: Probes by name
+
+    @Test func `one live address among dead ones is enough`() async throws {
+        let server = try NameServer([
+            "web.test": .records([.a("127.0.0.2"), .a("127.0.0.3"), .a("127.0.0.1")])
+        ])
+        defer { server.stop() }
+        let web = try ScriptedServer(.stall)
+        defer { web.stop() }
+        let (outcome, steps) = try await prober(server)
+            .explain("tcp", at: .host("web.test", port: web.port))
+        #expect(outcome.reason == .layer4OK)
+        #expect(steps.contains { $0.text == "connected to 127.0.0.1:\(web.port)" })
+    }
+
+    @Test func `a name that has moved is found by the next probe`() async throws {
+        let server = try NameServer(["web.test": .records([.a("127.0.0.2", ttl: 3_600)])])
+        defer { server.stop() }
+        let web = try ScriptedServer(.stall)
+        defer { web.stop() }
+        let prober = try await prober(server)
+        let place = Address.host("web.test", port: web.port)
+        let dead = try await prober.probe("tcp", at: place)
+        #expect(dead.reason == .layer4Connect)
+        #expect(dead.message == "Connection refused at 127.0.0.2:\(web.port)")
+        server.set("web.test", .records([.a("127.0.0.1")]))
+        let live = try await prober.probe("tcp", at: place)
+        #expect(live.reason == .layer4OK)
+    }
+}

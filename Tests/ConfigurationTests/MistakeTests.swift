@@ -1,0 +1,191 @@
+// What does a user read who made a mistake? The exact text and place of each complaint.
+
+import Testing
+
+/// One bad file and every complaint about it.
+struct Mistaken: Sendable, CustomTestStringConvertible {
+    let name: String
+    let text: String
+    let complaints: [String]
+
+    init(_ name: String, _ text: String, _ complaints: String...) {
+        self.name = name
+        self.text = text
+        self.complaints = complaints
+    }
+
+    var testDescription: String { name }
+}
+
+@Suite struct MistakeTests {
+    @Test(arguments: [
+        Mistaken(
+            "a section misspelled",
+            "upstraems:\n  web: {}\n",
+            "muster.yaml:1:1: the configuration has no setting 'upstraems'; did you mean 'upstreams'?"
+        ),
+        Mistaken(
+            "a setting misspelled",
+            "admin:\n  bnid: 127.0.0.1:7000\n",
+            "muster.yaml:2:3: admin has no setting 'bnid'; did you mean 'bind'?"
+        ),
+        Mistaken(
+            "a setting from elsewhere",
+            "admin:\n  certificate: x\n",
+            "muster.yaml:2:3: admin has no setting 'certificate'; expected one of bind, token"
+        ),
+        Mistaken(
+            "wrong types",
+            "agent: a1\nlog: [debug]\nupstreams: {web: {slow-start: 5, panic-threshold: half}}\n",
+            "muster.yaml:1:8: agent: expected a map, saw 'a1'",
+            "muster.yaml:2:6: log: expected a map, saw a list",
+            "muster.yaml:3:31: upstreams.web.slow-start: expected a duration such as 500ms, 2s or "
+                + "5m, saw '5'",
+            "muster.yaml:3:51: upstreams.web.panic-threshold: expected a share from 0% to 100%, saw "
+                + "'half'"
+        ),
+        Mistaken(
+            "a text where a list is wanted",
+            "upstreams:\n  web:\n    peers: 127.0.0.1:1\n",
+            "muster.yaml:3:12: upstreams.web.peers: expected a list, saw '127.0.0.1:1'"
+        ),
+        Mistaken(
+            "no section at all",
+            "- upstreams\n",
+            "muster.yaml:1:1: the file: expected a map of sections such as upstreams, saw a list"
+        ),
+        Mistaken(
+            "words that are none",
+            """
+            upstreams:
+              web: { on-down: close, all-down: fail-opne }
+            log: { level: verbose, format: jsno }
+            """,
+            "muster.yaml:2:19: upstreams.web.on-down: expected one of keep, close-idle, close-all, "
+                + "saw 'close'",
+            "muster.yaml:2:36: upstreams.web.all-down: expected one of fail-open, fail-closed, "
+                + "backup, saw 'fail-opne'; did you mean 'fail-open'?",
+            "muster.yaml:3:15: log.level: expected one of trace, debug, info, notice, warning, "
+                + "error, critical, saw 'verbose'",
+            "muster.yaml:3:32: log.format: expected one of text, json, saw 'jsno'; did you mean "
+                + "'json'?"
+        ),
+        Mistaken(
+            "a name with a slash",
+            "upstreams:\n  a/b: {}\n",
+            "muster.yaml:2:3: upstreams.a/b: expected a name of 1 to 128 letters, digits, '.', '_' "
+                + "or '-', saw 'a/b'"
+        ),
+        Mistaken(
+            "an unknown balancer",
+            "upstreams:\n  web:\n    balance: round-robni\n",
+            "muster.yaml:3:14: upstreams.web.balance: expected one of \(balancers), saw "
+                + "'round-robni'; did you mean 'round-robin'?"
+        ),
+        Mistaken(
+            "stores that are none",
+            "store: { url: 'http://u:secret@h/', prefix: 'a b', lease: 1s }\n",
+            "muster.yaml:1:15: store.url: expected redis://host:port/db or unix:///path, saw the "
+                + "scheme 'http'",
+            "muster.yaml:1:45: store.prefix: expected at most 256 bytes without spaces, saw 'a b'",
+            "muster.yaml:1:59: store.lease: expected a duration from 2s to 1h, saw '1s'"
+        ),
+        Mistaken(
+            "a port out of range in a store",
+            "store: { url: redis://u:secret@h:99999/0 }\n",
+            "muster.yaml:1:15: store.url: expected a port from 1 to 65535, saw '99999'"
+        ),
+    ])
+    func `says what is wrong and where`(file: Mistaken) throws {
+        #expect(try complaints(file.text) == file.complaints)
+    }
+
+    @Test(arguments: [
+        Mistaken(
+            "an open list",
+            "upstreams:\n  web: [\n",
+            "muster.yaml:3:1: not valid YAML: did not find expected node content while parsing a "
+                + "flow node that began at line 3, column 1"
+        ),
+        Mistaken(
+            "a tab",
+            "upstreams:\n\tweb:\n",
+            "muster.yaml:2:1: not valid YAML: found character that cannot start any token while "
+                + "scanning for the next token that began at line 2, column 1; indent with spaces"
+        ),
+        Mistaken(
+            "two colons",
+            "admin: bind: x\n",
+            "muster.yaml:1:12: not valid YAML: mapping values are not allowed in this context"
+        ),
+        Mistaken(
+            "an alias of nothing",
+            "admin: *nowhere\n",
+            "muster.yaml:1:8: not valid YAML: found undefined alias"
+        ),
+        Mistaken(
+            "two documents",
+            "admin: {}\n---\nlog: {}\n",
+            "muster.yaml:2:1: not valid YAML: but found another document expected a single document "
+                + "in the stream that began at line 1, column 1"
+        ),
+        Mistaken(
+            "a key twice",
+            "upstreams:\n  web:\n    peers: []\n  api: {}\n  web:\n    peers: []\n",
+            "muster.yaml:5:3: 'web' is written twice: first at muster.yaml:2:3"
+        ),
+        Mistaken(
+            "a key twice in one line",
+            "agent: {id: a, 'id': b}\n",
+            "muster.yaml:1:16: 'id' is written twice: first at muster.yaml:1:9"
+        ),
+        Mistaken(
+            "a list as key",
+            "agent:\n  [a, b]: c\n",
+            "muster.yaml:2:3: expected a text as key, saw a list or a map"
+        ),
+        Mistaken(
+            "a control character",
+            "agent:\n  id: a\u{1}\n",
+            "muster.yaml:2:8: not valid YAML: control characters are not allowed"
+        ),
+    ])
+    func `points at the character that is no YAML`(file: Mistaken) throws {
+        #expect(try complaints(file.text) == file.complaints)
+    }
+
+    @Test func `names every mistake of every section in the order of the file`() throws {
+        let found = try complaints(
+            """
+            log: { level: loud }
+            upstreams:
+              web:
+                peers: [ 127.0.0.1:99999 ]
+                monitors: [ { http: { interval: 1s, timeout: 2s } } ]
+                blance: first
+            admin: { bind: here }
+            """
+        )
+        #expect(
+            found.map { $0.prefix { $0 != " " } } == [
+                "muster.yaml:1:15:", "muster.yaml:4:14:", "muster.yaml:5:50:", "muster.yaml:6:5:",
+                "muster.yaml:7:16:",
+            ]
+        )
+    }
+
+    @Test func `does not repeat a password from a store's address`() throws {
+        for url in ["http://u:secret@h:1", "redis://u:secret@h:x/0", "redis://u:secret@h:1/y"] {
+            let found = try complaints("store: { url: '\(url)' }")
+            #expect(found.count == 1)
+            #expect(!found.joined().contains("secret"))
+        }
+    }
+
+    @Test func `does not repeat a token`() throws {
+        let found = try complaints("admin: { token: geheim }")
+        #expect(
+            found == ["muster.yaml:1:17: admin.token: expected at least 8 letters without spaces"]
+        )
+    }
+}

@@ -1,0 +1,143 @@
+// What does a scheduler need around it? A loop, a board, a store and a door; and a test that runs on
+// the loop's own thread, where all of them live.
+
+import Checks
+import DNS
+import EventLoop
+import Health
+import Monitor
+import Store
+import Synchronization
+import Testing
+import Vocabulary
+
+/// Confined to its loop's thread.
+final class Rig {
+    let loop: EventLoop
+    let board: Board
+    let store: RecordingStore
+    let door: Door
+    let scheduler: Scheduler
+    let lines: Lines
+    private let resolver: Resolver
+
+    private init(on loop: EventLoop, limits: ProbeLimits, epoch: UInt64) throws {
+        self.loop = loop
+        lines = Lines()
+        let journal = lines.journal
+        board = Board(loop: loop, journal: journal)
+        store = RecordingStore()
+        resolver = try Resolver(on: loop)
+        door = Door(agent: "a1", board: board, store: store, epoch: epoch, journal: journal)
+        scheduler = Scheduler(
+            loop: loop,
+            resolver: LoopBound(resolver, on: loop),
+            door: door,
+            limits: limits,
+            journal: journal
+        )
+        store.start(board)
+    }
+
+    /// Runs `body` on a loop of its own and takes everything down after it.
+    static func run(
+        limits: ProbeLimits = ProbeLimits(),
+        epoch: UInt64 = 1_000,
+        _ body: @escaping @Sendable (Rig) async throws -> Void
+    ) async throws {
+        let loop = try EventLoop.spawn(name: "rig")
+        defer { loop.stop() }
+        try await withTaskExecutorPreference(loop) {
+            let rig = try Rig(on: loop, limits: limits, epoch: epoch)
+            do {
+                try await body(rig)
+            } catch {
+                await rig.end()
+                throw error
+            }
+            await rig.end()
+        }
+    }
+
+    private func end() async {
+        await scheduler.stop()
+        board.close()
+        resolver.close()
+        #expect(loop.timerCount == 0, "every timer is cancelled")
+    }
+
+    func define(_ upstreams: [MonitoredUpstream]) {
+        board.define(upstreams.map(\.definition), monitors: upstreams.flatMap(\.summaries))
+        scheduler.define(upstreams)
+    }
+}
+
+/// Keeps what was published.
+final class RecordingStore: Store {
+    private(set) var published: [(verdict: Verdict, isTransition: Bool)] = []
+    private(set) var forgotten: [VerdictKey] = []
+    let status = StoreStatus(
+        kind: "recording",
+        isConnected: true,
+        since: WallTime(milliseconds: 0)
+    )
+
+    func start(_ observer: any StoreObserver) { observer.storeStatusChanged(status) }
+    func publish(_ verdict: Verdict, isTransition: Bool) {
+        published.append((verdict, isTransition))
+    }
+    func forget(_ key: VerdictKey) { forgotten.append(key) }
+    func set(intent: Intent?, for key: PeerKey) async throws(StoreError) -> IntentReach {
+        .everywhere
+    }
+    func stop() async {}
+}
+
+/// Keeps what was told to people.
+final class Lines: Sendable {
+    private let kept = Mutex<[String]>([])
+
+    var journal: Journal {
+        Journal(from: .info) { [self] level, text in
+            kept.withLock { $0.append("\(level.rawValue): \(text)") }
+        }
+    }
+
+    var all: [String] { kept.withLock { $0 } }
+}
+
+extension MonitoredUpstream {
+    /// An upstream whose peers are all probed by one scripted check.
+    static func scripted(
+        _ name: String = "web",
+        peers: [String],
+        script: Script,
+        monitor: String = "http",
+        interval: Nanoseconds = .milliseconds(20),
+        fastInterval: Nanoseconds? = nil,
+        downInterval: Nanoseconds? = nil,
+        rise: Int = 2,
+        fall: Int = 2
+    ) -> MonitoredUpstream {
+        MonitoredUpstream(
+            definition: UpstreamDefinition(
+                name: name,
+                peers: peers.compactMap { Address(text: $0).map { PeerDefinition(address: $0) } }
+            ),
+            monitors: [
+                MonitorDefinition(
+                    id: monitor,
+                    kind: ScriptedCheck.kind,
+                    check: ScriptedCheck(script),
+                    schedule: Schedule(
+                        interval: interval,
+                        fastInterval: fastInterval,
+                        downInterval: downInterval,
+                        timeout: .seconds(1)
+                    ),
+                    thresholds: Thresholds(rise: rise, fall: fall)
+                )
+            ]
+        )
+    }
+}

@@ -1,0 +1,406 @@
+// Is the board right at every moment, and does it tell exactly what changed? Time is the test's.
+
+import EventLoop
+import Health
+import Store
+import Synchronization
+import Testing
+import Vocabulary
+
+/// A clock that stands until it is moved.
+private final class HandClock {
+    var moment = Moment(
+        instant: Instant(nanoseconds: 0),
+        wall: WallTime(milliseconds: 1_795_000_000_000)
+    )
+    var wall: WallTime { moment.wall }
+
+    func move(_ span: Nanoseconds) {
+        moment = Moment(instant: moment.instant + span, wall: moment.wall + span)
+    }
+}
+
+private final class Watcher: BoardObserver {
+    var peers: [String] = []
+    var upstreams: [[String]] = []
+    var panics: [Bool] = []
+    var events: [TransitionEvent] = []
+
+    func peerChanged(_ key: PeerKey, _ change: PeerHealth.Change) { peers.append(key.peer) }
+    func upstreamsChanged(_ names: [String]) { upstreams.append(names) }
+    func panicChanged(_ upstream: String, isPanic: Bool) { panics.append(isPanic) }
+    func transition(_ event: TransitionEvent) { events.append(event) }
+}
+
+@Suite struct BoardTests {
+    private let clock = HandClock()
+    private let watcher = Watcher()
+    private let lines = Lines()
+    private let loop: EventLoop
+    private let board: Board
+
+    init() throws {
+        loop = try EventLoop(name: "board")
+        board = Board(loop: loop, journal: lines.journal) { [clock] in clock.moment }
+        board.subscribe(watcher)
+    }
+
+    private func define(
+        _ peers: [String] = ["a", "b", "c"],
+        backups: [String] = [],
+        slowStart: Nanoseconds = .zero,
+        panicThreshold: Double = 0.5,
+        allDown: UpstreamDefinition.AllDown = .failOpen,
+        monitors: [MonitorSummary] = [.sample()]
+    ) {
+        let definitions = (peers + backups).map {
+            PeerDefinition(
+                id: $0,
+                address: .host($0, port: 80),
+                weight: 2,
+                isBackup: backups.contains($0)
+            )
+        }
+        board.define(
+            [
+                UpstreamDefinition(
+                    name: "web",
+                    peers: definitions,
+                    slowStart: slowStart,
+                    panicThreshold: panicThreshold,
+                    allDown: allDown
+                )
+            ],
+            monitors: monitors
+        )
+    }
+
+    private func say(
+        _ status: HealthCounter.Status,
+        of peer: String,
+        by monitor: String = "http",
+        sequence: UInt64,
+        life: Nanoseconds = .seconds(5)
+    ) {
+        board.apply(
+            .sample(
+                status,
+                peer: peer,
+                monitor: monitor,
+                sequence: sequence,
+                at: clock.wall,
+                life: life
+            )
+        )
+    }
+
+    private func key(_ peer: String) -> PeerKey { PeerKey(upstream: "web", peer: peer) }
+
+    // MARK: Status
+
+    @Test func `a peer nobody probed is unknown, and may be tried`() {
+        define()
+        #expect(board.upstream(named: "web")?.status == .unknown)
+        #expect(board.view(of: key("a"))?.status == .unknown)
+        #expect(board.view(of: key("a"))?.isAvailable == true)
+        #expect(board.upstream(named: "none") == nil)
+    }
+
+    @Test(arguments: [
+        ("UUU", 0.5, UpstreamStatus.up, false),
+        ("UUD", 0.5, .degraded, false),
+        ("UDD", 0.5, .panic, true),
+        ("DDD", 0.5, .panic, true),
+        ("DDD", 0.0, .down, false),
+        ("UDD", 0.0, .degraded, false),
+        ("UUD", 1.0, .panic, true),
+    ])
+    func `an upstream's status follows its peers`(
+        peers: String,
+        threshold: Double,
+        status: UpstreamStatus,
+        isPanic: Bool
+    ) {
+        define(panicThreshold: threshold)
+        for (name, letter) in zip(["a", "b", "c"], peers) {
+            say(letter == "U" ? .up : .down, of: name, sequence: 1)
+        }
+        let view = board.upstream(named: "web")
+        #expect(view?.status == status)
+        #expect(view?.isPanic == isPanic)
+    }
+
+    @Test(arguments: [
+        (UpstreamDefinition.AllDown.failOpen, UpstreamStatus.panic),
+        (.failClosed, .degraded),
+        (.backup, .degraded),
+    ])
+    func `with all primaries down it depends on all-down`(
+        allDown: UpstreamDefinition.AllDown,
+        status: UpstreamStatus
+    ) {
+        define(["a", "b"], backups: ["spare"], allDown: allDown)
+        say(.up, of: "spare", sequence: 1)
+        say(.down, of: "a", sequence: 1)
+        say(.down, of: "b", sequence: 1)
+        #expect(board.upstream(named: "web")?.status == status)
+    }
+
+    @Test func `whoever asked to leave does not count towards panic`() {
+        define(["a", "b", "c", "d"])
+        for peer in ["a", "b", "c", "d"] { say(.up, of: peer, sequence: 1) }
+        for peer in ["b", "c", "d"] {
+            board.set(intent: Intent(mode: .drain, setAt: clock.wall), for: key(peer))
+        }
+        #expect(board.upstream(named: "web")?.isPanic == false)
+        #expect(board.upstream(named: "web")?.status == .up)
+        say(.down, of: "a", sequence: 2)
+        #expect(board.upstream(named: "web")?.isPanic == true)
+        #expect(watcher.panics == [true])
+        say(.up, of: "a", sequence: 3)
+        #expect(watcher.panics == [true, false])
+    }
+
+    /// Every combination of four peers' states: the counts kept step by step are the counts made
+    /// from scratch.
+    @Test func `panic by counting agrees with panic by looking`() {
+        define(["a", "b", "c", "d"])
+        var sequence: UInt64 = 0
+        for state in 0..<256 {
+            for (index, peer) in ["a", "b", "c", "d"].enumerated() {
+                sequence += 1
+                let digit = state >> (2 * index) & 3
+                say(digit & 1 == 1 ? .up : .down, of: peer, sequence: sequence)
+                board.set(
+                    intent: digit & 2 == 2 ? Intent(mode: .maint, setAt: clock.wall) : nil,
+                    for: key(peer)
+                )
+            }
+            let peers = board.upstream(named: "web")?.peers ?? []
+            let wanted = peers.filter { $0.view.routing != .maint && $0.view.routing != .drain }
+            let available = wanted.filter(\.view.isAvailable)
+            let isPanic =
+                !wanted.isEmpty && Double(available.count) / Double(wanted.count) < 0.5
+            #expect(board.upstream(named: "web")?.isPanic == isPanic, "state \(state)")
+        }
+    }
+
+    // MARK: Verdicts
+
+    @Test func `an older verdict changes nothing`() {
+        define()
+        say(.down, of: "a", sequence: 5)
+        let before = board.upstream(named: "web")
+        say(.up, of: "a", sequence: 4)
+        #expect(board.view(of: key("a"))?.status == .down)
+        #expect(board.upstream(named: "web") == before)
+    }
+
+    @Test func `a verdict that only renews moves no revision and tells nobody`() {
+        define()
+        say(.up, of: "a", sequence: 1)
+        let revision = board.upstream(named: "web")?.revision
+        let told = watcher.peers.count
+        clock.move(.seconds(1))
+        say(.up, of: "a", sequence: 2)
+        #expect(board.upstream(named: "web")?.revision == revision)
+        #expect(watcher.peers.count == told)
+        #expect(
+            board.report(of: key("a"))?.verdicts.first?.checkedAt == clock.wall,
+            "but readers see it"
+        )
+    }
+
+    @Test func `a change of one peer is told of that peer alone`() {
+        define()
+        for peer in ["a", "b", "c"] { say(.up, of: peer, sequence: 1) }
+        watcher.peers = []
+        say(.down, of: "b", sequence: 2)
+        #expect(watcher.peers == ["b"])
+        #expect(watcher.events.last?.to == .down)
+        #expect(watcher.events.last?.peer == key("b"))
+        #expect(watcher.events.map(\.id) == Array(1...4))
+    }
+
+    @Test func `a verdict that came before its pair was defined is used then`() {
+        say(.down, of: "a", sequence: 1)
+        #expect(board.view(of: key("a")) == nil)
+        define()
+        #expect(board.view(of: key("a"))?.status == .down)
+    }
+
+    @Test func `an optional monitor only degrades`() {
+        define(monitors: [.sample(), .sample("port", isRequired: false)])
+        say(.up, of: "a", sequence: 1)
+        say(.down, of: "a", by: "port", sequence: 2)
+        #expect(board.view(of: key("a"))?.status == .degraded)
+        #expect(board.view(of: key("a"))?.isAvailable == true)
+    }
+
+    // MARK: Time
+
+    @Test func `a verdict that expires becomes unknown by itself and keeps its routing`() {
+        define()
+        say(.down, of: "a", sequence: 1)
+        clock.move(.seconds(5))
+        board.refreshAll()
+        #expect(board.view(of: key("a"))?.status == .down, "valid up to the last moment")
+        clock.move(.milliseconds(1))
+        board.refreshAll()
+        #expect(board.view(of: key("a"))?.status == .unknown)
+        #expect(board.view(of: key("a"))?.isAvailable == false, "the last it was known to be is down")
+        #expect(board.view(of: key("a"))?.reason.contains("expired") == true)
+        #expect(watcher.events.last?.to == .unknown)
+    }
+
+    @Test func `an intent ends by itself`() {
+        define()
+        say(.up, of: "a", sequence: 1, life: .seconds(1_000))
+        board.set(
+            intent: Intent(mode: .maint, until: clock.wall + .seconds(60), setAt: clock.wall),
+            for: key("a")
+        )
+        #expect(board.view(of: key("a"))?.status == .maint)
+        clock.move(.seconds(60))
+        board.refreshAll()
+        #expect(board.view(of: key("a"))?.status == .up)
+    }
+
+    @Test func `a peer that recovers is started slowly, step by step`() {
+        define(slowStart: .seconds(10))
+        say(.down, of: "a", sequence: 1)
+        say(.up, of: "a", sequence: 2, life: .seconds(100))
+        #expect(board.view(of: key("a"))?.status == .starting)
+        var weights: [Int] = []
+        for _ in 0..<12 {
+            weights.append(board.view(of: key("a"))?.effectiveCentiweight ?? -1)
+            clock.move(.seconds(1))
+            board.refreshAll()
+        }
+        #expect(weights == [20, 20, 40, 60, 80, 100, 120, 140, 160, 180, 200, 200])
+        #expect(board.view(of: key("a"))?.status == .up)
+    }
+
+    @Test func `a timer brings the next change about`() throws {
+        let real = Board(loop: loop)
+        real.define(
+            [UpstreamDefinition(name: "web", peers: [PeerDefinition(address: .unix(path: "/a"))])],
+            monitors: [.sample()]
+        )
+        let peer = PeerKey(upstream: "web", peer: "unix:/a")
+        real.apply(.sample(.up, peer: peer.peer, life: .milliseconds(30)))
+        #expect(real.view(of: peer)?.status == .up)
+        let stop = Stop(loop: loop) { real.view(of: peer)?.status == .unknown }
+        real.subscribe(stop)
+        loop.run()
+        #expect(real.view(of: peer)?.status == .unknown)
+        real.close()
+    }
+
+    private final class Stop: BoardObserver {
+        let loop: EventLoop
+        let condition: () -> Bool
+        init(loop: EventLoop, _ condition: @escaping () -> Bool) {
+            self.loop = loop
+            self.condition = condition
+        }
+        func transition(_ event: TransitionEvent) { if condition() { loop.stop() } }
+    }
+
+    @Test func `a thousand renewals set one timer`() {
+        define(["a"])
+        for sequence in 1...1_000 {
+            say(.up, of: "a", sequence: UInt64(sequence))
+            clock.move(.milliseconds(1))
+        }
+        #expect(loop.timerCount == 1)
+        board.close()
+        #expect(loop.timerCount == 0)
+    }
+
+    // MARK: Defining
+
+    @Test func `defining the same again changes nothing`() {
+        define()
+        say(.up, of: "a", sequence: 1)
+        let before = board.upstream(named: "web")
+        define()
+        #expect(board.upstream(named: "web") == before)
+        #expect(watcher.upstreams == [["web"]])
+    }
+
+    @Test func `a peer that is added or removed leaves the others as they were`() {
+        define(["a", "b"])
+        say(.down, of: "a", sequence: 1)
+        clock.move(.seconds(1))
+        define(["a", "c"])
+        #expect(board.upstream(named: "web")?.peers.map(\.definition.id) == ["a", "c"])
+        #expect(board.view(of: key("a"))?.status == .down)
+        #expect(board.view(of: key("b")) == nil)
+        #expect(board.view(of: key("c"))?.status == .unknown)
+        define(["a", "b"])
+        #expect(board.view(of: key("b"))?.status == .unknown, "not healthy before it was probed")
+    }
+
+    @Test func `a detached monitor no longer counts`() {
+        define(monitors: [.sample(), .sample("port")])
+        say(.up, of: "a", sequence: 1)
+        say(.down, of: "a", by: "port", sequence: 2)
+        #expect(board.view(of: key("a"))?.status == .down)
+        define(monitors: [.sample()])
+        #expect(board.view(of: key("a"))?.status == .up)
+        #expect(watcher.events.last?.to == .up)
+    }
+
+    @Test func `an intent outlives its peer`() {
+        define(["a", "b"])
+        board.set(intent: Intent(mode: .drain, setAt: clock.wall), for: key("b"))
+        define(["a"])
+        define(["a", "b"])
+        #expect(board.view(of: key("b"))?.status == .drain)
+    }
+
+    @Test func `a removed upstream is gone, and told of`() {
+        define()
+        board.define([], monitors: [])
+        #expect(board.upstreams.isEmpty)
+        #expect(watcher.upstreams == [["web"], ["web"]])
+        #expect(loop.timerCount == 0)
+    }
+
+    // MARK: Telling
+
+    @Test func `a transition is told in one line, as HAProxy does`() {
+        define(["127.0.0.1:9001", "b"])
+        say(.up, of: "127.0.0.1:9001", sequence: 1)
+        say(.up, of: "b", sequence: 1)
+        clock.move(.seconds(723))
+        board.apply(
+            .sample(
+                .down,
+                peer: "127.0.0.1:9001",
+                sequence: 2,
+                at: clock.wall,
+                message: "Connection refused"
+            )
+        )
+        #expect(
+            lines.all.last
+                == "warning: web/127.0.0.1:9001 is DOWN, reason: L4CON Connection refused (http), "
+                + "after 12m3s up, check took 1ms, 1 of 2 peers left"
+        )
+    }
+
+    @Test func `events are kept for those who ask later, up to a limit`() {
+        define(["a"])
+        for sequence in 1...3_000 {
+            say(sequence.isMultiple(of: 2) ? .up : .down, of: "a", sequence: UInt64(sequence))
+        }
+        let all = board.events()
+        #expect(all.count >= Board.eventsMax && all.count < Board.eventsMax * 2)
+        #expect(all.last?.id == 3_000)
+        #expect(board.events(after: 2_998).map(\.id) == [2_999, 3_000])
+        #expect(board.events(after: 3_000).isEmpty)
+        #expect(board.events(after: 1).count == all.count)
+    }
+}

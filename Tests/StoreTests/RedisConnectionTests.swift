@@ -1,0 +1,163 @@
+// Does one connection keep its promises? Every command is answered or fails, in order, in time.
+
+import EventLoop
+import Glibc
+import Redis
+import TestSupport
+import Testing
+import Vocabulary
+
+@Suite struct RedisConnectionTests {
+    @Test(arguments: [Backend.redisUnix, .redisTCP])
+    func `replies of every type arrive as they were sent`(backend: Backend) async throws {
+        try await StoreRig.run(backend) { rig in
+            let server = try #require(rig.server)
+            let connection = try await RedisConnection.connect(to: server.url, on: rig.loop)
+            defer { connection.close() }
+            let replies = try await connection.pipeline([
+                ["SET", "k", "v\u{0}\r\n"], ["GET", "k"], ["GET", "none"], ["INCR", "n"],
+                ["LPUSH", "l", "a", ""], ["LRANGE", "l", "0", "-1"], ["INCR", "k"], ["ECHO", ""],
+            ])
+            #expect(replies[0] == .status("OK"))
+            #expect(replies[1] == .string(Array("v\u{0}\r\n".utf8)))
+            #expect(replies[2] == .null)
+            #expect(replies[3] == .integer(1))
+            #expect(replies[4] == .integer(2))
+            #expect(replies[5] == .array([.string([]), .string(Array("a".utf8))]))
+            #expect(replies[6] == .error("ERR value is not an integer or out of range"))
+            #expect(replies[7] == .string([]))
+        }
+    }
+
+    @Test func `everything pending fails when Redis dies, and the owner hears of it once`()
+        async throws
+    {
+        try await StoreRig.run(.redisTCP) { rig in
+            let server = try #require(rig.server)
+            let connection = try await RedisConnection.connect(to: server.url, on: rig.loop)
+            var failures: [RedisError] = []
+            connection.onFailure = { failures.append($0) }
+            let home = LoopBound(connection, on: rig.loop)
+            let waiting = (1...3).map { _ in
+                Task(executorPreference: rig.loop) { () async -> Bool in
+                    do throws(RedisError) {
+                        _ = try await home.value.command(["BLPOP", "k", "0"], timeout: .seconds(30))
+                        return false
+                    } catch {
+                        return true
+                    }
+                }
+            }
+            let blocked = await eventually {
+                let reply = try? await server.ask("INFO", "clients", on: rig.loop)
+                return reply?.text?.contains("blocked_clients:1") == true
+            }
+            #expect(blocked)
+            server.kill()
+            for task in waiting { #expect(await task.value) }
+            #expect(failures.count == 1)
+            #expect(!connection.isOpen)
+            await #expect(throws: RedisError.self) { try await connection.command(["PING"]) }
+        }
+    }
+
+    @Test func `a command that takes too long ends the connection`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            let connection = try await RedisConnection.connect(to: server.url, on: rig.loop)
+            await #expect(throws: RedisError.timedOut(after: .milliseconds(50))) {
+                try await connection.command(["BLPOP", "k", "0"], timeout: .milliseconds(50))
+            }
+            #expect(!connection.isOpen)
+        }
+    }
+
+    @Test func `connecting to nobody says why`() async throws {
+        try await StoreRig.run(.redisTCP) { rig in
+            let server = try #require(rig.server)
+            server.kill()
+            await #expect(
+                throws: RedisError.disconnected("connect \(server.url.address): Connection refused")
+            ) {
+                try await RedisConnection.connect(to: server.url, on: rig.loop)
+            }
+            let nowhere = RedisURL(address: .unix(path: rig.folder.path("none.sock")))
+            await #expect(throws: RedisError.self) {
+                try await RedisConnection.connect(to: nowhere, on: rig.loop)
+            }
+            let named = RedisURL(address: .host("redis.example", port: 6_379))
+            await #expect(throws: RedisError.self) {
+                try await RedisConnection.connect(to: named, on: rig.loop)
+            }
+        }
+    }
+
+    @Test func `a Redis that accepts and says nothing is given up in time`() async throws {
+        let silent = try ScriptedServer(.stall)
+        defer { silent.stop() }
+        try await StoreRig.run(.embedded) { rig in
+            await #expect(throws: RedisError.timedOut(after: .milliseconds(100))) {
+                try await RedisConnection.connect(
+                    to: RedisURL(address: silent.address),
+                    on: rig.loop,
+                    timeout: .milliseconds(100)
+                )
+            }
+        }
+    }
+
+    @Test func `a password is given, and a wrong one refused`() async throws {
+        let folder = try TemporaryDirectory()
+        let server = try RedisServer(tcp: true, in: folder, extra: ["--requirepass", "s3cret"])
+        defer { server.kill() }
+        try await StoreRig.run(.embedded) { rig in
+            var url = server.url
+            url.password = "s3cret"
+            url.database = 3
+            let ready = await eventually {
+                guard let one = try? await RedisConnection.connect(to: url, on: rig.loop) else {
+                    return false
+                }
+                one.close()
+                return true
+            }
+            #expect(ready)
+            url.password = "wrong"
+            await #expect(throws: RedisError.self) {
+                try await RedisConnection.connect(to: url, on: rig.loop)
+            }
+        }
+    }
+
+    @Test(arguments: [
+        ("redis://127.0.0.1", "redis://127.0.0.1:6379"),
+        ("redis://127.0.0.1:7000/2", "redis://127.0.0.1:7000/2"),
+        ("redis://[::1]", "redis://[::1]:6379"),
+        ("redis://[::1]:7000", "redis://[::1]:7000"),
+        ("redis://:p%40ss@h:1", "redis://h:1"),
+        ("redis://ann:p:q@h:1/0", "redis://ann@h:1"),
+        ("unix:///run/r.sock", "unix:///run/r.sock"),
+        ("unix:///run/r.sock?db=4", "unix:///run/r.sock?db=4"),
+    ])
+    func `a URL is read`(text: String, shown: String) throws {
+        #expect("\(try RedisURL(text: text))" == shown)
+    }
+
+    @Test func `a URL's password is decoded and never shown`() throws {
+        let url = try RedisURL(text: "redis://ann:p%40s%3As@h:1")
+        #expect(url.user == "ann")
+        #expect(url.password == "p@s:s")
+        #expect(!"\(url)".contains("p@s"))
+    }
+
+    @Test(arguments: [
+        "", "127.0.0.1:6379", "rediss://h", "redis://", "redis://h:0", "redis://h:x",
+        "redis://h/x", "redis://h/-1", "redis://secret@h", "redis://:p%4@h", "unix://rel",
+        "unix:///p?x=1", "unix:///p?db=99999999",
+    ])
+    func `what is no URL is refused without repeating a password`(text: String) {
+        let problem = #expect(throws: RedisURL.Problem.self) { try RedisURL(text: text) }
+        #expect(problem?.description.contains("expected") == true)
+        #expect(problem?.description.contains("secret") == false)
+    }
+}

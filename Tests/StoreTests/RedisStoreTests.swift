@@ -1,0 +1,239 @@
+// What if Redis dies, hangs, comes back empty, or says no? A real Redis as a child process, treated
+// badly; two stores on it, as two agents would be.
+
+import EventLoop
+import Glibc
+import Health
+import Redis
+import Store
+import TestSupport
+import Testing
+import Vocabulary
+
+@Suite struct RedisStoreTests {
+    let peer = PeerKey(upstream: "web", peer: "127.0.0.1:9001")
+
+    @Test func `two agents hear of each other's transitions at once`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let (one, _) = await rig.start(agent: "a1")
+            let (_, other) = await rig.start(agent: "a2")
+            let up = Verdict.sample(.up, agent: "a1", sequence: 1)
+            one.publish(up, isTransition: true)
+            // Well before the next reconciliation, so it was the stream that told.
+            #expect(await eventually(within: .seconds(2)) { other.verdicts[up.key]?.status == .up })
+            one.publish(.sample(.down, agent: "a1", sequence: 2), isTransition: true)
+            #expect(
+                await eventually(within: .seconds(2)) { other.verdicts[up.key]?.status == .down }
+            )
+        }
+    }
+
+    @Test func `two agents hear of each other's intents at once`() async throws {
+        try await StoreRig.run(.redisUnix) { [peer] rig in
+            let (one, _) = await rig.start(agent: "a1")
+            let (two, other) = await rig.start(agent: "a2")
+            let intent = Intent(mode: .drain, reason: "deploy", setAt: Clock.wall())
+            try await one.set(intent: intent, for: peer)
+            #expect(await eventually(within: .seconds(2)) { other.intents[peer] == intent })
+            try await two.set(intent: nil, for: peer)
+            #expect(await eventually(within: .seconds(2)) { other.intents[peer] == nil })
+        }
+    }
+
+    @Test func `a renewal wakes nobody, and a refused write neither`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            let (one, _) = await rig.start(agent: "a1")
+            let verdict = Verdict.sample(sequence: 5)
+            one.publish(verdict, isTransition: true)
+            #expect(await eventually { one.status.pending == 0 })
+            var renewed = verdict
+            renewed.sequence = 6
+            renewed.latency = .microseconds(99)
+            renewed.checkedAt = verdict.checkedAt + .seconds(100)
+            renewed.expiresAt = verdict.expiresAt + .seconds(200)
+            // Long enough after the first that its half-life is over.
+            one.publish(renewed, isTransition: true)
+            #expect(await eventually { one.status.pending == 0 })
+            let (two, _) = await rig.start(agent: "a2")
+            two.publish(.sample(.down, agent: "a2", sequence: 4), isTransition: true)
+            #expect(await eventually { two.status.refused == 1 })
+
+            let revision = try await server.ask("GET", "muster:revision", on: rig.loop)
+            #expect(revision.text == "1")
+            let length = try await server.ask("XLEN", "muster:changes", on: rig.loop)
+            #expect(length == .integer(1))
+            let held = try await server.ask(
+                "HGET",
+                "muster:verdicts",
+                "web|127.0.0.1:9001|http",
+                on: rig.loop
+            )
+            #expect(held.text?.contains("\"sequence\":6") == true)
+        }
+    }
+
+    @Test func `a Redis killed and restarted empty is told everything within three seconds`()
+        async throws
+    {
+        try await StoreRig.run(.redisTCP) { [peer] rig in
+            let server = try #require(rig.server)
+            let (store, listener) = await rig.start(agent: "a1")
+            let intent = Intent(mode: .drain, setAt: Clock.wall())
+            try await store.set(intent: intent, for: peer)
+            for number in 1...500 {
+                store.publish(.sample(peer: "p\(number)", sequence: 1), isTransition: true)
+                if number == 250 { server.kill() }
+            }
+            #expect(await eventually { !store.status.isConnected })
+            #expect(store.status.lastError != nil)
+            for number in 1...500 {
+                store.publish(.sample(.down, peer: "p\(number)", sequence: 2), isTransition: true)
+            }
+            try server.restart()
+            #expect(await server.isReady(on: rig.loop))
+            #expect(
+                await eventually(within: .seconds(3)) {
+                    store.status.isConnected && store.status.pending == 0
+                }
+            )
+            #expect(listener.intents[peer] == intent, "an empty store is not an order to delete")
+
+            let found = await rig.reopened()
+            #expect(found.verdicts.count == 500)
+            #expect(found.verdicts.values.allSatisfy { $0.status == .down })
+            #expect(found.intents == [peer: intent])
+        }
+    }
+
+    @Test func `a Redis emptied under a living connection is told everything again`() async throws {
+        try await StoreRig.run(.redisUnix) { [peer] rig in
+            let server = try #require(rig.server)
+            let (store, listener) = await rig.start(agent: "a1")
+            let intent = Intent(mode: .maint, setAt: Clock.wall())
+            try await store.set(intent: intent, for: peer)
+            store.publish(.sample(), isTransition: true)
+            #expect(await eventually { store.status.pending == 0 })
+            _ = try await server.ask("FLUSHALL", on: rig.loop)
+            #expect(
+                await eventually(within: .seconds(15)) {
+                    let verdicts = try? await server.ask("HLEN", "muster:verdicts", on: rig.loop)
+                    let intents = try? await server.ask("HLEN", "muster:intents", on: rig.loop)
+                    return verdicts == .integer(1) && intents == .integer(1)
+                }
+            )
+            #expect(listener.intents[peer] == intent)
+            #expect(store.status.isConnected)
+        }
+    }
+
+    @Test func `a Redis that hangs is noticed, and used again when it goes on`() async throws {
+        try await StoreRig.run(.redisTCP) { [peer] rig in
+            let server = try #require(rig.server)
+            let (store, _) = await rig.start(agent: "a1")
+            server.signal(SIGSTOP)
+            store.publish(.sample(.down), isTransition: true)
+            #expect(await eventually(within: .seconds(5)) { !store.status.isConnected })
+            #expect(store.status.lastError?.contains("no answer within") == true)
+            let reach = try await store.set(
+                intent: Intent(mode: .drain, setAt: Clock.wall()),
+                for: peer
+            )
+            #expect(reach == .here)
+            server.signal(SIGCONT)
+            #expect(
+                await eventually(within: .seconds(5)) {
+                    store.status.isConnected && store.status.pending == 0
+                }
+            )
+            let found = await rig.reopened()
+            #expect(found.verdicts.values.first?.status == .down)
+            #expect(found.intents[peer]?.mode == .drain)
+        }
+    }
+
+    @Test func `an intent set while Redis is away gets there, and an older one does not win`()
+        async throws
+    {
+        try await StoreRig.run(.redisTCP) { [peer] rig in
+            let server = try #require(rig.server)
+            let (store, listener) = await rig.start(agent: "a1")
+            server.kill()
+            #expect(await eventually { !store.status.isConnected })
+            let intent = Intent(mode: .maint, setAt: Clock.wall())
+            #expect(try await store.set(intent: intent, for: peer) == .here)
+            #expect(listener.intents[peer] == intent)
+            try server.restart()
+            #expect(await eventually { store.status.isConnected && store.status.pending == 0 })
+
+            let (other, _) = await rig.start(agent: "a2")
+            let older = Intent(
+                mode: .ready,
+                setAt: WallTime(milliseconds: intent.setAt.milliseconds - 1)
+            )
+            try await other.set(intent: older, for: peer)
+            #expect(await rig.reopened().intents[peer] == intent)
+        }
+    }
+
+    @Test func `a restarted process knows its state from the file while Redis is away`()
+        async throws
+    {
+        try await StoreRig.run(.redisTCP) { [peer] rig in
+            let server = try #require(rig.server)
+            let path = rig.folder.path("a1.json")
+            let (store, _) = await rig.start(agent: "a1", state: path)
+            store.publish(.sample(.down), isTransition: true)
+            try await store.set(intent: Intent(mode: .drain, setAt: Clock.wall()), for: peer)
+            await rig.stop(store)
+            server.kill()
+
+            let again = rig.make(agent: "a1", state: path)
+            let listener = Listener()
+            again.start(listener)
+            #expect(listener.verdicts.values.first?.status == .down)
+            #expect(listener.intents[peer]?.mode == .drain)
+            #expect(!again.status.isConnected)
+        }
+    }
+
+    @Test func `a store that was never there is waited for`() async throws {
+        try await StoreRig.run(.redisTCP) { rig in
+            let server = try #require(rig.server)
+            server.kill()
+            let store = rig.make()
+            let listener = Listener()
+            store.start(listener)
+            store.publish(.sample(), isTransition: true)
+            #expect(await eventually { store.status.lastError != nil })
+            #expect(store.status.lastError?.contains("Connection refused") == true)
+            try server.restart()
+            #expect(await eventually { store.status.isConnected && store.status.pending == 0 })
+            #expect(store.status.lastError == nil)
+        }
+    }
+
+    @Test func `strange entries are skipped with a word about them`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            let texts = ["", "{", "[]", "{\"status\":\"up\"}", "7"]
+            for (index, text) in texts.enumerated() {
+                _ = try await server.ask(
+                    "HSET",
+                    "muster:verdicts",
+                    "web|p\(index)|http",
+                    text,
+                    on: rig.loop
+                )
+            }
+            let (store, listener) = await rig.start()
+            #expect(listener.verdicts.isEmpty)
+            #expect(rig.lines.all.filter { $0.contains("is no verdict") }.count == texts.count)
+            // And they are no obstacle to writing.
+            let verdict = Verdict.sample(peer: "p1")
+            store.publish(verdict, isTransition: true)
+            await rig.stop(store)
+            #expect(await rig.reopened().verdicts[verdict.key]?.status == .up)
+        }
+    }
+}

@@ -1,0 +1,101 @@
+// Does the state survive what happens to files? Damage, foreign formats, folders that are not there.
+
+import EventLoop
+import Foundation
+import Health
+import Store
+import TestSupport
+import Testing
+import Vocabulary
+
+@Suite struct StateFileTests {
+    @Test(arguments: [
+        "", "{", "[]", "null", "{\"format\":1}", "{\"format\":2,\"verdicts\":{},\"intents\":{}}",
+        "{\"format\":1,\"verdicts\":[],\"intents\":{}}", "\u{0}\u{1}\u{2}",
+    ])
+    func `a damaged file is moved aside, and the start goes on`(content: String) async throws {
+        try await StoreRig.run(.embedded) { rig in
+            let path = try rig.folder.write(content, to: "state.json")
+            let (store, listener) = await rig.start()
+            #expect(listener.verdicts.isEmpty)
+            #expect(try String(contentsOfFile: path + ".damaged", encoding: .utf8) == content)
+            let told = try #require(rig.lines.all.first)
+            #expect(told.hasPrefix("error: state file \(path) cannot be used: "))
+            #expect(told.hasSuffix("moved to \(path).damaged, starting without it"))
+
+            store.publish(.sample(), isTransition: true)
+            await rig.stop(store)
+            #expect(await rig.reopened().verdicts.count == 1)
+        }
+    }
+
+    @Test func `one strange entry does not cost the others`() async throws {
+        try await StoreRig.run(.embedded) { rig in
+            let (store, _) = await rig.start()
+            store.publish(.sample(peer: "good"), isTransition: true)
+            store.publish(.sample(peer: "bad"), isTransition: true)
+            await rig.stop(store)
+            let path = rig.folder.path("state.json")
+            let text = try String(contentsOfFile: path, encoding: .utf8)
+            let broken = text.replacing(
+                "\"web|bad|http\":{\"status\":\"up\"",
+                with: "\"web|bad|http\":{\"status\":\"splendid\""
+            )
+            #expect(broken != text)
+            try broken.write(toFile: path, atomically: true, encoding: .utf8)
+            #expect(await rig.reopened().verdicts.keys.map(\.peer) == ["good"])
+        }
+    }
+
+    @Test func `a file that cannot be written is told of once and costs nothing else`()
+        async throws
+    {
+        try await StoreRig.run(.embedded) { rig in
+            let (store, _) = await rig.start(state: rig.folder.path("none/state.json"))
+            for sequence in 1...3 {
+                store.publish(.sample(sequence: UInt64(sequence)), isTransition: true)
+                #expect(await eventually { store.status.lastError != nil })
+            }
+            await rig.stop(store)
+            #expect(rig.lines.all.filter { $0.contains("cannot be written") }.count == 1)
+        }
+    }
+
+    @Test func `the file is written without being asked, and never half`() async throws {
+        try await StoreRig.run(.embedded) { rig in
+            let path = rig.folder.path("state.json")
+            let (store, _) = await rig.start()
+            store.publish(.sample(message: "1"), isTransition: true)
+            #expect(await eventually { FileManager.default.fileExists(atPath: path) })
+            for sequence in 2...50 {
+                store.publish(
+                    .sample(sequence: UInt64(sequence), message: "\(sequence)"),
+                    isTransition: true
+                )
+                let text = try String(contentsOfFile: path, encoding: .utf8)
+                #expect((try? JSON(parsing: text))?["format"]?.integer == 1)
+            }
+            #expect(
+                await eventually {
+                    (try? String(contentsOfFile: path, encoding: .utf8))?
+                        .contains("\"message\":\"50\"") == true
+                }
+            )
+            #expect(!FileManager.default.fileExists(atPath: path + ".new"))
+        }
+    }
+
+    @Test func `an intent that has ended is not kept`() async throws {
+        try await StoreRig.run(.embedded) { rig in
+            let (store, _) = await rig.start()
+            let now = Clock.wall()
+            let past = WallTime(milliseconds: now.milliseconds - 1)
+            let over = PeerKey(upstream: "web", peer: "over")
+            let open = PeerKey(upstream: "web", peer: "open")
+            try await store.set(intent: Intent(mode: .maint, until: past, setAt: past), for: over)
+            try await store.set(intent: Intent(mode: .maint, setAt: past), for: open)
+            await rig.stop(store)
+            #expect(Set(await rig.reopened().intents.keys) == [open])
+        }
+    }
+}

@@ -1,0 +1,228 @@
+// How does a test open a store, close it and open it again on what it left behind? The same way for
+// every store, so that one suite holds for all.
+
+import EventLoop
+import Foundation
+import Health
+import Redis
+import Store
+import Synchronization
+import TestSupport
+import Testing
+import Vocabulary
+
+/// A kind of store under test.
+enum Backend: String, CaseIterable, Sendable, CustomTestStringConvertible {
+    case embedded
+    case redisUnix
+    case redisTCP
+
+    var testDescription: String { rawValue }
+    var isRedis: Bool { self != .embedded }
+}
+
+/// A real Redis that holds nothing and forgets everything when it ends.
+final class RedisServer: Sendable {
+    let url: RedisURL
+    private let folder: TemporaryDirectory
+    private let arguments: [String]
+    private let process: Mutex<ChildProcess>
+
+    init(tcp: Bool = false, in folder: TemporaryDirectory, extra: [String] = []) throws {
+        self.folder = folder
+        let common = ["--save", "", "--appendonly", "no", "--dir", folder.path] + extra
+        if tcp {
+            let port = try freePort()
+            url = RedisURL(address: .host("127.0.0.1", port: port))
+            arguments = ["--port", "\(port)", "--bind", "127.0.0.1"] + common
+        } else {
+            url = RedisURL(address: .unix(path: folder.path("r.sock")))
+            arguments = ["--port", "0", "--unixsocket", folder.path("r.sock")] + common
+        }
+        process = Mutex(try ChildProcess("redis-server", arguments, in: folder))
+    }
+
+    /// Kill -9: whatever it held is gone.
+    func kill() { process.withLock { $0.end() } }
+
+    func restart() throws {
+        try process.withLock { $0 = try ChildProcess("redis-server", arguments, in: folder) }
+    }
+
+    func signal(_ number: Int32) { process.withLock { $0.signal(number) } }
+
+    /// Waits until it answers.
+    func isReady(on loop: EventLoop) async -> Bool {
+        await eventually {
+            guard let connection = try? await RedisConnection.connect(to: url, on: loop) else {
+                return false
+            }
+            connection.close()
+            return true
+        }
+    }
+
+    /// One command on a connection of its own.
+    func ask(_ words: String..., on loop: EventLoop) async throws -> RedisReply {
+        let connection = try await RedisConnection.connect(to: url, on: loop)
+        defer { connection.close() }
+        return try await connection.command(words)
+    }
+}
+
+/// Keeps what a store told.
+final class Listener: StoreObserver {
+    private(set) var verdicts: [VerdictKey: Verdict] = [:]
+    private(set) var intents: [PeerKey: Intent] = [:]
+    private(set) var changes: [StoreChange] = []
+    private(set) var statuses: [StoreStatus] = []
+
+    func storeChanged(_ change: StoreChange) {
+        changes.append(change)
+        switch change {
+        case .verdict(let verdict): verdicts[verdict.key] = verdict
+        case .intent(let key, let intent): intents[key] = intent
+        }
+    }
+
+    func storeStatusChanged(_ status: StoreStatus) { statuses.append(status) }
+}
+
+/// One backend and any number of stores on it. Confined to its loop's thread.
+final class StoreRig {
+    let loop: EventLoop
+    let backend: Backend
+    let server: RedisServer?
+    let folder: TemporaryDirectory
+    let lines: Lines
+    private var open: [any Store] = []
+
+    private init(_ backend: Backend, on loop: EventLoop) throws {
+        self.backend = backend
+        self.loop = loop
+        folder = try TemporaryDirectory()
+        lines = Lines()
+        server = backend.isRedis ? try RedisServer(tcp: backend == .redisTCP, in: folder) : nil
+    }
+
+    static func run(
+        _ backend: Backend,
+        _ body: @escaping @Sendable (StoreRig) async throws -> Void
+    ) async throws {
+        if backend.isRedis, ChildProcess.find("redis-server") == nil {
+            Issue.record("redis-server is not installed")
+            return
+        }
+        let loop = try EventLoop.spawn(name: "store")
+        defer { loop.stop() }
+        try await withTaskExecutorPreference(loop) {
+            let rig = try StoreRig(backend, on: loop)
+            if let server = rig.server { #expect(await server.isReady(on: loop)) }
+            do {
+                try await body(rig)
+            } catch {
+                await rig.end()
+                throw error
+            }
+            await rig.end()
+        }
+    }
+
+    private func end() async {
+        for store in open { await store.stop() }
+        #expect(loop.timerCount == 0, "every timer is cancelled")
+        // What a connection leaves behind is let go of in the next turn of the loop.
+        #expect(await eventually { loop.watchedCount == 0 }, "every descriptor is closed")
+        server?.kill()
+    }
+
+    /// A store that runs, with everything it told so far; of Redis, one that is connected.
+    func start(agent: String = "a1", state: String? = nil) async -> (any Store, Listener) {
+        let store = make(agent: agent, state: state)
+        let listener = Listener()
+        store.start(listener)
+        #expect(await eventually { store.status.isConnected })
+        return (store, listener)
+    }
+
+    func make(agent: String = "a1", state: String? = nil) -> any Store {
+        let store: any Store
+        if let server {
+            store = RedisStore(
+                loop: loop,
+                url: server.url,
+                agent: agent,
+                statePath: state,
+                journal: lines.journal
+            )
+        } else {
+            store = EmbeddedStore(
+                loop: loop,
+                statePath: state ?? folder.path("state.json"),
+                journal: lines.journal
+            )
+        }
+        open.append(store)
+        return store
+    }
+
+    func stop(_ store: any Store) async {
+        await store.stop()
+        open.removeAll { $0 === store }
+    }
+
+    /// What somebody who opens the store now finds there.
+    func reopened() async -> Listener {
+        let (store, listener) = await start(agent: "reader")
+        await stop(store)
+        return listener
+    }
+}
+
+/// Keeps what was told to people.
+final class Lines: Sendable {
+    private let kept = Mutex<[String]>([])
+
+    var journal: Journal {
+        Journal(from: .info) { [self] level, text in
+            kept.withLock { $0.append("\(level.rawValue): \(text)") }
+        }
+    }
+
+    var all: [String] { kept.withLock { $0 } }
+}
+
+extension Verdict {
+    /// A verdict that is valid for a minute from `at`.
+    static func sample(
+        _ status: HealthCounter.Status = .up,
+        peer: String = "127.0.0.1:9001",
+        upstream: String = "web",
+        monitor: String = "http",
+        agent: String = "a1",
+        epoch: UInt64 = 1,
+        sequence: UInt64 = 1,
+        at now: WallTime = Clock.wall(),
+        life: Nanoseconds = .seconds(60),
+        message: String = ""
+    ) -> Verdict {
+        Verdict(
+            key: VerdictKey(upstream: upstream, peer: peer, monitor: monitor),
+            kind: "http",
+            status: status,
+            health: status == .up ? 3 : 0,
+            rise: 2,
+            fall: 2,
+            reason: status == .up ? .layer7OK : .layer4Connect,
+            code: status == .up ? 200 : nil,
+            message: message,
+            latency: .microseconds(1_234),
+            since: now,
+            checkedAt: now,
+            expiresAt: now + life,
+            agent: agent,
+            epoch: epoch,
+            sequence: sequence
+        )
+    }
+}
