@@ -7,6 +7,9 @@ public import Vocabulary
 public struct CheckRegistry: Sendable {
     public static let builtin = CheckRegistry([
         AgentCheck.self,
+        CommandCheck.self,
+        DNSCheck.self,
+        GRPCCheck.self,
         HTTPAgentCheck.self,
         HTTPCheck.self,
         RedisCheck.self,

@@ -57,6 +57,27 @@ enum Dialer {
         throw first ?? ProbeFailure(.resolver, "resolve \(host): no address", verdict: .neutral)
     }
 
+    /// The first address of `address`, for a question that needs no connection.
+    static func locate(
+        _ address: Address,
+        in context: ProbeContext,
+        phases: inout Phases
+    ) async throws(ProbeFailure) -> SocketAddress {
+        if let literal = SocketAddress(address), !literal.isUnix { return literal }
+        guard case .host(let host, let port) = address else {
+            throw ProbeFailure(
+                .socketError,
+                "\(address): expected host:port for a datagram",
+                verdict: .neutral
+            )
+        }
+        let resolution = try await resolve(host, in: context, phases: &phases)
+        guard let first = resolution.socketAddresses(port: port).first else {
+            throw ProbeFailure(.resolver, "resolve \(host): no address", verdict: .neutral)
+        }
+        return first
+    }
+
     private static func resolve(
         _ host: String,
         in context: ProbeContext,

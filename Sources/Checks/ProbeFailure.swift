@@ -91,6 +91,9 @@ extension ProbeFailure {
 }
 
 extension SystemError {
+    /// The other side does not want us: nobody listens, or nobody is there.
+    var isRefusal: Bool { [ECONNREFUSED, EHOSTUNREACH, ENETUNREACH].contains(code) }
+
     /// The kernel had nothing left for us, or our own rules forbade it: says nothing of the peer.
     var isOurs: Bool {
         switch code {

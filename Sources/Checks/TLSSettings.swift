@@ -18,29 +18,32 @@ struct TLSSettings: Sendable {
     /// Longest span before a certificate's end that may matter.
     static let spanMax = Nanoseconds.seconds(86_400 * 3_650)
 
-    /// Takes `tls: true`, or `tls:` with a map of settings.
-    static func take(from options: inout Options) throws(SettingError) -> TLSSettings? {
+    /// Takes `tls: true`, or `tls:` with a map of settings. `protocols` are what the kind speaks.
+    static func take(
+        from options: inout Options,
+        protocols: [String] = []
+    ) throws(SettingError) -> TLSSettings? {
         guard let setting = options.take("tls") else { return nil }
         let path = "\(options.path).tls"
         if case .scalar = setting.value, !setting.isNull {
             guard try setting.bool(at: path) else { return nil }
             var none = Options([], at: setting.position, path: path)
-            return try TLSSettings(options: &none)
+            return try TLSSettings(options: &none, protocols: protocols)
         }
         var inner = try Options(setting, path: path)
-        let settings = try TLSSettings(options: &inner)
+        let settings = try TLSSettings(options: &inner, protocols: protocols)
         try inner.finish()
         return settings
     }
 
     /// Takes the settings themselves.
-    init(options: inout Options) throws(SettingError) {
+    init(options: inout Options, protocols: [String] = []) throws(SettingError) {
         var configuration = TLSConfiguration()
         configuration.verifies = try options.bool("verify") ?? true
         configuration.authorityFile = try options.string("ca")
         configuration.certificateFile = try options.string("certificate")
         configuration.keyFile = try options.string("key")
-        configuration.protocols = try options.strings("alpn") ?? []
+        configuration.protocols = try options.strings("alpn") ?? protocols
         if let name = configuration.protocols.first(where: { !(1...255).contains($0.utf8.count) }) {
             throw SettingError(
                 options.position,

@@ -51,6 +51,19 @@ public enum Socket {
         return Attempt(descriptor: descriptor, isConnected: false)
     }
 
+    /// A datagram socket that talks to `address` only: an answer from elsewhere is not seen, and a
+    /// port that nobody listens on is an error of the next read.
+    public static func datagram(to address: SocketAddress) throws(SystemError) -> Descriptor {
+        let kind =
+            Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
+            | Int32(SOCK_CLOEXEC.rawValue)
+        let raw = socket(address.family, kind, 0)
+        if raw < 0 { throw SystemError("socket") }
+        let descriptor = Descriptor(owning: raw)
+        if address.withSockaddr({ Glibc.connect(raw, $0, $1) }) < 0 { throw SystemError("connect") }
+        return descriptor
+    }
+
     /// How a connection attempt ended: zero, or an errno. Reading it clears it.
     public static func pendingError(_ descriptor: Int32) -> Int32 {
         var code: Int32 = 0

@@ -44,6 +44,12 @@ public struct PeerView: Hashable, Sendable {
     public var maxConnections: Int?
     /// The view changes by itself then (slow start, expiry), even if nothing else happens.
     public var nextChange: WallTime?
+    /// What operator, configuration or the peer's own agent asked for, whatever its health.
+    public var asked = Intent.Mode.ready
+    /// What the checks say, whatever was asked for: `unknown` before every required one has spoken.
+    public var checked = HealthCounter.Status.unknown
+    /// `checked` is only what was last known: a verdict it needs has expired.
+    public var isStale = false
 
     /// New requests may go to it.
     public var isAvailable: Bool {
@@ -181,7 +187,10 @@ public struct PeerHealth: Sendable {
             weight: weight,
             effectiveCentiweight: Int(centiweight.rounded()),
             maxConnections: verdicts.values.compactMap(\.hints.maxConnections).min(),
-            nextChange: nextChange(now: now, ramp: ramp)
+            nextChange: nextChange(now: now, ramp: ramp),
+            asked: status == .maint ? .maint : mode == .drain || agentDrains ? .drain : .ready,
+            checked: checks.opinion,
+            isStale: checks.opinion != .unknown && checks.status != .down && !checks.isFresh
         )
     }
 
@@ -197,6 +206,14 @@ public struct PeerHealth: Sendable {
         var isFresh: Bool
         /// The same from verdicts of any age; nil before the first.
         var lastKnown: PeerStatus?
+        /// Some required monitor has never said up or down.
+        var isUnprobed: Bool
+
+        /// Up or down, from verdicts of any age if need be.
+        var opinion: HealthCounter.Status {
+            if status == .down || lastKnown == .down { return .down }
+            return isUnprobed ? .unknown : .up
+        }
     }
 
     private func joinChecks(now: WallTime, reasons: inout [String]) -> Checks {
@@ -236,12 +253,20 @@ public struct PeerHealth: Sendable {
         }
         for name in unprobed.sorted() { stale.append("\(name): not probed yet") }
         reasons += stale + warnings
-        return Checks(status: status, isFresh: stale.isEmpty, lastKnown: lastKnown)
+        return Checks(
+            status: status,
+            isFresh: stale.isEmpty,
+            lastKnown: lastKnown,
+            isUnprobed: !unprobed.isEmpty
+        )
     }
 
     /// The reason comes first: `L4CON Connection refused (http)`.
     private func describe(_ verdict: Verdict) -> String {
-        var text = verdict.reason.rawValue
+        // Down though the last probe passed: on the way back, and this is how far.
+        let isRising = verdict.status == .down && verdict.health > 0
+        var text = isRising ? "passed \(verdict.health)/\(verdict.rise): " : ""
+        text += verdict.reason.rawValue
         if let code = verdict.code, verdict.reason.layer == "L7" { text += "/\(code)" }
         if !verdict.message.isEmpty { text += " \(verdict.message)" }
         return "\(text) (\(verdict.key.monitor))"

@@ -306,6 +306,11 @@ public final class Scheduler: EventSink {
         }
     }
 
+    /// Somebody waits for a probe that has not begun.
+    func isWanted(_ key: VerdictKey) -> Bool {
+        index[key].map { !rows[$0].waiters.isEmpty } ?? false
+    }
+
     /// Probes a pair as soon as the limits allow.
     public func hurry(_ key: VerdictKey) {
         guard let row = index[key] else { return }

@@ -71,6 +71,8 @@ struct Buffer {
 struct BufferPool {
     private var free: [UnsafeMutablePointer<UInt8>] = []
     private(set) var made = 0
+    /// Blocks that hold something now.
+    var lent: Int { made - free.count }
 
     init() { free.reserveCapacity(1_024) }
 

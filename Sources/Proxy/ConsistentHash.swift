@@ -1,4 +1,5 @@
-// The same key to the same peer, with as little movement as possible when peers come and go.
+// How does the same key keep going to the same peer, with as little movement as possible when peers
+// come and go?
 
 import Glibc
 import Vocabulary

@@ -7,17 +7,19 @@ enum HeadRewriter {
     /// Most bytes that a rewritten head grows by.
     static let growthMax = 1_024
 
-    /// Writes the request as the peer gets it. `bytes` is where the head was parsed.
+    /// Writes the request as the peer gets it. `bytes` is where the head was parsed; `normalised` is
+    /// the path without its dot segments, empty if it had none.
     @inline(__always)
     static func request(
         _ head: RequestHead,
         _ fields: borrowing FieldTable,
         _ bytes: UnsafePointer<UInt8>,
         stripBytes: Int,
+        normalised: UnsafeBufferPointer<UInt8>,
         client: borrowing ClientConnection,
         to output: inout Buffer
     ) {
-        appendRequestLine(head, bytes, stripBytes, to: &output)
+        appendRequestLine(head, bytes, stripBytes, normalised, to: &output)
         let replacesHost = head.targetForm == .absolute
         if replacesHost {
             output.append("Host: ")
@@ -45,7 +47,7 @@ enum HeadRewriter {
         if run >= 0 { output.append(bytes + run, Int(head.end) - 2 - run) }
 
         if case .chunked = head.framing { output.append("Transfer-Encoding: chunked\r\n") }
-        if head.hasUpgrade, let upgrade = fields.first(.upgrade) {
+        if client.wantsUpgrade, let upgrade = fields.first(.upgrade) {
             output.append("Connection: Upgrade\r\nUpgrade: ")
             output.append(bytes + upgrade.value.lowerBound, upgrade.value.count)
             output.append("\r\n")
@@ -54,7 +56,32 @@ enum HeadRewriter {
         }
         output.append("X-Forwarded-For: ")
         appendAddress(client, to: &output)
-        output.append("\r\nX-Forwarded-Proto: http\r\nVia: 1.1 muster\r\n\r\n")
+        if head.minorVersion == 0 {
+            output.append("\r\nX-Forwarded-Proto: http\r\nVia: 1.0 muster\r\n\r\n")
+        } else {
+            output.append("\r\nX-Forwarded-Proto: http\r\nVia: 1.1 muster\r\n\r\n")
+        }
+    }
+
+    /// Whether the peer hears of an `Upgrade`. HTTP/2 behind our back would carry requests that no
+    /// route, limit or rewrite sees; RFC 9113 (section 3.1) has withdrawn it anyway.
+    static func isForwarded(_ upgrade: Field, _ bytes: UnsafePointer<UInt8>) -> Bool {
+        var startsElement = true
+        for index in upgrade.value {
+            switch bytes[index] {
+            case UInt8(ascii: ","): startsElement = true
+            case UInt8(ascii: " "), UInt8(ascii: "\t"): break
+            case let byte:
+                if startsElement, byte | 0x20 == UInt8(ascii: "h"),
+                    index + 1 < upgrade.value.upperBound,
+                    bytes[index + 1] == UInt8(ascii: "2")
+                {
+                    return false
+                }
+                startsElement = false
+            }
+        }
+        return true
     }
 
     /// Whatever claims to know where the request came from: only we do.
@@ -75,6 +102,7 @@ enum HeadRewriter {
         _ head: RequestHead,
         _ bytes: UnsafePointer<UInt8>,
         _ stripBytes: Int,
+        _ normalised: UnsafeBufferPointer<UInt8>,
         to output: inout Buffer
     ) {
         let method = head.methodRange
@@ -84,13 +112,20 @@ enum HeadRewriter {
                 bytes + method.lowerBound,
                 head.targetRange.upperBound - method.lowerBound
             )
-            output.append(" HTTP/1.1\r\n")
+            appendVersion(head, to: &output)
             return
         }
         output.append(bytes + method.lowerBound, Int(method.count))
         output.append(byte: UInt8(ascii: " "))
         if head.isServerWide {
             output.append(byte: UInt8(ascii: "*"))
+        } else if stripBytes > 0, !normalised.isEmpty {
+            // The prefix was found after `..` had been resolved: only there can it be taken off.
+            let path = UnsafeBufferPointer(rebasing: normalised[stripBytes...])
+            if path.first != UInt8(ascii: "/") { output.append(byte: UInt8(ascii: "/")) }
+            if let base = path.baseAddress { output.append(base, path.count) }
+            let query = head.pathRange.upperBound
+            output.append(bytes + query, head.targetRange.upperBound - query)
         } else {
             var start = head.originRange.lowerBound + stripBytes
             let end = head.originRange.upperBound
@@ -101,7 +136,18 @@ enum HeadRewriter {
             }
             output.append(bytes + start, end - start)
         }
-        output.append(" HTTP/1.1\r\n")
+        appendVersion(head, to: &output)
+    }
+
+    /// Our own version (RFC 9110, section 2.5), unless an old client named no host: as HTTP/1.1
+    /// servers would have to refuse that.
+    @inline(__always)
+    private static func appendVersion(_ head: RequestHead, to output: inout Buffer) {
+        if head.minorVersion == 0, head.authorityRange.isEmpty {
+            output.append(" HTTP/1.0\r\n")
+        } else {
+            output.append(" HTTP/1.1\r\n")
+        }
     }
 
     private static func appendAddress(

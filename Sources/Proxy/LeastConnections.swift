@@ -1,4 +1,4 @@
-// The peer with the least work for its weight.
+// Which peer has the least work for its weight?
 
 import Vocabulary
 

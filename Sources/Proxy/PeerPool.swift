@@ -93,7 +93,7 @@ struct PeerPool {
     }
 
     func destroy() {
-        for index in upstreamIndex.values where definitions[index] != nil {
+        for index in upstreamIndex.values {
             upstreams[Int(index)].balancer.release()
             upstreams[Int(index)].primary.deallocate()
             upstreams[Int(index)].backup.deallocate()
@@ -155,7 +155,6 @@ struct PeerPool {
         } else {
             guard upstreamIndex.count < Self.upstreamsMax else { return nil }
             index = Int32(upstreamIndex.count)
-            upstreamIndex[upstream.name] = index
         }
         let isNew = definitions[index] == nil
         if isNew || definitions[index] != upstream.balance {
@@ -175,6 +174,7 @@ struct PeerPool {
                 upstreams[Int(index)].balancer.release()
                 upstreams[Int(index)].balancer = .passRetained(balancer)
             }
+            upstreamIndex[upstream.name] = index
             definitions[index] = upstream.balance
             upstreams[Int(index)].key = balancer.key
         }

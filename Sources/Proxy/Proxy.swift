@@ -16,7 +16,7 @@ public final class Proxy {
     private let resolve: (Address) async -> SocketAddress?
     private let timers: Timers
 
-    private var workers: [(loop: EventLoop, worker: LoopBound<Worker>)] = []
+    private(set) var workers: [(loop: EventLoop, worker: LoopBound<Worker>)] = []
     private var addresses: [Address: SocketAddress] = [:]
     private var lastSent: [PeerKey: PeerSnapshot] = [:]
     private var nextResolve: Timers.Token?

@@ -1,4 +1,4 @@
-// Round robin by weight, as nginx does it: spread evenly in time, not in bursts.
+// Whose turn is it? Round robin by weight, as nginx does it: spread evenly in time, not in bursts.
 
 import Vocabulary
 

@@ -218,7 +218,7 @@ extension Worker {
         client.pointee.method = head.method
         client.pointee.minorVersion = head.minorVersion
         client.pointee.isPersistent = head.isPersistent
-        client.pointee.wantsUpgrade = head.hasUpgrade
+        client.pointee.wantsUpgrade = false
         client.pointee.responseStarted = false
         client.pointee.interimSent = false
         client.pointee.requestTrailersBegun = false
@@ -248,7 +248,8 @@ extension Worker {
             refuse(index, 501, "CONNECT is not served here")
             return true
         }
-        guard let match = route(client, head, bytes) else {
+        var normalised = 0
+        guard let match = route(client, head, bytes, &normalised) else {
             client.pointee.input.consume(Int(head.end))
             answer(index, 404, "no route for this host and path")
             return true
@@ -263,12 +264,16 @@ extension Worker {
                 bytes
             )
         }
+        if head.hasUpgrade, let upgrade = fields.first(.upgrade) {
+            client.pointee.wantsUpgrade = HeadRewriter.isForwarded(upgrade, bytes)
+        }
         buffers.fill(&client.pointee.request)
         HeadRewriter.request(
             head,
             fields,
             bytes,
             stripBytes: Int(match.stripBytes),
+            normalised: UnsafeBufferPointer(start: scratch, count: normalised),
             client: client.pointee,
             to: &client.pointee.request
         )
@@ -278,11 +283,13 @@ extension Worker {
         return isOpen(index)
     }
 
+    /// `normalised` becomes the length of the path in `scratch` if it is another than was sent.
     @inline(__always)
     private func route(
         _ client: UnsafeMutablePointer<ClientConnection>,
         _ head: RequestHead,
-        _ bytes: UnsafePointer<UInt8>
+        _ bytes: UnsafePointer<UInt8>,
+        _ normalised: inout Int
     ) -> RouteTable.Match? {
         guard let table = client.pointee.routes(in: self) else { return nil }
         let host = UnsafeBufferPointer(
@@ -300,8 +307,8 @@ extension Worker {
                 _unsafeStart: scratch,
                 count: Buffer.capacity
             )
-            let count = RoutePath.normalise(path.span, into: &view)
-            path = UnsafeBufferPointer(start: scratch, count: count)
+            normalised = RoutePath.normalise(path.span, into: &view)
+            path = UnsafeBufferPointer(start: scratch, count: normalised)
         }
         return table._withUnsafeGuaranteedRef { $0.match(host: host, path: path) }
     }

@@ -360,3 +360,27 @@ struct WorkerCounters: Sendable {
     var aborted: UInt64 = 0
     var active: Int = 0
 }
+
+/// What a worker holds on to. Everything but listeners and idle connections is nothing when nobody
+/// is served: for tests that look for leaks.
+struct Holdings: Equatable, Sendable {
+    var clients = 0
+    var busyLinks = 0
+    var idleLinks = 0
+    var inFlight = 0
+    var buffers = 0
+    var descriptors = 0
+}
+
+extension Worker {
+    var holdings: Holdings {
+        var holdings = Holdings()
+        holdings.clients = clients.count
+        holdings.busyLinks = links.count - idleLinks
+        holdings.idleLinks = idleLinks
+        for (_, index) in pool.known { holdings.inFlight += Int(pool.peers[Int(index)].inFlight) }
+        holdings.buffers = buffers.lent
+        holdings.descriptors = loop.watchedCount
+        return holdings
+    }
+}

@@ -39,8 +39,7 @@ public enum Address: Hashable, Sendable {
             return "expected a host of 1 to \(hostBytesMax) bytes, saw '\(host)'"
         }
         if text.hasPrefix("[") {
-            return host.utf8.allSatisfy(isIPv6Byte)
-                ? nil : "expected an IPv6 address, saw '\(host)'"
+            return isIPv6(host) ? nil : "expected an IPv6 address, saw '\(host)'"
         }
         if !host.utf8.allSatisfy(isHostByte) {
             return "expected a host name or IPv4 address, saw '\(host)'"
@@ -77,11 +76,17 @@ public enum Address: Hashable, Sendable {
         }
     }
 
+    /// Roughly: whether it really is one, `inet_pton` decides. The zone after `%` names an interface.
+    private static func isIPv6(_ host: Substring) -> Bool {
+        let parts = host.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
+        return parts[0].contains(":") && parts[0].utf8.allSatisfy(isIPv6Byte)
+            && (parts.count == 1 || !parts[1].isEmpty && parts[1].utf8.allSatisfy(isHostByte))
+    }
+
     private static func isIPv6Byte(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "f"), UInt8(ascii: "A")...UInt8(ascii: "F"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: ":"), UInt8(ascii: "."),
-            UInt8(ascii: "%"):
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: ":"), UInt8(ascii: "."):
             true
         default: false
         }

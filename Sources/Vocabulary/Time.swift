@@ -154,17 +154,29 @@ extension Nanoseconds: CustomStringConvertible {
     /// Reads `500ms`, `2s`, `1.5s`, `5m`, `1h`, `1d`. A bare number is refused: of what unit?
     public init?(text: String) {
         let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
-        let factor: Double? =
+        let factor: Int64? =
             switch text.dropFirst(digits.count) {
-            case "us": 1e3
-            case "ms": 1e6
-            case "s": 1e9
-            case "m": 6e10
-            case "h": 3.6e12
-            case "d": 8.64e13
+            case "ns": 1
+            case "us": 1_000
+            case "ms": 1_000_000
+            case "s": 1_000_000_000
+            case "m": 60_000_000_000
+            case "h": 3_600_000_000_000
+            case "d": 86_400_000_000_000
             default: nil
             }
-        guard let factor, let number = Double(digits), number * factor < 9.2e18 else { return nil }
-        self.init(Int64((number * factor).rounded()))
+        guard let factor else { return nil }
+        if !digits.contains(".") {
+            // Exact, where a fraction below is as exact as a `Double`.
+            guard let number = Int64(digits) else { return nil }
+            let (count, overflow) = number.multipliedReportingOverflow(by: factor)
+            if overflow { return nil }
+            self.init(count)
+            return
+        }
+        guard let number = Double(digits) else { return nil }
+        let count = number * Double(factor)
+        guard count < 9.2e18 else { return nil }
+        self.init(Int64(count.rounded()))
     }
 }

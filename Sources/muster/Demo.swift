@@ -16,7 +16,6 @@ final class Demo {
     private var muster: DemoProcess?
     private var evidence = DemoEvidence()
     private var before = DemoTraffic.Counts()
-    private var statesBefore = ""
     private var servedBeforeRestart = 0
     private let interrupted = Atomic<Bool>(false)
     private var signals: LoopBound<Signals>?
@@ -131,16 +130,15 @@ final class Demo {
         evidence.failures = now.failed
         guard let victim = peers.first(where: { $0.name == "\(Self.victim)" }) else { return }
         if victim.status == "down" {
+            if !evidence.wasSeenDown {
+                Console.line("      muster says of \(Self.victim): \(victim.reason)")
+            }
             evidence.wasSeenDown = true
             evidence.isUpAgain = false
         }
         guard evidence.wasSeenDown, servers[Self.victim] != nil else { return }
         if victim.status == "up" || victim.status == "starting" { evidence.isUpAgain = true }
         if (now.served["\(Self.victim)"] ?? 0) > servedBeforeRestart { evidence.servedAgain = true }
-        for (reason, other) in [(victim.reason, victim.status)] where other == "down" {
-            if reason != statesBefore { Console.line("      \(Self.victim) is down: \(reason)") }
-            statesBefore = reason
-        }
     }
 
     private struct PeerState {

@@ -9,9 +9,18 @@ import Vocabulary
 
 @Suite struct CheckKindTests {
     /// The least that a kind must be told, where it must be told anything.
-    static func settings(of kind: String) -> TestSetting { [:] }
+    static func settings(of kind: String) -> TestSetting {
+        switch kind {
+        case "command": ["command": "true"]
+        case "dns": ["name": "web.test", "transport": "tcp"]
+        default: [:]
+        }
+    }
 
     static let kinds = CheckRegistry.builtin.kinds.map { $0.kind }
+
+    /// Those that connect to the peer themselves.
+    static let connecting = kinds.filter { !["command", "heartbeat"].contains($0) }
 
     @Test(arguments: kinds)
     func `a kind has a summary of one line`(kind: String) throws {
@@ -27,7 +36,7 @@ import Vocabulary
         #expect(message?.contains("\(kind) has no setting 'frobnicate'") == true, "\(message ?? "")")
     }
 
-    @Test(arguments: kinds)
+    @Test(arguments: connecting)
     func `a setting that is nearly right is named`(kind: String) {
         guard case .map(let entries) = Self.settings(of: kind) else { return }
         let message = complaint(kind, .map(entries + [("prot", "1")])) ?? ""
@@ -38,7 +47,7 @@ import Vocabulary
         )
     }
 
-    @Test(arguments: kinds)
+    @Test(arguments: connecting)
     func `a refused connection is L4CON`(kind: String) async throws {
         let port = try freePort()
         let prober = try await Prober()
@@ -53,7 +62,7 @@ import Vocabulary
         #expect(left.descriptors == 0 && left.timers == 0)
     }
 
-    @Test(arguments: kinds)
+    @Test(arguments: connecting)
     func `a peer that stalls is left by the deadline`(kind: String) async throws {
         // Nobody accepts: the kernel completes the connection, and then nothing happens.
         let server = try ScriptedServer(.stall)
@@ -73,7 +82,7 @@ import Vocabulary
         #expect(left.descriptors == 0 && left.timers == 0)
     }
 
-    @Test(arguments: kinds)
+    @Test(arguments: connecting)
     func `a name that does not resolve is no news of the peer`(kind: String) async throws {
         let outcome = try await Prober().probe(
             kind,

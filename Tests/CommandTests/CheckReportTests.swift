@@ -141,7 +141,11 @@ import Vocabulary
 
     @Test func `lets an option win over the URL, and reads it as YAML`() throws {
         var (_, options) = try target(
-            "http://a/b", "path=/c", "expect={status: [200, 204]}", "body=", "n=5"
+            "http://a/b",
+            "path=/c",
+            "expect={status: [200, 204]}",
+            "body=",
+            "n=5"
         )
         #expect(try options.string("path") == "/c")
         #expect(try options.int("n", in: 1...9) == 5)
@@ -157,12 +161,18 @@ import Vocabulary
     }
 
     @Test(arguments: [
-        ("127.0.0.1", "a=b", "target '127.0.0.1': expected host:port, [v6]:port or unix:/path, saw "
-            + "'127.0.0.1'"),
+        (
+            "127.0.0.1", "a=b",
+            "target '127.0.0.1': expected host:port, [v6]:port or unix:/path, saw "
+                + "'127.0.0.1'"
+        ),
         ("a:1", "b", "--option: expected key=value, saw 'b'"),
         ("a:1", "=b", "--option: expected key=value, saw '=b'"),
-        ("http://a:99999/", "a=b", "target 'http://a:99999/': expected a port from 1 to 65535, saw "
-            + "'99999'"),
+        (
+            "http://a:99999/", "a=b",
+            "target 'http://a:99999/': expected a port from 1 to 65535, saw "
+                + "'99999'"
+        ),
     ])
     func `says what it cannot read`(text: String, option: String, complaint: String) {
         #expect(throws: SettingError.self) { try target(text, option) }

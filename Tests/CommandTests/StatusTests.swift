@@ -8,20 +8,25 @@ import Vocabulary
 
 @Suite struct StatusReportTests {
     private let body: JSON = [
-        ["name": "web", "peers": [
-            ["id": "a", "status": "up", "since": "2026-11-21T04:00:00.000Z", "reason": ""],
-            ["id": "b", "status": "degraded", "since": 1_000, "reason": ["slow", "L7OK"]],
-        ]],
+        [
+            "name": "web",
+            "peers": [
+                ["id": "a", "status": "up", "since": "2026-11-21T04:00:00.000Z", "reason": ""],
+                ["id": "b", "status": "degraded", "since": 1_000, "reason": ["slow", "L7OK"]],
+            ],
+        ],
         ["name": "db", "peers": [["id": "c"]]],
     ]
 
     @Test func `prints a row for each peer`() {
-        #expect(StatusReport(body, peer: nil).text.split(separator: "\n").map { $0.trimmed } == [
-            "UPSTREAM  PEER  STATUS    SINCE                     REASON",
-            "web       a     up        2026-11-21T04:00:00.000Z",
-            "web       b     degraded  1970-01-01T00:00:01.000Z  slow; L7OK",
-            "db        c     unknown   -",
-        ])
+        #expect(
+            StatusReport(body, peer: nil).text.split(separator: "\n").map { $0.trimmed } == [
+                "UPSTREAM  PEER  STATUS    SINCE                     REASON",
+                "web       a     up        2026-11-21T04:00:00.000Z",
+                "web       b     degraded  1970-01-01T00:00:01.000Z  slow; L7OK",
+                "db        c     unknown   -",
+            ]
+        )
     }
 
     @Test func `shows one peer of one upstream`() {
@@ -31,7 +36,8 @@ import Vocabulary
     }
 
     @Test(arguments: [
-        (["up", "up"], 0), (["up", "degraded"], 1), (["drain", "maint"], 1), (["up", "starting"], 1),
+        (["up", "up"], 0), (["up", "degraded"], 1), (["drain", "maint"], 1),
+        (["up", "starting"], 1),
         (["unknown", "up"], 3), (["unknown", "down", "up"], 2), ([], 0),
     ])
     func `ends with the worst`(statuses: [String], code: Int) {
@@ -61,7 +67,9 @@ import Vocabulary
 
     @Test func `asks as HTTP wants it`() async throws {
         let server = try ScriptedServer(
-            .expect("\r\n\r\n"), .send("HTTP/1.1 204 No Content\r\n\r\n"), .close
+            .expect("\r\n\r\n"),
+            .send("HTTP/1.1 204 No Content\r\n\r\n"),
+            .close
         )
         defer { server.stop() }
         let answer = try await AdminClient("http://\(server.address)/").get("/ready")

@@ -34,6 +34,10 @@ func onLoop<Answer: Sendable>(
     return answer
 }
 
+/// Comes back in the loop's next turn, after descriptors and timers. `Task.yield` promises less: it
+/// goes through another thread and may come back before the loop did anything.
+func turn(of loop: EventLoop) async { await LoopBound((), on: loop).call { _ in } }
+
 /// A sink that writes down what it hears.
 final class Recorder: EventSink {
     private(set) var readies: [Int] = []

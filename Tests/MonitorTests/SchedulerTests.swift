@@ -3,16 +3,18 @@
 
 import EventLoop
 import Health
-import Monitor
 import TestSupport
 import Testing
 import Vocabulary
+
+@testable import Monitor
 
 @Suite struct SchedulerTests {
     let peer = "127.0.0.1:9001"
     let key = VerdictKey(upstream: "web", peer: "127.0.0.1:9001", monitor: "http")
 
-    @Test func `a peer goes down after fall failures and comes up after rise passes`() async throws {
+    @Test func `a peer goes down after fall failures and comes up after rise passes`() async throws
+    {
         let script = Script { _ in .pass }
         try await Rig.run { [peer, key] rig in
             rig.define([.scripted(peers: [peer, "127.0.0.1:9002"], script: script)])
@@ -34,6 +36,248 @@ import Vocabulary
             #expect(transitions == [.up, .down, .up])
             #expect(mine.map(\.sequence) == mine.map(\.sequence).sorted())
             #expect(mine.allSatisfy { $0.agent == "a1" && $0.epoch == 1_000 })
+        }
+    }
+
+    @Test func `probes come fast while a change is pending and slowly while down`() async throws {
+        let script = Script { _ in .refused }
+        try await Rig.run { [peer, key] rig in
+            // Down at the first probe, then not looked at again for an hour, unless asked.
+            rig.define([
+                .scripted(
+                    peers: [peer],
+                    script: script,
+                    interval: .milliseconds(50),
+                    fastInterval: .milliseconds(1),
+                    downInterval: .seconds(3_600),
+                    rise: 5
+                )
+            ])
+            #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .down })
+            let next = try #require(rig.scheduler.nextProbe(of: key))
+            #expect(next - Clock.instant() > .milliseconds(100))
+            script.set { _ in .pass }
+            _ = await rig.scheduler.probeNow(key)
+            // Once a pass is counted the rest follow by themselves, a millisecond apart.
+            #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .up })
+            #expect(script.asked.count >= 6)
+        }
+    }
+
+    @Test func `however long the interval, the first probe comes soon`() async throws {
+        let script = Script { _ in .pass }
+        try await Rig.run { rig in
+            let peers = (1...50).map { "10.0.0.\($0):80" }
+            rig.define([.scripted(peers: peers, script: script, interval: .seconds(3_600))])
+            #expect(await eventually(within: .seconds(3)) { script.asked.count == 50 })
+            #expect(Set(script.asked.map(\.peer)) == Set(peers))
+        }
+    }
+
+    @Test func `one pair has one probe in flight, and an address only so many`() async throws {
+        let script = Script { _ in .pass }
+        script.hold()
+        try await Rig.run(limits: ProbeLimits(inFlight: 6, perAddress: 2)) { rig in
+            // Five monitors on each of four addresses, once an hour: nobody has a second turn.
+            let upstreams = (0..<5).map {
+                MonitoredUpstream.scripted(
+                    "u\($0)",
+                    peers: (1...4).map { "10.0.0.\($0):80" },
+                    script: script,
+                    interval: .seconds(3_600)
+                )
+            }
+            rig.define(upstreams)
+            #expect(await eventually { script.waiting == 6 && rig.scheduler.metrics.waiting == 14 })
+            #expect(rig.scheduler.metrics.inFlight == 6)
+            for _ in 0..<14 {
+                let before = script.asked.count
+                script.releaseOne()
+                #expect(await eventually { script.asked.count == before + 1 })
+            }
+            #expect(script.mostInAll == 6)
+            #expect(script.mostAtOnce.values.allSatisfy { $0 <= 2 })
+            #expect(Set(script.asked.map { "\($0.upstream)/\($0.peer)" }).count == 20)
+            script.release()
+        }
+    }
+
+    @Test func `a budget of starts is kept, and the lag is visible`() async throws {
+        let script = Script { _ in .pass }
+        try await Rig.run(limits: ProbeLimits(perSecond: 50)) { rig in
+            let peers = (1...100).map { "10.0.0.\($0):80" }
+            let begin = Clock.instant()
+            rig.define([.scripted(peers: peers, script: script)])
+            #expect(await eventually { rig.scheduler.metrics.waiting > 50 })
+            #expect(await eventually { script.asked.count >= 60 })
+            let seconds = (Clock.instant() - begin).seconds
+            #expect(Double(script.asked.count) <= 50 * seconds + 6)
+            #expect(
+                (rig.scheduler.metrics.lateness.quantile(0.9) ?? .seconds(60)) > .milliseconds(50)
+            )
+        }
+    }
+
+    @Test func `a pair that was removed takes no result, and its verdict is forgotten`()
+        async throws
+    {
+        let script = Script { _ in .pass }
+        script.hold()
+        try await Rig.run { [peer, key] rig in
+            rig.define([.scripted(peers: [peer], script: script)])
+            #expect(await eventually { script.waiting == 1 })
+            rig.define([])
+            #expect(rig.store.forgotten == [key])
+            // The row is used again, by another pair, while the probe of the first is in flight.
+            rig.define([.scripted(peers: ["127.0.0.1:9002"], script: script)])
+            script.set { "\($0.address)" == peer ? .refused : .pass }
+            script.release()
+            #expect(await eventually { !rig.store.published.isEmpty })
+            #expect(rig.store.published.allSatisfy { $0.verdict.key.peer == "127.0.0.1:9002" })
+            #expect(rig.store.published.allSatisfy { $0.verdict.status == .up })
+        }
+    }
+
+    @Test func `defining again touches only what differs`() async throws {
+        let script = Script { _ in .pass }
+        try await Rig.run { [peer, key] rig in
+            let slow = MonitoredUpstream.scripted(
+                peers: [peer],
+                script: script,
+                interval: .seconds(3_600)
+            )
+            rig.define([slow])
+            #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .up })
+            let next = rig.scheduler.nextProbe(of: key)
+            let asked = script.asked.count
+            var more = slow
+            more.definition.peers.append(
+                PeerDefinition(address: .host("127.0.0.1", port: 9_002))
+            )
+            rig.define([more])
+            #expect(await eventually { script.asked.count == asked + 1 })
+            #expect(script.asked.last?.peer == "127.0.0.1:9002")
+            #expect(rig.scheduler.nextProbe(of: key) == next, "its beat is what it was")
+            #expect(rig.store.forgotten.isEmpty)
+        }
+    }
+
+    @Test func `a monitor with other thresholds keeps its count`() async throws {
+        let script = Script { _ in .pass }
+        try await Rig.run { [peer, key] rig in
+            rig.define([
+                .scripted(peers: [peer], script: script, interval: .seconds(3_600), fall: 2)
+            ])
+            #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .up })
+            script.set { _ in .refused }
+            rig.define([
+                .scripted(
+                    peers: [peer],
+                    script: script,
+                    interval: .seconds(3_600),
+                    fastInterval: .milliseconds(1),
+                    fall: 4
+                )
+            ])
+            #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .down })
+            let failures = rig.store.published.filter { $0.verdict.reason == .layer4Connect }
+            // The count stood at what was the top: two above the edge of what is now four.
+            #expect(failures.count >= 2 && failures.count <= 4)
+        }
+    }
+
+    @Test func `the count goes on where a verdict in the store left it`() async throws {
+        let script = Script { _ in .refused }
+        try await Rig.run(epoch: 5) { [peer, key] rig in
+            let upstream = MonitoredUpstream.scripted(peers: [peer], script: script, fall: 3)
+            rig.board.define([upstream.definition], monitors: upstream.summaries)
+            let now = Clock.wall()
+            rig.board.apply(
+                Verdict(
+                    key: key,
+                    kind: ScriptedCheck.kind,
+                    status: .up,
+                    health: 3,
+                    rise: 2,
+                    fall: 3,
+                    reason: .layer7OK,
+                    latency: .zero,
+                    since: now,
+                    checkedAt: now,
+                    expiresAt: now + .seconds(60),
+                    agent: "a0",
+                    epoch: 9,
+                    sequence: 4
+                )
+            )
+            rig.scheduler.define([upstream])
+            #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .down })
+            let published = rig.store.published.map(\.verdict)
+            // 3 of 0…4: one more failure is borne, the second takes it down.
+            #expect(published.prefix(2).map(\.status) == [.up, .down])
+            #expect(published.prefix(2).map(\.health) == [2, 0])
+            #expect(published.first?.epoch == 10, "after the epoch of whoever had it before")
+            #expect(published.first?.since == now, "and it has been up as long as before")
+        }
+    }
+
+    @Test func `probing now answers with what was found, step by step`() async throws {
+        let script = Script { _ in .pass }
+        try await Rig.run { [peer, key] rig in
+            rig.define([.scripted(peers: [peer], script: script, interval: .seconds(3_600))])
+            #expect(
+                await eventually { script.asked.count == 1 && rig.scheduler.metrics.inFlight == 0 }
+            )
+            script.set { _ in .refused }
+            let report = await rig.scheduler.probeNow(key)
+            #expect(report?.outcome.reason == .layer4Connect)
+            #expect(script.asked.count == 2)
+            let none = VerdictKey(upstream: "web", peer: "x", monitor: "http")
+            #expect(await rig.scheduler.probeNow(none) == nil)
+        }
+    }
+
+    @Test func `whoever asks during a probe gets one that began later`() async throws {
+        let script = Script { _ in .refused }
+        script.hold()
+        try await Rig.run { [peer, key] rig in
+            rig.define([.scripted(peers: [peer], script: script, interval: .seconds(3_600))])
+            #expect(await eventually { script.waiting == 1 })
+            let home = LoopBound(rig, on: rig.loop)
+            let asking = Task(executorPreference: rig.loop) {
+                await home.value.scheduler.probeNow(key)
+            }
+            #expect(await eventually { rig.scheduler.isWanted(key) })
+            script.releaseOne()
+            #expect(await eventually { script.asked.count == 2 })
+            script.set { _ in .pass }
+            script.release()
+            #expect(await asking.value?.outcome.verdict == .pass)
+        }
+    }
+
+    @Test func `stopping waits for probes in flight and answers whoever still asks`()
+        async throws
+    {
+        let script = Script { _ in .pass }
+        script.hold()
+        try await Rig.run { [peer, key] rig in
+            rig.define([.scripted(peers: [peer], script: script)])
+            #expect(await eventually { script.waiting == 1 })
+            let home = LoopBound(rig, on: rig.loop)
+            let asking = Task(executorPreference: rig.loop) {
+                await home.value.scheduler.probeNow(key) == nil
+            }
+            #expect(await eventually { rig.scheduler.isWanted(key) })
+            let stopping = Task(executorPreference: rig.loop) {
+                await home.value.scheduler.stop()
+            }
+            #expect(await asking.value, "there will be no probe")
+            #expect(rig.scheduler.metrics.inFlight == 1)
+            script.release()
+            await stopping.value
+            #expect(rig.scheduler.metrics.inFlight == 0)
+            #expect(rig.store.published.isEmpty)
         }
     }
 }

@@ -248,7 +248,10 @@ private final class Watcher: BoardObserver {
         clock.move(.milliseconds(1))
         board.refreshAll()
         #expect(board.view(of: key("a"))?.status == .unknown)
-        #expect(board.view(of: key("a"))?.isAvailable == false, "the last it was known to be is down")
+        #expect(
+            board.view(of: key("a"))?.isAvailable == false,
+            "the last it was known to be is down"
+        )
         #expect(board.view(of: key("a"))?.reason.contains("expired") == true)
         #expect(watcher.events.last?.to == .unknown)
     }

@@ -41,7 +41,10 @@ import Vocabulary
             let waiting = (1...3).map { _ in
                 Task(executorPreference: rig.loop) { () async -> Bool in
                     do throws(RedisError) {
-                        _ = try await home.value.command(["BLPOP", "k", "0"], timeout: .seconds(30))
+                        _ = try await home.value.command(
+                            ["BLPOP", "k", "0"],
+                            timeout: .seconds(30)
+                        )
                         return false
                     } catch {
                         return true

@@ -92,7 +92,11 @@ import Vocabulary
         try await StoreRig.run(backend) { rig in
             // Two stores where there can be two: the second writer has never seen the first.
             let (store, _) = await rig.start()
-            let first = Verdict.sample(.up, epoch: write.first.epoch, sequence: write.first.sequence)
+            let first = Verdict.sample(
+                .up,
+                epoch: write.first.epoch,
+                sequence: write.first.sequence
+            )
             store.publish(first, isTransition: true)
             var other = store
             if backend.isRedis {

@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -53,6 +54,9 @@ static inline int muster_set_cloexec(int descriptor) {
 
 // A child must die with its parent, or a killed demo leaves servers behind.
 static inline int muster_die_with_parent(void) { return prctl(PR_SET_PDEATHSIG, SIGKILL); }
+
+// A descriptor that becomes readable when the process ends. Glibc has no wrapper before 2.36.
+static inline int muster_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
 static inline int muster_name_thread(const char *name) { return prctl(PR_SET_NAME, name); }
 

@@ -167,5 +167,5 @@ import Vocabulary
     }
 
     /// Settings without which a kind would complain of something else first.
-    private let needed = ["command": "command: /bin/true, "]
+    private let needed = ["command": "command: /bin/true, ", "dns": "name: a.example, "]
 }

@@ -1,0 +1,214 @@
+// What is the answer about this peer, right now? Looked up, not computed: an answer is kept as bytes
+// until the peer, its admin word or the number of askers changes.
+
+import EventLoop
+import Health
+import Store
+import Vocabulary
+
+/// The answers of every peer on the board. Confined to its loop's thread.
+final class AnswerBook: BoardObserver {
+    final class Page {
+        let key: PeerKey
+        var definition: PeerDefinition
+        var hold: AdminHold
+        var answer = AgentAnswer(text: "", httpStatus: 0)
+        var bytes: [UInt8] = []
+        /// Something that the answer rests on changed; or, at `goodUntil`, will have by itself.
+        var isDirty = true
+        var goodUntil = Instant.distantFuture
+        /// The answer divides a connection limit.
+        var isShared = false
+        var askers = 1
+
+        init(key: PeerKey, definition: PeerDefinition, hold: AdminHold) {
+            self.key = key
+            self.definition = definition
+            self.hold = hold
+        }
+    }
+
+    private let board: Board
+    private let memory: AdminMemory?
+    private var pages: [String: Page] = [:]
+    /// Pages by upstream, so that one upstream that changes touches no other.
+    private var names: [String: [String]] = [:]
+    private var askers: [String: AskerCount] = [:]
+    /// Holds of peers that are not defined now: they may come back.
+    private var absent: [String: AdminHold] = [:]
+    private var isStoreLost = false
+    private var connectedSince: Instant?
+
+    var policy: AgentCheckPolicy {
+        didSet { if policy != oldValue { touchAll() } }
+    }
+
+    /// A store that has just come back may still be telling what it holds.
+    static let settleTime = Nanoseconds.seconds(2)
+
+    init(board: Board, policy: AgentCheckPolicy, memory: AdminMemory?) {
+        self.board = board
+        self.policy = policy
+        self.memory = memory
+    }
+
+    func open(at now: Instant) {
+        if let memory { absent = memory.load().mapValues { AdminHold(remembering: $0) } }
+        noteStore(at: now)
+        board.subscribe(self)
+        upstreamsChanged(board.upstreams.map(\.name))
+    }
+
+    func close() {
+        board.unsubscribe(self)
+        saveMemory()
+        memory?.close()
+    }
+
+    // MARK: Answering
+
+    func page(named name: String) -> Page? { pages[name] }
+
+    /// Brings the page's answer up to date. `asker` is only called where the answer depends on it.
+    func refresh(_ page: Page, at now: Instant, asker: (() -> String)? = nil) {
+        if page.isShared, policy.askers == nil {
+            if let asker { askers[page.key.upstream, default: AskerCount()].note(asker(), at: now) }
+            if page.askers != askers[page.key.upstream]?.count ?? 1 { page.isDirty = true }
+        }
+        if page.isDirty || now >= page.goodUntil {
+            rewrite(page, at: now)
+            // Who asked is only noted once it is known to matter, which it now may be.
+            if page.isShared, let asker, askers[page.key.upstream] == nil {
+                askers[page.key.upstream, default: AskerCount()].note(asker(), at: now)
+            }
+        }
+    }
+
+    private func rewrite(_ page: Page, at now: Instant) {
+        guard let view = board.view(of: page.key) else { return }
+        observe(page, asked: view.asked, at: now)
+        page.askers = askers[page.key.upstream]?.count ?? 1
+        let question = AgentQuestion(
+            definition: page.definition,
+            view: view,
+            admin: word(of: page, asked: view.asked, at: now),
+            askers: page.askers,
+            isStoreLost: isStoreLost,
+            policy: policy
+        )
+        page.answer = question.answer
+        page.bytes = Array(page.answer.text.utf8)
+        page.isShared = page.definition.maxConnections != nil || view.maxConnections != nil
+        page.isDirty = false
+        page.goodUntil = page.hold.endsAt.flatMap { now < $0 ? $0 : nil } ?? .distantFuture
+    }
+
+    private func word(of page: Page, asked: Intent.Mode, at now: Instant) -> Intent.Mode? {
+        switch policy.adminWords {
+        case .never: nil
+        case .whenSet: page.hold.word(at: now)
+        // Before the store has told what is asked for, `ready` would be a guess.
+        case .always: asked == .ready && isStoreLost && connectedSince == nil ? nil : asked
+        }
+    }
+
+    func answer(to fallback: AgentCheckPolicy.Fallback, about name: String) -> AgentAnswer {
+        let reason = "muster knows no peer \(name)"
+        let line: AgentLine =
+            switch fallback {
+            case .unchanged, .lastKnown: .neutral
+            case .up: AgentLine(health: .up, reason: reason)
+            case .down: AgentLine(health: .down, reason: reason)
+            }
+        return AgentAnswer(text: line.text, httpStatus: policy.statuses.noSuchPeer)
+    }
+
+    // MARK: Hearing of changes
+
+    func peerChanged(_ key: PeerKey, _ change: PeerHealth.Change) {
+        guard let page = pages["\(key.upstream)/\(key.peer)"] else { return }
+        page.isDirty = true
+        if change.from.asked != change.to.asked {
+            observe(page, asked: change.to.asked, at: Clock.instant())
+        }
+    }
+
+    func upstreamsChanged(_ changed: [String]) {
+        let now = Clock.instant()
+        for upstream in changed {
+            let old = names.removeValue(forKey: upstream) ?? []
+            let peers = board.upstream(named: upstream)?.definition.peers ?? []
+            var current: [String] = []
+            for peer in peers {
+                let name = "\(upstream)/\(peer.id)"
+                current.append(name)
+                if let page = pages[name] {
+                    page.definition = peer
+                    page.isDirty = true
+                    continue
+                }
+                let key = PeerKey(upstream: upstream, peer: peer.id)
+                let hold = absent.removeValue(forKey: name) ?? AdminHold()
+                let page = Page(key: key, definition: peer, hold: hold)
+                pages[name] = page
+                if let view = board.view(of: key) { observe(page, asked: view.asked, at: now) }
+            }
+            if !current.isEmpty { names[upstream] = current }
+            let kept = Set(current)
+            for name in old where !kept.contains(name) {
+                guard let page = pages.removeValue(forKey: name) else { continue }
+                if page.hold.outstanding != nil, absent.count < AdminMemory.peersMax {
+                    absent[name] = page.hold
+                }
+            }
+            if peers.isEmpty { askers[upstream] = nil }
+        }
+    }
+
+    private func observe(_ page: Page, asked: Intent.Mode, at now: Instant) {
+        page.hold.observe(asked, at: now, hold: policy.hold, isCertain: isCertain(at: now))
+    }
+
+    /// What is not asked for is really not asked for: the store has told all it holds.
+    private func isCertain(at now: Instant) -> Bool {
+        connectedSince.map { now - $0 >= Self.settleTime } ?? false
+    }
+
+    // MARK: Time
+
+    /// Called about once a second.
+    func tidy(at now: Instant) {
+        noteStore(at: now)
+        for upstream in askers.keys { askers[upstream]?.forgetSilent(at: now) }
+        for page in pages.values where page.hold.outstanding != nil {
+            let before = page.hold
+            if let view = board.view(of: page.key) { observe(page, asked: view.asked, at: now) }
+            if page.hold != before { page.isDirty = true }
+        }
+        saveMemory()
+    }
+
+    private func noteStore(at now: Instant) {
+        let isConnected = board.storeStatus?.isConnected
+        if isConnected == true, connectedSince == nil { connectedSince = now }
+        if isConnected == false { connectedSince = nil }
+        let isLost = isConnected == false
+        if isLost != isStoreLost {
+            isStoreLost = isLost
+            touchAll()
+        }
+    }
+
+    private func touchAll() {
+        for page in pages.values { page.isDirty = true }
+    }
+
+    private func saveMemory() {
+        guard let memory else { return }
+        var asked = absent.compactMapValues(\.outstanding)
+        for (name, page) in pages {
+            if let mode = page.hold.outstanding { asked[name] = mode }
+        }
+        memory.keep(asked)
+    }
+}

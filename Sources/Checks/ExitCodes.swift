@@ -1,0 +1,36 @@
+// What does an exit code mean? By default what monitoring plugins mean by it: 0 fine, 1 warning,
+// 2 failing, 3 unknown, and anything else a broken program.
+
+import Health
+import Vocabulary
+
+/// Exit codes and the verdicts they stand for.
+struct ExitCodes: Sendable, Hashable {
+    private var verdicts: [Int: Outcome.Verdict] = [0: .pass, 1: .warn, 2: .fail, 3: .neutral]
+
+    /// Takes `exit: {pass: 0, warn: [1, 4], …}`; a code that is not named anywhere fails.
+    init(options: inout Options) throws(SettingError) {
+        guard let setting = options.take("exit") else { return }
+        verdicts = [:]
+        var inner = try Options(setting, path: "\(options.path).exit")
+        for verdict in [Outcome.Verdict.pass, .warn, .fail, .neutral] {
+            guard let codes = inner.take(verdict.rawValue) else { continue }
+            let path = "\(options.path).exit.\(verdict.rawValue)"
+            var items = [codes]
+            if case .list(let list) = codes.value { items = list }
+            for item in items {
+                let code = try item.int(in: 0...255, at: path)
+                guard verdicts[code] == nil else {
+                    throw item.expected("a code that is named once", at: path)
+                }
+                verdicts[code] = verdict
+            }
+        }
+        try inner.finish()
+        guard verdicts.values.contains(.pass) else {
+            throw setting.expected("at least one code that passes", at: "\(options.path).exit")
+        }
+    }
+
+    func verdict(of code: Int) -> Outcome.Verdict { verdicts[code] ?? .fail }
+}

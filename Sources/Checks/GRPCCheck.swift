@@ -1,0 +1,220 @@
+// Does the server call itself healthy over gRPC? One unary call of grpc.health.v1.Health/Check, over
+// HTTP/2 with prior knowledge, in clear or over TLS.
+
+import EventLoop
+public import Health
+public import Vocabulary
+
+/// Passes when the service answers SERVING.
+public struct GRPCCheck: Check {
+    public static let kind = "grpc"
+    public static let summary = "call grpc.health.v1.Health/Check and want SERVING"
+
+    private let destination: Destination
+    private let tls: TLSSettings?
+    private let service: String
+    private let authority: String?
+
+    public static let serviceBytesMax = 1_024
+
+    public init(options: inout Options) throws(SettingError) {
+        destination = try Destination(options: &options)
+        tls = try TLSSettings.take(from: &options, protocols: ["h2"])
+        let setting = options.take("service")
+        service = try setting?.string(at: "\(options.path).service") ?? ""
+        authority = try options.string("authority")
+        if let setting, service.utf8.count > Self.serviceBytesMax {
+            throw setting.expected(
+                "at most \(Self.serviceBytesMax) bytes",
+                at: "\(options.path).service"
+            )
+        }
+    }
+
+    public func probe(_ target: Target, in context: ProbeContext) async -> Outcome {
+        var phases = Phases()
+        do throws(ProbeFailure) {
+            let address = destination.address(for: target.address)
+            let plain = try await Dialer.dial(address, in: context, phases: &phases)
+            defer { plain.reset() }
+            let host = authority ?? "\(address)"
+            guard let tls else {
+                var outcome = try await call(
+                    "http", host, over: plain, in: context, phases: &phases
+                )
+                outcome.phases = phases
+                return outcome
+            }
+            let secure = try await tls.open(
+                over: plain,
+                to: address.hostName,
+                in: context,
+                phases: &phases
+            )
+            var outcome = try await call("https", host, over: secure, in: context, phases: &phases)
+            outcome.phases = phases
+            return tls.weigh(outcome, over: secure)
+        } catch {
+            return error.outcome(phases)
+        }
+    }
+
+    private func call(
+        _ scheme: String,
+        _ host: String,
+        over stream: any Transport,
+        in context: ProbeContext,
+        phases: inout Phases
+    ) async throws(ProbeFailure) -> Outcome {
+        let opening = HTTP2Call.opening(
+            [
+                (":method", "POST"), (":scheme", scheme),
+                (":path", "/grpc.health.v1.Health/Check"), (":authority", host),
+                ("te", "trailers"), ("content-type", "application/grpc"),
+                ("user-agent", HTTPRequest.userAgent),
+            ],
+            body: HealthMessage.request(service: service)
+        )
+        context.trace?.note("send", "grpc.health.v1.Health/Check of '\(service)' to \(host)")
+        context.trace?.note("expect", "SERVING")
+        var call = HTTP2Call()
+        let buffer = ReadBuffer()
+        let began = Clock.instant()
+        try await write(opening, to: stream, in: context)
+        while !call.isComplete {
+            let count: Int
+            do throws(StreamError) {
+                count = try await stream.read(into: buffer.room)
+                if count == 0 { throw .ended }
+            } catch {
+                throw failure(error, over: stream, in: context)
+            }
+            if phases.firstByte == nil { phases.firstByte = Clock.instant() - began }
+            let answer: [UInt8]
+            do throws(HTTP2Call.Failure) {
+                answer = try call.feed(buffer.prefix(count))
+            } catch {
+                throw ProbeFailure(.layer7Response, error.reason)
+            }
+            if !answer.isEmpty, !call.isComplete {
+                try await write(answer, to: stream, in: context)
+            }
+        }
+        return judge(call)
+    }
+
+    private func write(
+        _ bytes: [UInt8],
+        to stream: any Transport,
+        in context: ProbeContext
+    ) async throws(ProbeFailure) {
+        do throws(StreamError) {
+            try await stream.write(bytes)
+        } catch {
+            throw failure(error, over: stream, in: context)
+        }
+    }
+
+    private func failure(
+        _ error: StreamError,
+        over stream: any Transport,
+        in context: ProbeContext
+    ) -> ProbeFailure {
+        ProbeFailure.exchanging(
+            error,
+            over: stream,
+            expected: "an answer over HTTP/2",
+            within: context.span,
+            seen: "none"
+        )
+    }
+
+    private func judge(_ call: HTTP2Call) -> Outcome {
+        func wrong(_ reason: Reason, _ code: Int?, _ message: String) -> Outcome {
+            Outcome(.fail, reason, code: code, message: message)
+        }
+        let status = call.value(of: ":status") ?? "none"
+        guard status == "200" else {
+            return wrong(.layer7Status, Int(status), "expected HTTP status 200, saw \(status)")
+        }
+        guard let code = call.value(of: "grpc-status").flatMap({ Int($0) }) else {
+            return wrong(.layer7Response, nil, "expected a grpc-status, saw none")
+        }
+        guard code == 0 else {
+            let words = call.value(of: "grpc-message").map { $0.isEmpty ? "" : ": \($0)" } ?? ""
+            return wrong(.layer7Status, code, "expected OK, saw \(Self.codeWord(code))\(words)")
+        }
+        guard let serving = HealthMessage.status(in: call.body) else {
+            return wrong(.layer7Response, nil, "expected a health message, saw another")
+        }
+        let word = serving < Self.words.count ? Self.words[serving] : "status \(serving)"
+        guard serving == 1 else {
+            return wrong(.layer7Status, serving, "expected SERVING, saw \(word)")
+        }
+        return Outcome(.pass, .layer7OK, code: 0, message: word)
+    }
+
+    private static let words = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"]
+
+    /// The codes of gRPC that a health check meets.
+    private static func codeWord(_ code: Int) -> String {
+        switch code {
+        case 4: "DEADLINE_EXCEEDED"
+        case 5: "NOT_FOUND"
+        case 7: "PERMISSION_DENIED"
+        case 12: "UNIMPLEMENTED"
+        case 13: "INTERNAL"
+        case 14: "UNAVAILABLE"
+        case 16: "UNAUTHENTICATED"
+        default: "grpc-status \(code)"
+        }
+    }
+}
+
+/// The two messages of the health protocol, in protobuf's wire format.
+enum HealthMessage {
+    /// `HealthCheckRequest { string service = 1 }` with gRPC's frame: not compressed, length.
+    static func request(service: String) -> [UInt8] {
+        let name = Array(service.utf8)
+        // Field 1, length-delimited. An empty text is left out; a length is a varint.
+        var message: [UInt8] = name.isEmpty ? [] : [0x0A]
+        if !name.isEmpty {
+            if name.count >= 128 { message.append(UInt8(name.count & 0x7F) | 0x80) }
+            message.append(UInt8(name.count >> (name.count >= 128 ? 7 : 0)))
+        }
+        message += name
+        let count = message.count
+        return [0, 0, 0, UInt8(count >> 8), UInt8(count & 0xFF)] + message
+    }
+
+    /// `HealthCheckResponse { ServingStatus status = 1 }`: nil where the bytes are none.
+    static func status(in body: [UInt8]) -> Int? {
+        guard body.count >= 5, body[0] == 0 else { return nil }
+        let count = body[1..<5].reduce(0) { $0 << 8 | Int($1) }
+        guard body.count == 5 + count else { return nil }
+        var rest = body[5...]
+        var status = 0
+        while let key = varint(&rest) {
+            switch key & 7 {
+            case 0:
+                guard let value = varint(&rest) else { return nil }
+                if key >> 3 == 1 { status = Int(clamping: value) }
+            case 2:
+                guard let length = varint(&rest), length <= UInt64(rest.count) else { return nil }
+                rest = rest.dropFirst(Int(length))
+            default: return nil
+            }
+        }
+        return rest.isEmpty ? status : nil
+    }
+
+    private static func varint(_ rest: inout ArraySlice<UInt8>) -> UInt64? {
+        var value: UInt64 = 0
+        for shift in stride(from: UInt64(0), to: 63, by: 7) {
+            guard let byte = rest.popFirst() else { return nil }
+            value |= UInt64(byte & 0x7F) << shift
+            if byte & 0x80 == 0 { return value }
+        }
+        return nil
+    }
+}

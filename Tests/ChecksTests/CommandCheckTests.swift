@@ -1,0 +1,279 @@
+// Does a program's word count, and does nothing of it stay behind?
+
+import EventLoop
+import Foundation
+import Glibc
+import Health
+import TestSupport
+import Testing
+import Vocabulary
+
+@testable import Checks
+
+@Suite struct CommandCheckTests {
+    private static let nobody = Address.host("192.0.2.1", port: 8_080)
+
+    private static let exits: [(Int, Outcome.Verdict, Reason)] = [
+        (0, .pass, .processOK), (1, .warn, .processOK), (2, .fail, .processError),
+        (3, .neutral, .processError), (4, .fail, .processError), (127, .fail, .processError),
+    ]
+
+    @Test(arguments: exits)
+    func `an exit code is a verdict`(code: Int, verdict: Outcome.Verdict, reason: Reason) async throws {
+        let outcome = try await Prober().probe(
+            "command",
+            ["command": ["/bin/sh", "-c", .text("echo 'DISK: fine | used=7%;80;90'; exit \(code)")]],
+            at: Self.nobody
+        )
+        #expect(outcome.verdict == verdict)
+        #expect(outcome.reason == reason)
+        #expect(outcome.code == code)
+        #expect(outcome.message == "DISK: fine")
+        #expect(outcome.measurements == [Measurement(label: "used", value: 7, unit: "%")])
+    }
+
+    @Test func `other exit codes may mean other things`() async throws {
+        let prober = try await Prober()
+        for (code, verdict) in [(0, Outcome.Verdict.fail), (1, .pass), (7, .neutral), (9, .fail)] {
+            let outcome = try await prober.probe(
+                "command",
+                [
+                    "command": ["/bin/sh", "-c", .text("exit \(code)")],
+                    "exit": ["pass": 1, "neutral": [7, 8]],
+                ],
+                at: Self.nobody
+            )
+            #expect(outcome.verdict == verdict)
+            #expect(outcome.message == "exit code \(code)")
+        }
+    }
+
+    @Test func `the target stands in arguments and environment`() async throws {
+        let outcome = try await Prober().probe(
+            "command",
+            [
+                "command": "/bin/sh -c 'echo \"$0 $1 $MUSTER_PEER $COLOUR\"' {host} '{port}x{timeout}'",
+                "environment": ["COLOUR": "green"],
+            ],
+            at: Self.nobody
+        )
+        #expect(outcome.message == "192.0.2.1 8080x5 192.0.2.1:8080 green", "\(outcome)")
+    }
+
+    @Test func `measured values are held against limits`() async throws {
+        let prober = try await Prober()
+        for (value, verdict) in [(3, Outcome.Verdict.pass), (6, .warn), (11, .fail)] {
+            let outcome = try await prober.probe(
+                "command",
+                [
+                    "command": ["/bin/echo", .text("load | load1=\(value)")],
+                    "limits": ["load1": ["warn": 5, "fail": 10]],
+                ],
+                at: Self.nobody
+            )
+            #expect(outcome.verdict == verdict, "\(outcome)")
+        }
+    }
+
+    @Test func `what a program says on standard error is kept where it says nothing else`() async throws {
+        let outcome = try await Prober().probe(
+            "command",
+            ["command": ["/bin/sh", "-c", "echo no such disk >&2; exit 3"]],
+            at: Self.nobody
+        )
+        #expect(outcome.verdict == .neutral)
+        #expect(outcome.message == "no such disk")
+    }
+
+    @Test func `a program that is not there fails by name`() async throws {
+        let outcome = try await Prober().probe(
+            "command", ["command": "/no/such/program"], at: Self.nobody
+        )
+        #expect(outcome.verdict == .fail && outcome.reason == .processError)
+        #expect(outcome.message == "start /no/such/program: No such file or directory")
+    }
+
+    @Test func `at the deadline the whole group is killed and reaped`() async throws {
+        let folder = try TemporaryDirectory()
+        let prober = try await Prober()
+        // A child that ignores SIGTERM and a grandchild in the background, both writing their pids.
+        let script = """
+            trap '' TERM
+            sh -c 'trap "" TERM; echo $$ >> \(folder.path("pids")); while :; do sleep 60; done' &
+            echo $$ >> \(folder.path("pids"))
+            echo begun
+            while :; do sleep 60; done
+            """
+        let outcome = try await prober.probe(
+            "command", ["command": ["/bin/sh", "-c", .text(script)]],
+            at: Self.nobody,
+            timeout: .milliseconds(500)
+        )
+        #expect(outcome.verdict == .fail && outcome.reason == .processTimeout)
+        #expect(outcome.message == "expected an end within 500ms, saw 'begun'")
+        let text = try String(contentsOfFile: folder.path("pids"), encoding: .utf8)
+        let pids = text.split(separator: "\n").compactMap { pid_t($0) }
+        #expect(pids.count == 2)
+        let areGone = await eventually { pids.allSatisfy { kill($0, 0) != 0 } }
+        #expect(areGone)
+        let isClean = await eventually { await prober.leftovers().descriptors == 0 }
+        #expect(isClean)
+        #expect(await prober.leftovers().timers == 0)
+    }
+
+    @Test func `a background child does not hold up the verdict or stay`() async throws {
+        let folder = try TemporaryDirectory()
+        let script = "sleep 60 & echo $! > \(folder.path("pid")); echo done"
+        let outcome = try await Prober().probe(
+            "command", ["command": ["/bin/sh", "-c", .text(script)]], at: Self.nobody
+        )
+        #expect(outcome.verdict == .pass && outcome.message == "done")
+        let text = try String(contentsOfFile: folder.path("pid"), encoding: .utf8)
+        let pid = try #require(pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)))
+        let isGone = await eventually { kill(pid, 0) != 0 }
+        #expect(isGone)
+    }
+
+    @Test func `output without end is cut`() async throws {
+        let outcome = try await Prober().probe(
+            "command", ["command": ["/bin/sh", "-c", "yes abcdefgh"]],
+            at: Self.nobody
+        )
+        // `yes` finds the pipe closed after a megabyte and ends; what the shell makes of that is
+        // no pass.
+        #expect(outcome.verdict == .fail, "\(outcome)")
+        #expect(outcome.message.hasSuffix("abcdefgh"), "\(outcome.message)")
+    }
+
+    @Test func `a thousand runs leave no zombie`() async throws {
+        let prober = try await Prober()
+        for round in 0..<50 {
+            await withTaskGroup(of: Void.self) { group in
+                for index in 0..<20 {
+                    group.addTask {
+                        let isSlow = (round + index) % 3 == 0
+                        let outcome = try? await prober.probe(
+                            "command",
+                            ["command": isSlow ? "/bin/sleep 60" : "/bin/true"],
+                            at: Self.nobody,
+                            timeout: isSlow ? .milliseconds(20) : .seconds(20)
+                        )
+                        #expect(outcome?.reason == (isSlow ? .processTimeout : .processOK))
+                    }
+                }
+            }
+        }
+        let isClean = await eventually { await prober.leftovers().descriptors == 0 }
+        #expect(isClean)
+        #expect(Self.zombies() == 0)
+    }
+
+    /// Children of this process that nobody has reaped.
+    private static func zombies() -> Int {
+        let own = getpid()
+        let entries = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return entries.count { name in
+            guard pid_t(name) != nil,
+                let stat = try? String(contentsOfFile: "/proc/\(name)/stat", encoding: .utf8),
+                let end = stat.lastIndex(of: ")")
+            else { return false }
+            let fields = stat[end...].split(separator: " ")
+            return fields.count > 2 && fields[1] == "Z" && fields[2] == "\(own)"
+        }
+    }
+
+    private static let plugins: [(String, [TestSetting], Outcome.Verdict)] = [
+        ("check_dummy", [0, "well"], .pass), ("check_dummy", [2, "ill"], .fail),
+        ("check_load", ["-w", "9999,9999,9999", "-c", "9999,9999,9999"], .pass),
+        ("check_disk", ["-w", "0%", "-c", "0%", "-p", "/"], .pass),
+        ("check_tcp", ["-H", "{host}", "-p", "{port}"], .pass),
+    ]
+
+    @Test(
+        .enabled(
+            if: ChildProcess.find("/usr/lib/nagios/plugins/check_dummy") != nil,
+            "monitoring-plugins are not installed"
+        ),
+        arguments: plugins.indices
+    )
+    func `monitoring plugins run unchanged`(row: Int) async throws {
+        let (program, arguments, verdict) = Self.plugins[row]
+        let server = try ScriptedServer(.stall)
+        defer { server.stop() }
+        let outcome = try await Prober().probe(
+            "command", ["command": .list([.text(program)] + arguments)], at: server.address
+        )
+        #expect(outcome.verdict == verdict, "\(outcome)")
+        if program != "check_dummy" { #expect(!outcome.measurements.isEmpty, "\(outcome)") }
+    }
+
+    private static let wrongSettings: [(TestSetting, String)] = [
+        ([:], "command: expected 'command', saw no such key"),
+        (["command": ""], "command.command: expected a"),
+        (["command": "a 'b"], "command.command: expected a closing quote"),
+        (["command": "a", "exit": ["pass": 256]], "command.exit.pass: expected a whole number from 0"),
+        (["command": "a", "exit": ["fail": 1]], "command.exit: expected at least one code that passes"),
+        (["command": "a", "limits": ["x": ["warn": "2:1"]]], "command.limits.x.warn: expected a range"),
+    ]
+
+    @Test(arguments: wrongSettings.indices)
+    func `a wrong setting is refused with what was expected`(row: Int) {
+        let (settings, words) = Self.wrongSettings[row]
+        let message = complaint("command", settings) ?? "nothing"
+        #expect(message.contains(words), "\(message)")
+    }
+}
+
+@Suite struct NagiosTests {
+    private static let ranges: [(String, alerts: [Double], fine: [Double])] = [
+        ("10", [-1, 10.5], [0, 5, 10]), ("10:", [9.9], [10, 1e9]), ("~:10", [10.1], [-1e9, 10]),
+        ("10:20", [9, 21], [10, 15, 20]), ("@10:20", [10, 15, 20], [9, 21]), ("@5", [0, 5], [6, -1]),
+        ("-5:5", [-6, 6], [-5, 0, 5]), ("1:12%", [0, 13], [1, 12]), (":4", [-1, 5], [0, 4]),
+    ]
+
+    @Test(arguments: ranges.indices)
+    func `a range alerts where the guidelines say`(row: Int) throws {
+        let (text, alerts, fine) = Self.ranges[row]
+        let range = try #require(NagiosRange(text))
+        #expect(alerts.allSatisfy { range.alerts(on: $0) })
+        #expect(fine.allSatisfy { !range.alerts(on: $0) })
+    }
+
+    @Test(arguments: ["2:1", "", "@", "x", "1:x", "~", "nan", "inf"])
+    func `what is no range is refused`(text: String) { #expect(NagiosRange(text) == nil) }
+
+    private static let outputs: [(String, String, [(String, Double?, String)])] = [
+        ("OK", "OK", []),
+        ("OK - all | time=0.1s;1;2;0 size=12B", "OK - all", [("time", 0.1, "s"), ("size", 12, "B")]),
+        ("A|'a b'=1 'it''s'=2%;;", "A", [("a b", 1, "%"), ("it's", 2, "%")]),
+        ("A | x=U y=-3.5c", "A", [("x", nil, ""), ("y", -3.5, "c")]),
+        ("A | a=1\nlong text\nmore | b=2\nc=3", "A", [("a", 1, ""), ("b", 2, ""), ("c", 3, "")]),
+        ("A | rubbish a=1 =2 b= c=x d=4", "A", [("a", 1, ""), ("d", 4, "")]),
+        ("A | 'open=1", "A", []),
+        ("", "", []),
+    ]
+
+    @Test(arguments: outputs.indices)
+    func `performance data is found wherever a plugin puts it`(row: Int) {
+        let (output, text, expected) = Self.outputs[row]
+        let parsed = NagiosOutput(parsing: Array(output.utf8))
+        #expect(parsed.text == text)
+        #expect(parsed.items.map { $0.label } == expected.map { $0.0 })
+        #expect(parsed.items.map { $0.value } == expected.map { $0.1 })
+    }
+
+    @Test func `no output of any bytes breaks the reader`() {
+        var random = SplitMix(seed: 3)
+        let words = ["|", "'", "=", ";", " ", "\n", "1", "U", "%", "a", "@", ":", "~", "-", ".", "é", "\r\n"]
+        for _ in 0..<10_000 {
+            var output: [UInt8] = []
+            for _ in 0..<Int(random.next() % 24) {
+                output += Array(words[Int(random.next() % UInt64(words.count))].utf8)
+                if random.next() % 8 == 0 { output.append(UInt8(truncatingIfNeeded: random.next())) }
+            }
+            let parsed = NagiosOutput(parsing: output)
+            #expect(parsed.items.count <= NagiosOutput.itemsMax)
+            for measurement in parsed.measurements { #expect(measurement.value.isFinite) }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+// What does the kernel see of an address, and who closes a descriptor?
+
+import EventLoop
+import Glibc
+import TestSupport
+import Testing
+import Vocabulary
+
+@Suite struct SocketAddressTests {
+    @Test(arguments: [
+        (text: "127.0.0.1:80", host: "127.0.0.1", port: 80, family: AF_INET),
+        (text: "0.0.0.0:65535", host: "0.0.0.0", port: 65_535, family: AF_INET),
+        (text: "[::1]:443", host: "::1", port: 443, family: AF_INET6),
+        (text: "[2001:db8::0001]:1", host: "2001:db8::1", port: 1, family: AF_INET6),
+        // As an IPv4 peer looks on a dual-stack socket.
+        (text: "[::ffff:10.0.0.7]:80", host: "10.0.0.7", port: 80, family: AF_INET6),
+    ])
+    func `literals`(text: String, host: String, port: UInt16, family: Int32) throws {
+        let parsed = try #require(Address(text: text))
+        let address = try #require(SocketAddress(parsed))
+        #expect(address.host == host)
+        #expect(address.port == port)
+        #expect(address.family == family)
+        #expect(!address.isUnix)
+    }
+
+    @Test(arguments: ["localhost:80", "db1.internal:80", "1.2.3:80", "256.0.0.1:80"])
+    func `names are not literals`(text: String) throws {
+        let parsed = try #require(Address(text: text))
+        #expect(SocketAddress(parsed) == nil)
+    }
+
+    @Test(arguments: ["", "1.2.3.4 ", "::1::", "%lo", "[::1]"])
+    func `other texts are not IPs`(ip: String) {
+        #expect(SocketAddress(ip: ip, port: 1) == nil)
+    }
+
+    @Test func `an address prints as it is written`() throws {
+        for text in ["127.0.0.1:80", "[::1]:443", "unix:/run/muster/admin.sock"] {
+            let address = try #require(Address(text: text))
+            #expect(SocketAddress(address)?.description == text)
+        }
+    }
+
+    @Test func `another port leaves the rest`() throws {
+        let four = try #require(SocketAddress(ip: "10.0.0.1", port: 1))
+        #expect(four.with(port: 2).description == "10.0.0.1:2")
+        let six = try #require(SocketAddress(ip: "fd00::1", port: 1))
+        #expect(six.with(port: 2).description == "[fd00::1]:2")
+        let unix = try #require(SocketAddress(.unix(path: "/run/x")))
+        #expect(unix.with(port: 2) == unix)
+        #expect(unix.port == nil)
+        #expect(four == SocketAddress(ip: "10.0.0.1", port: 1))
+        #expect(four != four.with(port: 2))
+        #expect(four != unix)
+    }
+
+    @Test func `an address that the kernel answers equals the one it was given`() throws {
+        let folder = try TemporaryDirectory()
+        let unix = try #require(SocketAddress(.unix(path: folder.path("a"))))
+        let listener = try Socket.listen(unix)
+        #expect(Socket.localAddress(listener.raw) == unix)
+        let wanted = try #require(SocketAddress(ip: "::1", port: 0))
+        let any = try Socket.listen(wanted)
+        let six = try #require(Socket.localAddress(any.raw))
+        #expect(six == SocketAddress(ip: "::1", port: six.port ?? 0))
+    }
+
+    @Test func `the longest path fits, a longer one is no address`() throws {
+        let path = "/" + String(repeating: "x", count: Address.unixPathBytesMax - 1)
+        #expect(SocketAddress(.unix(path: path))?.host == path)
+        #expect(SocketAddress(.unix(path: path + "x")) == nil)
+    }
+
+    @Test func `a call that fails gives no address`() {
+        #expect(Socket.localAddress(-1) == nil)
+        #expect(Socket.remoteAddress(-1) == nil)
+    }
+}
+
+@Suite struct DescriptorTests {
+    private func pipe() throws -> (read: Int32, write: Int32) {
+        var raw: [Int32] = [-1, -1]
+        try #require(Glibc.pipe(&raw) == 0)
+        _ = fcntl(raw[0], F_SETFL, O_NONBLOCK)
+        return (raw[0], raw[1])
+    }
+
+    /// Zero once nobody holds the writing end, -1 while somebody does.
+    private func end(_ raw: Int32) -> Int {
+        var byte: UInt8 = 0
+        return read(raw, &byte, 1)
+    }
+
+    @Test func `a descriptor closes itself at the end of its life`() throws {
+        let (reading, writing) = try pipe()
+        do {
+            let owner = Descriptor(owning: writing)
+            #expect(owner.raw == writing)
+            #expect(end(reading) == -1)
+        }
+        #expect(end(reading) == 0)
+        close(reading)
+    }
+
+    @Test func `what was given away stays open`() throws {
+        let (reading, writing) = try pipe()
+        let taken = Descriptor(owning: writing).take()
+        #expect(taken == writing)
+        #expect(end(reading) == -1)
+        close(taken)
+        #expect(end(reading) == 0)
+        close(reading)
+    }
+
+    @Test func `no handle names nothing`() throws {
+        #expect(Handle.none.isNone)
+        try runLoop { loop in
+            #expect(!loop.isLive(.none))
+            loop.close(.none)
+            #expect(number(of: loop.release(.none)) == nil)
+            loop.stop()
+        }
+    }
+
+    @Test func `an error says which call and why`() {
+        let error = SystemError("bind 127.0.0.1:80", code: EACCES)
+        #expect("\(error)" == "bind 127.0.0.1:80: Permission denied")
+    }
+}

@@ -1,0 +1,313 @@
+// Are the layers of a peer joined in the right order, and does time change what it must?
+
+import Health
+import Testing
+import Vocabulary
+
+@Suite struct PeerHealthTests {
+    private let start = WallTime(milliseconds: 1_795_000_000_000)
+
+    private func peer(
+        weight: Int = 4,
+        slowStart: Nanoseconds = .zero,
+        isDisabled: Bool = false,
+        required: Set<String> = ["http"]
+    ) -> PeerHealth {
+        PeerHealth(
+            policy: PeerPolicy(
+                weight: weight,
+                slowStart: slowStart,
+                isDisabled: isDisabled,
+                requiredMonitors: required
+            ),
+            now: start
+        )
+    }
+
+    private func verdict(
+        _ status: HealthCounter.Status,
+        by monitor: String = "http",
+        sequence: UInt64 = 1,
+        epoch: UInt64 = 1,
+        isDegraded: Bool = false,
+        hints: Hints = Hints(),
+        at time: WallTime? = nil,
+        life: Nanoseconds = .seconds(1_000)
+    ) -> Verdict {
+        let time = time ?? start
+        return Verdict(
+            key: VerdictKey(upstream: "web", peer: "a", monitor: monitor),
+            kind: "http",
+            status: status,
+            isDegraded: isDegraded,
+            health: status == .up ? 3 : 0,
+            rise: 2,
+            fall: 2,
+            reason: status == .up ? .layer7OK : .layer7Status,
+            code: status == .up ? 200 : 503,
+            message: status == .up ? "" : "expected 2xx, saw 503",
+            latency: .zero,
+            hints: hints,
+            since: time,
+            checkedAt: time,
+            expiresAt: time + life,
+            agent: "a1",
+            epoch: epoch,
+            sequence: sequence
+        )
+    }
+
+    /// Everything at once, then taken away from the worst downwards: what remains decides.
+    @Test func `maint beats down, down beats drain, drain beats degraded`() {
+        var health = peer(required: ["http"])
+        _ = health.apply(verdict(.down), now: start)
+        _ = health.set(intent: Intent(mode: .maint, setAt: start), now: start)
+        #expect(health.view.status == .maint)
+        _ = health.set(intent: Intent(mode: .drain, setAt: start), now: start)
+        #expect(health.view.status == .down)
+        _ = health.apply(verdict(.up, sequence: 2, isDegraded: true), now: start)
+        #expect(health.view.status == .drain)
+        _ = health.set(intent: nil, now: start)
+        #expect(health.view.status == .degraded)
+        _ = health.apply(verdict(.up, sequence: 3), now: start)
+        #expect(health.view.status == .up)
+    }
+
+    @Test(arguments: [
+        (PeerStatus.up, true), (.degraded, true), (.starting, true), (.unknown, true),
+        (.maint, false), (.down, false), (.drain, false), (.ejected, false),
+    ])
+    func `these statuses take new requests`(status: PeerStatus, isAvailable: Bool) {
+        var view = peer().view
+        view.routing = status
+        #expect(view.isAvailable == isAvailable)
+        view.effectiveCentiweight = 0
+        #expect(!view.isAvailable)
+    }
+
+    @Test func `the reason chain names monitor, reason and what was seen`() {
+        var health = peer(required: ["http", "tcp"])
+        _ = health.apply(verdict(.down), now: start)
+        _ = health.apply(verdict(.up, by: "tcp"), now: start)
+        #expect(health.view.reason == "L7STS/503 expected 2xx, saw 503 (http)")
+        _ = health.set(
+            intent: Intent(
+                mode: .maint,
+                reason: "disk swap",
+                until: start + .seconds(60),
+                setAt: start
+            ),
+            now: start
+        )
+        #expect(
+            health.view.reason
+                == "operator asked for maint: disk swap (until \(start + .seconds(60))); "
+                + "L7STS/503 expected 2xx, saw 503 (http)"
+        )
+    }
+
+    @Test func `since moves with the status and not with the reason`() {
+        var health = peer()
+        let later = start + .seconds(1)
+        _ = health.apply(verdict(.up), now: later)
+        #expect(health.view.since == later)
+        _ = health.apply(verdict(.up, sequence: 2), now: start + .seconds(2))
+        #expect(health.view.since == later)
+        _ = health.apply(verdict(.down, sequence: 3), now: start + .seconds(3))
+        #expect(health.view.since == start + .seconds(3))
+    }
+
+    // MARK: Fencing
+
+    @Test func `a verdict of an older epoch or sequence changes nothing`() {
+        var health = peer()
+        _ = health.apply(verdict(.up, sequence: 5, epoch: 5), now: start)
+        for (epoch, sequence) in [(5, 4), (4, 9)] as [(UInt64, UInt64)] {
+            let change = health.apply(
+                verdict(.down, sequence: sequence, epoch: epoch),
+                now: start
+            )
+            #expect(change == nil)
+            #expect(health.view.status == .up)
+        }
+        _ = health.apply(verdict(.down, sequence: 1, epoch: 6), now: start)
+        #expect(health.view.status == .down)
+    }
+
+    // MARK: Expiry
+
+    @Test(arguments: [(HealthCounter.Status.up, PeerStatus.up), (.down, .down)])
+    func `an expired verdict makes the peer unknown and leaves its routing`(
+        status: HealthCounter.Status,
+        routing: PeerStatus
+    ) {
+        var health = peer()
+        _ = health.apply(verdict(status, life: .seconds(5)), now: start)
+        #expect(health.view.nextChange == start + .milliseconds(5_001))
+        #expect(health.refresh(now: start + .seconds(5)) == nil)
+        let change = health.refresh(now: start + .milliseconds(5_001))
+        #expect(change?.to.status == .unknown)
+        #expect(change?.to.routing == routing)
+        #expect(change?.to.reason.contains("last \(status.rawValue)") == true)
+        _ = health.apply(
+            verdict(.up, sequence: 2, at: start + .seconds(9)),
+            now: start + .seconds(9)
+        )
+        #expect(health.view.status == .up)
+    }
+
+    @Test func `one required monitor that has not spoken leaves the peer unknown`() {
+        var health = peer(required: ["http", "tcp"])
+        _ = health.apply(verdict(.up), now: start)
+        #expect(health.view.status == .unknown)
+        #expect(health.view.reason == "tcp: not probed yet")
+        _ = health.apply(verdict(.up, by: "tcp"), now: start)
+        #expect(health.view.status == .up)
+    }
+
+    @Test func `a fresh failure counts though another monitor is silent`() {
+        var health = peer(required: ["http", "tcp"])
+        _ = health.apply(verdict(.down), now: start)
+        #expect(health.view.status == .down)
+    }
+
+    // MARK: Slow start
+
+    @Test func `a recovered peer ramps from a tenth to its weight`() {
+        var health = peer(weight: 4, slowStart: .seconds(20))
+        _ = health.apply(verdict(.down), now: start)
+        _ = health.apply(verdict(.up, sequence: 2), now: start)
+        #expect(health.view.status == .starting)
+        #expect(health.view.effectiveCentiweight == 40)
+        var last = 0
+        for second in 0..<20 {
+            let now = start + .seconds(Int64(second))
+            _ = health.refresh(now: now)
+            #expect(health.view.status == .starting)
+            #expect(health.view.effectiveCentiweight >= last)
+            #expect(health.view.nextChange == now + PeerHealth.slowStartStep)
+            last = health.view.effectiveCentiweight
+        }
+        #expect(last == 380)
+        _ = health.refresh(now: start + .seconds(20))
+        #expect(health.view.status == .up)
+        #expect(health.view.effectiveCentiweight == 400)
+    }
+
+    @Test func `a peer never seen down does not ramp, and one that falls again begins anew`() {
+        var health = peer(slowStart: .seconds(20))
+        _ = health.apply(verdict(.up), now: start)
+        #expect(health.view.status == .up)
+        _ = health.apply(verdict(.down, sequence: 2), now: start)
+        _ = health.apply(verdict(.up, sequence: 3), now: start)
+        _ = health.refresh(now: start + .seconds(10))
+        #expect(health.view.effectiveCentiweight == 200)
+        _ = health.apply(verdict(.down, sequence: 4), now: start + .seconds(10))
+        #expect(health.view.status == .down)
+        _ = health.apply(verdict(.up, sequence: 5), now: start + .seconds(11))
+        #expect(health.view.effectiveCentiweight == 40)
+    }
+
+    // MARK: Intent
+
+    @Test func `an intent ends by itself, and its weight with it`() {
+        var health = peer(weight: 4)
+        _ = health.apply(verdict(.up), now: start)
+        let until = start + .seconds(60)
+        _ = health.set(
+            intent: Intent(mode: .ready, until: until, weight: 9, setAt: start),
+            now: start
+        )
+        #expect(health.view.status == .up)
+        #expect(health.view.effectiveCentiweight == 900)
+        #expect(health.view.nextChange == until)
+        _ = health.refresh(now: until)
+        #expect(health.view.effectiveCentiweight == 400)
+    }
+
+    @Test func `configured down is maintenance until somebody says ready`() {
+        var health = peer(isDisabled: true)
+        _ = health.apply(verdict(.up), now: start)
+        #expect(health.view.status == .maint)
+        #expect(health.view.reason == "configured down")
+        _ = health.set(intent: Intent(mode: .ready, setAt: start), now: start)
+        #expect(health.view.status == .up)
+    }
+
+    // MARK: Agent words
+
+    @Test(arguments: [
+        (Hints(weightPercent: 50), PeerStatus.up, 200), (Hints(weightPercent: 0), .up, 0),
+        (Hints(weightPercent: 200), .up, 800), (Hints(admin: .drain), .drain, 400),
+        (Hints(admin: .maint), .maint, 400), (Hints(admin: .ready), .up, 400),
+    ])
+    func `agent words set weight and mode`(hints: Hints, status: PeerStatus, weight: Int) {
+        var health = peer(weight: 4)
+        _ = health.apply(verdict(.up, hints: hints), now: start)
+        #expect(health.view.status == status)
+        #expect(health.view.effectiveCentiweight == weight)
+    }
+
+    @Test func `of several agents the most cautious is heard`() {
+        var health = peer(weight: 4, required: ["one", "two"])
+        _ = health.apply(
+            verdict(.up, by: "one", hints: Hints(weightPercent: 50, maxConnections: 9)),
+            now: start
+        )
+        _ = health.apply(
+            verdict(.up, by: "two", hints: Hints(weightPercent: 80, maxConnections: 5)),
+            now: start
+        )
+        #expect(health.view.effectiveCentiweight == 200)
+        #expect(health.view.maxConnections == 5)
+    }
+
+    private typealias State = (status: HealthCounter.Status, isDegraded: Bool)
+
+    private func expected(
+        _ one: State?,
+        _ two: State?,
+        _ extra: State?,
+        _ mode: Intent.Mode
+    ) -> PeerStatus {
+        if mode == .maint { return .maint }
+        if one?.status == .down || two?.status == .down { return .down }
+        if mode == .drain { return .drain }
+        if one == nil || two == nil { return .unknown }
+        let isDegraded = [one, two, extra].contains { $0?.isDegraded == true }
+        return isDegraded || extra?.status == .down ? .degraded : .up
+    }
+
+    private func words(_ state: State?) -> String {
+        state.map { $0.isDegraded ? "degraded" : $0.status.rawValue } ?? "silent"
+    }
+
+    /// Two required monitors and one optional, each in every state, under every intent: the joined
+    /// status is the one the table of precedence gives.
+    @Test func `every combination is joined by the same rule`() {
+        let states: [State?] = [
+            nil, (.up, false), (.up, true), (.down, false),
+        ]
+        for one in states {
+            for two in states {
+                for extra in states {
+                    for mode in Intent.Mode.allCases {
+                        var health = peer(required: ["one", "two"])
+                        for (name, state) in [("one", one), ("two", two), ("extra", extra)] {
+                            guard let state else { continue }
+                            _ = health.apply(
+                                verdict(state.status, by: name, isDegraded: state.isDegraded),
+                                now: start
+                            )
+                        }
+                        _ = health.set(intent: Intent(mode: mode, setAt: start), now: start)
+                        #expect(
+                            health.view.status == expected(one, two, extra, mode),
+                            "\(words(one)), \(words(two)), optional \(words(extra)), \(mode)"
+                        )
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+// Who may start now? The line of due probes, tried without probes and without a clock.
+
+import Testing
+import Vocabulary
+
+@testable import Monitor
+
+@Suite struct AdmissionTests {
+    private func ticket(_ pair: Int, to port: UInt16 = 1) -> Admission.Ticket {
+        Admission.Ticket(pair: pair, generation: 0, address: .host("10.0.0.1", port: port))
+    }
+
+    private func time(_ milliseconds: Int64) -> Instant {
+        Instant(nanoseconds: milliseconds * 1_000_000)
+    }
+
+    /// Starts all that may start at `now`.
+    private func started(_ admission: inout Admission, at now: Int64 = 0) -> [Int] {
+        var pairs: [Int] = []
+        while case .start(let ticket) = admission.next(now: time(now)) { pairs.append(ticket.pair) }
+        return pairs
+    }
+
+    @Test func `first come, first served`() {
+        var admission = Admission(limits: ProbeLimits())
+        for pair in 0..<100 { admission.enter(ticket(pair, to: UInt16(pair + 1))) }
+        #expect(started(&admission) == Array(0..<100))
+        #expect(admission.waiting == 0 && admission.running == 100)
+    }
+
+    @Test func `the limit on the whole holds, and whoever ends lets the next one start`() {
+        var admission = Admission(limits: ProbeLimits(inFlight: 2))
+        for pair in 0..<4 { admission.enter(ticket(pair, to: UInt16(pair + 1))) }
+        #expect(started(&admission) == [0, 1])
+        admission.leave(ticket(0, to: 1).address)
+        #expect(started(&admission) == [2])
+        #expect(admission.waiting == 1)
+    }
+
+    @Test func `a full address holds up nobody else, and keeps its own order`() {
+        var admission = Admission(limits: ProbeLimits(perAddress: 1))
+        for pair in [0, 1, 2] { admission.enter(ticket(pair, to: 1)) }
+        admission.enter(ticket(3, to: 2))
+        #expect(started(&admission) == [0, 3])
+        admission.leave(ticket(0).address)
+        #expect(started(&admission) == [1])
+        admission.enter(ticket(4, to: 1))
+        admission.leave(ticket(0).address)
+        #expect(started(&admission) == [2])
+        admission.leave(ticket(0).address)
+        #expect(started(&admission) == [4])
+    }
+
+    @Test func `a budget spreads starts over the second`() {
+        var admission = Admission(limits: ProbeLimits(perSecond: 20))
+        for pair in 0..<10 { admission.enter(ticket(pair, to: UInt16(pair + 1))) }
+        // A tenth of a second's worth at once, then one every fifty milliseconds.
+        #expect(started(&admission, at: 0) == [0, 1])
+        guard case .wait(let until) = admission.next(now: time(0)) else {
+            Issue.record("expected to wait")
+            return
+        }
+        #expect((until - time(0)).milliseconds == 50)
+        #expect(started(&admission, at: 49) == [])
+        #expect(started(&admission, at: 51) == [2])
+        #expect(started(&admission, at: 10_000) == [3, 4], "an idle time saves up no burst")
+    }
+
+    /// Random comings and goings: no limit is ever passed and nobody is forgotten.
+    @Test(arguments: 0..<50)
+    func `no order of events breaks the limits`(seed: Int) {
+        var random = Seeded(state: UInt64(seed) &* 7_919 + 1)
+        let limits = ProbeLimits(
+            inFlight: 5,
+            perAddress: 2,
+            perSecond: seed.isMultiple(of: 2) ? 0 : 100
+        )
+        var admission = Admission(limits: limits)
+        var running: [Admission.Ticket] = []
+        var served = Set<Int>()
+        var now: Int64 = 0
+        var entered = 0
+        while served.count < 200 {
+            now += Int64(random.next(upTo: 20))
+            if entered < 200, random.next(upTo: 2) == 0 {
+                admission.enter(ticket(entered, to: UInt16(random.next(upTo: 4) + 1)))
+                entered += 1
+            }
+            while case .start(let ticket) = admission.next(now: time(now)) {
+                running.append(ticket)
+                #expect(served.insert(ticket.pair).inserted, "nobody starts twice")
+            }
+            #expect(running.count <= limits.inFlight)
+            for port in 1...4 as ClosedRange<UInt16> {
+                let address = ticket(0, to: port).address
+                #expect(running.filter { $0.address == address }.count <= limits.perAddress)
+            }
+            if !running.isEmpty, random.next(upTo: 2) == 0 {
+                let index = random.next(upTo: running.count)
+                admission.leave(running.remove(at: index).address)
+            }
+            #expect(admission.running == running.count)
+            #expect(admission.waiting == entered - served.count)
+        }
+    }
+}
+
+/// Numbers that a seed fixes.
+struct Seeded {
+    var state: UInt64
+
+    mutating func next(upTo limit: Int) -> Int {
+        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        return Int((state >> 33) % UInt64(limit))
+    }
+}

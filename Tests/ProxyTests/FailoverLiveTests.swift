@@ -1,0 +1,329 @@
+// Peers fail in every way that peers fail; clients should not notice where that can be helped.
+
+import EventLoop
+import Health
+import TestSupport
+import Testing
+import Vocabulary
+
+@testable import Proxy
+
+@Suite struct FailoverLiveTests {
+    private static let get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+    private static let post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody"
+
+    private static func dead(_ name: String) throws -> PeerDefinition {
+        PeerDefinition(id: name, address: .host("127.0.0.1", port: try freePort()))
+    }
+
+    private static func alive(_ peer: TestPeer, weight: Int = 1) -> PeerDefinition {
+        PeerDefinition(id: peer.name, address: peer.address, weight: weight)
+    }
+
+    @Test func `shares follow weights`() async throws {
+        let light = try TestPeer("light")
+        let heavy = try TestPeer("heavy")
+        let rig = try await ProxyRig([
+            UpstreamDefinition(
+                name: "web",
+                peers: [Self.alive(light), Self.alive(heavy, weight: 2)]
+            )
+        ])
+        let client = try rig.client()
+        for _ in 0..<30 {
+            try client.send(Self.get)
+            _ = try client.reply()
+        }
+        #expect(light.requests.count == 10)
+        #expect(heavy.requests.count == 20)
+    }
+
+    @Test func `backups serve only while the others are gone`() async throws {
+        let main = try TestPeer("main")
+        let spare = try TestPeer("spare")
+        let rig = try await ProxyRig([
+            UpstreamDefinition(
+                name: "web",
+                peers: [
+                    Self.alive(main),
+                    PeerDefinition(id: "spare", address: spare.address, isBackup: true),
+                ],
+                allDown: .backup
+            )
+        ])
+        let client = try rig.client()
+        func next() throws -> String {
+            try client.send(Self.get)
+            return try client.reply().text
+        }
+        #expect(try (0..<4).map { _ in try next() } == ["main", "main", "main", "main"])
+        await rig.set("main", .down)
+        #expect(try (0..<2).map { _ in try next() } == ["spare", "spare"])
+        await rig.set("main", .up)
+        #expect(try (0..<2).map { _ in try next() } == ["main", "main"])
+        await rig.set("main", intent: .drain)
+        #expect(try next() == "spare")
+    }
+
+    @Test(arguments: [get, post])
+    func `a refused connection costs no request`(request: String) async throws {
+        let peer = try TestPeer("alive")
+        let rig = try await ProxyRig([
+            UpstreamDefinition(
+                name: "web",
+                peers: [try Self.dead("dead-1"), try Self.dead("dead-2"), Self.alive(peer)]
+            )
+        ])
+        let client = try rig.client()
+        for _ in 0..<30 {
+            try client.send(request)
+            #expect(try client.reply().text == "alive")
+        }
+        #expect(peer.requests.count == 30)
+        #expect(
+            peer.requests.allSatisfy { $0.body == Array((request == Self.post ? "body" : "").utf8) }
+        )
+        #expect(await rig.totals("dead-1").connectFailures > 0)
+        client.close()
+        await rig.expectNothingHeld()
+    }
+
+    @Test func `with nobody there the answer is 502, and 503 when nobody may be asked`()
+        async throws
+    {
+        let rig = try await ProxyRig([
+            UpstreamDefinition(
+                name: "web",
+                peers: [try Self.dead("a"), try Self.dead("b")],
+                allDown: .failClosed
+            )
+        ])
+        let client = try rig.client()
+        try client.send(Self.get)
+        #expect(try client.reply().status == 502)
+        await rig.set("a", .down)
+        await rig.set("b", .down)
+        try client.send(Self.get)
+        let reply = try client.reply()
+        #expect(reply.status == 503)
+        #expect(reply["Retry-After"] == "1")
+        // An answer of our own does not cost the client its connection.
+        try client.send(Self.get)
+        #expect(try client.reply().status == 503)
+        #expect(await rig.report().unavailable == 3)
+        client.close()
+        await rig.expectNothingHeld()
+    }
+
+    @Test func `an idle connection that went stale is replaced, once and for free`() async throws {
+        // The second request on a connection meets a peer that has just hung up on it.
+        let peer = try TestPeer { request in
+            request.number == 1 ? [.reset] : [.send(TestPeer.ok("fresh"))]
+        }
+        let rig = try await ProxyRig([peer])
+        let client = try rig.client()
+        for _ in 0..<6 {
+            try client.send(Self.get)
+            #expect(try client.reply().text == "fresh")
+        }
+        let totals = await rig.totals("peer")
+        #expect(totals.responseFailures == 0)
+        #expect(totals.retries > 0)
+        client.close()
+        await rig.expectNothingHeld()
+    }
+
+    @Test func `a request that met a stale connection trusts no other idle one`() async throws {
+        let peers = try ["a", "b"].map { name in
+            try TestPeer(name) { $0.number == 1 ? [.reset] : [.send(TestPeer.ok(name))] }
+        }
+        let rig = try await ProxyRig(peers)
+        let client = try rig.client()
+        // Each gets an idle connection that will fail its second request.
+        for _ in 0..<2 {
+            try client.send(Self.get)
+            _ = try client.reply()
+        }
+        for _ in 0..<4 {
+            try client.send(Self.get)
+            #expect(try client.reply().status == 200)
+        }
+    }
+
+    @Test func `a connection that the peer closed is not used for POST`() async throws {
+        let peer = try TestPeer()
+        let rig = try await ProxyRig([peer])
+        let client = try rig.client()
+        for _ in 0..<5 {
+            try client.send(Self.post)
+            #expect(try client.reply().text == "peer")
+            peer.hangUp()
+            let isGone = await eventually { await rig.holdings().idleLinks == 0 }
+            #expect(isGone)
+        }
+        #expect(peer.requests.count == 5)
+    }
+
+    @Test(arguments: [TestPeer.Step.close, .reset])
+    func `POST on a connection that dies is answered 502 and never sent twice`(
+        step: TestPeer.Step
+    ) async throws {
+        let first = try TestPeer("first") { request in
+            request.line.hasPrefix("POST") ? [step] : [.send(TestPeer.ok("ok"))]
+        }
+        let second = try TestPeer("second") { request in
+            request.line.hasPrefix("POST") ? [step] : [.send(TestPeer.ok("ok"))]
+        }
+        let rig = try await ProxyRig([first, second])
+        let client = try rig.client()
+        for number in 1...6 {
+            // On fresh connections, and on used ones.
+            if number % 2 == 0 {
+                try client.send(Self.get)
+                #expect(try client.reply().status == 200)
+            }
+            try client.send(Self.post)
+            #expect(try client.reply().status == 502)
+            let posts = (first.requests + second.requests).count { $0.line.hasPrefix("POST") }
+            #expect(posts == number)
+        }
+        client.close()
+        await rig.expectNothingHeld()
+    }
+
+    @Test func `GET on a fresh connection that dies goes to another peer`() async throws {
+        let bad = try TestPeer("bad") { _ in [.close] }
+        let good = try TestPeer("good")
+        let rig = try await ProxyRig([bad, good])
+        let client = try rig.client()
+        for _ in 0..<10 {
+            try client.send(Self.get)
+            #expect(try client.reply().text == "good")
+        }
+        #expect(!bad.requests.isEmpty)
+        #expect(await rig.totals("bad").responseFailures == UInt64(bad.requests.count))
+    }
+
+    @Test func `a body that came in two packets is sent again too`() async throws {
+        let bad = try TestPeer("bad") { _ in [.close] }
+        let good = try TestPeer("good") { [.sendBytes(Array(TestPeer.ok("").utf8) + $0.body)] }
+        let rig = try await ProxyRig([bad, good])
+        for _ in 0..<4 {
+            let client = try rig.client()
+            try client.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\n")
+            await rig.settled()
+            try client.send("two")
+            await rig.settled()
+            try client.send(" pc")
+            #expect(try client.reply().status == 200)
+        }
+        #expect(good.requests.count == 4)
+        #expect(good.requests.allSatisfy { $0.body == Array("two pc".utf8) })
+        #expect(!bad.requests.isEmpty)
+    }
+
+    @Test func `a body too large to keep is not sent again`() async throws {
+        let bad = try TestPeer("bad") { _ in [.close] }
+        let rig = try await ProxyRig([bad])
+        let client = try rig.client()
+        let body = [UInt8](repeating: 0x61, count: 200_000)
+        try client.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n")
+        try client.send(body)
+        #expect(try client.reply().status == 502)
+        #expect(bad.requests.count == 1)
+    }
+
+    @Test func `every try ends at a limit`() async throws {
+        let peers = try (0..<7).map { try TestPeer("p\($0)") { _ in [.close] } }
+        var limits = ProxyLimits()
+        limits.tries = 3
+        let rig = try await ProxyRig(peers, limits: limits)
+        let client = try rig.client()
+        try client.send(Self.get)
+        #expect(try client.reply().status == 502)
+        #expect(peers.map(\.requests.count).reduce(0, +) == 3)
+    }
+
+    @Test func `what is no HTTP is 502 and is not tried elsewhere`() async throws {
+        for answer in [
+            "SSH-2.0-OpenSSH\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA: " + String(repeating: "x", count: 40_000) + "\r\n\r\n",
+            "HTTP/1.1 200",
+        ] {
+            let bad = try TestPeer("bad") { _ in [.send(answer), .close] }
+            let rig = try await ProxyRig([bad])
+            let client = try rig.client()
+            try client.send(Self.get)
+            #expect(try client.reply().status == 502, "\(answer.prefix(60))")
+            try client.send(Self.get)
+            #expect(try client.reply().status == 502)
+            client.close()
+            await rig.expectNothingHeld()
+        }
+    }
+
+    @Test(arguments: [
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhalf",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nzz\r\n",
+    ])
+    func `an answer that breaks off is cut, and not made to look whole`(
+        answer: String
+    )
+        async throws
+    {
+        let bad = try TestPeer("bad") { _ in [.send(answer), .close] }
+        let rig = try await ProxyRig([bad])
+        let client = try rig.client()
+        try client.send(Self.get)
+        _ = try client.read(through: "\r\n\r\n")
+        #expect(client.ending() == .reset)
+        #expect(!String(decoding: client.unread, as: UTF8.self).contains("0\r\n\r\n"))
+        #expect(await rig.report().aborted == 1)
+        await rig.expectNothingHeld()
+    }
+
+    @Test func `a reset does not end a body that only its connection ends`() async throws {
+        let gate = TestPeer.Gate()
+        let bad = try TestPeer("bad") { _ in
+            [.send("HTTP/1.1 200 OK\r\n\r\nhalf"), .wait(gate), .reset]
+        }
+        let rig = try await ProxyRig([bad])
+        let client = try rig.client()
+        try client.send(Self.get)
+        _ = try client.read(through: "half")
+        gate.open()
+        #expect(client.ending() == .reset)
+        #expect(!String(decoding: client.unread, as: UTF8.self).contains("0\r\n\r\n"))
+    }
+
+    @Test func `after an interim response the end can still be told`() async throws {
+        let bad = try TestPeer("bad") { _ in
+            [.send("HTTP/1.1 103 Early Hints\r\n\r\n"), .close]
+        }
+        let other = try TestPeer("other") { _ in
+            [.send("HTTP/1.1 103 Early Hints\r\n\r\n"), .close]
+        }
+        let rig = try await ProxyRig([bad, other])
+        let client = try rig.client()
+        try client.send(Self.get)
+        #expect(try client.reply().status == 103)
+        #expect(try client.reply().status == 502)
+        #expect(bad.requests.count + other.requests.count == 1)
+    }
+
+    @Test func `bytes after a response are not the next one`() async throws {
+        let peer = try TestPeer { _ in
+            [.send(TestPeer.ok("mine") + TestPeer.ok("poison"))]
+        }
+        let rig = try await ProxyRig([peer])
+        let client = try rig.client()
+        for _ in 0..<5 {
+            try client.send(Self.get)
+            #expect(try client.reply().text == "mine")
+        }
+        #expect(peer.connections == 5)
+        #expect(await rig.holdings().idleLinks == 0)
+    }
+}

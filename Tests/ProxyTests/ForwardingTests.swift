@@ -1,0 +1,358 @@
+// One request, one answer, over real sockets: what comes through the proxy, and what it keeps.
+
+import EventLoop
+import Health
+import TestSupport
+import Testing
+
+@testable import Proxy
+
+@Suite struct ForwardingTests {
+    @Test func `both connections are kept for the next request`() async throws {
+        let peer = try TestPeer()
+        let rig = try await ProxyRig([peer])
+        let client = try rig.client()
+        for number in 0..<20 {
+            try client.send("GET /\(number) HTTP/1.1\r\nHost: h\r\n\r\n")
+            #expect(try client.reply().text == "peer")
+        }
+        #expect(peer.connections == 1)
+        #expect(peer.requests.map(\.line) == (0..<20).map { "GET /\($0) HTTP/1.1" })
+        #expect(peer.requests[0]["X-Forwarded-For"] == "127.0.0.1")
+        let totals = await rig.totals("peer")
+        #expect(totals.requests == 20)
+        #expect(totals.connects == 1)
+        #expect(totals.responses[2] == 20)
+        #expect(totals.inFlight == 0)
+        client.close()
+        await rig.expectNothingHeld()
+        #expect(await rig.holdings().idleLinks == 1)
+    }
+
+    @Test func `many clients share what is idle`() async throws {
+        let peer = try TestPeer()
+        let rig = try await ProxyRig([peer])
+        for _ in 0..<10 {
+            let client = try rig.client()
+            try client.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            let reply = try client.reply()
+            #expect(reply["Connection"] == "close")
+            #expect(client.ending() == .ended)
+        }
+        #expect(peer.connections == 1)
+        await rig.expectNothingHeld()
+    }
+
+    @Test func `pipelined requests are answered in their order`() async throws {
+        let peer = try TestPeer { request in
+            [.send(TestPeer.ok(request.line))]
+        }
+        let rig = try await ProxyRig([peer])
+        let client = try rig.client()
+        let requests = (0..<50).map { "GET /\($0) HTTP/1.1\r\nHost: h\r\n\r\n" }.joined()
+        try client.send(requests)
+        for number in 0..<50 {
+            #expect(try client.reply().text == "GET /\(number) HTTP/1.1")
+        }
+    }
+
+    @Test func `pipelined requests with bodies and errors between them`() async throws {
+        let peer = try TestPeer { request in
+            [.send(TestPeer.ok(String(decoding: request.body, as: UTF8.self)))]
+        }
+        let rig = try await ProxyRig(
+            [
+                UpstreamDefinition(
+                    name: "web",
+                    peers: [PeerDefinition(id: "peer", address: peer.address)]
+                )
+            ],
+            modes: [.http(routes: [RouteConfiguration(host: "h", upstream: "web")])]
+        )
+        let client = try rig.client()
+        try client.send(
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\none"
+                + "GET / HTTP/1.1\r\nHost: other\r\n\r\n"
+                + "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                + "2\r\ntw\r\n1\r\no\r\n0\r\n\r\n"
+                + "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nthree"
+        )
+        #expect(try client.reply().text == "one")
+        #expect(try client.reply().status == 404)
+        #expect(try client.reply().text == "two")
+        #expect(try client.reply().text == "three")
+    }
+
+    @Test func `a client that sends no more still gets every answer`() async throws {
+        let peer = try TestPeer()
+        let rig = try await ProxyRig([peer])
+        let client = try rig.client()
+        try client.send(
+            "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nPOST /2 HTTP/1.1\r\nHost: h\r\n"
+                + "Content-Length: 1\r\n\r\nx"
+        )
+        client.finishSending()
+        #expect(try client.reply().text == "peer")
+        #expect(try client.reply().text == "peer")
+        #expect(client.ending() == .ended)
+        await rig.expectNothingHeld()
+    }
+
+    @Test func `HEAD, 204 and 304 have no body and the connection goes on`() async throws {
+        let peer = try TestPeer { request in
+            switch request.number {
+            case 0: [.send("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n")]
+            case 1: [.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")]
+            case 2: [.send("HTTP/1.1 204 No Content\r\n\r\n")]
+            case 3: [.send("HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n")]
+            default: [.send(TestPeer.ok("end"))]
+            }
+        }
+        let rig = try await ProxyRig([peer])
+        let client = try rig.client()
+        try client.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n")
+        #expect(try client.reply(toHead: true)["Content-Length"] == "500")
+        try client.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n")
+        #expect(try client.reply(toHead: true).status == 200)
+        try client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        #expect(try client.reply().status == 204)
+        try client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        #expect(try client.reply()["Content-Length"] == "7")
+        try client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        #expect(try client.reply().text == "end")
+        #expect(peer.connections == 1)
+    }
+
+    @Test func `interim responses pass, but not to HTTP 1.0`() async throws {
+        let interim =
+            "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
+        let peer = try TestPeer { _ in [.send(interim + TestPeer.ok("done"))] }
+        let rig = try await ProxyRig([peer])
+        let client = try rig.client()
+        try client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        let first = try client.reply()
+        #expect(first.status == 103)
+        #expect(first["Link"] == "</a>")
+        #expect(try client.reply().status == 102)
+        #expect(try client.reply().text == "done")
+        let old = try rig.client()
+        try old.send("GET / HTTP/1.0\r\nHost: h\r\n\r\n")
+        #expect(try old.reply().status == 200)
+    }
+
+    @Test func `an expectation is for the peer to meet`() async throws {
+        let gate = TestPeer.Gate()
+        let server = try ScriptedServer(
+            .expect("\r\n\r\n"),
+            .send("HTTP/1.1 100 Continue\r\n\r\n"),
+            .expect("the body"),
+            .send(TestPeer.ok("thanks"))
+        )
+        defer { server.stop() }
+        gate.open()
+        let rig = try await ProxyRig([
+            UpstreamDefinition(name: "web", peers: [PeerDefinition(address: server.address)])
+        ])
+        let client = try rig.client()
+        try client.send(
+            "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 8\r\n\r\n"
+        )
+        #expect(try client.reply().status == 100)
+        #expect(server.receivedText[0].contains("Expect: 100-continue"))
+        try client.send("the body")
+        #expect(try client.reply().text == "thanks")
+        client.close()
+        await rig.expectNothingHeld()
+    }
+
+    @Test func `an early refusal reaches a client that is still sending`() async throws {
+        let server = try ScriptedServer(
+            .expect("\r\n\r\n"),
+            .send(
+                "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig"
+            ),
+            .close
+        )
+        defer { server.stop() }
+        let rig = try await ProxyRig([
+            UpstreamDefinition(name: "web", peers: [PeerDefinition(address: server.address)])
+        ])
+        let client = try rig.client()
+        try client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n")
+        let piece = [UInt8](repeating: 0x78, count: 65_536)
+        for _ in 0..<4 { _ = client.sendSome(piece) }
+        let reply = try client.reply()
+        #expect(reply.status == 413)
+        #expect(reply.text == "big")
+        #expect(reply["Connection"] == "close")
+        client.close()
+        await rig.expectNothingHeld()
+    }
+
+    @Test func `an early answer to a peer that stays open ends the client's connection`()
+        async throws
+    {
+        let server = try ScriptedServer(.expect("\r\n\r\n"), .send(TestPeer.ok("no")), .stall)
+        defer { server.stop() }
+        let rig = try await ProxyRig([
+            UpstreamDefinition(name: "web", peers: [PeerDefinition(address: server.address)])
+        ])
+        let client = try rig.client()
+        try client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n")
+        let reply = try client.reply()
+        #expect(reply.text == "no")
+        #expect(reply["Connection"] == "close")
+        // What it still sends is not taken for a request.
+        try client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        #expect(client.ending() == .ended)
+        client.close()
+        await rig.expectNothingHeld()
+        #expect(server.connectionCount == 1)
+    }
+
+    // MARK: HTTP/1.0
+
+    @Test func `an HTTP 1.0 client gets what it can read`() async throws {
+        let peer = try TestPeer { request in
+            request.line.contains("/chunked")
+                ? [
+                    .send(
+                        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                            + "3\r\nabc\r\n2\r\nde\r\n0\r\nX: y\r\n\r\n"
+                    )
+                ]
+                : [.send(TestPeer.ok("plain"))]
+        }
+        let rig = try await ProxyRig([peer])
+        let chunked = try rig.client()
+        try chunked.send("GET /chunked HTTP/1.0\r\nHost: h\r\n\r\n")
+        let reply = try chunked.reply()
+        #expect(reply.text == "abcde")
+        #expect(!reply.wasChunked)
+        #expect(chunked.ending() == .ended)
+
+        let kept = try rig.client()
+        for _ in 0..<2 {
+            try kept.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            let reply = try kept.reply()
+            #expect(reply.text == "plain")
+            #expect(reply["Connection"] == "keep-alive")
+        }
+        try kept.send("GET / HTTP/1.0\r\n\r\n")
+        #expect(try kept.reply()["Connection"] == "close")
+        #expect(kept.ending() == .ended)
+        await rig.expectNothingHeld()
+    }
+
+    @Test func `an HTTP 1.0 peer is asked on a connection of its own each time`() async throws {
+        let peer = try TestPeer { _ in
+            [.send("HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nold"), .close]
+        }
+        let rig = try await ProxyRig([peer])
+        let client = try rig.client()
+        for _ in 0..<5 {
+            try client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
+            #expect(try client.reply().text == "old")
+        }
+        #expect(peer.connections == 5)
+    }
+
+    @Test func `a peer that speaks and hangs up at once is heard to the end`() async throws {
+        // The answer and the end of the connection may come together with the news that the
+        // connection stands.
+        let server = try ScriptedServer([
+            [.send("HTTP/1.0 503 Busy\r\n\r\ntoo many"), .close]
+        ])
+        defer { server.stop() }
+        let rig = try await ProxyRig([
+            UpstreamDefinition(name: "web", peers: [PeerDefinition(address: server.address)])
+        ])
+        for _ in 0..<50 {
+            let client = try rig.client()
+            try client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            // Its close may race with our request and become a reset; then the answer is cut.
+            let reply = try? client.reply()
+            if let reply, reply.status == 503, reply.wasChunked {
+                #expect(reply.text == "too many")
+            }
+        }
+        await rig.expectNothingHeld()
+    }
+
+    // MARK: Upgrade
+
+    @Test func `an upgrade becomes a tunnel, with what was sent ahead`() async throws {
+        let server = try ScriptedServer(
+            .expect("\r\n\r\n"),
+            .send(
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                    + "Connection: Upgrade\r\n\r\nfirst frame"
+            ),
+            .expect("frame from client"),
+            .send("second frame"),
+            .expect("last words"),
+            .send("bye"),
+            .close
+        )
+        defer { server.stop() }
+        let rig = try await ProxyRig([
+            UpstreamDefinition(name: "web", peers: [PeerDefinition(address: server.address)])
+        ])
+        let client = try rig.client()
+        try client.send(
+            "GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+                + "frame from client"
+        )
+        let reply = try client.reply()
+        #expect(reply.status == 101)
+        #expect(reply["Upgrade"] == "websocket")
+        #expect(reply["Connection"] == "Upgrade")
+        let frames = try client.read(count: "first framesecond frame".utf8.count)
+        #expect(String(decoding: frames, as: UTF8.self) == "first framesecond frame")
+        try client.send("last words")
+        client.finishSending()
+        #expect(try client.readToEnd() == Array("bye".utf8))
+        client.close()
+        await rig.expectNothingHeld()
+    }
+
+    @Test func `a refused upgrade leaves an ordinary connection`() async throws {
+        let peer = try TestPeer()
+        let rig = try await ProxyRig([peer])
+        let client = try rig.client()
+        try client.send(
+            "GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+        )
+        #expect(try client.reply().text == "peer")
+        try client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        #expect(try client.reply().text == "peer")
+        #expect(peer.connections == 1)
+    }
+
+    @Test(arguments: [
+        "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+        "GET / HTTP/1.0\r\nHost: h\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n",
+        // Asked for, but agreed to before the request was whole.
+        "POST / HTTP/1.1\r\nHost: h\r\nUpgrade: x\r\nConnection: Upgrade\r\n"
+            + "Content-Length: 5\r\n\r\nab",
+    ])
+    func `a switch that was not agreed on is no answer`(request: String) async throws {
+        let server = try ScriptedServer(
+            .expect("\r\n\r\n"),
+            .send("HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nsecret"),
+            .stall
+        )
+        defer { server.stop() }
+        let rig = try await ProxyRig([
+            UpstreamDefinition(name: "web", peers: [PeerDefinition(address: server.address)])
+        ])
+        let client = try rig.client()
+        try client.send(request)
+        let reply = try client.reply()
+        #expect(reply.status == 502)
+        #expect(!reply.text.contains("secret"))
+        client.close()
+        await rig.expectNothingHeld()
+    }
+}

@@ -1,0 +1,182 @@
+// How do these tests run a proxy? With a real board on a loop of its own and one real worker, so
+// that what is counted is counted in one place.
+
+import EventLoop
+import Health
+import Store
+import TestSupport
+import Testing
+import Vocabulary
+
+@testable import Proxy
+
+/// A proxy with one worker and one listener or more, on ports of its own.
+final class ProxyRig: Sendable {
+    let control: EventLoop
+    let board: LoopBound<Board>
+    let proxy: LoopBound<Proxy>
+    let worker: LoopBound<Worker>
+    let ports: [UInt16]
+    let upstreams: [UpstreamDefinition]
+
+    var port: UInt16 { ports[0] }
+
+    private static let monitor = "test"
+
+    /// Short enough for a test to wait for, long enough for a busy machine.
+    static var patient: ProxyTimeouts {
+        var timeouts = ProxyTimeouts()
+        timeouts.drain = .seconds(10)
+        return timeouts
+    }
+
+    init(
+        _ upstreams: [UpstreamDefinition],
+        modes: [ListenerConfiguration.Mode]? = nil,
+        timeouts: ProxyTimeouts = patient,
+        limits: ProxyLimits = ProxyLimits()
+    ) async throws {
+        self.upstreams = upstreams
+        control = try EventLoop.spawn(name: "control")
+        let modes = modes ?? [.http(routes: [RouteConfiguration(upstream: upstreams[0].name)])]
+        // Binds differ so that they can be told apart: all of 127/8 is this machine.
+        let listeners = modes.enumerated().map { index, mode in
+            ListenerConfiguration(bind: .host("127.0.0.\(index + 1)", port: 0), mode: mode)
+        }
+        var configuration = ProxyConfiguration(threads: 1, listeners: listeners)
+        configuration.timeouts = timeouts
+        configuration.limits = limits
+        let loop = control
+        (board, proxy) = await withCheckedContinuation { [configuration] continuation in
+            loop.execute {
+                let board = Board(loop: loop)
+                board.define(upstreams, monitors: upstreams.map { Self.summary($0.name) })
+                let proxy = Proxy(loop: loop, board: board, configuration: configuration)
+                continuation.resume(
+                    returning: (LoopBound(board, on: loop), LoopBound(proxy, on: loop))
+                )
+            }
+        }
+        let bound = proxy
+        let problems = try await Task(executorPreference: loop) {
+            try await bound.value.start()
+        }.value
+        #expect(problems.isEmpty)
+        worker = await proxy.call { $0.workers[0].worker }
+        ports = await worker.call { $0.boundAddresses().compactMap(\.port) }
+    }
+
+    convenience init(
+        _ peers: [TestPeer],
+        timeouts: ProxyTimeouts = patient,
+        limits: ProxyLimits = ProxyLimits()
+    ) async throws {
+        let peers = peers.map { PeerDefinition(id: $0.name, address: $0.address) }
+        try await self.init(
+            [UpstreamDefinition(name: "web", peers: peers)],
+            timeouts: timeouts,
+            limits: limits
+        )
+    }
+
+    deinit { control.stop() }
+
+    private static func summary(_ upstream: String) -> MonitorSummary {
+        MonitorSummary(
+            upstream: upstream,
+            id: monitor,
+            kind: "tcp",
+            isRequired: true,
+            rise: 1,
+            fall: 1,
+            interval: .seconds(2)
+        )
+    }
+
+    /// What a monitor would say. Returns when the worker routes by it.
+    func set(_ peer: String, _ status: HealthCounter.Status, in upstream: String = "web") async {
+        await board.call { board in
+            let now = Clock.wall()
+            board.apply(
+                Verdict(
+                    key: VerdictKey(upstream: upstream, peer: peer, monitor: Self.monitor),
+                    kind: "tcp",
+                    status: status,
+                    health: 0,
+                    rise: 1,
+                    fall: 1,
+                    reason: .layer4OK,
+                    latency: .zero,
+                    since: now,
+                    checkedAt: now,
+                    expiresAt: now + .seconds(3_600),
+                    agent: "test",
+                    epoch: 1,
+                    sequence: UInt64(max(Clock.instant().nanoseconds, 0))
+                )
+            )
+        }
+        await settled()
+    }
+
+    func set(_ peer: String, intent mode: Intent.Mode, in upstream: String = "web") async {
+        _ = await board.call {
+            $0.set(
+                intent: Intent(mode: mode, setAt: Clock.wall()),
+                for: PeerKey(upstream: upstream, peer: peer)
+            )
+        }
+        await settled()
+    }
+
+    func define(_ upstreams: [UpstreamDefinition]) async {
+        await board.call { board in
+            board.define(upstreams, monitors: upstreams.map { Self.summary($0.name) })
+        }
+        await settled()
+    }
+
+    /// The mailbox keeps its order: what was sent before has been done when this returns.
+    func settled() async { await worker.call { _ in } }
+
+    func report() async -> Proxy.Report {
+        let proxy = proxy
+        return await Task(executorPreference: control) { await proxy.value.report() }.value
+    }
+
+    func totals(_ peer: String, in upstream: String = "web") async -> Proxy.PeerTotals {
+        await report().peers[PeerKey(upstream: upstream, peer: peer)] ?? Proxy.PeerTotals()
+    }
+
+    func holdings() async -> Holdings { await worker.call { $0.holdings } }
+
+    /// Ends the proxy as SIGTERM does. Returns how many clients had to be cut off.
+    @discardableResult
+    func drain() async -> Int {
+        let proxy = proxy
+        return await Task(executorPreference: control) { await proxy.value.drain() }.value
+    }
+
+    /// Checks that nobody is served any more and that nothing was kept but what is meant to be.
+    func expectNothingHeld(_ location: SourceLocation = #_sourceLocation) async {
+        let listeners = ports.count
+        let isIdle = await eventually {
+            let holdings = await self.holdings()
+            return holdings
+                == Holdings(
+                    idleLinks: holdings.idleLinks,
+                    descriptors: listeners + holdings.idleLinks
+                )
+        }
+        let holdings = await holdings()
+        #expect(isIdle, "\(holdings)", sourceLocation: location)
+    }
+
+    func client(_ listener: Int = 0, receiveBuffer: Int32? = nil) throws -> TestClient {
+        try TestClient(
+            ports[listener],
+            host: "127.0.0.\(listener + 1)",
+            receiveBuffer: receiveBuffer
+        )
+    }
+}

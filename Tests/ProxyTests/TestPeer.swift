@@ -1,0 +1,233 @@
+// What stands behind the proxy in these tests? A server that understands just enough of HTTP to
+// tell requests apart, keeps every byte it was sent, and answers as it is told.
+
+import EventLoop
+import Foundation
+import Glibc
+import Vocabulary
+
+/// One request as the peer received it.
+struct PeerRequest: Sendable {
+    /// Which connection, and which request on it, both from 0.
+    var connection: Int
+    var number: Int
+    /// Head and body as they came.
+    var bytes: [UInt8]
+    var head: String
+    /// Without chunk framing.
+    var body: [UInt8]
+
+    var line: String { String(head.prefix { $0 != "\r\n" }) }
+
+    subscript(_ name: String) -> String? { Reply(head: head)[name] }
+}
+
+final class TestPeer: @unchecked Sendable {
+    enum Step: Sendable {
+        case send(String)
+        case sendBytes([UInt8])
+        /// A packet a byte.
+        case sendSingly([UInt8])
+        case close
+        case reset
+        /// Waits for the other side to hang up.
+        case stall
+        /// Waits until the test opens the gate.
+        case wait(Gate)
+    }
+
+    /// Holds back a step until the test has seen what it waits for.
+    final class Gate: Sendable {
+        private let semaphore = DispatchSemaphore(value: 0)
+        func open() { semaphore.signal() }
+        fileprivate func pass() { _ = semaphore.wait(timeout: .now() + 20) }
+    }
+
+    let name: String
+    let port: UInt16
+    var address: Address { .host("127.0.0.1", port: port) }
+
+    private let listener: Int32
+    private let answer: @Sendable (PeerRequest) -> [Step]
+    private let lock = NSLock()
+    private var open: Set<Int32> = []
+    private var accepted = 0
+    private var received: [PeerRequest] = []
+    private var isStopped = false
+
+    /// `port` 0 means any; `answer` says what each request gets.
+    init(
+        _ name: String = "peer",
+        port: UInt16 = 0,
+        answer: (@Sendable (PeerRequest) -> [Step])? = nil
+    ) throws {
+        guard let any = SocketAddress(ip: "127.0.0.1", port: port) else {
+            throw SystemError("bind", code: EINVAL)
+        }
+        self.name = name
+        self.answer = answer ?? { _ in [.send(Self.ok(name))] }
+        let descriptor = try Socket.listen(any)
+        self.port = Socket.localAddress(descriptor.raw)?.port ?? 0
+        listener = descriptor.take()
+        _ = fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) & ~O_NONBLOCK)
+        Thread.detachNewThread { [self] in acceptLoop() }
+    }
+
+    deinit { stop() }
+
+    static func ok(_ body: String, fields: String = "") -> String {
+        "HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\(fields)\r\n\(body)"
+    }
+
+    /// Every request so far, in the order they were complete.
+    var requests: [PeerRequest] { lock.withLock { received } }
+    var connections: Int { lock.withLock { accepted } }
+
+    /// Hangs up on every connection, and listens on.
+    func hangUp() {
+        lock.withLock {
+            for raw in open { shutdown(raw, Int32(SHUT_RDWR)) }
+        }
+    }
+
+    /// Refuses connections from now on.
+    func stop() {
+        let wasStopped = lock.withLock {
+            defer { isStopped = true }
+            return isStopped
+        }
+        if wasStopped { return }
+        shutdown(listener, Int32(SHUT_RDWR))
+        Glibc.close(listener)
+        hangUp()
+    }
+
+    private func acceptLoop() {
+        while true {
+            let raw = Glibc.accept(listener, nil, nil)
+            guard raw >= 0 else { return }
+            let index = lock.withLock {
+                open.insert(raw)
+                defer { accepted += 1 }
+                return accepted
+            }
+            Thread.detachNewThread { [self] in
+                serve(raw, index)
+                lock.withLock { _ = open.remove(raw) }
+                Glibc.close(raw)
+            }
+        }
+    }
+
+    private func serve(_ raw: Int32, _ index: Int) {
+        var one: Int32 = 1
+        setsockopt(raw, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(4))
+        var bytes: [UInt8] = []
+        var number = 0
+        while let request = next(raw, &bytes, index, number) {
+            number += 1
+            lock.withLock { received.append(request) }
+            for step in answer(request) {
+                switch step {
+                case .send(let text): guard send(raw, Array(text.utf8)) else { return }
+                case .sendBytes(let bytes): guard send(raw, bytes) else { return }
+                case .sendSingly(let bytes):
+                    for byte in bytes { guard send(raw, [byte]) else { return } }
+                case .close: return
+                case .reset:
+                    Socket.resetOnClose(raw)
+                    return
+                case .stall:
+                    var byte: UInt8 = 0
+                    while recv(raw, &byte, 1, 0) > 0 {}
+                    return
+                case .wait(let gate): gate.pass()
+                }
+            }
+        }
+    }
+
+    // MARK: Reading a request
+
+    private func next(
+        _ raw: Int32,
+        _ bytes: inout [UInt8],
+        _ connection: Int,
+        _ number: Int
+    ) -> PeerRequest? {
+        let blank = Array("\r\n\r\n".utf8)
+        while bytes.firstRange(of: blank) == nil { guard fill(raw, &bytes) else { return nil } }
+        guard let headEnd = bytes.firstRange(of: blank)?.upperBound else { return nil }
+        let head = String(decoding: bytes[..<headEnd], as: UTF8.self)
+        var body: [UInt8] = []
+        var end = headEnd
+        if Reply(head: head)["transfer-encoding"] == "chunked" {
+            while true {
+                guard let line = self.line(raw, &bytes, from: end),
+                    let size = Int(
+                        String(decoding: bytes[end..<line - 2], as: UTF8.self),
+                        radix: 16
+                    )
+                else { return nil }
+                end = line
+                if size == 0 { break }
+                while bytes.count < end + size + 2 {
+                    guard fill(raw, &bytes) else { return nil }
+                }
+                body += bytes[end..<end + size]
+                end += size + 2
+            }
+            while true {
+                guard let line = line(raw, &bytes, from: end) else { return nil }
+                defer { end = line }
+                if line == end + 2 { break }
+            }
+        } else if let length = Reply(head: head)["content-length"].flatMap(Int.init) {
+            end = headEnd + length
+            while bytes.count < end { guard fill(raw, &bytes) else { return nil } }
+            body = Array(bytes[headEnd..<end])
+        }
+        defer { bytes.removeSubrange(..<end) }
+        return PeerRequest(
+            connection: connection,
+            number: number,
+            bytes: Array(bytes[..<end]),
+            head: head,
+            body: body
+        )
+    }
+
+    /// Where the line that begins at `start` ends, its CR LF included.
+    private func line(_ raw: Int32, _ bytes: inout [UInt8], from start: Int) -> Int? {
+        while true {
+            if let range = bytes[start...].firstRange(of: Array("\r\n".utf8)) {
+                return range.upperBound
+            }
+            guard fill(raw, &bytes) else { return nil }
+        }
+    }
+
+    private func fill(_ raw: Int32, _ bytes: inout [UInt8]) -> Bool {
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = recv(raw, &buffer, buffer.count, 0)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return false }
+            bytes += buffer[..<count]
+            return true
+        }
+    }
+
+    private func send(_ raw: Int32, _ bytes: [UInt8]) -> Bool {
+        var sent = 0
+        while sent < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                Glibc.send(raw, $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL))
+            }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return false }
+            sent += count
+        }
+        return true
+    }
+}

@@ -1,0 +1,150 @@
+// Which target may import which? The picture of docs/ARCHITECTURE.md as a table: an import that is
+// not in it is either a mistake or a change of the architecture, and then the picture comes first.
+
+import Foundation
+import Testing
+
+/// What each target may import. System libraries and packages stand beside our own targets: an arrow
+/// to Foundation or to the kernel is an arrow too.
+private let arrows: [String: Set<String>] = [
+    // Pure: no I/O, no clock.
+    "Vocabulary": [],
+    "Health": ["Vocabulary"],
+    "HTTP1": [],
+
+    "EventLoop": ["Vocabulary", "CLinux", "Glibc", "Synchronization"],
+    "DNS": ["EventLoop", "Vocabulary", "CAres", "Glibc"],
+    "TLS": ["EventLoop", "Vocabulary", "COpenSSL", "Glibc"],
+    "Redis": ["EventLoop", "Vocabulary", "CHiredis", "Glibc"],
+
+    "AgentCheck": ["Store", "EventLoop", "Health", "Vocabulary", "Glibc"],
+    "Checks": [
+        "EventLoop", "DNS", "TLS", "Health", "HTTP1", "Vocabulary", "CLinux", "Glibc",
+        "Synchronization",
+    ],
+    "Store": ["EventLoop", "Redis", "Health", "Vocabulary", "Glibc"],
+    "Monitor": ["Checks", "DNS", "Store", "EventLoop", "Health", "Vocabulary", "Glibc"],
+    "Proxy": ["Store", "EventLoop", "TLS", "HTTP1", "Health", "Vocabulary", "Glibc"],
+    "Settings": ["Checks", "Health", "Proxy", "Store", "Vocabulary", "Yams", "Foundation", "Glibc"],
+    "Admin": [
+        "Monitor", "Proxy", "Checks", "Store", "EventLoop", "Health", "Vocabulary", "Hummingbird",
+        "Logging", "NIOCore", "ServiceLifecycle", "Foundation", "Glibc",
+    ],
+    "muster": [
+        "Admin", "Settings", "AgentCheck", "Monitor", "Proxy", "Checks", "DNS", "TLS", "Redis",
+        "Store", "EventLoop", "Health", "HTTP1", "Vocabulary", "ArgumentParser", "Logging",
+        "ServiceLifecycle", "CLinux", "Foundation", "Glibc", "Synchronization",
+    ],
+]
+
+/// One `import`, whatever stands before it and however narrow it is.
+private func imports(of file: SourceFile) -> [String] {
+    file.lines.compactMap { line in
+        var words = line.split(separator: " ")
+        guard let index = words.firstIndex(of: "import"),
+            words[..<index].allSatisfy({
+                ["public", "package", "internal", "private", "fileprivate"].contains($0)
+                    || $0.hasPrefix("@")
+            })
+        else { return nil }
+        words.removeFirst(index + 1)
+        let sorts: Set<Substring> = ["class", "enum", "func", "protocol", "struct", "typealias", "var"]
+        if let first = words.first, sorts.contains(first) { words.removeFirst() }
+        return words.first.map { String($0.prefix { $0 != "." && $0 != ";" }) }
+    }
+}
+
+@Suite struct ArrowTests {
+    @Test func `no import that is not in the picture`() {
+        for file in SourceTree.sources {
+            guard let allowed = arrows[file.target] else {
+                Issue.record("\(file.path): expected a target of the table, saw \(file.target)")
+                continue
+            }
+            for name in imports(of: file) where !allowed.contains(name) {
+                Issue.record("\(file.path): \(file.target) must not import \(name)")
+            }
+        }
+    }
+
+    @Test func `monitors and proxies never meet`() {
+        #expect(!reach(of: "Monitor").contains("Proxy"))
+        #expect(!reach(of: "Proxy").contains("Monitor"))
+        #expect(!reach(of: "Proxy").contains("Checks"))
+        #expect(!reach(of: "AgentCheck").contains("Monitor"))
+    }
+
+    @Test func `Foundation stays at the top`() {
+        let heavy = arrows.filter { $0.value.contains("Foundation") }.keys.sorted()
+        #expect(heavy == ["Admin", "Settings", "muster"])
+    }
+
+    @Test func `what is pure reaches nothing but what is pure`() {
+        for target in ["Vocabulary", "Health", "HTTP1"] {
+            #expect(reach(of: target).isSubset(of: ["Vocabulary"]), "\(target)")
+        }
+    }
+
+    @Test func `there is no circle`() {
+        for target in arrows.keys { #expect(!reach(of: target).contains(target), "\(target)") }
+    }
+
+    /// The package must not allow what the table forbids, or the table would only watch over habits.
+    @Test func `the package declares no dependency between targets that is not in the table`()
+        throws
+    {
+        let manifest = SourceTree.root.appendingPathComponent("Package.swift")
+        let text = try String(contentsOf: manifest, encoding: .utf8)
+        let declaration = #/\.(?:target|executableTarget)\(\s*name: "(\w+)"(.*?)swiftSettings:/#
+            .dotMatchesNewlines()
+        var seen: Set<String> = []
+        for match in text.matches(of: declaration) {
+            let target = String(match.1)
+            // Only targets that ship: helpers of tests live in Tests.
+            if match.2.contains("path: \"Tests/") { continue }
+            seen.insert(target)
+            let words = match.2.replacing(#/package: "[^"]+"/#, with: "").matches(of: #/"(\w+)"/#)
+            for name in words.map({ String($0.1) }) where arrows[target]?.contains(name) != true {
+                Issue.record("Package.swift: \(target) must not depend on \(name)")
+            }
+        }
+        #expect(seen == Set(arrows.keys))
+    }
+
+    @Test func `the picture's page names every target`() throws {
+        let page = try #require(
+            SourceTree.documentation.first { $0.path == "docs/ARCHITECTURE.md" }
+        )
+        for target in arrows.keys { #expect(page.text.contains("`\(target)`"), "\(target)") }
+    }
+
+    @Test func `an import is recognised in all its forms`() {
+        let file = SourceFile(
+            path: "Sources/X/Y.swift",
+            text: """
+                import A
+                public import B
+                @preconcurrency internal import C
+                private import struct D.Thing
+                // import E
+                let important = "import F"
+                @_spi(G) import G
+                """
+        )
+        #expect(imports(of: file) == ["A", "B", "C", "D", "G"])
+        #expect(SourceTree.sources.count > 100)
+    }
+
+    /// Everything a target can reach by arrows of our own.
+    private func reach(of target: String) -> Set<String> {
+        var reached: Set<String> = []
+        var open = [target]
+        while let next = open.popLast() {
+            for name in arrows[next] ?? [] where !reached.contains(name) {
+                reached.insert(name)
+                open.append(name)
+            }
+        }
+        return reached
+    }
+}

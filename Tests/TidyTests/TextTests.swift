@@ -1,0 +1,110 @@
+// Is the tree as tidy as it asks its contributors to be?
+
+import Foundation
+import Testing
+
+@Suite struct TextTests {
+    @Test func `every source file opens with the question it answers`() {
+        for file in SourceTree.sources {
+            let opening = file.lines.prefix { $0.hasPrefix("//") }
+            let prose = opening.map { $0.drop { $0 == "/" } }.joined(separator: " ")
+            #expect(prose.contains("?"), "\(file.path): the first comment asks no question")
+        }
+    }
+
+    @Test func `no reminder is left over`() {
+        // Written in halves: this file is read too.
+        let reminders = ["TO" + "DO", "FIX" + "ME", "HA" + "CK", "X" + "XX", "for n" + "ow"]
+        for file in SourceTree.texts {
+            for (number, line) in file.lines.enumerated() {
+                // "What is asked for now" reminds of nothing.
+                let line = Substring(line.replacing("asked for", with: "asked"))
+                for word in reminders where stands(word, in: line) {
+                    Issue.record("\(file.path):\(number + 1): '\(word)' is a promise to nobody")
+                }
+            }
+        }
+    }
+
+    /// A path of the machine where something was built or tried tells readers nothing.
+    @Test func `no path of somebody's machine`() {
+        let folders = ["/wo" + "rk/", "/ho" + "me/", "/ro" + "ot/", "/Us" + "ers/", "/tmp/p" + "kg"]
+        for file in SourceTree.texts {
+            for (number, line) in file.lines.enumerated() {
+                for folder in folders where begins(folder, in: line) {
+                    Issue.record("\(file.path):\(number + 1): \(folder) is on one machine only")
+                }
+            }
+        }
+    }
+
+    @Test func `the two searches find what they look for, and nothing longer`() {
+        let reminder = "TO" + "DO"
+        #expect(stands(reminder, in: "// \(reminder): later"))
+        #expect(!stands(reminder, in: "// A\(reminder)S"))
+        let folder = "/ho" + "me/"
+        #expect(begins(folder, in: "see \(folder)me/notes"))
+        #expect(!begins(folder, in: "GET https://example.org\(folder)x"))
+        #expect(SourceTree.texts.count > SourceTree.sources.count)
+    }
+
+    /// As a word of its own.
+    private func stands(_ word: String, in line: Substring) -> Bool {
+        line.ranges(of: word).contains { range in
+            let before = line[..<range.lowerBound].last
+            let after = line[range.upperBound...].first
+            return ![before, after].contains { $0?.isLetter == true || $0 == "_" }
+        }
+    }
+
+    /// At the beginning of a path, not within one.
+    private func begins(_ folder: String, in line: Substring) -> Bool {
+        line.ranges(of: folder).contains { range in
+            guard let before = line[..<range.lowerBound].last else { return true }
+            return !before.isLetter && !before.isNumber && !"/.-_*$}".contains(before)
+        }
+    }
+}
+
+@Suite struct RegistryTests {
+    /// The word that a type of a registry is selected by, read from its own file.
+    private func words(of registry: String, property: String) -> [String] {
+        guard let file = SourceTree.sources.first(where: { $0.path.hasSuffix(registry) }) else {
+            return []
+        }
+        let types = file.text.matches(of: #/(\w+)\.self,/#).map { String($0.1) }
+        return types.map { type in
+            let declaration = try? Regex("(?:class|struct) \(type)\\b[^{]*\\{")
+            let home = SourceTree.sources.first { file in
+                declaration.map { file.text.firstMatch(of: $0) != nil } ?? false
+            }
+            let word = try? Regex("\(property)[^\"]*\"([^\"]+)\"")
+            guard let home, let word,
+                let start = declaration.flatMap({ home.text.firstMatch(of: $0) })?.range.upperBound,
+                let match = home.text[start...].firstMatch(of: word),
+                let name = match.output[1].substring
+            else { return "(no word found for \(type))" }
+            return String(name)
+        }
+    }
+
+    @Test func `every kind of check is documented`() {
+        let kinds = words(of: "Checks/CheckRegistry.swift", property: "static (?:let|var) kind")
+        #expect(kinds.count >= 2)
+        for kind in kinds { expectMention(of: kind) }
+    }
+
+    @Test func `every balancer is documented`() {
+        let balancers = words(of: "Proxy/BalancerRegistry.swift", property: "class var name")
+        #expect(balancers.count >= 3)
+        for balancer in balancers { expectMention(of: balancer) }
+    }
+
+    /// As code, so that `first` or `load` in a sentence does not count.
+    private func expectMention(of word: String) {
+        #expect(
+            SourceTree.documentation.contains { $0.text.contains("`\(word)`") },
+            "expected `\(word)` in docs, saw it nowhere"
+        )
+    }
+}
