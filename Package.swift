@@ -98,8 +98,14 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(
+            name: "AgentCheck",
+            dependencies: ["Store", "EventLoop", "Health", "Vocabulary"],
+            swiftSettings: settings
+        ),
+        .target(
             name: "Settings",
             dependencies: [
+                "AgentCheck",
                 "Checks", "Health", "Proxy", "Store", "Vocabulary",
                 .product(name: "Yams", package: "Yams"),
             ],
@@ -108,6 +114,7 @@ let package = Package(
         .target(
             name: "Admin",
             dependencies: [
+                "AgentCheck",
                 "Monitor", "Proxy", "Checks", "Store", "EventLoop", "Health", "Vocabulary",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
@@ -117,7 +124,8 @@ let package = Package(
         .executableTarget(
             name: "muster",
             dependencies: [
-                "Admin", "Settings", "Monitor", "Proxy", "Checks", "DNS", "Redis", "Store",
+                "Admin", "AgentCheck", "Settings", "Monitor", "Proxy", "Checks", "DNS", "Redis",
+                "Store",
                 "EventLoop", "Health", "HTTP1", "Vocabulary",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),

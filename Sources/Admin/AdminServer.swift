@@ -3,8 +3,8 @@
 import Health
 import Hummingbird
 public import Logging
-import Store
 public import ServiceLifecycle
+import Store
 public import Vocabulary
 
 /// The admin endpoint of one process.
@@ -30,6 +30,9 @@ public struct AdminServer: Service {
     public func run() async throws {
         let onRunning = onRunning
         let bind = bind
+        // The framework's own lines repeat ours.
+        var logger = logger
+        logger.logLevel = .warning
         let application = Application(
             router: makeRouter(),
             configuration: ApplicationConfiguration(address: bindAddress, serverName: "muster"),
@@ -40,7 +43,8 @@ public struct AdminServer: Service {
                 case .unix(let path): await onRunning("unix:\(path)")
                 }
             },
-            logger: logger)
+            logger: logger
+        )
         try await application.run()
     }
 
@@ -56,6 +60,7 @@ public struct AdminServer: Service {
         router.add(middleware: ProblemMiddleware())
         UpstreamRoutes(plane: plane).add(to: router)
         StateRoutes(plane: plane).add(to: router)
+        AgentRoutes(plane: plane).add(to: router)
         router.get("/") { _, _ in
             Response.text(Dashboard.page, type: "text/html; charset=utf-8")
         }

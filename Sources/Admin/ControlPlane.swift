@@ -1,6 +1,7 @@
 // What may the API ask of the rest of the process? The values of the control loop, each of which is
 // opened only there.
 
+public import AgentCheck
 public import EventLoop
 public import Monitor
 public import Proxy
@@ -16,6 +17,7 @@ public struct ControlPlane: Sendable {
     public var scheduler: LoopBound<Scheduler>
     public var store: LoopBound<any Store>
     public var proxy: LoopBound<Proxy>
+    public var endpoint: LoopBound<AgentEndpoint>
 
     public init(
         agent: String,
@@ -24,7 +26,8 @@ public struct ControlPlane: Sendable {
         board: LoopBound<Board>,
         scheduler: LoopBound<Scheduler>,
         store: LoopBound<any Store>,
-        proxy: LoopBound<Proxy>
+        proxy: LoopBound<Proxy>,
+        endpoint: LoopBound<AgentEndpoint>
     ) {
         self.agent = agent
         self.startedAt = startedAt
@@ -33,6 +36,7 @@ public struct ControlPlane: Sendable {
         self.scheduler = scheduler
         self.store = store
         self.proxy = proxy
+        self.endpoint = endpoint
     }
 
     /// Runs `body` on the control loop, where it may await what lives there.

@@ -11,11 +11,14 @@ extension Response {
     }
 
     static func text(
-        _ text: String, type: String, status: HTTPResponse.Status = .ok
+        _ text: String,
+        type: String,
+        status: HTTPResponse.Status = .ok
     ) -> Response {
         Response(
             status: status,
             headers: [.contentType: type, .cacheControl: "no-store"],
-            body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
+            body: ResponseBody(byteBuffer: ByteBuffer(string: text))
+        )
     }
 }

@@ -39,8 +39,10 @@ struct MetricsText {
         each(upstreams) { metrics, labels, report in
             for status in PeerStatus.allCases {
                 metrics.sample(
-                    "muster_peer_status", labels + [("status", status.rawValue)],
-                    status == report.view.status ? 1 : 0)
+                    "muster_peer_status",
+                    labels + [("status", status.rawValue)],
+                    status == report.view.status ? 1 : 0
+                )
             }
         }
         family("muster_peer_available", "gauge", "1 when new requests may go to the peer.")
@@ -50,16 +52,22 @@ struct MetricsText {
         family("muster_peer_effective_weight", "gauge", "After agent weight and slow start.")
         each(upstreams) { metrics, labels, report in
             metrics.sample(
-                "muster_peer_effective_weight", labels,
-                Double(report.view.effectiveCentiweight) / 100)
+                "muster_peer_effective_weight",
+                labels,
+                Double(report.view.effectiveCentiweight) / 100
+            )
         }
         family(
-            "muster_peer_status_since_seconds", "gauge",
-            "When the peer came into its status, in seconds since 1970.")
+            "muster_peer_status_since_seconds",
+            "gauge",
+            "When the peer came into its status, in seconds since 1970."
+        )
         each(upstreams) { metrics, labels, report in
             metrics.sample(
-                "muster_peer_status_since_seconds", labels,
-                Double(report.view.since.milliseconds) / 1_000)
+                "muster_peer_status_since_seconds",
+                labels,
+                Double(report.view.since.milliseconds) / 1_000
+            )
         }
         family("muster_upstream_panic", "gauge", "1 while the upstream fails open.")
         for view in upstreams {
@@ -74,7 +82,10 @@ struct MetricsText {
         for view in upstreams {
             for report in view.peers {
                 body(
-                    &self, [("upstream", view.name), ("peer", report.definition.id)], report)
+                    &self,
+                    [("upstream", view.name), ("peer", report.definition.id)],
+                    report
+                )
             }
         }
     }
@@ -88,8 +99,10 @@ struct MetricsText {
         family("muster_store_revision", "gauge", "Last change seen.")
         sample("muster_store_revision", labels, Double(store.revision))
         family(
-            "muster_store_refused_verdicts_total", "counter",
-            "Verdicts refused because the store holds a newer one.")
+            "muster_store_refused_verdicts_total",
+            "counter",
+            "Verdicts refused because the store holds a newer one."
+        )
         sample("muster_store_refused_verdicts_total", labels, Double(store.refused))
     }
 
@@ -119,20 +132,26 @@ struct MetricsText {
         for pair in sorted {
             for (reason, count) in pair.series.reasons {
                 sample(
-                    "muster_probes_total", labels(pair) + [("reason", reason.rawValue)],
-                    Double(count))
+                    "muster_probes_total",
+                    labels(pair) + [("reason", reason.rawValue)],
+                    Double(count)
+                )
             }
         }
         family(
-            "muster_probe_duration_seconds", "histogram",
-            "Time of each phase that was reached, by verdict.")
+            "muster_probe_duration_seconds",
+            "histogram",
+            "Time of each phase that was reached, by verdict."
+        )
         for pair in sorted {
             for latency in pair.series.latencies {
                 histogram(
                     "muster_probe_duration_seconds",
                     labels(pair) + [
                         ("phase", latency.phase.rawValue), ("verdict", latency.verdict.rawValue),
-                    ], latency.histogram)
+                    ],
+                    latency.histogram
+                )
             }
         }
         family("muster_check_value", "gauge", "What the last probe measured beside time.")
@@ -141,7 +160,8 @@ struct MetricsText {
                 sample(
                     "muster_check_value",
                     labels(pair) + [("label", measurement.label), ("unit", measurement.unit)],
-                    measurement.value)
+                    measurement.value
+                )
             }
         }
     }
@@ -150,48 +170,71 @@ struct MetricsText {
         family("muster_proxy_connections_active", "gauge", "Client connections open now.")
         sample("muster_proxy_connections_active", [], Double(proxy.connectionsActive))
         counter(
-            "muster_proxy_connections_accepted_total", "Client connections accepted.",
-            proxy.connectionsAccepted)
+            "muster_proxy_connections_accepted_total",
+            "Client connections accepted.",
+            proxy.connectionsAccepted
+        )
         counter(
-            "muster_proxy_connections_refused_total", "Client connections over the limit.",
-            proxy.connectionsRefused)
+            "muster_proxy_connections_refused_total",
+            "Client connections over the limit.",
+            proxy.connectionsRefused
+        )
         counter("muster_proxy_requests_total", "Requests parsed.", proxy.requests)
         counter(
-            "muster_proxy_bad_requests_total", "Requests refused as malformed.", proxy.badRequests)
+            "muster_proxy_bad_requests_total",
+            "Requests refused as malformed.",
+            proxy.badRequests
+        )
         counter(
-            "muster_proxy_unavailable_total", "Requests for which no peer could be had.",
-            proxy.unavailable)
+            "muster_proxy_unavailable_total",
+            "Requests for which no peer could be had.",
+            proxy.unavailable
+        )
         counter(
-            "muster_proxy_aborted_total", "Exchanges cut by the client or in mid-response.",
-            proxy.aborted)
+            "muster_proxy_aborted_total",
+            "Exchanges cut by the client or in mid-response.",
+            proxy.aborted
+        )
         let peers = proxy.peers.sorted {
             ($0.key.upstream, $0.key.peer) < ($1.key.upstream, $1.key.peer)
         }
         perPeer(peers, "muster_proxy_peer_requests_total", "Attempts sent.", \.requests)
         perPeer(peers, "muster_proxy_peer_connects_total", "Connections begun.", \.connects)
         perPeer(
-            peers, "muster_proxy_peer_connect_failures_total", "Connections that failed.",
-            \.connectFailures)
+            peers,
+            "muster_proxy_peer_connect_failures_total",
+            "Connections that failed.",
+            \.connectFailures
+        )
         perPeer(
-            peers, "muster_proxy_peer_response_failures_total",
-            "Attempts that failed after the connection stood.", \.responseFailures)
+            peers,
+            "muster_proxy_peer_response_failures_total",
+            "Attempts that failed after the connection stood.",
+            \.responseFailures
+        )
         perPeer(
-            peers, "muster_proxy_peer_retries_total", "Attempts that were followed by another.",
-            \.retries)
+            peers,
+            "muster_proxy_peer_retries_total",
+            "Attempts that were followed by another.",
+            \.retries
+        )
         family("muster_proxy_peer_responses_total", "counter", "Responses by class of status.")
         for (key, totals) in peers {
             for (digit, count) in totals.responses.enumerated() where digit > 0 {
                 sample(
                     "muster_proxy_peer_responses_total",
                     [("upstream", key.upstream), ("peer", key.peer), ("code", "\(digit)xx")],
-                    Double(count))
+                    Double(count)
+                )
             }
         }
         family("muster_proxy_peer_in_flight", "gauge", "Exchanges under way.")
         for (key, totals) in peers {
             sample(
-                "muster_proxy_peer_in_flight", [("upstream", key.upstream), ("peer", key.peer)],
-                Double(totals.inFlight))
+                "muster_proxy_peer_in_flight",
+                [("upstream", key.upstream), ("peer", key.peer)],
+                Double(totals.inFlight)
+            )
         }
     }
 
@@ -204,8 +247,10 @@ struct MetricsText {
         family(name, "counter", help)
         for (key, totals) in peers {
             sample(
-                name, [("upstream", key.upstream), ("peer", key.peer)],
-                Double(totals[keyPath: field]))
+                name,
+                [("upstream", key.upstream), ("peer", key.peer)],
+                Double(totals[keyPath: field])
+            )
         }
     }
 
@@ -231,13 +276,17 @@ struct MetricsText {
     }
 
     private mutating func histogram(
-        _ name: String, _ labels: [(String, String)], _ histogram: Histogram
+        _ name: String,
+        _ labels: [(String, String)],
+        _ histogram: Histogram
     ) {
         let counts = histogram.cumulative
         for (index, bound) in Histogram.bounds.enumerated() {
             sample(
-                "\(name)_bucket", labels + [("le", Self.number(bound.seconds))],
-                Double(counts[index]))
+                "\(name)_bucket",
+                labels + [("le", Self.number(bound.seconds))],
+                Double(counts[index])
+            )
         }
         sample("\(name)_bucket", labels + [("le", "+Inf")], Double(histogram.count))
         sample("\(name)_sum", labels, histogram.sum.seconds)

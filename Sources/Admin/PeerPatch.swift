@@ -37,7 +37,8 @@ struct PeerPatch {
         }
         guard let members = body.members, !members.isEmpty else {
             throw PeerPatchError(
-                "body: expected an object with one or more of \(Self.keys.joined(separator: ", "))")
+                "body: expected an object with one or more of \(Self.keys.joined(separator: ", "))"
+            )
         }
         for member in members { try take(member) }
         if reason != nil || until != nil, mode == nil, weight == nil {
@@ -58,7 +59,10 @@ struct PeerPatch {
                 text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F })
             else {
                 throw Self.expected(
-                    "one line of at most \(Self.reasonBytesMax) bytes", at: "reason", saw: value)
+                    "one line of at most \(Self.reasonBytesMax) bytes",
+                    at: "reason",
+                    saw: value
+                )
             }
             reason = text
         case "until":
@@ -78,8 +82,10 @@ struct PeerPatch {
                 weight = .some(number)
             } else {
                 throw Self.expected(
-                    "a whole number from 0 to \(PeerDefinition.weightMax), or null", at: "weight",
-                    saw: value)
+                    "a whole number from 0 to \(PeerDefinition.weightMax), or null",
+                    at: "weight",
+                    saw: value
+                )
             }
         default:
             var text = "body has no setting '\(member.key)'"
@@ -90,7 +96,8 @@ struct PeerPatch {
         }
     }
 
-    private static func expected(_ what: String, at path: String, saw value: JSON) -> PeerPatchError {
+    private static func expected(_ what: String, at path: String, saw value: JSON) -> PeerPatchError
+    {
         PeerPatchError("\(path): expected \(what), saw \(value.text)")
     }
 

@@ -26,7 +26,9 @@ enum ProbeJSON {
                             .init("phase", .string(step.phase)),
                             .init("text", .string(step.text)),
                         ])
-                    })),
+                    }
+                )
+            ),
         ])
     }
 

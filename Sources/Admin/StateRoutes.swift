@@ -23,12 +23,15 @@ struct StateRoutes: Sendable {
                     .init("status", "ok"),
                     .init("agent", .string(plane.agent)),
                     .init("uptime_s", .number(uptime.seconds)),
-                ]))
+                ])
+            )
         }
         router.get("/ready") { _, _ in await ready() }
         router.get("/metrics") { _, _ in
             Response.text(
-                await metrics(), type: "text/plain; version=0.0.4; charset=utf-8")
+                await metrics(),
+                type: "text/plain; version=0.0.4; charset=utf-8"
+            )
         }
     }
 
@@ -55,10 +58,12 @@ struct StateRoutes: Sendable {
                         .init("connected", .bool(store.isConnected)),
                         .init("since", .string(store.since.description)),
                         .init("error", store.lastError.map { .string($0) } ?? .null),
-                    ])),
+                    ])
+                ),
                 .init("unprobed", .array(unprobed.prefix(20).map { .string($0) })),
             ]),
-            status: isReady ? .ok : .serviceUnavailable)
+            status: isReady ? .ok : .serviceUnavailable
+        )
     }
 
     private func metrics() async -> String {
@@ -70,6 +75,7 @@ struct StateRoutes: Sendable {
             store: await plane.store.call { $0.status },
             scheduler: await plane.scheduler.call { $0.metrics },
             pairs: await plane.scheduler.call { $0.pairMetrics },
-            proxy: await plane.run { await proxy.value.report() })
+            proxy: await plane.run { await proxy.value.report() }
+        )
     }
 }

@@ -34,12 +34,15 @@ enum UpstreamJSON {
                 .array(
                     monitors.map { monitor in
                         check(report.verdicts.first { $0.key.monitor == monitor.id }, by: monitor)
-                    })),
+                    }
+                )
+            ),
         ]
         if let intent = report.intent {
             members.append(.init("intent_reason", .string(intent.reason)))
             members.append(
-                .init("intent_until", intent.until.map { .string($0.description) } ?? .null))
+                .init("intent_until", intent.until.map { .string($0.description) } ?? .null)
+            )
         }
         if let limit = view.maxConnections {
             members.append(.init("max_connections", .integer(Int64(limit))))

@@ -17,7 +17,8 @@ struct UpstreamRoutes: Sendable {
         router.get("/v1/upstreams") { _, _ in
             let views = await plane.board.call { $0.upstreams }
             return Response.json(
-                .object([.init("upstreams", .array(views.map(UpstreamJSON.upstream)))]))
+                .object([.init("upstreams", .array(views.map(UpstreamJSON.upstream)))])
+            )
         }
         router.get("/v1/upstreams/:upstream") { _, context in
             Response.json(UpstreamJSON.upstream(try await view(context)))
@@ -25,7 +26,8 @@ struct UpstreamRoutes: Sendable {
         router.get("/v1/upstreams/:upstream/peers/:peer") { _, context in
             let view = try await view(context)
             return Response.json(
-                UpstreamJSON.peer(try peer(context, of: view), monitors: view.monitors))
+                UpstreamJSON.peer(try peer(context, of: view), monitors: view.monitors)
+            )
         }
         router.patch("/v1/upstreams/:upstream/peers/:peer") { request, context in
             try await patch(request, context)
@@ -50,7 +52,9 @@ struct UpstreamRoutes: Sendable {
         let id = try parameter("peer", context)
         guard let report = view.peers.first(where: { $0.definition.id == id }) else {
             throw Problem(
-                .notFound, unknown("peer of \(view.name)", id, view.peers.map(\.definition.id)))
+                .notFound,
+                unknown("peer of \(view.name)", id, view.peers.map(\.definition.id))
+            )
         }
         return report
     }
@@ -69,7 +73,8 @@ struct UpstreamRoutes: Sendable {
     // MARK: Changing
 
     private func patch(
-        _ request: Request, _ context: BasicRequestContext
+        _ request: Request,
+        _ context: BasicRequestContext
     ) async throws -> Response {
         let view = try await view(context)
         let report = try peer(context, of: view)
@@ -96,7 +101,8 @@ struct UpstreamRoutes: Sendable {
         }
         let changed = try await self.view(context)
         return Response.json(
-            UpstreamJSON.peer(try peer(context, of: changed), monitors: changed.monitors))
+            UpstreamJSON.peer(try peer(context, of: changed), monitors: changed.monitors)
+        )
     }
 
     // MARK: Probing

@@ -1,7 +1,7 @@
 // What is said of a peer to whoever asks? Its whole state joined with the policy: one line for
 // HAProxy's agent check and one status for checkers that speak only HTTP. Pure.
 
-public import Health
+import Health
 
 /// The answer to one question about one peer.
 public struct AgentAnswer: Hashable, Sendable {

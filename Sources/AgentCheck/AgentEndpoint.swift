@@ -42,7 +42,7 @@ public final class AgentEndpoint: EventSink {
     private var queues = ConnectionQueues()
     private var patience = [TimerID](repeating: .none, count: Phase.allCases.count)
     private var housekeeping = TimerID.none
-    private var connectionLimit = AgentEndpoint.connectionsMax
+    private var connectionLimit: Int
     private var scratch = [UInt8](repeating: 0, count: AgentRequest.bytesMax)
     private var nextComplaint = Instant(nanoseconds: 0)
 
@@ -52,7 +52,7 @@ public final class AgentEndpoint: EventSink {
     public static let connectionsMax = 10_000
     /// A line without its line feed counts as finished after this long without another byte.
     public static let silence = Nanoseconds.milliseconds(25)
-    /// Reads of one client before others get their turn.
+    /// Reads of what a client sends after its request, before others get their turn.
     private static let readsMax = 16
     private static let housekeepingInterval = Nanoseconds.seconds(1)
     private static let complaintInterval = Nanoseconds.seconds(10)
@@ -68,11 +68,13 @@ public final class AgentEndpoint: EventSink {
         ports: [PeerPort] = [],
         policy: AgentCheckPolicy = AgentCheckPolicy(),
         memoryPath: String? = nil,
+        connectionLimit: Int = AgentEndpoint.connectionsMax,
         journal: Journal = .silent
     ) {
         self.loop = loop
         self.bind = bind
         self.ports = ports
+        self.connectionLimit = connectionLimit
         self.journal = journal
         let memory = memoryPath.map { AdminMemory(path: $0, journal: journal) }
         book = AnswerBook(board: board, policy: policy, memory: memory)
@@ -85,7 +87,7 @@ public final class AgentEndpoint: EventSink {
 
     /// Listens, everywhere or nowhere.
     public func start() throws(SystemError) {
-        connectionLimit = Self.affordableConnections()
+        connectionLimit = min(connectionLimit, Self.affordableConnections())
         do throws(SystemError) {
             if let bind { try listen(at: bind, name: nil) }
             for port in ports {
@@ -219,7 +221,8 @@ public final class AgentEndpoint: EventSink {
 
     /// Reads until the request is whole or the kernel has no more.
     private func receive(_ index: Int) {
-        for _ in 0..<Self.readsMax {
+        // Bounded by what a request may have: every turn adds a byte, or ends it.
+        while true {
             let kept = queues[index].partial.count
             let room = scratch.count - kept
             let count = scratch.withUnsafeMutableBytes {
@@ -235,9 +238,6 @@ public final class AgentEndpoint: EventSink {
             if count == 0, kept == 0 { return drop(index) }
             if take(index, count: count) { return }
         }
-        // A client that sends single bytes faster than they are read comes back by an edge or not
-        // at all; either way its five seconds are running.
-        watch(index)
     }
 
     /// Looks at what was read. True when that ended the reading.

@@ -1,5 +1,5 @@
-// What is a check? A configured value that can probe. It owns no timer, no counter and no connection
-// between probes: the scheduler decides when, `HealthCounter` what a run of outcomes means.
+// What is a check? A configured value that can probe. It owns no timer, no counter and no
+// connection between probes: the scheduler decides when, `HealthCounter` what a run of outcomes means.
 
 public import DNS
 public import EventLoop
@@ -52,19 +52,23 @@ public struct ProbeContext: Sendable {
     public let deadline: Instant
     /// Collects what was expected and seen, step by step; nil outside `--explain`.
     public let trace: Trace?
+    /// Signs of life that peers sent; nil where none can be received.
+    public let heartbeats: Heartbeats?
 
     public init(
         loop: EventLoop,
         resolver: LoopBound<Resolver>,
         started: Instant,
         deadline: Instant,
-        trace: Trace? = nil
+        trace: Trace? = nil,
+        heartbeats: Heartbeats? = nil
     ) {
         self.loop = loop
         self.resolver = resolver
         self.started = started
         self.deadline = deadline
         self.trace = trace
+        self.heartbeats = heartbeats
     }
 }
 

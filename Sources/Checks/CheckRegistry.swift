@@ -6,12 +6,14 @@ public import Vocabulary
 /// Every kind of check this agent knows.
 public struct CheckRegistry: Sendable {
     public static let builtin = CheckRegistry([
-        AgentCheck.self,
+        HAProxyAgentCheck.self,
         CommandCheck.self,
         DNSCheck.self,
+        DialogueCheck.self,
         GRPCCheck.self,
         HTTPAgentCheck.self,
         HTTPCheck.self,
+        HeartbeatCheck.self,
         RedisCheck.self,
         TCPCheck.self,
         TLSCheck.self,

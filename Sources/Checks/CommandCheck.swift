@@ -47,8 +47,10 @@ public struct CommandCheck: Check {
             )
         } catch {
             // EAGAIN: no more processes. What is wrong with the program itself is a failure.
-            let isOurs = error.code == EAGAIN || (error.isOurs && error.code != EACCES)
-                && !error.operation.hasPrefix("start")
+            let isOurs =
+                error.code == EAGAIN
+                || (error.isOurs && error.code != EACCES)
+                    && !error.operation.hasPrefix("start")
             return Outcome(
                 isOurs ? .neutral : .fail,
                 isOurs ? .socketError : .processError,
@@ -64,7 +66,9 @@ public struct CommandCheck: Check {
         }
         let end = await run.finish(by: context.deadline)
         context.trace?.note("receive", Excerpt.of(run.output))
-        if !run.errors.isEmpty { context.trace?.note("receive", "stderr \(Excerpt.of(run.errors))") }
+        if !run.errors.isEmpty {
+            context.trace?.note("receive", "stderr \(Excerpt.of(run.errors))")
+        }
         return judge(end, NagiosOutput(parsing: run.output), run.errors, within: context.span)
     }
 
@@ -168,7 +172,8 @@ public struct CommandCheck: Check {
     // MARK: Settings
 
     /// A list of words, or a text that is cut into words at blanks outside quotes.
-    private static func words(_ setting: Setting, at path: String) throws(SettingError) -> [String] {
+    private static func words(_ setting: Setting, at path: String) throws(SettingError) -> [String]
+    {
         var words: [String]
         if case .list = setting.value {
             words = try setting.strings(at: path)
@@ -184,7 +189,8 @@ public struct CommandCheck: Check {
         return words
     }
 
-    private static func split(_ setting: Setting, at path: String) throws(SettingError) -> [String] {
+    private static func split(_ setting: Setting, at path: String) throws(SettingError) -> [String]
+    {
         var words: [String] = []
         var word: String?
         var quote: Character?

@@ -13,7 +13,7 @@ enum DialogueStep: Sendable {
     /// A step's own bytes.
     static let bytesMax = 16_384
 
-    private static let words = ["send", "send-hex", "expect", "expect-hex", "expect-pattern"]
+    static let words = ["send", "send-hex", "expect", "expect-hex", "expect-pattern"]
 
     /// Takes `steps`, or `send` and `expect` where one of each is enough.
     static func take(from options: inout Options) throws(SettingError) -> [DialogueStep] {
@@ -47,7 +47,7 @@ enum DialogueStep: Sendable {
         return steps
     }
 
-    private static func step(
+    static func step(
         _ word: String,
         _ setting: Setting,
         at path: String

@@ -1,5 +1,5 @@
-// Does the server call itself healthy over gRPC? One unary call of grpc.health.v1.Health/Check, over
-// HTTP/2 with prior knowledge, in clear or over TLS.
+// Does the server call itself healthy over gRPC? One unary call of grpc.health.v1.Health/Check,
+// over HTTP/2 with prior knowledge, in clear or over TLS.
 
 import EventLoop
 public import Health
@@ -40,7 +40,11 @@ public struct GRPCCheck: Check {
             let host = authority ?? "\(address)"
             guard let tls else {
                 var outcome = try await call(
-                    "http", host, over: plain, in: context, phases: &phases
+                    "http",
+                    host,
+                    over: plain,
+                    in: context,
+                    phases: &phases
                 )
                 outcome.phases = phases
                 return outcome

@@ -1,5 +1,5 @@
-// How far is one call over HTTP/2? Frames go in, cut anywhere; frames to send come out. A pure value
-// with one stream, which is all that a probe needs (RFC 9113).
+// How far is one call over HTTP/2? Frames go in, cut anywhere; frames to send come out. A pure
+// value with one stream, which is all that a probe needs (RFC 9113).
 
 /// One request and its response on a fresh HTTP/2 connection with prior knowledge.
 struct HTTP2Call {
@@ -24,7 +24,13 @@ struct HTTP2Call {
     static let bodyBytesMax = 65_536
 
     private enum Kind: UInt8 {
-        case data = 0, headers = 1, reset = 3, settings = 4, ping = 6, goAway = 7, continuation = 9
+        case data = 0
+        case headers = 1
+        case reset = 3
+        case settings = 4
+        case ping = 6
+        case goAway = 7
+        case continuation = 9
     }
     private static let acknowledge: UInt8 = 0x1
     private static let endStream: UInt8 = 0x1

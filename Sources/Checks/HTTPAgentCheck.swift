@@ -18,9 +18,10 @@ public struct HTTPAgentCheck: Check {
 
     public init(options: inout Options) throws(SettingError) {
         client = try HTTPClient(options: &options)
-        statuses = try options.take("expect").map { (setting) throws(SettingError) in
-            try StatusSet(setting, at: "\(options.path).expect")
-        } ?? .success
+        statuses =
+            try options.take("expect").map { (setting) throws(SettingError) in
+                try StatusSet(setting, at: "\(options.path).expect")
+            } ?? .success
         silence = try AgentSilence(options: &options)
     }
 
@@ -33,7 +34,7 @@ public struct HTTPAgentCheck: Check {
             var outcome = try await exchange.run(
                 client.request,
                 to: address,
-                bodyBytesMax: AgentLine.bytesMax,
+                bodyBytesMax: AgentReply.bytesMax,
                 phases: &phases
             ) { reply in judge(reply) }
             if outcome.reason == .layer7Status, outcome.code != nil {
@@ -55,9 +56,9 @@ public struct HTTPAgentCheck: Check {
                 message: "expected \(statuses.text), saw \(reply.statusText)"
             )
         }
-        if let length = AgentLine.length(in: reply.body) {
-            return AgentLine(parsing: reply.body[..<length]).outcome
+        if let length = AgentReply.length(in: reply.body) {
+            return AgentReply(parsing: reply.body[..<length]).outcome
         }
-        return reply.isComplete ? AgentLine(parsing: reply.body).outcome : nil
+        return reply.isComplete ? AgentReply(parsing: reply.body).outcome : nil
     }
 }

@@ -10,6 +10,7 @@ struct HTTPExpectation: Sendable {
     var headers: [(name: String, condition: TextCondition)] = []
     var contains: String?
     var matches: Pattern?
+    var json: [(pointer: JSONPointer, condition: TextCondition)] = []
     var immediateFail: StatusSet?
     var degradedStatuses: StatusSet?
     var degradedHeaders: [(name: String, condition: TextCondition)] = []
@@ -24,10 +25,11 @@ struct HTTPExpectation: Sendable {
         parts += headers.map { "header \($0.name): \($0.condition)" }
         if let contains { parts.append("body with '\(contains)'") }
         if let matches { parts.append("body like /\(matches.text)/") }
+        parts += json.map { "\($0.pointer.text): \($0.condition)" }
         return parts.joined(separator: ", ")
     }
 
-    var needsBody: Bool { contains != nil || matches != nil }
+    var needsBody: Bool { contains != nil || matches != nil || !json.isEmpty }
 
     /// The judgement on what has come so far. Nil means that more of it may change the answer.
     func judge(_ reply: borrowing ResponseReader, latency: Nanoseconds) -> Outcome? {
@@ -71,8 +73,8 @@ struct HTTPExpectation: Sendable {
                 matches: matches.map { !isWhole || !$0.matches(body) } ?? false
             )
         }
-        if !faults.contains, !faults.matches { return passed(reply) }
-        guard isWhole else { return nil }
+        if !isWhole, faults.contains || faults.matches || !json.isEmpty { return nil }
+        if !faults.contains, !faults.matches { return judgeJSON(reply) ?? passed(reply) }
         let seen =
             Excerpt.of(reply.body)
             + (reply.isCut ? " in the first \(Self.bodyBytesMax) bytes" : "")
@@ -80,6 +82,25 @@ struct HTTPExpectation: Sendable {
             return wrong(reply, "body: expected a text with '\(contains)', saw \(seen)")
         }
         return wrong(reply, "body: expected a text like /\(matches?.text ?? "")/, saw \(seen)")
+    }
+
+    /// Nil when every condition on a JSON value holds.
+    private func judgeJSON(_ reply: borrowing ResponseReader) -> Outcome? {
+        guard !json.isEmpty else { return nil }
+        let root: JSON
+        do throws(JSONError) {
+            root = try JSON(parsing: reply.body)
+        } catch {
+            return wrong(reply, "body: expected JSON, saw \(Excerpt.of(reply.body)): \(error)")
+        }
+        for (pointer, condition) in json {
+            let seen = pointer.value(in: root)?.plainText
+            let holds = seen.map { Array($0.utf8).withUnsafeBytes { condition.holds(for: [$0]) } }
+            if holds ?? condition.holds(for: []) { continue }
+            let words = seen.map { Excerpt.of($0.utf8) } ?? "no such value"
+            return wrong(reply, "body \(pointer.text): expected \(condition), saw \(words)")
+        }
+        return nil
     }
 
     private func passed(_ reply: borrowing ResponseReader) -> Outcome {
@@ -166,7 +187,28 @@ extension HTTPExpectation {
         matches = try inner.take("matches").map { (text) throws(SettingError) in
             try text.pattern(at: "\(path).matches")
         }
+        if let setting = inner.take("json") {
+            json = try Self.jsonConditions(setting, at: "\(path).json")
+        }
         try inner.finish()
+    }
+
+    private static func jsonConditions(
+        _ setting: Setting,
+        at path: String
+    ) throws(SettingError) -> [(pointer: JSONPointer, condition: TextCondition)] {
+        var conditions: [(pointer: JSONPointer, condition: TextCondition)] = []
+        for entry in try setting.entries(at: path) {
+            guard let pointer = JSONPointer(entry.key) else {
+                throw SettingError(
+                    entry.position,
+                    "\(path): expected a JSON pointer such as /status, saw '\(entry.key)'"
+                )
+            }
+            let condition = try TextCondition(entry.value, at: "\(path).\(entry.key)")
+            conditions.append((pointer, condition))
+        }
+        return conditions
     }
 
     private static func headers(

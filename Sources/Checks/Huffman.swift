@@ -1,5 +1,5 @@
-// Which text do Huffman-coded header bytes spell? The code of RFC 7541, Appendix B, is canonical: the
-// length of every symbol's code says it all, and the codes follow from counting.
+// Which text do Huffman-coded header bytes spell? The code of RFC 7541, Appendix B, is canonical:
+// the length of every symbol's code says it all, and the codes follow from counting.
 
 enum Huffman {
     /// The code length of each byte value, then of the end-of-string symbol.

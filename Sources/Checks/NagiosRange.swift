@@ -38,8 +38,8 @@ struct NagiosRange: Hashable, Sendable {
         return isInside == isInverted
     }
 
-    /// Digits, a sign and a point: what `Double` takes besides (`inf`, `0x1p3`) is none here. A unit
-    /// behind the number is tolerated, as the plugins do.
+    /// Digits, a sign and a point: what `Double` takes besides (`inf`, `0x1p3`) is none here. A
+    /// unit behind the number is tolerated, as the plugins do.
     static func number(_ text: some StringProtocol) -> Double? {
         let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == "." || $0 == "-") }
         // Four hundred digits are no value either.

@@ -32,7 +32,11 @@ struct ProbeFailure: Error {
 
 extension ProbeFailure {
     /// A connection that did not come about. `place` is named where the user did not write it.
-    static func connecting(_ error: StreamError, within span: Nanoseconds, at place: String?)
+    static func connecting(
+        _ error: StreamError,
+        within span: Nanoseconds,
+        at place: String?
+    )
         -> ProbeFailure
     {
         let suffix = place.map { " at \($0)" } ?? ""

@@ -13,7 +13,8 @@ public func runProbe(
     timeout: Nanoseconds,
     loop: EventLoop,
     resolver: LoopBound<Resolver>,
-    explain: Bool = false
+    explain: Bool = false,
+    heartbeats: Heartbeats? = nil
 ) async -> (Outcome, Trace?) {
     await withTaskExecutorPreference(loop) {
         let started = Clock.instant()
@@ -23,7 +24,8 @@ public func runProbe(
             resolver: resolver,
             started: started,
             deadline: started + timeout,
-            trace: trace
+            trace: trace,
+            heartbeats: heartbeats
         )
         var outcome = await check.probe(target, in: context)
         outcome.phases.total = Clock.instant() - started

@@ -1,5 +1,5 @@
-// Does the Redis server answer, in the role it should have, with its data loaded and its replication
-// close enough behind? `PING` finds a server that lives; `INFO replication` one that may be used.
+// Does the Redis server answer, in the role it should have, with its data loaded and close enough
+// behind its master? `PING` finds a server that lives; `INFO replication` one that may be used.
 
 import EventLoop
 public import Health
@@ -120,7 +120,9 @@ private struct Replication {
             case "role": role = value == "slave" ? "replica" : value
             case "master_link_status": isLinked = value == "up"
             case "master_last_io_seconds_ago":
-                lag = Int64(value).flatMap { (0...Int64(Int32.max)).contains($0) ? .seconds($0) : nil }
+                lag = Int64(value).flatMap {
+                    (0...Int64(Int32.max)).contains($0) ? .seconds($0) : nil
+                }
             default: break
             }
         }

@@ -16,10 +16,16 @@ public struct TCPCheck: Check {
     private let steps: [DialogueStep]
 
     public init(options: inout Options) throws(SettingError) {
+        let steps = try DialogueStep.take(from: &options)
+        try self.init(options: &options, steps: steps)
+    }
+
+    /// Takes everything but the steps.
+    init(options: inout Options, steps: [DialogueStep]) throws(SettingError) {
         destination = try Destination(options: &options)
         tls = try TLSSettings.take(from: &options)
         proxyHeader = try options.proxyHeader()
-        steps = try DialogueStep.take(from: &options)
+        self.steps = steps
     }
 
     public func probe(_ target: Target, in context: ProbeContext) async -> Outcome {

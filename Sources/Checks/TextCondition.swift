@@ -1,4 +1,4 @@
-// What must a text say? One condition on a header or on a part of a body, with its words for people.
+// What must a text say? One condition on a header or on a part of a body, in words for people.
 
 import Vocabulary
 

@@ -88,7 +88,9 @@ public final class ByteStream: EventSink {
     /// none.
     public func extend(to deadline: Instant) {
         guard !handle.isNone else { return }
-        if !loop.move(timer, to: deadline) { timer = loop.schedule(at: deadline, sink: self, tag: Self.deadlineTag) }
+        if !loop.move(timer, to: deadline) {
+            timer = loop.schedule(at: deadline, sink: self, tag: Self.deadlineTag)
+        }
         hasTimedOut = false
     }
 

@@ -42,6 +42,7 @@ public final class Scheduler: EventSink {
     private let loop: EventLoop
     private let resolver: LoopBound<Resolver>
     private let door: Door
+    private let heartbeats: Heartbeats?
     private let journal: Journal
 
     private var rows: [Row] = []
@@ -54,9 +55,11 @@ public final class Scheduler: EventSink {
 
     private var started: UInt64 = 0
     private var lateness = Histogram()
+    private var complainFrom = Instant(nanoseconds: .min)
 
     /// The first probe of every pair comes within this time, however long the interval is.
     public static let firstProbeWithin = Nanoseconds.seconds(1)
+    private static let complainEvery = Nanoseconds.seconds(60)
     private static let budgetTag = -1
 
     public init(
@@ -64,11 +67,13 @@ public final class Scheduler: EventSink {
         resolver: LoopBound<Resolver>,
         door: Door,
         limits: ProbeLimits = ProbeLimits(),
+        heartbeats: Heartbeats? = nil,
         journal: Journal = .silent
     ) {
         self.loop = loop
         self.resolver = resolver
         self.door = door
+        self.heartbeats = heartbeats
         self.journal = journal
         admission = Admission(limits: limits)
     }
@@ -82,7 +87,10 @@ public final class Scheduler: EventSink {
     /// Define the board first: a verdict of a pair that the board does not know is put aside.
     public func define(_ upstreams: [MonitoredUpstream]) {
         if isStopping { return }
-        var wanted: Set<VerdictKey> = []
+        let count = upstreams.reduce(0) { $0 + $1.monitors.count * $1.definition.peers.count }
+        rows.reserveCapacity(count)
+        index.reserveCapacity(count)
+        var wanted = Set<VerdictKey>(minimumCapacity: count)
         for upstream in upstreams {
             let name = upstream.definition.name
             for monitor in upstream.monitors {
@@ -207,7 +215,9 @@ public final class Scheduler: EventSink {
         let monitor = rows[row].monitor.definition
         rows[row].phase = .probing
         started += 1
-        lateness.record(max(now - rows[row].dueAt, .zero))
+        let late = max(now - rows[row].dueAt, .zero)
+        lateness.record(late)
+        if late > monitor.schedule.interval { complain(row, late: late, now: now) }
 
         let trace = rows[row].waiters.isEmpty ? nil : Trace(started: now)
         rows[row].answering = rows[row].waiters
@@ -222,7 +232,8 @@ public final class Scheduler: EventSink {
             resolver: resolver,
             started: now,
             deadline: now + monitor.schedule.timeout,
-            trace: trace
+            trace: trace,
+            heartbeats: heartbeats
         )
         let check = monitor.check
         let home = LoopBound(self, on: loop)
@@ -231,6 +242,19 @@ public final class Scheduler: EventSink {
             outcome.phases.total = Clock.instant() - now
             home.value.finish(ticket, outcome, trace: trace, started: now)
         }
+    }
+
+    /// A probe that comes a whole interval late means that a limit is too low or the machine too
+    /// small. Said once a minute, not once a probe.
+    private func complain(_ row: Int, late: Nanoseconds, now: Instant) {
+        guard now >= complainFrom else { return }
+        complainFrom = now + Self.complainEvery
+        let key = rows[row].key
+        journal.warning(
+            "probes are late: \(key.upstream)/\(key.peer) (\(key.monitor)) began "
+                + "\(late.milliseconds)ms after its time; \(admission.waiting) wait, "
+                + "\(admission.running) are in flight"
+        )
     }
 
     private func finish(

@@ -1,23 +1,26 @@
 // What does the `agent-check` section say? Where load balancers ask, and which ports stand for one
 // peer each.
 
+import AgentCheck
 import Vocabulary
 
 struct AgentCheckReader {
     let known: UpstreamsReader
+    /// Paths are relative to this file's folder.
+    let file: String
 
     static let holdMax = Nanoseconds.seconds(86_400)
+    static let loadBalancersMax = 1_000
+    static let statusRange = 200...599
 
     func read(_ section: Section?, _ binds: inout Binds) -> AgentCheckConfiguration? {
         guard var section else { return nil }
         let bind = binds.take("bind", from: &section)
         var agentCheck = AgentCheckConfiguration(bind: bind ?? .host("127.0.0.1", port: 1))
-        agentCheck.adminWords = section.word("admin-words") ?? agentCheck.adminWords
-        agentCheck.hold = section.duration(
-            "hold",
-            in: .zero...Self.holdMax,
-            default: agentCheck.hold
-        )
+        agentCheck.policy = policy(&section)
+        agentCheck.memoryFile = section.string("memory-file").map {
+            SettingsTree.resolve($0, beside: file)
+        }
         if var ports = section.section("ports") {
             for entry in ports.takeAll() {
                 if let port = port(entry, at: ports.place.named(entry.key), bind, &binds) {
@@ -27,6 +30,31 @@ struct AgentCheckReader {
         }
         section.finish()
         return bind == nil ? nil : agentCheck
+    }
+
+    private func policy(_ section: inout Section) -> AgentCheckPolicy {
+        var policy = AgentCheckPolicy()
+        policy.adminWords = section.word("admin-words") ?? policy.adminWords
+        policy.hold = section.duration("hold", in: .zero...Self.holdMax, default: policy.hold)
+        policy.weights = section.word("weights") ?? policy.weights
+        policy.unknownPeer = section.word("unknown-peer") ?? policy.unknownPeer
+        policy.unprobed = section.word("unprobed") ?? policy.unprobed
+        policy.stale = section.word("stale") ?? policy.stale
+        policy.storeLost = section.word("store-lost") ?? policy.storeLost
+        policy.askers = section.int("load-balancers", in: 1...Self.loadBalancersMax)
+        if var statuses = section.section("http-status") {
+            let range = Self.statusRange
+            var chosen = policy.statuses
+            chosen.up = statuses.int("up", in: range) ?? chosen.up
+            chosen.down = statuses.int("down", in: range) ?? chosen.down
+            chosen.maint = statuses.int("maint", in: range) ?? chosen.maint
+            chosen.drain = statuses.int("drain", in: range) ?? chosen.drain
+            chosen.unknown = statuses.int("unknown", in: range) ?? chosen.unknown
+            chosen.noSuchPeer = statuses.int("no-such-peer", in: range) ?? chosen.noSuchPeer
+            policy.statuses = chosen
+            statuses.finish()
+        }
+        return policy
     }
 
     private func port(

@@ -53,7 +53,7 @@ extension MusterConfiguration {
 
         var binds = Binds(reading: top.reading)
         configuration.proxy = ProxyReader(known: upstreams).read(top.section("proxy"), &binds)
-        configuration.agentCheck = AgentCheckReader(known: upstreams)
+        configuration.agentCheck = AgentCheckReader(known: upstreams, file: path)
             .read(top.section("agent-check"), &binds)
         configuration.admin = AdminConfiguration.read(top.section("admin"), &binds)
         configuration.log = LogConfiguration.read(top.section("log"))

@@ -1,6 +1,7 @@
 // What shall this process do? Everything a configuration file says, as plain values with every
 // default filled in. Nothing here reads a file: `MusterConfiguration.load` does.
 
+public import AgentCheck
 public import Checks
 public import Health
 public import Proxy
@@ -77,21 +78,13 @@ public struct AgentCheckConfiguration: Hashable, Sendable {
         }
     }
 
-    /// When `ready`, `drain` and `maint` are said.
-    public enum AdminWords: String, Sendable, CaseIterable {
-        /// While an intent is set, and for the hold time after. An operator's own
-        /// `set server … maint` in HAProxy stays as it is.
-        case whenSet = "when-set"
-        case always
-        case never
-    }
-
     /// One port for all peers: `agent-send "upstream/peer\n"` names the one asked for.
     public var bind: Address
     public var ports: [PeerPort]
-    public var adminWords = AdminWords.whenSet
-    /// How long `ready` is said after an intent ended, so that every asker hears it.
-    public var hold = Nanoseconds.seconds(60)
+    public var policy = AgentCheckPolicy()
+    /// Which admin words are still owed an answer, over restarts. Without it a drain lifted while
+    /// muster was away stays in HAProxy.
+    public var memoryFile: String?
 
     public init(bind: Address, ports: [PeerPort] = []) {
         self.bind = bind

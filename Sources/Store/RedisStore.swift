@@ -17,28 +17,28 @@ public import Vocabulary
 /// The shared store. Confined to its loop's thread.
 public final class RedisStore: Store {
     private let loop: EventLoop
-    private let url: RedisURL
+    let url: RedisURL
     private let agent: String
-    private let keys: RedisKeys
-    private let journal: Journal
+    let keys: RedisKeys
+    let journal: Journal
     private let lookup: HostLookup?
     private let timers: Timers
-    private var observer: (any StoreObserver)?
-    private var file: StateFile?
+    var observer: (any StoreObserver)?
+    var file: StateFile?
 
-    private var outbox = Outbox()
+    var outbox = Outbox()
     /// Everything known of the shared state, for the state file and to tell what is news.
-    private var known = State()
+    var known = State()
     /// Set or lifted here, and not in Redis yet.
-    private var pendingIntents: [PeerKey: (intent: Intent?, at: WallTime)] = [:]
+    var pendingIntents: [PeerKey: (intent: Intent?, at: WallTime)] = [:]
 
-    private var writer: RedisConnection?
-    private var reader: RedisConnection?
+    var writer: RedisConnection?
+    var reader: RedisConnection?
     private var scripts: [RedisScript: String] = [:]
-    private var storeID: String?
-    private var revision: UInt64 = 0
-    private var streamID = "0-0"
-    private var scanned: [String: Int] = [:]
+    var storeID: String?
+    var revision: UInt64 = 0
+    var streamID = "0-0"
+    var scanned: [String: Int] = [:]
 
     private var isConnected = false
     private var since = Clock.wall()
@@ -47,7 +47,7 @@ public final class RedisStore: Store {
     private var isFlushing = false
     private var onFlushed: [CheckedContinuation<Void, Never>] = []
     private var renewalTimer: Timers.Token?
-    private var isStopping = false
+    var isStopping = false
     private var isRunning = false
     private var pause: (timer: Timers.Token, waiter: CheckedContinuation<Void, Never>)?
     private var onEnd: [CheckedContinuation<Void, Never>] = []
@@ -270,7 +270,7 @@ public final class RedisStore: Store {
     }
 
     /// Sends commands of which none may be refused.
-    private func ask(
+    func ask(
         _ connection: RedisConnection,
         _ commands: [[String]],
         timeout: Nanoseconds = commandTimeout
@@ -282,193 +282,9 @@ public final class RedisStore: Store {
         return replies
     }
 
-    // MARK: Reading
-
-    private func follow() async throws(RedisError) {
-        var reconcileAt = Clock.instant() + Self.reconcileEvery
-        while let reader, !isStopping {
-            let wait = max(min(reconcileAt - Clock.instant(), Self.followFor), .milliseconds(1))
-            let replies = try await ask(
-                reader,
-                [
-                    [
-                        "XREAD", "COUNT", "\(Self.scanCount)", "BLOCK", "\(wait.milliseconds)",
-                        "STREAMS", keys.changes, streamID,
-                    ]
-                ],
-                timeout: wait + Self.commandTimeout
-            )
-            try await read(hints: replies.first ?? .null, on: reader)
-            if Clock.instant() >= reconcileAt {
-                try await reconcile(reader)
-                flushSoon()
-                reconcileAt = Clock.instant() + Self.reconcileEvery
-            }
-        }
-        throw .closed
-    }
-
-    /// `[[stream, [[id, [name, value, …]], …]]]`, or null when nothing came.
-    private func read(hints: RedisReply, on reader: RedisConnection) async throws(RedisError) {
-        guard let entries = hints.array?.first?.array?.last?.array, !entries.isEmpty else { return }
-        var verdicts: [String] = []
-        var intents: [String] = []
-        for entry in entries {
-            guard let parts = entry.array, let id = parts.first?.text else { continue }
-            streamID = id
-            let words = (parts.last?.array ?? []).map { $0.text ?? "" }
-            var values: [String: String] = [:]
-            for index in stride(from: 0, to: words.count - 1, by: 2) {
-                values[words[index]] = words[index + 1]
-            }
-            guard let field = values["field"] else { continue }
-            if let number = values["revision"].flatMap(UInt64.init) {
-                revision = max(revision, number)
-            }
-            if values["kind"] == "intent" {
-                if !intents.contains(field) { intents.append(field) }
-            } else if values["kind"] == "verdict" {
-                if !verdicts.contains(field) { verdicts.append(field) }
-            }
-        }
-        var commands: [[String]] = []
-        if !verdicts.isEmpty { commands.append(["HMGET", keys.verdicts] + verdicts) }
-        if !intents.isEmpty { commands.append(["HMGET", keys.intents] + intents) }
-        var replies = try await ask(reader, commands)[...]
-        if !verdicts.isEmpty, let values = replies.popFirst()?.array {
-            for (field, value) in zip(verdicts, values) { learn(verdict: value, field: field) }
-        }
-        if !intents.isEmpty, let values = replies.popFirst()?.array {
-            for (field, value) in zip(intents, values) { learn(intent: value, field: field) }
-        }
-    }
-
-    /// Reads everything, and finds out whether Redis still is the one we knew.
-    private func reconcile(_ reader: RedisConnection) async throws(RedisError) {
-        let made = "\(UInt64.random(in: 0...UInt64.max))"
-        let replies = try await ask(
-            reader,
-            [
-                ["SET", keys.id, made, "NX"], ["GET", keys.id], ["GET", keys.revision],
-                ["XREVRANGE", keys.changes, "+", "-", "COUNT", "1"],
-            ]
-        )
-        let isNew = replies[0].text == "OK"
-        let id = replies[1].text
-        let number = replies[2].text.flatMap(UInt64.init) ?? 0
-        let wasEmptied = isNew || (storeID != nil && id != storeID) || number < revision
-        if wasEmptied, storeID != nil {
-            journal.warning("store \(url) has lost its state; telling it everything again")
-        }
-        if wasEmptied { scanned = [:] }
-        storeID = id
-        revision = number
-        // Taken before the hashes are read: a change in between is read twice rather than missed.
-        streamID = replies[3].array?.first?.array?.first?.text ?? "0-0"
-
-        let stale = try await scanVerdicts(reader)
-        try await readIntents(reader, wasEmptied: wasEmptied)
-        if wasEmptied { outbox.restate() }
-        if !stale.isEmpty, let writer { try await remove(stale, on: writer) }
-    }
-
-    /// Answers fields that belong to nobody any more.
-    private func scanVerdicts(_ reader: RedisConnection) async throws(RedisError) -> [String] {
-        var cursor = "0"
-        var stale: [String] = []
-        let oldest = Clock.wall() + Nanoseconds(-Self.retention.count)
-        repeat {
-            let reply = try await ask(
-                reader,
-                [["HSCAN", keys.verdicts, cursor, "COUNT", "\(Self.scanCount)"]]
-            )
-            guard let parts = reply.first?.array, parts.count == 2, let next = parts[0].text,
-                let entries = parts[1].array
-            else { throw .refused("expected a scan, saw another reply") }
-            cursor = next
-            for index in stride(from: 0, to: entries.count - 1, by: 2) {
-                guard let field = entries[index].text, let bytes = entries[index + 1].bytes else {
-                    continue
-                }
-                // Most of it is what it was: not worth parsing.
-                let digest = bytes.hashValue
-                if scanned.updateValue(digest, forKey: field) == digest { continue }
-                learn(verdict: entries[index + 1], field: field)
-                if let key = VerdictKey(field: field), let held = known.verdicts[key],
-                    held.expiresAt < oldest
-                {
-                    stale.append(field)
-                }
-            }
-        } while cursor != "0"
-        if scanned.count > State.entriesMax { scanned = [:] }
-        return stale
-    }
-
-    private func readIntents(
-        _ reader: RedisConnection,
-        wasEmptied: Bool
-    ) async throws(RedisError) {
-        let words = try await ask(reader, [["HGETALL", keys.intents]]).first?.array ?? []
-        var held = Set<PeerKey>()
-        for index in stride(from: 0, to: words.count - 1, by: 2) {
-            guard let field = words[index].text, let key = PeerKey(field: field) else { continue }
-            held.insert(key)
-            learn(intent: words[index + 1], field: field)
-        }
-        for (key, intent) in known.intents where !held.contains(key) {
-            if wasEmptied {
-                // Nobody lifted it: the store forgot it.
-                if pendingIntents[key] == nil { pendingIntents[key] = (intent, intent.setAt) }
-            } else if pendingIntents[key] == nil {
-                learn(nil, for: key)
-            }
-        }
-    }
-
-    private func learn(verdict reply: RedisReply, field: String) {
-        guard let bytes = reply.bytes, let key = VerdictKey(field: field) else { return }
-        guard let json = try? JSON(parsing: bytes, limits: JSONLimits(bytes: 64 << 10)),
-            let verdict = Verdict(key: key, json: json)
-        else {
-            journal.warning("store \(url): \(keys.verdicts) '\(field)' is no verdict; ignored")
-            return
-        }
-        if outbox.isOwn(verdict) { return }
-        if known.take(verdict) {
-            observer?.storeChanged(.verdict(verdict))
-            file?.touch(within: StateFile.renewalDelay)
-        }
-    }
-
-    private func learn(intent reply: RedisReply, field: String) {
-        guard let key = PeerKey(field: field) else { return }
-        guard let bytes = reply.bytes else {
-            if pendingIntents[key] == nil { learn(nil, for: key) }
-            return
-        }
-        guard let json = try? JSON(parsing: bytes, limits: JSONLimits(bytes: 64 << 10)),
-            let intent = Intent(json: json)
-        else {
-            journal.warning("store \(url): \(keys.intents) '\(field)' is no intent; ignored")
-            return
-        }
-        if let pending = pendingIntents[key] {
-            if pending.at >= intent.setAt { return }
-            pendingIntents[key] = nil
-        }
-        learn(intent, for: key)
-    }
-
-    private func learn(_ intent: Intent?, for key: PeerKey) {
-        guard known.set(intent, for: key) else { return }
-        observer?.storeChanged(.intent(key, intent))
-        file?.touch(within: StateFile.transitionDelay)
-    }
-
     // MARK: Writing
 
-    private func flushSoon() {
+    func flushSoon() {
         guard isConnected, !isFlushing else { return }
         if outbox.hasUrgent || outbox.lazyCount >= Self.renewalsMax || !pendingIntents.isEmpty {
             let home = LoopBound(self, on: loop)
@@ -552,7 +368,7 @@ public final class RedisStore: Store {
         return try await ask(writer, [command]).first?.integer == 1
     }
 
-    private func remove(
+    func remove(
         _ fields: [String],
         on writer: RedisConnection
     ) async throws(RedisError) {

@@ -1,5 +1,5 @@
-// With what does one end of a TLS connection prove itself, and whom does it believe? Read from files
-// once and shared by every connection.
+// With what does one end of a TLS connection prove itself, and whom does it believe? Read from
+// files once and shared by every connection.
 
 import COpenSSL
 

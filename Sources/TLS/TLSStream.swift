@@ -181,7 +181,9 @@ public final class TLSStream {
             return nil
         }
         return (0..<max(OPENSSL_sk_num(chain), 0))
-            .compactMap { OPENSSL_sk_value(chain, $0).map { Certificate(OpaquePointer($0)).notAfter } }
+            .compactMap {
+                OPENSSL_sk_value(chain, $0).map { Certificate(OpaquePointer($0)).notAfter }
+            }
             .min()
     }
 

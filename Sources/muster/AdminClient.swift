@@ -61,8 +61,15 @@ struct AdminClient {
         self.address = address
     }
 
+    func get(_ path: String) async throws(AdminError) -> Answer { try await send("GET", path) }
+
     /// Sends one request, and reads the whole answer.
-    func get(_ path: String) async throws(AdminError) -> Answer {
+    func send(
+        _ method: String,
+        _ path: String,
+        body: JSON? = nil
+    ) async throws(AdminError) -> Answer {
+        let request = request(method, path, body)
         let loop: EventLoop
         do throws(SystemError) {
             loop = try EventLoop.spawn(name: "admin")
@@ -72,7 +79,7 @@ struct AdminClient {
         defer { loop.stop() }
         let result: Result<Answer, AdminError> = await withTaskExecutorPreference(loop) {
             do throws(AdminError) {
-                return .success(try await exchange(path, on: loop))
+                return .success(try await exchange(request, on: loop))
             } catch {
                 return .failure(error)
             }
@@ -82,13 +89,14 @@ struct AdminClient {
 
     // MARK: On the loop
 
-    private func exchange(_ path: String, on loop: EventLoop) async throws(AdminError) -> Answer {
+    private func exchange(_ request: [UInt8], on loop: EventLoop) async throws(AdminError) -> Answer
+    {
         let deadline = Clock.instant() + Self.timeout
         let socket = try await resolve(on: loop, deadline: deadline)
         do throws(StreamError) {
             let stream = try await ByteStream.connect(to: socket, on: loop, deadline: deadline)
             defer { stream.close() }
-            try await stream.write(request(path))
+            try await stream.write(request)
             return try await read(from: stream)
         } catch {
             throw AdminError(description: "\(address): \(Self.text(error))")
@@ -114,10 +122,38 @@ struct AdminClient {
         throw AdminError(description: "\(host): no address")
     }
 
-    private func request(_ path: String) -> [UInt8] {
-        var head = "GET \(path) HTTP/1.1\r\nHost: \(host)\r\nAccept: application/json\r\n"
+    private func request(_ method: String, _ path: String, _ body: JSON?) -> [UInt8] {
+        let content = body.map { Array($0.text.utf8) } ?? []
+        var head = "\(method) \(path) HTTP/1.1\r\nHost: \(host)\r\nAccept: application/json\r\n"
         if let token { head += "Authorization: Bearer \(token)\r\n" }
-        return Array((head + "Connection: close\r\n\r\n").utf8)
+        if body != nil {
+            head += "Content-Type: application/json\r\nContent-Length: \(content.count)\r\n"
+        }
+        return Array((head + "Connection: close\r\n\r\n").utf8) + content
+    }
+
+    /// A name as one segment of a path.
+    static func encoded(_ name: String) -> String {
+        var text = ""
+        for byte in name.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
+                UInt8(ascii: "_"), UInt8(ascii: "~"):
+                text.unicodeScalars.append(Unicode.Scalar(byte))
+            default:
+                let hex = String(byte, radix: 16, uppercase: true)
+                text += "%" + (hex.count == 1 ? "0" : "") + hex
+            }
+        }
+        return text
+    }
+
+    /// What an answer other than success says: RFC 9457 says it in `detail`, or at least in `title`.
+    static func problem(in answer: Answer) -> String {
+        let body = try? JSON(parsing: answer.body)
+        let text = body?["detail"]?.string ?? body?["title"]?.string
+        return text ?? "expected success and JSON, saw status \(answer.status)"
     }
 
     private var host: String {

@@ -57,7 +57,9 @@ final class Demo {
         try write(DemoConfiguration.quickstart, to: configuration)
         muster = try DemoProcess(["run", "-c", configuration], log: "\(folder)/muster.log")
         try await waitUntilReady()
-        Console.line("three servers on 9001, 9002 (weight 2) and 9003 (backup); muster routes to them")
+        Console.line(
+            "three servers on 9001, 9002 (weight 2) and 9003 (backup); muster routes to them"
+        )
         Console.line("  proxy      http://127.0.0.1:\(Self.proxyPort)/")
         Console.line("  dashboard  http://127.0.0.1:\(Self.adminPort)/")
         Console.line("  API        http://127.0.0.1:\(Self.adminPort)/v1/upstreams")
@@ -97,7 +99,9 @@ final class Demo {
 
     private func startServer(_ port: UInt16) throws(DemoError) {
         servers[port] = try DemoProcess(
-            ["demo-server", "--port", "\(port)"], log: "\(folder)/servers.log")
+            ["demo-server", "--port", "\(port)"],
+            log: "\(folder)/servers.log"
+        )
     }
 
     private func waitUntilReady() async throws(DemoError) {
@@ -106,7 +110,9 @@ final class Demo {
             if muster?.hasEnded == true { break }
             await Self.pause(milliseconds: 100)
         }
-        throw DemoError("muster was not ready within \(Self.readyWithin)s: see \(folder)/muster.log")
+        throw DemoError(
+            "muster was not ready within \(Self.readyWithin)s: see \(folder)/muster.log"
+        )
     }
 
     // MARK: A line a second
@@ -156,7 +162,8 @@ final class Demo {
             return PeerState(
                 name: String(address.split(separator: ":").last ?? ""),
                 status: peer["status"]?.string ?? "unknown",
-                reason: peer["reason"]?.string ?? "")
+                reason: peer["reason"]?.string ?? ""
+            )
         }
     }
 

@@ -22,7 +22,8 @@ struct DemoCommand: AsyncParsableCommand {
         let seconds = try Self.seconds()
         guard let story = DemoStory(seconds: seconds) else {
             Console.error(
-                "DEMO_SECONDS: expected at least \(DemoStory.secondsMin), saw \(seconds ?? 0)")
+                "DEMO_SECONDS: expected at least \(DemoStory.secondsMin), saw \(seconds ?? 0)"
+            )
             throw ExitStatus.warning.code
         }
         // Before any thread: a thread that does not block them would get them in the old way.

@@ -54,7 +54,8 @@ enum DemoServer {
         let body = "hello from \(name)\n"
         let response = Array(
             ("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Served-By: \(name)\r\n"
-                + "Content-Length: \(body.utf8.count)\r\n\r\n" + body).utf8)
+                + "Content-Length: \(body.utf8.count)\r\n\r\n" + body).utf8
+        )
         var received: [UInt8] = []
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: bufferBytes, alignment: 1)
         defer { buffer.deallocate() }

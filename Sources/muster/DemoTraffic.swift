@@ -92,7 +92,9 @@ final class DemoTraffic {
         var bytes: [UInt8] = []
         var parser = HeadParser()
         let buffer = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: Self.bufferBytes, alignment: 1)
+            byteCount: Self.bufferBytes,
+            alignment: 1
+        )
         defer { buffer.deallocate() }
         while true {
             let count = try await stream.read(into: buffer)
@@ -126,8 +128,10 @@ final class DemoTraffic {
             var length = 0
             if case .length(let count) = head.framing { length = Int(count) }
             return Answer(
-                status: Int(head.status), server: server,
-                isWhole: bytes.count >= Int(head.end) + length)
+                status: Int(head.status),
+                server: server,
+                isWhole: bytes.count >= Int(head.end) + length
+            )
         } catch {
             return Answer(status: 0, server: "garbage", isWhole: true)
         }

@@ -2,6 +2,7 @@
 // proxy's workers; and an order in which they start and stop.
 
 import Admin
+import AgentCheck
 import Checks
 import DNS
 import EventLoop
@@ -23,6 +24,7 @@ final class Engine {
     let proxy: Proxy
     private let resolver: Resolver
     private let door: Door
+    private let endpoint: AgentEndpoint
     private let journal: Journal
     private let startedAt = Clock.wall()
 
@@ -35,22 +37,51 @@ final class Engine {
         board = Board(loop: loop, journal: journal)
         let lookup = LoopBound(resolver, on: loop)
         store = try Self.makeStore(
-            configuration, on: loop, journal: journal,
+            configuration,
+            on: loop,
+            journal: journal,
             lookup: { host, deadline in
                 let answer = await lookup.value.resolve(host, deadline: deadline)
                 return (try? answer.get().addresses) ?? []
-            })
+            }
+        )
         door = Door(agent: configuration.agent.id, board: board, store: store, journal: journal)
         scheduler = Scheduler(
-            loop: loop, resolver: LoopBound(resolver, on: loop), door: door, journal: journal)
+            loop: loop,
+            resolver: LoopBound(resolver, on: loop),
+            door: door,
+            journal: journal
+        )
         let names = LoopBound(resolver, on: loop)
         proxy = Proxy(
-            loop: loop, board: board, configuration: configuration.proxy, journal: journal,
-            resolve: { await Self.firstAddress(of: $0, names) })
+            loop: loop,
+            board: board,
+            configuration: configuration.proxy,
+            journal: journal,
+            resolve: { await Self.firstAddress(of: $0, names) }
+        )
+        // Without an address it still answers over HTTP, at /agent/ on the admin address.
+        let agentCheck = configuration.agentCheck
+        endpoint = AgentEndpoint(
+            loop: loop,
+            board: board,
+            bind: agentCheck?.bind,
+            ports: (agentCheck?.ports ?? []).map {
+                AgentEndpoint.PeerPort(
+                    bind: $0.bind,
+                    peer: PeerKey(upstream: $0.upstream, peer: $0.peer)
+                )
+            },
+            policy: agentCheck?.policy ?? AgentCheckPolicy(),
+            memoryPath: agentCheck?.memoryFile,
+            journal: journal
+        )
     }
 
     private static func makeStore(
-        _ configuration: MusterConfiguration, on loop: EventLoop, journal: Journal,
+        _ configuration: MusterConfiguration,
+        on loop: EventLoop,
+        journal: Journal,
         lookup: @escaping HostLookup
     ) throws -> any Store {
         let store = configuration.store
@@ -59,18 +90,26 @@ final class Engine {
             return EmbeddedStore(loop: loop, statePath: store.stateFile, journal: journal)
         case .redis(let url):
             return RedisStore(
-                loop: loop, url: try RedisURL(text: url), prefix: store.prefix,
-                agent: configuration.agent.id, statePath: store.stateFile, lookup: lookup,
-                journal: journal)
+                loop: loop,
+                url: try RedisURL(text: url),
+                prefix: store.prefix,
+                agent: configuration.agent.id,
+                statePath: store.stateFile,
+                lookup: lookup,
+                journal: journal
+            )
         }
     }
 
     private static func firstAddress(
-        of address: Address, _ resolver: LoopBound<Resolver>
+        of address: Address,
+        _ resolver: LoopBound<Resolver>
     ) async -> SocketAddress? {
         guard case .host(let host, let port) = address else { return SocketAddress(address) }
         let answer = await resolver.value.resolve(
-            host, deadline: Clock.instant() + .seconds(2))
+            host,
+            deadline: Clock.instant() + .seconds(2)
+        )
         guard case .success(let resolution) = answer else { return nil }
         return resolution.socketAddresses(port: port).first
     }
@@ -82,7 +121,12 @@ final class Engine {
             MonitoredUpstream(definition: $0.definition, monitors: $0.monitors)
         }
         board.define(upstreams.map(\.definition), monitors: upstreams.flatMap(\.summaries))
-        let problems = try await proxy.start()
+        var problems = try await proxy.start()
+        do throws(SystemError) {
+            try endpoint.start()
+        } catch {
+            problems.append("agent-check: \(error)")
+        }
         guard problems.isEmpty else { return problems }
         store.start(board)
         scheduler.define(upstreams)
@@ -93,6 +137,7 @@ final class Engine {
     /// last word goes to the store.
     func stop() async -> Int {
         let cut = await proxy.drain()
+        endpoint.close()
         await scheduler.stop()
         await store.stop()
         board.close()
@@ -102,8 +147,14 @@ final class Engine {
 
     var plane: ControlPlane {
         ControlPlane(
-            agent: configuration.agent.id, startedAt: startedAt, loop: loop,
-            board: LoopBound(board, on: loop), scheduler: LoopBound(scheduler, on: loop),
-            store: LoopBound(store, on: loop), proxy: LoopBound(proxy, on: loop))
+            agent: configuration.agent.id,
+            startedAt: startedAt,
+            loop: loop,
+            board: LoopBound(board, on: loop),
+            scheduler: LoopBound(scheduler, on: loop),
+            store: LoopBound(store, on: loop),
+            proxy: LoopBound(proxy, on: loop),
+            endpoint: LoopBound(endpoint, on: loop)
+        )
     }
 }

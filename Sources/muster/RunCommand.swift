@@ -66,19 +66,25 @@ struct Runtime {
         let plane = await engine.call { $0.plane }
         let journal = journal
         let admin = AdminServer(
-            bind: configuration.admin.bind, plane: plane, logger: logger,
-            onRunning: { journal.notice("admin API and dashboard on \($0)") })
+            bind: configuration.admin.bind,
+            plane: plane,
+            logger: logger,
+            onRunning: { journal.notice("admin API and dashboard on \($0)") }
+        )
         announce()
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: [
                     .init(
                         service: EngineService(engine: engine, journal: journal),
-                        successTerminationBehavior: .gracefullyShutdownGroup),
+                        successTerminationBehavior: .gracefullyShutdownGroup
+                    ),
                     .init(service: admin, failureTerminationBehavior: .gracefullyShutdownGroup),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint],
-                logger: quiet))
+                logger: quiet
+            )
+        )
         do {
             try await group.run()
         } catch {
@@ -96,7 +102,8 @@ struct Runtime {
 
     private func announce() {
         journal.notice(
-            "muster \(Muster.configuration.version) runs as agent \(configuration.agent.id)")
+            "muster \(Muster.configuration.version) runs as agent \(configuration.agent.id)"
+        )
         for listener in configuration.proxy.listeners {
             journal.notice("proxy listens on \(listener.bind)")
         }
@@ -106,15 +113,20 @@ struct Runtime {
     }
 
     private static func make(
-        _ configuration: MusterConfiguration, on loop: EventLoop, journal: Journal
+        _ configuration: MusterConfiguration,
+        on loop: EventLoop,
+        journal: Journal
     ) async -> Result<LoopBound<Engine>, any Error> {
         await withCheckedContinuation { continuation in
             loop.execute {
                 continuation.resume(
                     returning: Result {
                         LoopBound(
-                            try Engine(configuration, on: loop, journal: journal), on: loop)
-                    })
+                            try Engine(configuration, on: loop, journal: journal),
+                            on: loop
+                        )
+                    }
+                )
             }
         }
     }

@@ -28,14 +28,15 @@ struct StatusCommand: AsyncParsableCommand {
         let peer = parts.count > 1 ? parts[1] : nil
         let answer: AdminClient.Answer
         do throws(AdminError) {
-            let path = upstream.map { "/v1/upstreams/\(Self.encoded($0))" } ?? "/v1/upstreams"
+            let path =
+                upstream.map { "/v1/upstreams/\(AdminClient.encoded($0))" } ?? "/v1/upstreams"
             answer = try await admin.client().get(path)
         } catch {
             Console.error("muster: \(error)")
             throw ExitStatus.unknown.code
         }
         guard answer.status == 200, let body = try? JSON(parsing: answer.body) else {
-            Console.error("muster: \(Self.problem(answer, subject: subject))")
+            Console.error("muster: \(AdminClient.problem(in: answer))")
             throw ExitStatus.unknown.code
         }
         let report = StatusReport(body, peer: peer)
@@ -45,28 +46,5 @@ struct StatusCommand: AsyncParsableCommand {
         }
         print(json ? report.json(of: body).text : report.text)
         throw report.exitStatus.code
-    }
-
-    /// RFC 9457 says it in `detail`, or at least in `title`.
-    private static func problem(_ answer: AdminClient.Answer, subject: String?) -> String {
-        let body = try? JSON(parsing: answer.body)
-        let text = body?["detail"]?.string ?? body?["title"]?.string
-        return text ?? "expected status 200 and JSON, saw status \(answer.status)"
-    }
-
-    private static func encoded(_ name: String) -> String {
-        var text = ""
-        for byte in name.utf8 {
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
-                UInt8(ascii: "_"), UInt8(ascii: "~"):
-                text.unicodeScalars.append(Unicode.Scalar(byte))
-            default:
-                let hex = String(byte, radix: 16, uppercase: true)
-                text += "%" + (hex.count == 1 ? "0" : "") + hex
-            }
-        }
-        return text
     }
 }

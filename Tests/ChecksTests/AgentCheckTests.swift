@@ -23,7 +23,10 @@ import Vocabulary
     }
 
     @Test func `the line is enough and the end is not waited for`() async throws {
-        let server = try ScriptedServer(.pieces(["dr", "ain, do", "wn # de", "ploy\r"], everyMilliseconds: 1), .stall)
+        let server = try ScriptedServer(
+            .pieces(["dr", "ain, do", "wn # de", "ploy\r"], everyMilliseconds: 1),
+            .stall
+        )
         defer { server.stop() }
         let outcome = try await Prober().probe("haproxy-agent-check", at: server.address)
         #expect(outcome.verdict == .fail)
@@ -59,7 +62,10 @@ import Vocabulary
             ([:] as TestSetting, Outcome.Verdict.neutral), (["on-error": "fail"], .fail),
         ] {
             let outcome = try await prober.probe(
-                "haproxy-agent-check", settings, at: server.address, timeout: .milliseconds(100)
+                "haproxy-agent-check",
+                settings,
+                at: server.address,
+                timeout: .milliseconds(100)
             )
             #expect(outcome.verdict == verdict)
             #expect(outcome.reason == reason)
@@ -69,10 +75,14 @@ import Vocabulary
 
     private static let answers: [(String, Outcome.Verdict, Reason, Int?, String)] = [
         ("200 OK\r\nContent-Length: 6\r\n\r\nup 50%", .pass, .layer7OK, 50, "up"),
-        ("200 OK\r\nContent-Length: 99\r\n\r\ndown # full\n", .fail, .layer7Status, nil, "down (full)"),
+        (
+            "200 OK\r\nContent-Length: 99\r\n\r\ndown # full\n", .fail, .layer7Status, nil,
+            "down (full)"
+        ),
         ("200 OK\r\n\r\n40%", .neutral, .checked, 40, ""),
         (
-            "503 Service Unavailable\r\nContent-Length: 3\r\n\r\nup\n", .neutral, .layer7Status, nil,
+            "503 Service Unavailable\r\nContent-Length: 3\r\n\r\nup\n", .neutral, .layer7Status,
+            nil,
             "expected 2xx 3xx, saw 503 Service Unavailable"
         ),
     ]
@@ -81,7 +91,10 @@ import Vocabulary
     func `the same line comes over HTTP`(row: Int) async throws {
         let (answer, verdict, reason, percent, message) = Self.answers[row]
         let server = try ScriptedServer(
-            .expect("GET /agent HTTP/1.1\r\n"), .expect("\r\n\r\n"), .send("HTTP/1.1 \(answer)"), .close
+            .expect("GET /agent HTTP/1.1\r\n"),
+            .expect("\r\n\r\n"),
+            .send("HTTP/1.1 \(answer)"),
+            .close
         )
         defer { server.stop() }
         let outcome = try await Prober().probe("http-agent", ["path": "/agent"], at: server.address)

@@ -12,6 +12,7 @@ import Vocabulary
     static func settings(of kind: String) -> TestSetting {
         switch kind {
         case "command": ["command": "true"]
+        case "dialogue": ["send": "hello", "expect": "hello"]
         case "dns": ["name": "web.test", "transport": "tcp"]
         default: [:]
         }
@@ -33,7 +34,10 @@ import Vocabulary
     func `a setting that nobody knows is refused by name`(kind: String) {
         guard case .map(let entries) = Self.settings(of: kind) else { return }
         let message = complaint(kind, .map(entries + [("frobnicate", "1")]))
-        #expect(message?.contains("\(kind) has no setting 'frobnicate'") == true, "\(message ?? "")")
+        #expect(
+            message?.contains("\(kind) has no setting 'frobnicate'") == true,
+            "\(message ?? "")"
+        )
     }
 
     @Test(arguments: connecting)
@@ -52,7 +56,9 @@ import Vocabulary
         let port = try freePort()
         let prober = try await Prober()
         let outcome = try await prober.probe(
-            kind, Self.settings(of: kind), at: .host("127.0.0.1", port: port)
+            kind,
+            Self.settings(of: kind),
+            at: .host("127.0.0.1", port: port)
         )
         #expect(outcome.reason == .layer4Connect)
         #expect(outcome.message == "Connection refused")
@@ -69,7 +75,10 @@ import Vocabulary
         defer { server.stop() }
         let prober = try await Prober()
         let outcome = try await prober.probe(
-            kind, Self.settings(of: kind), at: server.address, timeout: .milliseconds(100)
+            kind,
+            Self.settings(of: kind),
+            at: server.address,
+            timeout: .milliseconds(100)
         )
         if kind == "tcp" {
             #expect(outcome.reason == .layer4OK)

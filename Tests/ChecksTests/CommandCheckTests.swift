@@ -19,10 +19,18 @@ import Vocabulary
     ]
 
     @Test(arguments: exits)
-    func `an exit code is a verdict`(code: Int, verdict: Outcome.Verdict, reason: Reason) async throws {
+    func `an exit code is a verdict`(
+        code: Int,
+        verdict: Outcome.Verdict,
+        reason: Reason
+    ) async throws {
         let outcome = try await Prober().probe(
             "command",
-            ["command": ["/bin/sh", "-c", .text("echo 'DISK: fine | used=7%;80;90'; exit \(code)")]],
+            [
+                "command": [
+                    "/bin/sh", "-c", .text("echo 'DISK: fine | used=7%;80;90'; exit \(code)"),
+                ]
+            ],
             at: Self.nobody
         )
         #expect(outcome.verdict == verdict)
@@ -52,7 +60,8 @@ import Vocabulary
         let outcome = try await Prober().probe(
             "command",
             [
-                "command": "/bin/sh -c 'echo \"$0 $1 $MUSTER_PEER $COLOUR\"' {host} '{port}x{timeout}'",
+                "command":
+                    "/bin/sh -c 'echo \"$0 $1 $MUSTER_PEER $COLOUR\"' {host} '{port}x{timeout}'",
                 "environment": ["COLOUR": "green"],
             ],
             at: Self.nobody
@@ -75,7 +84,9 @@ import Vocabulary
         }
     }
 
-    @Test func `what a program says on standard error is kept where it says nothing else`() async throws {
+    @Test func `what a program says on standard error is kept where it says nothing else`()
+        async throws
+    {
         let outcome = try await Prober().probe(
             "command",
             ["command": ["/bin/sh", "-c", "echo no such disk >&2; exit 3"]],
@@ -87,7 +98,9 @@ import Vocabulary
 
     @Test func `a program that is not there fails by name`() async throws {
         let outcome = try await Prober().probe(
-            "command", ["command": "/no/such/program"], at: Self.nobody
+            "command",
+            ["command": "/no/such/program"],
+            at: Self.nobody
         )
         #expect(outcome.verdict == .fail && outcome.reason == .processError)
         #expect(outcome.message == "start /no/such/program: No such file or directory")
@@ -105,7 +118,8 @@ import Vocabulary
             while :; do sleep 60; done
             """
         let outcome = try await prober.probe(
-            "command", ["command": ["/bin/sh", "-c", .text(script)]],
+            "command",
+            ["command": ["/bin/sh", "-c", .text(script)]],
             at: Self.nobody,
             timeout: .milliseconds(500)
         )
@@ -125,7 +139,9 @@ import Vocabulary
         let folder = try TemporaryDirectory()
         let script = "sleep 60 & echo $! > \(folder.path("pid")); echo done"
         let outcome = try await Prober().probe(
-            "command", ["command": ["/bin/sh", "-c", .text(script)]], at: Self.nobody
+            "command",
+            ["command": ["/bin/sh", "-c", .text(script)]],
+            at: Self.nobody
         )
         #expect(outcome.verdict == .pass && outcome.message == "done")
         let text = try String(contentsOfFile: folder.path("pid"), encoding: .utf8)
@@ -136,7 +152,8 @@ import Vocabulary
 
     @Test func `output without end is cut`() async throws {
         let outcome = try await Prober().probe(
-            "command", ["command": ["/bin/sh", "-c", "yes abcdefgh"]],
+            "command",
+            ["command": ["/bin/sh", "-c", "yes abcdefgh"]],
             at: Self.nobody
         )
         // `yes` finds the pipe closed after a megabyte and ends; what the shell makes of that is
@@ -201,7 +218,9 @@ import Vocabulary
         let server = try ScriptedServer(.stall)
         defer { server.stop() }
         let outcome = try await Prober().probe(
-            "command", ["command": .list([.text(program)] + arguments)], at: server.address
+            "command",
+            ["command": .list([.text(program)] + arguments)],
+            at: server.address
         )
         #expect(outcome.verdict == verdict, "\(outcome)")
         if program != "check_dummy" { #expect(!outcome.measurements.isEmpty, "\(outcome)") }
@@ -211,9 +230,18 @@ import Vocabulary
         ([:], "command: expected 'command', saw no such key"),
         (["command": ""], "command.command: expected a"),
         (["command": "a 'b"], "command.command: expected a closing quote"),
-        (["command": "a", "exit": ["pass": 256]], "command.exit.pass: expected a whole number from 0"),
-        (["command": "a", "exit": ["fail": 1]], "command.exit: expected at least one code that passes"),
-        (["command": "a", "limits": ["x": ["warn": "2:1"]]], "command.limits.x.warn: expected a range"),
+        (
+            ["command": "a", "exit": ["pass": 256]],
+            "command.exit.pass: expected a whole number from 0"
+        ),
+        (
+            ["command": "a", "exit": ["fail": 1]],
+            "command.exit: expected at least one code that passes"
+        ),
+        (
+            ["command": "a", "limits": ["x": ["warn": "2:1"]]],
+            "command.limits.x.warn: expected a range"
+        ),
     ]
 
     @Test(arguments: wrongSettings.indices)
@@ -227,7 +255,8 @@ import Vocabulary
 @Suite struct NagiosTests {
     private static let ranges: [(String, alerts: [Double], fine: [Double])] = [
         ("10", [-1, 10.5], [0, 5, 10]), ("10:", [9.9], [10, 1e9]), ("~:10", [10.1], [-1e9, 10]),
-        ("10:20", [9, 21], [10, 15, 20]), ("@10:20", [10, 15, 20], [9, 21]), ("@5", [0, 5], [6, -1]),
+        ("10:20", [9, 21], [10, 15, 20]), ("@10:20", [10, 15, 20], [9, 21]),
+        ("@5", [0, 5], [6, -1]),
         ("-5:5", [-6, 6], [-5, 0, 5]), ("1:12%", [0, 13], [1, 12]), (":4", [-1, 5], [0, 4]),
     ]
 
@@ -244,7 +273,10 @@ import Vocabulary
 
     private static let outputs: [(String, String, [(String, Double?, String)])] = [
         ("OK", "OK", []),
-        ("OK - all | time=0.1s;1;2;0 size=12B", "OK - all", [("time", 0.1, "s"), ("size", 12, "B")]),
+        (
+            "OK - all | time=0.1s;1;2;0 size=12B", "OK - all",
+            [("time", 0.1, "s"), ("size", 12, "B")]
+        ),
         ("A|'a b'=1 'it''s'=2%;;", "A", [("a b", 1, "%"), ("it's", 2, "%")]),
         ("A | x=U y=-3.5c", "A", [("x", nil, ""), ("y", -3.5, "c")]),
         ("A | a=1\nlong text\nmore | b=2\nc=3", "A", [("a", 1, ""), ("b", 2, ""), ("c", 3, "")]),
@@ -264,12 +296,16 @@ import Vocabulary
 
     @Test func `no output of any bytes breaks the reader`() {
         var random = SplitMix(seed: 3)
-        let words = ["|", "'", "=", ";", " ", "\n", "1", "U", "%", "a", "@", ":", "~", "-", ".", "é", "\r\n"]
+        let words = [
+            "|", "'", "=", ";", " ", "\n", "1", "U", "%", "a", "@", ":", "~", "-", ".", "é", "\r\n",
+        ]
         for _ in 0..<10_000 {
             var output: [UInt8] = []
             for _ in 0..<Int(random.next() % 24) {
                 output += Array(words[Int(random.next() % UInt64(words.count))].utf8)
-                if random.next() % 8 == 0 { output.append(UInt8(truncatingIfNeeded: random.next())) }
+                if random.next() % 8 == 0 {
+                    output.append(UInt8(truncatingIfNeeded: random.next()))
+                }
             }
             let parsed = NagiosOutput(parsing: output)
             #expect(parsed.items.count <= NagiosOutput.itemsMax)

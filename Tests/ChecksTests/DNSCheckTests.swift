@@ -44,7 +44,9 @@ import Vocabulary
         let server = try NameServer(Self.zone)
         defer { server.stop() }
         let outcome = try await Prober().probe(
-            "dns", settings, at: .host("127.0.0.1", port: server.port)
+            "dns",
+            settings,
+            at: .host("127.0.0.1", port: server.port)
         )
         #expect(outcome.verdict == verdict)
         #expect(outcome.reason == (verdict == .pass ? .layer7OK : .layer7Status))
@@ -57,7 +59,10 @@ import Vocabulary
         let prober = try await Prober()
         let place = Address.host("127.0.0.1", port: server.port)
         let outcome = try await prober.probe(
-            "dns", ["name": "mute.test"], at: place, timeout: .milliseconds(150)
+            "dns",
+            ["name": "mute.test"],
+            at: place,
+            timeout: .milliseconds(150)
         )
         #expect(outcome.reason == .layer7Timeout)
         #expect(outcome.message == "expected an answer about mute.test A within 150ms, saw nothing")
@@ -68,7 +73,9 @@ import Vocabulary
 
     @Test func `a port without a name server refuses`() async throws {
         let outcome = try await Prober().probe(
-            "dns", ["name": "web.test"], at: .host("127.0.0.1", port: try freePort())
+            "dns",
+            ["name": "web.test"],
+            at: .host("127.0.0.1", port: try freePort())
         )
         #expect(outcome.reason == .layer4Connect, "\(outcome)")
     }
@@ -77,7 +84,9 @@ import Vocabulary
         let server = try ScriptedServer(.expect("web"), .sendBytes([0, 3, 1, 2, 3]), .stall)
         defer { server.stop() }
         let outcome = try await Prober().probe(
-            "dns", ["name": "web.test", "transport": "tcp"], at: server.address
+            "dns",
+            ["name": "web.test", "transport": "tcp"],
+            at: server.address
         )
         #expect(outcome.reason == .layer7Response)
         #expect(outcome.message == "expected an answer about web.test A, saw ends after 3 bytes")
@@ -97,7 +106,9 @@ import Vocabulary
         for _ in 0..<10_000 {
             var bytes = good
             for _ in 0...Int(random.next() % 4) {
-                bytes[Int(random.next() % UInt64(bytes.count))] = UInt8(truncatingIfNeeded: random.next())
+                bytes[Int(random.next() % UInt64(bytes.count))] = UInt8(
+                    truncatingIfNeeded: random.next()
+                )
             }
             bytes.removeLast(Int(random.next() % UInt64(bytes.count)))
             _ = try? DNSReply(parsing: bytes)
@@ -112,7 +123,11 @@ import Vocabulary
     @Test func `a wrong setting is refused with what was expected`() {
         #expect(complaint("dns", [:]) == "test.yaml:1:1: dns: expected 'name', saw no such key")
         #expect(complaint("dns", ["name": "a..b"])?.contains("expected a domain name") == true)
-        #expect(complaint("dns", ["name": "a", "record": "AAA"])?.contains("did you mean 'A'?") == true
-            || complaint("dns", ["name": "a", "record": "AAA"])?.contains("did you mean 'AAAA'?") == true)
+        #expect(
+            complaint("dns", ["name": "a", "record": "AAA"])?.contains("did you mean 'A'?") == true
+                || complaint("dns", ["name": "a", "record": "AAA"])?.contains(
+                    "did you mean 'AAAA'?"
+                ) == true
+        )
     }
 }

@@ -9,14 +9,23 @@ import Vocabulary
 @testable import Checks
 
 @Suite struct GRPCCheckTests {
-    private static func frame(_ kind: UInt8, _ flags: UInt8, _ stream: UInt8, _ payload: [UInt8]) -> [UInt8] {
-        [0, UInt8(payload.count >> 8), UInt8(payload.count & 0xFF), kind, flags, 0, 0, 0, stream] + payload
+    private static func frame(
+        _ kind: UInt8,
+        _ flags: UInt8,
+        _ stream: UInt8,
+        _ payload: [UInt8]
+    ) -> [UInt8] {
+        [0, UInt8(payload.count >> 8), UInt8(payload.count & 0xFF), kind, flags, 0, 0, 0, stream]
+            + payload
     }
 
     private static let settings = frame(4, 0, 0, [0, 3, 0, 0, 0, 100])
     /// `:status 200` by index, then a literal content type.
     private static let head = frame(
-        1, 4, 1, [0x88] + HPACK.encode([("content-type", "application/grpc")])
+        1,
+        4,
+        1,
+        [0x88] + HPACK.encode([("content-type", "application/grpc")])
     )
     private static func message(_ status: UInt8) -> [UInt8] {
         frame(0, 0, 1, status == 0 ? [0, 0, 0, 0, 0] : [0, 0, 0, 0, 2, 0x08, status])
@@ -37,11 +46,24 @@ import Vocabulary
             "expected SERVING, saw UNKNOWN"
         ),
         (
-            settings + frame(1, 5, 1, [0x88] + HPACK.encode([("grpc-status", "5"), ("grpc-message", "unknown service")])),
+            settings
+                + frame(
+                    1,
+                    5,
+                    1,
+                    [0x88]
+                        + HPACK.encode([("grpc-status", "5"), ("grpc-message", "unknown service")])
+                ),
             .fail, .layer7Status, 5, "expected OK, saw NOT_FOUND: unknown service"
         ),
-        (settings + frame(1, 5, 1, [0x8D]), .fail, .layer7Status, 404, "expected HTTP status 200, saw 404"),
-        (settings + frame(3, 0, 1, [0, 0, 0, 7]), .fail, .layer7Response, nil, "the server reset the call, error 7"),
+        (
+            settings + frame(1, 5, 1, [0x8D]), .fail, .layer7Status, 404,
+            "expected HTTP status 200, saw 404"
+        ),
+        (
+            settings + frame(3, 0, 1, [0, 0, 0, 7]), .fail, .layer7Response, nil,
+            "the server reset the call, error 7"
+        ),
         (
             frame(7, 0, 0, [0, 0, 0, 0, 0, 0, 0, 11]), .fail, .layer7Response, nil,
             "the server went away, error 11"
@@ -50,8 +72,10 @@ import Vocabulary
             Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8), .fail, .layer7Response, nil,
             "expected a frame, saw 'HTTP/1.1 400 Bad Request\\r\\n\\r\\n'"
         ),
-        (settings + frame(1, 5, 1, [0xFE]), .fail, .layer7Response, nil,
-            "expected header fields, saw field 126 of a table that was refused"),
+        (
+            settings + frame(1, 5, 1, [0xFE]), .fail, .layer7Response, nil,
+            "expected header fields, saw field 126 of a table that was refused"
+        ),
     ]
 
     @Test(arguments: rows.indices)
@@ -68,10 +92,12 @@ import Vocabulary
 
     @Test func `settings and pings are acknowledged`() async throws {
         let server = try ScriptedServer(
-            .sendBytes(Self.settings), .expectBytes([0, 0, 0, 4, 1]),
+            .sendBytes(Self.settings),
+            .expectBytes([0, 0, 0, 4, 1]),
             .sendBytes(Self.frame(6, 0, 0, [1, 2, 3, 4, 5, 6, 7, 8])),
             .expectBytes([6, 1, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]),
-            .sendBytes(Self.head + Self.message(1) + Self.trailers("0")), .stall
+            .sendBytes(Self.head + Self.message(1) + Self.trailers("0")),
+            .stall
         )
         defer { server.stop() }
         let outcome = try await Prober().probe("grpc", at: server.address)
@@ -92,7 +118,9 @@ import Vocabulary
 
     /// RFC 7541, appendix C.4.1, C.6.1 and C.6.3.
     @Test func `the examples of the RFC decode`() {
-        let host: [UInt8] = [0xF1, 0xE3, 0xC2, 0xE5, 0xF2, 0x3A, 0x6B, 0xA0, 0xAB, 0x90, 0xF4, 0xFF]
+        let host: [UInt8] = [
+            0xF1, 0xE3, 0xC2, 0xE5, 0xF2, 0x3A, 0x6B, 0xA0, 0xAB, 0x90, 0xF4, 0xFF,
+        ]
         #expect(Huffman.decode(host) == Array("www.example.com".utf8))
         #expect(Huffman.decode([0x64, 0x02]) == Array("302".utf8))
         #expect(Huffman.decode([0x9B, 0xD9, 0xAB]) == Array("gzip".utf8))
@@ -106,7 +134,9 @@ import Vocabulary
         for _ in 0..<10_000 {
             var bytes = good
             for _ in 0...Int(random.next() % 5) {
-                bytes[Int(random.next() % UInt64(bytes.count))] = UInt8(truncatingIfNeeded: random.next())
+                bytes[Int(random.next() % UInt64(bytes.count))] = UInt8(
+                    truncatingIfNeeded: random.next()
+                )
             }
             var call = HTTP2Call()
             _ = try? call.feed(bytes)

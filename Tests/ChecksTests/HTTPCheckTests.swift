@@ -8,7 +8,10 @@ import Testing
 import Vocabulary
 
 @Suite struct HTTPCheckTests {
-    private static func reply(_ status: String, _ rest: String = "Content-Length: 0\r\n\r\n")
+    private static func reply(
+        _ status: String,
+        _ rest: String = "Content-Length: 0\r\n\r\n"
+    )
         -> ScriptedServer.Step
     {
         .send("HTTP/1.1 \(status)\r\n\(rest)")
@@ -17,7 +20,10 @@ import Vocabulary
     private static let statusRows: [(String, String, Outcome.Verdict, String)] = [
         ("200 OK", "2xx 3xx", Outcome.Verdict.pass, "200 OK"),
         ("301 Moved Permanently", "2xx 3xx", .pass, "301 Moved Permanently"),
-        ("503 Service Unavailable", "2xx 3xx", .fail, "expected 2xx 3xx, saw 503 Service Unavailable"),
+        (
+            "503 Service Unavailable", "2xx 3xx", .fail,
+            "expected 2xx 3xx, saw 503 Service Unavailable"
+        ),
         ("101 Switching Protocols", "2xx 3xx 101", .pass, "101 Switching Protocols"),
         ("404", "400-404", .pass, "404"),
         ("405", "400-404", .fail, "expected 400-404, saw 405"),
@@ -65,7 +71,8 @@ import Vocabulary
     }
 
     @Test func `an answer in single bytes is an answer`() async throws {
-        let text = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nall\r\n5\r\n well\r\n0\r\n\r\n"
+        let text =
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nall\r\n5\r\n well\r\n0\r\n\r\n"
         let server = try ScriptedServer(
             .expect("\r\n\r\n"),
             .pieces(text.unicodeScalars.map { String($0) }, everyMilliseconds: 0),
@@ -96,14 +103,37 @@ import Vocabulary
 
     private static let bodies: [(TestSetting, String, Outcome.Verdict, String)] = [
         (["contains": "ready"], "we are ready", .pass, "200 OK"),
-        (["contains": "ready"], "not yet", .fail, "body: expected a text with 'ready', saw 'not yet'"),
+        (
+            ["contains": "ready"], "not yet", .fail,
+            "body: expected a text with 'ready', saw 'not yet'"
+        ),
         (["matches": "^queue: \\d+$"], "ok\nqueue: 17\n", .pass, "200 OK"),
         (
             ["matches": "^queue: \\d+$"], "queue: many", .fail,
             "body: expected a text like /^queue: \\d+$/, saw 'queue: many'"
         ),
+        (["json": ["/status": "up"]], #"{"status": "up"}"#, .pass, "200 OK"),
+        (
+            ["json": ["/checks/0/ok": "true", "/a~1b": 7]], #"{"checks":[{"ok":true}],"a/b":7}"#,
+            .pass, "200 OK"
+        ),
+        (
+            ["json": ["/status": "up"]], #"{"status": "sick"}"#, .fail,
+            "body /status: expected 'up', saw 'sick'"
+        ),
+        (
+            ["json": ["/status": ["present": true]]], "{}", .fail,
+            "body /status: expected to be there, saw no such value"
+        ),
+        (
+            ["json": ["/status": "up"]], "up", .fail,
+            "body: expected JSON, saw 'up': "
+        ),
         (["contains": "a", "matches": "b"], "ab", .pass, "200 OK"),
-        (["contains": "a", "matches": "c"], "ab", .fail, "body: expected a text like /c/, saw 'ab'"),
+        (
+            ["contains": "a", "matches": "c"], "ab", .fail,
+            "body: expected a text like /c/, saw 'ab'"
+        ),
     ]
 
     @Test(arguments: bodies.indices)
@@ -118,23 +148,29 @@ import Vocabulary
         let outcome = try await Prober().probe("http", ["expect": settings], at: server.address)
         #expect(outcome.verdict == verdict)
         #expect(outcome.reason == (verdict == .pass ? .layer7OK : .layer7Status))
-        #expect(outcome.message == message)
+        #expect(outcome.message.hasPrefix(message), "\(outcome.message)")
     }
 
     @Test func `a body that runs until close is whole at the end`() async throws {
         let server = try ScriptedServer(
-            .expect("\r\n\r\n"), Self.reply("200 OK", "\r\nfine"), .close
+            .expect("\r\n\r\n"),
+            Self.reply("200 OK", "\r\nfine"),
+            .close
         )
         defer { server.stop() }
         let outcome = try await Prober().probe(
-            "http", ["expect": ["matches": "^fine$"]], at: server.address
+            "http",
+            ["expect": ["matches": "^fine$"]],
+            at: server.address
         )
         #expect(outcome.verdict == .pass)
     }
 
     @Test func `a body that nobody asks for is not waited for`() async throws {
         let server = try ScriptedServer(
-            .expect("\r\n\r\n"), Self.reply("200 OK", "Content-Length: 100\r\n\r\n"), .stall
+            .expect("\r\n\r\n"),
+            Self.reply("200 OK", "Content-Length: 100\r\n\r\n"),
+            .stall
         )
         defer { server.stop() }
         let outcome = try await Prober().probe("http", at: server.address)
@@ -149,7 +185,9 @@ import Vocabulary
         )
         defer { server.stop() }
         let outcome = try await Prober().probe(
-            "http", ["expect": ["contains": "b"]], at: server.address
+            "http",
+            ["expect": ["contains": "b"]],
+            at: server.address
         )
         #expect(outcome.verdict == .fail)
         #expect(outcome.reason == .layer7Status)
@@ -218,7 +256,9 @@ import Vocabulary
         )
         defer { server.stop() }
         let outcome = try await Prober().probe(
-            "http", ["degraded": ["latency": "20ms"]], at: server.address
+            "http",
+            ["degraded": ["latency": "20ms"]],
+            at: server.address
         )
         #expect(outcome.verdict == .warn)
         #expect(outcome.message.hasPrefix("degraded above 20ms, took "), "\(outcome.message)")
@@ -226,31 +266,41 @@ import Vocabulary
 
     // MARK: Faults of the peer
 
-    private static let faults: [(name: String, script: [ScriptedServer.Step], reason: Reason, saw: String)] = [
-        ("silence", [.stall], .layer7Timeout, "expected an HTTP status within 200ms, saw nothing"),
-        (
-            "a byte now and then", [.endless([0x48], everyMilliseconds: 60)],
-            .layer7Timeout, "expected an HTTP status within 200ms, saw "
-        ),
-        (
-            "a status and then silence", [.send("HTTP/1.1 200 OK\r\n"), .stall],
-            .layer7Timeout, "expected an HTTP status within 200ms, saw 17 bytes"
-        ),
-        (
-            "a reset at once", [.expect("\r\n\r\n"), .reset],
-            .layer7Response, "expected an HTTP status, saw nothing and Connection reset by peer"
-        ),
-        (
-            "the end at once", [.expect("\r\n\r\n"), .close],
-            .layer7Response, "expected an HTTP status, saw nothing and the end"
-        ),
-        ("another protocol", [.send("SSH-2.0-OpenSSH_9.2\r\n"), .stall], .layer7Response, "answer: "),
-        (
-            "an endless head",
-            [.send("HTTP/1.1 200 OK\r\n"), .endless(Array("X-Filler: abcdefgh\r\n".utf8), everyMilliseconds: 0)],
-            .layer7Response, "answer: head at byte"
-        ),
-    ]
+    private static let faults:
+        [(name: String, script: [ScriptedServer.Step], reason: Reason, saw: String)] = [
+            (
+                "silence", [.stall], .layer7Timeout,
+                "expected an HTTP status within 200ms, saw nothing"
+            ),
+            (
+                "a byte now and then", [.endless([0x48], everyMilliseconds: 60)],
+                .layer7Timeout, "expected an HTTP status within 200ms, saw "
+            ),
+            (
+                "a status and then silence", [.send("HTTP/1.1 200 OK\r\n"), .stall],
+                .layer7Timeout, "expected an HTTP status within 200ms, saw 17 bytes"
+            ),
+            (
+                "a reset at once", [.expect("\r\n\r\n"), .reset],
+                .layer7Response, "expected an HTTP status, saw nothing and Connection reset by peer"
+            ),
+            (
+                "the end at once", [.expect("\r\n\r\n"), .close],
+                .layer7Response, "expected an HTTP status, saw nothing and the end"
+            ),
+            (
+                "another protocol", [.send("SSH-2.0-OpenSSH_9.2\r\n"), .stall], .layer7Response,
+                "answer: "
+            ),
+            (
+                "an endless head",
+                [
+                    .send("HTTP/1.1 200 OK\r\n"),
+                    .endless(Array("X-Filler: abcdefgh\r\n".utf8), everyMilliseconds: 0),
+                ],
+                .layer7Response, "answer: head at byte"
+            ),
+        ]
 
     @Test(arguments: faults.indices)
     func `a faulty peer fails with the right layer and reason`(row: Int) async throws {
@@ -259,7 +309,9 @@ import Vocabulary
         defer { server.stop() }
         let prober = try await Prober()
         let outcome = try await prober.probe(
-            "http", at: server.address, timeout: .milliseconds(200)
+            "http",
+            at: server.address,
+            timeout: .milliseconds(200)
         )
         #expect(outcome.verdict == .fail, "\(fault.name)")
         #expect(outcome.reason == fault.reason, "\(fault.name): \(outcome)")
@@ -272,11 +324,15 @@ import Vocabulary
 
     @Test func `a body cut short is a broken answer`() async throws {
         let server = try ScriptedServer(
-            .expect("\r\n\r\n"), Self.reply("200 OK", "Content-Length: 10\r\n\r\nfin"), .close
+            .expect("\r\n\r\n"),
+            Self.reply("200 OK", "Content-Length: 10\r\n\r\nfin"),
+            .close
         )
         defer { server.stop() }
         let outcome = try await Prober().probe(
-            "http", ["expect": ["contains": "fine"]], at: server.address
+            "http",
+            ["expect": ["contains": "fine"]],
+            at: server.address
         )
         #expect(outcome.reason == .layer7Response)
         #expect(outcome.code == 200)
@@ -296,11 +352,15 @@ import Vocabulary
 
     @Test func `phases say where the time went`() async throws {
         let server = try ScriptedServer(
-            .expect("\r\n\r\n"), .pieces(["", ""], everyMilliseconds: 20), Self.reply("200 OK"), .stall
+            .expect("\r\n\r\n"),
+            .pieces(["", ""], everyMilliseconds: 20),
+            Self.reply("200 OK"),
+            .stall
         )
         defer { server.stop() }
         let (outcome, steps) = try await Prober().explain(
-            "http", at: .host("localhost", port: server.port)
+            "http",
+            at: .host("localhost", port: server.port)
         )
         #expect(outcome.verdict == .pass, "\(outcome)")
         let phases = outcome.phases

@@ -137,7 +137,10 @@ import Vocabulary
 
     @Test func `an unknown kind names the nearest`() {
         do throws(SettingError) {
-            _ = try MonitorDefinition.make("htpt", from: Options([], at: .init(file: "f", line: 3, column: 5), path: "monitors[0]"))
+            _ = try MonitorDefinition.make(
+                "htpt",
+                from: Options([], at: .init(file: "f", line: 3, column: 5), path: "monitors[0]")
+            )
             Issue.record("no error")
         } catch {
             #expect("\(error)".contains("did you mean 'http'?"), "\(error)")

@@ -12,10 +12,15 @@ import Vocabulary
 final class Prober: Sendable {
     let loop: EventLoop
     let resolver: LoopBound<Resolver>
+    let heartbeats: Heartbeats
 
-    init(_ configuration: ResolverConfiguration = ResolverConfiguration()) async throws {
+    init(
+        _ configuration: ResolverConfiguration = ResolverConfiguration(),
+        heartbeats: Heartbeats? = nil
+    ) async throws {
         let loop = try EventLoop.spawn(name: "probe")
         self.loop = loop
+        self.heartbeats = heartbeats ?? Heartbeats(began: Clock.instant())
         resolver = try await withCheckedThrowingContinuation { continuation in
             loop.execute {
                 continuation.resume(
@@ -58,7 +63,8 @@ final class Prober: Sendable {
             timeout: timeout,
             loop: loop,
             resolver: resolver,
-            explain: true
+            explain: true,
+            heartbeats: heartbeats
         )
         return (outcome, trace?.steps ?? [])
     }

@@ -75,7 +75,9 @@ import Vocabulary
         #expect(without.verdict == .fail && without.reason == .layer7Status)
         #expect(without.message == "PING: expected 'PONG', saw 'NOAUTH Authentication required.'")
         let (with, steps) = try await prober.explain(
-            "redis", ["password": "secret"], at: server.address
+            "redis",
+            ["password": "secret"],
+            at: server.address
         )
         #expect(with.verdict == .pass, "\(with)")
         #expect(!steps.contains { $0.text.contains("secret") })
@@ -85,12 +87,21 @@ import Vocabulary
 
     private static let liars: [([ScriptedServer.Step], Reason, String)] = [
         (
-            [.expect("PING"), .send("-LOADING Redis is loading the dataset in memory\r\n"), .stall],
+            [
+                .expect("PING"), .send("-LOADING Redis is loading the dataset in memory\r\n"),
+                .stall,
+            ],
             .layer7Status,
             "PING: expected 'PONG', saw 'LOADING Redis is loading the dataset in memory'"
         ),
-        ([.send("HTTP/1.1 400\r\n"), .stall], .layer7Response, "PING: expected one of + - : $, saw 'HTTP"),
-        ([.expect("PING"), .close], .layer7Response, "expected a reply to PING, saw nothing and the end"),
+        (
+            [.send("HTTP/1.1 400\r\n"), .stall], .layer7Response,
+            "PING: expected one of + - : $, saw 'HTTP"
+        ),
+        (
+            [.expect("PING"), .close], .layer7Response,
+            "expected a reply to PING, saw nothing and the end"
+        ),
         (
             [.expect("PING"), .send("+PO"), .stall], .layer7Timeout,
             "expected a reply to PING within 100ms, saw '+PO'"
@@ -108,7 +119,9 @@ import Vocabulary
         let server = try ScriptedServer([script])
         defer { server.stop() }
         let outcome = try await Prober().probe(
-            "redis", at: server.address, timeout: .milliseconds(100)
+            "redis",
+            at: server.address,
+            timeout: .milliseconds(100)
         )
         #expect(outcome.verdict == .fail)
         #expect(outcome.reason == reason)

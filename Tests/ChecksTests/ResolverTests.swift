@@ -61,7 +61,9 @@ import Vocabulary
         #expect(resolution.validity == .seconds(1))
     }
 
-    @Test func `an answer is asked for once while it is valid, and again when told to`() async throws {
+    @Test func `an answer is asked for once while it is valid, and again when told to`()
+        async throws
+    {
         let server = try NameServer(["web.test": .records([.a("192.0.2.1")])])
         defer { server.stop() }
         let prober = try await prober(server)
@@ -142,7 +144,7 @@ import Vocabulary
     @Test func `a dead name server is not asked for every probe`() async throws {
         let server = try NameServer(["broken.test": .failure(code: 3)])
         defer { server.stop() }
-        let prober = try await prober(server)
+        let prober = try await prober(server) { $0.failureValidity = .seconds(600) }
         _ = await resolve("broken.test", on: prober)
         let asked = server.count("broken.test")
         _ = await resolve("broken.test", on: prober)

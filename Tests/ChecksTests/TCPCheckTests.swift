@@ -44,16 +44,27 @@ import Vocabulary
         let server = try ScriptedServer(.send("one"), .close)
         defer { server.stop() }
         let outcome = try await Prober().probe(
-            "tcp", ["steps": [["expect": "one"], ["expect": "one"]]], at: server.address
+            "tcp",
+            ["steps": [["expect": "one"], ["expect": "one"]]],
+            at: server.address
         )
         #expect(outcome.reason == .layer7Response)
         #expect(outcome.message == "expected 'one', saw nothing and the end")
     }
 
     private static let wrongAnswers: [([ScriptedServer.Step], Reason, String)] = [
-        ([.send("-ERR\r\n"), .stall], Reason.layer7Timeout, "expected '+OK' within 200ms, saw '-ERR\\r\\n'"),
-        ([.expect("hi"), .send("-ERR\r\n"), .close], .layer7Response, "expected '+OK', saw '-ERR\\r\\n' and the end"),
-        ([.expect("hi"), .reset], .layer7Response, "expected '+OK', saw nothing and Connection reset by peer"),
+        (
+            [.send("-ERR\r\n"), .stall], Reason.layer7Timeout,
+            "expected '+OK' within 200ms, saw '-ERR\\r\\n'"
+        ),
+        (
+            [.expect("hi"), .send("-ERR\r\n"), .close], .layer7Response,
+            "expected '+OK', saw '-ERR\\r\\n' and the end"
+        ),
+        (
+            [.expect("hi"), .reset], .layer7Response,
+            "expected '+OK', saw nothing and Connection reset by peer"
+        ),
         (
             [.endless([UInt8](repeating: 0x2E, count: 1_024), everyMilliseconds: 0)],
             .layer7Response, "expected '+OK' in 65536 bytes, saw '......"
@@ -69,7 +80,10 @@ import Vocabulary
         let server = try ScriptedServer([script])
         defer { server.stop() }
         let outcome = try await Prober().probe(
-            "tcp", ["send": "hi", "expect": "+OK"], at: server.address, timeout: .milliseconds(200)
+            "tcp",
+            ["send": "hi", "expect": "+OK"],
+            at: server.address,
+            timeout: .milliseconds(200)
         )
         #expect(outcome.verdict == .fail)
         #expect(outcome.reason == reason)
@@ -91,7 +105,9 @@ import Vocabulary
         let second = try ScriptedServer(.expect("QUIT"), .stall)
         defer { second.stop() }
         _ = try await prober.probe(
-            "tcp", ["proxy-protocol": "v2", "send": "QUIT"], at: second.address
+            "tcp",
+            ["proxy-protocol": "v2", "send": "QUIT"],
+            at: second.address
         )
         let arrived = await eventually { second.received.first?.count == 20 }
         #expect(arrived)
@@ -114,7 +130,10 @@ import Vocabulary
         ]
         for settings in elsewhere {
             let outcome = try await prober.probe(
-                "tcp", settings, at: nobody, timeout: .milliseconds(500)
+                "tcp",
+                settings,
+                at: nobody,
+                timeout: .milliseconds(500)
             )
             #expect(outcome.reason == .layer4OK, "\(outcome)")
         }

@@ -34,7 +34,11 @@ struct TLSCheckTests {
         let (outcome, steps) = try await prober.explain("tls", trusted, at: server.address)
         #expect(outcome.verdict == .pass, "\(outcome)")
         #expect(outcome.reason == .layer6OK)
-        #expect(outcome.measurements == [Measurement(label: "certificate_days_left", value: 29, unit: "d")])
+        #expect(
+            outcome.measurements == [
+                Measurement(label: "certificate_days_left", value: 29, unit: "d")
+            ]
+        )
         #expect(outcome.message.contains("/CN=www.example.test, 29 days left"))
         #expect(steps.contains { $0.phase == "tls" && $0.text.contains("TLSv1.3") })
         let left = await prober.leftovers()
@@ -153,7 +157,12 @@ struct TLSCheckTests {
 
         let silent = try ScriptedServer(.stall)
         defer { silent.stop() }
-        let late = try await prober.probe("http", ["tls": true], at: silent.address, timeout: .milliseconds(100))
+        let late = try await prober.probe(
+            "http",
+            ["tls": true],
+            at: silent.address,
+            timeout: .milliseconds(100)
+        )
         #expect(late.reason == .layer6Timeout)
         #expect(late.message == "expected a TLS handshake within 100ms, saw no end of it")
     }
@@ -177,7 +186,7 @@ final class Authority: Sendable {
 
     private let folder: TemporaryDirectory
     let file: String
-    private let names = NameCounter()
+    private let numbers = Counter()
 
     init() throws {
         folder = try TemporaryDirectory()
@@ -191,7 +200,8 @@ final class Authority: Sendable {
 
     /// A certificate for www.example.test and localhost that ends in so many days.
     func leaf(days: Int) throws -> Leaf {
-        let name = names.next()
+        let number = numbers.next()
+        let name = "leaf\(number)"
         let (key, request) = (folder.path("\(name).key"), folder.path("\(name).csr"))
         let certificate = folder.path("\(name).pem")
         try run([
@@ -200,7 +210,7 @@ final class Authority: Sendable {
         ])
         try run([
             "x509", "-req", "-in", request, "-CA", file, "-CAkey", folder.path("ca.key"),
-            "-CAcreateserial", "-days", "\(days)", "-extfile", folder.path("names.cnf"),
+            "-set_serial", "\(number)", "-days", "\(days)", "-extfile", folder.path("names.cnf"),
             "-out", certificate,
         ])
         return Leaf(certificate: certificate, key: key)
@@ -220,14 +230,14 @@ final class Authority: Sendable {
     }
 }
 
-private final class NameCounter: @unchecked Sendable {
+private final class Counter: @unchecked Sendable {
     private let lock = NSLock()
     private var count = 0
 
-    func next() -> String {
+    func next() -> Int {
         lock.withLock {
             count += 1
-            return "leaf\(count)"
+            return count
         }
     }
 }

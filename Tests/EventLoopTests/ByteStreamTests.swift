@@ -324,7 +324,9 @@ private func pattern(_ count: Int) -> [UInt8] {
             defer { stream.close() }
             let recorder = Recorder()
             var beat = loop.schedule(at: .after(.milliseconds(10)), sink: recorder)
-            recorder.onDue = { _ in beat = loop.schedule(at: loop.now + .milliseconds(10), sink: recorder) }
+            recorder.onDue = { _ in
+                beat = loop.schedule(at: loop.now + .milliseconds(10), sink: recorder)
+            }
             defer { loop.cancel(beat) }
             let giveUp = Instant.after(.seconds(10))
             let error = try await outcome {

@@ -110,6 +110,8 @@ import Vocabulary
             rig.define([.scripted(peers: peers, script: script)])
             #expect(await eventually { rig.scheduler.metrics.waiting > 50 })
             #expect(await eventually { script.asked.count >= 60 })
+            let complaints = rig.lines.all.filter { $0.contains("probes are late") }
+            #expect(complaints.count == 1, "said once, not a hundred times")
             let seconds = (Clock.instant() - begin).seconds
             #expect(Double(script.asked.count) <= 50 * seconds + 6)
             #expect(

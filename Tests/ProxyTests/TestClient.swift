@@ -47,7 +47,10 @@ final class TestClient {
     }
 
     private let raw: Int32
-    private(set) var unread: [UInt8] = []
+    private var buffered: [UInt8] = []
+    private var start = 0
+    /// Received, and not yet asked for.
+    var unread: [UInt8] { Array(buffered[start...]) }
     private var isClosed = false
 
     /// How long a test waits for bytes before it fails.
@@ -111,6 +114,12 @@ final class TestClient {
 
     // MARK: Reading
 
+    /// Puts bytes back in front of what comes.
+    func push(_ bytes: [UInt8]) {
+        buffered = bytes + unread
+        start = 0
+    }
+
     /// One response. `toHead` says that it answers HEAD and so has no body.
     func reply(toHead: Bool = false) throws -> Reply {
         var reply = Reply()
@@ -122,7 +131,8 @@ final class TestClient {
             reply.wasChunked = true
             while true {
                 let line = String(decoding: try read(through: "\r\n"), as: UTF8.self)
-                guard let size = Int(line.dropLast(2), radix: 16) else {
+                // CR LF is one character.
+                guard let size = Int(line.dropLast(), radix: 16) else {
                     throw Failure.ended(after: "chunk size '\(line)'")
                 }
                 if size == 0 { break }
@@ -145,19 +155,50 @@ final class TestClient {
 
     func read(through mark: String) throws -> [UInt8] {
         let mark = Array(mark.utf8)
+        var searched = start
         while true {
-            if let range = unread.firstRange(of: mark) {
-                defer { unread.removeSubrange(..<range.upperBound) }
-                return Array(unread[..<range.upperBound])
+            if let end = find(mark, from: searched) {
+                defer { consume(end - start) }
+                return Array(buffered[start..<end])
             }
+            searched = max(start, buffered.count - mark.count)
             try receive()
         }
     }
 
     func read(count: Int) throws -> [UInt8] {
-        while unread.count < count { try receive() }
-        defer { unread.removeSubrange(..<count) }
-        return Array(unread[..<count])
+        while buffered.count - start < count { try receive() }
+        defer { consume(count) }
+        return Array(buffered[start..<start + count])
+    }
+
+    /// Where the first `mark` from `position` on ends.
+    private func find(_ mark: [UInt8], from position: Int) -> Int? {
+        buffered.withUnsafeBytes { bytes in
+            guard let base = bytes.baseAddress else { return nil }
+            var position = position
+            while position + mark.count <= bytes.count,
+                let found = memchr(base + position, Int32(mark[0]), bytes.count - position)
+            {
+                position = found - UnsafeMutableRawPointer(mutating: base)
+                if position + mark.count <= bytes.count,
+                    memcmp(base + position, mark, mark.count) == 0
+                {
+                    return position + mark.count
+                }
+                position += 1
+            }
+            return nil
+        }
+    }
+
+    /// Moved to the front only now and then: a large body is read in many steps.
+    private func consume(_ count: Int) {
+        start += count
+        if start == buffered.count || start > 1_000_000 {
+            buffered.removeSubrange(..<start)
+            start = 0
+        }
     }
 
     /// Everything up to the end of the connection, which has to be a clean one.
@@ -166,7 +207,7 @@ final class TestClient {
             do {
                 try receive()
             } catch Failure.ended {
-                defer { unread = [] }
+                defer { consume(buffered.count - start) }
                 return unread
             }
         }
@@ -195,10 +236,10 @@ final class TestClient {
         while true {
             let count = recv(raw, &buffer, buffer.count, 0)
             if count > 0 {
-                unread += buffer[..<count]
+                buffered += buffer[..<count]
                 return
             }
-            let soFar = String(decoding: unread.prefix(200), as: UTF8.self)
+            let soFar = String(decoding: buffered[start...].prefix(200), as: UTF8.self)
             if count == 0 { throw Failure.ended(after: soFar) }
             if errno == EINTR { continue }
             guard errno == EAGAIN else { throw Failure.reset(after: soFar) }

@@ -25,9 +25,13 @@ private let arrows: [String: Set<String>] = [
     "Store": ["EventLoop", "Redis", "Health", "Vocabulary", "Glibc"],
     "Monitor": ["Checks", "DNS", "Store", "EventLoop", "Health", "Vocabulary", "Glibc"],
     "Proxy": ["Store", "EventLoop", "TLS", "HTTP1", "Health", "Vocabulary", "Glibc"],
-    "Settings": ["Checks", "Health", "Proxy", "Store", "Vocabulary", "Yams", "Foundation", "Glibc"],
+    "Settings": [
+        "AgentCheck", "Checks", "Health", "Proxy", "Store", "Vocabulary", "Yams", "Foundation",
+        "Glibc",
+    ],
     "Admin": [
-        "Monitor", "Proxy", "Checks", "Store", "EventLoop", "Health", "Vocabulary", "Hummingbird",
+        "AgentCheck", "Monitor", "Proxy", "Checks", "Store", "EventLoop", "Health", "Vocabulary",
+        "Hummingbird",
         "Logging", "NIOCore", "ServiceLifecycle", "Foundation", "Glibc",
     ],
     "muster": [
@@ -48,7 +52,9 @@ private func imports(of file: SourceFile) -> [String] {
             })
         else { return nil }
         words.removeFirst(index + 1)
-        let sorts: Set<Substring> = ["class", "enum", "func", "protocol", "struct", "typealias", "var"]
+        let sorts: Set<Substring> = [
+            "class", "enum", "func", "protocol", "struct", "typealias", "var",
+        ]
         if let first = words.first, sorts.contains(first) { words.removeFirst() }
         return words.first.map { String($0.prefix { $0 != "." && $0 != ";" }) }
     }

@@ -50,7 +50,9 @@ enum SourceTree {
             "Sources", "Tests", "Benchmarks", "Fuzz", "checks.d", "docs", "examples", "packaging",
             "scripts", "Makefile", "Package.swift", "CHANGELOG.md", "CONTRIBUTING.md", "README.md",
         ],
-        endings: ["swift", "md", "yaml", "yml", "json", "cfg", "h", "sh", "service", "modulemap", ""]
+        endings: [
+            "swift", "md", "yaml", "yml", "json", "cfg", "h", "sh", "service", "modulemap", "",
+        ]
     )
 
     static let documentation = files(in: ["docs", "README.md"], endings: ["md"])

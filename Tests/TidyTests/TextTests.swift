@@ -28,7 +28,9 @@ import Testing
 
     /// A path of the machine where something was built or tried tells readers nothing.
     @Test func `no path of somebody's machine`() {
-        let folders = ["/wo" + "rk/", "/ho" + "me/", "/ro" + "ot/", "/Us" + "ers/", "/tmp/p" + "kg"]
+        let folders = [
+            "/wo" + "rk/", "/ho" + "me/", "/ro" + "ot/", "/Us" + "ers/", "/tmp/p" + "kg",
+        ]
         for file in SourceTree.texts {
             for (number, line) in file.lines.enumerated() {
                 for folder in folders where begins(folder, in: line) {

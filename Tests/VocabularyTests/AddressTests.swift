@@ -4,18 +4,20 @@ import Testing
 import Vocabulary
 
 @Suite struct AddressTests {
-    @Test(arguments: [
-        ("127.0.0.1:80", Address.host("127.0.0.1", port: 80)),
-        ("web-1.internal:8080", .host("web-1.internal", port: 8_080)),
-        ("under_score:1", .host("under_score", port: 1)),
-        ("LOCALHOST:65535", .host("LOCALHOST", port: 65_535)),
-        ("[::1]:443", .host("::1", port: 443)),
-        ("[2001:DB8::1]:1", .host("2001:DB8::1", port: 1)),
-        ("[::ffff:10.0.0.7]:80", .host("::ffff:10.0.0.7", port: 80)),
-        ("[fe80::1%eth0]:80", .host("fe80::1%eth0", port: 80)),
-        ("unix:/run/muster/admin.sock", .unix(path: "/run/muster/admin.sock")),
-        ("unix:/with:colon", .unix(path: "/with:colon")),
-    ] as [(String, Address)])
+    @Test(
+        arguments: [
+            ("127.0.0.1:80", Address.host("127.0.0.1", port: 80)),
+            ("web-1.internal:8080", .host("web-1.internal", port: 8_080)),
+            ("under_score:1", .host("under_score", port: 1)),
+            ("LOCALHOST:65535", .host("LOCALHOST", port: 65_535)),
+            ("[::1]:443", .host("::1", port: 443)),
+            ("[2001:DB8::1]:1", .host("2001:DB8::1", port: 1)),
+            ("[::ffff:10.0.0.7]:80", .host("::ffff:10.0.0.7", port: 80)),
+            ("[fe80::1%eth0]:80", .host("fe80::1%eth0", port: 80)),
+            ("unix:/run/muster/admin.sock", .unix(path: "/run/muster/admin.sock")),
+            ("unix:/with:colon", .unix(path: "/with:colon")),
+        ] as [(String, Address)]
+    )
     func `the three forms are read, and print as they were written`(
         text: String,
         address: Address

@@ -157,18 +157,20 @@ private func complaint(_ body: () throws -> Void) -> String? {
 }
 
 @Suite struct NearestTests {
-    @Test(arguments: [
-        ("itnerval", "interval"),  // neighbours swapped: one slip
-        ("intervall", "interval"),
-        ("intrval", "interval"),
-        ("inteval", "interval"),
-        ("timout", "timeout"),
-        ("raise", "rise"),
-        ("INTERVAL", nil),
-        ("xy", nil),
-        ("", nil),
-        ("whatever", nil),
-    ] as [(String, String?)])
+    @Test(
+        arguments: [
+            ("itnerval", "interval"),  // neighbours swapped: one slip
+            ("intervall", "interval"),
+            ("intrval", "interval"),
+            ("inteval", "interval"),
+            ("timout", "timeout"),
+            ("raise", "rise"),
+            ("INTERVAL", nil),
+            ("xy", nil),
+            ("", nil),
+            ("whatever", nil),
+        ] as [(String, String?)]
+    )
     func `the word that was meant`(written: String, meant: String?) {
         #expect(nearest(to: written, among: ["interval", "timeout", "rise", "fall"]) == meant)
     }

@@ -1,20 +1,21 @@
 // Is an agent's line read as HAProxy 2.6 reads it? The rows were measured with a real one.
 
-import Checks
 import Health
 import Testing
 
-@Suite struct AgentLineTests {
+@testable import Checks
+
+@Suite struct AgentReplyTests {
     private struct Row {
         var line: String
-        var health: AgentLine.Health?
+        var health: AgentReply.Health?
         var admin: Hints.Admin?
         var percent: Int?
         var maxConnections: Int?
 
         init(
             _ line: String,
-            _ health: AgentLine.Health? = nil,
+            _ health: AgentReply.Health? = nil,
             admin: Hints.Admin? = nil,
             percent: Int? = nil,
             maxConnections: Int? = nil
@@ -42,11 +43,15 @@ import Testing
         Row("up 50% maxconn:30", .up, percent: 50, maxConnections: 30),
         Row("drain,50%", admin: .drain, percent: 50),
         Row(
-            "75%,maxconn:30,maint,down", .down, admin: .maint, percent: 75, maxConnections: 30
+            "75%,maxconn:30,maint,down",
+            .down,
+            admin: .maint,
+            percent: 75,
+            maxConnections: 30
         ),
         Row("bogus up", .up), Row(""), Row(" ,\t, "),
         Row("7.5%"), Row("50%x"), Row("50% 7.5%"), Row("5%%"),
-        Row("maxconn:"), Row("maxconn:x"), Row("maxconn: 30"), Row("maxconn:30 maxconn:x"),
+        Row("maxconn:0", maxConnections: AgentReply.noLimit), Row("maxconn:"), Row("maxconn:x"), Row("maxconn: 30"), Row("maxconn:30 maxconn:x"),
         Row("up # down 50% maint", .up), Row("up #", .up), Row("# up"),
         Row("upward"), Row("u p"), Row("HTTP/1.1 200 OK"),
     ]
@@ -54,7 +59,7 @@ import Testing
     @Test(arguments: rows.indices)
     func `every measured line has the measured effect`(index: Int) {
         let row = Self.rows[index]
-        let line = AgentLine(parsing: row.line.utf8)
+        let line = AgentReply(parsing: row.line.utf8)
         #expect(line.health == row.health, "\(row.line)")
         #expect(
             line.hints
@@ -85,46 +90,25 @@ import Testing
         verdict: Outcome.Verdict,
         message: String
     ) {
-        let outcome = AgentLine(parsing: line.utf8).outcome
+        let outcome = AgentReply(parsing: line.utf8).outcome
         #expect(outcome.verdict == verdict)
         #expect(outcome.message == message)
         #expect(outcome.isImmediate == (verdict == .fail))
     }
 
     @Test func `only the first line counts, and a NUL is no line end`() {
-        #expect(AgentLine.length(in: Array("up\n50%\n".utf8)) == 2)
-        #expect(AgentLine.length(in: Array("up\r\n".utf8)) == 2)
-        #expect(AgentLine.length(in: Array("\n".utf8)) == 0)
-        #expect(AgentLine.length(in: Array("up".utf8)) == nil)
-        #expect(AgentLine.length(in: Array("up\0\n".utf8)) == nil)
-    }
-
-    @Test func `what is sent is read back`() {
-        for health in AgentLine.Health.allCases.map({ $0 as AgentLine.Health? }) + [nil] {
-            for admin in [Hints.Admin.ready, .drain, .maint, nil] {
-                for percent in [0, 75, nil] {
-                    let hints = Hints(weightPercent: percent, maxConnections: 5, admin: admin)
-                    let sent = AgentLine(
-                        health: health,
-                        hints: hints,
-                        description: health == nil ? "" : "all # well,\tyes"
-                    )
-                    let text = Array(sent.text.utf8)
-                    #expect(AgentLine.length(in: text) == text.count - 1)
-                    var expected = sent
-                    expected.description = health == nil ? "" : "all # well, yes"
-                    #expect(AgentLine(parsing: text) == expected, "\(sent.text)")
-                }
-            }
-        }
-        let hostile = AgentLine(health: .up, description: "a\nb\u{0}c" + String(repeating: "é", count: 99))
-        #expect(AgentLine.length(in: Array(hostile.text.utf8)) == hostile.text.utf8.count - 1)
-        #expect(hostile.text.utf8.count < 110)
+        #expect(AgentReply.length(in: Array("up\n50%\n".utf8)) == 2)
+        #expect(AgentReply.length(in: Array("up\r\n".utf8)) == 2)
+        #expect(AgentReply.length(in: Array("\n".utf8)) == 0)
+        #expect(AgentReply.length(in: Array("up".utf8)) == nil)
+        #expect(AgentReply.length(in: Array("up\0\n".utf8)) == nil)
     }
 
     @Test func `no line of any bytes breaks the reader`() {
         var random = SplitMix(seed: 42)
-        let words = ["up", "DOWN", "#", "%", "50%", "maxconn:", "9", ",", " ", "\t", "\0", "é", "maint"]
+        let words = [
+            "up", "DOWN", "#", "%", "50%", "maxconn:", "9", ",", " ", "\t", "\0", "é", "maint",
+        ]
         for _ in 0..<10_000 {
             var line: [UInt8] = []
             for _ in 0..<Int(random.next() % 12) {
@@ -134,7 +118,7 @@ import Testing
                     line += Array(words[Int(random.next() % UInt64(words.count))].utf8)
                 }
             }
-            let outcome = AgentLine(parsing: line).outcome
+            let outcome = AgentReply(parsing: line).outcome
             #expect(outcome.message.utf8.count <= Outcome.messageBytesMax)
             if let percent = outcome.hints.weightPercent { #expect((0...25_600).contains(percent)) }
         }

@@ -2,42 +2,32 @@
 //
 //     up 75% maxconn:30 # a description
 //
-// Read as HAProxy 2.6 reads it (tcpcheck_agent_expect_reply), word for word: what HAProxy ignores is
-// ignored here, and of several words of a kind the last one counts even if it is wrong.
+// Read as HAProxy 2.6 reads it (tcpcheck_agent_expect_reply), word for word: what HAProxy ignores
+// is ignored here, and of several words of a kind the last one counts even if it is wrong.
 
-public import Health
+import Health
 
 /// The words of one agent line.
-public struct AgentLine: Hashable, Sendable {
-    public enum Health: String, Sendable, CaseIterable { case up, down, stopped, fail }
+struct AgentReply: Hashable, Sendable {
+    enum Health: String, Sendable, CaseIterable { case up, down, stopped, fail }
 
-    public var health: Health?
-    public var hints = Hints()
+    var health: Health?
+    var hints = Hints()
     /// Only said together with a health word.
-    public var description = ""
+    var description = ""
     /// The first word that means nothing.
-    public var unknownWord: String?
+    var unknownWord: String?
     /// What is wrong with a weight or connection limit; such a word changes nothing.
-    public var warning: String?
+    var warning: String?
 
     /// A line longer than this is no line.
-    public static let bytesMax = 4_096
-    /// A description that is sent: HAProxy truncates what it shows.
-    public static let descriptionBytesMax = 96
-
-    public init(
-        health: Health? = nil,
-        hints: Hints = Hints(),
-        description: String = ""
-    ) {
-        self.health = health
-        self.hints = hints
-        self.description = description
-    }
+    static let bytesMax = 4_096
+    /// HAProxy takes zero for "as many as you like".
+    static let noLimit = Int(Int32.max)
 
     /// How many bytes the first line has, or nil while its end has not come. A NUL ends the text
     /// before any line end, as it does in C.
-    public static func length(in bytes: some Collection<UInt8>) -> Int? {
+    static func length(in bytes: some Collection<UInt8>) -> Int? {
         var count = 0
         for byte in bytes {
             if byte == 0x0A || byte == 0x0D { return count }
@@ -48,7 +38,7 @@ public struct AgentLine: Hashable, Sendable {
     }
 
     /// Reads a line without its end.
-    public init(parsing line: some Sequence<UInt8>) {
+    init(parsing line: some Sequence<UInt8>) {
         var rest = Array(line.prefix { $0 != 0 && $0 != 0x0A && $0 != 0x0D })[...]
         var weight: String?
         var maxConnections: String?
@@ -99,7 +89,7 @@ public struct AgentLine: Hashable, Sendable {
             warning = warning ?? "expected a number after maxconn:, saw '\(word)'"
             return
         }
-        hints.maxConnections = limit
+        hints.maxConnections = limit == 0 ? Self.noLimit : min(limit, Self.noLimit)
     }
 
     private static func isSeparator(_ byte: UInt8) -> Bool {
@@ -111,9 +101,9 @@ public struct AgentLine: Hashable, Sendable {
     }
 }
 
-extension AgentLine {
+extension AgentReply {
     /// What the line means as the outcome of a check.
-    public var outcome: Outcome {
+    var outcome: Outcome {
         var text = health?.rawValue ?? ""
         // A reason for being down is never covered by a complaint about another word.
         let complaint = unknownWord.map { "unknown word '\($0)'" } ?? warning
@@ -125,26 +115,5 @@ extension AgentLine {
             return Outcome(.fail, .layer7Status, message: text, hints: hints, isImmediate: true)
         case nil: return Outcome(.neutral, .checked, message: text, hints: hints)
         }
-    }
-
-    /// The line as it is sent: every word an HAProxy since 1.7 understands, and nothing else.
-    public var text: String {
-        var words: [String] = []
-        if let admin = hints.admin { words.append(admin.rawValue) }
-        if let health { words.append(health.rawValue) }
-        if let percent = hints.weightPercent { words.append("\(percent)%") }
-        if let limit = hints.maxConnections { words.append("maxconn:\(limit)") }
-        if health != nil, !description.isEmpty { words.append("# \(Self.sendable(description))") }
-        return words.joined(separator: " ") + "\n"
-    }
-
-    private static func sendable(_ text: String) -> String {
-        var kept = ""
-        for scalar in text.unicodeScalars {
-            let isText = scalar.value >= 0x20 && scalar.value != 0x7F
-            guard kept.utf8.count + UTF8.width(scalar) <= descriptionBytesMax else { break }
-            kept.unicodeScalars.append(isText ? scalar : " ")
-        }
-        return kept
     }
 }

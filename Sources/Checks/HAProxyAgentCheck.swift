@@ -1,12 +1,12 @@
-// What does the peer's agent want? The check that HAProxy calls agent-check: connect, send a text if
-// there is one, read one line. An agent that cannot be reached says nothing about its peer.
+// What does the peer's agent want? The check that HAProxy calls agent-check: connect, send a text
+// if there is one, read one line. An agent that cannot be reached says nothing about its peer.
 
 import EventLoop
 public import Health
 public import Vocabulary
 
 /// Takes health, weight, connection limit and administrative wishes from a line the peer sends.
-public struct AgentCheck: Check {
+public struct HAProxyAgentCheck: Check {
     public static let kind = "haproxy-agent-check"
     public static let summary = "ask the peer's HAProxy agent for its health and weight"
     public static let defaultThresholds = Thresholds(rise: 1, fall: 1)
@@ -17,9 +17,10 @@ public struct AgentCheck: Check {
 
     public init(options: inout Options) throws(SettingError) {
         destination = try Destination(options: &options)
-        send = try options.take("agent-send").map { (text) throws(SettingError) in
-            try text.escapedBytes(at: "\(options.path).agent-send")
-        } ?? []
+        send =
+            try options.take("agent-send").map { (text) throws(SettingError) in
+                try text.escapedBytes(at: "\(options.path).agent-send")
+            } ?? []
         silence = try AgentSilence(options: &options)
     }
 
@@ -31,7 +32,7 @@ public struct AgentCheck: Check {
             defer { stream.reset() }
             let reader = LineReader(context: context, stream: stream)
             if !send.isEmpty { try await reader.send(send) }
-            let line = AgentLine(parsing: try await reader.agentLine(phases: &phases))
+            let line = AgentReply(parsing: try await reader.agentLine(phases: &phases))
             var outcome = line.outcome
             outcome.phases = phases
             return outcome
@@ -87,14 +88,14 @@ private struct LineReader {
             guard count > 0 else { throw failure(.ended, seen: seen) }
             if phases.firstByte == nil { phases.firstByte = Clock.instant() - began }
             seen += buffer.prefix(count)
-            if let length = AgentLine.length(in: seen) {
+            if let length = AgentReply.length(in: seen) {
                 context.trace?.note("receive", Excerpt.of(seen))
                 return Array(seen[..<length])
             }
-            guard seen.count < AgentLine.bytesMax else {
+            guard seen.count < AgentReply.bytesMax else {
                 throw ProbeFailure(
                     .layer7Response,
-                    "expected a line of at most \(AgentLine.bytesMax) bytes, "
+                    "expected a line of at most \(AgentReply.bytesMax) bytes, "
                         + "saw \(Excerpt.of(seen))"
                 )
             }

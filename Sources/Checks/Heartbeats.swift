@@ -1,0 +1,57 @@
+// Who has reported in, and when? Signs of life that peers send themselves, kept until a `heartbeat`
+// check asks for them.
+
+import Synchronization
+public import Vocabulary
+
+/// The last sign of life of each peer. Written where the admin endpoint hears of one, read where
+/// the check runs: on different threads.
+public final class Heartbeats: Sendable {
+    public struct Beat: Hashable, Sendable {
+        public enum Status: String, Sendable, CaseIterable { case pass, warn, fail }
+
+        public var status: Status
+        public var message: String
+        public var at: Instant
+
+        public init(status: Status = .pass, message: String = "", at: Instant) {
+            self.status = status
+            self.message = message
+            self.at = at
+        }
+    }
+
+    private struct Key: Hashable {
+        var upstream: String
+        var peer: String
+    }
+
+    /// Peers remembered. Whoever posts checks that the peer exists; this is the net below.
+    public static let peersMax = 100_000
+
+    /// When listening began: silence before that means nothing.
+    public let began: Instant
+    private let beats = Mutex<[Key: Beat]>([:])
+
+    public init(began: Instant) { self.began = began }
+
+    /// Returns false when there is no room for another peer.
+    @discardableResult
+    public func record(_ beat: Beat, upstream: String, peer: String) -> Bool {
+        let key = Key(upstream: upstream, peer: peer)
+        return beats.withLock { beats in
+            guard beats[key] != nil || beats.count < Self.peersMax else { return false }
+            beats[key] = beat
+            return true
+        }
+    }
+
+    public func last(upstream: String, peer: String) -> Beat? {
+        beats.withLock { $0[Key(upstream: upstream, peer: peer)] }
+    }
+
+    /// The peer is gone, and what it said with it.
+    public func forget(upstream: String, peer: String) {
+        beats.withLock { _ = $0.removeValue(forKey: Key(upstream: upstream, peer: peer)) }
+    }
+}

@@ -1,0 +1,128 @@
+// Does silence become a failure only when there was time to speak?
+
+import Checks
+import EventLoop
+import Health
+import TestSupport
+import Testing
+import Vocabulary
+
+@Suite struct HeartbeatCheckTests {
+    private static let place = Address.host("192.0.2.1", port: 80)
+    private static func ago(_ seconds: Int64) -> Instant {
+        Instant(nanoseconds: Clock.instant().nanoseconds - Nanoseconds.seconds(seconds).count)
+    }
+
+    private func probe(_ heartbeats: Heartbeats, _ within: String = "60s") async throws -> Outcome {
+        try await Prober(heartbeats: heartbeats)
+            .probe("heartbeat", ["within": .text(within)], at: Self.place)
+    }
+
+    @Test func `silence since the start is no news, later it fails`() async throws {
+        let early = try await probe(Heartbeats(began: Self.ago(5)))
+        #expect(early.verdict == .neutral && early.reason == .checked)
+        let late = try await probe(Heartbeats(began: Self.ago(600)))
+        #expect(late.verdict == .fail && late.reason == .layer7Timeout)
+        #expect(late.message == "expected a sign of life within 1m, saw none")
+    }
+
+    private static let beats: [(Heartbeats.Beat.Status, Int64, Outcome.Verdict, Reason, String)] = [
+        (.pass, 5, .pass, .layer7OK, "backlog 3"), (.warn, 1, .warn, .layer7OK, "backlog 3"),
+        (.fail, 1, .fail, .layer7Status, "backlog 3"),
+        (.pass, 600, .fail, .layer7Timeout, "expected a sign of life within 1m, saw the last "),
+    ]
+
+    @Test(arguments: beats.indices)
+    func `a sign of life is good for a while and says what it says`(row: Int) async throws {
+        let (status, age, verdict, reason, message) = Self.beats[row]
+        let heartbeats = Heartbeats(began: Self.ago(1_000))
+        heartbeats.record(
+            .init(status: status, message: "backlog 3", at: Self.ago(age)),
+            upstream: "web",
+            peer: "192.0.2.1:80"
+        )
+        let outcome = try await probe(heartbeats)
+        #expect(outcome.verdict == verdict)
+        #expect(outcome.reason == reason)
+        #expect(outcome.message.hasPrefix(message), "\(outcome.message)")
+        heartbeats.forget(upstream: "web", peer: "192.0.2.1:80")
+        let forgotten = try await probe(heartbeats)
+        #expect(forgotten.message.hasSuffix("saw none"))
+    }
+
+    @Test func `where none can be received a heartbeat says nothing`() async throws {
+        let check = try CheckRegistry.builtin.make(
+            "heartbeat",
+            from: Options([], at: .init(file: "f", line: 1, column: 1), path: "heartbeat")
+        )
+        let prober = try await Prober()
+        let (outcome, _) = await runProbe(
+            check,
+            Target(upstream: "web", peer: "a", address: Self.place),
+            timeout: .seconds(1),
+            loop: prober.loop,
+            resolver: prober.resolver
+        )
+        #expect(outcome.verdict == .neutral)
+    }
+}
+
+@Suite struct DialogueCheckTests {
+    @Test func `a file holds the steps`() async throws {
+        let folder = try TemporaryDirectory()
+        let file = try folder.write(
+            """
+            # what a mail server says
+            expect-pattern ^220
+
+              send EHLO probe\\r\\n
+            expect 250 HELP
+            send-hex 51 55 49 54 0d 0a
+            """,
+            to: "smtp.dialogue"
+        )
+        let server = try ScriptedServer(
+            .send("220 mail\r\n"),
+            .expect("EHLO probe\r\n"),
+            .send("250 HELP\r\n"),
+            .expect("QUIT\r\n"),
+            .stall
+        )
+        defer { server.stop() }
+        let outcome = try await Prober().probe(
+            "dialogue",
+            ["file": .text(file)],
+            at: server.address
+        )
+        #expect(outcome.verdict == .pass, "\(outcome)")
+        #expect(outcome.reason == .layer7OK)
+    }
+
+    private static let files: [(String, String)] = [
+        (
+            "send a\nexpcet b\n",
+            ":2:1: step: expected one of send, send-hex, expect, expect-hex, expect-pattern, saw 'expcet'; did you mean 'expect'?"
+        ),
+        ("\n  send \\q", ":2:3: send: expected an escape"),
+        ("expect-pattern (", ":1:1: expect-pattern: expected an extended regular expression"),
+        ("expect-hex zz", ":1:1: expect-hex: expected pairs of hexadecimal digits"),
+        ("send", ":1:1: send: expected 1 to"),
+        ("# nothing\n", "dialogue: expected 'file' or 'steps', saw no such key"),
+    ]
+
+    @Test(arguments: files.indices)
+    func `a wrong line is shown where it stands`(row: Int) throws {
+        let (text, words) = Self.files[row]
+        let folder = try TemporaryDirectory()
+        let file = try folder.write(text, to: "bad.dialogue")
+        let message = complaint("dialogue", ["file": .text(file)]) ?? "nothing"
+        #expect(message.contains(words), "\(message)")
+    }
+
+    @Test func `a file that is not there is named`() {
+        #expect(
+            complaint("dialogue", ["file": "/no/such.dialogue"])
+                == "test.yaml:1:1: dialogue.file: /no/such.dialogue: No such file or directory"
+        )
+    }
+}
