@@ -9,6 +9,45 @@ let strictWarnings: [SwiftSetting] =
 let settings: [SwiftSetting] =
     [.enableUpcomingFeature("ExistentialAny"), .swiftLanguageMode(.v6)] + strictWarnings
 
+let argumentParser = Target.Dependency.product(
+    name: "ArgumentParser",
+    package: "swift-argument-parser"
+)
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let lifecycle = Target.Dependency.product(
+    name: "ServiceLifecycle",
+    package: "swift-service-lifecycle"
+)
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(
+    _ name: String,
+    _ dependencies: [Target.Dependency],
+    exclude: [String] = []
+) -> Target {
+    .testTarget(
+        name: name,
+        dependencies: dependencies,
+        exclude: exclude,
+        swiftSettings: settings
+    )
+}
+
+/// A typed door to a C library, and the Debian package that has it.
+func system(_ name: String, pkgConfig: String? = nil, apt: String? = nil) -> Target {
+    .systemLibrary(
+        name: name,
+        path: "Sources/System/\(name)",
+        pkgConfig: pkgConfig,
+        providers: apt.map { [.apt([$0])] }
+    )
+}
+
 let package = Package(
     name: "muster",
     products: [
@@ -22,116 +61,92 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
-        // System libraries: typed doors to C, nothing else.
-        .systemLibrary(name: "CLinux", path: "Sources/System/CLinux"),
-        .systemLibrary(
-            name: "COpenSSL",
-            path: "Sources/System/COpenSSL",
-            pkgConfig: "openssl",
-            providers: [.apt(["libssl-dev"])]
-        ),
-        .systemLibrary(
-            name: "CCurl",
-            path: "Sources/System/CCurl",
-            pkgConfig: "libcurl",
-            providers: [.apt(["libcurl4-openssl-dev"])]
-        ),
-        .systemLibrary(
-            name: "CHiredis",
-            path: "Sources/System/CHiredis",
-            pkgConfig: "hiredis",
-            providers: [.apt(["libhiredis-dev"])]
-        ),
-        .systemLibrary(
-            name: "CAres",
-            path: "Sources/System/CAres",
-            pkgConfig: "libcares",
-            providers: [.apt(["libc-ares-dev"])]
-        ),
+        system("CLinux"),
+        system("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),
+        system("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
+        system("CHiredis", pkgConfig: "hiredis", apt: "libhiredis-dev"),
+        system("CAres", pkgConfig: "libcares", apt: "libc-ares-dev"),
 
         // Pure: no I/O, no clock, no Foundation.
-        .target(name: "Vocabulary", swiftSettings: settings),
-        .target(name: "Health", dependencies: ["Vocabulary"], swiftSettings: settings),
-        .target(name: "HTTP1", swiftSettings: settings),
+        library("Vocabulary"),
+        library("Health", ["Vocabulary"]),
+        library("HTTP1"),
 
         // The loop, and what hangs on it.
-        .target(
-            name: "EventLoop",
-            dependencies: ["Vocabulary", "CLinux"],
-            swiftSettings: settings
-        ),
-        .target(
-            name: "DNS",
-            dependencies: ["EventLoop", "Vocabulary", "CAres"],
-            swiftSettings: settings
-        ),
-        .target(
-            name: "TLS",
-            dependencies: ["EventLoop", "Vocabulary", "COpenSSL"],
-            swiftSettings: settings
-        ),
-        .target(
-            name: "Redis",
-            dependencies: ["EventLoop", "Vocabulary", "CHiredis"],
-            swiftSettings: settings
-        ),
+        library("EventLoop", ["Vocabulary", "CLinux"]),
+        library("DNS", ["EventLoop", "Vocabulary", "CAres"]),
+        library("TLS", ["EventLoop", "Vocabulary", "COpenSSL"]),
+        library("Redis", ["EventLoop", "Vocabulary", "CHiredis"]),
 
         // The product.
-        .target(
-            name: "Checks",
-            dependencies: ["EventLoop", "DNS", "TLS", "Health", "HTTP1", "Vocabulary"],
-            swiftSettings: settings
-        ),
-        .target(
-            name: "Store",
-            dependencies: ["EventLoop", "Redis", "Health", "Vocabulary"],
-            swiftSettings: settings
-        ),
-        .target(
-            name: "Monitor",
-            dependencies: ["Checks", "Store", "EventLoop", "Health", "Vocabulary"],
-            swiftSettings: settings
-        ),
-        .target(
-            name: "Proxy",
-            dependencies: ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary"],
-            swiftSettings: settings
-        ),
-        .target(
-            name: "AgentCheck",
-            dependencies: ["Store", "EventLoop", "Health", "Vocabulary"],
-            swiftSettings: settings
-        ),
-        .target(
-            name: "Settings",
-            dependencies: [
-                "AgentCheck",
-                "Checks", "Health", "Proxy", "Store", "Vocabulary",
-                .product(name: "Yams", package: "Yams"),
-            ],
-            swiftSettings: settings
-        ),
-        .target(
-            name: "Admin",
-            dependencies: [
-                "AgentCheck",
-                "Monitor", "Proxy", "Checks", "Store", "EventLoop", "Health", "Vocabulary",
-                .product(name: "Hummingbird", package: "hummingbird"),
-                .product(name: "Logging", package: "swift-log"),
-            ],
-            swiftSettings: settings
+        library("Checks", ["EventLoop", "DNS", "TLS", "Health", "HTTP1", "Vocabulary", "CLinux"]),
+        library("Store", ["EventLoop", "Redis", "Health", "Vocabulary"]),
+        library("Monitor", ["Checks", "DNS", "Store", "EventLoop", "Health", "Vocabulary"]),
+        library("Proxy", ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary"]),
+        library("AgentCheck", ["Store", "EventLoop", "Health", "Vocabulary"]),
+        library("Settings", ["AgentCheck", "Checks", "Health", "Proxy", "Vocabulary", yams]),
+        library(
+            "Admin",
+            [
+                "AgentCheck", "Monitor", "Proxy", "Store", "EventLoop", "Health", "Vocabulary",
+                hummingbird, lifecycle, logging,
+            ]
         ),
         .executableTarget(
             name: "muster",
             dependencies: [
                 "Admin", "AgentCheck", "Settings", "Monitor", "Proxy", "Checks", "DNS", "Redis",
-                "Store",
-                "EventLoop", "Health", "HTTP1", "Vocabulary",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                "Store", "EventLoop", "Health", "HTTP1", "Vocabulary", "CLinux",
+                argumentParser, lifecycle, logging,
             ],
             swiftSettings: settings
         ),
+
+        // What proves it.
+        .target(
+            name: "TestSupport",
+            dependencies: ["EventLoop", "Vocabulary", "CLinux"],
+            path: "Tests/TestSupport",
+            swiftSettings: settings
+        ),
+        tests("VocabularyTests", ["Vocabulary", "TestSupport"]),
+        tests("HealthTests", ["Health", "Vocabulary"]),
+        tests("HTTP1Tests", ["HTTP1"], exclude: ["Corpus"]),
+        tests("EventLoopTests", ["EventLoop", "Vocabulary", "TestSupport", "CLinux"]),
+        tests(
+            "ChecksTests",
+            [
+                "Checks", "DNS", "TLS", "EventLoop", "Health", "HTTP1", "Vocabulary",
+                "TestSupport",
+            ]
+        ),
+        tests(
+            "StoreTests",
+            ["Store", "Redis", "EventLoop", "Health", "Vocabulary", "TestSupport"]
+        ),
+        tests(
+            "MonitorTests",
+            [
+                "Monitor", "Checks", "DNS", "Store", "EventLoop", "Health", "Vocabulary",
+                "TestSupport",
+            ]
+        ),
+        tests(
+            "ProxyTests",
+            ["Proxy", "Store", "EventLoop", "HTTP1", "Health", "Vocabulary", "TestSupport"]
+        ),
+        tests(
+            "AgentCheckTests",
+            ["AgentCheck", "Store", "EventLoop", "Health", "Vocabulary", "TestSupport"]
+        ),
+        tests(
+            "SettingsTests",
+            ["Settings", "AgentCheck", "Checks", "Health", "Proxy", "Vocabulary"]
+        ),
+        tests(
+            "CommandTests",
+            ["muster", "Settings", "TestSupport", "Checks", "Health", "Vocabulary"]
+        ),
+        tests("TidyTests", []),
     ]
 )

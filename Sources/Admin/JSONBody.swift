@@ -1,7 +1,6 @@
 // How does a JSON value become a response?
 
 import Hummingbird
-import NIOCore
 import Vocabulary
 
 extension Response {

@@ -1,7 +1,6 @@
 // How is an error told to a program? As RFC 9457 has it: one shape, whatever went wrong.
 
 import Hummingbird
-import NIOCore
 import Vocabulary
 
 /// A problem that a client can act on.

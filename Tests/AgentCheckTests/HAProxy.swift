@@ -24,8 +24,12 @@ final class HAProxy: @unchecked Sendable {
 
         subscript(name: String) -> String { values[name] ?? "" }
 
-        /// `UP`, `DOWN (agent)`, `MAINT`, `DRAIN (agent)`, … or `no check` (only the agent decides).
+        /// `UP`, `DOWN (agent)`, `MAINT`, `DRAIN (agent)`, …
         var status: String { self["status"] }
+        /// HAProxy shows `no check` where only an agent is asked and all is well.
+        var isUp: Bool { status.hasPrefix("UP") || status == "no check" }
+        /// How the last question ended; a star tells that another one is on its way.
+        var agentStatus: String { String(self["agent_status"].trimmingPrefix("* ")) }
         var weight: String { self["weight"] }
         var lastAgent: String { self["last_agt"] }
     }

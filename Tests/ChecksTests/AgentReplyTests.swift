@@ -51,7 +51,8 @@ import Testing
         ),
         Row("bogus up", .up), Row(""), Row(" ,\t, "),
         Row("7.5%"), Row("50%x"), Row("50% 7.5%"), Row("5%%"),
-        Row("maxconn:0", maxConnections: AgentReply.noLimit), Row("maxconn:"), Row("maxconn:x"), Row("maxconn: 30"), Row("maxconn:30 maxconn:x"),
+        Row("maxconn:0", maxConnections: AgentReply.noLimit), Row("maxconn:"), Row("maxconn:x"),
+        Row("maxconn: 30"), Row("maxconn:30 maxconn:x"),
         Row("up # down 50% maint", .up), Row("up #", .up), Row("# up"),
         Row("upward"), Row("u p"), Row("HTTP/1.1 200 OK"),
     ]

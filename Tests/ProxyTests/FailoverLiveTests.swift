@@ -12,8 +12,8 @@ import Vocabulary
     private static let get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
     private static let post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody"
 
-    private static func dead(_ name: String) throws -> PeerDefinition {
-        PeerDefinition(id: name, address: .host("127.0.0.1", port: try freePort()))
+    private static func dead(_ name: String, _ peer: RefusingPeer) -> PeerDefinition {
+        PeerDefinition(id: name, address: peer.address)
     }
 
     private static func alive(_ peer: TestPeer, weight: Int = 1) -> PeerDefinition {
@@ -68,10 +68,14 @@ import Vocabulary
     @Test(arguments: [get, post])
     func `a refused connection costs no request`(request: String) async throws {
         let peer = try TestPeer("alive")
+        let (first, second) = (try RefusingPeer(), try RefusingPeer())
+        defer { withExtendedLifetime((first, second)) {} }
         let rig = try await ProxyRig([
             UpstreamDefinition(
                 name: "web",
-                peers: [try Self.dead("dead-1"), try Self.dead("dead-2"), Self.alive(peer)]
+                peers: [
+                    Self.dead("dead-1", first), Self.dead("dead-2", second), Self.alive(peer),
+                ]
             )
         ])
         let client = try rig.client()
@@ -91,10 +95,12 @@ import Vocabulary
     @Test func `with nobody there the answer is 502, and 503 when nobody may be asked`()
         async throws
     {
+        let (first, second) = (try RefusingPeer(), try RefusingPeer())
+        defer { withExtendedLifetime((first, second)) {} }
         let rig = try await ProxyRig([
             UpstreamDefinition(
                 name: "web",
-                peers: [try Self.dead("a"), try Self.dead("b")],
+                peers: [Self.dead("a", first), Self.dead("b", second)],
                 allDown: .failClosed
             )
         ])

@@ -23,10 +23,12 @@ final class ProxyRig: Sendable {
 
     private static let monitor = "test"
 
-    /// Short enough for a test to wait for, long enough for a busy machine.
+    /// What no test waits for is long, for busy machines.
     static var patient: ProxyTimeouts {
         var timeouts = ProxyTimeouts()
         timeouts.drain = .seconds(10)
+        timeouts.peerIdle = .seconds(60)
+        timeouts.requestHead = .seconds(60)
         return timeouts
     }
 
@@ -152,9 +154,12 @@ final class ProxyRig: Sendable {
 
     /// Ends the proxy as SIGTERM does. Returns how many clients had to be cut off.
     @discardableResult
-    func drain() async -> Int {
+    func drain() async -> Int { await beginDrain().value }
+
+    /// Begins at once, on the control loop: the threads of the tests may all be waiting.
+    func beginDrain() -> Task<Int, Never> {
         let proxy = proxy
-        return await Task(executorPreference: control) { await proxy.value.drain() }.value
+        return Task(executorPreference: control) { await proxy.value.drain() }
     }
 
     /// Checks that nobody is served any more and that nothing was kept but what is meant to be.

@@ -57,18 +57,31 @@ final class TestClient {
     private static let patience: Int32 = 10_000
 
     /// A small `receiveBuffer` makes a client that the sender soon has to wait for.
-    init(_ port: UInt16, host: String = "127.0.0.1", receiveBuffer: Int32? = nil) throws {
-        raw = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    init(_ address: SocketAddress?, receiveBuffer: Int32? = nil) throws {
+        guard let address else { throw Failure.system("address") }
+        let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        raw = socket(address.family, kind, 0)
         if var receiveBuffer {
             setsockopt(raw, SOL_SOCKET, SO_RCVBUF, &receiveBuffer, socklen_t(4))
         }
         var one: Int32 = 1
         setsockopt(raw, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(4))
-        guard let address = SocketAddress(ip: host, port: port),
-            address.withSockaddr({ connect(raw, $0, $1) }) == 0
-        else { throw Failure.system("connect") }
+        let descriptor = raw
+        guard address.withSockaddr({ connect(descriptor, $0, $1) }) == 0 else {
+            throw Failure.system("connect")
+        }
         _ = fcntl(raw, F_SETFL, fcntl(raw, F_GETFL) | O_NONBLOCK)
     }
+
+    convenience init(
+        _ port: UInt16,
+        host: String = "127.0.0.1",
+        receiveBuffer: Int32? = nil
+    ) throws {
+        try self.init(SocketAddress(ip: host, port: port), receiveBuffer: receiveBuffer)
+    }
+
+    convenience init(path: String) throws { try self.init(SocketAddress(.unix(path: path))) }
 
     deinit { close() }
 
@@ -91,8 +104,8 @@ final class TestClient {
     func send(_ bytes: [UInt8]) throws {
         var sent = 0
         while sent < bytes.count {
-            let count = bytes.withUnsafeBytes {
-                Glibc.send(raw, $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL))
+            let count = bytes[sent...].withUnsafeBytes {
+                Glibc.send(raw, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
             }
             if count > 0 {
                 sent += count
@@ -103,6 +116,9 @@ final class TestClient {
             }
         }
     }
+
+    /// Does nothing for a while: what a slow client is.
+    func pause(milliseconds: Int32) { _ = poll(nil, 0, milliseconds) }
 
     /// Sends what the kernel takes without waiting. Returns how much that was.
     func sendSome(_ bytes: [UInt8]) -> Int {

@@ -221,8 +221,8 @@ final class TestPeer: @unchecked Sendable {
     private func send(_ raw: Int32, _ bytes: [UInt8]) -> Bool {
         var sent = 0
         while sent < bytes.count {
-            let count = bytes.withUnsafeBytes {
-                Glibc.send(raw, $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL))
+            let count = bytes[sent...].withUnsafeBytes {
+                Glibc.send(raw, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
             }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { return false }
@@ -276,4 +276,63 @@ final class UnreadingPeer {
     }
 
     deinit { Glibc.close(listener) }
+}
+
+/// Says `bye`, ends its own side at once, and reads on to the end.
+final class ShutServer: @unchecked Sendable {
+    let port: UInt16
+    var address: Address { .host("127.0.0.1", port: port) }
+    private let listener: Int32
+    private let done = DispatchSemaphore(value: 0)
+    private var bytes: [UInt8] = []
+
+    init() throws {
+        guard let any = SocketAddress(ip: "127.0.0.1", port: 0) else {
+            throw SystemError("bind", code: EINVAL)
+        }
+        let descriptor = try Socket.listen(any)
+        port = Socket.localAddress(descriptor.raw)?.port ?? 0
+        listener = descriptor.take()
+        _ = fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) & ~O_NONBLOCK)
+        Thread.detachNewThread { [self] in
+            let raw = Glibc.accept(listener, nil, nil)
+            Glibc.send(raw, "bye", 3, Int32(MSG_NOSIGNAL))
+            shutdown(raw, Int32(SHUT_WR))
+            var buffer = [UInt8](repeating: 0, count: 65_536)
+            while true {
+                let count = recv(raw, &buffer, buffer.count, 0)
+                if count <= 0 { break }
+                bytes += buffer[..<count]
+            }
+            Glibc.close(raw)
+            done.signal()
+        }
+    }
+
+    /// Everything it was sent, once the other side has ended too.
+    func received() -> [UInt8] {
+        _ = done.wait(timeout: .now() + 10)
+        return bytes
+    }
+
+    func stop() { Glibc.close(listener) }
+}
+
+/// A port that refuses connections as long as this value lives: bound, so that nobody else can
+/// listen there, and not listening.
+final class RefusingPeer: Sendable {
+    let port: UInt16
+    var address: Address { .host("127.0.0.1", port: port) }
+    private let raw: Int32
+
+    init() throws {
+        raw = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        let descriptor = raw
+        guard let any = SocketAddress(ip: "127.0.0.1", port: 0),
+            any.withSockaddr({ bind(descriptor, $0, $1) }) == 0
+        else { throw SystemError("bind") }
+        port = Socket.localAddress(raw)?.port ?? 0
+    }
+
+    deinit { Glibc.close(raw) }
 }

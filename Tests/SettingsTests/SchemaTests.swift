@@ -1,6 +1,7 @@
 // Is docs/muster.schema.json true? What the readers take stands in it, what stands in it is taken, and
 // its words and defaults are theirs.
 
+import AgentCheck
 import Checks
 import Foundation
 import Health
@@ -65,7 +66,7 @@ import Vocabulary
         #expect(words(log?["format"]) == words(of: LogConfiguration.Format.self))
         #expect(
             words(properties?["agent-check"]?["properties"]?["admin-words"])
-                == words(of: AgentCheckConfiguration.AdminWords.self)
+                == words(of: AgentCheckPolicy.AdminWords.self)
         )
     }
 

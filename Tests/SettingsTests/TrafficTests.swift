@@ -1,5 +1,6 @@
 // Are listeners, routes and ports read as they are meant, and held against the upstreams?
 
+import AgentCheck
 import Proxy
 import Settings
 import Testing
@@ -147,8 +148,8 @@ private let upstreams = "upstreams: {web: {peers: ['127.0.0.1:1', 'unix:/a']}, a
                 )
             ]
         )
-        #expect(agentCheck?.adminWords == .never)
-        #expect(agentCheck?.hold == .seconds(5))
+        #expect(agentCheck?.policy.adminWords == .never)
+        #expect(agentCheck?.policy.hold == .seconds(5))
     }
 
     @Test func `refuses ports that name nobody`() throws {

@@ -1,0 +1,182 @@
+// TCP mode: bytes both ways, ends passed on as ends, and what becomes of connections when the peer
+// goes down.
+
+import EventLoop
+import Health
+import TestSupport
+import Testing
+import Vocabulary
+
+@testable import Proxy
+
+@Suite struct TunnelTests {
+    private static func rig(
+        _ peers: [PeerDefinition],
+        onDown: UpstreamDefinition.OnDown? = nil,
+        timeouts: ProxyTimeouts = ProxyRig.patient
+    ) async throws -> ProxyRig {
+        try await ProxyRig(
+            [UpstreamDefinition(name: "web", peers: peers, onDown: onDown)],
+            modes: [.tcp(upstream: "web")],
+            timeouts: timeouts
+        )
+    }
+
+    private static func echo(_ name: String, _ count: Int = 3) throws -> ScriptedServer {
+        var script: [ScriptedServer.Step] = [.send("\(name)\n")]
+        for _ in 0..<count { script += [.expect("ping\n"), .send("pong\n")] }
+        return try ScriptedServer([script + [.stall]])
+    }
+
+    @Test func `the peer may speak first, and both go on`() async throws {
+        let server = try Self.echo("db")
+        defer { server.stop() }
+        let rig = try await Self.rig([PeerDefinition(id: "db", address: server.address)])
+        let client = try rig.client()
+        #expect(try client.read(through: "\n") == Array("db\n".utf8))
+        for _ in 0..<3 {
+            try client.send("ping\n")
+            #expect(try client.read(through: "\n") == Array("pong\n".utf8))
+        }
+        #expect(await rig.totals("db").inFlight == 1)
+        client.close()
+        await rig.expectNothingHeld()
+    }
+
+    @Test func `a client that ended still gets the answer`() async throws {
+        let server = try ScriptedServer(.expect("question"), .send("answer"), .close)
+        defer { server.stop() }
+        let rig = try await Self.rig([PeerDefinition(address: server.address)])
+        let client = try rig.client()
+        try client.send("question")
+        client.finishSending()
+        #expect(try client.readToEnd() == Array("answer".utf8))
+        client.close()
+        await rig.expectNothingHeld()
+    }
+
+    @Test func `a peer that ended still gets what the client says`() async throws {
+        let server = try ShutServer()
+        defer { server.stop() }
+        let rig = try await Self.rig([PeerDefinition(address: server.address)])
+        let client = try rig.client()
+        #expect(try client.readToEnd() == Array("bye".utf8))
+        let words = [UInt8](repeating: 0x77, count: 300_000)
+        try client.send(words)
+        client.close()
+        #expect(server.received() == words)
+        await rig.expectNothingHeld()
+    }
+
+    @Test func `megabytes pass both ways`() async throws {
+        let piece = String(repeating: "0123456789abcdef", count: 4_096)
+        var script: [ScriptedServer.Step] = []
+        for _ in 0..<50 { script += [.send(piece), .expect(piece)] }
+        let server = try ScriptedServer([script + [.close]])
+        defer { server.stop() }
+        let rig = try await Self.rig([PeerDefinition(address: server.address)])
+        let client = try rig.client()
+        for _ in 0..<50 {
+            #expect(try client.read(count: piece.utf8.count) == Array(piece.utf8))
+            try client.send(piece)
+        }
+        #expect(client.ending() == .ended)
+    }
+
+    @Test func `a refused connection goes to the next peer`() async throws {
+        let server = try Self.echo("alive")
+        defer { server.stop() }
+        let dead = try RefusingPeer()
+        defer { withExtendedLifetime(dead) {} }
+        let rig = try await Self.rig([
+            PeerDefinition(id: "dead", address: dead.address),
+            PeerDefinition(id: "alive", address: server.address),
+        ])
+        for _ in 0..<6 {
+            let client = try rig.client()
+            #expect(try client.read(through: "\n") == Array("alive\n".utf8))
+        }
+        await rig.expectNothingHeld()
+    }
+
+    @Test func `with nobody there the client is reset`() async throws {
+        let dead = try RefusingPeer()
+        defer { withExtendedLifetime(dead) {} }
+        let rig = try await Self.rig([PeerDefinition(address: dead.address)])
+        let client = try rig.client()
+        #expect(client.ending() == .reset)
+        await rig.expectNothingHeld()
+    }
+
+    @Test func `a peer that goes down loses its connections, and only its`() async throws {
+        let first = try Self.echo("first")
+        let second = try Self.echo("second")
+        defer {
+            first.stop()
+            second.stop()
+        }
+        let rig = try await Self.rig([
+            PeerDefinition(id: "first", address: first.address),
+            PeerDefinition(id: "second", address: second.address),
+        ])
+        var clients: [String: TestClient] = [:]
+        for _ in 0..<2 {
+            let client = try rig.client()
+            let name = String(decoding: try client.read(through: "\n").dropLast(), as: UTF8.self)
+            clients[name] = client
+        }
+        let victim = try #require(clients["first"])
+        let survivor = try #require(clients["second"])
+        await rig.set("first", .down)
+        #expect(victim.ending() == .reset)
+        try survivor.send("ping\n")
+        #expect(try survivor.read(through: "\n") == Array("pong\n".utf8))
+        let next = try rig.client()
+        #expect(try next.read(through: "\n") == Array("second\n".utf8))
+    }
+
+    @Test func `a peer that drains keeps its connections, and loses them when it goes down`()
+        async throws
+    {
+        let server = try Self.echo("db")
+        defer { server.stop() }
+        let rig = try await Self.rig([PeerDefinition(id: "db", address: server.address)])
+        let client = try rig.client()
+        _ = try client.read(through: "\n")
+        await rig.set("db", intent: .drain)
+        try client.send("ping\n")
+        #expect(try client.read(through: "\n") == Array("pong\n".utf8))
+        await rig.set("db", .down)
+        #expect(client.ending() == .reset)
+        await rig.expectNothingHeld()
+    }
+
+    @Test func `on-down keep keeps them`() async throws {
+        let server = try Self.echo("db")
+        defer { server.stop() }
+        let rig = try await Self.rig(
+            [PeerDefinition(id: "db", address: server.address)],
+            onDown: .keep
+        )
+        let client = try rig.client()
+        _ = try client.read(through: "\n")
+        await rig.set("db", .down)
+        try client.send("ping\n")
+        #expect(try client.read(through: "\n") == Array("pong\n".utf8))
+    }
+
+    @Test func `a silent tunnel ends at its timeout`() async throws {
+        let server = try Self.echo("db")
+        defer { server.stop() }
+        var timeouts = ProxyRig.patient
+        timeouts.tunnelIdle = .milliseconds(200)
+        let rig = try await Self.rig(
+            [PeerDefinition(address: server.address)],
+            timeouts: timeouts
+        )
+        let client = try rig.client()
+        _ = try client.read(through: "\n")
+        #expect(client.ending() == .ended)
+        await rig.expectNothingHeld()
+    }
+}
