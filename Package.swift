@@ -147,6 +147,10 @@ let package = Package(
             "CommandTests",
             ["muster", "Settings", "TestSupport", "Checks", "Health", "Vocabulary"]
         ),
+        tests(
+            "AdminTests",
+            ["Admin", "Monitor", "Proxy", "Store", "Health", "Vocabulary"]
+        ),
         tests("TidyTests", []),
     ]
 )

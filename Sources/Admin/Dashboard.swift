@@ -10,7 +10,7 @@ enum Dashboard {
         <meta name="viewport" content="width=device-width, initial-scale=1">
         <title>muster</title>
         <style>
-          :root { color-scheme: light dark; --line: #8884; --dim: #8889; }
+          :root { color-scheme: light dark; --line: #8884; --dim: #767676; }
           body { font: 15px/1.45 system-ui, sans-serif; margin: 1.5rem auto; max-width: 72rem;
                  padding: 0 1rem; }
           header { display: flex; gap: 1rem; align-items: baseline; flex-wrap: wrap; }
@@ -28,6 +28,7 @@ enum Dashboard {
           .down, .ejected, .panic { background: #b3261e; }
           .drain, .maint { background: #2b5fa8; } .unknown { background: #666; }
           #trouble { background: #b3261e; color: #fff; padding: .4rem .8rem; border-radius: .3rem; }
+          td.wide { white-space: nowrap; }
           @media (max-width: 40rem) { .wide { display: none; } }
         </style>
         </head>

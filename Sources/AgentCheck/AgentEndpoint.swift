@@ -26,7 +26,6 @@ public final class AgentEndpoint: EventSink {
     }
 
     private struct Listener {
-        var bind: Address
         /// Nil on the port for all.
         var name: String?
         var acceptor: Acceptor
@@ -139,7 +138,7 @@ public final class AgentEndpoint: EventSink {
         let acceptor = try Acceptor(on: loop, at: socket) { [unowned self] descriptor in
             accept(descriptor, port: port)
         }
-        listeners.append(Listener(bind: address, name: name, acceptor: acceptor))
+        listeners.append(Listener(name: name, acceptor: acceptor))
     }
 
     private func closeListeners() {
@@ -177,7 +176,8 @@ public final class AgentEndpoint: EventSink {
         }
         guard let phase = Phase(rawValue: Self.housekeepingTag - 1 - tag) else { return }
         patience[phase.rawValue] = .none
-        while let index = queues.first(in: phase), queues[index].since + phase.patience <= loop.now {
+        while let index = queues.first(in: phase), queues[index].since + phase.patience <= loop.now
+        {
             runOut(index, phase)
         }
         arm(phase)

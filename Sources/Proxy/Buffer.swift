@@ -59,7 +59,8 @@ struct Buffer {
         end &+= 1
     }
 
-    mutating func append(_ text: String) {
+    /// Has a name of its own, because a literal would rather be a `String` than a `StaticString`.
+    mutating func append(text: String) {
         var text = text
         text.withUTF8 { bytes in
             if let start = bytes.baseAddress { append(start, bytes.count) }

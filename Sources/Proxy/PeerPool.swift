@@ -278,26 +278,32 @@ struct PeerPool {
         }
     }
 
-    /// Chooses a peer of `upstream` for `pick`: among the primary ones, then the backups.
+    /// Chooses a peer of `upstream` for `pick`: among the primary ones, then the backups. Takes
+    /// pointers, so that nothing is copied and no reference is counted.
     @inline(__always)
-    func choose(_ upstream: Int32, _ pick: borrowing Pick) -> Int32 {
-        let state = upstreams + Int(upstream)
-        let pick = copy pick
+    static func choose(
+        _ upstream: UnsafeMutablePointer<UpstreamState>,
+        _ pick: UnsafePointer<Pick>
+    ) -> Int32 {
         let primary = UnsafeMutableBufferPointer(
-            rebasing: state.pointee.primary[..<state.pointee.primaryCount]
+            start: upstream.pointee.primary.baseAddress,
+            count: upstream.pointee.primaryCount
         )
         var index = -1
         if !primary.isEmpty {
-            index = state.pointee.balancer._withUnsafeGuaranteedRef {
-                $0.choose(primary, for: pick)
+            index = upstream.pointee.balancer._withUnsafeGuaranteedRef {
+                $0.choose(primary, for: pick.pointee)
             }
             if index >= 0 { return primary[index].peer }
         }
-        if state.pointee.backupCount > 0 {
+        if upstream.pointee.backupCount > 0 {
             let backup = UnsafeMutableBufferPointer(
-                rebasing: state.pointee.backup[..<state.pointee.backupCount]
+                start: upstream.pointee.backup.baseAddress,
+                count: upstream.pointee.backupCount
             )
-            index = state.pointee.balancer._withUnsafeGuaranteedRef { $0.choose(backup, for: pick) }
+            index = upstream.pointee.balancer._withUnsafeGuaranteedRef {
+                $0.choose(backup, for: pick.pointee)
+            }
             if index >= 0 { return backup[index].peer }
         }
         return -1

@@ -15,7 +15,10 @@ extension Worker {
             giveUp(index, 503)
             return
         }
-        let peer = pool.choose(client.pointee.upstream, client.pointee.pick)
+        let peer = PeerPool.choose(
+            pool.upstreams + Int(client.pointee.upstream),
+            &client.pointee.pick
+        )
         guard peer >= 0 else {
             giveUp(index, client.pointee.pick.tried.count > 0 ? 502 : 503)
             return

@@ -296,19 +296,23 @@ extension Worker {
             start: bytes + head.hostRange.lowerBound,
             count: Int(head.hostRange.count)
         )
-        var path = UnsafeBufferPointer(
+        // Constants throughout: a variable that a span or a closure borrows goes to the heap.
+        let sent = UnsafeBufferPointer(
             start: bytes + head.pathRange.lowerBound,
             count: Int(head.pathRange.count)
         )
-        if path.isEmpty || head.isServerWide {
+        let path: UnsafeBufferPointer<UInt8>
+        if sent.isEmpty || head.isServerWide {
             path = UnsafeBufferPointer(start: Self.rootPath.utf8Start, count: 1)
-        } else if RoutePath.hasDotSegments(path.span) {
+        } else if RoutePath.hasDotSegments(sent.span) {
             var view = MutableSpan(
                 _unsafeStart: scratch,
                 count: Buffer.capacity
             )
-            normalised = RoutePath.normalise(path.span, into: &view)
+            normalised = RoutePath.normalise(sent.span, into: &view)
             path = UnsafeBufferPointer(start: scratch, count: normalised)
+        } else {
+            path = sent
         }
         return table._withUnsafeGuaranteedRef { $0.match(host: host, path: path) }
     }
@@ -350,7 +354,9 @@ extension Worker {
             closes: closes,
             isHead: client.pointee.method == .head
         )
-        if text.utf8.count <= client.pointee.output.room { client.pointee.output.append(text) }
+        if text.utf8.count <= client.pointee.output.room {
+            client.pointee.output.append(text: text)
+        }
     }
 
     // MARK: Ending

@@ -20,26 +20,32 @@ final class Worker: EventSink {
     let limits: ProxyLimits
     let headLimits: HeadLimits
 
-    var clients: Slab<ClientConnection>
-    var links: Slab<PeerConnection>
-    /// How many of `links` serve nobody.
-    var idleLinks = 0
-    var buffers = BufferPool()
-    var pool = PeerPool()
-    var budget = RetryBudget()
-    var fields = FieldTable()
+    /// What requests touch; see `State`.
+    let state: UnsafeMutablePointer<State>
     /// One a client connection. Kept apart so that looking for expired ones is one short scan.
     let deadlines: UnsafeMutablePointer<Int64>
     /// A routing path after its dot segments are gone.
     let scratch: UnsafeMutablePointer<UInt8>
 
-    var listeners: [Listener] = []
-    var isDraining = false
     private var onDrained: (() -> Void)?
     private var sweep = TimerID.none
     private var sweeps = 0
 
-    var counters = WorkerCounters()
+    /// Behind a pointer, because every access to a stored property of a class is checked for
+    /// overlap while the program runs: that was a third of all instructions of a request.
+    struct State: ~Copyable {
+        var clients: Slab<ClientConnection>
+        var links: Slab<PeerConnection>
+        /// How many of `links` serve nobody.
+        var idleLinks = 0
+        var buffers = BufferPool()
+        var pool = PeerPool()
+        var budget = RetryBudget()
+        var fields = FieldTable()
+        var counters = WorkerCounters()
+        var listeners: [Listener] = []
+        var isDraining = false
+    }
 
     struct Listener {
         var configuration: ListenerConfiguration
@@ -79,9 +85,14 @@ final class Worker: EventSink {
         headLimits.headBytes = Buffer.capacity - 2 * HeadRewriter.growthMax
         headLimits.responseHeadBytes = headLimits.headBytes
         self.headLimits = headLimits
-        clients = Slab(capacity: limits.clientConnections)
-        // Each client has at most one peer connection; the rest are idle ones.
-        links = Slab(capacity: limits.clientConnections * 2)
+        state = .allocate(capacity: 1)
+        state.initialize(
+            to: State(
+                clients: Slab(capacity: limits.clientConnections),
+                // Each client has at most one peer connection; the rest are idle ones.
+                links: Slab(capacity: limits.clientConnections * 2)
+            )
+        )
         deadlines = .allocate(capacity: limits.clientConnections)
         deadlines.initialize(repeating: Self.nobody, count: limits.clientConnections)
         scratch = .allocate(capacity: Buffer.capacity)
@@ -94,6 +105,8 @@ final class Worker: EventSink {
         links.destroy()
         buffers.destroy()
         pool.destroy()
+        state.deinitialize(count: 1)
+        state.deallocate()
         deadlines.deallocate()
         scratch.deallocate()
     }
@@ -346,6 +359,49 @@ final class Worker: EventSink {
             return (written, errno == EAGAIN ? .blocked : .failed)
         }
         return (written, .all)
+    }
+}
+
+extension Worker {
+    var clients: Slab<ClientConnection> {
+        @inline(__always) _read { yield state.pointee.clients }
+        @inline(__always) _modify { yield &state.pointee.clients }
+    }
+    var links: Slab<PeerConnection> {
+        @inline(__always) _read { yield state.pointee.links }
+        @inline(__always) _modify { yield &state.pointee.links }
+    }
+    var idleLinks: Int {
+        @inline(__always) _read { yield state.pointee.idleLinks }
+        @inline(__always) _modify { yield &state.pointee.idleLinks }
+    }
+    var buffers: BufferPool {
+        @inline(__always) _read { yield state.pointee.buffers }
+        @inline(__always) _modify { yield &state.pointee.buffers }
+    }
+    var pool: PeerPool {
+        @inline(__always) _read { yield state.pointee.pool }
+        @inline(__always) _modify { yield &state.pointee.pool }
+    }
+    var budget: RetryBudget {
+        @inline(__always) _read { yield state.pointee.budget }
+        @inline(__always) _modify { yield &state.pointee.budget }
+    }
+    var fields: FieldTable {
+        @inline(__always) _read { yield state.pointee.fields }
+        @inline(__always) _modify { yield &state.pointee.fields }
+    }
+    var listeners: [Listener] {
+        @inline(__always) _read { yield state.pointee.listeners }
+        @inline(__always) _modify { yield &state.pointee.listeners }
+    }
+    var isDraining: Bool {
+        @inline(__always) _read { yield state.pointee.isDraining }
+        @inline(__always) _modify { yield &state.pointee.isDraining }
+    }
+    var counters: WorkerCounters {
+        @inline(__always) _read { yield state.pointee.counters }
+        @inline(__always) _modify { yield &state.pointee.counters }
     }
 }
 

@@ -43,6 +43,7 @@ public final class RedisConnection: EventSink {
     private var wantsRead = false
     private var wantsWrite = false
     private var opening: CheckedContinuation<Void, Never>?
+    private var openingTimer = -1
     private var failure: RedisError?
 
     private var timers: [Int: (id: TimerID, span: Nanoseconds)] = [:]
@@ -131,9 +132,8 @@ public final class RedisConnection: EventSink {
             throw .disconnected("\(error)")
         }
         install(on: made)
-        let tag = setTimer(timeout)
+        openingTimer = setTimer(timeout)
         await withCheckedContinuation { opening = $0 }
-        clearTimer(tag)
         if let failure {
             if case .disconnected(let why) = failure {
                 throw .disconnected("connect \(address): \(why)")
@@ -206,14 +206,15 @@ public final class RedisConnection: EventSink {
         if let failure { throw failure }
         guard let context else { throw .closed }
         if commands.isEmpty { return [] }
-        let batch = Batch(count: commands.count)
+        let tag = setTimer(timeout)
+        // Cleared with the last answer, not when the caller goes on: on a busy loop the timer may be
+        // due in between.
+        let batch = Batch(count: commands.count) { [self] in clearTimer(tag) }
         for command in commands {
             let isTaken = Self.send(command, on: context, for: batch)
             if !isTaken { batch.fail() }
         }
-        let tag = setTimer(timeout)
         await withCheckedContinuation { batch.wait($0) }
-        clearTimer(tag)
         if batch.isFailed {
             throw failure ?? .disconnected("the connection broke")
         }
@@ -281,6 +282,7 @@ public final class RedisConnection: EventSink {
 
     private func connected(_ context: UnsafePointer<redisAsyncContext>, _ status: Int32) {
         if status != REDIS_OK { fail(.disconnected(Self.text(of: context))) }
+        clearTimer(openingTimer)
         opening.take()?.resume()
     }
 
@@ -348,9 +350,11 @@ private final class Batch {
     private(set) var isFailed = false
     private var outstanding: Int
     private var waiter: CheckedContinuation<Void, Never>?
+    private let onSettled: () -> Void
 
-    init(count: Int) {
+    init(count: Int, onSettled: @escaping () -> Void) {
         outstanding = count
+        self.onSettled = onSettled
         replies.reserveCapacity(count)
     }
 
@@ -370,7 +374,9 @@ private final class Batch {
 
     private func settle() {
         outstanding -= 1
-        if outstanding == 0 { waiter.take()?.resume() }
+        guard outstanding == 0 else { return }
+        onSettled()
+        waiter.take()?.resume()
     }
 }
 

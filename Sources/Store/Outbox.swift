@@ -15,6 +15,7 @@ struct Outbox: Sendable {
     private var urgent = Set<VerdictKey>()
     private var lazy = Set<VerdictKey>()
     private var forgotten: [VerdictKey] = []
+    private var underWay = 0
 
     /// Added to a verdict's life in Redis. Other agents look for renewals this often and a bit
     /// more, so a renewal need not wake them.
@@ -24,7 +25,8 @@ struct Outbox: Sendable {
     /// Removals kept while Redis is away; what is lost here expires.
     static let forgottenMax = 10_000
 
-    var pendingCount: Int { urgent.count + lazy.count + forgotten.count }
+    /// Taken and not confirmed, those under way included.
+    var pendingCount: Int { urgent.count + lazy.count + forgotten.count + underWay }
     var hasUrgent: Bool { !urgent.isEmpty || !forgotten.isEmpty }
     var lazyCount: Int { lazy.count }
 
@@ -72,13 +74,15 @@ struct Outbox: Sendable {
     mutating func nextBatch() -> [Verdict] {
         let keys = urgent.prefix(Self.batchMax)
         let more = lazy.prefix(Self.batchMax - keys.count)
-        return (Array(keys) + Array(more)).compactMap { key in
+        let batch: [Verdict] = (Array(keys) + Array(more)).compactMap { key in
             urgent.remove(key)
             lazy.remove(key)
             guard var verdict = mine[key]?.verdict else { return nil }
             verdict.expiresAt = verdict.expiresAt + Self.grace
             return verdict
         }
+        underWay += batch.count
+        return batch
     }
 
     mutating func nextForgotten() -> [VerdictKey] {
@@ -88,6 +92,7 @@ struct Outbox: Sendable {
 
     /// The batch is in Redis, or was refused there: either way it is dealt with.
     mutating func wrote(_ batch: [Verdict]) {
+        underWay -= batch.count
         for verdict in batch {
             mine[verdict.key]?.storedUntil = verdict.expiresAt
         }
@@ -95,6 +100,7 @@ struct Outbox: Sendable {
 
     /// The batch may not have arrived.
     mutating func failed(_ batch: [Verdict]) {
+        underWay -= batch.count
         for verdict in batch where mine[verdict.key] != nil {
             mark(verdict.key, isUrgent: true)
         }

@@ -26,7 +26,9 @@ import Vocabulary
 
     @Test func `a peer that was never asked anything of hears no admin word`() {
         var hold = AdminHold()
-        #expect(Self.chart(String(repeating: ".", count: 20), through: &hold).allSatisfy { $0 == "." })
+        #expect(
+            Self.chart(String(repeating: ".", count: 20), through: &hold).allSatisfy { $0 == "." }
+        )
         #expect(hold.outstanding == nil)
     }
 

@@ -101,12 +101,14 @@ private func intent(_ mode: Intent.Mode, _ reason: String = "", weight: Int? = n
     }
 
     /// Rows: configured weight, weight by intent, agent's per cent, and what is said.
-    @Test(arguments: [
-        (1, nil, nil, "up 100%"), (2, nil, 75, "up 75%"), (10, 5, nil, "up 50%"),
-        (1, 5, nil, "up 500%"), (10, 0, nil, "up 0%"), (100, nil, 0, "up 0%"),
-        (256, 1, 1, "up 1%"), (0, nil, nil, "up 0%"), (0, 3, nil, "up 100%"),
-        (1, 256, 25_600, "up 25600%"),
-    ] as [(Int, Int?, Int?, String)])
+    @Test(
+        arguments: [
+            (1, nil, nil, "up 100%"), (2, nil, 75, "up 75%"), (10, 5, nil, "up 50%"),
+            (1, 5, nil, "up 500%"), (10, 0, nil, "up 0%"), (100, nil, 0, "up 0%"),
+            (256, 1, 1, "up 1%"), (0, nil, nil, "up 0%"), (0, 3, nil, "up 100%"),
+            (1, 256, 25_600, "up 25600%"),
+        ] as [(Int, Int?, Int?, String)]
+    )
     func `weight is relative to the configured one`(
         configured: Int,
         byIntent: Int?,
@@ -129,11 +131,13 @@ private func intent(_ mode: Intent.Mode, _ reason: String = "", weight: Int? = n
     }
 
     /// Rows: configured limit, the agent's, how many ask, and the share of each.
-    @Test(arguments: [
-        (30, nil, 1, " maxconn:30"), (30, nil, 4, " maxconn:8"), (nil, 2, 3, " maxconn:1"),
-        (30, 10, 2, " maxconn:5"), (nil, 0, 2, " maxconn:0"), (nil, -5, 2, " maxconn:0"),
-        (nil, nil, 2, ""), (30, 0, 1, " maxconn:30"),
-    ] as [(Int?, Int?, Int, String)])
+    @Test(
+        arguments: [
+            (30, nil, 1, " maxconn:30"), (30, nil, 4, " maxconn:8"), (nil, 2, 3, " maxconn:1"),
+            (30, 10, 2, " maxconn:5"), (nil, 0, 2, " maxconn:0"), (nil, -5, 2, " maxconn:0"),
+            (nil, nil, 2, ""), (30, 0, 1, " maxconn:30"),
+        ] as [(Int?, Int?, Int, String)]
+    )
     func `a connection limit is divided, and never rounded to nothing`(
         configured: Int?,
         hinted: Int?,
@@ -207,7 +211,9 @@ private func intent(_ mode: Intent.Mode, _ reason: String = "", weight: Int? = n
     func `a stale verdict is repeated, and says that it is stale`(status: HealthCounter.Status) {
         let old = verdict(status, at: start, expiresAt: start + .seconds(1))
         let scene = Scene(verdicts: [old], at: start + .seconds(5))
-        #expect(scene.line().hasPrefix("\(status.rawValue) 100% # http: last \(status.rawValue) at "))
+        #expect(
+            scene.line().hasPrefix("\(status.rawValue) 100% # http: last \(status.rawValue) at ")
+        )
         #expect(scene.line().utf8.count <= AgentLine.reasonBytesMax + 15)
         #expect(scene.line { $0.stale = .unchanged } == "\n")
         #expect(scene.line { $0.stale = .down }.hasPrefix("down 100%"))

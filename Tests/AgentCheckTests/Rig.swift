@@ -41,7 +41,9 @@ final class Rig: @unchecked Sendable {
     }
 
     deinit {
-        let (loop, board, endpoint) = (loop, LoopBound(board, on: loop), LoopBound(endpoint, on: loop))
+        let (loop, board, endpoint) = (
+            loop, LoopBound(board, on: loop), LoopBound(endpoint, on: loop)
+        )
         loop.execute {
             endpoint.value?.close()
             board.value.close()
@@ -265,11 +267,8 @@ final class Client {
             _ = own.withSockaddr { bind(raw, $0, $1) }
         }
         let result = address.withSockaddr { Glibc.connect(raw, $0, $1) }
-        if result < 0 {
-            let error = SystemError("connect")
-            Glibc.close(raw)
-            throw error
-        }
+        // From here on `deinit` closes it, also when this throws.
+        if result < 0 { throw SystemError("connect") }
         Socket.noDelay(raw)
     }
 

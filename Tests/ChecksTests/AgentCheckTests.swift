@@ -36,7 +36,7 @@ import Vocabulary
     }
 
     private static let silences: [([ScriptedServer.Step], Reason, String)] = [
-        ([.stall], .layer7Timeout, "expected a line of an agent within 100ms, saw nothing"),
+        ([.stall], .layer7Timeout, "expected a line of an agent within 500ms, saw nothing"),
         ([.close], .layer7Response, "expected a line of an agent, saw nothing and the end"),
         (
             [.send("up"), .close], .layer7Response,
@@ -44,7 +44,7 @@ import Vocabulary
         ),
         (
             [.send("up"), .stall], .layer7Timeout,
-            "expected a line of an agent within 100ms, saw 'up' without a line end"
+            "expected a line of an agent within 500ms, saw 'up' without a line end"
         ),
         (
             [.endless(Array("up ".utf8), everyMilliseconds: 0)], .layer7Response,
@@ -65,7 +65,7 @@ import Vocabulary
                 "haproxy-agent-check",
                 settings,
                 at: server.address,
-                timeout: .milliseconds(100)
+                timeout: patience(for: reason)
             )
             #expect(outcome.verdict == verdict)
             #expect(outcome.reason == reason)

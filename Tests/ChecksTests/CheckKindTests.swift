@@ -70,7 +70,6 @@ import Vocabulary
 
     @Test(arguments: connecting)
     func `a peer that stalls is left by the deadline`(kind: String) async throws {
-        // Nobody accepts: the kernel completes the connection, and then nothing happens.
         let server = try ScriptedServer(.stall)
         defer { server.stop() }
         let prober = try await Prober()
@@ -86,7 +85,7 @@ import Vocabulary
             #expect(outcome.reason == .layer7Timeout || outcome.reason == .layer6Timeout)
             #expect(outcome.phases.total >= .milliseconds(100))
         }
-        #expect(outcome.phases.total < .milliseconds(1_000))
+        #expect(outcome.phases.total < .seconds(5))
         let left = await prober.leftovers()
         #expect(left.descriptors == 0 && left.timers == 0)
     }

@@ -76,6 +76,13 @@ final class Prober: Sendable {
     }
 }
 
+/// How long a probe may take that is to end for `reason`: a deadline that is to come first comes
+/// soon, any other leaves room for a busy machine.
+func patience(for reason: Reason) -> Nanoseconds {
+    [.layer7Timeout, .layer6Timeout, .layer4Timeout].contains(reason)
+        ? .milliseconds(500) : .seconds(20)
+}
+
 /// The message of the error that settings give, or nil when they give none.
 func complaint(_ kind: String, _ settings: TestSetting) -> String? {
     do throws(SettingError) {

@@ -176,22 +176,21 @@ import Testing
     }
 
     @Test func `a large upload waits for a peer that does not read yet`() async throws {
-        let server = try ScriptedServer(
-            .expect("\r\n\r\n"),
-            .pieces([""], everyMilliseconds: 100),
-            .expect("the end"),
-            .send(TestPeer.ok("got it"))
-        )
-        defer { server.stop() }
-        let rig = try await ProxyRig([
-            UpstreamDefinition(name: "web", peers: [PeerDefinition(address: server.address)])
-        ])
+        let gate = TestPeer.Gate()
+        let peer = try TestPeer(gate: gate)
+        let rig = try await ProxyRig([peer])
         let client = try rig.client()
-        let body = Self.pattern(5_000_000).map { $0 | 0x80 } + Array("the end".utf8)
-        try client.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: \(body.count)\r\n\r\n")
-        try client.send(body)
-        #expect(try client.reply().text == "got it")
-        #expect(server.received[0].suffix(body.count) == body[...])
+        let data = Self.pattern(10_000_000) + Self.pattern(10_000_000)
+        try client.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: \(data.count)\r\n\r\n")
+        var sent = 0
+        // Full all the way when nothing more is taken within a tenth of a second.
+        while client.canSend(within: 100) { sent += client.sendSome(data[sent...].prefix(1 << 20)) }
+        #expect(sent < data.count)
+        #expect(await rig.holdings().buffers <= 2)
+        gate.open()
+        try client.send(Array(data[sent...]))
+        #expect(try client.reply().text == "peer")
+        #expect(peer.requests.first?.body == data)
     }
 
     @Test func `both ways at once`() async throws {

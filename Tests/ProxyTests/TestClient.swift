@@ -121,12 +121,14 @@ final class TestClient {
     func pause(milliseconds: Int32) { _ = poll(nil, 0, milliseconds) }
 
     /// Sends what the kernel takes without waiting. Returns how much that was.
-    func sendSome(_ bytes: [UInt8]) -> Int {
-        let count = bytes.withUnsafeBytes {
-            Glibc.send(raw, $0.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+    func sendSome(_ bytes: some Collection<UInt8>) -> Int {
+        let count = Array(bytes).withUnsafeBytes {
+            Glibc.send(raw, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
         }
         return max(count, 0)
     }
+
+    func canSend(within milliseconds: Int32) -> Bool { wait(POLLOUT, milliseconds) }
 
     // MARK: Reading
 

@@ -49,22 +49,24 @@ final class TestPeer: @unchecked Sendable {
 
     private let listener: Int32
     private let answer: @Sendable (PeerRequest) -> [Step]
+    private let gate: Gate?
     private let lock = NSLock()
     private var open: Set<Int32> = []
     private var accepted = 0
     private var received: [PeerRequest] = []
     private var isStopped = false
 
-    /// `port` 0 means any; `answer` says what each request gets.
+    /// `answer` says what each request gets; a connection is not read before `gate` is open.
     init(
         _ name: String = "peer",
-        port: UInt16 = 0,
+        gate: Gate? = nil,
         answer: (@Sendable (PeerRequest) -> [Step])? = nil
     ) throws {
-        guard let any = SocketAddress(ip: "127.0.0.1", port: port) else {
+        guard let any = SocketAddress(ip: "127.0.0.1", port: 0) else {
             throw SystemError("bind", code: EINVAL)
         }
         self.name = name
+        self.gate = gate
         self.answer = answer ?? { _ in [.send(Self.ok(name))] }
         let descriptor = try Socket.listen(any)
         self.port = Socket.localAddress(descriptor.raw)?.port ?? 0
@@ -124,6 +126,7 @@ final class TestPeer: @unchecked Sendable {
         setsockopt(raw, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(4))
         var bytes: [UInt8] = []
         var number = 0
+        gate?.pass()
         while let request = next(raw, &bytes, index, number) {
             number += 1
             lock.withLock { received.append(request) }

@@ -68,10 +68,31 @@ import Vocabulary
         try await StoreRig.run(.redisUnix) { rig in
             let server = try #require(rig.server)
             let connection = try await RedisConnection.connect(to: server.url, on: rig.loop)
+            var failures: [RedisError] = []
+            connection.onFailure = { failures.append($0) }
             await #expect(throws: RedisError.timedOut(after: .milliseconds(50))) {
                 try await connection.command(["BLPOP", "k", "0"], timeout: .milliseconds(50))
             }
             #expect(!connection.isOpen)
+            #expect(failures == [.timedOut(after: .milliseconds(50))], "its owner hears of it")
+        }
+    }
+
+    @Test func `an answer that came in time counts, however late the loop looks at it`()
+        async throws
+    {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            let connection = try await RedisConnection.connect(to: server.url, on: rig.loop)
+            defer { connection.close() }
+            let home = LoopBound(connection, on: rig.loop)
+            let asking = Task(executorPreference: rig.loop) { () async -> Bool in
+                let span = Nanoseconds.milliseconds(100)
+                return (try? await home.value.command(["PING"], timeout: span)) != nil
+            }
+            // Holds up the loop for longer than the deadline, as a large piece of work would.
+            rig.loop.execute { usleep(300_000) }
+            #expect(await asking.value)
         }
     }
 

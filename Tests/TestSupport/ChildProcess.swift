@@ -99,6 +99,17 @@ public final class ChildProcess: @unchecked Sendable {
     /// False once it has ended.
     public var isRunning: Bool { poll() == nil }
 
+    /// How it ended, as a shell tells it: its exit code, or 128 and the signal. Nil while it runs.
+    public var exitCode: Int32? {
+        poll().map { $0 & 0x7F == 0 ? ($0 >> 8) & 0xFF : 128 + ($0 & 0x7F) }
+    }
+
+    /// The same once it has ended; nil when it does not within `limit`.
+    public func exitCode(within limit: Duration) async -> Int32? {
+        _ = await eventually(within: limit) { !isRunning }
+        return exitCode
+    }
+
     public func signal(_ number: Int32) {
         lock.withLock { if status == nil { kill(pid, number) } }
     }

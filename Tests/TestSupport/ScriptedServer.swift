@@ -7,6 +7,20 @@ import Foundation
 import Glibc
 import Vocabulary
 
+/// Holds scripts back until the test opens it, once and for all.
+public final class Gate: Sendable {
+    fileprivate let descriptor = eventfd(0, Int32(EFD_CLOEXEC))
+
+    public init() {}
+
+    deinit { close(descriptor) }
+
+    public func open() {
+        var one: UInt64 = 1
+        write(descriptor, &one, 8)
+    }
+}
+
 /// A TCP or unix server that plays a script with every connection, on threads of its own.
 public final class ScriptedServer: @unchecked Sendable {
     public enum Step: Sendable {
@@ -19,6 +33,8 @@ public final class ScriptedServer: @unchecked Sendable {
         case pieces([String], everyMilliseconds: Int32)
         /// Sends these bytes again and again until the other side hangs up.
         case endless([UInt8], everyMilliseconds: Int32)
+        /// Goes on when the test opens the gate.
+        case wait(Gate)
         /// Says nothing more until the server is stopped or the other side hangs up.
         case stall
         case reset
@@ -156,6 +172,10 @@ public final class ScriptedServer: @unchecked Sendable {
             case .endless(let bytes, let pause):
                 while send(bytes, raw), pause == 0 || hold(&connection, pause) {}
                 return
+            case .wait(let gate):
+                guard wait(for: gate.descriptor, events: Int16(POLLIN), milliseconds: -1) else {
+                    return
+                }
             case .stall:
                 while hold(&connection, -1) {}
                 return

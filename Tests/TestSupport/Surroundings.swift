@@ -29,13 +29,18 @@ public final class TemporaryDirectory: Sendable {
     }
 }
 
-/// A TCP port of 127.0.0.1 that nobody listens on now. For programs that cannot choose their own.
+/// A TCP port of 127.0.0.1 that nobody listens on. Below the ports that the kernel hands out (32768
+/// and up on Linux), so no test that listens on port 0 and no connection takes it meanwhile.
 public func freePort() throws -> UInt16 {
-    guard let any = SocketAddress(ip: "127.0.0.1", port: 0) else {
-        throw SystemError("bind", code: EINVAL)
+    for _ in 0..<100 {
+        let port = UInt16.random(in: 12_000...31_999)
+        guard let place = SocketAddress(ip: "127.0.0.1", port: port) else { continue }
+        if let listener = try? Socket.listen(place) {
+            _ = consume listener
+            return port
+        }
     }
-    let listener = try Socket.listen(any)
-    return Socket.localAddress(listener.raw)?.port ?? 0
+    throw SystemError("bind", code: EADDRINUSE)
 }
 
 /// Asks again until `condition` holds. False when it does not within `limit`.

@@ -101,13 +101,13 @@ private func imports(of file: SourceFile) -> [String] {
     {
         let manifest = SourceTree.root.appendingPathComponent("Package.swift")
         let text = try String(contentsOf: manifest, encoding: .utf8)
-        let declaration = #/\.(?:target|executableTarget)\(\s*name: "(\w+)"(.*?)swiftSettings:/#
+        // `library("Name", [dependencies])`, and the executable, which is written out.
+        let declaration =
+            #/(?:\blibrary\(\s*|\.executableTarget\(\s*name: )"(\w+)"(.*?)\n {8}(?=\S)/#
             .dotMatchesNewlines()
         var seen: Set<String> = []
         for match in text.matches(of: declaration) {
             let target = String(match.1)
-            // Only targets that ship: helpers of tests live in Tests.
-            if match.2.contains("path: \"Tests/") { continue }
             seen.insert(target)
             let words = match.2.replacing(#/package: "[^"]+"/#, with: "").matches(of: #/"(\w+)"/#)
             for name in words.map({ String($0.1) }) where arrows[target]?.contains(name) != true {

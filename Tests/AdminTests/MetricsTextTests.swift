@@ -1,0 +1,76 @@
+// Is what Prometheus reads well formed, and does it say what is true?
+
+import Health
+import Store
+import Testing
+import Vocabulary
+
+@testable import Admin
+@testable import Monitor
+@testable import Proxy
+
+@Suite struct MetricsTextTests {
+    private let now = WallTime(milliseconds: 1_000)
+
+    private func view(peer: String) -> UpstreamView {
+        let definition = PeerDefinition(id: peer, address: .host("10.0.0.1", port: 80))
+        let health = PeerHealth(policy: PeerPolicy(weight: 1, requiredMonitors: []), now: now)
+        return UpstreamView(
+            definition: UpstreamDefinition(name: "web", peers: [definition]),
+            revision: 1,
+            status: .up,
+            isPanic: false,
+            peers: [
+                PeerReport(definition: definition, view: health.view, intent: nil, verdicts: [])
+            ],
+            monitors: []
+        )
+    }
+
+    private func text(peer: String = "one") -> String {
+        MetricsText.make(
+            agent: "a1",
+            uptime: .seconds(5),
+            upstreams: [view(peer: peer)],
+            store: StoreStatus(kind: "embedded", isConnected: true, since: now),
+            scheduler: SchedulerMetrics(),
+            pairs: [],
+            proxy: Proxy.Report()
+        )
+    }
+
+    @Test func `one status is 1 and all others are 0`() {
+        let lines = text().split(separator: "\n").filter { $0.hasPrefix("muster_peer_status{") }
+        #expect(lines.count == PeerStatus.allCases.count)
+        #expect(lines.filter { $0.hasSuffix(" 1") }.count == 1)
+        #expect(lines.contains(#"muster_peer_status{upstream="web",peer="one",status="up"} 1"#))
+    }
+
+    @Test func `labels are escaped`() {
+        #expect(text(peer: "a\"b\\c").contains(#"peer="a\"b\\c""#))
+    }
+
+    @Test func `every sample has a family before it, named once`() {
+        var families: Set<Substring> = []
+        for line in text().split(separator: "\n") {
+            if line.hasPrefix("# TYPE ") {
+                let name = line.split(separator: " ")[2]
+                let isNew = families.insert(name).inserted
+                #expect(isNew, "\(name) is declared twice")
+            } else if !line.hasPrefix("#") {
+                let name = line.prefix { $0 != "{" && $0 != " " }
+                let base = ["_bucket", "_sum", "_count"].reduce(name) { name, suffix in
+                    name.hasSuffix(suffix) && !families.contains(name)
+                        ? name.dropLast(suffix.count) : name
+                }
+                #expect(families.contains(base), "\(line) has no family")
+            }
+        }
+    }
+
+    @Test func `a histogram ends with all of its samples`() {
+        let lines = text().split(separator: "\n")
+        #expect(lines.contains(#"muster_probe_lateness_seconds_bucket{le="+Inf"} 0"#))
+        #expect(lines.contains("muster_probe_lateness_seconds_count 0"))
+    }
+}

@@ -1,0 +1,132 @@
+// What does Redis still have to hear, and when? The decisions alone, without Redis and without a clock.
+
+import Health
+import Testing
+import Vocabulary
+
+@testable import Store
+
+@Suite struct OutboxTests {
+    private let start = WallTime(milliseconds: 1_795_000_000_000)
+
+    /// The verdict of the probe at this second: valid for four seconds, as of a probe each second.
+    private func verdict(
+        _ second: Int64,
+        _ status: HealthCounter.Status = .up,
+        peer: String = "a"
+    ) -> Verdict {
+        var verdict = Verdict.sample(
+            status,
+            peer: peer,
+            sequence: UInt64(second + 1),
+            at: start + .seconds(second),
+            life: .seconds(4)
+        )
+        verdict.since = start
+        return verdict
+    }
+
+    @Test func `a steady pair is renewed when half of its life in Redis is over`() {
+        var outbox = Outbox()
+        var written: [Int64] = []
+        for second in 0..<30 as Range<Int64> {
+            let now = start + .seconds(second)
+            #expect(outbox.take(verdict(second), isTransition: second == 0, now: now))
+            let batch = outbox.nextBatch()
+            if !batch.isEmpty { written.append(second) }
+            outbox.wrote(batch)
+        }
+        // Four seconds of its own and ten of grace: written every eighth second, and every reader
+        // who looks each five seconds finds six of life left at least.
+        #expect(written == [0, 8, 16, 24])
+    }
+
+    @Test func `a verdict lives longer in Redis than its agent believes it`() throws {
+        var outbox = Outbox()
+        let said = verdict(0)
+        _ = outbox.take(said, isTransition: true, now: start)
+        let written = try #require(outbox.nextBatch().first)
+        #expect(written.expiresAt == said.expiresAt + Outbox.grace)
+    }
+
+    @Test func `of many verdicts for a pair only the newest goes out`() {
+        var outbox = Outbox()
+        for second in 0..<5 as Range<Int64> {
+            _ = outbox.take(
+                verdict(second, second.isMultiple(of: 2) ? .up : .down),
+                isTransition: true,
+                now: start
+            )
+        }
+        #expect(!outbox.take(verdict(1), isTransition: true, now: start), "an older one")
+        #expect(outbox.pendingCount == 1)
+        #expect(outbox.nextBatch().map(\.sequence) == [5])
+        #expect(outbox.nextBatch().isEmpty)
+    }
+
+    @Test func `what is under way is pending until it is confirmed`() {
+        var outbox = Outbox()
+        for peer in 0..<100 {
+            _ = outbox.take(verdict(0, peer: "\(peer)"), isTransition: true, now: start)
+        }
+        let batch = outbox.nextBatch()
+        #expect(batch.count == Outbox.batchMax)
+        #expect(outbox.pendingCount == 100)
+        outbox.wrote(batch)
+        #expect(outbox.pendingCount == 100 - Outbox.batchMax)
+        let rest = outbox.nextBatch()
+        outbox.failed(rest)
+        #expect(outbox.pendingCount == rest.count)
+        #expect(Set(outbox.nextBatch().map(\.key)) == Set(rest.map(\.key)))
+    }
+
+    @Test func `transitions go before renewals`() {
+        var outbox = Outbox()
+        for peer in 0..<200 {
+            let name = "old\(peer)"
+            _ = outbox.take(verdict(0, peer: name), isTransition: false, now: start)
+        }
+        _ = outbox.take(verdict(0, peer: "new"), isTransition: true, now: start)
+        #expect(outbox.hasUrgent && outbox.lazyCount == 200)
+        #expect(outbox.nextBatch().contains { $0.key.peer == "new" })
+        #expect(!outbox.hasUrgent)
+    }
+
+    @Test func `after Redis was lost everything goes out again, also what had arrived`() {
+        var outbox = Outbox()
+        for peer in 0..<10 {
+            _ = outbox.take(verdict(0, peer: "\(peer)"), isTransition: true, now: start)
+        }
+        outbox.wrote(outbox.nextBatch())
+        #expect(outbox.pendingCount == 0)
+        outbox.restate()
+        #expect(outbox.nextBatch().count == 10)
+    }
+
+    @Test func `a forgotten pair is removed and never restated`() {
+        var outbox = Outbox()
+        _ = outbox.take(verdict(0), isTransition: true, now: start)
+        outbox.forget(verdict(0).key)
+        outbox.forget(VerdictKey(upstream: "web", peer: "never", monitor: "http"))
+        #expect(outbox.nextBatch().isEmpty)
+        #expect(outbox.nextForgotten() == [verdict(0).key])
+        #expect(outbox.nextForgotten().isEmpty)
+        outbox.restate()
+        #expect(outbox.pendingCount == 0)
+    }
+
+    @Test func `what we wrote ourselves is no news, what another wrote is`() {
+        var outbox = Outbox()
+        let mine = verdict(3)
+        _ = outbox.take(mine, isTransition: true, now: start)
+        #expect(outbox.isOwn(mine))
+        #expect(outbox.isOwn(verdict(2)))
+        var other = mine
+        other.agent = "a2"
+        #expect(!outbox.isOwn(other))
+        // This agent before its restart, or after another had taken over meanwhile.
+        other = mine
+        other.epoch += 1
+        #expect(!outbox.isOwn(other))
+    }
+}
