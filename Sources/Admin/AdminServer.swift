@@ -10,18 +10,21 @@ public import Vocabulary
 /// The admin endpoint of one process.
 public struct AdminServer: Service {
     private let bind: Vocabulary.Address
+    private let token: String?
     private let plane: ControlPlane
     private let logger: Logger
     private let onRunning: @Sendable (String) async -> Void
 
-    /// `onRunning` hears where the server listens, once it does.
+    /// A request that writes must show `token`, if there is one. `onRunning` hears where the server listens, once it does.
     public init(
         bind: Vocabulary.Address,
+        token: String?,
         plane: ControlPlane,
         logger: Logger,
         onRunning: @escaping @Sendable (String) async -> Void = { _ in }
     ) {
         self.bind = bind
+        self.token = token
         self.plane = plane
         self.logger = logger
         self.onRunning = onRunning
@@ -58,6 +61,7 @@ public struct AdminServer: Service {
     private func makeRouter() -> Router<BasicRequestContext> {
         let router = Router(context: BasicRequestContext.self)
         router.add(middleware: ProblemMiddleware())
+        router.add(middleware: TokenMiddleware(token: token))
         UpstreamRoutes(plane: plane).add(to: router)
         StateRoutes(plane: plane).add(to: router)
         AgentRoutes(plane: plane).add(to: router)

@@ -67,6 +67,7 @@ struct Runtime {
         let journal = journal
         let admin = AdminServer(
             bind: configuration.admin.bind,
+            token: configuration.admin.token,
             plane: plane,
             logger: logger,
             onRunning: { journal.notice("admin API and dashboard on \($0)") }
