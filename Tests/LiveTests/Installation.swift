@@ -151,6 +151,10 @@ final class Installation: @unchecked Sendable {
 
     /// What somebody types, with the address of this muster in the environment.
     func command(_ arguments: String...) async throws -> Muster.Result {
+        try await command(arguments: arguments)
+    }
+
+    func command(arguments: [String]) async throws -> Muster.Result {
         let process = try Muster.start(
             arguments,
             environment: ["MUSTER_ADMIN": "http://127.0.0.1:\(adminPort)"],

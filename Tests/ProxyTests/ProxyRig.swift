@@ -1,6 +1,7 @@
 // How do these tests run a proxy? With a real board on a loop of its own and one real worker, so
 // that what is counted is counted in one place.
 
+import Dispatch
 import EventLoop
 import Health
 import Store
@@ -149,6 +150,21 @@ final class ProxyRig: Sendable {
     func totals(_ peer: String, in upstream: String = "web") async -> Proxy.PeerTotals {
         await report().peers[PeerKey(upstream: upstream, peer: peer)] ?? Proxy.PeerTotals()
     }
+
+    /// Stops the worker's thread between two waits until `release`, so that what happens meanwhile
+    /// comes to it as one event.
+    struct Hold {
+        private let semaphore = DispatchSemaphore(value: 0)
+
+        init(_ loop: EventLoop) {
+            let semaphore = semaphore
+            loop.execute { semaphore.wait() }
+        }
+
+        func release() { semaphore.signal() }
+    }
+
+    func hold() -> Hold { Hold(worker.loop) }
 
     func holdings() async -> Holdings { await worker.call { $0.holdings } }
 

@@ -279,6 +279,44 @@ import Testing
         #expect(try client.reply().status == 502)
     }
 
+    @Test func `what did not fit while the client was blocked follows by itself`() async throws {
+        // Pieces a little larger than what the output takes of a full input: as soon as the client
+        // is blocked, some bytes stay in the input, and the peer has no more to say about them.
+        let gate = TestPeer.Gate()
+        let size = Buffer.capacity - 34
+        let data = [UInt8](repeating: 0x78, count: size - 8)
+        let piece =
+            Array("\(String(data.count, radix: 16))\r\n".utf8) + data + Array("\r\n".utf8)
+        let piecesMax = 1_000
+        let peer = try TestPeer { _ in
+            [.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")]
+                + (0..<piecesMax).flatMap { _ in [.wait(gate), .sendBytes(piece)] }
+        }
+        let rig = try await ProxyRig([peer])
+        let client = try rig.client(receiveBuffer: 4_096)
+        try client.send(Self.get)
+        _ = try client.read(through: "\r\n\r\n")
+        var pieces = 0
+        var isBlocked = false
+        while !isBlocked, pieces < piecesMax {
+            gate.open()
+            pieces += 1
+            // The request stays at hand until the answer is complete: one buffer.
+            isBlocked = await !eventually(within: .milliseconds(100)) {
+                client.pause(milliseconds: 1)
+                return await rig.holdings().buffers <= 1
+            }
+        }
+        #expect(isBlocked)
+        var left = pieces * data.count
+        while left > 0 {
+            let line = String(decoding: try client.read(through: "\r\n"), as: UTF8.self)
+            let count = try #require(Int(line.dropLast(), radix: 16))
+            left -= try client.read(count: count + 2).count - 2
+        }
+        #expect(left == 0)
+    }
+
     @Test func `a slow reader of many small chunks gets them all`() async throws {
         let data = Self.pattern(600_000)
         let peer = try TestPeer { _ in [.sendBytes(Self.answer(.chunked, data, chunk: 7))] }

@@ -1,0 +1,213 @@
+// Do the commands a person types say what is, do what is asked, and end with the promised codes?
+
+import Foundation
+import TestSupport
+import Testing
+import Vocabulary
+
+extension Live {
+    /// One probe by hand: for people, and for Nagios.
+    @Suite struct LiveCheckTests {
+        private let server: ChildProcess
+        private let port: UInt16
+        private let folder: TemporaryDirectory
+
+        init() async throws {
+            folder = try TemporaryDirectory()
+            let port = try freePort()
+            self.port = port
+            server = try Muster.start(["demo-server", "--port", "\(port)"], in: folder)
+            #expect(await eventually { HTTPConnection.isAccepted(port: port) })
+        }
+
+        private var url: String { "http://127.0.0.1:\(port)/health" }
+
+        /// `KIND WORD - REASON… in …ms | time=…s;;;0`, one line.
+        private func expectPlugin(_ result: Muster.Result, _ code: Int32, _ start: String) {
+            #expect(result.exitCode == code, "\(result.output)")
+            let shape = #/HTTP [A-Z]+ - [^|\n]+ in \d+\.\dms \| time=\d+\.\d{4}s;;;0[^\n]*\n/#
+            #expect(result.output.wholeMatch(of: shape) != nil, "\(result.output)")
+            #expect(result.output.hasPrefix(start), "\(result.output)")
+        }
+
+        @Test func `the exit code and the line are a Nagios plugin's`() async throws {
+            expectPlugin(try await Muster.run("check", "http", url), 0, "HTTP OK - L7OK/200 in ")
+            let slow = try await Muster.run("check", "http", url, "-o", "degraded={latency: 1us}")
+            expectPlugin(slow, 1, "HTTP WARNING - L7OK")
+            let wrong = try await Muster.run("check", "http", url, "-o", "expect=204")
+            expectPlugin(wrong, 2, "HTTP CRITICAL - L7STS")
+            let nobody = try await Muster.run(
+                "check",
+                "http",
+                "http://127.0.0.1:\(try freePort())/health"
+            )
+            expectPlugin(nobody, 2, "HTTP CRITICAL - L4CON Connection refused")
+            let nowhere = try await Muster.run("check", "http", "http://muster.invalid/health")
+            expectPlugin(nowhere, 3, "HTTP UNKNOWN - DNS")
+        }
+
+        @Test func `wrong usage ends with 1 and says what would be right`() async throws {
+            var result = try await Muster.run("check", "htpp", url)
+            #expect(result.exitCode == 1)
+            #expect(result.output.contains("did you mean 'http'?"), "\(result.output)")
+            result = try await Muster.run("check", "http", url, "-o", "exepct=200")
+            #expect(result.exitCode == 1)
+            #expect(result.output.contains("did you mean 'expect'?"), "\(result.output)")
+            result = try await Muster.run("check", "http")
+            #expect(result.exitCode == 1)
+            #expect(result.output.contains("<target>"), "\(result.output)")
+        }
+
+        @Test func `explained, it tells where the time went, what was expected and what seen`()
+            async throws
+        {
+            let result = try await Muster.run(
+                "check",
+                "http",
+                "http://localhost:\(port)/health",
+                "--option",
+                "expect=204",
+                "--explain"
+            )
+            #expect(result.exitCode == 2)
+            for phase in ["resolve", "connect", "first byte", "total"] {
+                let row = result.lines.first { $0.hasPrefix(phase) }
+                #expect(row?.contains(#/\d+\.\dms$/#) == true, "\(phase): \(result.output)")
+            }
+            #expect(result.lines.contains { $0.hasPrefix("tls") && $0.hasSuffix("-") })
+            #expect(result.output.contains("204"), "\(result.output)")
+            #expect(result.output.contains("200"), "\(result.output)")
+        }
+
+        @Test func `in JSON it is one object`() async throws {
+            let result = try await Muster.run("check", "http", url, "--json")
+            #expect(result.exitCode == 0)
+            let report = try JSON(parsing: Array(result.output.utf8))
+            #expect(report["kind"] == "http")
+            #expect(report["reason"] == "L7OK")
+            #expect(report["code"]?.int == 200)
+        }
+    }
+
+    /// Looking at a running muster, and telling it what to do.
+    @Suite struct LiveStatusTests {
+        private static let header = ["UPSTREAM", "PEER", "STATUS", "SINCE", "REASON"]
+
+        @Test func `status is a row a peer and ends with the worst of them`() async throws {
+            let installation = try await Installation.start()
+            let peer = "127.0.0.1:\(installation.servers[0])"
+            var result = try await installation.command("status")
+            #expect(result.exitCode == 0, "\(result.output)")
+            let rows = result.lines.map { $0.split(separator: " ").map(String.init) }
+            #expect(rows.first == Self.header)
+            #expect(rows.dropFirst().map { $0[0] } == ["web", "web", "web"])
+            #expect(rows.dropFirst().map { $0[1] }.contains(peer))
+            #expect(rows.dropFirst().allSatisfy { $0[2] == "up" })
+
+            _ = try await installation.command("peer", "drain", "web", "spare")
+            result = try await installation.command("status")
+            #expect(result.exitCode == 1, "\(result.output)")
+            result = try await installation.command("status", "web/\(peer)")
+            #expect(result.exitCode == 0, "\(result.output)")
+            #expect(result.lines.count == 2)
+
+            installation.killServer(0)
+            _ = try await installation.waits(for: "down", of: 0)
+            result = try await installation.command("status", "web/\(peer)")
+            #expect(result.exitCode == 2, "\(result.output)")
+            #expect(result.lines.last?.contains("L4CON") == true, "\(result.output)")
+            result = try await installation.command("status", "web", "--json")
+            #expect(result.exitCode == 2)
+            #expect(try JSON(parsing: Array(result.output.utf8))["name"] == "web")
+
+            result = try await installation.command("status", "wbe")
+            #expect(result.exitCode == 3)
+            #expect(result.output.contains("did you mean 'web'?"), "\(result.output)")
+            installation.killMuster()
+            result = try await installation.command("status")
+            #expect(result.exitCode == 3)
+            #expect(result.output.contains("Connection refused"), "\(result.output)")
+        }
+
+        @Test func `what an operator asks of a peer is done at once`() async throws {
+            let installation = try await Installation.start()
+            let names = installation.servers.map { "\($0)" }
+            let peer = "127.0.0.1:\(names[1])"
+            for mode in ["drain", "maint"] {
+                let result = try await installation.command(
+                    "peer", mode, "web", peer, "--reason", "deploy 42"
+                )
+                #expect(result.exitCode == 0, "\(result.output)")
+                #expect(result.output.contains("web/\(peer) is \(mode)"), "\(result.output)")
+                let shown = try await installation.peer(1)
+                #expect(shown["status"]?.string == mode)
+                #expect(shown["intent"]?.string == mode)
+                #expect(shown["reason"]?.string?.contains("deploy 42") == true, "\(shown.text)")
+                #expect(try await installation.serve(30) == [names[0]: 30])
+            }
+            var result = try await installation.command("peer", "ready", "web", peer)
+            #expect(result.exitCode == 0, "\(result.output)")
+            #expect(try await installation.status(1) == "up")
+            #expect(try await installation.serve(30) == [names[0]: 10, names[1]: 20])
+
+            result = try await installation.command("peer", "weight", "web", peer, "1")
+            #expect(result.exitCode == 0, "\(result.output)")
+            #expect(try await installation.serve(30) == [names[0]: 15, names[1]: 15])
+            result = try await installation.command("peer", "weight", "web", peer, "0")
+            #expect(result.exitCode == 0, "\(result.output)")
+            #expect(try await installation.serve(30) == [names[0]: 30])
+            result = try await installation.command("peer", "weight", "web", peer, "default")
+            #expect(result.exitCode == 0, "\(result.output)")
+            #expect(try await installation.serve(30) == [names[0]: 10, names[1]: 20])
+
+            for mistake in [
+                ["weight", "web", peer, "257"], ["weight", "web", peer, "many"],
+                ["drain", "web", "spaer"], ["drain", "wbe", peer],
+                ["drain", "web", peer, "--until", "soon"],
+            ] {
+                result = try await installation.command(arguments: ["peer"] + mistake)
+                #expect(result.exitCode == 1, "\(mistake): \(result.output)")
+                #expect(result.output.contains("expected") || result.output.contains("mean"))
+            }
+        }
+
+        @Test func `an intent ends by itself at its time`() async throws {
+            let installation = try await Installation.start()
+            let result = try await installation.command(
+                "peer", "drain", "web", "spare", "--until", "1s"
+            )
+            #expect(result.exitCode == 0, "\(result.output)")
+            let shown = try await installation.peer(2)
+            #expect(shown["status"] == "drain")
+            #expect(shown["intent_until"]?.string != nil)
+            _ = try await installation.waits(for: "up", of: 2, within: .seconds(5))
+            #expect(try await installation.peer(2)["intent"] == "ready")
+        }
+
+        @Test func `what an operator asked for outlives the process`() async throws {
+            let folder = try TemporaryDirectory()
+            let installation = try await Installation.start(
+                adding: "\nstore:\n  state-file: \(folder.path("state.json"))\n"
+            )
+            let names = installation.servers.map { "\($0)" }
+            _ = try await installation.command(
+                "peer", "drain", "web", "127.0.0.1:\(names[1])", "--reason", "deploy"
+            )
+            _ = try await installation.command("peer", "weight", "web", "spare", "9")
+            // Once told, it is kept: nothing is left to a good end.
+            let isKept = await eventually {
+                let text = try? String(contentsOfFile: folder.path("state.json"), encoding: .utf8)
+                return text?.contains("deploy") == true && text?.contains("\"weight\":9") == true
+            }
+            #expect(isKept)
+            installation.killMuster()
+            let file = installation.folder.path("muster.yaml")
+            try await installation.startMuster(try String(contentsOfFile: file, encoding: .utf8))
+            let shown = try await installation.peer(1)
+            #expect(shown["status"] == "drain")
+            #expect(shown["reason"]?.string?.contains("deploy") == true, "\(shown.text)")
+            #expect(try await installation.peer(2)["weight"]?.int == 9)
+            #expect(try await installation.serve(30) == [names[0]: 30])
+        }
+    }
+}

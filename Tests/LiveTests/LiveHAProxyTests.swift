@@ -1,0 +1,182 @@
+// Does a real HAProxy with examples/haproxy.cfg do what muster says, and keep to it when muster is
+// gone?
+
+import EventLoop
+import Foundation
+import TestSupport
+import Testing
+
+/// examples/haproxy.cfg on other ports, asked over its stats socket.
+private final class Balancer: @unchecked Sendable {
+    /// One server's row of `show stat`, by HAProxy's own column names.
+    typealias Row = [String: String]
+
+    let port: UInt16
+    private let folder: TemporaryDirectory
+    private let process: ChildProcess
+
+    init(asking installation: Installation) async throws {
+        folder = try TemporaryDirectory()
+        port = try freePort()
+        let text = installation.withPorts(try Installation.example("haproxy.cfg"))
+            .replacing("agent-port 7070", with: "agent-port \(installation.agentPort)")
+            .replacing(":8090", with: ":\(port)")
+            .replacing("/tmp/muster-haproxy.sock", with: folder.path("stats.sock"))
+        let file = try folder.write(text, to: "haproxy.cfg")
+        process = try ChildProcess("haproxy", ["-db", "-f", file], in: folder)
+        let isUp = await eventually { (try? await self.ask("show info")) != nil }
+        guard isUp else { throw ChildProcess.Failure("haproxy: \(process.output)") }
+    }
+
+    func ask(_ command: String) async throws -> String {
+        let socket = SocketAddress(.unix(path: folder.path("stats.sock")))
+        return try await blocking {
+            let connection = try HTTPConnection(socket)
+            try connection.send(command + "\n")
+            guard let answer = connection.rest() else {
+                throw ChildProcess.Failure("haproxy: no answer to '\(command)'")
+            }
+            return answer
+        }
+    }
+
+    func row(_ server: String) async throws -> Row {
+        let lines = try await ask("show stat").split(separator: "\n").map {
+            $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        }
+        guard let names = lines.first,
+            let fields = lines.first(where: { $0.count > 1 && $0[0] == "web" && $0[1] == server })
+        else { throw ChildProcess.Failure("haproxy knows no server \(server)") }
+        return Dictionary(zip(names, fields)) { $1 }
+    }
+
+    /// `UP`, `DOWN (agent)`, `DRAIN (agent)`, …; where only an agent is asked, up is `no check`.
+    func status(_ server: String) async throws -> String {
+        let status = try await row(server)["status"] ?? ""
+        return status == "no check" ? "UP" : status
+    }
+
+    /// What survives in `show servers state`: operational and admin state, and weight, by server.
+    func states() async throws -> [String: [String]] {
+        let lines = try await ask("show servers state web").split(separator: "\n").map {
+            $0.split(separator: " ").map(String.init)
+        }
+        let names = lines.first { $0.first == "#" }?.dropFirst() ?? []
+        let columns = ["srv_op_state", "srv_admin_state", "srv_uweight"].compactMap {
+            names.firstIndex(of: $0).map { $0 - 1 }
+        }
+        let rows = lines.filter { $0.count > 6 && $0[1] == "web" }
+        return Dictionary(rows.map { row in (row[3], columns.map { row[$0] }) }) { $1 }
+    }
+
+    /// Every question since then was in vain.
+    func findsNobody() async throws -> Bool {
+        for server in ["s1", "s2", "s3"] {
+            let status = try await row(server)["agent_status"] ?? ""
+            if !status.hasSuffix("L4CON") { return false }
+        }
+        return true
+    }
+}
+
+extension Live {
+    @Suite struct LiveHAProxyTests {
+        private func pair() async throws -> (Installation, Balancer) {
+            let installation = try await Installation.start(
+                replacing: [("slow-start: 5s", "slow-start: 2s")]
+            )
+            let balancer = try await Balancer(asking: installation)
+            let isAsked = try await eventually {
+                for server in ["s1", "s2", "s3"] {
+                    let row = try await balancer.row(server)
+                    if row["agent_status"] != "L7OK" { return false }
+                }
+                return true
+            }
+            #expect(isAsked)
+            return (installation, balancer)
+        }
+
+        private func waits(
+            for status: String,
+            of server: String,
+            in balancer: Balancer
+        ) async throws {
+            var seen = ""
+            let isThere = try await eventually {
+                seen = try await balancer.status(server)
+                return seen.hasPrefix(status)
+            }
+            #expect(isThere, "\(server): expected \(status), saw \(seen)")
+        }
+
+        @Test func `a peer that dies is DOWN with our reason, and UP again with a growing weight`()
+            async throws
+        {
+            let (installation, balancer) = try await pair()
+            #expect(try await HTTPConnection.get(port: balancer.port).status == 200)
+            installation.killServer(1)
+            try await waits(for: "DOWN", of: "s2", in: balancer)
+            let row = try await balancer.row("s2")
+            let told = try #require(row["last_agt"])
+            #expect(told.contains("L4CON Connection refused (http)"), "\(told)")
+            #expect(try await balancer.states()["s2"]?.first == "0")
+            for _ in 0..<20 {
+                let answer = try await HTTPConnection.get(port: balancer.port)
+                #expect(answer.server == "\(installation.servers[0])")
+            }
+            try installation.startServer(1)
+            try await waits(for: "UP", of: "s2", in: balancer)
+            var weights: [Int] = []
+            let isWhole = try await eventually {
+                let weight = try await balancer.row("s2")["weight"].flatMap { Int($0) } ?? -1
+                if weights.last != weight { weights.append(weight) }
+                return weight == 100
+            }
+            #expect(isWhole && weights.count >= 2, "\(weights)")
+            #expect(weights == weights.sorted(), "\(weights)")
+        }
+
+        @Test(arguments: [("drain", "DRAIN"), ("maint", "MAINT")])
+        func `what is asked of muster appears in HAProxy and is lifted`(
+            mode: String,
+            shown: String
+        ) async throws {
+            let (installation, balancer) = try await pair()
+            let peer = "127.0.0.1:\(installation.servers[0])"
+            let result = try await installation.command(
+                "peer", mode, "web", peer, "--reason", "deploy"
+            )
+            #expect(result.exitCode == 0, "\(result.output)")
+            try await waits(for: shown, of: "s1", in: balancer)
+            #expect(try await balancer.row("s1")["last_agt"]?.contains("deploy") == true)
+            _ = try await installation.command("peer", "ready", "web", peer)
+            try await waits(for: "UP", of: "s1", in: balancer)
+        }
+
+        @Test func `a muster that is killed changes nothing, and is believed again afterwards`()
+            async throws
+        {
+            let (installation, balancer) = try await pair()
+            let peer = "127.0.0.1:\(installation.servers[0])"
+            _ = try await installation.command("peer", "drain", "web", peer)
+            installation.killServer(1)
+            try await waits(for: "DRAIN", of: "s1", in: balancer)
+            try await waits(for: "DOWN", of: "s2", in: balancer)
+            let before = try await balancer.states()
+            #expect(before.count == 3)
+            installation.killMuster()
+            #expect(try await eventually { try await balancer.findsNobody() })
+            #expect(try await balancer.states() == before)
+            #expect(
+                try await HTTPConnection.get(port: balancer.port).server
+                    == "\(installation.servers[2])"
+            )
+            // Back: what is known at once is said at once.
+            try installation.startServer(1)
+            let file = installation.folder.path("muster.yaml")
+            try await installation.startMuster(try String(contentsOfFile: file, encoding: .utf8))
+            try await waits(for: "UP", of: "s2", in: balancer)
+        }
+    }
+}

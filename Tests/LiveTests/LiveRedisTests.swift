@@ -1,0 +1,109 @@
+// What if the Redis dies under traffic, and comes back empty? Nobody may notice, and afterwards all
+// must be told again.
+
+import EventLoop
+import Foundation
+import TestSupport
+import Testing
+import Vocabulary
+
+/// A real Redis that forgets everything when it ends.
+private final class Redis: @unchecked Sendable {
+    let port: UInt16
+    private let folder: TemporaryDirectory
+    private var process: ChildProcess?
+
+    init(in folder: TemporaryDirectory) throws {
+        self.folder = folder
+        port = try freePort()
+    }
+
+    func start() async throws {
+        process = try ChildProcess(
+            "redis-server",
+            ["--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--dir", folder.path],
+            in: folder
+        )
+        let isUp = try await eventually { try await ask("PING") == ["PONG"] }
+        guard isUp else { throw ChildProcess.Failure("redis-server does not start") }
+    }
+
+    /// Kill -9.
+    func kill() { process?.end() }
+
+    /// One command, as docs/STATE.md shows it. The lines of the answer.
+    func ask(_ words: String...) async throws -> [String] {
+        let process = try ChildProcess(
+            "redis-cli",
+            ["-h", "127.0.0.1", "-p", "\(port)", "--raw"] + words,
+            in: folder
+        )
+        return try await Muster.finish(process, "redis-cli").lines
+    }
+}
+
+extension Live {
+    @Suite struct LiveRedisTests {
+        /// What the promise is: states correct again so long after Redis is.
+        private static let restated = Duration.seconds(3)
+
+        @Test func `a Redis that dies under traffic costs nothing and is told everything again`()
+            async throws
+        {
+            let folder = try TemporaryDirectory()
+            let redis = try Redis(in: folder)
+            try await redis.start()
+            let installation = try await Installation.start(
+                adding: "\nstore:\n  url: redis://127.0.0.1:\(redis.port)/0\n"
+            )
+            let names = installation.servers.map { "\($0)" }
+            let ids = ["127.0.0.1:\(names[0])", "127.0.0.1:\(names[1])", "spare"]
+            let pairs = Set(ids.flatMap { ["web|\($0)|http", "web|\($0)|port"] })
+            let isConnected = {
+                let ready = try await installation.json("/ready")
+                return ready["store"]?["connected"] == true && ready["store"]?["kind"] == "redis"
+            }
+            #expect(try await eventually(within: .seconds(10), isConnected))
+            #expect(
+                try await eventually {
+                    Set(try await redis.ask("HKEYS", "muster:verdicts")) == pairs
+                }
+            )
+            _ = try await installation.command("peer", "weight", "web", "spare", "7")
+            #expect(try await redis.ask("HLEN", "muster:intents") == ["1"])
+
+            let traffic = Traffic(port: installation.proxyPort)
+            _ = try await traffic.next(50)
+            redis.kill()
+            #expect(try await eventually { try await !isConnected() })
+            _ = try await traffic.next(100)
+            // A death is noticed without a store.
+            installation.killServer(1)
+            _ = try await installation.waits(for: "down", of: 1)
+            let part = try await traffic.next(100)
+            #expect(Set(part.served.keys) == [names[0]], "\(part.served)")
+
+            try await redis.start()
+            let isRestated = try await eventually(within: Self.restated) {
+                guard try await isConnected() else { return false }
+                return Set(try await redis.ask("HKEYS", "muster:verdicts")) == pairs
+            }
+            #expect(isRestated)
+            let verdict = try await redis.ask("HGET", "muster:verdicts", "web|\(ids[1])|http")
+            let told = try JSON(parsing: Array(verdict.joined().utf8))
+            #expect(told["status"] == "down" && told["reason"] == "L4CON", "\(told.text)")
+            // What the operator asked for is no less true for having been forgotten.
+            #expect(
+                try await eventually {
+                    try await redis.ask("HKEYS", "muster:intents") == ["web|spare"]
+                }
+            )
+            #expect(try await installation.peer(2)["weight"]?.int == 7)
+
+            try installation.startServer(1)
+            _ = try await installation.waits(for: "starting", of: 1)
+            let all = await traffic.stop()
+            #expect(all.failures == [])
+        }
+    }
+}

@@ -1,0 +1,112 @@
+// How does muster stop? Nobody new is let in, what is in flight ends, and it exits 0.
+
+import EventLoop
+import Glibc
+import TestSupport
+import Testing
+
+extension Live {
+    @Suite struct LiveStopTests {
+        /// A muster in front of one server of the test's own, which nobody probes.
+        private func start(
+            _ server: ScriptedServer,
+            proxy settings: String = ""
+        ) async throws -> Installation {
+            let installation = try Installation()
+            try await installation.startMuster(
+                """
+                upstreams:
+                  slow:
+                    peers: ["127.0.0.1:\(server.port)"]
+                proxy:
+                  listeners:
+                    - bind: 127.0.0.1:\(installation.proxyPort)
+                      routes: [{ upstream: slow }]
+                \(settings)
+                agent-check: { bind: "127.0.0.1:\(installation.agentPort)" }
+                admin: { bind: "127.0.0.1:\(installation.adminPort)" }
+                """
+            )
+            return installation
+        }
+
+        /// A request that the server has, and has not answered.
+        private func ask(
+            _ installation: Installation,
+            _ server: ScriptedServer
+        ) async throws -> HTTPConnection {
+            let client = try HTTPConnection(port: installation.proxyPort)
+            try client.send("GET /slow HTTP/1.1\r\nHost: live.test\r\n\r\n")
+            let hasIt = await eventually {
+                server.receivedText.contains { $0.contains("\r\n\r\n") }
+            }
+            #expect(hasIt)
+            return client
+        }
+
+        @Test(arguments: [SIGTERM, SIGINT])
+        func `what is in flight is answered, and nobody new is let in`(
+            signal: Int32
+        ) async throws {
+            let gate = Gate()
+            let server = try ScriptedServer(
+                .expect("\r\n\r\n"),
+                .wait(gate),
+                .send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone"),
+                .stall
+            )
+            defer { server.stop() }
+            let installation = try await start(server)
+            let muster = try #require(installation.muster)
+            // Connections without a request keep nobody waiting.
+            let idleClient = try HTTPConnection(port: installation.proxyPort)
+            let idleAdmin = try HTTPConnection(port: installation.adminPort)
+            #expect(try await blocking { try idleAdmin.get("/health") }.status == 200)
+            let client = try await ask(installation, server)
+
+            muster.signal(signal)
+            let isClosed = await eventually {
+                !HTTPConnection.isAccepted(port: installation.proxyPort)
+            }
+            #expect(isClosed)
+            #expect(muster.isRunning)
+            gate.open()
+            let answer = try await blocking { try client.answer() }
+            #expect(answer.status == 200)
+            #expect(answer.text == "done")
+            #expect(try await blocking { idleClient.rest() } == "")
+            #expect(await muster.exitCode(within: .seconds(10)) == 0, "\(muster.output)")
+            #expect(!HTTPConnection.isAccepted(port: installation.adminPort))
+        }
+
+        @Test func `a request that never ends is cut when the time is up`() async throws {
+            let server = try ScriptedServer(.expect("\r\n\r\n"), .stall)
+            defer { server.stop() }
+            let installation = try await start(server, proxy: "  timeouts: { drain: 300ms }")
+            let muster = try #require(installation.muster)
+            let client = try await ask(installation, server)
+            let begin = ContinuousClock.now
+            muster.signal(SIGTERM)
+            #expect(await muster.exitCode(within: .seconds(10)) == 0, "\(muster.output)")
+            #expect(ContinuousClock.now - begin >= .milliseconds(300))
+            #expect(muster.output.contains("1 connections were cut off"), "\(muster.output)")
+            let rest = try await blocking { client.rest() }
+            #expect(rest?.contains(" 200 ") != true)
+        }
+
+        @Test func `a client of the API that says nothing does not keep it from stopping`()
+            async throws
+        {
+            let server = try ScriptedServer(.stall)
+            defer { server.stop() }
+            let installation = try await start(server)
+            let muster = try #require(installation.muster)
+            let silent = try HTTPConnection(port: installation.adminPort)
+            let halfway = try HTTPConnection(port: installation.adminPort)
+            try halfway.send("GET /health HTTP/1.1\r\nHost:")
+            muster.signal(SIGTERM)
+            #expect(await muster.exitCode(within: .seconds(10)) == 0, "\(muster.output)")
+            _ = (silent, halfway)
+        }
+    }
+}
