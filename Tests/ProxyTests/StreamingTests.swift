@@ -25,14 +25,15 @@ import Testing
         return words.withUnsafeBytes { Array($0) }
     }()
 
+    private static func chunk(_ data: ArraySlice<UInt8>) -> [UInt8] {
+        Array("\(String(data.count, radix: 16))\r\n".utf8) + data + Array("\r\n".utf8)
+    }
+
     private static func chunks(_ data: [UInt8], of size: Int, trailers: String = "") -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(data.count + data.count / size * 12 + 64)
         for start in stride(from: 0, to: data.count, by: size) {
-            let end = min(start + size, data.count)
-            bytes += Array("\(String(end - start, radix: 16))\r\n".utf8)
-            bytes += data[start..<end]
-            bytes += Array("\r\n".utf8)
+            bytes += chunk(data[start..<min(start + size, data.count)])
         }
         return bytes + Array("0\r\n\(trailers)\r\n".utf8)
     }
@@ -279,17 +280,23 @@ import Testing
         #expect(try client.reply().status == 502)
     }
 
-    @Test func `what did not fit while the client was blocked follows by itself`() async throws {
+    @Test(arguments: [1, 9_000, 17_000, 25_000, 33_000])
+    func `what did not fit while the client was blocked follows by itself`(
+        shift: Int
+    ) async throws {
         // Pieces a little larger than what the output takes of a full input: as soon as the client
         // is blocked, some bytes stay in the input, and the peer has no more to say about them.
+        // Where the kernel blocks depends on what it was given before: hence `shift`.
         let gate = TestPeer.Gate()
         let size = Buffer.capacity - 34
         let data = [UInt8](repeating: 0x78, count: size - 8)
-        let piece =
-            Array("\(String(data.count, radix: 16))\r\n".utf8) + data + Array("\r\n".utf8)
+        let piece = Self.chunk(data[...])
         let piecesMax = 1_000
         let peer = try TestPeer { _ in
-            [.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")]
+            [
+                .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+                .sendBytes(Self.chunk(data.prefix(shift))),
+            ]
                 + (0..<piecesMax).flatMap { _ in [.wait(gate), .sendBytes(piece)] }
         }
         let rig = try await ProxyRig([peer])
@@ -308,7 +315,7 @@ import Testing
             }
         }
         #expect(isBlocked)
-        var left = pieces * data.count
+        var left = shift + pieces * data.count
         while left > 0 {
             let line = String(decoding: try client.read(through: "\r\n"), as: UTF8.self)
             let count = try #require(Int(line.dropLast(), radix: 16))

@@ -31,7 +31,8 @@ import Vocabulary
         var written: [Int64] = []
         for second in 0..<30 as Range<Int64> {
             let now = start + .seconds(second)
-            #expect(outbox.take(verdict(second), isTransition: second == 0, now: now))
+            let isTaken = outbox.take(verdict(second), isTransition: second == 0, now: now)
+            #expect(isTaken)
             let batch = outbox.nextBatch()
             if !batch.isEmpty { written.append(second) }
             outbox.wrote(batch)
@@ -58,7 +59,8 @@ import Vocabulary
                 now: start
             )
         }
-        #expect(!outbox.take(verdict(1), isTransition: true, now: start), "an older one")
+        let isOlderTaken = outbox.take(verdict(1), isTransition: true, now: start)
+        #expect(!isOlderTaken, "an older one")
         #expect(outbox.pendingCount == 1)
         #expect(outbox.nextBatch().map(\.sequence) == [5])
         #expect(outbox.nextBatch().isEmpty)
