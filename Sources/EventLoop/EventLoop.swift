@@ -49,6 +49,8 @@ public final class EventLoop: @unchecked Sendable {
         var isAwake = false
     }
     private let mail = Mutex(Mail())
+    /// Says without the lock that there may be mail. A turn without any costs no lock.
+    private let hasMail = Atomic<Bool>(false)
     private let thread = Atomic<UInt>(0)
     private let isStopping = Atomic<Bool>(false)
 
@@ -339,6 +341,7 @@ public final class EventLoop: @unchecked Sendable {
     public func execute(_ body: @escaping @Sendable () -> Void) {
         let mustWake = mail.withLock { mail in
             mail.closures.append(body)
+            hasMail.store(true, ordering: .releasing)
             defer { mail.isAwake = true }
             return !mail.isAwake
         }
@@ -351,16 +354,8 @@ public final class EventLoop: @unchecked Sendable {
     }
 
     private func drainMail() {
-        let (jobs, closures) = mail.withLock { mail in
-            defer {
-                mail.jobs.removeAll()
-                mail.closures.removeAll()
-                mail.isAwake = false
-            }
-            return (mail.jobs, mail.closures)
-        }
-        for closure in closures { closure() }
-        for job in jobs { run(job) }
+        if hasMail.load(ordering: .acquiring) { takeMail() }
+        if localJobs.isEmpty { return }
         // Jobs that jobs enqueue run in this turn too: a chain of awaits must not wait for epoll.
         var index = 0
         while index < localJobs.count, index < Self.jobsMax {
@@ -369,6 +364,20 @@ public final class EventLoop: @unchecked Sendable {
             run(job)
         }
         localJobs.removeFirst(index)
+    }
+
+    private func takeMail() {
+        let (jobs, closures) = mail.withLock { mail in
+            defer {
+                mail.jobs.removeAll()
+                mail.closures.removeAll()
+                mail.isAwake = false
+                hasMail.store(false, ordering: .relaxed)
+            }
+            return (mail.jobs, mail.closures)
+        }
+        for closure in closures { closure() }
+        for job in jobs { run(job) }
     }
 
     /// Jobs run before descriptors are looked at again.
@@ -391,6 +400,7 @@ extension EventLoop: SerialExecutor, TaskExecutor {
         }
         let mustWake = mail.withLock { mail in
             mail.jobs.append(job)
+            hasMail.store(true, ordering: .releasing)
             defer { mail.isAwake = true }
             return !mail.isAwake
         }

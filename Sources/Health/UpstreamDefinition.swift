@@ -68,6 +68,7 @@ public struct UpstreamDefinition: Hashable, Sendable {
         /// Below the panic threshold, route to all that are not in maint or drain.
         case failOpen = "fail-open"
         case failClosed = "fail-closed"
+        /// Backup peers while any is available; without one as `failOpen`.
         case backup
     }
 
@@ -87,7 +88,7 @@ public struct UpstreamDefinition: Hashable, Sendable {
         slowStart: Nanoseconds = .zero,
         panicThreshold: Double = 0.5,
         onDown: OnDown? = nil,
-        allDown: AllDown = .failOpen
+        allDown: AllDown = .backup
     ) {
         self.name = name
         self.peers = peers

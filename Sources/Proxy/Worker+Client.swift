@@ -278,6 +278,7 @@ extension Worker {
             to: &client.pointee.request
         )
         client.pointee.input.consume(Int(head.end))
+        if client.pointee.input.isEmpty { buffers.release(&client.pointee.input) }
         client.pointee.phase = .exchange
         startAttempt(index)
         return isOpen(index)

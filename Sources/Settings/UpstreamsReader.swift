@@ -58,7 +58,7 @@ struct UpstreamsReader {
             ),
             panicThreshold: section.share("panic-threshold", default: 0.5),
             onDown: section.word("on-down"),
-            allDown: section.word("all-down") ?? .failOpen
+            allDown: section.word("all-down") ?? .backup
         )
         section.finish()
         configurations.append(

@@ -92,8 +92,9 @@ struct HAProxyLiveTests {
         await rig.say(.up, of: "s1")
         var seen: [Int] = []
         _ = try await Self.holds {
-            let weight = Int(try haproxy.state("s1", "srv_uweight")) ?? -1
-            let isUp = try haproxy.server().isUp
+            // One row, so that weight and status are of the same moment.
+            let server = try haproxy.server()
+            let (weight, isUp) = (Int(server.weight) ?? -1, server.isUp)
             if isUp, seen.last != weight { seen.append(weight) }
             return isUp && weight == 100
         }
@@ -103,6 +104,7 @@ struct HAProxyLiveTests {
             "\(seen)"
         )
         #expect(seen.last == 100)
+        #expect(try haproxy.state("s1", "srv_uweight") == "100")
     }
 
     @Test func `a weight set by intent arrives`() async throws {
