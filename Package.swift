@@ -102,8 +102,8 @@ let package = Package(
         library(
             "Admin",
             [
-                "AgentCheck", "Monitor", "Proxy", "Store", "EventLoop", "Health", "Vocabulary",
-                hummingbird, lifecycle, logging,
+                "AgentCheck", "Checks", "Monitor", "Proxy", "Store", "EventLoop", "Health",
+                "Vocabulary", hummingbird, lifecycle, logging,
             ]
         ),
         .executableTarget(

@@ -2,6 +2,7 @@
 // opened only there.
 
 public import AgentCheck
+public import Checks
 public import EventLoop
 public import Monitor
 public import Proxy
@@ -18,6 +19,7 @@ public struct ControlPlane: Sendable {
     public var store: LoopBound<any Store>
     public var proxy: LoopBound<Proxy>
     public var endpoint: LoopBound<AgentEndpoint>
+    public var heartbeats: LoopBound<Heartbeats>
 
     public init(
         agent: String,
@@ -27,7 +29,8 @@ public struct ControlPlane: Sendable {
         scheduler: LoopBound<Scheduler>,
         store: LoopBound<any Store>,
         proxy: LoopBound<Proxy>,
-        endpoint: LoopBound<AgentEndpoint>
+        endpoint: LoopBound<AgentEndpoint>,
+        heartbeats: LoopBound<Heartbeats>
     ) {
         self.agent = agent
         self.startedAt = startedAt
@@ -37,6 +40,7 @@ public struct ControlPlane: Sendable {
         self.store = store
         self.proxy = proxy
         self.endpoint = endpoint
+        self.heartbeats = heartbeats
     }
 
     /// Runs `body` on the control loop, where it may await what lives there.

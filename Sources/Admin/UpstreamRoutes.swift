@@ -1,5 +1,6 @@
 // What can be asked of upstreams and peers, and what can be asked for them?
 
+import Checks
 import EventLoop
 import Foundation
 import Health
@@ -31,6 +32,9 @@ struct UpstreamRoutes: Sendable {
         }
         router.patch("/v1/upstreams/:upstream/peers/:peer") { request, context in
             try await patch(request, context)
+        }
+        router.post("/v1/upstreams/:upstream/peers/:peer/heartbeat") { request, context in
+            try await heartbeat(request, context)
         }
         router.post("/v1/upstreams/:upstream/peers/:peer/check") { _, context in
             try await probe(context)
@@ -103,6 +107,43 @@ struct UpstreamRoutes: Sendable {
         return Response.json(
             UpstreamJSON.peer(try peer(context, of: changed), monitors: changed.monitors)
         )
+    }
+
+    // MARK: Heartbeats
+
+    private func heartbeat(
+        _ request: Request,
+        _ context: BasicRequestContext
+    ) async throws -> Response {
+        let view = try await view(context)
+        let id = try peer(context, of: view).definition.id
+        let monitors = view.monitors.filter { $0.kind == HeartbeatCheck.kind }
+        if monitors.isEmpty {
+            throw Problem(.conflict, "\(view.name) has no monitor of kind heartbeat")
+        }
+        var request = request
+        let buffer = try await request.collectBody(upTo: Self.bodyBytesMax)
+        let sign: HeartbeatSign
+        do throws(HeartbeatSignError) {
+            sign = try HeartbeatSign(Array(buffer.readableBytesView))
+        } catch {
+            throw Problem(.badRequest, error.description)
+        }
+        let isTaken = await plane.heartbeats.call { heartbeats in
+            heartbeats.record(
+                Heartbeats.Beat(status: sign.status, message: sign.message, at: Clock.instant()),
+                upstream: view.name,
+                peer: id
+            )
+        }
+        if !isTaken { throw Problem(.serviceUnavailable, "too many peers report in") }
+        // What was said counts now, not at the next beat of the schedule.
+        await plane.scheduler.call { scheduler in
+            for monitor in monitors {
+                scheduler.hurry(VerdictKey(upstream: view.name, peer: id, monitor: monitor.id))
+            }
+        }
+        return Response(status: .noContent)
     }
 
     // MARK: Probing

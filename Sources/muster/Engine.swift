@@ -25,6 +25,7 @@ final class Engine {
     private let resolver: Resolver
     private let door: Door
     private let endpoint: AgentEndpoint
+    private let heartbeats = Heartbeats(began: Clock.instant())
     private let journal: Journal
     private let startedAt = Clock.wall()
 
@@ -50,6 +51,7 @@ final class Engine {
             loop: loop,
             resolver: LoopBound(resolver, on: loop),
             door: door,
+            heartbeats: heartbeats,
             journal: journal
         )
         let names = LoopBound(resolver, on: loop)
@@ -154,7 +156,8 @@ final class Engine {
             scheduler: LoopBound(scheduler, on: loop),
             store: LoopBound(store, on: loop),
             proxy: LoopBound(proxy, on: loop),
-            endpoint: LoopBound(endpoint, on: loop)
+            endpoint: LoopBound(endpoint, on: loop),
+            heartbeats: LoopBound(heartbeats, on: loop)
         )
     }
 }
