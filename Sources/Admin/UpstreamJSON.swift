@@ -1,5 +1,6 @@
 // How is an upstream told to a program? The shapes of DESIGN's section 7, which are a promise.
 
+import EventLoop
 import Health
 import Store
 import Vocabulary
@@ -17,8 +18,16 @@ enum UpstreamJSON {
         ])
     }
 
-    static func peer(_ report: PeerReport, monitors: [MonitorSummary]) -> JSON {
+    static func peer(
+        _ report: PeerReport,
+        monitors: [MonitorSummary],
+        now: WallTime = Clock.wall()
+    ) -> JSON {
         let view = report.view
+        // An intent that has ended says nothing any more, though the store still holds it.
+        let intent = report.intent.flatMap { intent in
+            intent.until.map { now < $0 } ?? true ? intent : nil
+        }
         var members: [JSON.Member] = [
             .init("id", .string(report.definition.id)),
             .init("address", .string(report.definition.address.description)),
@@ -26,7 +35,7 @@ enum UpstreamJSON {
             .init("effective_weight", effectiveWeight(view)),
             .init("backup", .bool(report.definition.isBackup)),
             .init("status", .string(view.status.rawValue)),
-            .init("intent", .string(report.intent?.mode.rawValue ?? Intent.Mode.ready.rawValue)),
+            .init("intent", .string(intent?.mode.rawValue ?? Intent.Mode.ready.rawValue)),
             .init("since", .string(view.since.description)),
             .init("reason", .string(view.reason)),
             .init(
@@ -38,7 +47,7 @@ enum UpstreamJSON {
                 )
             ),
         ]
-        if let intent = report.intent {
+        if let intent {
             members.append(.init("intent_reason", .string(intent.reason)))
             members.append(
                 .init("intent_until", intent.until.map { .string($0.description) } ?? .null)
@@ -50,8 +59,9 @@ enum UpstreamJSON {
         return .object(members)
     }
 
-    /// In the unit of `weight`; a fraction while a slow start ramps.
+    /// In the unit of `weight`; a fraction while a slow start ramps, 0 while nothing new goes there.
     private static func effectiveWeight(_ view: PeerView) -> JSON {
+        guard view.isAvailable else { return .integer(0) }
         let isWhole = view.effectiveCentiweight % 100 == 0
         return isWhole
             ? .integer(Int64(view.effectiveCentiweight / 100))

