@@ -54,6 +54,10 @@ struct Runtime {
     }
 
     func run() async throws {
+        if let problem = AdminAddress.problem(with: configuration.admin.bind) {
+            Console.error("muster: \(problem)")
+            throw ExitStatus.warning.code
+        }
         let loop = try EventLoop.spawn(name: "control")
         let made = await Self.make(configuration, on: loop, journal: journal)
         let engine = try made.get()

@@ -67,6 +67,9 @@ final class HTTPConnection: @unchecked Sendable {
         return try answer()
     }
 
+    /// Says that nothing more comes, as a client does that is done.
+    func finish() { shutdown(raw, Int32(SHUT_WR)) }
+
     func send(_ text: String) throws {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {

@@ -32,8 +32,10 @@ extension Live {
 
         @Test func `the exit code and the line are a Nagios plugin's`() async throws {
             expectPlugin(try await Muster.run("check", "http", url), 0, "HTTP OK - L7OK/200 in ")
-            let slow = try await Muster.run("check", "http", url, "-o", "degraded={latency: 1us}")
-            expectPlugin(slow, 1, "HTTP WARNING - L7OK")
+            let degraded = try await Muster.run(
+                "check", "http", url, "-o", "expect=204", "-o", "degraded={status: 200}"
+            )
+            expectPlugin(degraded, 1, "HTTP WARNING - L7OK")
             let wrong = try await Muster.run("check", "http", url, "-o", "expect=204")
             expectPlugin(wrong, 2, "HTTP CRITICAL - L7STS")
             let nobody = try await Muster.run(

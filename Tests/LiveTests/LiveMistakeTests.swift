@@ -171,10 +171,32 @@ extension Live {
             #expect(try await installation.command("validate", "-c", file).exitCode == 0)
             let result = try await installation.command("run", "-c", file)
             squatter.stop()
-            #expect(result.exitCode == 1, "\(result.output)")
-            #expect(result.output.contains("127.0.0.1:\(port)"), "\(result.output)")
-            #expect(result.output.contains("Address already in use"), "\(result.output)")
+            #expect(result.exitCode == 1)
+            let complaint = "muster: \(section): bind 127.0.0.1:\(port): Address already in use\n"
+            #expect(result.output == complaint)
             quiet.expectNothingStarted()
+        }
+
+        @Test func `a second muster does not take the first one's admin socket`() async throws {
+            let folder = try TemporaryDirectory()
+            let socket = "unix:\(folder.path("admin.sock"))"
+            let file = try folder.write("admin: { bind: '\(socket)' }\n", to: "muster.yaml")
+            let first = try Muster.start(["run", "-c", file], in: folder)
+            let answers = {
+                try await Muster.run("status", "--admin", socket).exitCode == 0 && first.isRunning
+            }
+            #expect(try await eventually(answers), "\(first.output)")
+            let second = try await Muster.run("run", "-c", file)
+            #expect(second.exitCode == 1, "\(second.output)")
+            #expect(second.output.contains("Address already in use"), "\(second.output)")
+            #expect(try await answers())
+            // What a killed one leaves behind keeps nobody out.
+            first.end()
+            let third = try Muster.start(["run", "-c", file], in: folder)
+            let answersAgain = {
+                try await Muster.run("status", "--admin", socket).exitCode == 0 && third.isRunning
+            }
+            #expect(try await eventually(answersAgain), "\(third.output)")
         }
     }
 }

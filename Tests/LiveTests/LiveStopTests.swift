@@ -74,6 +74,9 @@ extension Live {
             let answer = try await blocking { try client.answer() }
             #expect(answer.status == 200)
             #expect(answer.text == "done")
+            #expect(answer["Connection"] == "close")
+            #expect(try await blocking { client.rest() } == "")
+            client.finish()
             #expect(try await blocking { idleClient.rest() } == "")
             #expect(await muster.exitCode(within: .seconds(10)) == 0, "\(muster.output)")
             #expect(!HTTPConnection.isAccepted(port: installation.adminPort))
