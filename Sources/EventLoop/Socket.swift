@@ -8,6 +8,14 @@ public enum Socket {
     /// Connections that wait to be accepted. The kernel caps it at net.core.somaxconn.
     public static let backlog: Int32 = 4_096
 
+    /// Throws when somebody listens on `address` already. Sockets that share a port do not notice
+    /// one another: two processes started by mistake would each get half of the connections.
+    public static func requireFree(_ address: SocketAddress) throws(SystemError) {
+        if address.port == 0 { return }
+        _ = try listen(address)
+        if address.isUnix { unlink(address.host) }
+    }
+
     /// A listening socket. With `sharesPort`, every worker binds its own and the kernel spreads
     /// connections over them (SO_REUSEPORT). A stale unix socket file is replaced, a live one not.
     public static func listen(

@@ -251,7 +251,11 @@ public struct PeerHealth: Sendable {
         let unprobed = policy.requiredMonitors.filter {
             verdicts[$0] == nil || verdicts[$0]?.status == .unknown
         }
-        for name in unprobed.sorted() { stale.append("\(name): not probed yet") }
+        for name in unprobed.sorted() {
+            // Probed, but every outcome so far was neutral: an agent that cannot be asked, say.
+            let silent = verdicts[name].map { "no opinion yet: \(describe($0))" }
+            stale.append(silent ?? "\(name): not probed yet")
+        }
         reasons += stale + warnings
         return Checks(
             status: status,

@@ -45,6 +45,8 @@ public final class Proxy {
     /// Starts the workers and opens every listener. Returns what could not be opened, one line
     /// each; the caller decides whether to go on.
     public func start() async throws(SystemError) -> [String] {
+        let taken = configuration.listeners.compactMap(problem(of:))
+        if !taken.isEmpty { return taken }
         let threads = configuration.listeners.isEmpty ? 0 : configuration.threads ?? cores()
         for number in 0..<threads {
             let workerLoop = try EventLoop.spawn(name: "worker-\(number)")
@@ -67,6 +69,16 @@ public final class Proxy {
         }
         if hasNames { resolveNames() }
         return problems
+    }
+
+    private func problem(of listener: ListenerConfiguration) -> String? {
+        guard let address = SocketAddress(listener.bind) else { return nil }
+        do throws(SystemError) {
+            try Socket.requireFree(address)
+            return nil
+        } catch {
+            return "listener \(listener.bind): \(error.reason)"
+        }
     }
 
     /// Where the listeners listen, for tests that bind to port 0 with one worker.

@@ -1,0 +1,60 @@
+// swift-tools-version: 6.2
+// One binary with every fuzz target, on muster's own sources: `Sources` here is a link to them.
+// scripts/fuzz builds and runs it.
+import PackageDescription
+
+/// Coverage for libFuzzer to steer by, and AddressSanitizer: the HTTP parser reads through
+/// unchecked pointers. Assertions stay although the code is optimised.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .swiftLanguageMode(.v6),
+    .unsafeFlags(["-sanitize=fuzzer,address", "-enable-testing", "-assert-config", "Debug"]),
+]
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func system(_ name: String, pkgConfig: String? = nil) -> Target {
+    .systemLibrary(name: name, path: "Sources/System/\(name)", pkgConfig: pkgConfig)
+}
+
+let package = Package(
+    name: "fuzz",
+    dependencies: [
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2")
+    ],
+    targets: [
+        system("CLinux"),
+        system("COpenSSL", pkgConfig: "openssl"),
+        system("CHiredis", pkgConfig: "hiredis"),
+        system("CAres", pkgConfig: "libcares"),
+        library("Vocabulary"),
+        library("Health", ["Vocabulary"]),
+        library("HTTP1"),
+        library("EventLoop", ["Vocabulary", "CLinux"]),
+        library("DNS", ["EventLoop", "Vocabulary", "CAres"]),
+        library("TLS", ["EventLoop", "Vocabulary", "COpenSSL"]),
+        library("Redis", ["EventLoop", "Vocabulary", "CHiredis"]),
+        library("Checks", ["EventLoop", "DNS", "TLS", "Health", "HTTP1", "Vocabulary", "CLinux"]),
+        library("Store", ["EventLoop", "Redis", "Health", "Vocabulary"]),
+        library("Proxy", ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary"]),
+        library("AgentCheck", ["Store", "EventLoop", "Health", "Vocabulary"]),
+        library(
+            "Settings",
+            [
+                "AgentCheck", "Checks", "Health", "Proxy", "Vocabulary",
+                .product(name: "Yams", package: "Yams"),
+            ]
+        ),
+        .executableTarget(
+            name: "fuzz",
+            dependencies: [
+                "Checks", "DNS", "HTTP1", "Health", "Settings", "Store", "Vocabulary",
+            ],
+            path: "Targets",
+            swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])],
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]
+        ),
+    ]
+)
