@@ -1,4 +1,4 @@
-// swift-tools-version: 6.2
+// swift-tools-version: 6.3
 // One binary, `muster`, on targets whose arrows docs/ARCHITECTURE.md draws and a test enforces.
 import PackageDescription
 
@@ -97,7 +97,11 @@ let package = Package(
             ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary"],
             settings: hotPath
         ),
-        library("AgentCheck", ["Store", "EventLoop", "Health", "Vocabulary"]),
+        library(
+            "AgentCheck",
+            ["Store", "EventLoop", "Health", "Vocabulary"],
+            settings: hotPath
+        ),
         library("Settings", ["AgentCheck", "Checks", "Health", "Proxy", "Vocabulary", yams]),
         library(
             "Admin",
