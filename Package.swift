@@ -159,7 +159,10 @@ let package = Package(
         ),
         tests(
             "SettingsTests",
-            ["Settings", "AgentCheck", "Checks", "Health", "Proxy", "Vocabulary"]
+            [
+                "Settings", "AgentCheck", "Checks", "DNS", "EventLoop", "Health", "Proxy",
+                "Vocabulary", "TestSupport",
+            ]
         ),
         tests(
             "CommandTests",

@@ -54,7 +54,8 @@ let package = Package(
             ],
             path: "Targets",
             swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])],
-            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]
+            // The toolchain's own linker: gold stumbles over what the sanitizer leaves.
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]
         ),
     ]
 )

@@ -23,11 +23,16 @@ public protocol Check: Sendable {
     /// Probes `target` once. Returning means the probe ran; the outcome says what it found. Never
     /// runs longer than `context.deadline`.
     func probe(_ target: Target, in context: ProbeContext) async -> Outcome
+
+    /// The same probe without a task, or nil where it needs one.
+    func direct(_ target: Target) -> DirectPlan?
 }
 
 extension Check {
     /// HAProxy's: slow to believe, slower to give up.
     public static var defaultThresholds: Thresholds { Thresholds(rise: 2, fall: 3) }
+
+    public func direct(_ target: Target) -> DirectPlan? { nil }
 }
 
 /// Whom to probe.

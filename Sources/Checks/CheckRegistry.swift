@@ -22,8 +22,11 @@ public struct CheckRegistry: Sendable {
     private typealias Maker = @Sendable (inout Options) throws(SettingError) -> any Check
 
     private let makers: [String: Maker]
-    private let thresholds: [String: Thresholds]
-    public let kinds: [(kind: String, summary: String)]
+    private let builtinThresholds: [String: Thresholds]
+    private var dropIns: [String: DropIn] = [:]
+    /// Kinds whose file is wrong, with what is wrong.
+    private var broken: [String: SettingError] = [:]
+    public private(set) var kinds: [(kind: String, summary: String)]
 
     public init(_ types: [any Check.Type]) {
         var makers: [String: Maker] = [:]
@@ -34,7 +37,7 @@ public struct CheckRegistry: Sendable {
             thresholds[type.kind] = type.defaultThresholds
         }
         self.makers = makers
-        self.thresholds = thresholds
+        builtinThresholds = thresholds
         kinds = types.map { ($0.kind, $0.summary) }.sorted { $0.0 < $1.0 }
     }
 
@@ -47,11 +50,23 @@ public struct CheckRegistry: Sendable {
 
     /// What a monitor of `kind` begins with; an unknown kind is refused by `make`, not here.
     public func thresholds(of kind: String) -> Thresholds {
-        thresholds[kind] ?? Thresholds(rise: 2, fall: 3)
+        builtinThresholds[dropIns[kind]?.base ?? kind] ?? Thresholds(rise: 2, fall: 3)
+    }
+
+    /// The kinds that come with the program.
+    public var builtinKinds: [String] { makers.keys.sorted() }
+
+    /// Also true of a kind whose definition is wrong: `make` then says what is wrong with it.
+    public func knows(_ kind: String) -> Bool {
+        makers[kind] != nil || dropIns[kind] != nil || broken[kind] != nil
     }
 
     /// Makes a check of `kind` from its settings, and refuses settings that it did not take.
     public func make(_ kind: String, from options: Options) throws(SettingError) -> any Check {
+        if let dropIn = dropIns[kind] { return try make(dropIn, from: options) }
+        if let mistake = broken[kind] {
+            throw SettingError(options.position, "\(options.path): \(mistake)")
+        }
         guard let maker = makers[kind] else {
             throw Setting(.scalar(kind, isQuoted: false), at: options.position)
                 .unknownWord(kind, among: kinds.map(\.kind), at: "\(options.path): kind of check")
@@ -60,5 +75,54 @@ public struct CheckRegistry: Sendable {
         let check = try maker(&options)
         try options.finish()
         return check
+    }
+}
+
+// MARK: Drop-ins
+
+extension CheckRegistry {
+    /// The same kinds and `dropIns`, whose names must be new.
+    public func adding(_ dropIns: [DropIn]) -> CheckRegistry {
+        var registry = self
+        for dropIn in dropIns {
+            precondition(!knows(dropIn.name), "two checks of kind \(dropIn.name)")
+            registry.dropIns[dropIn.name] = dropIn
+            registry.kinds.append((dropIn.name, dropIn.summary))
+        }
+        registry.kinds.sort { $0.kind < $1.kind }
+        return registry
+    }
+
+    /// The same kinds, and one that cannot be used because of `mistake`.
+    public func adding(broken kind: String, because mistake: SettingError) -> CheckRegistry {
+        precondition(!knows(kind), "two checks of kind \(kind)")
+        var registry = self
+        registry.broken[kind] = mistake
+        return registry
+    }
+
+    /// Whether the settings of a drop-in are good, as far as its defaults tell.
+    public func validate(_ dropIn: DropIn) throws(SettingError) {
+        if dropIn.requiresParameters { return }
+        let nothing = Options(
+            [],
+            at: Position(file: dropIn.file, line: 0, column: 0),
+            path: dropIn.name
+        )
+        let values = try dropIn.values(from: nothing)
+        _ = try make(dropIn.base, from: try dropIn.settings(with: values))
+    }
+
+    private func make(_ dropIn: DropIn, from options: Options) throws(SettingError) -> any Check {
+        let values = try dropIn.values(from: options)
+        do throws(SettingError) {
+            return try make(dropIn.base, from: try dropIn.settings(with: values))
+        } catch {
+            // A mistake of the file is shown where the file is used, one in a value where it stands.
+            guard error.position.file == dropIn.file else {
+                throw SettingError(error.position, "\(options.path): \(error.message)")
+            }
+            throw SettingError(options.position, "\(options.path): \(error)")
+        }
     }
 }

@@ -22,6 +22,8 @@ public struct CommandCheck: Check {
     }
 
     public static let wordsMax = 128
+    /// What a word may say in braces; the target of each probe fills it in.
+    static let placeholders = ["host", "port", "address", "upstream", "peer", "timeout"]
     /// Searched for a program named without a slash, and the PATH that it gets.
     static let folders = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/lib/nagios/plugins"]
 
@@ -172,8 +174,7 @@ public struct CommandCheck: Check {
     // MARK: Settings
 
     /// A list of words, or a text that is cut into words at blanks outside quotes.
-    private static func words(_ setting: Setting, at path: String) throws(SettingError) -> [String]
-    {
+    static func words(_ setting: Setting, at path: String) throws(SettingError) -> [String] {
         var words: [String]
         if case .list = setting.value {
             words = try setting.strings(at: path)

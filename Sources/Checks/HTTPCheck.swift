@@ -38,4 +38,19 @@ public struct HTTPCheck: Check {
             return error.outcome(phases)
         }
     }
+
+    public func direct(_ target: Target) -> DirectPlan? {
+        guard !expectation.needsBody, let (literal, address) = client.plain(target) else {
+            return nil
+        }
+        return DirectPlan(
+            peer: target.address,
+            address: literal,
+            question: DirectPlan.Question(
+                bytes: client.request.bytes(for: address),
+                method: client.request.method,
+                expectation: expectation
+            )
+        )
+    }
 }

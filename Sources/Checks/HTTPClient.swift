@@ -31,6 +31,13 @@ struct HTTPClient: Sendable {
         return (try await tls.open(over: stream, to: name, in: context, phases: &phases), address)
     }
 
+    /// Where a request without TLS goes when no name has to be resolved.
+    func plain(_ target: Target) -> (literal: SocketAddress, address: Address)? {
+        let address = destination.address(for: target.address)
+        guard tls == nil, let literal = SocketAddress(address) else { return nil }
+        return (literal, address)
+    }
+
     /// What the certificate says of its end, once the answer was fine.
     func weigh(_ outcome: Outcome, over stream: any Transport) -> Outcome {
         guard let tls, let stream = stream as? TLSStream else { return outcome }

@@ -35,7 +35,7 @@ struct HTTPExchange {
                 return outcome
             }
             if reply.isComplete {
-                throw ProbeFailure(.layer7Response, "expected an answer, saw none to judge")
+                throw Self.unjudged
             }
             try await readMore(&reply, buffer)
         }
@@ -48,7 +48,7 @@ struct HTTPExchange {
             throw ProbeFailure.exchanging(
                 error,
                 over: stream,
-                expected: "the request to be taken",
+                expected: Self.taken,
                 within: context.span,
                 seen: "nothing"
             )
@@ -63,7 +63,7 @@ struct HTTPExchange {
         _ reply: inout ResponseReader,
         _ buffer: ReadBuffer
     ) async throws(ProbeFailure) {
-        let wanted = reply.head == nil ? "an HTTP status" : "the whole body"
+        let wanted = reply.head == nil ? Self.headWanted : "the whole body"
         let count: Int
         do throws(StreamError) {
             count = try await stream.read(into: buffer.room)
@@ -79,23 +79,40 @@ struct HTTPExchange {
         do throws(ResponseReader.Failure) {
             if count == 0 { try reply.end() } else { try reply.feed(buffer.prefix(count)) }
         } catch {
-            let text =
-                switch error {
-                case .malformed(let error): "answer: \(error)"
-                case .tooManyInterims:
-                    "answer: expected at most \(ResponseReader.interimMax) interim ones, saw more"
-                case .endedEarly: "expected \(wanted), saw \(Self.progress(reply)) and the end"
-                }
             context.trace?.note("receive", Excerpt.of(buffer.prefix(count)))
-            throw ProbeFailure(
-                .layer7Response,
-                text,
-                code: reply.head == nil ? nil : reply.status
-            )
+            throw Self.failure(error, in: reply, wanted: wanted)
         }
     }
 
-    private static func progress(_ reply: borrowing ResponseReader) -> String {
+    // MARK: Words that probes without a task use too
+
+    static let taken = "the request to be taken"
+    static let headWanted = "an HTTP status"
+    static let unjudged = ProbeFailure(
+        .layer7Response,
+        "expected an answer, saw none to judge"
+    )
+
+    static func failure(
+        _ error: ResponseReader.Failure,
+        in reply: borrowing ResponseReader,
+        wanted: String
+    ) -> ProbeFailure {
+        let text =
+            switch error {
+            case .malformed(let error): "answer: \(error)"
+            case .tooManyInterims:
+                "answer: expected at most \(ResponseReader.interimMax) interim ones, saw more"
+            case .endedEarly: "expected \(wanted), saw \(progress(reply)) and the end"
+            }
+        return ProbeFailure(
+            .layer7Response,
+            text,
+            code: reply.head == nil ? nil : reply.status
+        )
+    }
+
+    static func progress(_ reply: borrowing ResponseReader) -> String {
         if reply.head != nil { return "\(reply.body.count) bytes of it" }
         return reply.bytesSeen == 0 ? "nothing" : "\(reply.bytesSeen) bytes"
     }

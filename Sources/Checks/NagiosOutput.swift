@@ -24,8 +24,9 @@ struct NagiosOutput: Hashable, Sendable {
     static let labelBytesMax = 64
 
     init(parsing output: [UInt8]) {
-        let lines = String(decoding: output, as: UTF8.self)
-            .split(separator: "\n", omittingEmptySubsequences: false)
+        // By bytes: CR LF is a single letter to a string, and no line end.
+        let lines = output.split(separator: 0x0A, omittingEmptySubsequences: false)
+            .map { String(decoding: $0, as: UTF8.self) }
         let first = (lines.first ?? "").split(
             separator: "|",
             maxSplits: 1,

@@ -73,7 +73,24 @@ extension ProbeFailure {
         within span: Nanoseconds,
         seen: String
     ) -> ProbeFailure {
-        if let complaint = stream.complaint {
+        exchanging(
+            error,
+            complaint: stream.complaint,
+            expected: what,
+            within: span,
+            seen: seen
+        )
+    }
+
+    /// The same where the layer below has said `complaint`.
+    static func exchanging(
+        _ error: StreamError,
+        complaint: String?,
+        expected what: String,
+        within span: Nanoseconds,
+        seen: String
+    ) -> ProbeFailure {
+        if let complaint {
             return ProbeFailure(.layer6Response, "expected \(what), saw \(seen) and \(complaint)")
         }
         return switch error {

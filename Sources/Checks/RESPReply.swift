@@ -24,7 +24,8 @@ enum RESPReply: Hashable, Sendable {
             throw Malformed(reason: "expected one of + - : $, saw \(Excerpt.of(bytes))")
         }
         guard let end = bytes.firstIndex(of: 0x0D), end + 1 < bytes.count else {
-            guard bytes.count <= lineBytesMax else {
+            // The longest line may be here but for its LF.
+            guard bytes.count <= lineBytesMax + 1 else {
                 throw Malformed(reason: "expected a line of at most \(lineBytesMax) bytes")
             }
             return nil

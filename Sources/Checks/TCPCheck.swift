@@ -51,6 +51,15 @@ public struct TCPCheck: Check {
         }
     }
 
+    public func direct(_ target: Target) -> DirectPlan? {
+        guard steps.isEmpty, tls == nil, proxyHeader == nil,
+            let address = SocketAddress(destination.address(for: target.address))
+        else { return nil }
+        return DirectPlan(peer: target.address, address: address)
+    }
+
+    static let connected = Outcome(.pass, .layer4OK, message: "connected")
+
     private func converse(
         over stream: any Transport,
         in context: ProbeContext,

@@ -27,6 +27,8 @@ public final class ByteStream: EventSink {
     // Edge-triggered: an edge is remembered until a call says EAGAIN.
     private var canRead = false
     private var canWrite = false
+    /// An error or the end was among the edges: there is something to ask the kernel for.
+    private var hasTrouble = false
 
     /// Reads or writes that succeed in a row before the rest of the loop gets its turn. Without it
     /// a peer that sends faster than it is read holds the thread, and no deadline ever comes.
@@ -63,8 +65,10 @@ public final class ByteStream: EventSink {
         stream.timer = loop.schedule(at: deadline, sink: stream, tag: deadlineTag)
         do throws(StreamError) {
             try await stream.waitWritable()
-            let code = Socket.pendingError(stream.handle.descriptor)
-            if code != 0 { throw .failed(SystemError("connect", code: code)) }
+            if stream.hasTrouble {
+                let code = Socket.pendingError(stream.handle.descriptor)
+                if code != 0 { throw .failed(SystemError("connect", code: code)) }
+            }
         } catch {
             stream.close()
             throw error
@@ -199,6 +203,7 @@ public final class ByteStream: EventSink {
             canRead = true
         }
         if !readiness.isDisjoint(with: [.writable, .failed, .hungUp]) { canWrite = true }
+        if !readiness.isDisjoint(with: [.failed, .hungUp]) { hasTrouble = true }
         resume()
     }
 

@@ -59,6 +59,23 @@ public enum Socket {
         return Attempt(descriptor: descriptor, isConnected: false)
     }
 
+    /// Begins a connection of a probe that sends at most one piece and ends with RST. Nagle's delay
+    /// does not matter to it. One that `sendsNothing` need not even acknowledge the server's SYN:
+    /// both sides save the rest of a connection that nobody uses, as HAProxy's checks do.
+    public static func probe(
+        _ address: SocketAddress,
+        sendsNothing: Bool
+    ) throws(SystemError) -> Descriptor {
+        let descriptor = try make(address.family)
+        if !address.isUnix {
+            resetOnClose(descriptor.raw)
+            if sendsNothing { set(descriptor.raw, Int32(IPPROTO_TCP), TCP_QUICKACK, 0) }
+        }
+        let result = address.withSockaddr { Glibc.connect(descriptor.raw, $0, $1) }
+        if result < 0, errno != EINPROGRESS { throw SystemError("connect") }
+        return descriptor
+    }
+
     /// A datagram socket that talks to `address` only: an answer from elsewhere is not seen, and a
     /// port that nobody listens on is an error of the next read.
     public static func datagram(to address: SocketAddress) throws(SystemError) -> Descriptor {

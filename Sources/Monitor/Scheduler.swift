@@ -50,6 +50,7 @@ public final class Scheduler: EventSink {
     private var index: [VerdictKey: Int] = [:]
     private var admission: Admission
     private var budgetTimer = TimerID.none
+    private lazy var direct = DirectProbes(loop: loop, observer: self)
     private var isStopping = false
     private var onIdle: [CheckedContinuation<Void, Never>] = []
 
@@ -61,6 +62,8 @@ public final class Scheduler: EventSink {
     public static let firstProbeWithin = Nanoseconds.seconds(1)
     private static let complainEvery = Nanoseconds.seconds(60)
     private static let budgetTag = -1
+    private static let wakeUpEvery = Nanoseconds.milliseconds(5)
+    private static let sharedFrom = Nanoseconds.milliseconds(50)
 
     public init(
         loop: EventLoop,
@@ -114,6 +117,7 @@ public final class Scheduler: EventSink {
             let before = rows[row].monitor.definition
             if rows[row].address == peer.address, before.kind == monitor.definition.kind {
                 rows[row].monitor = monitor
+                rows[row].plan = plan(of: rows[row])
                 rows[row].opinion.adopt(monitor.definition.thresholds)
                 if before.schedule != monitor.definition.schedule, rows[row].phase == .resting {
                     restart(row)
@@ -130,6 +134,7 @@ public final class Scheduler: EventSink {
             beat: Beat(monitor: key.monitor, peer: "\(key.upstream)/\(key.peer)"),
             opinion: door.opinion(on: key, thresholds: monitor.definition.thresholds, now: now)
         )
+        made.plan = plan(of: made)
         let row: Int
         if let reused = free.popLast() {
             made.generation = rows[reused].generation &+ 1
@@ -141,6 +146,10 @@ public final class Scheduler: EventSink {
         }
         index[key] = row
         restart(row)
+    }
+
+    private func plan(of row: Row) -> DirectPlan? {
+        row.monitor.definition.check.direct(row.target)
     }
 
     /// Sets the timer of a resting pair to a time soon, spread so that a thousand pairs that begin
@@ -219,14 +228,20 @@ public final class Scheduler: EventSink {
         lateness.record(late)
         if late > monitor.schedule.interval { complain(row, late: late, now: now) }
 
+        if rows[row].waiters.isEmpty, let plan = rows[row].plan {
+            direct.begin(
+                plan,
+                pair: row,
+                generation: ticket.generation,
+                started: now,
+                deadline: now + monitor.schedule.timeout
+            )
+            return
+        }
         let trace = rows[row].waiters.isEmpty ? nil : Trace(started: now)
         rows[row].answering = rows[row].waiters
         rows[row].waiters = []
-        let target = Target(
-            upstream: rows[row].key.upstream,
-            peer: rows[row].key.peer,
-            address: rows[row].address
-        )
+        let target = rows[row].target
         let context = ProbeContext(
             loop: loop,
             resolver: resolver,
@@ -316,8 +331,16 @@ public final class Scheduler: EventSink {
 
     private func sleep(_ row: Int, until time: WallTime, now: Moment) {
         rows[row].phase = .resting
-        rows[row].dueAt = now.instant + (time - now.wall)
+        rows[row].dueAt = Self.shared(now.instant + (time - now.wall), now: now.instant)
         rows[row].timer = loop.schedule(at: rows[row].dueAt, sink: self, tag: row)
+    }
+
+    /// Pairs that are due within a few milliseconds share one wake-up: of all a cheap probe costs,
+    /// waking for it would be the most. A short wait stays exact.
+    static func shared(_ time: Instant, now: Instant) -> Instant {
+        guard time - now >= sharedFrom else { return time }
+        let step = wakeUpEvery.count
+        return Instant(nanoseconds: (time.nanoseconds + step - 1) / step * step)
     }
 
     /// Probes a pair as soon as the limits allow, and answers with what was found, step by step.
@@ -392,6 +415,21 @@ public final class Scheduler: EventSink {
     }
 }
 
+extension Scheduler: DirectProbeObserver {
+    public func directProbeEnded(
+        _ outcome: Outcome,
+        of peer: Address,
+        pair: Int,
+        generation: UInt32,
+        started: Instant
+    ) {
+        var outcome = outcome
+        outcome.phases.total = Clock.instant() - started
+        let ticket = Admission.Ticket(pair: pair, generation: generation, address: peer)
+        finish(ticket, outcome, trace: nil, started: started)
+    }
+}
+
 /// One definition for all its pairs.
 private final class SharedMonitor {
     let definition: MonitorDefinition
@@ -417,6 +455,8 @@ private struct Row {
     let beat: Beat
     var opinion: Opinion
     var series = ProbeSeries()
+    /// Set where a probe needs no task.
+    var plan: DirectPlan?
     var phase = Phase.resting
     var generation: UInt32 = 0
     var timer = TimerID.none
@@ -424,4 +464,8 @@ private struct Row {
     /// Want the next probe, and the one in flight.
     var waiters: [CheckedContinuation<ProbeReport?, Never>] = []
     var answering: [CheckedContinuation<ProbeReport?, Never>] = []
+
+    var target: Target {
+        Target(upstream: key.upstream, peer: key.peer, address: address)
+    }
 }

@@ -8,7 +8,8 @@ import Proxy
 import Vocabulary
 
 extension MusterConfiguration {
-    /// Reads the file at `path`. `registry` knows the kinds of check that monitors may use.
+    /// Reads the file at `path`. Monitors may use the kinds of check that `registry` knows, and those
+    /// of the drop-in folder.
     public static func load(
         _ path: String,
         environment: [String: String] = ProcessInfo.processInfo.environment,
@@ -27,7 +28,12 @@ extension MusterConfiguration {
         let (root, files) = SettingsTree.read(path, environment: environment, reading: reading)
         var configuration = MusterConfiguration()
         if let root, var top = Section(root, at: .top, reading: reading) {
-            configuration = read(&top, beside: path, registry: registry)
+            configuration = read(
+                &top,
+                beside: path,
+                environment: environment,
+                registry: registry
+            )
         }
         if let failure = reading.failure(files: files) { throw failure }
         configuration.files = files
@@ -37,6 +43,7 @@ extension MusterConfiguration {
     private static func read(
         _ top: inout Section,
         beside path: String,
+        environment: [String: String],
         registry: CheckRegistry
     ) -> MusterConfiguration {
         var configuration = MusterConfiguration()
@@ -48,7 +55,13 @@ extension MusterConfiguration {
             top.string("checks-dir") ?? configuration.checksDirectory,
             beside: path
         )
-        let upstreams = UpstreamsReader.read(top.section("upstreams"), registry: registry)
+        let kinds = ChecksFolder.read(
+            configuration.checksDirectory,
+            environment: environment,
+            registry: registry
+        )
+        configuration.warnings = kinds.mistakes
+        let upstreams = UpstreamsReader.read(top.section("upstreams"), registry: kinds.registry)
         configuration.upstreams = upstreams.configurations
 
         var binds = Binds(reading: top.reading)

@@ -34,9 +34,9 @@ struct MonitorReader {
 
     private func read(_ item: Setting, at place: Place) throws(SettingError) -> MonitorDefinition {
         let (kind, settings) = try split(item, at: place)
-        let kinds = registry.kinds.map { $0.kind }
-        let word = Setting(.scalar(kind.name, isQuoted: false), at: kind.position)
-        guard kinds.contains(kind.name) else {
+        guard registry.knows(kind.name) else {
+            let kinds = registry.kinds.map { $0.kind }
+            let word = Setting(.scalar(kind.name, isQuoted: false), at: kind.position)
             throw word.unknownWord(kind.name, among: kinds, at: "\(place.path): kind of check")
         }
         let options = try Options(settings, path: place.key(kind.name).path)

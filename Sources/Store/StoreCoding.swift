@@ -49,13 +49,14 @@ private enum Field {
     }
 
     static func split(_ field: String) -> [String] {
-        field.split(separator: "|", omittingEmptySubsequences: false).map { unescape($0) }
+        // By bytes: a name that begins with an accent makes one letter of it and the `|`.
+        field.utf8.split(separator: UInt8(ascii: "|"), omittingEmptySubsequences: false)
+            .map { unescape($0) }
     }
 
-    private static func unescape(_ part: Substring) -> String {
-        guard part.utf8.contains(UInt8(ascii: "%")) else { return String(part) }
+    private static func unescape(_ part: Substring.UTF8View) -> String {
         var bytes: [UInt8] = []
-        var rest = Array(part.utf8)[...]
+        var rest = Array(part)[...]
         while let byte = rest.popFirst() {
             if byte == UInt8(ascii: "%"), rest.starts(with: "7C".utf8) {
                 bytes.append(UInt8(ascii: "|"))

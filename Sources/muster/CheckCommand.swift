@@ -14,6 +14,7 @@ struct CheckCommand: AsyncParsableCommand {
         discussion: """
             Kinds of check:
             \(kinds)
+              and those of the drop-in folder, one NAME.yaml each
 
             Ends with 0 when the server passes, 1 with a warning, 2 when it fails and 3 when the \
             probe can say nothing about it.
@@ -31,6 +32,9 @@ struct CheckCommand: AsyncParsableCommand {
         help: ArgumentHelp("A setting of the check, in YAML.", valueName: "key=value")
     )
     var options: [String] = []
+
+    @Option(help: ArgumentHelp("The folder of drop-in kinds.", valueName: "folder"))
+    var checksDir = "checks.d"
 
     @Option(help: ArgumentHelp("How long the probe may take.", valueName: "duration"))
     var timeout = "2s"
@@ -59,7 +63,8 @@ struct CheckCommand: AsyncParsableCommand {
         let check: any Check
         do throws(SettingError) {
             subject = try CheckTarget(target, options: options)
-            check = try CheckRegistry.builtin.make(kind, from: subject.options(for: kind))
+            check = try ChecksFolder.read(checksDir).registry
+                .make(kind, from: subject.options(for: kind))
         } catch {
             Console.error("\(error)")
             throw ExitStatus.warning.code

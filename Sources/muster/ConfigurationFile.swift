@@ -22,10 +22,13 @@ struct ConfigurationFile: ParsableArguments {
         return Self.places.first { access($0, F_OK) == 0 } ?? Self.places[0]
     }
 
-    /// Reads it. Every mistake goes to standard error, and the command ends with 1.
+    /// Reads it. Every mistake goes to standard error, and the command ends with 1; a warning goes
+    /// there as well and ends nothing.
     func load() throws -> MusterConfiguration {
         do throws(ConfigurationError) {
-            return try MusterConfiguration.load(path)
+            let configuration = try MusterConfiguration.load(path)
+            for warning in configuration.warnings { Console.error("warning: \(warning)") }
+            return configuration
         } catch {
             Console.error("\(error)")
             throw ExitStatus.warning.code

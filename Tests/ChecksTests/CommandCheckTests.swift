@@ -294,6 +294,12 @@ import Vocabulary
         #expect(parsed.items.map { $0.value } == expected.map { $0.1 })
     }
 
+    @Test func `a plugin may end its lines as Windows does`() {
+        let parsed = NagiosOutput(parsing: Array("OK - fine\r\nmore|a=1\r\nb=2\r\n".utf8))
+        #expect(parsed.text == "OK - fine")
+        #expect(parsed.items.map(\.label) == ["a", "b"])
+    }
+
     @Test func `no output of any bytes breaks the reader`() {
         var random = SplitMix(seed: 3)
         let words = [

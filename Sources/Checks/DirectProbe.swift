@@ -1,0 +1,333 @@
+// How is the commonest probe run at the least cost? A check of a literal address that only connects,
+// or sends one request and judges the head of the answer, needs no task and no `await`: events of
+// the loop drive it, and one object serves one probe after the other. What it says is the same.
+
+import CLinux
+public import EventLoop
+import Glibc
+import HTTP1
+public import Health
+public import Vocabulary
+
+/// A probe that needs no task, prepared once for a pair. A class, because it is handed on at every
+/// probe and holds much.
+public final class DirectPlan: Sendable {
+    /// Whom the plan was made for.
+    public let peer: Address
+    let address: SocketAddress
+    /// Nil when connecting is the whole probe.
+    let question: Question?
+
+    init(peer: Address, address: SocketAddress, question: Question? = nil) {
+        self.peer = peer
+        self.address = address
+        self.question = question
+    }
+
+    final class Question: Sendable {
+        let bytes: [UInt8]
+        let method: HTTP1.Method
+        let expectation: HTTPExpectation
+
+        init(bytes: [UInt8], method: HTTP1.Method, expectation: HTTPExpectation) {
+            self.bytes = bytes
+            self.method = method
+            self.expectation = expectation
+        }
+    }
+}
+
+/// Hears how a direct probe ended, on the loop's thread and never from within `begin`.
+public protocol DirectProbeObserver: AnyObject {
+    func directProbeEnded(
+        _ outcome: Outcome,
+        of peer: Address,
+        pair: Int,
+        generation: UInt32,
+        started: Instant
+    )
+}
+
+/// Runs direct probes. Confined to its loop's thread.
+public final class DirectProbes {
+    fileprivate let loop: EventLoop
+    fileprivate weak var observer: (any DirectProbeObserver)?
+    fileprivate let buffer = ReadBuffer()
+    fileprivate var idle: [DirectProbe] = []
+    private var all: [DirectProbe] = []
+
+    public init(loop: EventLoop, observer: any DirectProbeObserver) {
+        self.loop = loop
+        self.observer = observer
+    }
+
+    deinit {
+        for probe in all { probe.drop(on: loop) }
+    }
+
+    public func begin(
+        _ plan: DirectPlan,
+        pair: Int,
+        generation: UInt32,
+        started: Instant,
+        deadline: Instant
+    ) {
+        let probe: DirectProbe
+        if let rested = idle.popLast() {
+            probe = rested
+        } else {
+            probe = DirectProbe(owner: self, loop: loop)
+            all.append(probe)
+        }
+        probe.begin(plan, pair: pair, generation: generation, from: started, to: deadline)
+    }
+}
+
+/// One probe in flight, or none.
+private final class DirectProbe: EventSink {
+    private enum Stage { case idle, connecting, sending, receiving, failed }
+
+    private unowned let owner: DirectProbes
+    private let loop: EventLoop
+    private var stage = Stage.idle
+    private var handle = Handle.none
+    /// Left running from one probe to the next and set anew only when it fires: nearly every probe
+    /// ends long before its deadline.
+    private var timer = TimerID.none
+    private var timerAt = Instant.distantFuture
+    private var plan: DirectPlan?
+    private var pair = 0
+    private var generation: UInt32 = 0
+    private var started = Instant.distantFuture
+    private var deadline = Instant.distantFuture
+    private var asked = Instant.distantFuture
+    private var sent = 0
+    private var hasReadEnded = false
+    private var phases = Phases()
+    /// Kept from one piece of a head to the next.
+    private var reply: ResponseReader?
+    /// Why the probe ended before it was under way.
+    private var early: ProbeFailure?
+
+    init(owner: DirectProbes, loop: EventLoop) {
+        self.owner = owner
+        self.loop = loop
+    }
+
+    func drop(on loop: EventLoop) {
+        loop.cancel(timer)
+        loop.close(handle)
+        handle = .none
+    }
+
+    // MARK: Life
+
+    func begin(
+        _ plan: DirectPlan,
+        pair: Int,
+        generation: UInt32,
+        from started: Instant,
+        to deadline: Instant
+    ) {
+        self.plan = plan
+        self.pair = pair
+        self.generation = generation
+        self.started = started
+        self.deadline = deadline
+        phases = Phases()
+        sent = 0
+        hasReadEnded = false
+        do throws(SystemError) {
+            let attempt = try Socket.probe(plan.address, sendsNothing: plan.question == nil)
+            handle = try loop.register(attempt, sink: self)
+            stage = .connecting
+            setTimer(at: deadline)
+        } catch {
+            // Told in a moment: whoever began us is not done yet.
+            early = .connecting(.failed(error), within: span, at: nil)
+            stage = .failed
+            self.deadline = started
+            setTimer(at: started)
+        }
+    }
+
+    private func setTimer(at time: Instant) {
+        if timer.isNone {
+            timer = loop.schedule(at: time, sink: self)
+        } else if time < timerAt {
+            loop.move(timer, to: time)
+        } else {
+            return
+        }
+        timerAt = time
+    }
+
+    private func end(_ outcome: Outcome) {
+        loop.close(handle)
+        handle = .none
+        stage = .idle
+        let peer = plan.take()?.peer
+        reply = nil
+        early = nil
+        var outcome = outcome
+        outcome.phases = phases
+        owner.idle.append(self)
+        guard let peer else { return }
+        owner.observer?.directProbeEnded(
+            outcome,
+            of: peer,
+            pair: pair,
+            generation: generation,
+            started: started
+        )
+    }
+
+    private func fail(_ failure: ProbeFailure) { end(failure.outcome(phases)) }
+
+    private var span: Nanoseconds { deadline - started }
+
+    override func due(tag: Int) {
+        timer = .none
+        if stage == .idle { return }
+        if deadline > loop.now { return setTimer(at: deadline) }
+        switch stage {
+        case .idle: break
+        case .failed: if let early { fail(early) }
+        case .connecting: fail(.connecting(.timedOut, within: span, at: nil))
+        case .sending: failSending(.timedOut)
+        case .receiving: failReceiving(.timedOut, seen: seen)
+        }
+    }
+
+    override func ready(_ readiness: Readiness, tag: Int) {
+        if !readiness.isDisjoint(with: [.readEnded, .hungUp, .failed]) { hasReadEnded = true }
+        if stage == .connecting {
+            guard !readiness.isDisjoint(with: [.writable, .failed, .hungUp]) else { return }
+            guard connected(readiness) else { return }
+        }
+        if stage == .sending {
+            send()
+            guard stage == .receiving else { return }
+        }
+        if stage == .receiving,
+            !readiness.isDisjoint(with: [.readable, .readEnded, .failed, .hungUp])
+        {
+            receive()
+        }
+    }
+
+    // MARK: Steps
+
+    /// Returns whether there is more to do.
+    private func connected(_ readiness: Readiness) -> Bool {
+        // Only then is it worth a call to ask how the attempt went.
+        if !readiness.isDisjoint(with: [.failed, .hungUp]) {
+            let code = Socket.pendingError(handle.descriptor)
+            if code != 0 {
+                fail(
+                    .connecting(.failed(SystemError("connect", code: code)), within: span, at: nil)
+                )
+                return false
+            }
+        }
+        asked = Clock.instant()
+        phases.connect = asked - started
+        guard plan?.question != nil else {
+            end(TCPCheck.connected)
+            return false
+        }
+        stage = .sending
+        return true
+    }
+
+    private func send() {
+        guard let question = plan?.question else { return }
+        while sent < question.bytes.count {
+            let count = question.bytes.withUnsafeBytes {
+                // MSG_NOSIGNAL: a peer that hung up is an error here, not the end of the process.
+                Glibc.send(
+                    handle.descriptor,
+                    $0.baseAddress.map { $0 + sent },
+                    $0.count - sent,
+                    Int32(MSG_NOSIGNAL)
+                )
+            }
+            if count >= 0 {
+                sent += count
+            } else if errno == EAGAIN {
+                return
+            } else if errno != EINTR {
+                return failSending(.failed(SystemError("write")))
+            }
+        }
+        stage = .receiving
+    }
+
+    private func receive() {
+        guard let question = plan?.question else { return }
+        var reply =
+            self.reply.take()
+            ?? ResponseReader(method: question.method, bodyBytesMax: 0)
+        let room = owner.buffer.room
+        while true {
+            let count = Glibc.recv(handle.descriptor, room.baseAddress, room.count, 0)
+            if count < 0 {
+                if errno == EINTR { continue }
+                if errno == EAGAIN { break }
+                let error = SystemError("read")
+                return failReceiving(.failed(error), seen: HTTPExchange.progress(reply))
+            }
+            do throws(ResponseReader.Failure) {
+                if count == 0 {
+                    try reply.end()
+                } else {
+                    try reply.feed(owner.buffer.prefix(count))
+                }
+            } catch {
+                return fail(HTTPExchange.failure(error, in: reply, wanted: HTTPExchange.headWanted))
+            }
+            let now = Clock.instant()
+            if phases.firstByte == nil { phases.firstByte = now - asked }
+            if reply.head != nil {
+                let outcome = question.expectation.judge(reply, latency: now - started)
+                return end(outcome ?? HTTPExchange.unjudged.outcome(phases))
+            }
+            // A short read has drained the socket; the next bytes bring the next event.
+            if count < room.count, !hasReadEnded { break }
+        }
+        self.reply = consume reply
+    }
+
+    // MARK: Ends that somebody else describes
+
+    private func failSending(_ error: StreamError) {
+        fail(
+            .exchanging(
+                error,
+                complaint: nil,
+                expected: HTTPExchange.taken,
+                within: span,
+                seen: "nothing"
+            )
+        )
+    }
+
+    private var seen: String {
+        switch reply {
+        case .some(let reply): HTTPExchange.progress(reply)
+        case .none: "nothing"
+        }
+    }
+
+    private func failReceiving(_ error: StreamError, seen: String) {
+        fail(
+            .exchanging(
+                error,
+                complaint: nil,
+                expected: HTTPExchange.headWanted,
+                within: span,
+                seen: seen
+            )
+        )
+    }
+}
