@@ -97,11 +97,7 @@ let package = Package(
             ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary"],
             settings: hotPath
         ),
-        library(
-            "AgentCheck",
-            ["Store", "EventLoop", "Health", "Vocabulary"],
-            settings: hotPath
-        ),
+        library("AgentCheck", ["Store", "EventLoop", "Health", "Vocabulary"]),
         library("Settings", ["AgentCheck", "Checks", "Health", "Proxy", "Vocabulary", yams]),
         library(
             "Admin",

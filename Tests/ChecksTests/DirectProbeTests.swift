@@ -147,10 +147,12 @@ private final class Waiter: DirectProbeObserver {
         generation: UInt32,
         started: Instant
     ) {
-        answer.resume(returning: outcome)
         // Not from within a method of what this lets go.
         let home = LoopBound(self, on: loop)
-        loop.execute { home.value.held = nil }
+        loop.execute {
+            home.value.held = nil
+            home.value.answer.resume(returning: outcome)
+        }
     }
 }
 

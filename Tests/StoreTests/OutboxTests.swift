@@ -26,6 +26,10 @@ import Vocabulary
         return verdict
     }
 
+    private func next(_ outbox: inout Outbox) -> [Verdict] { outbox.nextBatch() }
+
+    private func forgotten(_ outbox: inout Outbox) -> [VerdictKey] { outbox.nextForgotten() }
+
     @Test func `a steady pair is renewed when half of its life in Redis is over`() {
         var outbox = Outbox()
         var written: [Int64] = []
@@ -33,7 +37,7 @@ import Vocabulary
             let now = start + .seconds(second)
             let isTaken = outbox.take(verdict(second), isTransition: second == 0, now: now)
             #expect(isTaken)
-            let batch = outbox.nextBatch()
+            let batch = next(&outbox)
             if !batch.isEmpty { written.append(second) }
             outbox.wrote(batch)
         }
@@ -46,7 +50,7 @@ import Vocabulary
         var outbox = Outbox()
         let said = verdict(0)
         _ = outbox.take(said, isTransition: true, now: start)
-        let written = try #require(outbox.nextBatch().first)
+        let written = try #require(next(&outbox).first)
         #expect(written.expiresAt == said.expiresAt + Outbox.grace)
     }
 
@@ -62,8 +66,8 @@ import Vocabulary
         let isOlderTaken = outbox.take(verdict(1), isTransition: true, now: start)
         #expect(!isOlderTaken, "an older one")
         #expect(outbox.pendingCount == 1)
-        #expect(outbox.nextBatch().map(\.sequence) == [5])
-        #expect(outbox.nextBatch().isEmpty)
+        #expect(next(&outbox).map(\.sequence) == [5])
+        #expect(next(&outbox).isEmpty)
     }
 
     @Test func `what is under way is pending until it is confirmed`() {
@@ -71,15 +75,15 @@ import Vocabulary
         for peer in 0..<100 {
             _ = outbox.take(verdict(0, peer: "\(peer)"), isTransition: true, now: start)
         }
-        let batch = outbox.nextBatch()
+        let batch = next(&outbox)
         #expect(batch.count == Outbox.batchMax)
         #expect(outbox.pendingCount == 100)
         outbox.wrote(batch)
         #expect(outbox.pendingCount == 100 - Outbox.batchMax)
-        let rest = outbox.nextBatch()
+        let rest = next(&outbox)
         outbox.failed(rest)
         #expect(outbox.pendingCount == rest.count)
-        #expect(Set(outbox.nextBatch().map(\.key)) == Set(rest.map(\.key)))
+        #expect(Set(next(&outbox).map(\.key)) == Set(rest.map(\.key)))
     }
 
     @Test func `transitions go before renewals`() {
@@ -90,7 +94,7 @@ import Vocabulary
         }
         _ = outbox.take(verdict(0, peer: "new"), isTransition: true, now: start)
         #expect(outbox.hasUrgent && outbox.lazyCount == 200)
-        #expect(outbox.nextBatch().contains { $0.key.peer == "new" })
+        #expect(next(&outbox).contains { $0.key.peer == "new" })
         #expect(!outbox.hasUrgent)
     }
 
@@ -99,10 +103,11 @@ import Vocabulary
         for peer in 0..<10 {
             _ = outbox.take(verdict(0, peer: "\(peer)"), isTransition: true, now: start)
         }
-        outbox.wrote(outbox.nextBatch())
+        let batch = next(&outbox)
+        outbox.wrote(batch)
         #expect(outbox.pendingCount == 0)
         outbox.restate()
-        #expect(outbox.nextBatch().count == 10)
+        #expect(next(&outbox).count == 10)
     }
 
     @Test func `a forgotten pair is removed and never restated`() {
@@ -110,9 +115,9 @@ import Vocabulary
         _ = outbox.take(verdict(0), isTransition: true, now: start)
         outbox.forget(verdict(0).key)
         outbox.forget(VerdictKey(upstream: "web", peer: "never", monitor: "http"))
-        #expect(outbox.nextBatch().isEmpty)
-        #expect(outbox.nextForgotten() == [verdict(0).key])
-        #expect(outbox.nextForgotten().isEmpty)
+        #expect(next(&outbox).isEmpty)
+        #expect(forgotten(&outbox) == [verdict(0).key])
+        #expect(forgotten(&outbox).isEmpty)
         outbox.restate()
         #expect(outbox.pendingCount == 0)
     }
