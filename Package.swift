@@ -74,7 +74,9 @@ let package = Package(
         system("CLinux"),
         system("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),
         system("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
-        system("CHiredis", pkgConfig: "hiredis", apt: "libhiredis-dev"),
+        // Without pkg-config: Debian's hiredis.pc carries -D_FILE_OFFSET_BITS=64, which SwiftPM warns
+        // of and drops. The module map names the library.
+        system("CHiredis", apt: "libhiredis-dev"),
         system("CAres", pkgConfig: "libcares", apt: "libc-ares-dev"),
 
         // Pure: no I/O, no clock, no Foundation.

@@ -3,7 +3,6 @@
 // before anything starts.
 
 import EventLoop
-import Glibc
 import Vocabulary
 
 enum AdminAddress {
@@ -11,12 +10,10 @@ enum AdminAddress {
     static func problem(with bind: Address) -> String? {
         guard let place = SocketAddress(bind) else { return nil }
         do throws(SystemError) {
-            let listener = try Socket.listen(place)
-            _ = consume listener
+            try Socket.requireFree(place)
+            return nil
         } catch {
             return "admin: \(error)"
         }
-        if place.isUnix { unlink(place.host) }
-        return nil
     }
 }

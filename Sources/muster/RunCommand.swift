@@ -98,17 +98,6 @@ struct Runtime {
         }
     }
 
-    /// The admin server starts last; that its address is taken must be known first.
-    private func requireAdminAddress() throws {
-        guard let address = SocketAddress(configuration.admin.bind) else { return }
-        do throws(SystemError) {
-            try Socket.requireFree(address)
-        } catch {
-            Console.error("muster: admin \(configuration.admin.bind): \(error.reason)")
-            throw ExitStatus.warning.code
-        }
-    }
-
     /// The lifecycle's own lines say nothing that ours do not.
     private var quiet: Logger {
         var quiet = logger

@@ -33,7 +33,13 @@ extension Live {
         @Test func `the exit code and the line are a Nagios plugin's`() async throws {
             expectPlugin(try await Muster.run("check", "http", url), 0, "HTTP OK - L7OK/200 in ")
             let degraded = try await Muster.run(
-                "check", "http", url, "-o", "expect=204", "-o", "degraded={status: 200}"
+                "check",
+                "http",
+                url,
+                "-o",
+                "expect=204",
+                "-o",
+                "degraded={status: 200}"
             )
             expectPlugin(degraded, 1, "HTTP WARNING - L7OK")
             let wrong = try await Muster.run("check", "http", url, "-o", "expect=204")
@@ -137,7 +143,12 @@ extension Live {
             let peer = "127.0.0.1:\(names[1])"
             for mode in ["drain", "maint"] {
                 let result = try await installation.command(
-                    "peer", mode, "web", peer, "--reason", "deploy 42"
+                    "peer",
+                    mode,
+                    "web",
+                    peer,
+                    "--reason",
+                    "deploy 42"
                 )
                 #expect(result.exitCode == 0, "\(result.output)")
                 #expect(result.output.contains("web/\(peer) is \(mode)"), "\(result.output)")
@@ -176,7 +187,12 @@ extension Live {
         @Test func `an intent ends by itself at its time`() async throws {
             let installation = try await Installation.start()
             let result = try await installation.command(
-                "peer", "drain", "web", "spare", "--until", "1s"
+                "peer",
+                "drain",
+                "web",
+                "spare",
+                "--until",
+                "1s"
             )
             #expect(result.exitCode == 0, "\(result.output)")
             let shown = try await installation.peer(2)
@@ -193,7 +209,12 @@ extension Live {
             )
             let names = installation.servers.map { "\($0)" }
             _ = try await installation.command(
-                "peer", "drain", "web", "127.0.0.1:\(names[1])", "--reason", "deploy"
+                "peer",
+                "drain",
+                "web",
+                "127.0.0.1:\(names[1])",
+                "--reason",
+                "deploy"
             )
             _ = try await installation.command("peer", "weight", "web", "spare", "9")
             // Once told, it is kept: nothing is left to a good end.

@@ -145,7 +145,12 @@ extension Live {
             let (installation, balancer) = try await pair()
             let peer = "127.0.0.1:\(installation.servers[0])"
             let result = try await installation.command(
-                "peer", mode, "web", peer, "--reason", "deploy"
+                "peer",
+                mode,
+                "web",
+                peer,
+                "--reason",
+                "deploy"
             )
             #expect(result.exitCode == 0, "\(result.output)")
             try await waits(for: shown, of: "s1", in: balancer)

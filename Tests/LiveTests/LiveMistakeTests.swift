@@ -134,7 +134,9 @@ extension Live {
             defer { quiet.server.stop() }
             let text = try quiet.text(mistake.word, mistake.replacement)
             let file = try quiet.installation.folder.write(text, to: "muster.yaml")
-            let before = text[..<(try #require(text.range(of: quiet.fill(mistake.place))).lowerBound)]
+            let before = text[
+                ..<(try #require(text.range(of: quiet.fill(mistake.place))).lowerBound)
+            ]
             let lines = before.split(separator: "\n", omittingEmptySubsequences: false)
             let place = "\(file):\(lines.count):\((lines.last?.count ?? 0) + 1): "
 
