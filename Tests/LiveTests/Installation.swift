@@ -84,7 +84,7 @@ final class Installation: @unchecked Sendable {
         let file = try folder.write(configuration, to: "muster.yaml")
         let muster = try Muster.start(["run", "-c", file], in: folder)
         self.muster = muster
-        let isReady = await eventually(within: .seconds(20)) {
+        let isReady = await eventually(within: .seconds(30)) {
             guard muster.isRunning else { return true }
             return (try? await HTTPConnection.get("/ready", port: adminPort))?.status == 200
         }
@@ -102,10 +102,15 @@ final class Installation: @unchecked Sendable {
     ) async throws -> Installation {
         let installation = try Installation()
         for index in installation.servers.indices { try installation.startServer(index) }
-        let areUp = await eventually {
+        let areUp = await eventually(within: .seconds(30)) {
             installation.servers.allSatisfy { HTTPConnection.isAccepted(port: $0) }
         }
-        guard areUp else { throw Failure(description: "the servers do not start") }
+        guard areUp else {
+            let outputs = installation.processes.map { port, process in
+                "\(port) \(process.exitCode.map { "ended with \($0)" } ?? "runs"): \(process.output)"
+            }
+            throw Failure(description: "the servers do not start: \(outputs)")
+        }
         let text = try installation.quickstart(replacing: words, adding: sections)
         try await installation.startMuster(text)
         return installation
