@@ -36,7 +36,7 @@ demo: setup build ## everything on loopback; Ctrl-C ends it, DEMO_SECONDS=20 end
 test: ## all tests, with warnings as errors
 	@scripts/setup --test
 	@test -d $(SCRATCH)/debug || echo "building; the first build takes about five minutes"
-	MUSTER_WERROR=1 swift test --scratch-path $(SCRATCH)
+	@MUSTER_WERROR=1 scripts/run-tests --scratch-path $(SCRATCH)
 
 format: ## lay out all Swift files
 	swift format format --in-place --parallel --recursive $(shipped) $(unshipped)

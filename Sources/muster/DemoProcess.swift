@@ -1,6 +1,7 @@
 // How does the demo start and end other processes? Each in a group of its own, so that Ctrl-C
 // reaches the demo alone and the demo ends the rest.
 
+import CLinux
 import Glibc
 
 /// A child process of the demo.
@@ -16,6 +17,7 @@ struct DemoProcess {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o644)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        posix_spawn_file_actions_addclosefrom_np(&actions, 3)
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }

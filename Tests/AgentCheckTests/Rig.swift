@@ -261,7 +261,7 @@ final class Client {
     private let raw: Int32
 
     init(to address: SocketAddress, from source: String? = nil) throws {
-        raw = socket(address.family, Int32(SOCK_STREAM.rawValue), 0)
+        raw = socket(address.family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard raw >= 0 else { throw SystemError("socket") }
         if let own = source.flatMap({ SocketAddress(ip: $0, port: 0) }) {
             _ = own.withSockaddr { bind(raw, $0, $1) }

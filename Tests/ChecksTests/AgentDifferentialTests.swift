@@ -135,7 +135,7 @@ private final class Haproxy: Sendable {
 
     private func ask(_ command: String) -> String {
         guard let address = SocketAddress(.unix(path: folder.path("stats.sock"))) else { return "" }
-        let raw = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        let raw = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         defer { close(raw) }
         guard address.withSockaddr({ connect(raw, $0, $1) }) == 0 else { return "" }
         let bytes = Array(command.utf8)

@@ -88,7 +88,9 @@ private func knock(_ address: SocketAddress, times: Int) throws -> [Int32] {
                 }
                 let address = try #require(acceptor?.address)
                 // Made now; connecting them later takes no descriptor.
-                let clients = (0..<3).map { _ in socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0) }
+                let clients = (0..<3).map { _ in
+                    socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+                }
                 try lowerLimit()
                 var plugs = plugDescriptors()
                 recorder.onDue = { stage in

@@ -138,7 +138,7 @@ private func pattern(_ count: Int) -> [UInt8] {
     @Test func `a listener with a full backlog is a timeout, no earlier than the deadline`()
         async throws
     {
-        let raw = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let raw = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         let listener = Descriptor(owning: raw)
         #expect(try loopback().withSockaddr { bind(raw, $0, $1) } == 0)
         #expect(listen(listener.raw, 0) == 0)

@@ -1,6 +1,7 @@
 // Does the loop tell the right sink, in the right order, and nobody else? Descriptors, timers and
 // mail from other threads.
 
+import CLinux
 import EventLoop
 import Foundation
 import Glibc
@@ -36,7 +37,7 @@ import Vocabulary
                 let number = released.take()
                 // An empty pipe's reading end is neither readable nor writable.
                 var pipe: [Int32] = [-1, -1]
-                #expect(Glibc.pipe(&pipe) == 0)
+                #expect(pipe2(&pipe, O_CLOEXEC) == 0)
                 #expect(dup2(pipe[0], number) == number)
                 Glibc.close(pipe[0])
                 do {

@@ -1,5 +1,6 @@
 // What does the kernel see of an address, and who closes a descriptor?
 
+import CLinux
 import EventLoop
 import Glibc
 import TestSupport
@@ -81,7 +82,7 @@ import Vocabulary
 @Suite struct DescriptorTests {
     private func pipe() throws -> (read: Int32, write: Int32) {
         var raw: [Int32] = [-1, -1]
-        try #require(Glibc.pipe(&raw) == 0)
+        try #require(pipe2(&raw, O_CLOEXEC) == 0)
         _ = fcntl(raw[0], F_SETFL, O_NONBLOCK)
         return (raw[0], raw[1])
     }

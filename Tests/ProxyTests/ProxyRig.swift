@@ -82,7 +82,14 @@ final class ProxyRig: Sendable {
         )
     }
 
-    deinit { control.stop() }
+    deinit {
+        let worker = worker
+        worker.loop.execute {
+            worker.value.abandon()
+            worker.loop.stop()
+        }
+        control.stop()
+    }
 
     private static func summary(_ upstream: String) -> MonitorSummary {
         MonitorSummary(

@@ -46,15 +46,7 @@ final class TestPeer: @unchecked Sendable {
     let name: String
     let port: UInt16
     var address: Address { .host("127.0.0.1", port: port) }
-
-    private let listener: Int32
-    private let answer: @Sendable (PeerRequest) -> [Step]
-    private let gate: Gate?
-    private let lock = NSLock()
-    private var open: Set<Int32> = []
-    private var accepted = 0
-    private var received: [PeerRequest] = []
-    private var isStopped = false
+    private let service: Service
 
     /// `answer` says what each request gets; a connection is not read before `gate` is open.
     init(
@@ -66,33 +58,64 @@ final class TestPeer: @unchecked Sendable {
             throw SystemError("bind", code: EINVAL)
         }
         self.name = name
-        self.gate = gate
-        self.answer = answer ?? { _ in [.send(Self.ok(name))] }
         let descriptor = try Socket.listen(any)
-        self.port = Socket.localAddress(descriptor.raw)?.port ?? 0
-        listener = descriptor.take()
-        _ = fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) & ~O_NONBLOCK)
-        Thread.detachNewThread { [self] in acceptLoop() }
+        port = Socket.localAddress(descriptor.raw)?.port ?? 0
+        let raw = descriptor.take()
+        _ = fcntl(raw, F_SETFL, fcntl(raw, F_GETFL) & ~O_NONBLOCK)
+        service = Service(raw, gate, answer ?? { _ in [.send(Self.ok(name))] })
+        service.start()
     }
 
-    deinit { stop() }
+    deinit { service.stop() }
 
     static func ok(_ body: String, fields: String = "") -> String {
         "HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\(fields)\r\n\(body)"
     }
 
     /// Every request so far, in the order they were complete.
+    var requests: [PeerRequest] { service.requests }
+    var connections: Int { service.connections }
+
+    /// Hangs up on every connection, and listens on.
+    func hangUp() { service.hangUp() }
+
+    /// Refuses connections from now on.
+    func stop() { service.stop() }
+}
+
+/// What a peer's threads hold on to, so that the peer itself can go when its test ends.
+private final class Service: @unchecked Sendable {
+    private let listener: Int32
+    private let answer: @Sendable (PeerRequest) -> [TestPeer.Step]
+    private let gate: TestPeer.Gate?
+    private let lock = NSLock()
+    private let ended = DispatchSemaphore(value: 0)
+    private var open: Set<Int32> = []
+    private var accepted = 0
+    private var received: [PeerRequest] = []
+    private var isStopped = false
+
+    init(
+        _ listener: Int32,
+        _ gate: TestPeer.Gate?,
+        _ answer: @escaping @Sendable (PeerRequest) -> [TestPeer.Step]
+    ) {
+        self.listener = listener
+        self.gate = gate
+        self.answer = answer
+    }
+
     var requests: [PeerRequest] { lock.withLock { received } }
     var connections: Int { lock.withLock { accepted } }
 
-    /// Hangs up on every connection, and listens on.
     func hangUp() {
         lock.withLock {
             for raw in open { shutdown(raw, Int32(SHUT_RDWR)) }
         }
     }
 
-    /// Refuses connections from now on.
+    /// Returns when connections are refused: the listener is closed by the thread that accepts, or
+    /// it might go on with a descriptor of the same number that is somebody else's by then.
     func stop() {
         let wasStopped = lock.withLock {
             defer { isStopped = true }
@@ -100,14 +123,24 @@ final class TestPeer: @unchecked Sendable {
         }
         if wasStopped { return }
         shutdown(listener, Int32(SHUT_RDWR))
-        Glibc.close(listener)
+        ended.wait()
         hangUp()
     }
 
+    // MARK: Threads
+
+    func start() {
+        Thread.detachNewThread { [self] in
+            acceptLoop()
+            Glibc.close(listener)
+            ended.signal()
+        }
+    }
+
     private func acceptLoop() {
-        while true {
-            let raw = Glibc.accept(listener, nil, nil)
-            guard raw >= 0 else { return }
+        while let descriptor = try? Socket.accept(listener) {
+            let raw = descriptor.take()
+            _ = fcntl(raw, F_SETFL, fcntl(raw, F_GETFL) & ~O_NONBLOCK)
             let index = lock.withLock {
                 open.insert(raw)
                 defer { accepted += 1 }
@@ -298,7 +331,9 @@ final class ShutServer: @unchecked Sendable {
         listener = descriptor.take()
         _ = fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) & ~O_NONBLOCK)
         Thread.detachNewThread { [self] in
-            let raw = Glibc.accept(listener, nil, nil)
+            guard let descriptor = try? Socket.accept(listener) else { return }
+            let raw = descriptor.take()
+            _ = fcntl(raw, F_SETFL, fcntl(raw, F_GETFL) & ~O_NONBLOCK)
             Glibc.send(raw, "bye", 3, Int32(MSG_NOSIGNAL))
             shutdown(raw, Int32(SHUT_WR))
             var buffer = [UInt8](repeating: 0, count: 65_536)

@@ -1,6 +1,7 @@
 // How does a test run a real server? As a child that dies with the test, ended by its pid and by
 // nothing else.
 
+import CLinux
 import Foundation
 import Glibc
 
@@ -64,6 +65,8 @@ public final class ChildProcess: @unchecked Sendable {
         let flags = O_WRONLY | O_CREAT | O_APPEND
         posix_spawn_file_actions_addopen(&actions, 1, outputPath, flags, 0o644)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        // A connection of another test that lives on in here would never end for its other side.
+        posix_spawn_file_actions_addclosefrom_np(&actions, 3)
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }

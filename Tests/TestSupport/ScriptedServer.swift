@@ -42,20 +42,11 @@ public final class ScriptedServer: @unchecked Sendable {
     }
 
     public let address: Address
-    private let listener: Int32
-    /// Readable as soon as the server is to stop: what a pause waits on.
-    private let stopper: Int32
-    private let scripts: [[Step]]
-    private let lock = NSLock()
-    private var transcripts: [[UInt8]] = []
-    private var live = 0
-    private var isStopped = false
-    private let idle = NSCondition()
+    private let stage: Stage
 
     /// The first connection gets the first script and so on; the last one serves all that follow.
     public init(_ scripts: [[Step]], at address: Address = .host("127.0.0.1", port: 0)) throws {
         precondition(!scripts.isEmpty)
-        self.scripts = scripts
         var raw: Int32 = -1
         if case .host(let host, 0) = address, let wanted = SocketAddress(ip: host, port: 0) {
             let descriptor = try Socket.listen(wanted)
@@ -69,10 +60,11 @@ public final class ScriptedServer: @unchecked Sendable {
             self.address = address
             raw = try Socket.listen(wanted).take()
         }
-        listener = raw
-        stopper = eventfd(0, Int32(EFD_CLOEXEC))
-        Thread.detachNewThread { [self] in acceptLoop() }
+        stage = Stage(raw, scripts)
+        stage.open()
     }
+
+    deinit { stop() }
 
     public convenience init(_ script: Step...) throws { try self.init([script]) }
 
@@ -82,22 +74,59 @@ public final class ScriptedServer: @unchecked Sendable {
     }
 
     /// What each connection has sent so far, in the order they came.
-    public var received: [[UInt8]] { lock.withLock { transcripts } }
+    public var received: [[UInt8]] { stage.received }
     public var receivedText: [String] { received.map { String(decoding: $0, as: UTF8.self) } }
     public var connectionCount: Int { received.count }
 
     /// Hangs up everywhere and waits for the threads to end.
     public func stop() {
+        guard stage.close() else { return }
+        if case .unix(let path) = address { unlink(path) }
+    }
+}
+
+/// What the threads hold on to, so that a server that nobody stops goes when its test ends.
+private final class Stage: @unchecked Sendable {
+    typealias Step = ScriptedServer.Step
+
+    private let listener: Int32
+    /// Readable as soon as the server is to stop: what a pause waits on.
+    private let stopper: Int32
+    private let scripts: [[Step]]
+    private let lock = NSLock()
+    private var transcripts: [[UInt8]] = []
+    private var live = 0
+    private var isStopped = false
+    private let idle = NSCondition()
+
+    init(_ listener: Int32, _ scripts: [[Step]]) {
+        self.listener = listener
+        self.scripts = scripts
+        stopper = eventfd(0, Int32(EFD_CLOEXEC))
+    }
+
+    var received: [[UInt8]] { lock.withLock { transcripts } }
+
+    func open() {
+        _ = enter()
+        Thread.detachNewThread { [self] in
+            acceptLoop()
+            leave()
+        }
+    }
+
+    /// False when it was closed already.
+    func close() -> Bool {
         idle.lock()
         defer { idle.unlock() }
-        if isStopped { return }
+        if isStopped { return false }
         isStopped = true
         var one: UInt64 = 1
         write(stopper, &one, 8)
         while live > 0 { idle.wait() }
         Glibc.close(listener)
         Glibc.close(stopper)
-        if case .unix(let path) = address { unlink(path) }
+        return true
     }
 
     // MARK: Threads
@@ -117,8 +146,6 @@ public final class ScriptedServer: @unchecked Sendable {
     }
 
     private func acceptLoop() {
-        guard enter() else { return }
-        defer { leave() }
         while wait(for: listener, events: Int16(POLLIN), milliseconds: -1) {
             guard let descriptor = try? Socket.accept(listener) else { continue }
             let raw = descriptor.take()
