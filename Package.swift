@@ -18,6 +18,10 @@ let lifecycle = Target.Dependency.product(
     name: "ServiceLifecycle",
     package: "swift-service-lifecycle"
 )
+let unixSignals = Target.Dependency.product(
+    name: "UnixSignals",
+    package: "swift-service-lifecycle"
+)
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
@@ -89,9 +93,13 @@ let package = Package(
         library("DNS", ["EventLoop", "Vocabulary", "CAres"]),
         library("TLS", ["EventLoop", "Vocabulary", "COpenSSL"]),
         library("Redis", ["EventLoop", "Vocabulary", "CHiredis"]),
+        library("Curl", ["EventLoop", "Vocabulary", "CCurl"]),
 
         // The product.
-        library("Checks", ["EventLoop", "DNS", "TLS", "Health", "HTTP1", "Vocabulary", "CLinux"]),
+        library(
+            "Checks",
+            ["Curl", "EventLoop", "DNS", "TLS", "Health", "HTTP1", "Vocabulary", "CLinux"]
+        ),
         library("Store", ["EventLoop", "Redis", "Health", "Vocabulary"]),
         library("Monitor", ["Checks", "DNS", "Store", "EventLoop", "Health", "Vocabulary"]),
         library(
@@ -113,7 +121,7 @@ let package = Package(
             dependencies: [
                 "Admin", "AgentCheck", "Settings", "Monitor", "Proxy", "Checks", "DNS", "Redis",
                 "Store", "EventLoop", "Health", "HTTP1", "Vocabulary", "CLinux",
-                argumentParser, lifecycle, logging,
+                argumentParser, lifecycle, logging, unixSignals,
             ],
             swiftSettings: settings
         ),

@@ -27,6 +27,7 @@ let package = Package(
     targets: [
         system("CLinux"),
         system("COpenSSL", pkgConfig: "openssl"),
+        system("CCurl", pkgConfig: "libcurl"),
         system("CHiredis", pkgConfig: "hiredis"),
         system("CAres", pkgConfig: "libcares"),
         library("Vocabulary"),
@@ -36,7 +37,11 @@ let package = Package(
         library("DNS", ["EventLoop", "Vocabulary", "CAres"]),
         library("TLS", ["EventLoop", "Vocabulary", "COpenSSL"]),
         library("Redis", ["EventLoop", "Vocabulary", "CHiredis"]),
-        library("Checks", ["EventLoop", "DNS", "TLS", "Health", "HTTP1", "Vocabulary", "CLinux"]),
+        library("Curl", ["EventLoop", "Vocabulary", "CCurl"]),
+        library(
+            "Checks",
+            ["Curl", "EventLoop", "DNS", "TLS", "Health", "HTTP1", "Vocabulary", "CLinux"]
+        ),
         library("Store", ["EventLoop", "Redis", "Health", "Vocabulary"]),
         library("Proxy", ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary"]),
         library("AgentCheck", ["Store", "EventLoop", "Health", "Vocabulary"]),

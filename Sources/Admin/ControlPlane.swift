@@ -20,6 +20,10 @@ public struct ControlPlane: Sendable {
     public var proxy: LoopBound<Proxy>
     public var endpoint: LoopBound<AgentEndpoint>
     public var heartbeats: LoopBound<Heartbeats>
+    public var reload: Reload
+
+    /// Reads the configuration again.
+    public typealias Reload = @Sendable () async -> ReloadAnswer
 
     public init(
         agent: String,
@@ -30,7 +34,8 @@ public struct ControlPlane: Sendable {
         store: LoopBound<any Store>,
         proxy: LoopBound<Proxy>,
         endpoint: LoopBound<AgentEndpoint>,
-        heartbeats: LoopBound<Heartbeats>
+        heartbeats: LoopBound<Heartbeats>,
+        reload: @escaping Reload
     ) {
         self.agent = agent
         self.startedAt = startedAt
@@ -41,6 +46,7 @@ public struct ControlPlane: Sendable {
         self.proxy = proxy
         self.endpoint = endpoint
         self.heartbeats = heartbeats
+        self.reload = reload
     }
 
     /// Runs `body` on the control loop, where it may await what lives there.
@@ -49,4 +55,12 @@ public struct ControlPlane: Sendable {
     ) async -> Answer {
         await Task(executorPreference: loop) { await body() }.value
     }
+}
+
+/// What became of an attempt to read the configuration again.
+public enum ReloadAnswer: Sendable {
+    /// What is different now, and what the next start will bring: one line each.
+    case done(changes: [String], later: [String])
+    /// What is wrong; everything is as it was.
+    case refused([String])
 }

@@ -27,11 +27,26 @@ struct StateRoutes: Sendable {
             )
         }
         router.get("/ready") { _, _ in await ready() }
+        router.post("/v1/reload") { _, _ in try await reload() }
         router.get("/metrics") { _, _ in
             Response.text(
                 await metrics(),
                 type: "text/plain; version=0.0.4; charset=utf-8"
             )
+        }
+    }
+
+    private func reload() async throws -> Response {
+        switch await plane.reload() {
+        case .done(let changes, let later):
+            return Response.json(
+                .object([
+                    .init("changes", .array(changes.map { .string($0) })),
+                    .init("later", .array(later.map { .string($0) })),
+                ])
+            )
+        case .refused(let mistakes):
+            throw Problem(.unprocessableContent, mistakes.joined(separator: "\n"))
         }
     }
 

@@ -22,6 +22,10 @@ struct AgentReply: Hashable, Sendable {
 
     /// A line longer than this is no line.
     static let bytesMax = 4_096
+    static func tooLong(_ line: [UInt8]) -> String {
+        "expected a line of at most \(bytesMax) bytes, saw \(Excerpt.of(line))"
+    }
+
     /// HAProxy takes zero for "as many as you like".
     static let noLimit = Int(Int32.max)
 

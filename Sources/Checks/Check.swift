@@ -17,6 +17,13 @@ public protocol Check: Sendable {
     /// How many outcomes turn a peer where the user does not say.
     static var defaultThresholds: Thresholds { get }
 
+    /// A probe connects to the target's address by itself, so each address of a name is probed. Not
+    /// so where a program is given the name, or where nobody is asked at all.
+    static var probesEachAddress: Bool { get }
+
+    /// False where somebody else finds out where the target's name is: a proxy, for example.
+    var resolvesNames: Bool { get }
+
     /// Takes this kind's own settings. Whatever it leaves untaken is reported as a misspelling.
     init(options: inout Options) throws(SettingError)
 
@@ -31,6 +38,10 @@ public protocol Check: Sendable {
 extension Check {
     /// HAProxy's: slow to believe, slower to give up.
     public static var defaultThresholds: Thresholds { Thresholds(rise: 2, fall: 3) }
+
+    public static var probesEachAddress: Bool { true }
+
+    public var resolvesNames: Bool { true }
 
     public func direct(_ target: Target) -> DirectPlan? { nil }
 }
@@ -55,10 +66,14 @@ public struct ProbeContext: Sendable {
     public let resolver: LoopBound<Resolver>
     public let started: Instant
     public let deadline: Instant
+    /// The one address of a name that this probe is for; nil where it takes what answers.
+    var pinned: PinnedAddress?
     /// Collects what was expected and seen, step by step; nil outside `--explain`.
-    public let trace: Trace?
+    public fileprivate(set) var trace: Trace?
     /// Signs of life that peers sent; nil where none can be received.
     public let heartbeats: Heartbeats?
+    /// Long-lived programs that are asked; nil where none can be run.
+    public let services: LoopBound<Services>?
 
     public init(
         loop: EventLoop,
@@ -66,7 +81,8 @@ public struct ProbeContext: Sendable {
         started: Instant,
         deadline: Instant,
         trace: Trace? = nil,
-        heartbeats: Heartbeats? = nil
+        heartbeats: Heartbeats? = nil,
+        services: LoopBound<Services>? = nil
     ) {
         self.loop = loop
         self.resolver = resolver
@@ -74,6 +90,7 @@ public struct ProbeContext: Sendable {
         self.deadline = deadline
         self.trace = trace
         self.heartbeats = heartbeats
+        self.services = services
     }
 }
 
@@ -95,5 +112,27 @@ public final class Trace: @unchecked Sendable {
 
     public func note(_ phase: String, _ text: @autoclosure () -> String) {
         steps.append(Step(at: Clock.instant() - started, phase: phase, text: text()))
+    }
+
+    /// What another trace of the same probe has, after what is here.
+    func append(_ other: Trace) { steps += other.steps }
+}
+
+/// One address of a name, as resolved for this probe.
+struct PinnedAddress: Sendable {
+    var host: String
+    /// An IP literal.
+    var ip: String
+    /// What resolving took.
+    var took: Nanoseconds
+}
+
+extension ProbeContext {
+    /// The same for one address of the target's name, with a trace of its own.
+    func pinned(to address: PinnedAddress) -> ProbeContext {
+        var context = self
+        context.pinned = address
+        if trace != nil { context.trace = Trace(started: started) }
+        return context
     }
 }

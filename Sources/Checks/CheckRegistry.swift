@@ -15,6 +15,7 @@ public struct CheckRegistry: Sendable {
         HTTPCheck.self,
         HeartbeatCheck.self,
         RedisCheck.self,
+        ServiceCheck.self,
         TCPCheck.self,
         TLSCheck.self,
     ])
@@ -81,6 +82,22 @@ public struct CheckRegistry: Sendable {
 // MARK: Drop-ins
 
 extension CheckRegistry {
+    /// Tells settings apart by what they say, wherever it is written: two that agree make the same
+    /// check of the kind. Of a drop-in counts what its file makes of them.
+    func fingerprint(_ kind: String, _ options: Options) -> Int {
+        var hasher = Hasher()
+        if let dropIn = dropIns[kind], let values = try? dropIn.values(from: options),
+            let settings = try? dropIn.settings(with: values)
+        {
+            hasher.combine(dropIn.base)
+            settings.hashContent(into: &hasher)
+        } else {
+            hasher.combine(kind)
+            options.hashContent(into: &hasher)
+        }
+        return hasher.finalize()
+    }
+
     /// The same kinds and `dropIns`, whose names must be new.
     public func adding(_ dropIns: [DropIn]) -> CheckRegistry {
         var registry = self

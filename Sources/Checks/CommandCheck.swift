@@ -10,6 +10,7 @@ public import Vocabulary
 public struct CommandCheck: Check {
     public static let kind = "command"
     public static let summary = "run a program: a monitoring plugin, or any with exit codes"
+    public static let probesEachAddress = false
 
     private let words: [String]
     private let environment: [String]
@@ -130,7 +131,8 @@ public struct CommandCheck: Check {
 
     // MARK: The call
 
-    private static func find(_ program: String) -> String {
+    /// The full path of a program that is named without a slash, where there is one.
+    static func find(_ program: String) -> String {
         guard !program.contains("/") else { return program }
         return folders.map { "\($0)/\(program)" }.first { access($0, X_OK) == 0 } ?? program
     }
@@ -212,7 +214,8 @@ public struct CommandCheck: Check {
         return words + (word.map { [$0] } ?? [])
     }
 
-    private static func environment(_ options: inout Options) throws(SettingError) -> [String] {
+    /// Takes `environment`: `NAME=value` each, with what every program gets.
+    static func environment(_ options: inout Options) throws(SettingError) -> [String] {
         // The C locale: a decimal comma would make performance data unreadable.
         var variables = ["PATH=\(folders.joined(separator: ":"))", "LC_ALL=C"]
         guard let setting = options.take("environment") else { return variables }

@@ -63,7 +63,12 @@ final class CommandRun: EventSink {
     ) throws(SystemError) {
         let output = try Pipe()
         let errors = try Pipe()
-        pid = try Self.spawn(words, environment, output.write.raw, errors.write.raw)
+        pid = try Program.start(
+            words,
+            environment: environment,
+            output: output.write.raw,
+            errors: errors.write.raw
+        )
         self.loop = loop
         super.init()
         do throws(SystemError) {
@@ -133,11 +138,10 @@ final class CommandRun: EventSink {
     }
 
     private func reap() -> End {
-        var status: Int32 = 0
-        while waitpid(pid, &status, 0) < 0, errno == EINTR {}
-        // WIFEXITED and its relatives are macros: the low seven bits name a signal.
-        let signal = Int(status & 0x7F)
-        return signal == 0 ? .exited(Int(status >> 8 & 0xFF)) : .killed(signal: signal)
+        switch Program.reap(pid) {
+        case .exited(let code): .exited(code)
+        case .killed(let signal): .killed(signal: signal)
+        }
     }
 
     private func drain(_ tag: Tag) {
@@ -162,48 +166,5 @@ final class CommandRun: EventSink {
 
     private func keep(_ bytes: ArraySlice<UInt8>, in kept: inout [UInt8]) {
         kept.append(contentsOf: bytes.prefix(Self.outputBytesMax - kept.count))
-    }
-
-    // MARK: Starting
-
-    private static func spawn(
-        _ words: [String],
-        _ environment: [String],
-        _ output: Int32,
-        _ errors: Int32
-    ) throws(SystemError) -> pid_t {
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_adddup2(&actions, output, 1)
-        posix_spawn_file_actions_adddup2(&actions, errors, 2)
-
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        // We block signals to read them from a descriptor; the program must not inherit that.
-        var none = sigset_t()
-        sigemptyset(&none)
-        var all = sigset_t()
-        sigfillset(&all)
-        posix_spawnattr_setsigmask(&attributes, &none)
-        posix_spawnattr_setsigdefault(&attributes, &all)
-        posix_spawnattr_setpgroup(&attributes, 0)
-        posix_spawnattr_setflags(
-            &attributes,
-            Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP)
-        )
-
-        var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
-        var variables: [UnsafeMutablePointer<CChar>?] = environment.map { strdup($0) } + [nil]
-        defer {
-            for text in arguments + variables { free(text) }
-        }
-        var pid = pid_t()
-        let program = words.first ?? ""
-        let code = posix_spawn(&pid, program, &actions, &attributes, &arguments, &variables)
-        guard code == 0 else { throw SystemError("start \(program)", code: code) }
-        return pid
     }
 }

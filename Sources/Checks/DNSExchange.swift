@@ -19,27 +19,54 @@ struct DNSExchange {
 
     private var what: String { "an answer about \(question.name) \(question.type.word)" }
 
+    /// Asks every address of a name in turn, as `Dialer` does: the first that answers is believed.
     mutating func overUDP(
         _ address: Address,
         tries: Int64,
         phases: inout Phases
     ) async throws(ProbeFailure) -> DNSReply {
-        let place = try await Dialer.locate(address, in: context, phases: &phases)
+        let places = try await Dialer.locate(address, in: context, phases: &phases)
+        var first: ProbeFailure?
+        for (index, place) in places.enumerated() {
+            let now = Clock.instant()
+            let share = (context.deadline - now).count / Int64(places.count - index)
+            do throws(ProbeFailure) {
+                return try await ask(
+                    place,
+                    from: now,
+                    within: Nanoseconds(share),
+                    tries: tries,
+                    isNamed: SocketAddress(address) == nil,
+                    phases: &phases
+                )
+            } catch {
+                if first == nil || first?.verdict == .neutral { first = error }
+            }
+        }
+        throw first ?? failure(.timedOut, complaint: nil)
+    }
+
+    private func ask(
+        _ place: SocketAddress,
+        from began: Instant,
+        within span: Nanoseconds,
+        tries: Int64,
+        isNamed: Bool,
+        phases: inout Phases
+    ) async throws(ProbeFailure) -> DNSReply {
         let stream: ByteStream
         do throws(SystemError) {
             stream = try ByteStream.adopt(
                 try Socket.datagram(to: place),
                 on: context.loop,
-                deadline: context.deadline
+                deadline: began + span
             )
         } catch {
             throw ProbeFailure.connecting(.failed(error), within: context.span, at: "\(place)")
         }
         defer { stream.close() }
-        let began = Clock.instant()
         for attempt in 1...tries {
-            let share = Nanoseconds(context.span.count / tries * attempt)
-            stream.extend(to: min(context.started + share, context.deadline))
+            stream.extend(to: began + Nanoseconds(span.count / tries * attempt))
             do throws(StreamError) {
                 try await stream.write(question.bytes ?? [])
                 context.trace?.note("send", "\(question.name) \(question.type.word) to \(place)")
@@ -55,10 +82,15 @@ struct DNSExchange {
                 }
             } catch {
                 if error == .timedOut, attempt < tries { continue }
-                throw failure(error, over: stream)
+                // Nobody listens on the port: the kernel heard so from the other side.
+                if case .failed(let system) = error, system.isRefusal {
+                    let name = isNamed ? "\(place)" : nil
+                    throw ProbeFailure.connecting(error, within: context.span, at: name)
+                }
+                throw failure(error, complaint: stream.complaint)
             }
         }
-        throw failure(.timedOut, over: stream)
+        throw failure(.timedOut, complaint: nil)
     }
 
     func overTCP(
@@ -80,7 +112,7 @@ struct DNSExchange {
                 pending.append(contentsOf: buffer.prefix(count))
             }
         } catch {
-            throw failure(error, over: stream)
+            throw failure(error, complaint: stream.complaint)
         }
         let reply: DNSReply
         do throws(DNSReply.Malformed) {
@@ -107,14 +139,10 @@ struct DNSExchange {
         )
     }
 
-    private func failure(_ error: StreamError, over stream: ByteStream) -> ProbeFailure {
-        // Nobody listens on the port: the kernel heard so from the other side.
-        if case .failed(let system) = error, system.isRefusal {
-            return ProbeFailure.connecting(error, within: context.span, at: nil)
-        }
-        return ProbeFailure.exchanging(
+    private func failure(_ error: StreamError, complaint: String?) -> ProbeFailure {
+        ProbeFailure.exchanging(
             error,
-            over: stream,
+            complaint: complaint,
             expected: what,
             within: context.span,
             seen: "nothing"

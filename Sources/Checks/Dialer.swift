@@ -57,13 +57,13 @@ enum Dialer {
         throw first ?? ProbeFailure(.resolver, "resolve \(host): no address", verdict: .neutral)
     }
 
-    /// The first address of `address`, for a question that needs no connection.
+    /// Every address of `address`, for a question that needs no connection.
     static func locate(
         _ address: Address,
         in context: ProbeContext,
         phases: inout Phases
-    ) async throws(ProbeFailure) -> SocketAddress {
-        if let literal = SocketAddress(address), !literal.isUnix { return literal }
+    ) async throws(ProbeFailure) -> [SocketAddress] {
+        if let literal = SocketAddress(address), !literal.isUnix { return [literal] }
         guard case .host(let host, let port) = address else {
             throw ProbeFailure(
                 .socketError,
@@ -71,18 +71,23 @@ enum Dialer {
                 verdict: .neutral
             )
         }
-        let resolution = try await resolve(host, in: context, phases: &phases)
-        guard let first = resolution.socketAddresses(port: port).first else {
+        let places = try await resolve(host, in: context, phases: &phases)
+            .socketAddresses(port: port)
+        guard !places.isEmpty else {
             throw ProbeFailure(.resolver, "resolve \(host): no address", verdict: .neutral)
         }
-        return first
+        return places
     }
 
-    private static func resolve(
+    static func resolve(
         _ host: String,
         in context: ProbeContext,
         phases: inout Phases
     ) async throws(ProbeFailure) -> Resolution {
+        if let pinned = context.pinned, pinned.host == host {
+            phases.resolve = pinned.took
+            return Resolution(addresses: [pinned.ip], validity: .zero)
+        }
         let began = Clock.instant()
         let answer = await context.resolver.value.resolve(host, deadline: context.deadline)
         phases.resolve = Clock.instant() - began
@@ -148,6 +153,11 @@ struct Destination: Sendable, Hashable {
         }
         other = address
         keepsPort = true
+    }
+
+    /// Whoever is probed, the check goes to a unix socket.
+    var isUnix: Bool {
+        if case .unix = other { true } else { false }
     }
 
     func address(for peer: Address) -> Address {

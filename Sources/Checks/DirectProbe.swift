@@ -61,8 +61,13 @@ public final class DirectProbes {
         self.observer = observer
     }
 
-    deinit {
+    deinit { close() }
+
+    /// Drops whatever is in flight, unheard, and the timers of probes that rest.
+    public func close() {
         for probe in all { probe.drop(on: loop) }
+        all = []
+        idle = []
     }
 
     public func begin(
@@ -116,8 +121,10 @@ private final class DirectProbe: EventSink {
 
     func drop(on loop: EventLoop) {
         loop.cancel(timer)
+        timer = .none
         loop.close(handle)
         handle = .none
+        stage = .idle
     }
 
     // MARK: Life

@@ -26,7 +26,10 @@ public struct DropIn: Sendable {
     /// The settings of `base`: always a map.
     private let settings: Setting
     private let placeholders: Placeholders
+    /// A service is told every parameter with every question, unless the file says what it is told.
+    private let sendsParameters: Bool
 
+    private static let parametersKey = "parameters"
     public static let parametersMax = 64
 
     /// A parameter of this name would never see its value: every monitor takes it first.
@@ -49,6 +52,7 @@ public struct DropIn: Sendable {
         self.parameters = parameters
         self.settings = try Self.cuttingWords(settings, of: base)
         let kept = base == CommandCheck.kind ? CommandCheck.placeholders : []
+        sendsParameters = base == ServiceCheck.kind && !self.settings.has(Self.parametersKey)
         placeholders = Placeholders(names: parameters.map(\.name), kept: kept)
         guard parameters.count <= Self.parametersMax else {
             throw SettingError(
@@ -58,6 +62,7 @@ public struct DropIn: Sendable {
         }
         for parameter in parameters { try Self.check(parameter, kept: kept) }
         let used = try placeholders.references(in: self.settings, at: base)
+        if sendsParameters { return }
         if let idle = parameters.first(where: { !used.contains($0.name) }) {
             throw SettingError(
                 idle.position,
@@ -71,18 +76,19 @@ public struct DropIn: Sendable {
 
     var requiresParameters: Bool { parameters.contains { $0.value == nil } }
 
-    /// A command in one text is cut before anything is put into it: a value with blanks is one
-    /// argument.
+    /// A program line in one text is cut before anything is put into it: a value with blanks is one
+    /// argument. Its key is the word for the kind.
     private static func cuttingWords(
         _ settings: Setting,
         of base: String
     ) throws(SettingError) -> Setting {
-        guard base == CommandCheck.kind, case .map(var entries) = settings.value,
-            let index = entries.firstIndex(where: { $0.key == CommandCheck.kind }),
+        guard [CommandCheck.kind, ServiceCheck.kind].contains(base),
+            case .map(var entries) = settings.value,
+            let index = entries.firstIndex(where: { $0.key == base }),
             case .scalar = entries[index].value.value
         else { return settings }
         let command = entries[index].value
-        let words = try CommandCheck.words(command, at: "\(base).\(CommandCheck.kind)")
+        let words = try CommandCheck.words(command, at: "\(base).\(base)")
         entries[index].value.value = .list(
             words.map { Setting(.scalar($0, isQuoted: true), at: command.position) }
         )
@@ -127,6 +133,24 @@ public struct DropIn: Sendable {
 
     /// The settings of `base`.
     func settings(with values: [String: Setting]) throws(SettingError) -> Options {
-        try Options(try placeholders.fill(settings, with: values, at: base), path: base)
+        let filled = try placeholders.fill(settings, with: values, at: base)
+        guard sendsParameters, case .map(let entries) = filled.value else {
+            return try Options(filled, path: base)
+        }
+        let told = parameters.compactMap { parameter in
+            values[parameter.name].map {
+                Setting.Entry(key: parameter.name, position: $0.position, value: $0)
+            }
+        }
+        let all = Setting(.map(told), at: settings.position)
+        let entry = Setting.Entry(key: Self.parametersKey, position: settings.position, value: all)
+        return Options(entries + [entry], at: settings.position, path: base)
+    }
+}
+
+extension Setting {
+    fileprivate func has(_ key: String) -> Bool {
+        guard case .map(let entries) = value else { return false }
+        return entries.contains { $0.key == key }
     }
 }

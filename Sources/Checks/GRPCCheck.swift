@@ -57,7 +57,7 @@ public struct GRPCCheck: Check {
             )
             var outcome = try await call("https", host, over: secure, in: context, phases: &phases)
             outcome.phases = phases
-            return tls.weigh(outcome, over: secure)
+            return tls.weigh(outcome, until: secure.session.earliestExpiry)
         } catch {
             return error.outcome(phases)
         }

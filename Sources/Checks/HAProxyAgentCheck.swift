@@ -93,11 +93,7 @@ private struct LineReader {
                 return Array(seen[..<length])
             }
             guard seen.count < AgentReply.bytesMax else {
-                throw ProbeFailure(
-                    .layer7Response,
-                    "expected a line of at most \(AgentReply.bytesMax) bytes, "
-                        + "saw \(Excerpt.of(seen))"
-                )
+                throw ProbeFailure(.layer7Response, AgentReply.tooLong(seen))
             }
         }
     }

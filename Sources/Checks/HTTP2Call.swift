@@ -15,6 +15,8 @@ struct HTTP2Call {
     private var pending: [UInt8] = []
     /// A header block whose continuation is awaited.
     private var block: [UInt8] = []
+    /// Of all header blocks: a server may send as many as it likes before the last one.
+    private var blockBytes = 0
     private var blockEndsStream = false
     private var isInBlock = false
 
@@ -124,7 +126,8 @@ struct HTTP2Call {
 
     private mutating func extend(_ fragment: [UInt8], flags: UInt8) throws(Failure) {
         block += fragment
-        guard block.count <= Self.blockBytesMax else {
+        blockBytes += fragment.count
+        guard blockBytes <= Self.blockBytesMax else {
             throw Failure(reason: "expected header fields of at most \(Self.blockBytesMax) bytes")
         }
         guard flags & Self.endHeaders != 0 else { return }

@@ -25,23 +25,23 @@ public struct HTTPAgentCheck: Check {
         silence = try AgentSilence(options: &options)
     }
 
+    public var resolvesNames: Bool { client.resolvesNames }
+
     public func probe(_ target: Target, in context: ProbeContext) async -> Outcome {
         var phases = Phases()
         do throws(ProbeFailure) {
-            let (stream, address) = try await client.open(target, in: context, phases: &phases)
-            defer { stream.reset() }
-            let exchange = HTTPExchange(context: context, stream: stream)
-            var outcome = try await exchange.run(
-                client.request,
-                to: address,
+            var outcome = try await client.ask(
+                target,
+                in: context,
                 bodyBytesMax: AgentReply.bytesMax,
                 phases: &phases
             ) { reply in judge(reply) }
-            if outcome.reason == .layer7Status, outcome.code != nil {
-                outcome.verdict = silence.judge(ProbeFailure(.layer7Status, "")).verdict
+            // A status that is none of an agent's line: the answer is no answer.
+            if outcome.verdict == .fail, outcome.code != nil {
+                outcome.verdict = silence.judge(ProbeFailure(outcome.reason, "")).verdict
             }
             outcome.phases = phases
-            return client.weigh(outcome, over: stream)
+            return outcome
         } catch {
             return silence.judge(error).outcome(phases)
         }
@@ -58,6 +58,15 @@ public struct HTTPAgentCheck: Check {
         }
         if let length = AgentReply.length(in: reply.body) {
             return AgentReply(parsing: reply.body[..<length]).outcome
+        }
+        // What is left of a line that was cut may say the opposite of the whole.
+        if reply.isCut {
+            return Outcome(
+                .fail,
+                .layer7Response,
+                code: reply.status,
+                message: AgentReply.tooLong(reply.body)
+            )
         }
         return reply.isComplete ? AgentReply(parsing: reply.body).outcome : nil
     }

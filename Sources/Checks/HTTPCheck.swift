@@ -19,21 +19,20 @@ public struct HTTPCheck: Check {
         expectation = try HTTPExpectation(options: &options)
     }
 
+    public var resolvesNames: Bool { client.resolvesNames }
+
     public func probe(_ target: Target, in context: ProbeContext) async -> Outcome {
         var phases = Phases()
         context.trace?.note("expect", expectation.summary)
         do throws(ProbeFailure) {
-            let (stream, address) = try await client.open(target, in: context, phases: &phases)
-            defer { stream.reset() }
-            let exchange = HTTPExchange(context: context, stream: stream)
-            var outcome = try await exchange.run(
-                client.request,
-                to: address,
+            var outcome = try await client.ask(
+                target,
+                in: context,
                 bodyBytesMax: expectation.needsBody ? HTTPExpectation.bodyBytesMax : 0,
                 phases: &phases
             ) { reply in expectation.judge(reply, latency: Clock.instant() - context.started) }
             outcome.phases = phases
-            return client.weigh(outcome, over: stream)
+            return outcome
         } catch {
             return error.outcome(phases)
         }

@@ -10,38 +10,70 @@ struct HTTPClient: Sendable {
     let request: HTTPRequest
     private let destination: Destination
     private let tls: TLSSettings?
+    private let extras: HTTPExtras?
 
     /// Takes the settings of the request and of where it goes.
     init(options: inout Options) throws(SettingError) {
         request = try HTTPRequest(options: &options)
         destination = try Destination(options: &options)
         tls = try TLSSettings.take(from: &options)
+        extras = try HTTPExtras.take(from: &options)
+        try extras?.agree(with: request, to: destination, over: tls, options)
     }
 
-    /// A connection, ready for the request, and the address the request is for.
-    func open(
+    /// False where a proxy is told names, and finds out itself where they are.
+    var resolvesNames: Bool { extras?.proxy?.isToldNames != true }
+
+    /// Sends the request, and has `judge` look at what comes. Muster's own client does it where it
+    /// can, libcurl where it has to.
+    func ask(
         _ target: Target,
         in context: ProbeContext,
-        phases: inout Phases
-    ) async throws(ProbeFailure) -> (stream: any Transport, address: Address) {
+        bodyBytesMax: Int,
+        phases: inout Phases,
+        judge: @escaping HTTPExchange.Judge
+    ) async throws(ProbeFailure) -> Outcome {
         let address = destination.address(for: target.address)
-        let stream = try await Dialer.dial(address, in: context, phases: &phases)
-        guard let tls else { return (stream, address) }
-        let name = Self.hostOnly(request.authority(for: address))
-        return (try await tls.open(over: stream, to: name, in: context, phases: &phases), address)
+        if let extras {
+            let probe = CurlProbe(
+                request: request,
+                extras: extras,
+                tls: tls,
+                context: context,
+                bodyBytesMax: bodyBytesMax,
+                judge: judge
+            )
+            return try await probe.run(to: address, phases: &phases)
+        }
+        let stream = try await open(address, in: context, phases: &phases)
+        defer { stream.reset() }
+        let outcome = try await HTTPExchange(context: context, stream: stream).run(
+            request,
+            to: address,
+            bodyBytesMax: bodyBytesMax,
+            phases: &phases,
+            judge: judge
+        )
+        guard let tls, let stream = stream as? TLSStream else { return outcome }
+        return tls.weigh(outcome, until: stream.session.earliestExpiry)
     }
 
-    /// Where a request without TLS goes when no name has to be resolved.
+    private func open(
+        _ address: Address,
+        in context: ProbeContext,
+        phases: inout Phases
+    ) async throws(ProbeFailure) -> any Transport {
+        let stream = try await Dialer.dial(address, in: context, phases: &phases)
+        guard let tls else { return stream }
+        let name = Self.hostOnly(request.authority(for: address))
+        return try await tls.open(over: stream, to: name, in: context, phases: &phases)
+    }
+
+    /// Where a request goes that needs neither TLS, nor libcurl, nor a name resolved.
     func plain(_ target: Target) -> (literal: SocketAddress, address: Address)? {
         let address = destination.address(for: target.address)
-        guard tls == nil, let literal = SocketAddress(address) else { return nil }
+        guard tls == nil, extras == nil, let literal = SocketAddress(address) else { return nil }
         return (literal, address)
-    }
-
-    /// What the certificate says of its end, once the answer was fine.
-    func weigh(_ outcome: Outcome, over stream: any Transport) -> Outcome {
-        guard let tls, let stream = stream as? TLSStream else { return outcome }
-        return tls.weigh(outcome, over: stream)
     }
 
     /// `www.example.com:8443` without its port, `[::1]:8443` without brackets too.

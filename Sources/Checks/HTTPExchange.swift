@@ -8,6 +8,9 @@ import Vocabulary
 
 /// One HTTP/1.1 exchange of a probe.
 struct HTTPExchange {
+    /// The judgement on what has come so far; nil means that more of it may change the answer.
+    typealias Judge = (borrowing ResponseReader) -> Outcome?
+
     let context: ProbeContext
     let stream: any Transport
 
@@ -18,7 +21,7 @@ struct HTTPExchange {
         to address: Address,
         bodyBytesMax: Int,
         phases: inout Phases,
-        judge: (borrowing ResponseReader) -> Outcome?
+        judge: Judge
     ) async throws(ProbeFailure) -> Outcome {
         var reply = ResponseReader(method: request.method, bodyBytesMax: bodyBytesMax)
         let sent = Clock.instant()
@@ -55,7 +58,7 @@ struct HTTPExchange {
         }
         context.trace?.note(
             "send",
-            "\(request.methodName) \(request.path) to \(request.authority(for: address))"
+            "\(request.methodName) \(request.path) to \(request.authority(for: address)) by muster"
         )
     }
 
@@ -63,7 +66,7 @@ struct HTTPExchange {
         _ reply: inout ResponseReader,
         _ buffer: ReadBuffer
     ) async throws(ProbeFailure) {
-        let wanted = reply.head == nil ? Self.headWanted : "the whole body"
+        let wanted = reply.head == nil ? Self.headWanted : Self.bodyWanted
         let count: Int
         do throws(StreamError) {
             count = try await stream.read(into: buffer.room)
@@ -88,6 +91,7 @@ struct HTTPExchange {
 
     static let taken = "the request to be taken"
     static let headWanted = "an HTTP status"
+    static let bodyWanted = "the whole body"
     static let unjudged = ProbeFailure(
         .layer7Response,
         "expected an answer, saw none to judge"

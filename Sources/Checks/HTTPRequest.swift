@@ -9,10 +9,20 @@ struct HTTPRequest: Sendable {
     let method: HTTP1.Method
     let methodName: String
     let path: String
-    private let host: String?
+    /// What the settings say it is; nil where the address decides.
+    let host: String?
+    /// Everything but `Host`, `Connection` and the length, for an engine that writes those itself.
+    let fields: [Field]
+    let body: [UInt8]
+    let sendsBody: Bool
     /// Everything up to the value of `Host`, and everything after it.
     private let before: [UInt8]
     private let after: [UInt8]
+
+    struct Field: Sendable {
+        let name: String
+        let value: String
+    }
 
     static let userAgent = "muster/0.1"
     static let bodyBytesMax = 65_536
@@ -42,17 +52,19 @@ struct HTTPRequest: Sendable {
             try Self.take("user-agent", from: &options, "printable text", Self.isFieldValue)
             ?? Self.userAgent
         let headers = try Self.headers(&options)
-        let body = try Self.body(&options)
+        body = try Self.body(&options)
+        sendsBody = !body.isEmpty || [.post, .put, .patch].contains(known)
 
         before = Array("\(methodName) \(path) HTTP/1.1\r\nHost: ".utf8)
-        var rest = "\r\nUser-Agent: \(agent)\r\nConnection: close\r\n"
+        var fields: [Field] = []
         if !headers.contains(where: { $0.name.lowercased() == "accept" }) {
-            rest += "Accept: */*\r\n"
+            fields.append(Field(name: "Accept", value: "*/*"))
         }
-        for (name, value) in headers { rest += "\(name): \(value)\r\n" }
-        if !body.isEmpty || [.post, .put, .patch].contains(method) {
-            rest += "Content-Length: \(body.count)\r\n"
-        }
+        fields += headers
+        var rest = "\r\nUser-Agent: \(agent)\r\nConnection: close\r\n"
+        for field in fields { rest += "\(field.name): \(field.value)\r\n" }
+        if sendsBody { rest += "Content-Length: \(body.count)\r\n" }
+        self.fields = [Field(name: "User-Agent", value: agent)] + fields
         after = Array((rest + "\r\n").utf8) + body
     }
 
@@ -60,6 +72,9 @@ struct HTTPRequest: Sendable {
     func bytes(for address: Address) -> [UInt8] {
         before + Array(authority(for: address).utf8) + after
     }
+
+    /// Whether the settings have the field `name`, which is in lower case.
+    func hasField(_ name: String) -> Bool { fields.contains { $0.name.lowercased() == name } }
 
     func authority(for address: Address) -> String {
         if let host { return host }
@@ -94,14 +109,14 @@ struct HTTPRequest: Sendable {
 
     private static func headers(
         _ options: inout Options
-    ) throws(SettingError) -> [(name: String, value: String)] {
+    ) throws(SettingError) -> [Field] {
         guard let setting = options.take("headers") else { return [] }
         let path = "\(options.path).headers"
         let entries = try setting.entries(at: path)
         guard entries.count <= headersMax else {
             throw setting.expected("at most \(headersMax) headers", at: path)
         }
-        var headers: [(name: String, value: String)] = []
+        var headers: [Field] = []
         for entry in entries {
             let place = "\(path).\(entry.key)"
             guard !entry.key.isEmpty, entry.key.utf8.allSatisfy(isToken) else {
@@ -117,7 +132,7 @@ struct HTTPRequest: Sendable {
             guard value.utf8.allSatisfy(isFieldValue) else {
                 throw entry.value.expected("text without control characters", at: place)
             }
-            headers.append((entry.key, value))
+            headers.append(Field(name: entry.key, value: value))
         }
         return headers
     }

@@ -14,21 +14,23 @@ struct JSONPointer: Hashable, Sendable {
             tokens = []
             return
         }
-        guard text.hasPrefix("/") else { return nil }
+        // By scalars: an accent after a slash or a tilde would make one letter of the two.
+        let scalars = text.unicodeScalars
+        guard scalars.first == "/" else { return nil }
         var tokens: [String] = []
-        for part in text.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
+        for part in scalars.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
             guard let token = Self.unescaped(part) else { return nil }
             tokens.append(token)
         }
         self.tokens = tokens
     }
 
-    private static func unescaped(_ part: Substring) -> String? {
-        var token = ""
+    private static func unescaped(_ part: Substring.UnicodeScalarView) -> String? {
+        var token = String.UnicodeScalarView()
         var rest = part
-        while let character = rest.popFirst() {
-            guard character == "~" else {
-                token.append(character)
+        while let scalar = rest.popFirst() {
+            guard scalar == "~" else {
+                token.append(scalar)
                 continue
             }
             switch rest.popFirst() {
@@ -37,7 +39,14 @@ struct JSONPointer: Hashable, Sendable {
             default: return nil
             }
         }
-        return token
+        return String(token)
+    }
+
+    /// Digits without a leading zero; `Int` alone would take `+1` and `01`.
+    private static func index(_ token: String) -> Int? {
+        let isPlain = token.utf8.allSatisfy { (0x30...0x39).contains($0) }
+        guard isPlain, token == "0" || token.utf8.first != 0x30 else { return nil }
+        return Int(token)
     }
 
     /// The value in `root`, or nil where the path leads nowhere.
@@ -45,7 +54,7 @@ struct JSONPointer: Hashable, Sendable {
         var value = root
         for token in tokens {
             let next: JSON?
-            if let index = Int(token), value.items != nil {
+            if let index = Self.index(token), value.items != nil {
                 next = value[index]
             } else {
                 next = value[token]

@@ -17,6 +17,8 @@ public struct MonitorDefinition: Sendable {
     /// How many agents probe each peer.
     public var observers: Int
     public var confirm: Confirmation?
+    /// Differs where the check's own settings do, within one run of the program.
+    public var fingerprint: Int
 
     public init(
         id: String,
@@ -26,7 +28,8 @@ public struct MonitorDefinition: Sendable {
         thresholds: Thresholds,
         isRequired: Bool = true,
         observers: Int = 1,
-        confirm: Confirmation? = nil
+        confirm: Confirmation? = nil,
+        fingerprint: Int = 0
     ) {
         self.id = id
         self.kind = kind
@@ -36,6 +39,7 @@ public struct MonitorDefinition: Sendable {
         self.isRequired = isRequired
         self.observers = observers
         self.confirm = confirm
+        self.fingerprint = fingerprint
     }
 
     /// Below this a probe is load, not observation.
@@ -114,7 +118,8 @@ extension MonitorDefinition {
             thresholds: Thresholds(rise: rise, fall: fall),
             isRequired: isRequired,
             observers: observers,
-            confirm: confirm
+            confirm: confirm,
+            fingerprint: registry.fingerprint(kind, options)
         )
     }
 

@@ -14,7 +14,8 @@ public func runProbe(
     loop: EventLoop,
     resolver: LoopBound<Resolver>,
     explain: Bool = false,
-    heartbeats: Heartbeats? = nil
+    heartbeats: Heartbeats? = nil,
+    services: LoopBound<Services>? = nil
 ) async -> (Outcome, Trace?) {
     await withTaskExecutorPreference(loop) {
         let started = Clock.instant()
@@ -25,9 +26,15 @@ public func runProbe(
             started: started,
             deadline: started + timeout,
             trace: trace,
-            heartbeats: heartbeats
+            heartbeats: heartbeats,
+            services: services
         )
-        var outcome = await check.probe(target, in: context)
+        var outcome =
+            switch await check.sweep(target, in: context) {
+            case .one(let outcome): outcome
+            case .each(let found, let isOneMachine):
+                AddressStates.outcome(of: found, isOneMachine: isOneMachine)
+            }
         outcome.phases.total = Clock.instant() - started
         trace?.note("result", outcome.summary)
         return (outcome, trace)

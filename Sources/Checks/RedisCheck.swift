@@ -44,7 +44,7 @@ public struct RedisCheck: Check {
             let secure = try await tls.open(over: plain, to: name, in: context, phases: &phases)
             return tls.weigh(
                 try await converse(over: secure, in: context, phases: &phases),
-                over: secure
+                until: secure.session.earliestExpiry
             )
         } catch {
             return error.outcome(phases)

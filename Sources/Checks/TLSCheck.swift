@@ -29,14 +29,15 @@ public struct TLSCheck: Check {
                 phases: &phases
             )
             defer { secure.reset() }
-            var message = secure.version
-            if let certificate = secure.certificate {
+            let session = secure.session
+            var message = session.version
+            if let certificate = session.certificate {
                 let days = certificate.daysLeft(at: Clock.wall())
                 message += ", \(certificate.subject), \(days) days left"
             }
             return tls.weigh(
                 Outcome(.pass, .layer6OK, message: message, phases: phases),
-                over: secure
+                until: session.earliestExpiry
             )
         } catch {
             return error.outcome(phases)

@@ -8,7 +8,7 @@ import Vocabulary
 
 /// The TLS part of a check.
 struct TLSSettings: Sendable {
-    private let context: TLSContext
+    let context: TLSContext
     private let serverName: String?
     /// Less time left than this degrades.
     private let warning: Nanoseconds?
@@ -60,6 +60,12 @@ struct TLSSettings: Sendable {
         }
     }
 
+    /// Without any setting; nil where the system has no authorities.
+    static let standard: TLSSettings? = {
+        var none = Options([], at: Position(file: "", line: 0, column: 0), path: "tls")
+        return try? TLSSettings(options: &none)
+    }()
+
     /// Shakes hands, and resets the connection if that fails.
     func open(
         over stream: ByteStream,
@@ -67,12 +73,12 @@ struct TLSSettings: Sendable {
         in probe: ProbeContext,
         phases: inout Phases
     ) async throws(ProbeFailure) -> TLSStream {
-        let name = serverName ?? host
+        let name = name(for: host)
         let began = Clock.instant()
         do throws(TLSError) {
             let tls = try await TLSStream.connect(over: stream, context: context, serverName: name)
             phases.tls = Clock.instant() - began
-            probe.trace?.note("tls", describe(tls, as: name))
+            probe.trace?.note("tls", Self.describe(tls.session, as: name))
             return tls
         } catch {
             stream.reset()
@@ -82,7 +88,11 @@ struct TLSSettings: Sendable {
         }
     }
 
-    private func describe(_ tls: TLSStream, as name: String) -> String {
+    /// The name to send and to expect of a peer that is asked for as `host`.
+    func name(for host: String) -> String { serverName ?? host }
+
+    /// For a trace.
+    static func describe(_ tls: TLSSession, as name: String) -> String {
         var text = "\(tls.version) \(tls.cipher) with \(name)"
         if let certificate = tls.certificate {
             text += ", certificate \(certificate.subject) by \(certificate.issuer)"
@@ -91,7 +101,7 @@ struct TLSSettings: Sendable {
         return text
     }
 
-    private static func failure(
+    static func failure(
         _ error: TLSError,
         name: String,
         within span: Nanoseconds
@@ -116,9 +126,9 @@ struct TLSSettings: Sendable {
         }
     }
 
-    /// Adds the days left to the outcome, and holds them against the limits.
-    func weigh(_ outcome: Outcome, over stream: TLSStream) -> Outcome {
-        guard let end = stream.earliestExpiry else { return outcome }
+    /// Adds the days left until `end` to the outcome, and holds them against the limits.
+    func weigh(_ outcome: Outcome, until end: WallTime?) -> Outcome {
+        guard let end else { return outcome }
         let now = Clock.wall()
         let left = end - now
         var outcome = outcome

@@ -112,6 +112,14 @@ public final class ByteStream: EventSink {
         close()
     }
 
+    /// Gives the connection to somebody else, such as a C library. Nil when it is closed already.
+    public func release() -> Descriptor? {
+        let descriptor = loop.release(handle)
+        handle = .none
+        close()
+        return descriptor
+    }
+
     // MARK: Bytes
 
     /// Reads what is there, at least one byte. Zero means the other side has ended.

@@ -40,6 +40,7 @@ public final class EventLoop: @unchecked Sendable {
     private var timers = TimerHeap<Timer>()
     private var localJobs: [UnownedJob] = []
     private var watched = 0
+    private var attachments = Attachments()
 
     // MARK: State shared with other threads
 
@@ -315,6 +316,17 @@ public final class EventLoop: @unchecked Sendable {
         slots.deallocate()
         slots = grown
         slotCapacity = capacity
+    }
+
+    // MARK: Attachments
+
+    /// The one object of its type that belongs to this loop, made by `make` if there is none yet. It
+    /// must not hold on to the loop, which holds on to it.
+    public func attachment<Kind: AnyObject, Failure: Error>(
+        _ make: () throws(Failure) -> Kind
+    ) throws(Failure) -> Kind {
+        assert(isCurrent || thread.load(ordering: .relaxed) == 0)
+        return try attachments.object(make)
     }
 
     // MARK: Timers

@@ -4,22 +4,27 @@
 import CLinux
 import Glibc
 
-/// A pipe from a child to us. Both ends close on exec; the child gets its own copy of `write`.
+/// A pipe between a child and us. Both ends close on exec; the child gets its own copy of one.
 public struct Pipe: ~Copyable {
     public let read: Descriptor
     public let write: Descriptor
 
-    public init() throws(SystemError) {
+    public enum End: Sendable { case read, write }
+
+    public init(ours: End = .read) throws(SystemError) {
         var ends: [Int32] = [-1, -1]
         guard pipe2(&ends, O_CLOEXEC) == 0 else { throw SystemError("pipe2") }
         read = Descriptor(owning: ends[0])
         write = Descriptor(owning: ends[1])
-        // Our end only: programs do not expect EAGAIN when they print.
-        _ = muster_set_nonblocking(read.raw)
+        // Our end only: programs do not expect EAGAIN when they read or print.
+        _ = muster_set_nonblocking(ours == .read ? read.raw : write.raw)
     }
 
     /// Gives the reading end away and closes the other.
     public consuming func takeRead() -> Descriptor { read }
+
+    /// Gives the writing end away and closes the other.
+    public consuming func takeWrite() -> Descriptor { write }
 }
 
 extension Descriptor {

@@ -6,8 +6,12 @@ public import Vocabulary
 
 /// A `sockaddr` with its length.
 public struct SocketAddress: Sendable {
-    private var storage: sockaddr_storage
-    private var length: socklen_t
+    /// An IPv4 address takes the first part of it. Not `sockaddr_storage`, which is four times as
+    /// long: there is an address in every prepared probe.
+    private var ip = sockaddr_in6()
+    /// The whole `sockaddr_un`, where it is one.
+    private var unix: [UInt8] = []
+    private var length: socklen_t = 0
 
     /// An IP literal or a unix path. Nil for a host name.
     public init?(_ address: Address) {
@@ -18,59 +22,64 @@ public struct SocketAddress: Sendable {
     }
 
     /// Nil when `ip` is neither an IPv4 nor an IPv6 literal.
-    public init?(ip: String, port: UInt16) {
-        storage = sockaddr_storage()
+    public init?(ip text: String, port: UInt16) {
         var v4 = sockaddr_in()
-        if inet_pton(AF_INET, ip, &v4.sin_addr) == 1 {
+        if inet_pton(AF_INET, text, &v4.sin_addr) == 1 {
             v4.sin_family = sa_family_t(AF_INET)
             v4.sin_port = port.bigEndian
             length = socklen_t(MemoryLayout<sockaddr_in>.size)
-            withUnsafeMutableBytes(of: &storage) { $0.storeBytes(of: v4, as: sockaddr_in.self) }
+            withUnsafeMutableBytes(of: &ip) { $0.storeBytes(of: v4, as: sockaddr_in.self) }
             return
         }
-        var v6 = sockaddr_in6()
-        let pieces = ip.split(separator: "%", maxSplits: 1)
-        guard let literal = pieces.first, inet_pton(AF_INET6, String(literal), &v6.sin6_addr) == 1
+        let pieces = text.split(separator: "%", maxSplits: 1)
+        guard let literal = pieces.first, inet_pton(AF_INET6, String(literal), &ip.sin6_addr) == 1
         else { return nil }
-        if pieces.count == 2 { v6.sin6_scope_id = if_nametoindex(String(pieces[1])) }
-        v6.sin6_family = sa_family_t(AF_INET6)
-        v6.sin6_port = port.bigEndian
+        if pieces.count == 2 { ip.sin6_scope_id = if_nametoindex(String(pieces[1])) }
+        ip.sin6_family = sa_family_t(AF_INET6)
+        ip.sin6_port = port.bigEndian
         length = socklen_t(MemoryLayout<sockaddr_in6>.size)
-        withUnsafeMutableBytes(of: &storage) { $0.storeBytes(of: v6, as: sockaddr_in6.self) }
     }
 
     private init?(unixPath path: String) {
         guard path.utf8.count <= Address.unixPathBytesMax else { return nil }
-        storage = sockaddr_storage()
-        var unix = sockaddr_un()
-        unix.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &unix.sun_path) { $0.copyBytes(from: path.utf8) }
+        var form = sockaddr_un()
+        form.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &form.sun_path) { $0.copyBytes(from: path.utf8) }
         // With its NUL and no more, which is what the kernel answers: so that the two are equal.
         length = socklen_t(MemoryLayout<sa_family_t>.size + path.utf8.count + 1)
-        withUnsafeMutableBytes(of: &storage) { $0.storeBytes(of: unix, as: sockaddr_un.self) }
+        ip.sin6_family = form.sun_family
+        unix = withUnsafeBytes(of: form) { Array($0) }
     }
 
     /// Fills an address from a call such as `accept` or `getsockname`. Nil when the call fails.
     public init?(filling body: (UnsafeMutablePointer<sockaddr>, inout socklen_t) -> Bool) {
-        storage = sockaddr_storage()
-        length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        var filled = length
+        var storage = sockaddr_storage()
+        var filled = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let succeeded = withUnsafeMutablePointer(to: &storage) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, &filled) }
         }
         guard succeeded else { return nil }
         length = filled
+        withUnsafeBytes(of: storage) { bytes in
+            withUnsafeMutableBytes(of: &ip) {
+                $0.copyMemory(from: .init(rebasing: bytes[..<$0.count]))
+            }
+            if isUnix { unix = Array(bytes.prefix(MemoryLayout<sockaddr_un>.size)) }
+        }
     }
 
     public func withSockaddr<Result>(
         _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
     ) -> Result {
-        withUnsafePointer(to: storage) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, length) }
+        withBytes { bytes in
+            bytes.withMemoryRebound(to: sockaddr.self) { form in
+                guard let base = form.baseAddress else { preconditionFailure("no address") }
+                return body(base, length)
+            }
         }
     }
 
-    public var family: Int32 { Int32(storage.ss_family) }
+    public var family: Int32 { Int32(ip.sin6_family) }
 
     public var isUnix: Bool { family == AF_UNIX }
 
@@ -85,7 +94,7 @@ public struct SocketAddress: Sendable {
 
     public func with(port: UInt16) -> SocketAddress {
         var copy = self
-        withUnsafeMutableBytes(of: &copy.storage) { bytes in
+        withUnsafeMutableBytes(of: &copy.ip) { bytes in
             switch family {
             case AF_INET:
                 bytes.assumingMemoryBound(to: sockaddr_in.self)[0].sin_port = port.bigEndian
@@ -107,7 +116,7 @@ public struct SocketAddress: Sendable {
             return text.hasPrefix("::ffff:") && text.contains(".")
                 ? String(text.dropFirst(7)) : text
         default:
-            return withUnsafeBytes(of: storage) { bytes in
+            return withBytes { bytes in
                 let path = bytes[MemoryLayout<sa_family_t>.size..<min(Int(length), bytes.count)]
                 return String(decoding: path.prefix { $0 != 0 }, as: UTF8.self)
             }
@@ -115,7 +124,11 @@ public struct SocketAddress: Sendable {
     }
 
     private func view<Form, Result>(_: Form.Type, _ body: (Form) -> Result) -> Result {
-        withUnsafeBytes(of: storage) { body($0.loadUnaligned(as: Form.self)) }
+        withBytes { body($0.loadUnaligned(as: Form.self)) }
+    }
+
+    private func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        unix.isEmpty ? withUnsafeBytes(of: ip, body) : unix.withUnsafeBytes(body)
     }
 
     private static func text<Form>(_ family: Int32, _ form: Form) -> String {
@@ -140,8 +153,8 @@ extension SocketAddress: CustomStringConvertible {
 extension SocketAddress: Equatable {
     public static func == (left: SocketAddress, right: SocketAddress) -> Bool {
         guard left.length == right.length else { return false }
-        return withUnsafeBytes(of: left.storage) { leftBytes in
-            withUnsafeBytes(of: right.storage) { rightBytes in
+        return left.withBytes { leftBytes in
+            right.withBytes { rightBytes in
                 leftBytes.prefix(Int(left.length)).elementsEqual(
                     rightBytes.prefix(Int(left.length))
                 )

@@ -142,7 +142,7 @@ public struct Outcome: Sendable, Hashable {
     }
 
     /// A message travels in logs, in agent lines and in Redis: no line break may survive in it.
-    private static func oneLine(_ text: String) -> String {
+    static func oneLine(_ text: String) -> String {
         let isClean = text.utf8.count <= messageBytesMax && text.utf8.allSatisfy { $0 >= 0x20 }
         if isClean { return text }
         var bytes = 0

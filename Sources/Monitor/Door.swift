@@ -41,31 +41,30 @@ public final class Door {
         return Opinion(thresholds: thresholds, now: now)
     }
 
-    /// Takes one outcome through: opinion and numbers are updated in place.
-    func pass(
-        _ outcome: Outcome,
-        of key: VerdictKey,
-        monitor: (kind: String, schedule: Schedule, thresholds: Thresholds),
-        opinion: inout Opinion,
-        series: inout ProbeSeries,
-        now: WallTime
-    ) {
-        let held = board.verdict(of: key)
-        if opinion.counter.status == .unknown, let held, held.status != .unknown {
+    /// Takes one outcome through: the pair's opinion and numbers are updated in place.
+    func pass(_ outcome: Outcome, of pair: Pair, now: Moment) {
+        let key = pair.key
+        let place = board.find(key, from: &pair.place)
+        let held = place.flatMap { board.verdict(at: $0, by: key.monitor) }
+        if pair.opinion.counter.status == .unknown, let held, held.status != .unknown {
             // The store answered only after this pair was set up.
-            opinion = Opinion(thresholds: monitor.thresholds, resuming: held)
+            pair.opinion = Opinion(thresholds: pair.monitor.thresholds, resuming: held)
         }
-        series.record(outcome)
-        let isTransition = opinion.take(outcome, schedule: monitor.schedule, now: now)
+        pair.series.record(outcome)
+        let isTransition = pair.opinion.take(
+            outcome,
+            schedule: pair.monitor.schedule,
+            now: now.wall
+        )
         journal.debug(
             "\(key.upstream)/\(key.peer) \(key.monitor): \(outcome.verdict.rawValue), "
-                + "\(outcome.summary), \(opinion.counter)"
+                + "\(outcome.summary), \(pair.opinion.counter)"
         )
 
         sequence += 1
-        var verdict = opinion.verdict(
+        var verdict = pair.opinion.verdict(
             of: key,
-            kind: monitor.kind,
+            kind: pair.monitor.kind,
             agent: agent,
             epoch: epoch,
             sequence: sequence
@@ -73,7 +72,11 @@ public final class Door {
         // Taking over from an agent that started later, or from this one before its clock was set
         // back: the next epoch after the one held, or the store would refuse us for good.
         if let held, held.isNewer(than: verdict) { verdict.epoch = held.epoch + 1 }
-        board.apply(verdict)
+        if let place {
+            board.apply(verdict, at: place, now: now)
+        } else {
+            board.apply(verdict)
+        }
         store.publish(verdict, isTransition: isTransition || held == nil)
     }
 

@@ -77,6 +77,7 @@ public struct ProbeSeries: Sendable {
         if let index = reasons.firstIndex(where: { $0.reason == outcome.reason }) {
             reasons[index].count += 1
         } else {
+            reasons.reserveCapacity(reasons.count + 1)
             reasons.append((outcome.reason, 1))
         }
         let phases = outcome.phases
@@ -99,6 +100,8 @@ public struct ProbeSeries: Sendable {
         } else {
             var histogram = Histogram()
             histogram.record(span)
+            // Exactly as many as there are: growing by doubling would waste most of it.
+            latencies.reserveCapacity(latencies.count + 1)
             latencies.append(Latency(phase: phase, verdict: verdict, histogram: histogram))
         }
     }

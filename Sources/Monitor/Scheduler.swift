@@ -1,8 +1,8 @@
-// When is whom probed? Every (monitor, peer) is a pair with one timer and at most one probe in
+// When is whom probed? Every (monitor, peer) is a pair with one wake-up and at most one probe in
 // flight. Between two probes a pair is a row in a table: no task, no closure, no connection.
 //
-//   timer ──► in line ──► probe in flight ──► door ──► timer
-//            (Admission)      (a task)
+//   wake-up ──► in line ──► probe in flight ──► door ──► wake-up
+//              (Admission)  (Scheduler+Probe)
 //
 // A row keeps its number for life and changes its generation when it is reused, so the result of a
 // probe whose pair was removed meanwhile finds nobody and is dropped.
@@ -12,12 +12,6 @@ public import DNS
 public import EventLoop
 public import Health
 public import Vocabulary
-
-/// The outcome of a probe that somebody asked for.
-public struct ProbeReport: Sendable {
-    public var outcome: Outcome
-    public var steps: [Trace.Step]
-}
 
 /// The numbers of one pair, for metrics.
 public struct PairMetrics: Sendable {
@@ -39,31 +33,34 @@ public struct SchedulerMetrics: Sendable {
 
 /// Probes every pair on its schedule. Confined to its loop's thread.
 public final class Scheduler: EventSink {
-    private let loop: EventLoop
-    private let resolver: LoopBound<Resolver>
-    private let door: Door
-    private let heartbeats: Heartbeats?
-    private let journal: Journal
+    let loop: EventLoop
+    let resolver: LoopBound<Resolver>
+    let door: Door
+    let heartbeats: Heartbeats?
+    let services: LoopBound<Services>?
+    let journal: Journal
 
-    private var rows: [Row] = []
+    var rows: [Pair] = []
     private var free: [Int] = []
-    private var index: [VerdictKey: Int] = [:]
-    private var admission: Admission
+    var index: [VerdictKey: Int] = [:]
+    private var wakeUps = WakeUps()
+    var admission: Admission
+    var addresses = AddressBook()
+    /// Called when an address of some peer's name has gone down or come back.
+    public var onAddressTurn: (() -> Void)?
     private var budgetTimer = TimerID.none
-    private lazy var direct = DirectProbes(loop: loop, observer: self)
-    private var isStopping = false
+    lazy var direct = DirectProbes(loop: loop, observer: self)
+    private(set) var isStopping = false
     private var onIdle: [CheckedContinuation<Void, Never>] = []
 
-    private var started: UInt64 = 0
-    private var lateness = Histogram()
-    private var complainFrom = Instant(nanoseconds: .min)
+    var started: UInt64 = 0
+    var lateness = Histogram()
+    var complainFrom = Instant(nanoseconds: .min)
 
     /// The first probe of every pair comes within this time, however long the interval is.
     public static let firstProbeWithin = Nanoseconds.seconds(1)
-    private static let complainEvery = Nanoseconds.seconds(60)
+    static let complainEvery = Nanoseconds.seconds(60)
     private static let budgetTag = -1
-    private static let wakeUpEvery = Nanoseconds.milliseconds(5)
-    private static let sharedFrom = Nanoseconds.milliseconds(50)
 
     public init(
         loop: EventLoop,
@@ -71,12 +68,14 @@ public final class Scheduler: EventSink {
         door: Door,
         limits: ProbeLimits = ProbeLimits(),
         heartbeats: Heartbeats? = nil,
+        services: LoopBound<Services>? = nil,
         journal: Journal = .silent
     ) {
         self.loop = loop
         self.resolver = resolver
         self.door = door
         self.heartbeats = heartbeats
+        self.services = services
         self.journal = journal
         admission = Admission(limits: limits)
     }
@@ -94,6 +93,7 @@ public final class Scheduler: EventSink {
         rows.reserveCapacity(count)
         index.reserveCapacity(count)
         var wanted = Set<VerdictKey>(minimumCapacity: count)
+        var fresh: [Int] = []
         for upstream in upstreams {
             let name = upstream.definition.name
             for monitor in upstream.monitors {
@@ -101,7 +101,7 @@ public final class Scheduler: EventSink {
                 for peer in upstream.definition.peers {
                     let key = VerdictKey(upstream: name, peer: peer.id, monitor: monitor.id)
                     wanted.insert(key)
-                    define(key, peer: peer, monitor: shared)
+                    if let row = define(key, peer: peer, monitor: shared) { fresh.append(row) }
                 }
             }
         }
@@ -109,99 +109,118 @@ public final class Scheduler: EventSink {
             remove(row)
             door.forget(key)
         }
+        restart(fresh)
+        services?.value.keep(upstreams.flatMap { $0.monitors.map(\.check) })
         pump()
     }
 
-    private func define(_ key: VerdictKey, peer: PeerDefinition, monitor: SharedMonitor) {
+    /// Returns the row if its beat begins anew.
+    private func define(
+        _ key: VerdictKey,
+        peer: PeerDefinition,
+        monitor: SharedMonitor
+    ) -> Int? {
         if let row = index[key] {
-            let before = rows[row].monitor.definition
-            if rows[row].address == peer.address, before.kind == monitor.definition.kind {
-                rows[row].monitor = monitor
-                rows[row].plan = plan(of: rows[row])
-                rows[row].opinion.adopt(monitor.definition.thresholds)
-                if before.schedule != monitor.definition.schedule, rows[row].phase == .resting {
-                    restart(row)
-                }
-                return
+            let pair = rows[row]
+            let before = pair.monitor
+            if pair.address == peer.address, before.kind == monitor.kind {
+                pair.monitor = monitor
+                pair.plan = monitor.check.direct(pair.target)
+                pair.opinion.adopt(monitor.thresholds)
+                return before.schedule != monitor.schedule && pair.phase == .resting ? row : nil
             }
             remove(row)
         }
-        let now = Clock.wall()
-        var made = Row(
+        let pair = Pair(
             key: key,
             address: peer.address,
             monitor: monitor,
-            beat: Beat(monitor: key.monitor, peer: "\(key.upstream)/\(key.peer)"),
-            opinion: door.opinion(on: key, thresholds: monitor.definition.thresholds, now: now)
+            opinion: door.opinion(on: key, thresholds: monitor.thresholds, now: Clock.wall())
         )
-        made.plan = plan(of: made)
         let row: Int
         if let reused = free.popLast() {
-            made.generation = rows[reused].generation &+ 1
-            rows[reused] = made
+            pair.generation = rows[reused].generation &+ 1
+            rows[reused] = pair
             row = reused
         } else {
-            rows.append(made)
+            rows.append(pair)
             row = rows.count - 1
         }
         index[key] = row
-        restart(row)
+        return row
     }
 
-    private func plan(of row: Row) -> DirectPlan? {
-        row.monitor.definition.check.direct(row.target)
-    }
-
-    /// Sets the timer of a resting pair to a time soon, spread so that a thousand pairs that begin
-    /// together do not burst.
-    private func restart(_ row: Int) {
-        loop.cancel(rows[row].timer)
+    /// Sets the wake-ups of resting pairs to a time soon, spread so that a thousand pairs that begin
+    /// together do not burst. The time is read when all of them are made: of ten thousand, the first
+    /// would be late before the last is there.
+    private func restart(_ fresh: [Int]) {
         let now = Moment(instant: Clock.instant(), wall: Clock.wall())
-        let spread = min(
-            rows[row].monitor.definition.schedule.interval,
-            Self.firstProbeWithin
-        )
-        sleep(row, until: rows[row].beat.next(after: now.wall, every: spread), now: now)
+        for row in fresh {
+            let pair = rows[row]
+            cancelWakeUp(of: row)
+            let spread = min(pair.monitor.schedule.interval, Self.firstProbeWithin)
+            sleep(row, until: pair.beat.next(after: now.wall, every: spread), now: now)
+        }
     }
 
     private func remove(_ row: Int) {
-        loop.cancel(rows[row].timer)
-        index[rows[row].key] = nil
-        for waiter in rows[row].waiters + rows[row].answering { waiter.resume(returning: nil) }
-        rows[row].waiters = []
-        rows[row].answering = []
+        cancelWakeUp(of: row)
+        let pair = rows[row]
+        index[pair.key] = nil
+        addresses.forget(pair.key)
+        for waiter in pair.waiters + pair.answering { waiter.resume(returning: nil) }
+        pair.waiters = []
+        pair.answering = []
         // A probe in flight still counts until it ends; its generation is void from now on.
-        rows[row].generation &+= 1
-        rows[row].phase = .removed
+        pair.generation &+= 1
+        pair.phase = .removed
         free.append(row)
     }
 
-    // MARK: Probing
+    // MARK: Waking
+
+    func sleep(_ row: Int, until time: WallTime, now: Moment) {
+        let pair = rows[row]
+        pair.phase = .resting
+        pair.dueAt = now.instant + (time - now.wall)
+        pair.wakesAt = WakeUps.time(for: pair.dueAt, now: now.instant)
+        if wakeUps.add(row, at: pair.wakesAt) {
+            // The tag says when, so that the timer finds its pairs.
+            let tag = Int(pair.wakesAt.nanoseconds)
+            wakeUps.keep(loop.schedule(at: pair.wakesAt, sink: self, tag: tag), at: pair.wakesAt)
+        }
+    }
+
+    private func cancelWakeUp(of row: Int) {
+        guard rows[row].wakesAt != .distantFuture else { return }
+        if let timer = wakeUps.remove(row, at: rows[row].wakesAt) { loop.cancel(timer) }
+        rows[row].wakesAt = .distantFuture
+    }
 
     public override func due(tag: Int) {
         if tag == Self.budgetTag {
             budgetTimer = .none
         } else {
-            rows[tag].timer = .none
-            line(up: tag)
+            for row in wakeUps.take(at: Instant(nanoseconds: Int64(tag))) {
+                rows[row].wakesAt = .distantFuture
+                line(up: row)
+            }
         }
         pump()
     }
 
-    private func line(up row: Int) {
-        rows[row].phase = .waiting
+    func line(up row: Int) {
+        let pair = rows[row]
+        pair.phase = .waiting
         admission.enter(
-            Admission.Ticket(
-                pair: row,
-                generation: rows[row].generation,
-                address: rows[row].address
-            )
+            Admission.Ticket(pair: row, generation: pair.generation, address: pair.address)
         )
     }
 
-    private func pump() {
+    func pump() {
         while !isStopping {
-            switch admission.next(now: Clock.instant()) {
+            let now = Clock.instant()
+            switch admission.next(now: now) {
             case .idle: return
             case .wait(let until):
                 if budgetTimer.isNone {
@@ -210,152 +229,12 @@ public final class Scheduler: EventSink {
                 return
             case .start(let ticket):
                 if rows[ticket.pair].generation == ticket.generation {
-                    start(ticket)
+                    start(ticket, now: now)
                 } else {
                     admission.leave(ticket.address)
                 }
             }
         }
-    }
-
-    private func start(_ ticket: Admission.Ticket) {
-        let row = ticket.pair
-        let now = Clock.instant()
-        let monitor = rows[row].monitor.definition
-        rows[row].phase = .probing
-        started += 1
-        let late = max(now - rows[row].dueAt, .zero)
-        lateness.record(late)
-        if late > monitor.schedule.interval { complain(row, late: late, now: now) }
-
-        if rows[row].waiters.isEmpty, let plan = rows[row].plan {
-            direct.begin(
-                plan,
-                pair: row,
-                generation: ticket.generation,
-                started: now,
-                deadline: now + monitor.schedule.timeout
-            )
-            return
-        }
-        let trace = rows[row].waiters.isEmpty ? nil : Trace(started: now)
-        rows[row].answering = rows[row].waiters
-        rows[row].waiters = []
-        let target = rows[row].target
-        let context = ProbeContext(
-            loop: loop,
-            resolver: resolver,
-            started: now,
-            deadline: now + monitor.schedule.timeout,
-            trace: trace,
-            heartbeats: heartbeats
-        )
-        let check = monitor.check
-        let home = LoopBound(self, on: loop)
-        Task(executorPreference: loop) {
-            var outcome = await check.probe(target, in: context)
-            outcome.phases.total = Clock.instant() - now
-            home.value.finish(ticket, outcome, trace: trace, started: now)
-        }
-    }
-
-    /// A probe that comes a whole interval late means that a limit is too low or the machine too
-    /// small. Said once a minute, not once a probe.
-    private func complain(_ row: Int, late: Nanoseconds, now: Instant) {
-        guard now >= complainFrom else { return }
-        complainFrom = now + Self.complainEvery
-        let key = rows[row].key
-        journal.warning(
-            "probes are late: \(key.upstream)/\(key.peer) (\(key.monitor)) began "
-                + "\(late.milliseconds)ms after its time; \(admission.waiting) wait, "
-                + "\(admission.running) are in flight"
-        )
-    }
-
-    private func finish(
-        _ ticket: Admission.Ticket,
-        _ outcome: Outcome,
-        trace: Trace?,
-        started: Instant
-    ) {
-        admission.leave(ticket.address)
-        let row = ticket.pair
-        if rows[row].generation == ticket.generation, !isStopping {
-            let now = Moment(instant: Clock.instant(), wall: Clock.wall())
-            settle(row, outcome, trace: trace, started: started, now: now)
-        }
-        pump()
-        if admission.running == 0 {
-            for waiter in onIdle { waiter.resume() }
-            onIdle = []
-        }
-    }
-
-    private func settle(
-        _ row: Int,
-        _ outcome: Outcome,
-        trace: Trace?,
-        started: Instant,
-        now: Moment
-    ) {
-        let monitor = rows[row].monitor.definition
-        var opinion = rows[row].opinion
-        door.pass(
-            outcome,
-            of: rows[row].key,
-            monitor: (monitor.kind, monitor.schedule, monitor.thresholds),
-            opinion: &opinion,
-            series: &rows[row].series,
-            now: now.wall
-        )
-        rows[row].opinion = opinion
-        let report = ProbeReport(outcome: outcome, steps: trace?.steps ?? [])
-        for waiter in rows[row].answering { waiter.resume(returning: report) }
-        rows[row].answering = []
-
-        if !rows[row].waiters.isEmpty {
-            // Asked for while this probe was under way: they want one that began after they asked.
-            rows[row].dueAt = now.instant
-            return line(up: row)
-        }
-        // From the monotonic clock, or a wall clock set back would postpone the probe by that much.
-        let begun = now.wall + Nanoseconds(started.nanoseconds - now.instant.nanoseconds)
-        let next = monitor.schedule.next(
-            after: begun,
-            now: now.wall,
-            counter: opinion.counter,
-            beat: rows[row].beat
-        )
-        sleep(row, until: next, now: now)
-    }
-
-    private func sleep(_ row: Int, until time: WallTime, now: Moment) {
-        rows[row].phase = .resting
-        rows[row].dueAt = Self.shared(now.instant + (time - now.wall), now: now.instant)
-        rows[row].timer = loop.schedule(at: rows[row].dueAt, sink: self, tag: row)
-    }
-
-    /// Pairs that are due within a few milliseconds share one wake-up: of all a cheap probe costs,
-    /// waking for it would be the most. A short wait stays exact.
-    static func shared(_ time: Instant, now: Instant) -> Instant {
-        guard time - now >= sharedFrom else { return time }
-        let step = wakeUpEvery.count
-        return Instant(nanoseconds: (time.nanoseconds + step - 1) / step * step)
-    }
-
-    /// Probes a pair as soon as the limits allow, and answers with what was found, step by step.
-    /// Nil when there is no such pair, or it was removed meanwhile.
-    public func probeNow(_ key: VerdictKey) async -> ProbeReport? {
-        guard let row = index[key], !isStopping else { return nil }
-        return await withCheckedContinuation { continuation in
-            rows[row].waiters.append(continuation)
-            hurry(row)
-        }
-    }
-
-    /// Somebody waits for a probe that has not begun.
-    func isWanted(_ key: VerdictKey) -> Bool {
-        index[key].map { !rows[$0].waiters.isEmpty } ?? false
     }
 
     /// Probes a pair as soon as the limits allow.
@@ -364,10 +243,9 @@ public final class Scheduler: EventSink {
         hurry(row)
     }
 
-    private func hurry(_ row: Int) {
+    func hurry(_ row: Int) {
         guard rows[row].phase == .resting, !isStopping else { return }
-        loop.cancel(rows[row].timer)
-        rows[row].timer = .none
+        cancelWakeUp(of: row)
         rows[row].dueAt = Clock.instant()
         line(up: row)
         pump()
@@ -381,8 +259,14 @@ public final class Scheduler: EventSink {
         isStopping = true
         loop.cancel(budgetTimer)
         for row in index.values { remove(row) }
-        if admission.running == 0 { return }
-        await withCheckedContinuation { onIdle.append($0) }
+        if admission.running > 0 { await withCheckedContinuation { onIdle.append($0) } }
+        direct.close()
+    }
+
+    /// The last probe in flight has ended: whoever stops may go on.
+    func tellIdle() {
+        for waiter in onIdle { waiter.resume() }
+        onIdle = []
     }
 
     // MARK: Numbers
@@ -400,11 +284,8 @@ public final class Scheduler: EventSink {
     /// The numbers of every pair, in no particular order.
     public var pairMetrics: [PairMetrics] {
         index.values.map {
-            PairMetrics(
-                key: rows[$0].key,
-                kind: rows[$0].monitor.definition.kind,
-                series: rows[$0].series
-            )
+            let pair = rows[$0]
+            return PairMetrics(key: pair.key, kind: pair.monitor.kind, series: pair.series)
         }
     }
 
@@ -412,60 +293,5 @@ public final class Scheduler: EventSink {
     public func nextProbe(of key: VerdictKey) -> Instant? {
         guard let row = index[key], rows[row].phase == .resting else { return nil }
         return rows[row].dueAt
-    }
-}
-
-extension Scheduler: DirectProbeObserver {
-    public func directProbeEnded(
-        _ outcome: Outcome,
-        of peer: Address,
-        pair: Int,
-        generation: UInt32,
-        started: Instant
-    ) {
-        var outcome = outcome
-        outcome.phases.total = Clock.instant() - started
-        let ticket = Admission.Ticket(pair: pair, generation: generation, address: peer)
-        finish(ticket, outcome, trace: nil, started: started)
-    }
-}
-
-/// One definition for all its pairs.
-private final class SharedMonitor {
-    let definition: MonitorDefinition
-    init(_ definition: MonitorDefinition) { self.definition = definition }
-}
-
-/// One (monitor, peer).
-private struct Row {
-    enum Phase {
-        /// A timer is set.
-        case resting
-        /// In the line of due probes.
-        case waiting
-        /// A probe is in flight.
-        case probing
-        /// Free for another pair.
-        case removed
-    }
-
-    let key: VerdictKey
-    let address: Address
-    var monitor: SharedMonitor
-    let beat: Beat
-    var opinion: Opinion
-    var series = ProbeSeries()
-    /// Set where a probe needs no task.
-    var plan: DirectPlan?
-    var phase = Phase.resting
-    var generation: UInt32 = 0
-    var timer = TimerID.none
-    var dueAt = Instant.distantFuture
-    /// Want the next probe, and the one in flight.
-    var waiters: [CheckedContinuation<ProbeReport?, Never>] = []
-    var answering: [CheckedContinuation<ProbeReport?, Never>] = []
-
-    var target: Target {
-        Target(upstream: key.upstream, peer: key.peer, address: address)
     }
 }

@@ -11,7 +11,7 @@ public final class Proxy {
     private let loop: EventLoop
     private let board: Board
     private let journal: Journal
-    private let configuration: ProxyConfiguration
+    private var configuration: ProxyConfiguration
     /// Turns an address that is a name into numbers; nil when it cannot be had now.
     private let resolve: (Address) async -> SocketAddress?
     private let timers: Timers
@@ -47,8 +47,16 @@ public final class Proxy {
     public func start() async throws(SystemError) -> [String] {
         let taken = configuration.listeners.compactMap(problem(of:))
         if !taken.isEmpty { return taken }
+        try startWorkers()
+        board.subscribe(self)
+        let problems = await applyEverything()
+        if hasNames { resolveNames() }
+        return problems
+    }
+
+    private func startWorkers() throws(SystemError) {
         let threads = configuration.listeners.isEmpty ? 0 : configuration.threads ?? cores()
-        for number in 0..<threads {
+        for number in workers.count..<max(threads, workers.count) {
             let workerLoop = try EventLoop.spawn(name: "worker-\(number)")
             let worker = Worker(
                 loop: workerLoop,
@@ -57,7 +65,10 @@ public final class Proxy {
             )
             workers.append((workerLoop, LoopBound(worker, on: workerLoop)))
         }
-        board.subscribe(self)
+    }
+
+    private func applyEverything() async -> [String] {
+        if workers.isEmpty { return [] }
         let snapshot = makeSnapshot()
         var problems: [String] = []
         for (number, (_, worker)) in workers.enumerated() {
@@ -67,8 +78,23 @@ public final class Proxy {
                 problems.append(problem)
             }
         }
-        if hasNames { resolveNames() }
         return problems
+    }
+
+    /// Goes on with other listeners and routes. `define` is where the board learns of the upstreams
+    /// they name: both reach the workers together, and no request falls in between. When a new
+    /// listener could not be opened nothing happens, and `define` is not called.
+    public func reload(
+        _ listeners: [ListenerConfiguration],
+        _ define: () -> Void
+    ) async throws(SystemError) -> [String] {
+        let known = Set(configuration.listeners.map(\.bind))
+        let taken = listeners.filter { !known.contains($0.bind) }.compactMap(problem(of:))
+        if !taken.isEmpty { return taken }
+        configuration.listeners = listeners
+        try startWorkers()
+        define()
+        return await applyEverything()
     }
 
     private func problem(of listener: ListenerConfiguration) -> String? {
@@ -171,6 +197,8 @@ public final class Proxy {
     }
 
     private func sendEverything() {
+        // Who only monitors routes nothing: a copy of every peer for nobody.
+        if workers.isEmpty { return }
         let snapshot = makeSnapshot()
         let journal = journal
         for (number, (workerLoop, worker)) in workers.enumerated() {
@@ -182,14 +210,17 @@ public final class Proxy {
     }
 
     private func send(_ key: PeerKey) {
-        guard let view = board.upstream(named: key.upstream),
-            let report = view.peers.first(where: { $0.definition.id == key.peer })
+        if workers.isEmpty { return }
+        // Not the view of the whole upstream: when a thousand peers go down, it would be built a
+        // thousand times.
+        guard let definition = board.definition(of: key.upstream),
+            let report = board.report(of: key)
         else { return }
         let snapshot = makeSnapshot(of: report.definition, view: report.view)
         if lastSent[key] == snapshot { return }
         lastSent[key] = snapshot
-        let isPanic = view.isPanic
-        let closes = view.definition.onDown ?? defaultOnDown(of: key.upstream)
+        let isPanic = board.isPanic(key.upstream)
+        let closes = definition.onDown ?? defaultOnDown(of: key.upstream)
         for (workerLoop, worker) in workers {
             workerLoop.execute {
                 worker.value.apply(snapshot, key: key, isPanic: isPanic, closes: closes)
@@ -212,7 +243,9 @@ public final class Proxy {
         }
     }
 
-    private func resolveNames() {
+    /// Asks for the addresses of all names, now and then as often as usual.
+    public func resolveNames() {
+        if isDrained || !hasNames { return }
         let names = Set(
             board.upstreams.flatMap { $0.peers.map(\.definition.address) }
                 .filter { SocketAddress($0) == nil }

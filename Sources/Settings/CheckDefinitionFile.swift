@@ -18,7 +18,7 @@ struct CheckDefinitionFile {
     /// Of this file alone: a mistake in one is no matter of another.
     let reading = Reading()
 
-    private static let bodies = ["command", "dialogue", "preset"]
+    private static let bodies = ["command", "dialogue", "service", "preset"]
 
     /// The kind, or nil and a report.
     func read() -> DropIn? {
@@ -31,7 +31,7 @@ struct CheckDefinitionFile {
         }
     }
 
-    private func dropIn(from root: Setting) throws(SettingError) -> DropIn {
+    func dropIn(from root: Setting) throws(SettingError) -> DropIn {
         try checkName()
         var options = try Options(root, path: "check '\(name)'")
         let summary = try options.take("summary")?.string(at: "summary")

@@ -41,8 +41,8 @@ public final class Board: EventSink {
     private var orphans: [VerdictKey: Verdict] = [:]
     private var observers: [any BoardObserver] = []
 
-    /// Peers by the tag of their timer.
-    private var tags: [Int: PeerKey] = [:]
+    /// Upstreams by the tag of their timer.
+    private var tags: [Int: UpstreamBoard] = [:]
     private var nextTag = 0
 
     private var history: [TransitionEvent] = []
@@ -73,7 +73,7 @@ public final class Board: EventSink {
 
     /// Cancels every timer. Views stay readable.
     public func close() {
-        for board in boards.values { board.cancelTimers(on: loop) }
+        for board in boards.values { clearTimer(of: board) }
         tags = [:]
     }
 
@@ -84,6 +84,12 @@ public final class Board: EventSink {
 
     public func upstream(named name: String) -> UpstreamView? { boards[name]?.view }
 
+    public func definition(of upstream: String) -> UpstreamDefinition? {
+        boards[upstream]?.definition
+    }
+
+    public func isPanic(_ upstream: String) -> Bool { boards[upstream]?.isPanic ?? false }
+
     public func report(of key: PeerKey) -> PeerReport? {
         boards[key.upstream]?.report(of: key.peer)
     }
@@ -92,6 +98,31 @@ public final class Board: EventSink {
 
     public func verdict(of key: VerdictKey) -> Verdict? {
         boards[key.upstream]?.verdict(of: key.peer, by: key.monitor)
+    }
+
+    /// Where a pair's verdict stands, so that whoever writes it often need not search each time.
+    /// Nothing that is kept for long: it is void once its upstream is defined anew.
+    public struct Place {
+        fileprivate let upstream: UpstreamBoard
+        fileprivate let peer: Int
+        fileprivate let generation: UInt32
+
+        fileprivate var isVoid: Bool { generation != upstream.generation }
+    }
+
+    /// Makes `place` right, if it is void or nil, and returns it. Nil when the pair is not defined.
+    public func find(_ key: VerdictKey, from place: inout Place?) -> Place? {
+        if let place, !place.isVoid { return place }
+        place = nil
+        guard let upstream = boards[key.upstream], let peer = upstream.place(of: key) else {
+            return nil
+        }
+        place = Place(upstream: upstream, peer: peer, generation: upstream.generation)
+        return place
+    }
+
+    public func verdict(at place: Place, by monitor: String) -> Verdict? {
+        place.isVoid ? nil : place.upstream.verdict(at: place.peer, by: monitor)
     }
 
     public func intent(for key: PeerKey) -> Intent? { intents[key] }
@@ -132,8 +163,14 @@ public final class Board: EventSink {
                 if board.definition == definition && board.monitors == monitors { continue }
                 redefine(board, definition, monitors, now: now)
             } else {
-                let board = UpstreamBoard(definition: definition, monitors: monitors)
+                let board = UpstreamBoard(
+                    definition: definition,
+                    monitors: monitors,
+                    tag: nextTag
+                )
                 boards[definition.name] = board
+                tags[nextTag] = board
+                nextTag += 1
                 redefine(board, definition, monitors, now: now)
             }
             changed.append(definition.name)
@@ -151,23 +188,17 @@ public final class Board: EventSink {
         _ monitors: [MonitorSummary],
         now: Moment
     ) {
-        let (removed, added, changes) = board.redefine(definition, monitors, now: now.wall)
-        for entry in removed {
-            loop.cancel(entry.timer)
-            tags[entry.tag] = nil
-        }
+        let (added, changes) = board.redefine(definition, monitors, now: now.wall)
         for peer in added {
             let key = PeerKey(upstream: definition.name, peer: peer)
-            board.setTag(nextTag, of: peer)
-            tags[nextTag] = key
-            nextTag += 1
             if let intent = intents[key] { _ = board.set(intent: intent, for: peer, now: now.wall) }
         }
         adopt(orphansOf: definition.name, into: board, now: now)
         for (peer, change) in changes {
             report(change, of: PeerKey(upstream: definition.name, peer: peer), cause: .definition)
         }
-        for peer in definition.peers { setTimer(of: peer.id, in: board, now: now) }
+        clearTimer(of: board)
+        setTimer(of: board, for: board.nextChange, now: now)
     }
 
     private func adopt(orphansOf upstream: String, into board: UpstreamBoard, now: Moment) {
@@ -178,8 +209,9 @@ public final class Board: EventSink {
     }
 
     private func drop(_ board: UpstreamBoard) {
-        board.cancelTimers(on: loop)
-        for tag in board.tags { tags[tag] = nil }
+        clearTimer(of: board)
+        tags[board.tag] = nil
+        board.leave()
     }
 
     // MARK: Changing
@@ -195,6 +227,23 @@ public final class Board: EventSink {
         let now = clock()
         let change = board.apply(verdict, now: now.wall)
         settle(verdict.key.peerKey, in: board, change, cause: .verdict(verdict), now: now)
+        return change
+    }
+
+    /// The same for a verdict whose place is known, by somebody who knows the time.
+    @discardableResult
+    public func apply(
+        _ verdict: Verdict,
+        at place: Place,
+        now: Moment
+    ) -> PeerHealth.Change? {
+        if place.isVoid { return apply(verdict) }
+        let board = place.upstream
+        let change = board.apply(verdict, at: place.peer, now: now.wall)
+        setTimer(of: board, for: board.nextChange(at: place.peer), now: now)
+        if let change {
+            tell(change, of: verdict.key.peerKey, in: board, cause: .verdict(verdict))
+        }
         return change
     }
 
@@ -223,9 +272,14 @@ public final class Board: EventSink {
 
     /// A peer's view changes by itself: slow start, an expired verdict, an intent that ends.
     public override func due(tag: Int) {
-        guard let key = tags[tag], let board = boards[key.upstream] else { return }
-        board.clearTimer(of: key.peer)
-        refresh(key, in: board)
+        guard let board = tags[tag] else { return }
+        clearTimer(of: board)
+        let name = board.definition.name
+        let now = clock()
+        for peer in board.due(now: now.wall) {
+            refresh(PeerKey(upstream: name, peer: peer), in: board)
+        }
+        setTimer(of: board, for: board.nextChange, now: now)
     }
 
     /// Refreshes every peer whose view is due to change. Timers do this by themselves; a test that
@@ -244,20 +298,27 @@ public final class Board: EventSink {
         settle(key, in: board, change, cause: .time, now: now)
     }
 
-    /// Sets the timer for the view's next change, unless an earlier one is set: an expiry that is
-    /// pushed on by every probe costs a timer once in its life, not once a probe.
-    private func setTimer(of peer: String, in board: UpstreamBoard, now: Moment) {
-        guard let entry = board.entry(of: peer), let next = entry.health.view.nextChange else {
-            return
-        }
+    /// Sets the timer of the upstream for a change of one of its views, unless it comes earlier
+    /// anyway: an expiry that is pushed on by every probe costs a timer once in its life, not once
+    /// a probe.
+    private func setTimer(of board: UpstreamBoard, for next: WallTime?, now: Moment) {
+        guard let next else { return }
         let wait = min(max(next - now.wall, .milliseconds(1)), Self.checkAgainMax)
         let deadline = now.instant + wait
-        if !entry.timer.isNone {
-            if deadline >= entry.deadline { return }
-            loop.cancel(entry.timer)
+        if board.timer.isNone {
+            board.timer = loop.schedule(at: deadline, sink: self, tag: board.tag)
+        } else if deadline < board.deadline {
+            loop.move(board.timer, to: deadline)
+        } else {
+            return
         }
-        let timer = loop.schedule(at: deadline, sink: self, tag: entry.tag)
-        board.setTimer(timer, deadline: deadline, of: peer)
+        board.deadline = deadline
+    }
+
+    private func clearTimer(of board: UpstreamBoard) {
+        loop.cancel(board.timer)
+        board.timer = .none
+        board.deadline = .distantFuture
     }
 
     // MARK: Telling
@@ -269,8 +330,17 @@ public final class Board: EventSink {
         cause: TransitionLine.Cause,
         now: Moment
     ) {
-        setTimer(of: key.peer, in: board, now: now)
-        guard let change, change.isVisible else { return }
+        setTimer(of: board, for: board.nextChange(of: key.peer), now: now)
+        if let change { tell(change, of: key, in: board, cause: cause) }
+    }
+
+    private func tell(
+        _ change: PeerHealth.Change,
+        of key: PeerKey,
+        in board: UpstreamBoard,
+        cause: TransitionLine.Cause
+    ) {
+        guard change.isVisible else { return }
         report(change, of: key, cause: cause)
         updatePanic(board)
     }

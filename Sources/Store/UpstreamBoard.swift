@@ -7,14 +7,6 @@ import Vocabulary
 
 /// Confined to its board.
 final class UpstreamBoard {
-    struct Entry {
-        var definition: PeerDefinition
-        var health: PeerHealth
-        var tag = -1
-        var timer = TimerID.none
-        var deadline = Instant.distantFuture
-    }
-
     /// Peers that are not backups: how many are meant to serve, and how many can.
     struct Counts: Hashable {
         /// Neither in maintenance nor draining.
@@ -28,17 +20,25 @@ final class UpstreamBoard {
     private(set) var counts = Counts()
     private(set) var isPanic = false
     private(set) var revision: UInt64 = 0
+    /// Tells places from before it was defined anew from those after.
+    private(set) var generation: UInt32 = 0
+    /// One timer for all peers, set by the board: most expiries are pushed on long before they
+    /// come, so that looking at every peer when it fires is cheaper than a timer for each.
+    let tag: Int
+    var timer = TimerID.none
+    var deadline = Instant.distantFuture
 
-    /// In the order of the definition. An array and an index take half of what a dictionary of
-    /// entries would.
-    private var entries: [Entry] = []
+    /// How each peer is, in the order of the definition. An array and an index take half of what a
+    /// dictionary would.
+    private var entries: [PeerHealth] = []
     private var places: [String: Int] = [:]
     private var monitorNames: Set<String> = []
     private var cached: UpstreamView?
 
-    init(definition: UpstreamDefinition, monitors: [MonitorSummary]) {
+    init(definition: UpstreamDefinition, monitors: [MonitorSummary], tag: Int) {
         self.definition = definition
         self.monitors = monitors
+        self.tag = tag
     }
 
     // MARK: Reading
@@ -49,22 +49,25 @@ final class UpstreamBoard {
         places[key.peer] != nil && monitorNames.contains(key.monitor)
     }
 
-    func entry(of peer: String) -> Entry? { places[peer].map { entries[$0] } }
-
-    func peerView(of peer: String) -> PeerView? { places[peer].map { entries[$0].health.view } }
-
-    func verdict(of peer: String, by monitor: String) -> Verdict? {
-        places[peer].flatMap { entries[$0].health.verdicts[monitor] }
+    /// Nil when no such pair is defined.
+    func place(of key: VerdictKey) -> Int? {
+        monitorNames.contains(key.monitor) ? places[key.peer] : nil
     }
 
-    func report(of peer: String) -> PeerReport? { places[peer].map { report(entries[$0]) } }
+    func peerView(of peer: String) -> PeerView? { places[peer].map { entries[$0].view } }
 
-    private func report(_ entry: Entry) -> PeerReport {
+    func verdict(of peer: String, by monitor: String) -> Verdict? {
+        places[peer].flatMap { entries[$0].verdict(by: monitor) }
+    }
+
+    func report(of peer: String) -> PeerReport? { places[peer].map(report) }
+
+    private func report(at place: Int) -> PeerReport {
         PeerReport(
-            definition: entry.definition,
-            view: entry.health.view,
-            intent: entry.health.intent,
-            verdicts: entry.health.verdicts.values.sorted { $0.key.monitor < $1.key.monitor }
+            definition: definition.peers[place],
+            view: entries[place].view,
+            intent: entries[place].intent,
+            verdicts: entries[place].verdicts
         )
     }
 
@@ -76,7 +79,7 @@ final class UpstreamBoard {
             revision: revision,
             status: status,
             isPanic: isPanic,
-            peers: entries.map(report),
+            peers: entries.indices.map(report),
             monitors: monitors
         )
         cached = built
@@ -84,13 +87,40 @@ final class UpstreamBoard {
     }
 
     private var status: UpstreamStatus {
-        let views = entries.map(\.health.view)
+        let views = entries.map(\.view)
         let wanted = views.filter { ![.maint, .drain].contains($0.routing) }
         if isPanic { return .panic }
         if !views.contains(where: \.isAvailable) { return .down }
         if wanted.allSatisfy({ $0.status == .unknown }) { return .unknown }
         let isWell = wanted.allSatisfy { $0.status == .up || $0.status == .starting }
         return isWell ? .up : .degraded
+    }
+
+    // MARK: Time
+
+    /// When a peer's view changes by itself.
+    func nextChange(of peer: String) -> WallTime? {
+        places[peer].flatMap { entries[$0].view.nextChange }
+    }
+
+    /// When the first of all views does.
+    var nextChange: WallTime? {
+        var next: WallTime?
+        for place in entries.indices {
+            guard let change = entries[place].view.nextChange else { continue }
+            next = next.map { min($0, change) } ?? change
+        }
+        return next
+    }
+
+    /// Peers whose view is due to change.
+    func due(now: WallTime) -> [String] {
+        var names: [String] = []
+        for place in entries.indices {
+            guard let next = entries[place].view.nextChange, next <= now else { continue }
+            names.append(definition.peers[place].id)
+        }
+        return names
     }
 
     // MARK: Defining
@@ -102,13 +132,13 @@ final class UpstreamBoard {
         _ definition: UpstreamDefinition,
         _ monitors: [MonitorSummary],
         now: WallTime
-    ) -> (removed: [Entry], added: [String], changes: Changes) {
+    ) -> (added: [String], changes: Changes) {
         let names = Set(monitors.map(\.id))
         let gone = monitorNames.subtracting(names)
         // One set for all peers, not one each.
         let required = Set(monitors.filter(\.isRequired).map(\.id))
         var leaving = places
-        var next: [Entry] = []
+        var next: [PeerHealth] = []
         next.reserveCapacity(definition.peers.count)
         var added: [String] = []
         var changes: Changes = []
@@ -119,31 +149,32 @@ final class UpstreamBoard {
         for peer in definition.peers {
             let policy = policy(of: peer, required: required)
             guard let place = leaving.removeValue(forKey: peer.id) else {
-                let health = PeerHealth(policy: policy, now: now)
-                next.append(Entry(definition: peer, health: health))
+                next.append(PeerHealth(policy: policy, now: now))
                 added.append(peer.id)
                 continue
             }
-            var entry = entries[place]
-            let before = entry.health.view
-            entry.definition = peer
-            for monitor in gone { _ = entry.health.forget(monitor: monitor, now: now) }
-            if entry.health.policy != policy { _ = entry.health.set(policy: policy, now: now) }
-            next.append(entry)
-            let after = entry.health.view
+            var health = entries[place]
+            let before = health.view
+            for monitor in gone { _ = health.forget(monitor: monitor, now: now) }
+            if health.policy != policy { _ = health.set(policy: policy, now: now) }
+            next.append(health)
+            let after = health.view
             if before != after {
                 changes.append((peer.id, PeerHealth.Change(from: before, to: after)))
             }
         }
-        let removed = leaving.values.map { entries[$0] }
         entries = next
         places = [:]
         places.reserveCapacity(next.count)
-        for (place, entry) in next.enumerated() { places[entry.definition.id] = place }
+        for (place, peer) in definition.peers.enumerated() { places[peer.id] = place }
         recount()
         touch()
-        return (removed, added, changes)
+        leave()
+        return (added, changes)
     }
+
+    /// Makes every place that was handed out void.
+    func leave() { generation &+= 1 }
 
     private func policy(of peer: PeerDefinition, required: Set<String>) -> PeerPolicy {
         PeerPolicy(
@@ -157,27 +188,36 @@ final class UpstreamBoard {
     // MARK: Changing
 
     func apply(_ verdict: Verdict, now: WallTime) -> PeerHealth.Change? {
-        change(verdict.key.peer) { $0.apply(verdict, now: now) }
+        places[verdict.key.peer].flatMap { apply(verdict, at: $0, now: now) }
     }
 
+    func apply(_ verdict: Verdict, at place: Int, now: WallTime) -> PeerHealth.Change? {
+        change(at: place) { $0.apply(verdict, now: now) }
+    }
+
+    func verdict(at place: Int, by monitor: String) -> Verdict? {
+        entries[place].verdict(by: monitor)
+    }
+
+    func nextChange(at place: Int) -> WallTime? { entries[place].view.nextChange }
+
     func set(intent: Intent?, for peer: String, now: WallTime) -> PeerHealth.Change? {
-        change(peer) { $0.set(intent: intent, now: now) }
+        places[peer].flatMap { change(at: $0) { $0.set(intent: intent, now: now) } }
     }
 
     func refresh(_ peer: String, now: WallTime) -> PeerHealth.Change? {
-        change(peer) { $0.refresh(now: now) }
+        places[peer].flatMap { change(at: $0) { $0.refresh(now: now) } }
     }
 
     private func change(
-        _ peer: String,
+        at place: Int,
         _ body: (inout PeerHealth) -> PeerHealth.Change?
     ) -> PeerHealth.Change? {
-        guard let place = places[peer] else { return nil }
         // In place: a copy of the entry would copy its verdicts at every probe.
-        let change = body(&entries[place].health)
+        let change = body(&entries[place])
         cached = nil
         if let change, change.isVisible {
-            let isBackup = entries[place].definition.isBackup
+            let isBackup = definition.peers[place].isBackup
             count(change.from, isBackup: isBackup, by: -1)
             count(change.to, isBackup: isBackup, by: 1)
             touch()
@@ -194,8 +234,8 @@ final class UpstreamBoard {
 
     private func recount() {
         counts = Counts()
-        for entry in entries {
-            count(entry.health.view, isBackup: entry.definition.isBackup, by: 1)
+        for place in entries.indices {
+            count(entries[place].view, isBackup: definition.peers[place].isBackup, by: 1)
         }
     }
 
@@ -227,29 +267,6 @@ final class UpstreamBoard {
         case .failOpen, .backup: break
         }
         return Double(counts.available) / Double(counts.wanted) < definition.panicThreshold
-    }
-
-    // MARK: Timers, which the board sets
-
-    var tags: [Int] { entries.map(\.tag) }
-
-    func setTag(_ tag: Int, of peer: String) {
-        if let place = places[peer] { entries[place].tag = tag }
-    }
-
-    func setTimer(_ timer: TimerID, deadline: Instant, of peer: String) {
-        guard let place = places[peer] else { return }
-        entries[place].timer = timer
-        entries[place].deadline = deadline
-    }
-
-    func clearTimer(of peer: String) { setTimer(.none, deadline: .distantFuture, of: peer) }
-
-    func cancelTimers(on loop: EventLoop) {
-        for entry in entries {
-            loop.cancel(entry.timer)
-            clearTimer(of: entry.definition.id)
-        }
     }
 }
 

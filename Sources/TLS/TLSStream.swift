@@ -4,7 +4,6 @@
 import COpenSSL
 public import EventLoop
 import Glibc
-public import Vocabulary
 
 /// A TLS connection over a `ByteStream`, confined to its loop.
 public final class TLSStream {
@@ -98,8 +97,7 @@ public final class TLSStream {
             let verdict = SSL_get_verify_result(ssl)
             guard verdict == Int(X509_V_OK) else {
                 ERR_clear_error()
-                let words = X509_verify_cert_error_string(verdict).map { String(cString: $0) }
-                return .certificate(code: verdict, reason: words ?? "refused")
+                return .refused(code: verdict)
             }
             return TLSError.fromQueue(what)
         }
@@ -168,40 +166,5 @@ public final class TLSStream {
 
     // MARK: What was agreed
 
-    /// The server's own certificate.
-    public var certificate: Certificate? {
-        guard let certificate = SSL_get1_peer_certificate(ssl) else { return nil }
-        defer { X509_free(certificate) }
-        return Certificate(certificate)
-    }
-
-    /// When the first certificate of the verified chain ends; of what was sent, if not verified.
-    public var earliestExpiry: WallTime? {
-        guard let chain = SSL_get0_verified_chain(ssl) ?? SSL_get_peer_cert_chain(ssl) else {
-            return nil
-        }
-        return (0..<max(OPENSSL_sk_num(chain), 0))
-            .compactMap {
-                OPENSSL_sk_value(chain, $0).map { Certificate(OpaquePointer($0)).notAfter }
-            }
-            .min()
-    }
-
-    /// For example `TLSv1.3`.
-    public var version: String { String(cString: SSL_get_version(ssl)) }
-
-    /// For example `TLS_AES_256_GCM_SHA384`.
-    public var cipher: String {
-        SSL_get_current_cipher(ssl).flatMap { SSL_CIPHER_get_name($0) }.map { String(cString: $0) }
-            ?? "none"
-    }
-
-    /// The protocol the server chose of those offered.
-    public var chosenProtocol: String? {
-        var name: UnsafePointer<UInt8>?
-        var count: UInt32 = 0
-        SSL_get0_alpn_selected(ssl, &name, &count)
-        guard let name, count > 0 else { return nil }
-        return String(decoding: UnsafeBufferPointer(start: name, count: Int(count)), as: UTF8.self)
-    }
+    public var session: TLSSession { TLSSession(ssl: ssl) }
 }

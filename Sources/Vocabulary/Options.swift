@@ -41,6 +41,11 @@ public struct Options: Sendable {
         return entries
     }
 
+    /// What is left untaken, as a value that says nothing of places.
+    public func hashContent(into hasher: inout Hasher) {
+        Setting(.map(entries), at: position).hashContent(into: &hasher)
+    }
+
     public func missing(_ key: String) -> SettingError {
         SettingError(position, "\(path): expected '\(key)', saw no such key")
     }

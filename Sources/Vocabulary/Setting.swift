@@ -70,6 +70,27 @@ public struct Setting: Sendable, Hashable {
         return false
     }
 
+    /// What it says, not where.
+    func hashContent(into hasher: inout Hasher) {
+        switch value {
+        case .scalar(let text, let isQuoted):
+            hasher.combine(0)
+            hasher.combine(text)
+            hasher.combine(isQuoted)
+        case .list(let items):
+            hasher.combine(1)
+            hasher.combine(items.count)
+            for item in items { item.hashContent(into: &hasher) }
+        case .map(let entries):
+            hasher.combine(2)
+            hasher.combine(entries.count)
+            for entry in entries {
+                hasher.combine(entry.key)
+                entry.value.hashContent(into: &hasher)
+            }
+        }
+    }
+
     /// What the user sees of it in an error.
     public var summary: String {
         switch value {

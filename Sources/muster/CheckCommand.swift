@@ -47,6 +47,9 @@ struct CheckCommand: AsyncParsableCommand {
 
     private static let timeoutMax = Nanoseconds.seconds(3_600)
 
+    /// What a service says on its standard error belongs on ours.
+    private static let journal = Journal(from: .notice) { _, line in Console.error(line) }
+
     private static var kinds: String {
         CheckRegistry.builtin.kinds.map { "  \($0.kind): \($0.summary)" }.joined(separator: "\n")
     }
@@ -84,14 +87,19 @@ struct CheckCommand: AsyncParsableCommand {
         let resolver = try await withTaskExecutorPreference(loop) {
             LoopBound(try Resolver(on: loop), on: loop)
         }
+        let services = await resolver.call { [loop] _ in
+            LoopBound(Services(loop: loop, journal: Self.journal), on: loop)
+        }
         let (outcome, trace) = await runProbe(
             check,
             Target(upstream: "command-line", peer: "\(address)", address: address),
             timeout: timeout,
             loop: loop,
             resolver: resolver,
-            explain: explain || json
+            explain: explain || json,
+            services: services
         )
+        await Task(executorPreference: loop) { await services.value.stop() }.value
         await resolver.call { $0.close() }
         return CheckReport(
             kind: kind,

@@ -17,7 +17,7 @@ import Vocabulary
 /// Everything that runs in one process, but for the admin server. Confined to the control loop.
 final class Engine {
     let loop: EventLoop
-    let configuration: MusterConfiguration
+    private(set) var configuration: MusterConfiguration
     let board: Board
     let store: any Store
     let scheduler: Scheduler
@@ -26,6 +26,7 @@ final class Engine {
     private let door: Door
     private let endpoint: AgentEndpoint
     private let heartbeats = Heartbeats(began: Clock.instant())
+    private let services: Services
     private let journal: Journal
     private let startedAt = Clock.wall()
 
@@ -35,6 +36,7 @@ final class Engine {
         self.loop = loop
         self.journal = journal
         resolver = try Resolver(on: loop)
+        services = Services(loop: loop, journal: journal)
         board = Board(loop: loop, journal: journal)
         let lookup = LoopBound(resolver, on: loop)
         store = try Self.makeStore(
@@ -52,16 +54,19 @@ final class Engine {
             resolver: LoopBound(resolver, on: loop),
             door: door,
             heartbeats: heartbeats,
+            services: LoopBound(services, on: loop),
             journal: journal
         )
         let names = LoopBound(resolver, on: loop)
+        let probes = LoopBound(scheduler, on: loop)
         proxy = Proxy(
             loop: loop,
             board: board,
             configuration: configuration.proxy,
             journal: journal,
-            resolve: { await Self.firstAddress(of: $0, names) }
+            resolve: { await Self.bestAddress(of: $0, names, probes) }
         )
+        scheduler.onAddressTurn = { [weak proxy] in proxy?.resolveNames() }
         // Without an address it still answers over HTTP, at /agent/ on the admin address.
         let agentCheck = configuration.agentCheck
         endpoint = AgentEndpoint(
@@ -103,9 +108,12 @@ final class Engine {
         }
     }
 
-    private static func firstAddress(
+    /// Of a name's addresses the first that no monitor here found down; the first of all where that
+    /// leaves none.
+    private static func bestAddress(
         of address: Address,
-        _ resolver: LoopBound<Resolver>
+        _ resolver: LoopBound<Resolver>,
+        _ scheduler: LoopBound<Scheduler>
     ) async -> SocketAddress? {
         guard case .host(let host, let port) = address else { return SocketAddress(address) }
         let answer = await resolver.value.resolve(
@@ -113,15 +121,16 @@ final class Engine {
             deadline: Clock.instant() + .seconds(2)
         )
         guard case .success(let resolution) = answer else { return nil }
-        return resolution.socketAddresses(port: port).first
+        let best = resolution.addresses.first {
+            !scheduler.value.isDown("\(Address.host($0, port: port))", of: address)
+        }
+        return (best ?? resolution.addresses.first).flatMap { SocketAddress(ip: $0, port: port) }
     }
 
     /// Opens every listener before the first probe: a port that is taken stops the start before
     /// anything else has happened. Returns what could not be opened.
     func start() async throws -> [String] {
-        let upstreams = configuration.upstreams.map {
-            MonitoredUpstream(definition: $0.definition, monitors: $0.monitors)
-        }
+        let upstreams = configuration.monitored
         board.define(upstreams.map(\.definition), monitors: upstreams.flatMap(\.summaries))
         var problems = try await proxy.start()
         do throws(SystemError) {
@@ -135,19 +144,33 @@ final class Engine {
         return []
     }
 
+    /// Goes on with another configuration: what is the same in both goes on untouched, in the middle
+    /// of a count or of a probe. Returns why not, and then nothing has changed.
+    func reload(_ configuration: MusterConfiguration) async throws -> [String] {
+        let upstreams = configuration.monitored
+        let problems = try await proxy.reload(configuration.proxy.listeners) {
+            board.define(upstreams.map(\.definition), monitors: upstreams.flatMap(\.summaries))
+            scheduler.define(upstreams)
+            self.configuration.upstreams = configuration.upstreams
+            self.configuration.proxy.listeners = configuration.proxy.listeners
+        }
+        return problems
+    }
+
     /// Ends in the order in which others depend: nobody new is let in, what is in flight ends, the
     /// last word goes to the store.
     func stop() async -> Int {
         let cut = await proxy.drain()
         endpoint.close()
         await scheduler.stop()
+        await services.stop()
         await store.stop()
         board.close()
         resolver.close()
         return cut
     }
 
-    var plane: ControlPlane {
+    func plane(reload: @escaping ControlPlane.Reload) -> ControlPlane {
         ControlPlane(
             agent: configuration.agent.id,
             startedAt: startedAt,
@@ -157,7 +180,15 @@ final class Engine {
             store: LoopBound(store, on: loop),
             proxy: LoopBound(proxy, on: loop),
             endpoint: LoopBound(endpoint, on: loop),
-            heartbeats: LoopBound(heartbeats, on: loop)
+            heartbeats: LoopBound(heartbeats, on: loop),
+            reload: reload
         )
+    }
+}
+
+extension MusterConfiguration {
+    /// Upstreams as scheduler and board want them.
+    fileprivate var monitored: [MonitoredUpstream] {
+        upstreams.map { MonitoredUpstream(definition: $0.definition, monitors: $0.monitors) }
     }
 }

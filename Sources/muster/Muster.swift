@@ -12,7 +12,7 @@ struct Muster: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             RunCommand.self, ValidateCommand.self, CheckCommand.self, StatusCommand.self,
-            PeerCommand.self, DemoCommand.self, DemoServerCommand.self,
+            PeerCommand.self, ReloadCommand.self, DemoCommand.self, DemoServerCommand.self,
         ]
     )
 

@@ -28,7 +28,12 @@ struct RunCommand: AsyncParsableCommand {
         let logger = Log.make(configuration.log)
         let journal = Log.journal(logger, configuration.log)
         raiseDescriptorLimit()
-        try await Runtime(configuration, logger: logger, journal: journal).run()
+        try await Runtime(
+            configuration,
+            file: file.path,
+            logger: logger,
+            journal: journal
+        ).run()
     }
 }
 
@@ -44,11 +49,14 @@ func raiseDescriptorLimit() {
 /// One run, from the first listener to the last goodbye.
 struct Runtime {
     let configuration: MusterConfiguration
+    /// Read again on reload.
+    let file: String
     let logger: Logger
     let journal: Journal
 
-    init(_ configuration: MusterConfiguration, logger: Logger, journal: Journal) {
+    init(_ configuration: MusterConfiguration, file: String, logger: Logger, journal: Journal) {
         self.configuration = configuration
+        self.file = file
         self.logger = logger
         self.journal = journal
     }
@@ -67,7 +75,8 @@ struct Runtime {
             _ = await Self.stop(engine)
             throw ExitStatus.warning.code
         }
-        let plane = await engine.call { $0.plane }
+        let reloader = Reloader(file, engine: engine, journal: journal)
+        let plane = await engine.call { $0.plane(reload: { await reloader.reload() }) }
         let journal = journal
         let admin = AdminServer(
             bind: configuration.admin.bind,
@@ -85,6 +94,10 @@ struct Runtime {
                         successTerminationBehavior: .gracefullyShutdownGroup
                     ),
                     .init(service: admin, failureTerminationBehavior: .gracefullyShutdownGroup),
+                    .init(
+                        service: ReloadService(reloader: reloader),
+                        successTerminationBehavior: .ignore
+                    ),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: quiet

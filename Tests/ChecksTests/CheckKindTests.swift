@@ -13,6 +13,7 @@ import Vocabulary
         switch kind {
         case "command": ["command": "true"]
         case "dialogue": ["send": "hello", "expect": "hello"]
+        case "service": ["service": "true"]
         case "dns": ["name": "web.test", "transport": "tcp"]
         default: [:]
         }
@@ -21,7 +22,7 @@ import Vocabulary
     static let kinds = CheckRegistry.builtin.kinds.map { $0.kind }
 
     /// Those that connect to the peer themselves.
-    static let connecting = kinds.filter { !["command", "heartbeat"].contains($0) }
+    static let connecting = kinds.filter { !["command", "heartbeat", "service"].contains($0) }
 
     @Test(arguments: kinds)
     func `a kind has a summary of one line`(kind: String) throws {

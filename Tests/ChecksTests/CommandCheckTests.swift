@@ -162,45 +162,6 @@ import Vocabulary
         #expect(outcome.message.hasSuffix("abcdefgh"), "\(outcome.message)")
     }
 
-    @Test func `a thousand runs leave no zombie`() async throws {
-        let prober = try await Prober()
-        for round in 0..<50 {
-            await withTaskGroup(of: Void.self) { group in
-                for index in 0..<20 {
-                    group.addTask {
-                        let isSlow = (round + index) % 3 == 0
-                        let outcome = try? await prober.probe(
-                            "command",
-                            ["command": isSlow ? "/bin/sleep 60" : "/bin/true"],
-                            at: Self.nobody,
-                            timeout: isSlow ? .milliseconds(20) : .seconds(20)
-                        )
-                        #expect(outcome?.reason == (isSlow ? .processTimeout : .processOK))
-                    }
-                }
-            }
-        }
-        let isClean = await eventually { await prober.leftovers().descriptors == 0 }
-        #expect(isClean)
-        // Other tests' children are zombies for a moment too; one that was forgotten stays one.
-        let isReaped = await eventually { Self.zombies() == 0 }
-        #expect(isReaped)
-    }
-
-    /// Children of this process that nobody has reaped yet.
-    private static func zombies() -> Int {
-        let own = getpid()
-        let entries = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
-        return entries.count { name in
-            guard pid_t(name) != nil,
-                let stat = try? String(contentsOfFile: "/proc/\(name)/stat", encoding: .utf8),
-                let end = stat.lastIndex(of: ")")
-            else { return false }
-            let fields = stat[end...].split(separator: " ")
-            return fields.count > 2 && fields[1] == "Z" && fields[2] == "\(own)"
-        }
-    }
-
     private static let plugins: [(String, [TestSetting], Outcome.Verdict)] = [
         ("check_dummy", [0, "well"], .pass), ("check_dummy", [2, "ill"], .fail),
         ("check_load", ["-w", "9999,9999,9999", "-c", "9999,9999,9999"], .pass),

@@ -369,7 +369,7 @@ import Vocabulary
         #expect(firstByte >= .milliseconds(40))
         #expect(phases.total >= firstByte)
         let story = steps.map { $0.phase }.filter { $0 != "connect" }
-        #expect(story == ["expect", "resolve", "send", "receive", "result"], "\(steps)")
+        #expect(story == ["resolve", "expect", "send", "receive", "result"], "\(steps)")
         #expect(steps.contains { $0.text == "connected to 127.0.0.1:\(server.port)" })
     }
 

@@ -310,4 +310,56 @@ import Vocabulary
             }
         }
     }
+
+    /// A renewal is taken without joining anew. Whatever comes, and whenever, the view must be what
+    /// joining anew would have made of it.
+    @Test(arguments: 0..<64 as Range<UInt64>)
+    func `after every verdict the view is what a join would say`(seed: UInt64) {
+        var random = Lehmer(seed: seed)
+        var health = peer(
+            slowStart: seed % 3 == 0 ? .seconds(2) : .zero,
+            required: seed % 2 == 0 ? ["http"] : ["http", "tcp"]
+        )
+        var now = start
+        for sequence in 1...200 as ClosedRange<UInt64> {
+            now = now + .milliseconds(Int64(random.next(below: 400)))
+            if random.next(below: 20) == 0 {
+                now = now + .seconds(3)
+                _ = health.refresh(now: now)
+            }
+            if random.next(below: 25) == 0 {
+                let until = random.next(below: 2) == 0 ? now + .seconds(1) : nil
+                let intent = Intent(mode: .drain, until: until, setAt: now)
+                _ = health.set(intent: random.next(below: 2) == 0 ? intent : nil, now: now)
+            }
+            let monitor = random.next(below: 3) == 0 ? "tcp" : "http"
+            let status: HealthCounter.Status = random.next(below: 8) == 0 ? .down : .up
+            let said = verdict(
+                status,
+                by: monitor,
+                sequence: sequence,
+                isDegraded: random.next(below: 10) == 0,
+                hints: Hints(weightPercent: random.next(below: 10) == 0 ? 50 : nil),
+                at: now,
+                life: .milliseconds(Int64(500 + random.next(below: 1_000)))
+            )
+            _ = health.apply(said, now: now)
+            #expect(health.verdict(by: monitor) == said)
+            var joined = health
+            let change = joined.refresh(now: now)
+            #expect(change == nil, "step \(sequence): \(said) at \(now)")
+        }
+    }
+
+    /// The same numbers for the same seed, everywhere.
+    private struct Lehmer {
+        private var state: UInt64
+
+        init(seed: UInt64) { state = seed &* 2_654_435_769 &+ 1 }
+
+        mutating func next(below bound: UInt64) -> UInt64 {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return (state >> 33) % bound
+        }
+    }
 }

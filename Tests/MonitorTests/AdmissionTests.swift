@@ -21,6 +21,18 @@ import Vocabulary
         return pairs
     }
 
+    @Test func `a place stays free while all who wait are of addresses that are full`() {
+        var admission = Admission(limits: ProbeLimits(inFlight: 4, perAddress: 2))
+        for pair in 0..<2 { admission.enter(ticket(pair, to: 1)) }
+        for pair in 2..<6 { admission.enter(ticket(pair, to: 2)) }
+        #expect(started(&admission) == [0, 1, 2, 3])
+        admission.leave(ticket(0, to: 1).address)
+        #expect(started(&admission).isEmpty)
+        #expect(admission.running == 3 && admission.waiting == 2)
+        admission.leave(ticket(2, to: 2).address)
+        #expect(started(&admission) == [4])
+    }
+
     @Test func `first come, first served`() {
         var admission = Admission(limits: ProbeLimits())
         for pair in 0..<100 { admission.enter(ticket(pair, to: UInt16(pair + 1))) }

@@ -19,21 +19,29 @@ final class Rig {
     let door: Door
     let scheduler: Scheduler
     let lines: Lines
+    let services: Services
     private let resolver: Resolver
 
-    private init(on loop: EventLoop, limits: ProbeLimits, epoch: UInt64) throws {
+    private init(
+        on loop: EventLoop,
+        limits: ProbeLimits,
+        epoch: UInt64,
+        names: ResolverConfiguration
+    ) throws {
         self.loop = loop
         lines = Lines()
         let journal = lines.journal
         board = Board(loop: loop, journal: journal)
         store = RecordingStore()
-        resolver = try Resolver(on: loop)
+        resolver = try Resolver(on: loop, configuration: names)
         door = Door(agent: "a1", board: board, store: store, epoch: epoch, journal: journal)
+        services = Services(loop: loop, journal: journal)
         scheduler = Scheduler(
             loop: loop,
             resolver: LoopBound(resolver, on: loop),
             door: door,
             limits: limits,
+            services: LoopBound(services, on: loop),
             journal: journal
         )
         store.start(board)
@@ -43,12 +51,13 @@ final class Rig {
     static func run(
         limits: ProbeLimits = ProbeLimits(),
         epoch: UInt64 = 1_000,
+        names: ResolverConfiguration = ResolverConfiguration(),
         _ body: @escaping @Sendable (Rig) async throws -> Void
     ) async throws {
         let loop = try EventLoop.spawn(name: "rig")
         defer { loop.stop() }
         try await withTaskExecutorPreference(loop) {
-            let rig = try Rig(on: loop, limits: limits, epoch: epoch)
+            let rig = try Rig(on: loop, limits: limits, epoch: epoch, names: names)
             do {
                 try await body(rig)
             } catch {
@@ -61,6 +70,7 @@ final class Rig {
 
     private func end() async {
         await scheduler.stop()
+        await services.stop()
         board.close()
         resolver.close()
         #expect(loop.timerCount == 0, "every timer is cancelled")

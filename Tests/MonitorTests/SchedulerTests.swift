@@ -92,12 +92,22 @@ import Vocabulary
             rig.define(upstreams)
             #expect(await eventually { script.waiting == 6 && rig.scheduler.metrics.waiting == 14 })
             #expect(rig.scheduler.metrics.inFlight == 6)
-            // One ends, one begins, until everybody has had a turn.
+            // One ends, and whoever may begin does, until everybody has had a turn. The place that
+            // is free belongs to nobody where all who wait are of addresses that have two already.
             let asked = { Set(script.asked.map { "\($0.upstream)/\($0.peer)" }).count }
-            for _ in 0..<20 where asked() < 20 {
-                let before = script.asked.count
+            let isFull = {
+                let running = script.running
+                if running.values.reduce(0, +) == 6 { return true }
+                let begun = Set(script.asked.map { "\($0.upstream)/\($0.peer)" })
+                let left = upstreams.flatMap { upstream in
+                    upstream.definition.peers.map(\.id)
+                        .filter { !begun.contains("\(upstream.definition.name)/\($0)") }
+                }
+                return left.allSatisfy { running[$0] == 2 }
+            }
+            for ended in 1...20 where asked() < 20 {
                 script.releaseOne()
-                #expect(await eventually { script.asked.count > before })
+                #expect(await eventually { script.ended == ended && isFull() })
             }
             #expect(asked() == 20)
             #expect(script.mostInAll == 6)

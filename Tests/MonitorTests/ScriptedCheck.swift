@@ -71,8 +71,12 @@ final class Script: Sendable {
 
     var asked: [Target] { guarded.withLock { $0.asked } }
     var waiting: Int { guarded.withLock { $0.held.count } }
+    /// By address: how many probes are in flight.
+    var running: [String: Int] { guarded.withLock { $0.running } }
     /// By address: how many probes were in flight at once at most.
     var mostAtOnce: [String: Int] { guarded.withLock { $0.mostAtOnce } }
+    /// How many probes have ended.
+    var ended: Int { guarded.withLock { $0.asked.count - $0.running.values.reduce(0, +) } }
     var mostInAll: Int { guarded.withLock { $0.mostInAll } }
 
     func play(_ target: Target) async -> Outcome {

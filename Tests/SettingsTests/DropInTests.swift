@@ -106,15 +106,18 @@ import Vocabulary
     // MARK: Mistakes of a file
 
     static let mistakes: [(file: String, warning: String)] = [
-        ("", ":1:1: check 'own': expected 'command', 'dialogue', 'preset', saw no such key"),
+        (
+            "",
+            ":1:1: check 'own': expected 'command', 'dialogue', 'service', 'preset', saw no such key"
+        ),
         ("- a", ":1:1: check 'own': expected a map, saw a list"),
         (
             "summary: a",
-            ":1:1: check 'own': expected 'command', 'dialogue', 'preset', saw no such key"
+            ":1:1: check 'own': expected 'command', 'dialogue', 'service', 'preset', saw no such key"
         ),
         (
             "preset: { tcp: }\ndialogue: [{ expect: b }]",
-            ":1:9: preset: expected one of command, dialogue, preset, saw a second one"
+            ":1:9: preset: expected one of command, dialogue, service, preset, saw a second one"
         ),
         (
             "presets: { tcp: }",
@@ -123,7 +126,7 @@ import Vocabulary
         (
             "preset: { tpc: }",
             ":1:11: preset: expected one of command, dialogue, dns, grpc, haproxy-agent-check, "
-                + "heartbeat, http, http-agent, redis, tcp, tls, saw 'tpc'; did you mean 'tcp'?"
+                + "heartbeat, http, http-agent, redis, service, tcp, tls, saw 'tpc'; did you mean 'tcp'?"
         ),
         ("preset: tcp", ":1:9: preset: expected a built-in kind with its settings, saw 'tcp'"),
         (
@@ -209,7 +212,7 @@ import Vocabulary
         #expect(
             try self.scratch("bad", files).complaints() == [
                 "muster.yaml:5:9: upstreams.web.monitors[0].bad: checks.d/bad.yaml:1:1: check "
-                    + "'bad': expected 'command', 'dialogue', 'preset', saw no such key"
+                    + "'bad': expected 'command', 'dialogue', 'service', 'preset', saw no such key"
             ]
         )
     }
@@ -248,8 +251,8 @@ import Vocabulary
             (
                 "onw: { port: 5 }",
                 ":5:9: upstreams.web.monitors[0]: kind of check: expected one of command, dialogue, "
-                    + "dns, grpc, haproxy-agent-check, heartbeat, http, http-agent, own, redis, tcp, "
-                    + "tls, saw 'onw'; did you mean 'own'?"
+                    + "dns, grpc, haproxy-agent-check, heartbeat, http, http-agent, own, redis, service, "
+                    + "tcp, tls, saw 'onw'; did you mean 'own'?"
             ),
         ] as [(String, String?)]
     )

@@ -170,5 +170,6 @@ import Vocabulary
     /// Settings without which a kind would complain of something else first.
     private let needed = [
         "command": "command: /bin/true, ", "dialogue": "expect: x, ", "dns": "name: a.example, ",
+        "service": "service: /bin/true, ",
     ]
 }

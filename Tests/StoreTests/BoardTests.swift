@@ -321,6 +321,48 @@ private final class Watcher: BoardObserver {
         #expect(loop.timerCount == 0)
     }
 
+    @Test func `one timer tells of each peer in its time`() {
+        define(["a", "b", "c"])
+        for (peer, life) in [("a", 300), ("b", 100), ("c", 200)] as [(String, Int64)] {
+            board.apply(.sample(.up, peer: peer, at: clock.wall, life: .milliseconds(life)))
+        }
+        #expect(loop.timerCount == 1)
+        var told: [[String]] = []
+        for _ in 0..<3 {
+            watcher.peers = []
+            clock.move(.milliseconds(101))
+            board.refreshAll()
+            told.append(watcher.peers)
+        }
+        #expect(told == [["b"], ["c"], ["a"]])
+        board.close()
+        #expect(loop.timerCount == 0)
+    }
+
+    @Test func `a place from before a redefinition never leads to another peer`() throws {
+        let pair = VerdictKey(upstream: "web", peer: "b", monitor: "http")
+        define(["a", "b"])
+        var hint: Board.Place?
+        let before = try #require(board.find(pair, from: &hint))
+        board.apply(.sample(.up, peer: "b", at: clock.wall), at: before, now: clock.moment)
+        #expect(board.verdict(at: before, by: "http")?.status == .up)
+
+        define(["b", "a"])
+        #expect(board.verdict(at: before, by: "http") == nil)
+        let news = Verdict.sample(.down, peer: "b", sequence: 2, at: clock.wall)
+        board.apply(news, at: before, now: clock.moment)
+        #expect(board.view(of: key("b"))?.status == .down)
+        #expect(board.view(of: key("a"))?.status == .unknown)
+        let after = try #require(board.find(pair, from: &hint))
+        #expect(board.verdict(at: after, by: "http")?.status == .down)
+
+        define(["a"])
+        #expect(board.find(pair, from: &hint) == nil)
+        board.define([], monitors: [])
+        board.apply(news, at: after, now: clock.moment)
+        #expect(board.view(of: key("b")) == nil)
+    }
+
     // MARK: Defining
 
     @Test func `defining the same again changes nothing`() {

@@ -16,10 +16,11 @@ private let arrows: [String: Set<String>] = [
     "DNS": ["EventLoop", "Vocabulary", "CAres", "Glibc"],
     "TLS": ["EventLoop", "Vocabulary", "COpenSSL", "Glibc"],
     "Redis": ["EventLoop", "Vocabulary", "CHiredis", "Glibc"],
+    "Curl": ["EventLoop", "Vocabulary", "CCurl", "Glibc"],
 
     "AgentCheck": ["Store", "EventLoop", "Health", "Vocabulary", "Glibc"],
     "Checks": [
-        "EventLoop", "DNS", "TLS", "Health", "HTTP1", "Vocabulary", "CLinux", "Glibc",
+        "Curl", "EventLoop", "DNS", "TLS", "Health", "HTTP1", "Vocabulary", "CLinux", "Glibc",
         "Synchronization",
     ],
     "Store": ["EventLoop", "Redis", "Health", "Vocabulary", "Glibc"],
@@ -37,7 +38,7 @@ private let arrows: [String: Set<String>] = [
     "muster": [
         "Admin", "Settings", "AgentCheck", "Monitor", "Proxy", "Checks", "DNS", "TLS", "Redis",
         "Store", "EventLoop", "Health", "HTTP1", "Vocabulary", "ArgumentParser", "Logging",
-        "ServiceLifecycle", "CLinux", "Foundation", "Glibc", "Synchronization",
+        "ServiceLifecycle", "UnixSignals", "CLinux", "Foundation", "Glibc", "Synchronization",
     ],
 ]
 

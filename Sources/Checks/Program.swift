@@ -1,0 +1,71 @@
+// How is a program started, and how did it end? In a process group of its own, with three
+// descriptors and no other, and reaped by whoever started it.
+
+import CLinux
+import EventLoop
+import Glibc
+
+enum Program {
+    enum End: Hashable, Sendable {
+        case exited(Int)
+        case killed(signal: Int)
+    }
+
+    /// Starts `words` with `environment` on the descriptors given; without `input` it reads nothing.
+    static func start(
+        _ words: [String],
+        environment: [String],
+        input: Int32? = nil,
+        output: Int32,
+        errors: Int32
+    ) throws(SystemError) -> pid_t {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        if let input {
+            posix_spawn_file_actions_adddup2(&actions, input, 0)
+        } else {
+            posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        }
+        posix_spawn_file_actions_adddup2(&actions, output, 1)
+        posix_spawn_file_actions_adddup2(&actions, errors, 2)
+        // Libraries open descriptors too, and not all of them say CLOEXEC.
+        posix_spawn_file_actions_addclosefrom_np(&actions, 3)
+
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        // We block signals to read them from a descriptor; the program must not inherit that.
+        var none = sigset_t()
+        sigemptyset(&none)
+        var all = sigset_t()
+        sigfillset(&all)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setsigdefault(&attributes, &all)
+        posix_spawnattr_setpgroup(&attributes, 0)
+        posix_spawnattr_setflags(
+            &attributes,
+            Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP)
+        )
+
+        var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
+        var variables: [UnsafeMutablePointer<CChar>?] = environment.map { strdup($0) } + [nil]
+        defer {
+            for text in arguments + variables { free(text) }
+        }
+        var pid = pid_t()
+        let program = words.first ?? ""
+        let code = posix_spawn(&pid, program, &actions, &attributes, &arguments, &variables)
+        guard code == 0 else { throw SystemError("start \(program)", code: code) }
+        return pid
+    }
+
+    /// Waits for a program that has ended or was killed.
+    static func reap(_ pid: pid_t) -> End {
+        var status: Int32 = 0
+        while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+        // WIFEXITED and its relatives are macros: the low seven bits name a signal.
+        let signal = Int(status & 0x7F)
+        return signal == 0 ? .exited(Int(status >> 8 & 0xFF)) : .killed(signal: signal)
+    }
+}

@@ -1,0 +1,70 @@
+// What is known of one (monitor, peer) between two probes? There are tens of thousands: whatever is
+// here is paid for by each of them.
+
+import Checks
+import Health
+import Store
+import Vocabulary
+
+/// One definition for all its pairs.
+final class SharedMonitor {
+    let kind: String
+    let check: any Check
+    let schedule: Schedule
+    let thresholds: Thresholds
+
+    init(_ definition: MonitorDefinition) {
+        kind = definition.kind
+        check = definition.check
+        schedule = definition.schedule
+        thresholds = definition.thresholds
+    }
+}
+
+/// One (monitor, peer). A class: while one part is changed in place, whoever hears of it may look at
+/// another.
+final class Pair {
+    enum Phase {
+        /// A wake-up is set.
+        case resting
+        /// In the line of due probes.
+        case waiting
+        /// A probe is in flight.
+        case probing
+        /// Free for another pair.
+        case removed
+    }
+
+    let key: VerdictKey
+    let address: Address
+    let beat: Beat
+    var monitor: SharedMonitor
+    /// Set where a probe needs no task.
+    var plan: DirectPlan?
+    var opinion: Opinion
+    var series = ProbeSeries()
+    /// Where its verdict stands on the board.
+    var place: Board.Place?
+    var phase = Phase.resting
+    var generation: UInt32 = 0
+    /// When the probe is meant to begin. Lateness counts from here.
+    var dueAt = Instant.distantFuture
+    /// When it is woken for it; the distant future while it is not to be.
+    var wakesAt = Instant.distantFuture
+    /// Want the next probe, and the one in flight.
+    var waiters: [CheckedContinuation<ProbeReport?, Never>] = []
+    var answering: [CheckedContinuation<ProbeReport?, Never>] = []
+
+    init(key: VerdictKey, address: Address, monitor: SharedMonitor, opinion: Opinion) {
+        self.key = key
+        self.address = address
+        self.monitor = monitor
+        self.opinion = opinion
+        beat = Beat(monitor: key.monitor, peer: "\(key.upstream)/\(key.peer)")
+        plan = monitor.check.direct(target)
+    }
+
+    var target: Target {
+        Target(upstream: key.upstream, peer: key.peer, address: address)
+    }
+}

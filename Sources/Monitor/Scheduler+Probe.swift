@@ -1,0 +1,176 @@
+// How is a probe run, and what comes of it? Without a task where the check has a direct form and
+// nobody asks for its steps, else as one. Either way its outcome passes the one door.
+
+import Checks
+import EventLoop
+public import Health
+public import Vocabulary
+
+/// The outcome of a probe that somebody asked for.
+public struct ProbeReport: Sendable {
+    public var outcome: Outcome
+    public var steps: [Trace.Step]
+}
+
+extension Scheduler {
+    func start(_ ticket: Admission.Ticket, now: Instant) {
+        let pair = rows[ticket.pair]
+        let monitor = pair.monitor
+        pair.phase = .probing
+        started += 1
+        let late = max(now - pair.dueAt, .zero)
+        lateness.record(late)
+        if late > monitor.schedule.interval { complain(pair.key, late: late, now: now) }
+
+        if pair.waiters.isEmpty, let plan = pair.plan {
+            direct.begin(
+                plan,
+                pair: ticket.pair,
+                generation: ticket.generation,
+                started: now,
+                deadline: now + monitor.schedule.timeout
+            )
+            return
+        }
+        let trace = pair.waiters.isEmpty ? nil : Trace(started: now)
+        pair.answering = pair.waiters
+        pair.waiters = []
+        let target = pair.target
+        let context = ProbeContext(
+            loop: loop,
+            resolver: resolver,
+            started: now,
+            deadline: now + monitor.schedule.timeout,
+            trace: trace,
+            heartbeats: heartbeats,
+            services: services
+        )
+        let check = monitor.check
+        let home = LoopBound(self, on: loop)
+        Task(executorPreference: loop) {
+            let findings = await check.sweep(target, in: context)
+            let ended = Clock.instant()
+            var outcome = home.value.join(findings, ticket)
+            outcome.phases.total = ended - now
+            home.value.finish(ticket, outcome, trace: trace, started: now, ended: ended)
+        }
+    }
+
+    /// What was found at each address of a name, as one outcome.
+    private func join(_ findings: Findings, _ ticket: Admission.Ticket) -> Outcome {
+        switch findings {
+        case .one(let outcome): return outcome
+        case .each(let found, let isOneMachine):
+            let pair = rows[ticket.pair]
+            guard pair.generation == ticket.generation else {
+                return AddressStates.outcome(of: found, isOneMachine: isOneMachine)
+            }
+            let (outcome, hasTurned) = addresses.take(
+                found,
+                isOneMachine: isOneMachine,
+                of: pair
+            )
+            if hasTurned { onAddressTurn?() }
+            return outcome
+        }
+    }
+
+    /// Whether a monitor here found an address of a name down. Both as `host:port`.
+    public func isDown(_ address: String, of name: Address) -> Bool {
+        addresses.isDown(address, of: name)
+    }
+
+    /// A probe that comes a whole interval late means that a limit is too low or the machine too
+    /// small. Said once a minute, not once a probe.
+    private func complain(_ key: VerdictKey, late: Nanoseconds, now: Instant) {
+        guard now >= complainFrom else { return }
+        complainFrom = now + Self.complainEvery
+        journal.warning(
+            "probes are late: \(key.upstream)/\(key.peer) (\(key.monitor)) began "
+                + "\(late.milliseconds)ms after its time; \(admission.waiting) wait, "
+                + "\(admission.running) are in flight"
+        )
+    }
+
+    private func finish(
+        _ ticket: Admission.Ticket,
+        _ outcome: Outcome,
+        trace: Trace?,
+        started: Instant,
+        ended: Instant
+    ) {
+        admission.leave(ticket.address)
+        let row = ticket.pair
+        if rows[row].generation == ticket.generation, !isStopping {
+            let now = Moment(instant: ended, wall: Clock.wall())
+            settle(row, outcome, trace: trace, started: started, now: now)
+        }
+        // Most of the time nobody waits for the place that is free now.
+        if admission.waiting > 0 { pump() }
+        if admission.running == 0 { tellIdle() }
+    }
+
+    private func settle(
+        _ row: Int,
+        _ outcome: Outcome,
+        trace: Trace?,
+        started: Instant,
+        now: Moment
+    ) {
+        let pair = rows[row]
+        door.pass(outcome, of: pair, now: now)
+        if !pair.answering.isEmpty {
+            let report = ProbeReport(outcome: outcome, steps: trace?.steps ?? [])
+            for waiter in pair.answering { waiter.resume(returning: report) }
+            pair.answering = []
+        }
+        // Whoever hears of the outcome may have defined anew what is probed.
+        if pair.phase == .removed { return }
+
+        if !pair.waiters.isEmpty {
+            // Asked for while this probe was under way: they want one that began after they asked.
+            pair.dueAt = now.instant
+            return line(up: row)
+        }
+        // From the monotonic clock, or a wall clock set back would postpone the probe by that much.
+        let begun = now.wall + Nanoseconds(started.nanoseconds - now.instant.nanoseconds)
+        let next = pair.monitor.schedule.next(
+            after: begun,
+            now: now.wall,
+            counter: pair.opinion.counter,
+            beat: pair.beat
+        )
+        sleep(row, until: next, now: now)
+    }
+
+    /// Probes a pair as soon as the limits allow, and answers with what was found, step by step.
+    /// Nil when there is no such pair, or it was removed meanwhile.
+    public func probeNow(_ key: VerdictKey) async -> ProbeReport? {
+        guard let row = index[key], !isStopping else { return nil }
+        return await withCheckedContinuation { continuation in
+            rows[row].waiters.append(continuation)
+            hurry(row)
+        }
+    }
+
+    /// Somebody waits for a probe that has not begun.
+    func isWanted(_ key: VerdictKey) -> Bool {
+        index[key].map { !rows[$0].waiters.isEmpty } ?? false
+    }
+}
+
+extension Scheduler: DirectProbeObserver {
+    public func directProbeEnded(
+        _ outcome: Outcome,
+        of peer: Address,
+        pair: Int,
+        generation: UInt32,
+        started: Instant
+    ) {
+        let ended = Clock.instant()
+        var outcome = outcome
+        outcome.phases.total = ended - started
+        let ticket = Admission.Ticket(pair: pair, generation: generation, address: peer)
+        finish(ticket, outcome, trace: nil, started: started, ended: ended)
+    }
+}

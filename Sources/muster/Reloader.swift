@@ -1,0 +1,77 @@
+// How is the configuration read again while muster runs? Read and checked whole first; a mistake
+// anywhere leaves everything as it is. One attempt at a time, whoever asks.
+
+import Admin
+import EventLoop
+import ServiceLifecycle
+import Settings
+import UnixSignals
+import Vocabulary
+
+/// Reads the file again and brings the engine there.
+actor Reloader {
+    private let path: String
+    private let engine: LoopBound<Engine>
+    private let journal: Journal
+    private var last: Task<ReloadAnswer, Never>?
+
+    init(_ path: String, engine: LoopBound<Engine>, journal: Journal) {
+        self.path = path
+        self.engine = engine
+        self.journal = journal
+    }
+
+    func reload() async -> ReloadAnswer {
+        let before = last
+        let task = Task { [path, engine, journal] in
+            _ = await before?.value
+            let answer = await Self.attempt(path, engine)
+            Self.tell(answer, in: journal)
+            return answer
+        }
+        last = task
+        return await task.value
+    }
+
+    private static func attempt(_ path: String, _ engine: LoopBound<Engine>) async -> ReloadAnswer {
+        let configuration: MusterConfiguration
+        do throws(ConfigurationError) {
+            configuration = try MusterConfiguration.load(path)
+        } catch {
+            return .refused(error.mistakes.map { "\($0)" })
+        }
+        let old = await engine.call { $0.configuration }
+        let difference = ConfigurationDifference(from: old, to: configuration)
+        let problems = await Task(executorPreference: engine.loop) {
+            do { return try await engine.value.reload(configuration) } catch { return ["\(error)"] }
+        }.value
+        if !problems.isEmpty { return .refused(problems) }
+        let warnings = configuration.warnings.map { "warning: \($0)" }
+        return .done(changes: difference.changes, later: difference.later + warnings)
+    }
+
+    private static func tell(_ answer: ReloadAnswer, in journal: Journal) {
+        switch answer {
+        case .done(let changes, let later):
+            journal.notice(
+                changes.isEmpty
+                    ? "reloaded: nothing has changed"
+                    : "reloaded: \(changes.joined(separator: "; "))"
+            )
+            for line in later { journal.warning("reloaded: \(line)") }
+        case .refused(let mistakes):
+            for mistake in mistakes { journal.error("not reloaded: \(mistake)") }
+        }
+    }
+}
+
+/// Reloads at every SIGHUP.
+struct ReloadService: Service {
+    let reloader: Reloader
+
+    func run() async throws {
+        for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
+            _ = await reloader.reload()
+        }
+    }
+}
