@@ -25,8 +25,8 @@ let unixSignals = Target.Dependency.product(
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
-/// Exclusive access is checked in debug builds, which all tests are. On the request path the checks
-/// would cost a fifth of all instructions.
+/// Exclusive access is checked in debug builds, which all tests are. On the paths of requests and
+/// probes the checks would cost a fifth of all instructions.
 let hotPath: [SwiftSetting] = [
     .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))
 ]
@@ -85,7 +85,7 @@ let package = Package(
 
         // Pure: no I/O, no clock, no Foundation.
         library("Vocabulary"),
-        library("Health", ["Vocabulary"]),
+        library("Health", ["Vocabulary"], settings: hotPath),
         library("HTTP1"),
 
         // The loop, and what hangs on it.
@@ -98,10 +98,15 @@ let package = Package(
         // The product.
         library(
             "Checks",
-            ["Curl", "EventLoop", "DNS", "TLS", "Health", "HTTP1", "Vocabulary", "CLinux"]
+            ["Curl", "EventLoop", "DNS", "TLS", "Health", "HTTP1", "Vocabulary", "CLinux"],
+            settings: hotPath
         ),
-        library("Store", ["EventLoop", "Redis", "Health", "Vocabulary"]),
-        library("Monitor", ["Checks", "DNS", "Store", "EventLoop", "Health", "Vocabulary"]),
+        library("Store", ["EventLoop", "Redis", "Health", "Vocabulary"], settings: hotPath),
+        library(
+            "Monitor",
+            ["Checks", "DNS", "Store", "EventLoop", "Health", "Vocabulary"],
+            settings: hotPath
+        ),
         library(
             "Proxy",
             ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary"],
