@@ -56,6 +56,11 @@ public final class DirectProbes {
     fileprivate var idle: [DirectProbe] = []
     private var all: [DirectProbe] = []
 
+    /// Sockets that wait for the next probe. A burst may need more, and closes them after it.
+    private static let socketsKeptMax = 256
+
+    fileprivate var keepsAnother: Bool { idle.count < Self.socketsKeptMax }
+
     public init(loop: EventLoop, observer: any DirectProbeObserver) {
         self.loop = loop
         self.observer = observer
@@ -95,7 +100,10 @@ private final class DirectProbe: EventSink {
     private unowned let owner: DirectProbes
     private let loop: EventLoop
     private var stage = Stage.idle
+    /// Kept from one connection to the next, for as long as few are kept.
     private var handle = Handle.none
+    private var family: Int32 = -1
+    private var isConnected = false
     /// Left running from one probe to the next and set anew only when it fires: nearly every probe
     /// ends long before its deadline.
     private var timer = TimerID.none
@@ -122,8 +130,7 @@ private final class DirectProbe: EventSink {
     func drop(on loop: EventLoop) {
         loop.cancel(timer)
         timer = .none
-        loop.close(handle)
-        handle = .none
+        hangUp()
         stage = .idle
     }
 
@@ -144,9 +151,9 @@ private final class DirectProbe: EventSink {
         phases = Phases()
         sent = 0
         hasReadEnded = false
+        isConnected = false
         do throws(SystemError) {
-            let attempt = try Socket.probe(plan.address, sendsNothing: plan.question == nil)
-            handle = try loop.register(attempt, sink: self)
+            try connect(plan.address, sendsNothing: plan.question == nil)
             stage = .connecting
             setTimer(at: deadline)
         } catch {
@@ -156,6 +163,29 @@ private final class DirectProbe: EventSink {
             self.deadline = started
             setTimer(at: started)
         }
+    }
+
+    private func connect(
+        _ address: SocketAddress,
+        sendsNothing: Bool
+    ) throws(SystemError) {
+        if family == address.family {
+            return try Socket.probe(
+                address,
+                over: handle.descriptor,
+                sendsNothing: sendsNothing
+            )
+        }
+        hangUp()
+        let attempt = try Socket.probe(address, sendsNothing: sendsNothing)
+        handle = try loop.register(attempt, sink: self)
+        family = address.family
+    }
+
+    private func hangUp() {
+        loop.close(handle)
+        handle = .none
+        family = -1
     }
 
     private func setTimer(at time: Instant) {
@@ -170,8 +200,10 @@ private final class DirectProbe: EventSink {
     }
 
     private func end(_ outcome: Outcome) {
-        loop.close(handle)
-        handle = .none
+        let isKept =
+            isConnected && family != AF_UNIX && owner.keepsAnother
+            && Socket.disconnect(handle.descriptor)
+        if !isKept { hangUp() }
         stage = .idle
         let peer = plan.take()?.peer
         reply = nil
@@ -230,13 +262,16 @@ private final class DirectProbe: EventSink {
         // Only then is it worth a call to ask how the attempt went.
         if !readiness.isDisjoint(with: [.failed, .hungUp]) {
             let code = Socket.pendingError(handle.descriptor)
+            // Without an error it is news of the connection that the socket had before, taken from
+            // the kernel just before this one began.
             if code != 0 {
                 fail(
                     .connecting(.failed(SystemError("connect", code: code)), within: span, at: nil)
                 )
-                return false
             }
+            return false
         }
+        isConnected = true
         asked = Clock.instant()
         phases.connect = asked - started
         guard plan?.question != nil else {

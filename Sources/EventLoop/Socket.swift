@@ -67,13 +67,32 @@ public enum Socket {
         sendsNothing: Bool
     ) throws(SystemError) -> Descriptor {
         let descriptor = try make(address.family)
-        if !address.isUnix {
-            resetOnClose(descriptor.raw)
-            if sendsNothing { set(descriptor.raw, Int32(IPPROTO_TCP), TCP_QUICKACK, 0) }
-        }
-        let result = address.withSockaddr { Glibc.connect(descriptor.raw, $0, $1) }
-        if result < 0, errno != EINPROGRESS { throw SystemError("connect") }
+        if !address.isUnix { resetOnClose(descriptor.raw) }
+        try probe(address, over: descriptor.raw, sendsNothing: sendsNothing)
         return descriptor
+    }
+
+    /// The same on a socket of that family which is not connected, or no longer.
+    public static func probe(
+        _ address: SocketAddress,
+        over descriptor: Int32,
+        sendsNothing: Bool
+    ) throws(SystemError) {
+        if sendsNothing, !address.isUnix {
+            set(descriptor, Int32(IPPROTO_TCP), TCP_QUICKACK, 0)
+        }
+        let result = address.withSockaddr { Glibc.connect(descriptor, $0, $1) }
+        if result < 0, errno != EINPROGRESS { throw SystemError("connect") }
+    }
+
+    /// Ends a TCP connection with RST and leaves the socket as good as new, still open and watched:
+    /// connecting it again costs half of what closing it and making another would. False where the
+    /// kernel does not; such a socket can only be closed.
+    public static func disconnect(_ descriptor: Int32) -> Bool {
+        var nobody = sockaddr()
+        nobody.sa_family = sa_family_t(AF_UNSPEC)
+        let length = socklen_t(MemoryLayout<sockaddr>.size)
+        return Glibc.connect(descriptor, &nobody, length) == 0
     }
 
     /// A datagram socket that talks to `address` only: an answer from elsewhere is not seen, and a
