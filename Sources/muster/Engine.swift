@@ -3,6 +3,7 @@
 
 import Admin
 import AgentCheck
+import CLinux
 import Checks
 import DNS
 import EventLoop
@@ -85,6 +86,10 @@ final class Engine {
         )
     }
 
+    /// The tree of a configuration file is larger than all that is made of it, and the allocator would
+    /// keep its pages.
+    private static func giveBackMemory() { malloc_trim(0) }
+
     private static func makeStore(
         _ configuration: MusterConfiguration,
         on loop: EventLoop,
@@ -141,6 +146,7 @@ final class Engine {
         guard problems.isEmpty else { return problems }
         store.start(board)
         scheduler.define(upstreams)
+        Self.giveBackMemory()
         return []
     }
 
@@ -154,6 +160,7 @@ final class Engine {
             self.configuration.upstreams = configuration.upstreams
             self.configuration.proxy.listeners = configuration.proxy.listeners
         }
+        Self.giveBackMemory()
         return problems
     }
 
