@@ -130,6 +130,9 @@ final class TestClient {
 
     func canSend(within milliseconds: Int32) -> Bool { wait(POLLOUT, milliseconds) }
 
+    /// Bytes, or the end, are there or come within this time.
+    func canRead(within milliseconds: Int32) -> Bool { wait(POLLIN, milliseconds) }
+
     // MARK: Reading
 
     /// Puts bytes back in front of what comes.
