@@ -4,6 +4,7 @@
 import EventLoop
 import Foundation
 import Glibc
+import Synchronization
 import Vocabulary
 
 /// A folder that goes when the value goes.
@@ -30,10 +31,12 @@ public final class TemporaryDirectory: Sendable {
 }
 
 /// A TCP port of 127.0.0.1 that nobody listens on. Below the ports that the kernel hands out (32768
-/// and up on Linux), so no test that listens on port 0 and no connection takes it meanwhile.
+/// and up on Linux), so no test that listens on port 0 and no connection takes it meanwhile. Never the
+/// same twice: some servers share a port that is given to two of them, and either answers.
 public func freePort() throws -> UInt16 {
     for _ in 0..<100 {
         let port = UInt16.random(in: 12_000...31_999)
+        guard given.withLock({ $0.insert(port).inserted }) else { continue }
         guard let place = SocketAddress(ip: "127.0.0.1", port: port) else { continue }
         if let listener = try? Socket.listen(place) {
             _ = consume listener
@@ -42,6 +45,8 @@ public func freePort() throws -> UInt16 {
     }
     throw SystemError("bind", code: EADDRINUSE)
 }
+
+private let given = Mutex<Set<UInt16>>([])
 
 /// Asks again until `condition` holds. False when it does not within `limit`.
 public func eventually(
