@@ -50,7 +50,7 @@ public final class Proxy {
         try startWorkers()
         board.subscribe(self)
         let problems = await applyEverything()
-        if hasNames { resolveNames() }
+        resolveNames()
         return problems
     }
 
@@ -243,7 +243,7 @@ public final class Proxy {
         }
     }
 
-    /// Asks for the addresses of all names, now and then as often as usual.
+    /// Asks for the addresses of all names, if there are any: now, and then as often as usual.
     public func resolveNames() {
         if isDrained || !hasNames { return }
         let names = Set(
@@ -356,7 +356,7 @@ extension Proxy: BoardObserver {
 
     public func upstreamsChanged(_ names: [String]) {
         sendEverything()
-        if hasNames { resolveNames() }
+        resolveNames()
     }
 
     public func panicChanged(_ upstream: String, isPanic: Bool) { sendEverything() }
