@@ -47,19 +47,15 @@ public final class ScriptedServer: @unchecked Sendable {
     /// The first connection gets the first script and so on; the last one serves all that follow.
     public init(_ scripts: [[Step]], at address: Address = .host("127.0.0.1", port: 0)) throws {
         precondition(!scripts.isEmpty)
-        var raw: Int32 = -1
-        if case .host(let host, 0) = address, let wanted = SocketAddress(ip: host, port: 0) {
-            let descriptor = try Socket.listen(wanted)
-            let port = Socket.localAddress(descriptor.raw)?.port ?? 0
-            self.address = .host(host, port: port)
-            raw = descriptor.take()
-        } else {
-            guard let wanted = SocketAddress(address) else {
-                throw SystemError("bind \(address)", code: EINVAL)
-            }
-            self.address = address
-            raw = try Socket.listen(wanted).take()
+        // A port that no other server of the tests has at any address: not even the kernel's choice
+        // is, since the same number may be somebody else's at 127.0.0.2 or ::1.
+        var place = address
+        if case .host(let host, 0) = address { place = .host(host, port: try freePort()) }
+        guard let wanted = SocketAddress(place) else {
+            throw SystemError("bind \(place)", code: EINVAL)
         }
+        self.address = place
+        let raw = try Socket.listen(wanted).take()
         stage = Stage(raw, scripts)
         stage.open()
     }
