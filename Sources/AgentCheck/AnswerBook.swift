@@ -6,11 +6,11 @@ import Health
 import Store
 import Vocabulary
 
-/// The answers of every peer on the board. Confined to its loop's thread.
+/// The answers of the peers on the board that somebody asked for, or that have an admin word. Most
+/// peers of most agents are neither. Confined to its loop's thread.
 final class AnswerBook: BoardObserver {
     final class Page {
         let key: PeerKey
-        var definition: PeerDefinition
         var hold: AdminHold
         var answer = AgentAnswer(text: "", httpStatus: 0)
         var bytes: [UInt8] = []
@@ -21,9 +21,8 @@ final class AnswerBook: BoardObserver {
         var isShared = false
         var askers = 1
 
-        init(key: PeerKey, definition: PeerDefinition, hold: AdminHold) {
+        init(key: PeerKey, hold: AdminHold) {
             self.key = key
-            self.definition = definition
             self.hold = hold
         }
     }
@@ -67,7 +66,24 @@ final class AnswerBook: BoardObserver {
 
     // MARK: Answering
 
-    func page(named name: String) -> Page? { pages[name] }
+    /// `upstream/peer`; nil when there is no such peer.
+    func page(named name: String) -> Page? {
+        if let page = pages[name] { return page }
+        // An upstream's name has no slash; a peer's may, in the path of its socket.
+        guard let slash = name.firstIndex(of: "/") else { return nil }
+        let key = PeerKey(
+            upstream: String(name[..<slash]),
+            peer: String(name[name.index(after: slash)...])
+        )
+        return board.view(of: key) == nil ? nil : open(name, key)
+    }
+
+    private func open(_ name: String, _ key: PeerKey) -> Page {
+        let page = Page(key: key, hold: absent.removeValue(forKey: name) ?? AdminHold())
+        pages[name] = page
+        names[key.upstream, default: []].append(name)
+        return page
+    }
 
     /// Brings the page's answer up to date. `asker` is only called where the answer depends on it.
     func refresh(_ page: Page, at now: Instant, asker: (() -> String)? = nil) {
@@ -85,11 +101,12 @@ final class AnswerBook: BoardObserver {
     }
 
     private func rewrite(_ page: Page, at now: Instant) {
-        guard let view = board.view(of: page.key) else { return }
+        guard let report = board.report(of: page.key) else { return }
+        let (definition, view) = (report.definition, report.view)
         observe(page, asked: view.asked, at: now)
         page.askers = askers[page.key.upstream]?.count ?? 1
         let question = AgentQuestion(
-            definition: page.definition,
+            definition: definition,
             view: view,
             admin: word(of: page, asked: view.asked, at: now),
             askers: page.askers,
@@ -98,7 +115,7 @@ final class AnswerBook: BoardObserver {
         )
         page.answer = question.answer
         page.bytes = Array(page.answer.text.utf8)
-        page.isShared = page.definition.maxConnections != nil || view.maxConnections != nil
+        page.isShared = definition.maxConnections != nil || view.maxConnections != nil
         page.isDirty = false
         page.goodUntil = page.hold.endsAt.flatMap { now < $0 ? $0 : nil } ?? .distantFuture
     }
@@ -126,7 +143,9 @@ final class AnswerBook: BoardObserver {
     // MARK: Hearing of changes
 
     func peerChanged(_ key: PeerKey, _ change: PeerHealth.Change) {
-        guard let page = pages["\(key.upstream)/\(key.peer)"] else { return }
+        let name = "\(key.upstream)/\(key.peer)"
+        let isAsked = change.to.asked != .ready
+        guard let page = pages[name] ?? (isAsked ? open(name, key) : nil) else { return }
         page.isDirty = true
         if change.from.asked != change.to.asked {
             observe(page, asked: change.to.asked, at: Clock.instant())
@@ -134,35 +153,38 @@ final class AnswerBook: BoardObserver {
     }
 
     func upstreamsChanged(_ changed: [String]) {
-        let now = Clock.instant()
         for upstream in changed {
-            let old = names.removeValue(forKey: upstream) ?? []
-            let peers = board.upstream(named: upstream)?.definition.peers ?? []
-            var current: [String] = []
-            for peer in peers {
-                let name = "\(upstream)/\(peer.id)"
-                current.append(name)
-                if let page = pages[name] {
-                    page.definition = peer
-                    page.isDirty = true
-                    continue
-                }
-                let key = PeerKey(upstream: upstream, peer: peer.id)
-                let hold = absent.removeValue(forKey: name) ?? AdminHold()
-                let page = Page(key: key, definition: peer, hold: hold)
-                pages[name] = page
-                if let view = board.view(of: key) { observe(page, asked: view.asked, at: now) }
-            }
-            if !current.isEmpty { names[upstream] = current }
-            let kept = Set(current)
-            for name in old where !kept.contains(name) {
-                guard let page = pages.removeValue(forKey: name) else { continue }
-                if page.hold.outstanding != nil, absent.count < AdminMemory.peersMax {
-                    absent[name] = page.hold
-                }
-            }
+            let peers = board.definition(of: upstream)?.peers ?? []
+            close(pagesOf: upstream, but: peers)
+            for peer in peers { openIfNeeded(PeerKey(upstream: upstream, peer: peer.id)) }
             if peers.isEmpty { askers[upstream] = nil }
         }
+    }
+
+    private func close(pagesOf upstream: String, but peers: [PeerDefinition]) {
+        guard let old = names.removeValue(forKey: upstream) else { return }
+        let ids = Set(peers.map(\.id))
+        for name in old {
+            guard let page = pages[name] else { continue }
+            if ids.contains(page.key.peer) {
+                page.isDirty = true
+                names[upstream, default: []].append(name)
+                continue
+            }
+            pages[name] = nil
+            if page.hold.outstanding != nil, absent.count < AdminMemory.peersMax {
+                absent[name] = page.hold
+            }
+        }
+    }
+
+    /// Also where nobody asked yet: what was asked for once has to be taken back once.
+    private func openIfNeeded(_ key: PeerKey) {
+        guard let view = board.view(of: key) else { return }
+        if view.asked == .ready, absent.isEmpty { return }
+        let name = "\(key.upstream)/\(key.peer)"
+        guard view.asked != .ready || absent[name] != nil, pages[name] == nil else { return }
+        observe(open(name, key), asked: view.asked, at: Clock.instant())
     }
 
     private func observe(_ page: Page, asked: Intent.Mode, at now: Instant) {
