@@ -15,22 +15,30 @@ public final class DirectPlan: Sendable {
     /// Whom the plan was made for.
     public let peer: Address
     let address: SocketAddress
-    /// Nil when connecting is the whole probe.
+    /// What is sent. Nothing where connecting is the whole probe.
+    let request: [UInt8]
     let question: Question?
 
-    init(peer: Address, address: SocketAddress, question: Question? = nil) {
+    init(peer: Address, address: SocketAddress) {
         self.peer = peer
         self.address = address
+        request = []
+        question = nil
+    }
+
+    init(peer: Address, address: SocketAddress, request: [UInt8], question: Question) {
+        self.peer = peer
+        self.address = address
+        self.request = request
         self.question = question
     }
 
+    /// What the answer has to be; one for all the peers of a monitor.
     final class Question: Sendable {
-        let bytes: [UInt8]
         let method: HTTP1.Method
         let expectation: HTTPExpectation
 
-        init(bytes: [UInt8], method: HTTP1.Method, expectation: HTTPExpectation) {
-            self.bytes = bytes
+        init(method: HTTP1.Method, expectation: HTTPExpectation) {
             self.method = method
             self.expectation = expectation
         }
@@ -283,9 +291,9 @@ private final class DirectProbe: EventSink {
     }
 
     private func send() {
-        guard let question = plan?.question else { return }
-        while sent < question.bytes.count {
-            let count = question.bytes.withUnsafeBytes {
+        guard let request = plan?.request else { return }
+        while sent < request.count {
+            let count = request.withUnsafeBytes {
                 // MSG_NOSIGNAL: a peer that hung up is an error here, not the end of the process.
                 Glibc.send(
                     handle.descriptor,

@@ -13,10 +13,12 @@ public struct HTTPCheck: Check {
 
     private let client: HTTPClient
     private let expectation: HTTPExpectation
+    private let question: DirectPlan.Question
 
     public init(options: inout Options) throws(SettingError) {
         client = try HTTPClient(options: &options)
         expectation = try HTTPExpectation(options: &options)
+        question = DirectPlan.Question(method: client.request.method, expectation: expectation)
     }
 
     public var resolvesNames: Bool { client.resolvesNames }
@@ -45,11 +47,8 @@ public struct HTTPCheck: Check {
         return DirectPlan(
             peer: target.address,
             address: literal,
-            question: DirectPlan.Question(
-                bytes: client.request.bytes(for: address),
-                method: client.request.method,
-                expectation: expectation
-            )
+            request: client.request.bytes(for: address),
+            question: question
         )
     }
 }

@@ -70,7 +70,14 @@ struct HTTPRequest: Sendable {
 
     /// `address` names the host where the settings do not.
     func bytes(for address: Address) -> [UInt8] {
-        before + Array(authority(for: address).utf8) + after
+        let authority = authority(for: address).utf8
+        var bytes: [UInt8] = []
+        // No more than it takes: there is one for every peer.
+        bytes.reserveCapacity(before.count + authority.count + after.count)
+        bytes += before
+        bytes += authority
+        bytes += after
+        return bytes
     }
 
     /// Whether the settings have the field `name`, which is in lower case.

@@ -3,8 +3,12 @@
 
 /// How many passes bring a peer up and how many failures take it down.
 public struct Thresholds: Hashable, Sendable {
-    public let rise: Int
-    public let fall: Int
+    // Half the bytes of `Int`: there is one for every pair.
+    private let storedRise: Int32
+    private let storedFall: Int32
+
+    public var rise: Int { Int(storedRise) }
+    public var fall: Int { Int(storedFall) }
 
     /// More than this is no threshold but a wish: at a second each it is a day.
     public static let countMax = 86_400
@@ -12,8 +16,8 @@ public struct Thresholds: Hashable, Sendable {
     public init(rise: Int, fall: Int) {
         precondition((1...Self.countMax).contains(rise))
         precondition((1...Self.countMax).contains(fall))
-        self.rise = rise
-        self.fall = fall
+        storedRise = Int32(rise)
+        storedFall = Int32(fall)
     }
 
     var top: Int { rise + fall - 1 }
@@ -33,13 +37,18 @@ public struct HealthCounter: Hashable, Sendable {
     }
 
     public let thresholds: Thresholds
-    /// Meaningless while `status` is unknown.
-    public private(set) var health: Int
+    private var storedHealth: Int32
     public private(set) var status: Status
+
+    /// Meaningless while `status` is unknown.
+    public private(set) var health: Int {
+        get { Int(storedHealth) }
+        set { storedHealth = Int32(newValue) }
+    }
 
     public init(thresholds: Thresholds) {
         self.thresholds = thresholds
-        health = 0
+        storedHealth = 0
         status = .unknown
     }
 
@@ -49,12 +58,13 @@ public struct HealthCounter: Hashable, Sendable {
     public init(thresholds: Thresholds, resuming status: Status, health: Int) {
         self.thresholds = thresholds
         self.status = status
-        self.health =
+        let kept =
             switch status {
             case .unknown: 0
             case .up: min(max(health, thresholds.rise), thresholds.top)
             case .down: min(max(health, 0), thresholds.rise - 1)
             }
+        storedHealth = Int32(kept)
     }
 
     /// A change is pending: the next outcome may be the one that decides.

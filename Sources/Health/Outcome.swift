@@ -61,15 +61,26 @@ public struct Phases: Sendable, Hashable {
 public struct Hints: Sendable, Hashable {
     public enum Admin: String, Sendable { case ready, drain, maint }
 
-    /// Per cent of the configured weight.
-    public var weightPercent: Int?
-    public var maxConnections: Int?
+    // Half the bytes of `Int`: every verdict has one.
+    private var storedWeightPercent: Int32?
+    private var storedMaxConnections: Int32?
     public var admin: Admin?
 
     public init(weightPercent: Int? = nil, maxConnections: Int? = nil, admin: Admin? = nil) {
+        self.admin = admin
         self.weightPercent = weightPercent
         self.maxConnections = maxConnections
-        self.admin = admin
+    }
+
+    /// Per cent of the configured weight.
+    public var weightPercent: Int? {
+        get { storedWeightPercent.map { Int($0) } }
+        set { storedWeightPercent = newValue.map { Int32(clamping: $0) } }
+    }
+
+    public var maxConnections: Int? {
+        get { storedMaxConnections.map { Int($0) } }
+        set { storedMaxConnections = newValue.map { Int32(clamping: $0) } }
     }
 
     public var isEmpty: Bool { weightPercent == nil && maxConnections == nil && admin == nil }

@@ -63,12 +63,18 @@ public struct PeerView: Hashable, Sendable {
 /// The layers of one peer, and their join.
 public struct PeerHealth: Sendable {
     public private(set) var policy: PeerPolicy
-    public private(set) var intent: Intent?
+    private var asked = Asked.nothing
     /// In the order of their monitors. There are one or two: an array finds them as fast as a
     /// dictionary would, and takes 300 bytes less a peer.
     public private(set) var verdicts: [Verdict] = []
     public private(set) var view: PeerView
     private var slowStartFrom: WallTime?
+
+    /// Apart from the rest: few peers have one, and it is large.
+    private enum Asked {
+        case nothing
+        indirect case intent(Intent)
+    }
 
     /// A ramp begins at a tenth: less, and a peer with a small weight gets nothing to show itself.
     public static let slowStartShareMin = 0.1
@@ -88,6 +94,11 @@ public struct PeerHealth: Sendable {
             effectiveCentiweight: policy.weight * 100
         )
         _ = refresh(now: now)
+    }
+
+    public private(set) var intent: Intent? {
+        get { if case .intent(let intent) = asked { intent } else { nil } }
+        set { asked = newValue.map { .intent($0) } ?? .nothing }
     }
 
     public func verdict(by monitor: String) -> Verdict? {

@@ -29,29 +29,50 @@ public struct PeerKey: Hashable, Sendable {
     }
 }
 
-/// One agent's debounced opinion of (monitor, peer).
+/// One agent's debounced opinion of (monitor, peer). There are as many as pairs, which is why numbers
+/// that are small are stored small, and in an order that leaves no gaps.
 public struct Verdict: Hashable, Sendable {
     public var key: VerdictKey
     public var kind: String
-    public var status: HealthCounter.Status
-    /// The last outcome was a warning: up, but only just.
-    public var isDegraded: Bool
-    public var health: Int
-    public var rise: Int
-    public var fall: Int
-    public var reason: Reason
-    public var code: Int?
     public var message: String
-    public var latency: Nanoseconds
-    public var hints: Hints
-    /// When `status` last changed.
-    public var since: WallTime
-    public var checkedAt: WallTime
-    public var expiresAt: WallTime
     public var agent: String
     /// Orders writers: a store refuses an older (epoch, sequence) than the one it holds.
     public var epoch: UInt64
     public var sequence: UInt64
+    /// When `status` last changed.
+    public var since: WallTime
+    public var checkedAt: WallTime
+    public var expiresAt: WallTime
+    public var latency: Nanoseconds
+    private var storedHealth: Int32
+    private var storedRise: Int32
+    private var storedFall: Int32
+    private var storedCode: Int32?
+    public var status: HealthCounter.Status
+    /// The last outcome was a warning: up, but only just.
+    public var isDegraded: Bool
+    public var reason: Reason
+    public var hints: Hints
+
+    public var health: Int {
+        get { Int(storedHealth) }
+        set { storedHealth = Int32(clamping: newValue) }
+    }
+
+    public var rise: Int {
+        get { Int(storedRise) }
+        set { storedRise = Int32(clamping: newValue) }
+    }
+
+    public var fall: Int {
+        get { Int(storedFall) }
+        set { storedFall = Int32(clamping: newValue) }
+    }
+
+    public var code: Int? {
+        get { storedCode.map { Int($0) } }
+        set { storedCode = newValue.map { Int32(clamping: $0) } }
+    }
 
     public init(
         key: VerdictKey,
@@ -77,11 +98,11 @@ public struct Verdict: Hashable, Sendable {
         self.kind = kind
         self.status = status
         self.isDegraded = isDegraded
-        self.health = health
-        self.rise = rise
-        self.fall = fall
+        storedHealth = Int32(clamping: health)
+        storedRise = Int32(clamping: rise)
+        storedFall = Int32(clamping: fall)
         self.reason = reason
-        self.code = code
+        storedCode = code.map { Int32(clamping: $0) }
         self.message = message
         self.latency = latency
         self.hints = hints

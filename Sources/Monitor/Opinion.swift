@@ -5,18 +5,24 @@ import Health
 import Vocabulary
 
 struct Opinion: Hashable, Sendable {
-    private(set) var counter: HealthCounter
-    private(set) var hints = Hints()
+    // In an order that leaves no gaps: there is one for every pair.
     private(set) var since: WallTime
     private(set) var checkedAt: WallTime
     private(set) var expiresAt: WallTime
     private(set) var latency = Nanoseconds.zero
+    private(set) var counter: HealthCounter
+    private(set) var hints = Hints()
+    private var storedCode: Int32?
     private(set) var isDegraded = false
     private(set) var reason = Reason.unknown
-    private(set) var code: Int?
     private var message = ""
     /// What the latest probe said if it was neutral: told beside the words that still hold.
     private var aside = ""
+
+    private(set) var code: Int? {
+        get { storedCode.map { Int($0) } }
+        set { storedCode = newValue.map { Int32(clamping: $0) } }
+    }
 
     init(thresholds: Thresholds, now: WallTime) {
         counter = HealthCounter(thresholds: thresholds)

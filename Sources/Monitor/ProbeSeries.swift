@@ -15,9 +15,9 @@ public struct Histogram: Sendable {
         .seconds(10),
     ]
 
+    public private(set) var sum = Nanoseconds.zero
     /// One a bucket, not cumulated. Four bytes each: there are thousands of histograms.
     private var buckets = InlineArray<15, UInt32>(repeating: 0)
-    public private(set) var sum = Nanoseconds.zero
 
     public init() {}
 
@@ -59,10 +59,11 @@ public struct ProbeSeries: Sendable {
         case total
     }
 
+    /// The smallest at the end, where the histogram leaves four bytes of eight.
     public struct Latency: Sendable {
+        public var histogram: Histogram
         public var phase: Phase
         public var verdict: Outcome.Verdict
-        public var histogram: Histogram
     }
 
     /// Only of phases that were reached; made when first needed.
@@ -102,7 +103,7 @@ public struct ProbeSeries: Sendable {
             histogram.record(span)
             // Exactly as many as there are: growing by doubling would waste most of it.
             latencies.reserveCapacity(latencies.count + 1)
-            latencies.append(Latency(phase: phase, verdict: verdict, histogram: histogram))
+            latencies.append(Latency(histogram: histogram, phase: phase, verdict: verdict))
         }
     }
 }

@@ -112,7 +112,8 @@ extension Address: CustomStringConvertible {
     public var description: String {
         switch self {
         case .host(let host, let port):
-            host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+            // Added up, not interpolated: that reserves twice what it takes, and peers are named so.
+            host.contains(":") ? "[" + host + "]:" + String(port) : host + ":" + String(port)
         case .unix(let path): "unix:\(path)"
         }
     }

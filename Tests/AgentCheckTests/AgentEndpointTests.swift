@@ -323,6 +323,39 @@ import Vocabulary
         )
     }
 
+    /// Another agent may have been asked meanwhile, and have given the word.
+    @Test func `what was asked for and lifted before the first question is lifted all the same`()
+        async throws
+    {
+        let peers = [peer("s1"), peer("s2"), peer("s3")]
+        let rig = try await Rig(peers: peers)
+        for one in peers { await rig.say(.up, of: one.id) }
+        await rig.ask(.drain, of: "s1")
+        try await rig.start()
+        await rig.ask(.maint, of: "s2")
+        await rig.define(peers)
+        await rig.ask(nil, of: "s1")
+        await rig.ask(nil, of: "s2")
+        #expect(await rig.line(of: "s1").text == "ready up 100%\n")
+        #expect(await rig.line(of: "s2").text == "ready up 100%\n")
+        #expect(await rig.line(of: "s3").text == "up 100%\n")
+    }
+
+    @Test func `a peer that leaves and comes back finds the word it left with`() async throws {
+        let peers = [peer("s1"), peer("s2")]
+        let rig = try await Rig(peers: peers)
+        try await rig.start()
+        await rig.ask(.maint, of: "s1")
+        await rig.define([peers[1]])
+        #expect(await rig.line(of: "s1").httpStatus == 404)
+        await rig.ask(nil, of: "s1")
+        await rig.define(peers)
+        await rig.say(.up, of: "s1")
+        await rig.say(.up, of: "s2")
+        #expect(await rig.line(of: "s1").text == "ready up 100%\n")
+        #expect(await rig.line(of: "s2").text == "up 100%\n")
+    }
+
     @Test func `a drain lifted while the process was away is lifted in HAProxy`() async throws {
         let folder = try TemporaryDirectory()
         let peers = [peer("s1"), peer("s2")]
