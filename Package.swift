@@ -14,6 +14,7 @@ let argumentParser = Target.Dependency.product(
     package: "swift-argument-parser"
 )
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdTLS = Target.Dependency.product(name: "HummingbirdTLS", package: "hummingbird")
 let lifecycle = Target.Dependency.product(
     name: "ServiceLifecycle",
     package: "swift-service-lifecycle"
@@ -113,19 +114,22 @@ let package = Package(
             settings: hotPath
         ),
         library("AgentCheck", ["Store", "EventLoop", "Health", "Vocabulary"]),
-        library("Settings", ["AgentCheck", "Checks", "Health", "Proxy", "Vocabulary", yams]),
+        library(
+            "Settings",
+            ["AgentCheck", "Checks", "Health", "Proxy", "TLS", "Vocabulary", yams]
+        ),
         library(
             "Admin",
             [
                 "AgentCheck", "Checks", "Monitor", "Proxy", "Store", "EventLoop", "Health",
-                "Vocabulary", hummingbird, lifecycle, logging,
+                "Vocabulary", hummingbird, hummingbirdTLS, lifecycle, logging,
             ]
         ),
         .executableTarget(
             name: "muster",
             dependencies: [
                 "Admin", "AgentCheck", "Settings", "Monitor", "Proxy", "Checks", "DNS", "Redis",
-                "Store", "EventLoop", "Health", "HTTP1", "Vocabulary", "CLinux",
+                "Store", "TLS", "EventLoop", "Health", "HTTP1", "Vocabulary", "CLinux",
                 argumentParser, lifecycle, logging, unixSignals,
             ],
             swiftSettings: settings

@@ -9,11 +9,8 @@ import Vocabulary
 struct AgentRoutes: Sendable {
     let plane: ControlPlane
 
-    func add(to router: Router<BasicRequestContext>) {
+    func add(to router: inout AdminRouter) {
         router.get("/agent/:upstream/:peer") { _, context in
-            try await answer(context)
-        }
-        router.head("/agent/:upstream/:peer") { _, context in
             try await answer(context)
         }
     }

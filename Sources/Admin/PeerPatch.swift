@@ -1,5 +1,6 @@
 // What does the operator ask of a peer? `{"weight":5}`, `{"intent":"drain","reason":"deploy",
-// "until":"10m"}`, or both. Pure: bytes in, an intent or a clear complaint out.
+// "until":"10m"}`, or both; `until` is the end of what stands beside it. Pure: bytes in, an intent
+// or a clear complaint out.
 
 import Health
 import Vocabulary
@@ -73,7 +74,11 @@ struct PeerPatch {
             {
                 until = .after(span)
             } else {
-                throw Self.expected("a duration such as 10m, or null", at: "until", saw: value)
+                throw Self.expected(
+                    "a duration such as 10m, at most \(Self.untilMax), or null",
+                    at: "until",
+                    saw: value
+                )
             }
         case "weight":
             if value.isNull {
@@ -102,23 +107,26 @@ struct PeerPatch {
     }
 
     /// What holds from now on; nil when that is nothing but the configuration. What the body does
-    /// not mention stays: a new weight does not lift a drain, nor a drain the weight.
-    func intent(on current: Intent?, now: WallTime) throws(PeerPatchError) -> Intent? {
-        var next = current ?? Intent(mode: .ready, setAt: now)
-        if let ends = next.until, ends <= now { next = Intent(mode: .ready, setAt: now) }
+    /// not mention stays: a new weight does not lift a drain, nor a drain the weight. `ready` is kept
+    /// only where the configuration says `down`: elsewhere it asks for nothing.
+    func intent(
+        on current: Intent?,
+        isConfiguredDown: Bool,
+        now: WallTime
+    ) throws(PeerPatchError) -> Intent? {
+        var next = current?.current(at: now) ?? Intent(setAt: now)
+        let end: WallTime? = if case .after(let span) = until { now + span } else { nil }
         if let mode {
-            next.mode = mode
+            next.mode = mode == .ready && !isConfiguredDown ? nil : mode
             next.reason = ""
-            next.until = nil
+            next.until = next.mode == nil ? nil : end
+        }
+        if let weight {
+            next.weight = weight
+            next.weightUntil = weight == nil ? nil : end
         }
         if let reason { next.reason = reason }
-        switch until {
-        case .after(let span): next.until = now + span
-        case .never: next.until = nil
-        case nil: break
-        }
-        if let weight { next.weight = weight }
         next.setAt = now
-        return next.isDefault ? nil : next
+        return next.isEmpty ? nil : next
     }
 }

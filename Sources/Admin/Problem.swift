@@ -1,6 +1,7 @@
 // How is an error told to a program? As RFC 9457 has it: one shape, whatever went wrong.
 
 import Hummingbird
+import NIOCore
 import Vocabulary
 
 /// A problem that a client can act on.
@@ -8,10 +9,12 @@ struct Problem: Error, HTTPResponseError {
     var status: HTTPResponse.Status
     /// What was wrong here: expected x, saw y.
     var detail: String
+    var headers: HTTPFields
 
-    init(_ status: HTTPResponse.Status, _ detail: String) {
+    init(_ status: HTTPResponse.Status, _ detail: String, headers: HTTPFields = [:]) {
         self.status = status
         self.detail = detail
+        self.headers = headers
     }
 
     func response(from request: Request, context: some RequestContext) throws -> Response {
@@ -22,7 +25,13 @@ struct Problem: Error, HTTPResponseError {
             .init("detail", .string(detail)),
             .init("instance", .string(request.uri.path)),
         ])
-        return .text(body.text + "\n", type: "application/problem+json", status: status)
+        var response = Response.text(
+            body.text + "\n",
+            type: "application/problem+json",
+            status: status
+        )
+        for field in headers { response.headers[field.name] = field.value }
+        return response
     }
 }
 
@@ -40,6 +49,9 @@ struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
         } catch let error as HTTPError {
             let detail = error.body ?? "\(request.method) \(request.uri.path): no such resource"
             return try Problem(error.status, detail).response(from: request, context: context)
+        } catch is NIOTooManyBytesError {
+            return try Problem(.contentTooLarge, "body: expected less of it")
+                .response(from: request, context: context)
         }
     }
 }

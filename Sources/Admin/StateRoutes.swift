@@ -14,7 +14,7 @@ struct StateRoutes: Sendable {
     /// How long a start may wait for first verdicts before it counts as ready without them.
     private static let firstVerdictsWithin = Nanoseconds.seconds(10)
 
-    func add(to router: Router<BasicRequestContext>) {
+    func add(to router: inout AdminRouter) {
         router.get("/health") { _, _ in
             // Answered by the control loop itself: a loop that is stuck is not alive.
             let uptime = await plane.board.call { _ in Clock.wall() } - plane.startedAt

@@ -15,8 +15,7 @@ struct TokenMiddleware<Context: RequestContext>: RouterMiddleware {
         guard let token, ![.get, .head, .options].contains(request.method) else {
             return try await next(request, context)
         }
-        let shown = request.headers[.authorization] ?? ""
-        guard Self.isSame(shown, "Bearer \(token)") else {
+        guard Self.opens(request.headers[.authorization] ?? "", token) else {
             var response = try Problem(.unauthorized, "expected 'Authorization: Bearer <token>'")
                 .response(from: request, context: context)
             response.headers[.wwwAuthenticate] = "Bearer"
@@ -25,8 +24,16 @@ struct TokenMiddleware<Context: RequestContext>: RouterMiddleware {
         return try await next(request, context)
     }
 
+    /// Whether an `Authorization` field shows the token. The scheme is case-insensitive: RFC 9110,
+    /// section 11.1.
+    static func opens(_ shown: String, _ token: String) -> Bool {
+        let scheme = shown.prefix("Bearer ".count)
+        return scheme.lowercased() == "bearer "
+            && isSame(String(shown.dropFirst(scheme.count)), token)
+    }
+
     /// Takes as long for a near miss as for a far one: time must not tell the token.
-    static func isSame(_ left: String, _ right: String) -> Bool {
+    private static func isSame(_ left: String, _ right: String) -> Bool {
         let left = Array(left.utf8)
         let right = Array(right.utf8)
         var difference = left.count ^ right.count

@@ -25,9 +25,7 @@ enum UpstreamJSON {
     ) -> JSON {
         let view = report.view
         // An intent that has ended says nothing any more, though the store still holds it.
-        let intent = report.intent.flatMap { intent in
-            intent.until.map { now < $0 } ?? true ? intent : nil
-        }
+        let intent = report.intent?.current(at: now)
         var members: [JSON.Member] = [
             .init("id", .string(report.definition.id)),
             .init("address", .string(report.definition.address.description)),
@@ -35,7 +33,7 @@ enum UpstreamJSON {
             .init("effective_weight", effectiveWeight(view)),
             .init("backup", .bool(report.definition.isBackup)),
             .init("status", .string(view.status.rawValue)),
-            .init("intent", .string(intent?.mode.rawValue ?? Intent.Mode.ready.rawValue)),
+            .init("intent", .string((intent?.mode ?? .ready).rawValue)),
             .init("since", .string(view.since.description)),
             .init("reason", .string(view.reason)),
             .init(
@@ -52,6 +50,9 @@ enum UpstreamJSON {
             members.append(
                 .init("intent_until", intent.until.map { .string($0.description) } ?? .null)
             )
+            if let end = intent.weightUntil {
+                members.append(.init("weight_until", .string(end.description)))
+            }
         }
         if let limit = view.maxConnections {
             members.append(.init("max_connections", .integer(Int64(limit))))

@@ -14,7 +14,7 @@ struct UpstreamRoutes: Sendable {
     /// A body that says more than this is no request of this API.
     private static let bodyBytesMax = 65_536
 
-    func add(to router: Router<BasicRequestContext>) {
+    func add(to router: inout AdminRouter) {
         router.get("/v1/upstreams") { _, _ in
             let views = await plane.board.call { $0.upstreams }
             return Response.json(
@@ -87,7 +87,11 @@ struct UpstreamRoutes: Sendable {
         let intent: Intent?
         do throws(PeerPatchError) {
             let patch = try PeerPatch(Array(buffer.readableBytesView))
-            intent = try patch.intent(on: report.intent, now: Clock.wall())
+            intent = try patch.intent(
+                on: report.intent,
+                isConfiguredDown: report.definition.isDisabled,
+                now: Clock.wall()
+            )
         } catch {
             throw Problem(.badRequest, error.description)
         }

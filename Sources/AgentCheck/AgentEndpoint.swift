@@ -43,7 +43,7 @@ public final class AgentEndpoint: EventSink {
     private var housekeeping = TimerID.none
     private var connectionLimit: Int
     private var scratch = [UInt8](repeating: 0, count: AgentRequest.bytesMax)
-    private var nextComplaint = Instant(nanoseconds: 0)
+    private var unknownNames = UnknownNames()
 
     public private(set) var counters = AgentCheckCounters()
 
@@ -54,7 +54,6 @@ public final class AgentEndpoint: EventSink {
     /// Reads of what a client sends after its request, before others get their turn.
     private static let readsMax = 16
     private static let housekeepingInterval = Nanoseconds.seconds(1)
-    private static let complaintInterval = Nanoseconds.seconds(10)
     /// Tags below zero are the endpoint's own timers: housekeeping, then one a phase.
     private static let housekeepingTag = -1
 
@@ -304,6 +303,7 @@ public final class AgentEndpoint: EventSink {
                 book.refresh(page, at: loop.now) { Socket.remoteAddress(raw)?.host ?? "" }
                 answer = page.answer
             } else {
+                complain(about: name, from: index)
                 counters.unknownPeers += 1
                 answer = book.answer(to: policy.unknownPeer, about: name)
             }
@@ -389,12 +389,12 @@ public final class AgentEndpoint: EventSink {
 
     /// A name that nobody knows is a mistake in a configuration: said, but not for every question.
     private func complain(about name: String, from index: Int) {
-        guard loop.now >= nextComplaint else { return }
-        nextComplaint = loop.now + Self.complaintInterval
+        let printable = AgentLine.printable(name)
+        guard unknownNames.isWorthALine(printable, now: loop.now) else { return }
         let asker = Socket.remoteAddress(queues[index].raw)?.host ?? "unknown"
         journal.warning(
             "agent-check: expected upstream/peer of a defined peer, "
-                + "saw '\(AgentLine.printable(name))' from \(asker)"
+                + "saw '\(printable)' from \(asker)"
         )
     }
 }

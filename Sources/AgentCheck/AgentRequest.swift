@@ -103,9 +103,14 @@ enum AgentRequest: Hashable {
         byte == 0x20 || byte == 0x09 || byte == 0x0D
     }
 
-    /// Without the query, and with `%41` as `A`. Nil where that cannot be text.
+    /// The path, without the query, and with `%41` as `A`. Nil where that cannot be text.
     private static func decoded(_ target: String) -> String? {
         var bytes: [UInt8] = []
+        var target = target[...]
+        // The absolute form, which every server has to accept: RFC 9112, section 3.2.2.
+        if let scheme = ["http://", "https://"].first(where: target.lowercased().hasPrefix) {
+            target = target.dropFirst(scheme.count).drop { $0 != "/" }
+        }
         var rest = Array(target.utf8.prefix { $0 != UInt8(ascii: "?") })[...]
         while let byte = rest.popFirst() {
             guard byte == UInt8(ascii: "%") else {

@@ -124,17 +124,3 @@ extension SystemError {
         }
     }
 }
-
-extension Nanoseconds {
-    /// To three digits, for people: the exact text of 1,503,271 ns helps nobody.
-    var rounded: String {
-        let units: [(Double, String)] = [(1e9, "s"), (1e6, "ms"), (1e3, "us")]
-        for (size, name) in units where Double(count) >= size {
-            let value = Double(count) / size
-            let scale = value >= 100 ? 1.0 : value >= 10 ? 10.0 : 100.0
-            let digits = (value * scale).rounded() / scale
-            return digits == digits.rounded() ? "\(Int64(digits))\(name)" : "\(digits)\(name)"
-        }
-        return "\(count)ns"
-    }
-}

@@ -210,7 +210,7 @@ public struct PeerHealth: Sendable {
             status = .up
         }
 
-        let weight = intent.flatMap { isActive($0, now: now) ? $0.weight : nil } ?? policy.weight
+        let weight = intent?.current(at: now)?.weight ?? policy.weight
         let percent = min(agentWeightPercent() ?? 100, Self.weightPercentMax)
         var centiweight = Double(weight) * Double(percent)
         if let ramp { centiweight = max(centiweight * ramp, centiweight > 0 ? 1 : 0) }
@@ -314,22 +314,18 @@ public struct PeerHealth: Sendable {
         return "\(text) (\(verdict.key.monitor))"
     }
 
-    private func isActive(_ intent: Intent, now: WallTime) -> Bool {
-        intent.until.map { now < $0 } ?? true
-    }
-
     private func activeMode(now: WallTime, reasons: inout [String]) -> Intent.Mode {
-        guard let intent, isActive(intent, now: now) else {
+        guard let intent = intent?.current(at: now), let mode = intent.mode else {
             if policy.isDisabled { reasons.append("configured down") }
             return policy.isDisabled ? .maint : .ready
         }
-        if intent.mode != .ready {
-            var text = "operator asked for \(intent.mode.rawValue)"
+        if mode != .ready {
+            var text = "operator asked for \(mode.rawValue)"
             if !intent.reason.isEmpty { text += ": \(intent.reason)" }
             if let until = intent.until { text += " (until \(until))" }
             reasons.append(text)
         }
-        return intent.mode
+        return mode
     }
 
     /// The worst admin word that an agent line set and has not taken back.
@@ -367,7 +363,7 @@ public struct PeerHealth: Sendable {
         for verdict in verdicts where verdict.expiresAt >= now {
             consider(verdict.expiresAt + .milliseconds(1))
         }
-        if let until = intent?.until, now < until { consider(until) }
+        if let end = intent?.nextEnd(after: now) { consider(end) }
         if ramp != nil { consider(now + Self.slowStartStep) }
         return next
     }

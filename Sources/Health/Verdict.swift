@@ -118,33 +118,3 @@ public struct Verdict: Hashable, Sendable {
         (epoch, sequence) > (other.epoch, other.sequence)
     }
 }
-
-/// What the operator asked for, apart from what checks observe.
-public struct Intent: Hashable, Sendable {
-    public enum Mode: String, Sendable, CaseIterable { case ready, drain, maint }
-
-    public var mode: Mode
-    public var reason: String
-    /// Ends by itself then; nil lasts until it is lifted.
-    public var until: WallTime?
-    /// Replaces the configured weight.
-    public var weight: Int?
-    public var setAt: WallTime
-
-    public init(
-        mode: Mode,
-        reason: String = "",
-        until: WallTime? = nil,
-        weight: Int? = nil,
-        setAt: WallTime
-    ) {
-        self.mode = mode
-        self.reason = reason
-        self.until = until
-        self.weight = weight
-        self.setAt = setAt
-    }
-
-    /// Says nothing that the configuration does not say already.
-    public var isDefault: Bool { mode == .ready && weight == nil }
-}

@@ -26,7 +26,7 @@ extension RedisError: CustomStringConvertible {
         switch self {
         case .closed: "the connection was closed"
         case .disconnected(let why): why
-        case .timedOut(let span): "no answer within \(span)"
+        case .timedOut(let span): "no answer within \(span.rounded)"
         case .refused(let text): text
         }
     }

@@ -27,6 +27,18 @@ struct Binds {
         return claim(address, at: path, setting.position) ? address : nil
     }
 
+    /// For an address that nobody wrote: whoever did write it has to give way, or to write another.
+    func claimDefault(_ address: Address, at path: String) {
+        guard let other = taken[address] else { return }
+        reading.report(
+            SettingError(
+                other.position,
+                "\(other.path): \(address) is taken already by \(path), which is there unless it "
+                    + "says otherwise"
+            )
+        )
+    }
+
     /// False, and a report, when another listener has the address already.
     mutating func claim(_ address: Address, at path: String, _ position: Position) -> Bool {
         if let other = taken[address] {

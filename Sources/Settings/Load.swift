@@ -68,7 +68,11 @@ extension MusterConfiguration {
         configuration.proxy = ProxyReader(known: upstreams).read(top.section("proxy"), &binds)
         configuration.agentCheck = AgentCheckReader(known: upstreams, file: path)
             .read(top.section("agent-check"), &binds)
-        configuration.admin = AdminConfiguration.read(top.section("admin"), &binds)
+        configuration.admin = AdminConfiguration.read(
+            top.section("admin"),
+            &binds,
+            beside: path
+        )
         configuration.log = LogConfiguration.read(top.section("log"))
         top.finish()
         return configuration

@@ -99,8 +99,22 @@ public struct AdminConfiguration: Hashable, Sendable {
     public var bind = Address.host("127.0.0.1", port: 7_000)
     /// What a writing request must present. Required unless only this machine can ask.
     public var token: String?
+    /// Serves over TLS, and not without it.
+    public var identity: TLSIdentity?
 
     public init() {}
+}
+
+/// PEM files with which a server proves who it is.
+public struct TLSIdentity: Hashable, Sendable {
+    /// The certificate, and after it those that lead to the authority.
+    public var certificateFile: String
+    public var keyFile: String
+
+    public init(certificateFile: String, keyFile: String) {
+        self.certificateFile = certificateFile
+        self.keyFile = keyFile
+    }
 }
 
 public struct LogConfiguration: Hashable, Sendable {

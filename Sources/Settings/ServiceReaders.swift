@@ -2,6 +2,7 @@
 // states live, who may ask, and how it speaks.
 
 import Glibc
+import TLS
 import Vocabulary
 
 extension AgentConfiguration {
@@ -106,21 +107,52 @@ enum RedisURL {
     }
 }
 
+extension TLSIdentity {
+    static let keys = ["certificate", "key"]
+
+    /// Takes `tls` of `parent`.
+    static func read(_ parent: inout Section, beside file: String) -> TLSIdentity? {
+        guard var section = parent.section("tls") else { return nil }
+        let files = keys.map { key in
+            section.string(key).map { SettingsTree.resolve($0, beside: file) }
+        }
+        for (key, value) in zip(keys, files) where value == nil { section.reportMissing(key) }
+        section.finish()
+        guard let certificateFile = files[0], let keyFile = files[1] else { return nil }
+        var configuration = TLSConfiguration()
+        configuration.verifies = false
+        configuration.certificateFile = certificateFile
+        configuration.keyFile = keyFile
+        do throws(TLSError) {
+            // Only to see that the files are there, and that they fit together.
+            _ = try TLSContext(client: configuration)
+        } catch {
+            section.reading.report(
+                SettingError(section.position, "\(section.place.path): \(error)")
+            )
+        }
+        return TLSIdentity(certificateFile: certificateFile, keyFile: keyFile)
+    }
+}
+
 extension AdminConfiguration {
     static let tokenBytesMin = 8
 
-    static func read(_ section: Section?, _ binds: inout Binds) -> AdminConfiguration {
+    static func read(
+        _ section: Section?,
+        _ binds: inout Binds,
+        beside file: String
+    ) -> AdminConfiguration {
         var admin = AdminConfiguration()
         guard var section else {
-            let position = Position(file: "default", line: 0, column: 0)
-            _ = binds.claim(admin.bind, at: "admin.bind", position)
+            binds.claimDefault(admin.bind, at: "admin.bind")
             return admin
         }
         let setting = section.take("bind")
         if let setting {
             admin.bind = binds.take(setting, at: section.place.key("bind").path) ?? admin.bind
         } else {
-            _ = binds.claim(admin.bind, at: "admin.bind", section.position)
+            binds.claimDefault(admin.bind, at: "admin.bind")
         }
         let before = section.reading.mistakes.count
         admin.token = section.read("token") { (setting, path) throws(SettingError) in
@@ -136,6 +168,7 @@ extension AdminConfiguration {
             }
             return token
         }
+        admin.identity = TLSIdentity.read(&section, beside: file)
         // A token that was refused has its own report.
         let isMissing = admin.token == nil && section.reading.mistakes.count == before
         if let setting, !admin.bind.isLocal, isMissing {

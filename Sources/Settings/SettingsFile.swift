@@ -97,8 +97,13 @@ struct SettingsFile {
         SettingError(second, "'\(key)' is written twice: first at \(first)")
     }
 
+    /// CR LF, which is one character, ends a line too.
+    private static func lines(of text: String) -> [Substring] {
+        text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+    }
+
     private static func scalar(in text: String, at mark: Mark) -> Unicode.Scalar? {
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        let lines = Self.lines(of: text)
         guard lines.indices.contains(mark.line - 1) else { return nil }
         return lines[mark.line - 1].unicodeScalars.dropFirst(mark.column - 1).first
     }
@@ -106,7 +111,7 @@ struct SettingsFile {
     /// The parser names the first of two equal keys; people want to see the second. In a block it
     /// stands in the same column further down, in `{ }` further on in the line.
     private func repetition(of key: String, after first: Position, in text: String) -> Position {
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        let lines = Self.lines(of: text)
         let forms = ["\(key):", "\"\(key)\":", "'\(key)':"]
         guard lines.indices.contains(first.line - 1) else { return first }
         let rest = String(lines[first.line - 1].unicodeScalars.dropFirst(first.column))

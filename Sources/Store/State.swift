@@ -36,7 +36,7 @@ struct State: Sendable {
 
     /// Intents that have ended by themselves need not be kept.
     mutating func prune(now: WallTime) {
-        intents = intents.filter { $0.value.until.map { now < $0 } ?? true }
+        intents = intents.filter { $0.value.current(at: now) != nil }
     }
 }
 

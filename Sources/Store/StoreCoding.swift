@@ -157,18 +157,22 @@ extension Verdict {
 extension Intent {
     var json: JSON {
         JSON.object([
-            .init("mode", .string(mode.rawValue)),
+            .init("mode", mode.map { .string($0.rawValue) } ?? .null),
             .init("reason", reason.isEmpty ? .null : .string(reason)),
             .init("until", until.map { .integer($0.milliseconds) } ?? .null),
             .init("weight", JSON(weight)),
+            .init("weight_until", weightUntil.map { .integer($0.milliseconds) } ?? .null),
             .init("set_at", .integer(setAt.milliseconds)),
         ]).withoutNulls()
     }
 
     init?(json: JSON) {
-        guard let mode = json["mode"]?.string.flatMap(Mode.init(rawValue:)),
+        let word = json["mode"]?.string
+        let mode = word.flatMap(Mode.init(rawValue:))
+        guard (word == nil) == (mode == nil), mode != nil || json["weight"]?.int != nil,
             let setAt = json["set_at"]?.integer, AtRest.times.contains(setAt),
             AtRest.times.contains(json["until"]?.integer ?? 0),
+            AtRest.times.contains(json["weight_until"]?.integer ?? 0),
             (0...PeerDefinition.weightMax).contains(json["weight"]?.int ?? 0)
         else { return nil }
         self.init(
@@ -176,6 +180,7 @@ extension Intent {
             reason: json["reason"]?.string ?? "",
             until: json["until"]?.integer.map { WallTime(milliseconds: $0) },
             weight: json["weight"]?.int,
+            weightUntil: json["weight_until"]?.integer.map { WallTime(milliseconds: $0) },
             setAt: WallTime(milliseconds: setAt)
         )
     }

@@ -7,21 +7,34 @@ import DNS
 import EventLoop
 import Glibc
 import HTTP1
+import TLS
 import Vocabulary
 
 /// Where the admin endpoint is.
 struct AdminOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The admin endpoint, http://host:port or unix:/path "
+            "The admin endpoint, http(s)://host:port or unix:/path "
                 + "(default: MUSTER_ADMIN, else http://127.0.0.1:7000).",
             valueName: "url"
         )
     )
     var admin: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "PEM file of the authorities believed of https "
+                + "(default: MUSTER_ADMIN_CA, else the system's).",
+            valueName: "file"
+        )
+    )
+    var adminCa: String?
+
     func client() throws(AdminError) -> AdminClient {
-        try AdminClient(admin ?? Self.environment("MUSTER_ADMIN") ?? "http://127.0.0.1:7000")
+        try AdminClient(
+            admin ?? Self.environment("MUSTER_ADMIN") ?? "http://127.0.0.1:7000",
+            authorities: adminCa ?? Self.environment("MUSTER_ADMIN_CA")
+        )
     }
 
     static func environment(_ name: String) -> String? {
@@ -42,6 +55,8 @@ struct AdminClient {
     }
 
     let address: Address
+    /// Set where the endpoint speaks TLS.
+    private let context: TLSContext?
     /// Sent as a bearer token when set.
     private let token = AdminOptions.environment("MUSTER_TOKEN")
 
@@ -49,16 +64,20 @@ struct AdminClient {
     /// Twenty thousand peers with all their checks take some twenty million bytes.
     static let answerBytesMax = 64 << 20
 
-    init(_ url: String) throws(AdminError) {
+    init(_ url: String, authorities: String? = nil) throws(AdminError) {
+        let isSecure = url.hasPrefix("https://")
         var text = url
-        if text.hasPrefix("http://") { text.removeFirst("http://".count) }
+        for scheme in ["http://", "https://"] where text.hasPrefix(scheme) {
+            text.removeFirst(scheme.count)
+        }
         while text.hasSuffix("/") { text.removeLast() }
-        text = Address.completing(text, port: 80)
+        text = Address.completing(text, port: isSecure ? 443 : 80)
         guard let address = Address(text: text) else {
-            let problem = Address.problem(in: text) ?? "expected http://host:port or unix:/path"
+            let problem = Address.problem(in: text) ?? "expected http(s)://host:port or unix:/path"
             throw AdminError(description: "admin endpoint: \(problem)")
         }
         self.address = address
+        context = isSecure ? try Self.context(authorities) : nil
     }
 
     func get(_ path: String) async throws(AdminError) -> Answer { try await send("GET", path) }
@@ -93,13 +112,36 @@ struct AdminClient {
     {
         let deadline = Clock.instant() + Self.timeout
         let socket = try await resolve(on: loop, deadline: deadline)
-        do throws(StreamError) {
+        do {
             let stream = try await ByteStream.connect(to: socket, on: loop, deadline: deadline)
             defer { stream.close() }
-            try await stream.write(request)
-            return try await read(from: stream)
+            guard let context, case .host(let name, _) = address else {
+                try await stream.write(request)
+                return try await read { (room) throws(StreamError) in
+                    try await stream.read(into: room)
+                }
+            }
+            let secure = try await TLSStream.connect(
+                over: stream,
+                context: context,
+                serverName: name
+            )
+            try await secure.write(request)
+            return try await read { (room) throws(StreamError) in
+                try await secure.read(into: room)
+            }
         } catch {
             throw AdminError(description: "\(address): \(Self.text(error))")
+        }
+    }
+
+    private static func context(_ authorities: String?) throws(AdminError) -> TLSContext {
+        var configuration = TLSConfiguration()
+        configuration.authorityFile = authorities
+        do throws(TLSError) {
+            return try TLSContext(client: configuration)
+        } catch {
+            throw AdminError(description: "admin endpoint: \(error)")
         }
     }
 
@@ -161,12 +203,14 @@ struct AdminClient {
         return "\(address)"
     }
 
-    private func read(from stream: ByteStream) async throws(StreamError) -> Answer {
+    private func read(
+        _ receive: (UnsafeMutableRawBufferPointer) async throws(StreamError) -> Int
+    ) async throws(StreamError) -> Answer {
         var bytes: [UInt8] = []
         let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
         defer { chunk.deallocate() }
         while bytes.count <= Self.answerBytesMax {
-            let count = try await stream.read(into: chunk)
+            let count = try await receive(chunk)
             bytes += chunk[..<count]
             // Asked to close, the server ends the connection with the answer; the framing below
             // says whether the answer was whole.
@@ -206,11 +250,12 @@ struct AdminClient {
         }
     }
 
-    private static func text(_ error: StreamError) -> String {
+    private static func text(_ error: any Error) -> String {
         switch error {
-        case .timedOut: "no answer within \(timeout)"
-        case .ended: "the connection ended before the answer did"
-        case .failed(let error): "\(error)"
+        case StreamError.timedOut, TLSError.stream(.timedOut): "no answer within \(timeout)"
+        case StreamError.ended: "the connection ended before the answer did"
+        case StreamError.failed(let error): "\(error)"
+        default: "\(error)"
         }
     }
 }

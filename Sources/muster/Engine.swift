@@ -30,6 +30,7 @@ final class Engine {
     private let services: Services
     private let journal: Journal
     private let startedAt = Clock.wall()
+    private var isStopping = false
 
     /// Makes everything and starts nothing.
     init(_ configuration: MusterConfiguration, on loop: EventLoop, journal: Journal) throws {
@@ -153,6 +154,7 @@ final class Engine {
     /// Goes on with another configuration: what is the same in both goes on untouched, in the middle
     /// of a count or of a probe. Returns why not, and then nothing has changed.
     func reload(_ configuration: MusterConfiguration) async throws -> [String] {
+        if isStopping { return ["muster is stopping"] }
         let upstreams = configuration.monitored
         let problems = try await proxy.reload(configuration.proxy.listeners) {
             board.define(upstreams.map(\.definition), monitors: upstreams.flatMap(\.summaries))
@@ -167,6 +169,7 @@ final class Engine {
     /// Ends in the order in which others depend: nobody new is let in, what is in flight ends, the
     /// last word goes to the store.
     func stop() async -> Int {
+        isStopping = true
         let cut = await proxy.drain()
         endpoint.close()
         await scheduler.stop()

@@ -9,7 +9,8 @@ struct PeerCommand: ParsableCommand {
         abstract: "Drains a peer, takes it into maintenance, puts it back, or sets its weight.",
         discussion: """
             What is asked for lives in the store: it reaches every agent and proxy, and survives \
-            restarts. With --until it ends by itself.
+            restarts. With --until it ends by itself. MUSTER_TOKEN in the environment is the token \
+            that the configuration asks for under admin.
             """,
         subcommands: [
             PeerReadyCommand.self, PeerDrainCommand.self, PeerMaintCommand.self,
@@ -73,8 +74,9 @@ struct PeerReadyCommand: AsyncParsableCommand {
     )
 
     @OptionGroup var peer: PeerOptions
+    @OptionGroup var intent: IntentOptions
 
-    func run() async throws { try await peer.patch([.init("intent", "ready")]) }
+    func run() async throws { try await peer.patch(intent.members("ready")) }
 }
 
 struct PeerDrainCommand: AsyncParsableCommand {

@@ -66,6 +66,7 @@ struct Runtime {
             Console.error("muster: \(problem)")
             throw ExitStatus.warning.code
         }
+        let certificate = try certificate()
         let loop = try EventLoop.spawn(name: "control")
         let made = await Self.make(configuration, on: loop, journal: journal)
         let engine = try made.get()
@@ -81,6 +82,7 @@ struct Runtime {
         let admin = AdminServer(
             bind: configuration.admin.bind,
             token: configuration.admin.token,
+            certificate: certificate,
             plane: plane,
             logger: logger,
             onRunning: { journal.notice("admin API and dashboard on \($0)") }
@@ -88,12 +90,14 @@ struct Runtime {
         announce()
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
+                // Stopped from the last to the first: the proxy first, whatever clients of the
+                // admin endpoint do, and the endpoint last, so that it tells of the stopping.
                 services: [
+                    .init(service: admin, failureTerminationBehavior: .gracefullyShutdownGroup),
                     .init(
                         service: EngineService(engine: engine, journal: journal),
                         successTerminationBehavior: .gracefullyShutdownGroup
                     ),
-                    .init(service: admin, failureTerminationBehavior: .gracefullyShutdownGroup),
                     .init(
                         service: ReloadService(reloader: reloader),
                         successTerminationBehavior: .ignore
@@ -107,6 +111,20 @@ struct Runtime {
             try await group.run()
         } catch {
             Console.error("muster: admin \(configuration.admin.bind): \(error)")
+            throw ExitStatus.warning.code
+        }
+    }
+
+    private func certificate() throws -> ServerCertificate? {
+        guard let identity = configuration.admin.identity else { return nil }
+        do {
+            return try ServerCertificate(
+                certificateFile: identity.certificateFile,
+                keyFile: identity.keyFile,
+                journal: journal
+            )
+        } catch {
+            Console.error("muster: admin.tls: \(error)")
             throw ExitStatus.warning.code
         }
     }
@@ -165,10 +183,18 @@ private struct EngineService: Service {
     let engine: LoopBound<Engine>
     let journal: Journal
 
+    /// The admin endpoint cuts its last clients off before.
+    private static let endsWithin = Duration.seconds(5)
+
     func run() async throws {
         try? await gracefulShutdown()
         journal.notice("stopping: no new connections, what is in flight may end")
         let cut = await Runtime.stop(engine)
-        journal.notice(cut == 0 ? "stopped" : "stopped; \(cut) connections were cut off")
+        journal.notice(cut == 0 ? "stopped" : "stopped; connections cut off: \(cut)")
+        // Nothing is left that could be lost. Whatever keeps the admin endpoint, the process ends.
+        Task.detached {
+            try? await Task.sleep(for: Self.endsWithin)
+            exit(0)
+        }
     }
 }

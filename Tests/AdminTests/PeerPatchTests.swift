@@ -9,8 +9,16 @@ import Vocabulary
 @Suite struct PeerPatchTests {
     private let now = WallTime(milliseconds: 1_000_000)
 
-    private func intent(_ body: String, on current: Intent? = nil) throws -> Intent? {
-        try PeerPatch(Array(body.utf8)).intent(on: current, now: now)
+    private func intent(
+        _ body: String,
+        on current: Intent? = nil,
+        isConfiguredDown: Bool = false
+    ) throws -> Intent? {
+        try PeerPatch(Array(body.utf8)).intent(
+            on: current,
+            isConfiguredDown: isConfiguredDown,
+            now: now
+        )
     }
 
     @Test func `a drain keeps its reason and its end`() throws {
@@ -30,7 +38,7 @@ import Vocabulary
         let drained = Intent(mode: .drain, reason: "deploy", weight: 5, setAt: now)
         #expect(
             try intent(#"{"intent":"ready"}"#, on: drained)
-                == Intent(mode: .ready, weight: 5, setAt: now)
+                == Intent(weight: 5, setAt: now)
         )
         let plain = Intent(mode: .maint, setAt: now)
         #expect(try intent(#"{"intent":"ready"}"#, on: plain) == nil)
@@ -42,14 +50,43 @@ import Vocabulary
         #expect(weighed?.mode == .drain)
         #expect(weighed?.weight == 5)
         #expect(
-            try intent(#"{"weight":null}"#, on: Intent(mode: .ready, weight: 5, setAt: now)) == nil
+            try intent(#"{"weight":null}"#, on: Intent(weight: 5, setAt: now)) == nil
         )
+    }
+
+    @Test func `until is the end of what stands beside it`() throws {
+        let soon = now + .seconds(60)
+        let drained = try intent(
+            #"{"intent":"drain","until":"1m"}"#,
+            on: Intent(weight: 9, setAt: now)
+        )
+        #expect(drained == Intent(mode: .drain, until: soon, weight: 9, setAt: now))
+        let weighed = try intent(
+            #"{"weight":2,"until":"1m"}"#,
+            on: Intent(mode: .drain, setAt: now)
+        )
+        #expect(weighed == Intent(mode: .drain, weight: 2, weightUntil: soon, setAt: now))
+        #expect(
+            try intent(#"{"intent":"drain"}"#, on: weighed)
+                == Intent(mode: .drain, weight: 2, weightUntil: soon, setAt: now)
+        )
+        #expect(
+            try intent(#"{"intent":"maint","weight":3,"until":"1m"}"#)
+                == Intent(mode: .maint, until: soon, weight: 3, weightUntil: soon, setAt: now)
+        )
+    }
+
+    @Test func `what is configured down stays so until ready is asked for`() throws {
+        let ready = try intent(#"{"intent":"ready"}"#, isConfiguredDown: true)
+        #expect(ready == Intent(mode: .ready, setAt: now))
+        let weighed = try intent(#"{"weight":3}"#, isConfiguredDown: true)
+        #expect(weighed == Intent(weight: 3, setAt: now))
     }
 
     @Test func `an intent that has ended is no ground to build on`() throws {
         let ended = Intent(mode: .maint, until: now, setAt: WallTime(milliseconds: 0))
         #expect(
-            try intent(#"{"weight":3}"#, on: ended) == Intent(mode: .ready, weight: 3, setAt: now)
+            try intent(#"{"weight":3}"#, on: ended) == Intent(weight: 3, setAt: now)
         )
     }
 

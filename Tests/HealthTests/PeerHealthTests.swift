@@ -210,12 +210,12 @@ import Vocabulary
 
     // MARK: Intent
 
-    @Test func `an intent ends by itself, and its weight with it`() {
+    @Test func `a weight ends by itself`() {
         var health = peer(weight: 4)
         _ = health.apply(verdict(.up), now: start)
         let until = start + .seconds(60)
         _ = health.set(
-            intent: Intent(mode: .ready, until: until, weight: 9, setAt: start),
+            intent: Intent(weight: 9, weightUntil: until, setAt: start),
             now: start
         )
         #expect(health.view.status == .up)
@@ -223,6 +223,43 @@ import Vocabulary
         #expect(health.view.nextChange == until)
         _ = health.refresh(now: until)
         #expect(health.view.effectiveCentiweight == 400)
+    }
+
+    @Test func `a drain and a weight end each in its time`() {
+        let early = start + .seconds(10)
+        let late = start + .seconds(60)
+        for (until, weightUntil) in [(early, late), (late, early)] {
+            var health = peer(weight: 4)
+            _ = health.apply(verdict(.up, life: .seconds(600)), now: start)
+            let intent = Intent(
+                mode: .drain,
+                until: until,
+                weight: 9,
+                weightUntil: weightUntil,
+                setAt: start
+            )
+            _ = health.set(intent: intent, now: start)
+            #expect(health.view.status == .drain && health.view.weight == 9)
+            #expect(health.view.nextChange == early)
+            _ = health.refresh(now: early)
+            #expect(health.view.status == (until == early ? .up : .drain))
+            #expect(health.view.weight == (weightUntil == early ? 4 : 9))
+            #expect(health.view.nextChange == late)
+            _ = health.refresh(now: late)
+            #expect(health.view.status == .up && health.view.weight == 4)
+        }
+    }
+
+    @Test func `a weight does not make ready what is configured down`() {
+        var health = peer(isDisabled: true)
+        _ = health.apply(verdict(.up), now: start)
+        _ = health.set(intent: Intent(weight: 3, setAt: start), now: start)
+        #expect(health.view.status == .maint && health.view.weight == 3)
+        let until = start + .seconds(1)
+        _ = health.set(intent: Intent(mode: .ready, until: until, setAt: start), now: start)
+        #expect(health.view.status == .up)
+        _ = health.refresh(now: until)
+        #expect(health.view.status == .maint)
     }
 
     @Test func `configured down is maintenance until somebody says ready`() {

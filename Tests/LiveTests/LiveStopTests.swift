@@ -37,7 +37,7 @@ extension Live {
         ) async throws -> HTTPConnection {
             let client = try HTTPConnection(port: installation.proxyPort)
             try client.send("GET /slow HTTP/1.1\r\nHost: live.test\r\n\r\n")
-            let hasIt = await eventually {
+            let hasIt = await eventually(within: .seconds(30)) {
                 server.receivedText.contains { $0.contains("\r\n\r\n") }
             }
             #expect(hasIt)
@@ -65,7 +65,7 @@ extension Live {
             let client = try await ask(installation, server)
 
             muster.signal(signal)
-            let isClosed = await eventually {
+            let isClosed = await eventually(within: .seconds(30)) {
                 !HTTPConnection.isAccepted(port: installation.proxyPort)
             }
             #expect(isClosed)
@@ -78,7 +78,7 @@ extension Live {
             #expect(try await blocking { client.rest() } == "")
             client.finish()
             #expect(try await blocking { idleClient.rest() } == "")
-            #expect(await muster.exitCode(within: .seconds(10)) == 0, "\(muster.output)")
+            #expect(await muster.exitCode(within: .seconds(30)) == 0, "\(muster.output)")
             #expect(!HTTPConnection.isAccepted(port: installation.adminPort))
         }
 
@@ -90,9 +90,9 @@ extension Live {
             let client = try await ask(installation, server)
             let begin = ContinuousClock.now
             muster.signal(SIGTERM)
-            #expect(await muster.exitCode(within: .seconds(10)) == 0, "\(muster.output)")
+            #expect(await muster.exitCode(within: .seconds(30)) == 0, "\(muster.output)")
             #expect(ContinuousClock.now - begin >= .milliseconds(300))
-            #expect(muster.output.contains("1 connections were cut off"), "\(muster.output)")
+            #expect(muster.output.contains("connections cut off: 1"), "\(muster.output)")
             let rest = try await blocking { client.rest() }
             #expect(rest?.contains(" 200 ") != true)
         }
@@ -108,8 +108,36 @@ extension Live {
             let halfway = try HTTPConnection(port: installation.adminPort)
             try halfway.send("GET /health HTTP/1.1\r\nHost:")
             muster.signal(SIGTERM)
-            #expect(await muster.exitCode(within: .seconds(10)) == 0, "\(muster.output)")
+            #expect(await muster.exitCode(within: .seconds(30)) == 0, "\(muster.output)")
             _ = (silent, halfway)
+        }
+
+        @Test(arguments: ["half a body", "answers that nobody reads"])
+        func `a client of the API that never ends does not keep the proxy open`(
+            client what: String
+        ) async throws {
+            let server = try ScriptedServer(.stall)
+            defer { server.stop() }
+            let installation = try await start(server)
+            let muster = try #require(installation.muster)
+            let client = try HTTPConnection(port: installation.adminPort)
+            if what == "half a body" {
+                let path = "/v1/upstreams/slow/peers/127.0.0.1:\(server.port)"
+                try client.send(
+                    "PATCH \(path) HTTP/1.1\r\nHost: live.test\r\nContent-Length: 10\r\n\r\n{\"i"
+                )
+            } else {
+                let request = "GET /metrics HTTP/1.1\r\nHost: live.test\r\n\r\n"
+                try client.send(String(repeating: request, count: 400))
+            }
+            // Whatever comes after it on the same machine is served after it too.
+            let answer = try await HTTPConnection.get("/health", port: installation.adminPort)
+            #expect(answer.status == 200)
+            muster.signal(SIGTERM)
+            #expect(await muster.exitCode(within: .seconds(60)) == 0, "\(muster.output)")
+            #expect(!HTTPConnection.isAccepted(port: installation.proxyPort))
+            #expect(muster.output.contains(" stopped"), "\(muster.output)")
+            _ = client
         }
     }
 }

@@ -29,6 +29,12 @@ import Vocabulary
                 "muster.yaml:3:3: 'two' is written twice: first at muster.yaml:2:3"
             ]
         )
+        // Lines may end with CR LF.
+        #expect(
+            try complaints("upstreams:\r\n  two: {}\r\n  two: {}\r\n") == [
+                "muster.yaml:3:3: 'two' is written twice: first at muster.yaml:2:3"
+            ]
+        )
     }
 
     @Test func `points at the variable that is not set`() throws {

@@ -32,7 +32,7 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
         Mistaken(
             "a setting from elsewhere",
             "admin:\n  certificate: x\n",
-            "muster.yaml:2:3: admin has no setting 'certificate'; expected one of bind, token"
+            "muster.yaml:2:3: admin has no setting 'certificate'; expected one of bind, tls, token"
         ),
         Mistaken(
             "wrong types",

@@ -35,6 +35,8 @@ import Vocabulary
         for shape in described.keys where Self.apart.contains(where: shape.hasPrefix) {
             described[shape] = nil
         }
+        // Their files would have to be there.
+        #expect(described.removeValue(forKey: "admin.tls") == Set(TLSIdentity.keys))
         for shape in Set(reading.keys.keys).union(described.keys) {
             #expect(reading.keys[shape] ?? [] == described[shape] ?? [], "at '\(shape)'")
         }

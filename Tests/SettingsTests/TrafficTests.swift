@@ -121,10 +121,10 @@ private let upstreams = "upstreams: {web: {peers: ['127.0.0.1:1', 'unix:/a']}, a
                     + "proxy.listeners[0].bind at muster.yaml:4:15",
                 "muster.yaml:6:15: proxy.listeners[2].bind: expected an IP address or unix:/path to "
                     + "listen on, saw 'example.com:80'",
+                "muster.yaml:9:12: agent-check.ports.7000: 127.0.0.1:7000 is taken already by "
+                    + "admin.bind, which is there unless it says otherwise",
                 "muster.yaml:9:37: agent-check.ports.7070: 127.0.0.1:7070 is taken already by "
                     + "agent-check.bind at muster.yaml:8:9",
-                "default: admin.bind: 127.0.0.1:7000 is taken already by agent-check.ports.7000 at "
-                    + "muster.yaml:9:12",
             ]
         )
     }
@@ -184,5 +184,22 @@ private let upstreams = "upstreams: {web: {peers: ['127.0.0.1:1', 'unix:/a']}, a
             found.allSatisfy { $0.hasPrefix("muster.yaml:1:16: admin.bind: expected admin.token") }
         )
         #expect(try complaints("admin: { bind: \(bind), token: correct-horse }\n").isEmpty)
+    }
+
+    @Test func `a certificate of the API has to be there, with its key`() throws {
+        #expect(
+            try complaints("admin: { tls: { certifcate: /none/a.pem } }\n") == [
+                "muster.yaml:1:15: admin.tls: expected 'certificate', saw no such key",
+                "muster.yaml:1:15: admin.tls: expected 'key', saw no such key",
+                "muster.yaml:1:17: admin.tls has no setting 'certifcate'; did you mean 'certificate'?",
+            ]
+        )
+        #expect(
+            try complaints("admin: { tls: { certificate: /none/a.pem, key: /none/a.key } }\n") == [
+                "muster.yaml:1:15: admin.tls: read a certificate from /none/a.pem: "
+                    + "No such file or directory"
+            ]
+        )
+        #expect(try complaints("admin: { tls: }\n").isEmpty)
     }
 }

@@ -27,13 +27,14 @@ private let arrows: [String: Set<String>] = [
     "Monitor": ["Checks", "DNS", "Store", "EventLoop", "Health", "Vocabulary", "Glibc"],
     "Proxy": ["Store", "EventLoop", "TLS", "HTTP1", "Health", "Vocabulary", "Glibc"],
     "Settings": [
-        "AgentCheck", "Checks", "Health", "Proxy", "Store", "Vocabulary", "Yams", "Foundation",
-        "Glibc",
+        "AgentCheck", "Checks", "Health", "Proxy", "Store", "TLS", "Vocabulary", "Yams",
+        "Foundation", "Glibc",
     ],
     "Admin": [
         "AgentCheck", "Monitor", "Proxy", "Checks", "Store", "EventLoop", "Health", "Vocabulary",
-        "Hummingbird",
-        "Logging", "NIOCore", "ServiceLifecycle", "Foundation", "Glibc",
+        "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "Logging", "NIOCore", "NIOSSL",
+        "ServiceLifecycle", "Foundation", "Glibc",
+        "Synchronization",
     ],
     "muster": [
         "Admin", "Settings", "AgentCheck", "Monitor", "Proxy", "Checks", "DNS", "TLS", "Redis",
