@@ -32,11 +32,10 @@ private func check(_ range: NagiosRange, values: [Double]) {
     require(range.alerts(on: range.start) == range.isInverted, "\(range) leaves out its start")
 }
 
-/// Letters that join with their neighbours would change more than the value, and an exponent is
-/// no part of the format.
+/// Letters that join with their neighbours would change more than the value.
 private func requireReadBack(_ item: NagiosOutput.Item, _ value: Double) {
     let isPlain = (item.label + item.unit).utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
-    guard isPlain, !"\(value)".contains("e") else { return }
+    guard isPlain else { return }
     let label = item.label.split(separator: "'", omittingEmptySubsequences: false)
         .joined(separator: "''")
     let written = NagiosOutput(parsing: Array("|'\(label)'=\(value)\(item.unit)".utf8))

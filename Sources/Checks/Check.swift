@@ -27,6 +27,10 @@ public protocol Check: Sendable {
     /// Takes this kind's own settings. Whatever it leaves untaken is reported as a misspelling.
     init(options: inout Options) throws(SettingError)
 
+    /// What of its settings could never come true on `schedule`, which belongs to the monitor; nil
+    /// where all of them can. What contradicts itself without it, `init` refuses.
+    func problem(on schedule: Schedule) -> SettingError?
+
     /// Probes `target` once. Returning means the probe ran; the outcome says what it found. Never
     /// runs longer than `context.deadline`.
     func probe(_ target: Target, in context: ProbeContext) async -> Outcome
@@ -42,6 +46,8 @@ extension Check {
     public static var probesEachAddress: Bool { true }
 
     public var resolvesNames: Bool { true }
+
+    public func problem(on schedule: Schedule) -> SettingError? { nil }
 
     public func direct(_ target: Target) -> DirectPlan? { nil }
 }

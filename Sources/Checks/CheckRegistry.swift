@@ -62,9 +62,14 @@ public struct CheckRegistry: Sendable {
         makers[kind] != nil || dropIns[kind] != nil || broken[kind] != nil
     }
 
-    /// Makes a check of `kind` from its settings, and refuses settings that it did not take.
-    public func make(_ kind: String, from options: Options) throws(SettingError) -> any Check {
-        if let dropIn = dropIns[kind] { return try make(dropIn, from: options) }
+    /// Makes a check of `kind` from its settings, and refuses settings that it did not take, or that
+    /// could never come true on `schedule`.
+    public func make(
+        _ kind: String,
+        from options: Options,
+        on schedule: Schedule? = nil
+    ) throws(SettingError) -> any Check {
+        if let dropIn = dropIns[kind] { return try make(dropIn, from: options, on: schedule) }
         if let mistake = broken[kind] {
             throw SettingError(options.position, "\(options.path): \(mistake)")
         }
@@ -75,6 +80,7 @@ public struct CheckRegistry: Sendable {
         var options = options
         let check = try maker(&options)
         try options.finish()
+        if let schedule, let problem = check.problem(on: schedule) { throw problem }
         return check
     }
 }
@@ -130,10 +136,14 @@ extension CheckRegistry {
         _ = try make(dropIn.base, from: try dropIn.settings(with: values))
     }
 
-    private func make(_ dropIn: DropIn, from options: Options) throws(SettingError) -> any Check {
+    private func make(
+        _ dropIn: DropIn,
+        from options: Options,
+        on schedule: Schedule?
+    ) throws(SettingError) -> any Check {
         let values = try dropIn.values(from: options)
         do throws(SettingError) {
-            return try make(dropIn.base, from: try dropIn.settings(with: values))
+            return try make(dropIn.base, from: try dropIn.settings(with: values), on: schedule)
         } catch {
             // A mistake of the file is shown where the file is used, one in a value where it stands.
             guard error.position.file == dropIn.file else {

@@ -16,22 +16,28 @@ final class CommandRun: EventSink {
 
     /// What is kept of each stream, as Consul does.
     static let outputBytesMax = 4_096
-    /// What is read at all: a program that goes on for longer finds nobody listening.
-    static let readBytesMax = 1_048_576
+    /// What is read of a stream before the rest of the loop gets its turn. A program is heard to its
+    /// end, or one that says much would die of a closed pipe, but one without an end must not take
+    /// the loop for itself.
+    static let turnBytesMax = 65_536
+    /// From one turn to the next: what goes on without an end costs a few per cent of a processor.
+    static let turnPause = Nanoseconds.milliseconds(1)
     /// Programs at a time, of all checks together.
     static let runsMax = 64
 
     private static let running = Atomic<Int>(0)
 
     private enum Tag: Int { case output, errors, end }
+    private enum Alarm: Int { case deadline, turn }
 
     private let loop: EventLoop
     private let pid: pid_t
     private var handles: [Tag: Handle] = [:]
     private var timer = TimerID.none
+    /// Set while a stream has more to say than one turn takes.
+    private var turn = TimerID.none
     private(set) var output: [UInt8] = []
     private(set) var errors: [UInt8] = []
-    private var bytesRead = 0
     private var end: End?
     private var waiter: UnsafeContinuation<End, Never>?
     /// The loop does not retain sinks; a killed program may end after everybody stopped waiting.
@@ -99,7 +105,7 @@ final class CommandRun: EventSink {
     /// Waits for the end of the program, and ends it at `deadline`.
     func finish(by deadline: Instant) async -> End {
         if let end { return end }
-        timer = loop.schedule(at: deadline, sink: self)
+        timer = loop.schedule(at: deadline, sink: self, tag: Alarm.deadline.rawValue)
         return await withUnsafeContinuation { waiter = $0 }
     }
 
@@ -107,15 +113,19 @@ final class CommandRun: EventSink {
 
     override func ready(_ readiness: Readiness, tag: Int) {
         guard let tag = Tag(rawValue: tag) else { return }
-        if tag != .end { return drain(tag) }
-        drain(.output)
-        drain(.errors)
+        if tag != .end { return takeTurn([tag]) }
+        readRest(.output)
+        readRest(.errors)
         // Still unreaped, so its group's number cannot belong to anybody else.
         kill(-pid, SIGKILL)
         conclude(reap())
     }
 
     override func due(tag: Int) {
+        if tag == Alarm.turn.rawValue {
+            turn = .none
+            return takeTurn([.output, .errors])
+        }
         timer = .none
         kill(-pid, SIGKILL)
         // The kernel may need time to end it; the probe has none left. The end comes to `ready`.
@@ -126,6 +136,7 @@ final class CommandRun: EventSink {
     private func conclude(_ end: End) {
         closeAll()
         loop.cancel(timer)
+        loop.cancel(turn)
         if self.end == nil { self.end = end }
         waiter.take()?.resume(returning: end)
         Self.running.subtract(1, ordering: .relaxed)
@@ -144,24 +155,59 @@ final class CommandRun: EventSink {
         }
     }
 
-    private func drain(_ tag: Tag) {
-        var buffer = [UInt8](repeating: 0, count: 4_096)
-        while let handle = handles[tag] {
-            let count = read(handle.descriptor, &buffer, buffer.count)
-            if count < 0, errno == EINTR { continue }
-            if count < 0, errno == EAGAIN { return }
-            bytesRead += max(count, 0)
-            guard count > 0, bytesRead <= Self.readBytesMax else {
-                loop.close(handle)
-                handles[tag] = nil
-                return
+    // MARK: Reading
+
+    /// Reads what there is, or as much as a turn takes of each stream. What lies beyond what is kept
+    /// is thrown away.
+    private func takeTurn(_ tags: [Tag]) {
+        // The next turn is set, and takes what comes meanwhile too.
+        guard turn.isNone else { return }
+        var buffer = [UInt8](repeating: 0, count: Self.outputBytesMax)
+        var hasMore = false
+        for tag in tags {
+            var count = 0
+            while count < Self.turnBytesMax {
+                let more = readPiece(tag, &buffer)
+                if more == 0 { break }
+                count += more
             }
-            if tag == .output {
-                keep(buffer[..<count], in: &output)
-            } else {
-                keep(buffer[..<count], in: &errors)
-            }
+            if count >= Self.turnBytesMax { hasMore = true }
         }
+        guard hasMore else { return }
+        turn = loop.schedule(
+            at: Clock.instant() + Self.turnPause,
+            sink: self,
+            tag: Alarm.turn.rawValue
+        )
+    }
+
+    /// Reads what is still to be kept of a program that has ended; a child of it may write on.
+    private func readRest(_ tag: Tag) {
+        var buffer = [UInt8](repeating: 0, count: Self.outputBytesMax)
+        while (tag == .output ? output : errors).count < Self.outputBytesMax {
+            if readPiece(tag, &buffer) == 0 { return }
+        }
+    }
+
+    /// Zero where there is nothing more: nothing yet, or nothing at all.
+    private func readPiece(_ tag: Tag, _ buffer: inout [UInt8]) -> Int {
+        guard let handle = handles[tag] else { return 0 }
+        var count = 0
+        repeat {
+            count = read(handle.descriptor, &buffer, buffer.count)
+        } while count < 0 && errno == EINTR
+        if count < 0, errno == EAGAIN { return 0 }
+        guard count > 0 else {
+            loop.close(handle)
+            handles[tag] = nil
+            return 0
+        }
+        if tag == .output {
+            keep(buffer[..<count], in: &output)
+        } else {
+            keep(buffer[..<count], in: &errors)
+        }
+        return count
     }
 
     private func keep(_ bytes: ArraySlice<UInt8>, in kept: inout [UInt8]) {

@@ -3,6 +3,7 @@
 
 import DNS
 import EventLoop
+import Glibc
 public import Health
 public import Vocabulary
 
@@ -28,13 +29,38 @@ public struct DNSCheck: Check {
         let record = try options.word("record", among: words) ?? RecordType.a.word
         type = RecordType.allCases.first { $0.word == record } ?? .a
         code = try options.word("rcode", among: DNSReply.codes) ?? "NOERROR"
-        expected = try options.strings("expect")?.map { $0.lowercased() } ?? []
+        expected = try Self.expected(&options, type: type)
         isTCP = try options.word("transport", among: ["udp", "tcp"]) == "tcp"
         guard let setting else { throw options.missing("name") }
         name = try setting.string(at: "\(options.path).name")
         guard DNSQuestion(id: 0, name: name, type: type).bytes != nil else {
             throw setting.expected("a domain name", at: "\(options.path).name")
         }
+    }
+
+    /// Takes `expect`: texts as answers have them.
+    private static func expected(
+        _ options: inout Options,
+        type: RecordType
+    ) throws(SettingError) -> [String] {
+        guard let setting = options.take("expect") else { return [] }
+        let path = "\(options.path).expect"
+        let texts = try setting.strings(at: path)
+        var places = [setting.position]
+        if case .list(let items) = setting.value { places = items.map(\.position) }
+        var expected: [String] = []
+        for (text, place) in zip(texts, places) {
+            guard let answer = type.answer(text) else {
+                throw SettingError(
+                    place,
+                    "\(path): expected addresses of record \(type.word), such as "
+                        + "\(type == .a ? "192.0.2.1" : "2001:db8::1"), saw '\(text)': no answer "
+                        + "could be that"
+                )
+            }
+            expected.append(answer)
+        }
+        return expected
     }
 
     public func probe(_ target: Target, in context: ProbeContext) async -> Outcome {
@@ -77,5 +103,27 @@ public struct DNSCheck: Check {
 
     private func wrong(_ reply: DNSReply, _ message: String) -> Outcome {
         Outcome(.fail, .layer7Status, code: Int(reply.code), message: message)
+    }
+}
+
+extension RecordType {
+    /// How an answer of this type says `text`, or nil where none can. An address has many spellings,
+    /// and answers are read back in one.
+    fileprivate func answer(_ text: String) -> String? {
+        let family: Int32
+        switch self {
+        case .a: family = AF_INET
+        case .aaaa: family = AF_INET6
+        default: return text.lowercased()
+        }
+        var address = in6_addr()
+        var spelt = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+        guard inet_pton(family, text, &address) == 1,
+            inet_ntop(family, &address, &spelt, socklen_t(spelt.count)) != nil
+        else { return nil }
+        return String(
+            decoding: spelt.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) },
+            as: UTF8.self
+        )
     }
 }

@@ -26,15 +26,16 @@ enum DialogueFile {
 
     static func parse(_ text: String, file: String) throws(SettingError) -> [DialogueStep] {
         var steps: [DialogueStep] = []
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-        for (index, line) in lines.enumerated() {
-            let start = line.firstIndex { $0 != " " && $0 != "\t" } ?? line.endIndex
-            let content = line[start...]
-            if content.isEmpty || content.hasPrefix("#") { continue }
-            let column = line.utf8.distance(from: line.startIndex, to: start) + 1
+        // Bytes, not characters: CR LF is one character, and so is a blank with an accent after it.
+        let lines = text.utf8.split(separator: 0x0A, omittingEmptySubsequences: false)
+        for (index, ended) in lines.enumerated() {
+            let line = ended.last == 0x0D ? ended.dropLast() : ended
+            let content = line.drop(while: isBlank)
+            if content.isEmpty || content.first == UInt8(ascii: "#") { continue }
+            let column = line.count - content.count + 1
             let position = Position(file: file, line: index + 1, column: column)
-            let word = String(content.prefix { $0 != " " && $0 != "\t" })
-            let rest = content.dropFirst(word.count + 1)
+            let word = String(Substring(content.prefix { !isBlank($0) }))
+            let rest = Substring(content.dropFirst(word.utf8.count + 1))
             guard DialogueStep.words.contains(word) else {
                 throw Setting(.scalar(word, isQuoted: false), at: position)
                     .unknownWord(word, among: DialogueStep.words, at: "step")
@@ -47,6 +48,8 @@ enum DialogueFile {
         }
         return steps
     }
+
+    private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
 
     private static func contents(of name: String) throws(SystemError) -> String {
         let raw = open(name, O_RDONLY | O_CLOEXEC)

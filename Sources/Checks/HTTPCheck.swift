@@ -17,11 +17,15 @@ public struct HTTPCheck: Check {
 
     public init(options: inout Options) throws(SettingError) {
         client = try HTTPClient(options: &options)
-        expectation = try HTTPExpectation(options: &options)
+        expectation = try HTTPExpectation(options: &options, of: client.request.method)
         question = DirectPlan.Question(method: client.request.method, expectation: expectation)
     }
 
     public var resolvesNames: Bool { client.resolvesNames }
+
+    public func problem(on schedule: Schedule) -> SettingError? {
+        expectation.problem(within: schedule.timeout)
+    }
 
     public func probe(_ target: Target, in context: ProbeContext) async -> Outcome {
         var phases = Phases()

@@ -1,6 +1,7 @@
 // Is this answer the right one? Judged in the order in which an answer arrives: the status, the
 // header fields, the body. Pure: the same for every engine that brings the answer.
 
+import HTTP1
 import Health
 import Vocabulary
 
@@ -15,6 +16,8 @@ struct HTTPExpectation: Sendable {
     var degradedStatuses: StatusSet?
     var degradedHeaders: [(name: String, condition: TextCondition)] = []
     var degradedLatency: Nanoseconds?
+    /// Where the latency is written.
+    private var latencyPlace: (position: Position, path: String)?
 
     /// What is read of a body at most.
     static let bodyBytesMax = 65_536
@@ -149,31 +152,79 @@ struct HTTPExpectation: Sendable {
 // MARK: From settings
 
 extension HTTPExpectation {
-    /// Takes `expect`, `immediate-fail` and `degraded`.
-    init(options: inout Options) throws(SettingError) {
+    /// Takes `expect`, `immediate-fail` and `degraded` of an answer to `method`. Refuses what could
+    /// never come true.
+    init(options: inout Options, of method: HTTP1.Method) throws(SettingError) {
         self.init()
         if let setting = options.take("expect") {
-            try takeExpect(setting, at: "\(options.path).expect")
+            try takeExpect(setting, of: method, at: "\(options.path).expect")
         }
         if let setting = options.take("immediate-fail") {
-            immediateFail = try StatusSet(setting, at: "\(options.path).immediate-fail")
+            try takeImmediateFail(setting, at: "\(options.path).immediate-fail")
         }
-        guard let setting = options.take("degraded") else { return }
-        let path = "\(options.path).degraded"
+        if let setting = options.take("degraded") {
+            try takeDegraded(setting, at: "\(options.path).degraded")
+        }
+    }
+
+    /// What could never come true when an answer is waited for no longer than `timeout`.
+    func problem(within timeout: Nanoseconds) -> SettingError? {
+        guard let limit = degradedLatency, let latencyPlace, limit >= timeout else { return nil }
+        return SettingError(
+            latencyPlace.position,
+            "\(latencyPlace.path): expected less than the timeout of \(timeout), saw \(limit): "
+                + "no answer is waited for that long"
+        )
+    }
+
+    private mutating func takeImmediateFail(
+        _ setting: Setting,
+        at path: String
+    ) throws(SettingError) {
+        let failing = try StatusSet(setting, at: path)
+        immediateFail = failing
+        // A part of a class may fail at once; what is expected by itself must not.
+        let lost = statuses.words(within: failing)
+        guard lost.isEmpty || statuses == .success && lost.count < statuses.words.count else {
+            throw SettingError(
+                setting.position,
+                "\(path): expected no status of 'expect: \(statuses.text)', saw \(failing.text): "
+                    + "\(lost.joined(separator: " ")) could never pass"
+            )
+        }
+    }
+
+    private mutating func takeDegraded(_ setting: Setting, at path: String) throws(SettingError) {
         var inner = try Options(setting, path: path)
         if let status = inner.take("status") {
-            degradedStatuses = try StatusSet(status, at: "\(path).status")
+            let statuses = try StatusSet(status, at: "\(path).status")
+            degradedStatuses = statuses
+            if let immediateFail, let lost = statuses.words(within: immediateFail).first {
+                throw SettingError(
+                    status.position,
+                    "\(path).status: expected none of 'immediate-fail: \(immediateFail.text)', saw "
+                        + "\(statuses.text): \(lost) could never degrade"
+                )
+            }
         }
         degradedHeaders = try Self.headers(&inner)
-        degradedLatency = try inner.duration(
-            "latency",
-            in: .milliseconds(1)...MonitorDefinition.intervalMax
-        )
+        if let latency = inner.take("latency") {
+            let place = "\(path).latency"
+            degradedLatency = try latency.duration(
+                in: .milliseconds(1)...MonitorDefinition.intervalMax,
+                at: place
+            )
+            latencyPlace = (latency.position, place)
+        }
         try inner.finish()
     }
 
     /// A list of statuses, or a map of conditions.
-    private mutating func takeExpect(_ setting: Setting, at path: String) throws(SettingError) {
+    private mutating func takeExpect(
+        _ setting: Setting,
+        of method: HTTP1.Method,
+        at path: String
+    ) throws(SettingError) {
         guard case .map = setting.value else {
             statuses = try StatusSet(setting, at: path)
             return
@@ -183,14 +234,31 @@ extension HTTPExpectation {
             statuses = try StatusSet(status, at: "\(path).status")
         }
         headers = try Self.headers(&inner)
-        contains = try inner.string("contains")
-        matches = try inner.take("matches").map { (text) throws(SettingError) in
-            try text.pattern(at: "\(path).matches")
-        }
-        if let setting = inner.take("json") {
-            json = try Self.jsonConditions(setting, at: "\(path).json")
-        }
+        let body = ["contains", "matches", "json"].map { ($0, inner.take($0)) }
         try inner.finish()
+        for case (let key, let setting?) in body {
+            try takeBody(key, setting, of: method, at: "\(path).\(key)")
+        }
+    }
+
+    private mutating func takeBody(
+        _ key: String,
+        _ setting: Setting,
+        of method: HTTP1.Method,
+        at path: String
+    ) throws(SettingError) {
+        switch key {
+        case "contains": contains = try setting.string(at: path)
+        case "matches": matches = try setting.pattern(at: path)
+        default: json = try Self.jsonConditions(setting, at: path)
+        }
+        guard method != .head else {
+            throw SettingError(
+                setting.position,
+                "\(path): expected no condition on a body with method HEAD, whose answer has none, "
+                    + "saw one"
+            )
+        }
     }
 
     private static func jsonConditions(

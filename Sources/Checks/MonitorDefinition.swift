@@ -113,7 +113,7 @@ extension MonitorDefinition {
         return MonitorDefinition(
             id: id,
             kind: kind,
-            check: try registry.make(kind, from: options),
+            check: try registry.make(kind, from: options, on: schedule),
             schedule: schedule,
             thresholds: Thresholds(rise: rise, fall: fall),
             isRequired: isRequired,

@@ -108,11 +108,9 @@ struct NagiosOutput: Hashable, Sendable {
         guard let first = fields.first, !first.isEmpty else { return nil }
         var item = Item(label: label, value: nil, unit: "")
         if first != "U" {
-            guard let value = NagiosRange.number(first) else { return nil }
-            item.value = value
-            item.unit = String(
-                first.drop { $0.isASCII && ($0.isNumber || $0 == "." || $0 == "-") }
-            )
+            guard let quantity = NagiosRange.quantity(first) else { return nil }
+            item.value = quantity.value
+            item.unit = quantity.unit
         }
         if fields.count > 1 { item.warn = NagiosRange(fields[1]) }
         if fields.count > 2 { item.fail = NagiosRange(fields[2]) }

@@ -38,11 +38,37 @@ struct NagiosRange: Hashable, Sendable {
         return isInside == isInverted
     }
 
-    /// Digits, a sign and a point: what `Double` takes besides (`inf`, `0x1p3`) is none here. A
-    /// unit behind the number is tolerated, as the plugins do.
-    static func number(_ text: some StringProtocol) -> Double? {
-        let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == "." || $0 == "-") }
+    /// A unit behind the number is tolerated, as the plugins do.
+    static func number(_ text: some StringProtocol) -> Double? { quantity(text)?.value }
+
+    /// A number of digits, a sign, a point and an exponent, and the unit behind it: what `Double`
+    /// takes besides (`inf`, `0x1p3`) is none here.
+    static func quantity(_ text: some StringProtocol) -> (value: Double, unit: String)? {
+        let text = Substring(text)
+        let digits = text.prefix(while: isOfNumber)
+        let exponent = exponent(text[digits.endIndex...])
+        let unit = text[exponent.endIndex...]
+        // `1e5.5` and `1e5e5` are neither a number nor a number with a unit.
+        if !exponent.isEmpty, unit.first.map(isOfNumber) == true || !self.exponent(unit).isEmpty {
+            return nil
+        }
         // Four hundred digits are no value either.
-        return Double(String(digits)).flatMap { $0.isFinite ? $0 : nil }
+        guard let value = Double(digits + exponent), value.isFinite else { return nil }
+        return (value, String(unit))
+    }
+
+    private static func isOfNumber(_ letter: Character) -> Bool {
+        isDigit(letter) || letter == "." || letter == "-"
+    }
+
+    private static func isDigit(_ letter: Character) -> Bool { letter.isASCII && letter.isNumber }
+
+    /// The exponent that `text` begins with. An `E` without digits is a unit.
+    private static func exponent(_ text: Substring) -> Substring {
+        guard text.first == "e" || text.first == "E" else { return text.prefix(0) }
+        var rest = text.dropFirst()
+        if rest.first == "+" || rest.first == "-" { rest = rest.dropFirst() }
+        let end = rest.prefix(while: isDigit).endIndex
+        return end == rest.startIndex ? text.prefix(0) : text[..<end]
     }
 }

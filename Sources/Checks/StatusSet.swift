@@ -5,18 +5,20 @@ import Vocabulary
 /// A set of HTTP statuses as a user writes it.
 struct StatusSet: Sendable, Hashable {
     private let ranges: [ClosedRange<Int>]
-    /// The list as it was written, for messages.
-    let text: String
+    /// Each range as it was written, for messages.
+    let words: [String]
 
     /// Statuses that HTTP has room for (RFC 9110, section 15).
     static let valid = 100...599
 
-    static let success = StatusSet(ranges: [200...399], text: "2xx 3xx")
+    static let success = StatusSet(ranges: [200...299, 300...399], words: ["2xx", "3xx"])
 
-    private init(ranges: [ClosedRange<Int>], text: String) {
+    private init(ranges: [ClosedRange<Int>], words: [String]) {
         self.ranges = ranges
-        self.text = text
+        self.words = words
     }
+
+    var text: String { words.joined(separator: " ") }
 
     /// A text with blanks or commas between, or a list of such texts.
     init(_ setting: Setting, at path: String) throws(SettingError) {
@@ -34,7 +36,7 @@ struct StatusSet: Sendable, Hashable {
             ranges.append(range)
         }
         guard !ranges.isEmpty else { throw setting.expected("at least one status", at: path) }
-        self.init(ranges: ranges, text: words.joined(separator: " "))
+        self.init(ranges: ranges, words: words)
     }
 
     private static func range(_ word: String) -> ClosedRange<Int>? {
@@ -53,4 +55,9 @@ struct StatusSet: Sendable, Hashable {
     }
 
     func contains(_ status: Int) -> Bool { ranges.contains { $0.contains(status) } }
+
+    /// The words whose every status `other` has too.
+    func words(within other: StatusSet) -> [String] {
+        zip(words, ranges).filter { $0.1.allSatisfy(other.contains) }.map(\.0)
+    }
 }

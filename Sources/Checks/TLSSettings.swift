@@ -51,13 +51,32 @@ struct TLSSettings: Sendable {
             )
         }
         serverName = try options.string("server-name")
-        warning = try options.duration("expires-warn", in: .zero...Self.spanMax)
-        failure = try options.duration("expires-fail", in: .zero...Self.spanMax)
+        (warning, failure) = try Self.expiry(&options)
         do throws(TLSError) {
             context = try TLSContext(client: configuration)
         } catch {
             throw SettingError(options.position, "\(options.path): \(error)")
         }
+    }
+
+    /// Takes `expires-warn` and `expires-fail`.
+    private static func expiry(
+        _ options: inout Options
+    ) throws(SettingError) -> (warning: Nanoseconds?, failure: Nanoseconds?) {
+        let setting = options.take("expires-warn")
+        let path = "\(options.path).expires-warn"
+        let warning = try setting.map { (setting) throws(SettingError) in
+            try setting.duration(in: .zero...spanMax, at: path)
+        }
+        let failure = try options.duration("expires-fail", in: .zero...spanMax)
+        if let setting, let warning, let failure, warning <= failure {
+            throw SettingError(
+                setting.position,
+                "\(path): expected more than expires-fail of \(failure), saw \(warning): it would "
+                    + "fail before it warned"
+            )
+        }
+        return (warning, failure)
     }
 
     /// Without any setting; nil where the system has no authorities.

@@ -94,8 +94,9 @@ struct Opinion: Hashable, Sendable {
     }
 
     private mutating func takeNeutral(_ outcome: Outcome, schedule: Schedule, now: WallTime) {
-        if outcome.reason == .checked {
-            // The peer did answer, only not about health: what held goes on to hold.
+        if outcome.reason == .checked || counter.status == .unknown {
+            // The peer did answer, only not about health: what held goes on to hold. Of nothing
+            // known there is nothing that could be kept alive, and it is as fresh as its probe.
             expiresAt = now + schedule.validity(for: counter)
         }
         if counter.status == .unknown {

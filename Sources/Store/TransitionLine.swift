@@ -28,18 +28,31 @@ struct TransitionLine {
 
     var text: String {
         var text = "\(peer.upstream)/\(peer.peer) is \(change.to.status.rawValue.uppercased())"
-        switch cause {
-        case .verdict(let verdict):
+        let verdict = decisive
+        if let verdict {
             text += ", reason: \(describe(verdict)) (\(verdict.key.monitor))"
-        case .intent, .definition, .time:
-            if !change.to.reason.isEmpty { text += ", reason: \(change.to.reason)" }
+        } else if !change.to.reason.isEmpty {
+            text += ", reason: \(change.to.reason)"
         }
         let lasted = change.to.since - change.from.since
         text += ", after \(Self.rough(lasted)) \(change.from.status.rawValue)"
-        if case .verdict(let verdict) = cause {
-            text += ", check took \(verdict.latency.milliseconds)ms"
-        }
+        if let verdict { text += ", check took \(verdict.latency.milliseconds)ms" }
         return text + ", \(counts.available) of \(counts.wanted) peers left"
+    }
+
+    /// The verdict that made the status what it is. The one that came last need not be it: a pass
+    /// after which a peer is degraded completes the view, and another monitor's failure is why.
+    /// Where nothing else explains the status, it is told all the same.
+    private var decisive: Verdict? {
+        guard case .verdict(let verdict) = cause else { return nil }
+        let isDecisive =
+            switch change.to.status {
+            case .up, .starting: verdict.status == .up
+            case .degraded: verdict.status == .down || verdict.isDegraded
+            case .down: verdict.status == .down
+            case .maint, .drain, .ejected, .unknown: false
+            }
+        return isDecisive || change.to.reason.isEmpty ? verdict : nil
     }
 
     private func describe(_ verdict: Verdict) -> String {

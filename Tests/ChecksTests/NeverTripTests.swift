@@ -1,0 +1,169 @@
+// Is a condition that could never come true refused, with the numbers that say why, and is nothing
+// refused that could?
+
+import Checks
+import Health
+import TestSupport
+import Testing
+import Vocabulary
+
+@Suite struct NeverTripTests {
+    private static let refused: [(String, TestSetting, String)] = [
+        (
+            "tls", ["expires-fail": "14d", "expires-warn": "3d"],
+            "test.yaml:2:1: tls.expires-warn: expected more than expires-fail of 14d, saw 3d: it "
+                + "would fail before it warned"
+        ),
+        (
+            "tls", ["expires-warn": "14d", "expires-fail": "14d"],
+            "test.yaml:1:1: tls.expires-warn: expected more than expires-fail of 14d, saw 14d: it "
+                + "would fail before it warned"
+        ),
+        (
+            "http", ["path": "/", "tls": ["expires-warn": "1d", "expires-fail": "2d"]],
+            "test.yaml:2:1: http.tls.expires-warn: expected more than expires-fail of 2d, saw 1d: "
+                + "it would fail before it warned"
+        ),
+        (
+            "http", ["method": "HEAD", "expect": ["status": 200, "contains": "x"]],
+            "test.yaml:3:1: http.expect.contains: expected no condition on a body with method "
+                + "HEAD, whose answer has none, saw one"
+        ),
+        (
+            "http", ["method": "HEAD", "expect": ["matches": "x"]],
+            "test.yaml:2:1: http.expect.matches: expected no condition on a body with method "
+                + "HEAD, whose answer has none, saw one"
+        ),
+        (
+            "http", ["expect": ["json": ["/a": "x"]], "method": "HEAD"],
+            "test.yaml:1:1: http.expect.json: expected no condition on a body with method HEAD, "
+                + "whose answer has none, saw one"
+        ),
+        (
+            "http", ["immediate-fail": 200, "expect": 200],
+            "test.yaml:1:1: http.immediate-fail: expected no status of 'expect: 200', saw 200: 200 "
+                + "could never pass"
+        ),
+        (
+            "http", ["expect": "2xx 404", "immediate-fail": "4xx"],
+            "test.yaml:2:1: http.immediate-fail: expected no status of 'expect: 2xx 404', saw 4xx: "
+                + "404 could never pass"
+        ),
+        (
+            "http", ["immediate-fail": "200-399"],
+            "test.yaml:1:1: http.immediate-fail: expected no status of 'expect: 2xx 3xx', saw "
+                + "200-399: 2xx 3xx could never pass"
+        ),
+        (
+            "http", ["immediate-fail": "410 5xx", "degraded": ["status": "429 503"]],
+            "test.yaml:2:1: http.degraded.status: expected none of 'immediate-fail: 410 5xx', saw "
+                + "429 503: 503 could never degrade"
+        ),
+        (
+            "dns", ["name": "a", "expect": ["192.0.2.1", "nonsense"]],
+            "test.yaml:2:1: dns.expect: expected addresses of record A, such as 192.0.2.1, saw "
+                + "'nonsense': no answer could be that"
+        ),
+        (
+            "dns", ["name": "a", "record": "AAAA", "expect": "192.0.2.1"],
+            "test.yaml:3:1: dns.expect: expected addresses of record AAAA, such as 2001:db8::1, "
+                + "saw '192.0.2.1': no answer could be that"
+        ),
+        (
+            "dns", ["name": "a", "expect": "2001:db8::1"],
+            "test.yaml:2:1: dns.expect: expected addresses of record A, such as 192.0.2.1, saw "
+                + "'2001:db8::1': no answer could be that"
+        ),
+    ]
+
+    @Test(arguments: refused)
+    func `what contradicts itself is refused with the numbers`(
+        kind: String,
+        settings: TestSetting,
+        message: String
+    ) {
+        #expect(complaint(kind, settings) == message)
+    }
+
+    private static let accepted: [(String, TestSetting)] = [
+        ("tls", ["expires-warn": "14d", "expires-fail": "3d"]), ("tls", ["expires-warn": "3d"]),
+        ("tls", ["expires-fail": "14d"]),
+        ("http", ["method": "HEAD", "expect": ["status": 200, "headers": ["server": "x"]]]),
+        ("http", ["method": "POST", "expect": ["contains": "x"]]),
+        // A part of what is expected may fail at once, or degrade.
+        ("http", ["immediate-fail": 204]), ("http", ["immediate-fail": "3xx"]),
+        ("http", ["expect": "2xx", "immediate-fail": "204"]),
+        ("http", ["expect": "200", "degraded": ["status": "200"]]),
+        ("http", ["degraded": ["status": "429"], "immediate-fail": "410"]),
+        ("http", ["degraded": ["status": "4xx"], "immediate-fail": "410"]),
+        ("dns", ["name": "a", "expect": ["192.0.2.1", "192.0.2.2"]]),
+        ("dns", ["name": "a", "record": "AAAA", "expect": "2001:DB8:0:0::1"]),
+        ("dns", ["name": "a", "record": "CNAME", "expect": "nonsense"]),
+    ]
+
+    @Test(arguments: accepted)
+    func `what may come true is taken`(kind: String, settings: TestSetting) {
+        #expect(complaint(kind, settings) == nil)
+    }
+
+    // MARK: By the schedule
+
+    private func mistake(
+        _ kind: String,
+        _ settings: TestSetting,
+        registry: CheckRegistry = .builtin
+    ) -> String? {
+        do throws(SettingError) {
+            let options = settings.options(path: "monitors[0].\(kind)")
+            _ = try MonitorDefinition.make(kind, from: options, registry: registry)
+            return nil
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    @Test func `no answer is waited for longer than the timeout`() {
+        #expect(
+            mistake("http", ["timeout": "500ms", "degraded": ["latency": "2s"]])
+                == "test.yaml:2:1: monitors[0].http.degraded.latency: expected less than the "
+                + "timeout of 500ms, saw 2s: no answer is waited for that long"
+        )
+        // The timeout where nobody wrote one, and where the interval makes it shorter.
+        #expect(
+            mistake("http", ["degraded": ["latency": "1s"]])?
+                .hasSuffix(
+                    "expected less than the timeout of 1s, saw 1s: no answer is waited for that long"
+                )
+                == true
+        )
+        #expect(mistake("http", ["degraded": ["latency": "300ms"], "interval": "200ms"]) != nil)
+        #expect(mistake("http", ["degraded": ["latency": "999ms"]]) == nil)
+        #expect(
+            mistake("http", ["degraded": ["latency": "2s"], "interval": "5s", "timeout": "3s"])
+                == nil
+        )
+        // By hand there is no schedule.
+        #expect(complaint("http", ["degraded": ["latency": "5s"]]) == nil)
+    }
+
+    @Test func `a drop-in kind is held against the timeout of its monitor`() throws {
+        let place = Position(file: "checks.d/slow.yaml", line: 3, column: 5)
+        let latency = TestSetting.scalar("{limit}", isQuoted: true)
+        let settings = TestSetting.map([("degraded", .map([("latency", latency)]))]).setting()
+        let registry = CheckRegistry.builtin.adding([
+            try DropIn(
+                name: "slow",
+                summary: "",
+                base: "http",
+                settings: Setting(settings.value, at: place),
+                parameters: [DropIn.Parameter(name: "limit", position: place, value: nil)]
+            )
+        ])
+        #expect(mistake("slow", ["limit": "200ms"], registry: registry) == nil)
+        #expect(
+            mistake("slow", ["interval": "3s", "limit": "1500ms"], registry: registry)
+                == "test.yaml:2:1: monitors[0].slow: http.degraded.latency: expected less than the "
+                + "timeout of 1s, saw 1500ms: no answer is waited for that long"
+        )
+    }
+}

@@ -1,0 +1,71 @@
+// Does a verdict without an opinion change nothing but what is told, however long it may be believed?
+
+import Health
+import Testing
+import Vocabulary
+
+@Suite struct NeutralExpiryTests {
+    private let start = WallTime(milliseconds: 1_795_000_000_000)
+
+    private func verdict(
+        _ status: HealthCounter.Status,
+        sequence: UInt64,
+        at time: WallTime,
+        life: Nanoseconds
+    ) -> Verdict {
+        Verdict(
+            key: VerdictKey(upstream: "web", peer: "a", monitor: "http"),
+            kind: "http",
+            status: status,
+            health: status == .up ? 3 : 0,
+            rise: 2,
+            fall: 2,
+            reason: status == .up ? .layer7OK : .resolver,
+            message: status == .up ? "" : "no such name",
+            latency: .zero,
+            since: start,
+            checkedAt: time,
+            expiresAt: time + life,
+            agent: "a1",
+            epoch: 1,
+            sequence: sequence
+        )
+    }
+
+    private func peer() -> PeerHealth {
+        PeerHealth(policy: PeerPolicy(weight: 1, requiredMonitors: ["http"]), now: start)
+    }
+
+    @Test func `unknown stays unknown, before its verdict expires and after`() {
+        var health = peer()
+        _ = health.apply(verdict(.unknown, sequence: 1, at: start, life: .seconds(5)), now: start)
+        let reason = "no opinion yet: DNS no such name (http)"
+        for second in [0, 4, 5, 6, 100] as [Int64] {
+            _ = health.refresh(now: start + .seconds(second))
+            #expect(health.view.status == .unknown && health.view.checked == .unknown)
+            #expect(health.view.reason == reason)
+            #expect(!health.view.isStale, "nothing was ever known")
+            #expect(health.view.isAvailable)
+        }
+        #expect(health.view.nextChange == nil)
+    }
+
+    @Test func `a renewal of it is no change, and the first word decides as ever`() {
+        var health = peer()
+        for sequence in 1...5 as ClosedRange<UInt64> {
+            let now = start + .seconds(Int64(sequence))
+            let change = health.apply(
+                verdict(.unknown, sequence: sequence, at: now, life: .seconds(5)),
+                now: now
+            )
+            #expect(change?.isTransition != true)
+        }
+        let now = start + .seconds(6)
+        let change = health.apply(
+            verdict(.up, sequence: 6, at: now, life: .seconds(5)),
+            now: now
+        )
+        #expect(change?.from.status == .unknown && change?.to.status == .up)
+        #expect(health.view.nextChange == now + .seconds(5) + .milliseconds(1))
+    }
+}
