@@ -167,13 +167,13 @@ public final class ByteStream: EventSink {
 
     /// Waits for a readable edge that no earlier wait has used up.
     public func waitReadable() async throws(StreamError) {
-        while !canRead { try await suspend() }
+        while !canRead { try await suspend(for: Int16(POLLIN)) }
         canRead = false
     }
 
     /// Waits for a writable edge that no earlier wait has used up.
     public func waitWritable() async throws(StreamError) {
-        while !canWrite { try await suspend() }
+        while !canWrite { try await suspend(for: Int16(POLLOUT)) }
         canWrite = false
     }
 
@@ -187,17 +187,29 @@ public final class ByteStream: EventSink {
             loop.cancel(rest)
             rest = .none
         }
-        while !rest.isNone { try await suspend() }
+        while !rest.isNone { try await suspend(for: 0) }
     }
 
-    private func suspend() async throws(StreamError) {
+    /// Waits for whatever comes next. Where that is the deadline, what came before it counts still:
+    /// a loop that was busy meanwhile hears of both at once, and must not blame the other side.
+    private func suspend(for wanted: Int16) async throws(StreamError) {
         callsInARow = 0
         if hasTimedOut { throw .timedOut }
         if handle.isNone { throw .ended }
         assert(waiter == nil, "one task at a time")
         await withUnsafeContinuation { waiter = $0 }
-        if hasTimedOut { throw .timedOut }
+        if hasTimedOut, !isReady(for: wanted) { throw .timedOut }
         if handle.isNone { throw .ended }
+    }
+
+    /// Asks the kernel now instead of waiting for an edge. Nothing is ready where nothing is wanted.
+    private func isReady(for wanted: Int16) -> Bool {
+        if handle.isNone || wanted == 0 { return false }
+        var polled = pollfd(fd: handle.descriptor, events: wanted, revents: 0)
+        guard poll(&polled, 1, 0) > 0 else { return false }
+        if polled.revents & Int16(POLLERR | POLLHUP) != 0 { hasTrouble = true }
+        if wanted == Int16(POLLIN) { canRead = true } else { canWrite = true }
+        return true
     }
 
     private func resume() {

@@ -12,8 +12,14 @@ public enum Socket {
     /// one another: two processes started by mistake would each get half of the connections.
     public static func requireFree(_ address: SocketAddress) throws(SystemError) {
         if address.port == 0 { return }
+        guard address.isUnix else {
+            // No more than bind: a program that is being started at this moment holds copies of our
+            // sockets until it runs, and one that listens would be in the way of the caller's own.
+            _ = try bind(address, sharesPort: false)
+            return
+        }
         _ = try listen(address)
-        if address.isUnix { unlink(address.host) }
+        unlink(address.host)
     }
 
     /// A listening socket. With `sharesPort`, every worker binds its own and the kernel spreads
@@ -21,6 +27,16 @@ public enum Socket {
     public static func listen(
         _ address: SocketAddress,
         sharesPort: Bool = false
+    ) throws(SystemError) -> Descriptor {
+        let descriptor = try bind(address, sharesPort: sharesPort)
+        if Glibc.listen(descriptor.raw, backlog) < 0 { throw SystemError("listen \(address)") }
+        return descriptor
+    }
+
+    /// A socket with an address and nobody behind it yet.
+    private static func bind(
+        _ address: SocketAddress,
+        sharesPort: Bool
     ) throws(SystemError) -> Descriptor {
         let descriptor = try make(address.family)
         if address.isUnix {
@@ -35,7 +51,6 @@ public enum Socket {
         }
         let bound = address.withSockaddr { Glibc.bind(descriptor.raw, $0, $1) }
         if bound < 0 { throw SystemError("bind \(address)") }
-        if Glibc.listen(descriptor.raw, backlog) < 0 { throw SystemError("listen \(address)") }
         return descriptor
     }
 

@@ -8,7 +8,7 @@ import Vocabulary
 
 extension RedisStore {
     func follow() async throws(RedisError) {
-        var reconcileAt = Clock.instant() + Self.reconcileEvery
+        var reconcileAt = Clock.instant() + reconcileEvery
         while let reader, !isStopping {
             let wait = max(min(reconcileAt - Clock.instant(), Self.followFor), .milliseconds(1))
             let replies = try await ask(
@@ -19,13 +19,13 @@ extension RedisStore {
                         "STREAMS", keys.changes, streamID,
                     ]
                 ],
-                timeout: wait + Self.commandTimeout
+                timeout: wait + commandTimeout
             )
             try await read(hints: replies.first ?? .null, on: reader)
             if Clock.instant() >= reconcileAt {
                 try await reconcile(reader)
                 flushSoon()
-                reconcileAt = Clock.instant() + Self.reconcileEvery
+                reconcileAt = Clock.instant() + reconcileEvery
             }
         }
         throw .closed

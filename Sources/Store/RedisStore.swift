@@ -52,17 +52,21 @@ public final class RedisStore: Store {
     private var pause: (timer: Timers.Token, waiter: CheckedContinuation<Void, Never>)?
     private var onEnd: [CheckedContinuation<Void, Never>] = []
 
+    let commandTimeout: Nanoseconds
+    let reconcileEvery: Nanoseconds
+
     /// A command that takes longer means that Redis hangs.
-    static let commandTimeout = Nanoseconds.seconds(1)
+    public static let commandTimeoutDefault = Nanoseconds.seconds(1)
     /// How long a reader waits for a hint before it asks again.
     static let followFor = Nanoseconds.seconds(1)
     /// How often everything is read again, whatever the hints said.
-    static let reconcileEvery = Nanoseconds.seconds(5)
+    public static let reconcileEveryDefault = Nanoseconds.seconds(5)
     /// Renewals wait this long for company, or until so many wait.
     static let renewalDelay = Nanoseconds.milliseconds(200)
     static let renewalsMax = 64
     static let backoffMin = Nanoseconds.milliseconds(50)
-    static let backoffMax = Nanoseconds.seconds(1)
+    /// A Redis that is back is asked again after this long at most.
+    public static let backoffMax = Nanoseconds.seconds(1)
     /// Batches under way at once.
     static let pipelineMax = 16
     /// Entries read at once: some milliseconds of work, then probes get their turn.
@@ -72,7 +76,9 @@ public final class RedisStore: Store {
 
     /// `agent` names this process, as verdicts do. `lookup` turns host names into addresses;
     /// without it the URL must hold an IP address, `localhost` or a unix socket. With a state file,
-    /// a process that starts while Redis is away begins with what it knew last.
+    /// a process that starts while Redis is away begins with what it knew last. The two spans are
+    /// for tests: one machine may be slow without a fault, and what a hint brought must be told from
+    /// what the next reconciliation would.
     public init(
         loop: EventLoop,
         url: RedisURL,
@@ -80,10 +86,14 @@ public final class RedisStore: Store {
         agent: String,
         statePath: String? = nil,
         lookup: HostLookup? = nil,
+        commandTimeout: Nanoseconds = commandTimeoutDefault,
+        reconcileEvery: Nanoseconds = reconcileEveryDefault,
         journal: Journal = .silent
     ) {
         self.loop = loop
         self.url = url
+        self.commandTimeout = commandTimeout
+        self.reconcileEvery = reconcileEvery
         self.agent = agent
         self.lookup = lookup
         self.journal = journal
@@ -223,7 +233,7 @@ public final class RedisStore: Store {
         let connection = try await RedisConnection.connect(
             to: url,
             on: loop,
-            timeout: Self.commandTimeout,
+            timeout: commandTimeout,
             lookup: lookup
         )
         if isStopping {
@@ -269,13 +279,13 @@ public final class RedisStore: Store {
         waiter.resume()
     }
 
-    /// Sends commands of which none may be refused.
+    /// Sends commands of which none may be refused. Without a `timeout`, `commandTimeout` holds.
     func ask(
         _ connection: RedisConnection,
         _ commands: [[String]],
-        timeout: Nanoseconds = commandTimeout
+        timeout: Nanoseconds? = nil
     ) async throws(RedisError) -> [RedisReply] {
-        let replies = try await connection.pipeline(commands, timeout: timeout)
+        let replies = try await connection.pipeline(commands, timeout: timeout ?? commandTimeout)
         for reply in replies {
             if case .error(let text) = reply { throw .refused(text) }
         }

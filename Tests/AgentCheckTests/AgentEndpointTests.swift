@@ -96,8 +96,8 @@ import Vocabulary
     @Test func `a missing line feed is made up for by a short silence`() async throws {
         let rig = try await Self.rig()
         let client = try Client(to: rig.addresses[0])
-        client.send(Self.name)
         let begin = ContinuousClock.now
+        client.send(Self.name)
         #expect(client.readAll() == "up 100%\n")
         #expect(ContinuousClock.now - begin >= .milliseconds(15))
         #expect(await rig.counters.timeouts == 0)
@@ -195,17 +195,17 @@ import Vocabulary
         let rig = try await Self.rig()
         for _ in 0..<500 { _ = try Client(to: rig.addresses[0]) }
         #expect(try Client.ask("web/s1\n", at: rig.addresses[0]) == "up 100%\n")
-        #expect(await eventually { await rig.counters.open == 0 })
+        #expect(await eventually(within: .seconds(30)) { await rig.counters.open == 0 })
         #expect(await rig.counters.answers == 1)
         #expect(await rig.counters.connections == 501)
     }
 
     @Test func `a silent client is cut after five seconds`() async throws {
         let rig = try await Self.rig()
+        let begin = ContinuousClock.now
         let clients = try (0..<20).map { _ in try Client(to: rig.addresses[0]) }
         let slow = try Client(to: rig.addresses[0])
         slow.send("web/nobody-at")
-        let begin = ContinuousClock.now
         for client in clients + [slow] { #expect(client.readAll() == "") }
         #expect(ContinuousClock.now - begin > .seconds(4), "cut too early")
         #expect(await rig.counters.timeouts == 21)
@@ -217,7 +217,7 @@ import Vocabulary
         let client = try Client(to: rig.addresses[0])
         client.send("web/s1\n")
         #expect(client.readLine() == "up 100%\n")
-        #expect(await eventually { await rig.counters.open == 0 })
+        #expect(await eventually(within: .seconds(30)) { await rig.counters.open == 0 })
     }
 
     /// Unread bytes would make the kernel reset the connection, line and all.
@@ -231,12 +231,15 @@ import Vocabulary
     }
 
     /// Beside the idle ones: a scan, random bytes and a client that sends a byte at a time.
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(5)))
     func `thousands of idle and hostile connections do not delay anybody`() async throws {
         let idle = raiseDescriptorLimit(to: 20_000) ? 5_000 : 200
         let rig = try await Self.rig()
         let idlers = try (0..<idle).map { _ in try Client(to: rig.addresses[0]) }
-        #expect(await eventually { await rig.counters.open == idle })
+        // Not those still open: where connecting takes long, the first are cut meanwhile.
+        #expect(
+            await eventually(within: .seconds(60)) { await rig.counters.connections == idle }
+        )
         var generator = SplitMix(seed: 11)
         var slow: [Client] = []
         var waits: [Duration] = []
@@ -295,12 +298,12 @@ import Vocabulary
         let rig = try await Self.rig(peerPorts: ["s1"])
         let idlers = try (0..<10).map { _ in try Client(to: rig.addresses[0]) }
         idlers[0].send("web")
-        #expect(await eventually { await rig.counters.open == 10 })
+        #expect(await eventually(within: .seconds(30)) { await rig.counters.open == 10 })
         let timersOfBoard = await rig.on { $0.loop.timerCount }
         await rig.stop()
         #expect(await rig.on { $0.loop.watchedCount } == 0)
         #expect(await rig.on { $0.loop.timerCount } < timersOfBoard)
-        #expect(idlers.allSatisfy { $0.readAll(within: .seconds(2)) != "up 100%\n" })
+        #expect(idlers.allSatisfy { $0.readAll(within: .seconds(20)) != "up 100%\n" })
         try await rig.startAgain()
         #expect(try Client.ask("web/s1\n", at: rig.addresses[0]) == "up 100%\n")
     }
@@ -309,7 +312,7 @@ import Vocabulary
 
     @Test func `ready is said for the hold time and then no more`() async throws {
         var policy = AgentCheckPolicy()
-        policy.hold = .milliseconds(300)
+        policy.hold = .seconds(3)
         let rig = try await Self.rig(policy)
         await rig.ask(.maint, of: "s1", reason: "disk")
         #expect(
@@ -319,7 +322,9 @@ import Vocabulary
         await rig.ask(nil, of: "s1")
         #expect(try Client.ask("web/s1\n", at: rig.addresses[0]) == "ready up 100%\n")
         #expect(
-            try await eventually { try Client.ask("web/s1\n", at: rig.addresses[0]) == "up 100%\n" }
+            try await eventually(within: .seconds(30)) {
+                try Client.ask("web/s1\n", at: rig.addresses[0]) == "up 100%\n"
+            }
         )
     }
 
@@ -365,15 +370,24 @@ import Vocabulary
         try await rig.start()
         #expect(await rig.line(of: "s1").text.hasPrefix("drain up 100%"))
         await rig.stop()
-        #expect(await eventually { folder.text(of: "agent.json").contains("\"web/s1\":\"drain\"") })
+        #expect(
+            await eventually(within: .seconds(30)) {
+                folder.text(of: "agent.json").contains("\"web/s1\":\"drain\"")
+            }
+        )
 
         await rig.forgetEverything(peers: peers)
         await rig.say(.up, of: "s1")
         await rig.say(.up, of: "s2")
+        let begin = ContinuousClock.now
         try await rig.startAgain()
-        #expect(await rig.line(of: "s1").text == "up 100%\n")
+        let first = await rig.line(of: "s1").text
+        // The store has settled after two seconds; where it took longer to ask, either is right.
+        if ContinuousClock.now - begin < .seconds(2) { #expect(first == "up 100%\n") }
         #expect(
-            await eventually { await rig.line(of: "s1").text == "ready up 100%\n" }
+            await eventually(within: .seconds(30)) {
+                await rig.line(of: "s1").text == "ready up 100%\n"
+            }
         )
         #expect(await rig.line(of: "s2").text == "up 100%\n")
     }
@@ -394,7 +408,11 @@ import Vocabulary
         )
         #expect(ContinuousClock.now >= end)
         await rig.storeIs(connected: true)
-        #expect(await eventually { await rig.line(of: "s1").text == "ready up 100%\n" })
+        #expect(
+            await eventually(within: .seconds(30)) {
+                await rig.line(of: "s1").text == "ready up 100%\n"
+            }
+        )
     }
 
     @Test(arguments: ["", "{", #"{"format":9}"#, #"{"format":1,"asked":{"web/s1":"sleep"}}"#])
@@ -413,9 +431,11 @@ import Vocabulary
         let rig = try await Self.rig(policy)
         #expect(await rig.line(of: "s1").text == "up 100%\n")
         await rig.storeIs(connected: false)
-        #expect(await eventually { await rig.line(of: "s1").text == "\n" })
+        #expect(await eventually(within: .seconds(30)) { await rig.line(of: "s1").text == "\n" })
         await rig.storeIs(connected: true)
-        #expect(await eventually { await rig.line(of: "s1").text == "up 100%\n" })
+        #expect(
+            await eventually(within: .seconds(30)) { await rig.line(of: "s1").text == "up 100%\n" }
+        )
     }
 
     @Test func `a stale verdict is repeated with its age`() async throws {
@@ -423,7 +443,7 @@ import Vocabulary
         await rig.say(.down, of: "s1", lasting: .milliseconds(50))
         try await rig.start()
         #expect(
-            await eventually {
+            await eventually(within: .seconds(30)) {
                 await rig.line(of: "s1").text.hasPrefix("down 100% # http: last down")
             }
         )

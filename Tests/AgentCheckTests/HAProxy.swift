@@ -41,7 +41,9 @@ final class HAProxy: @unchecked Sendable {
         let text = configuration.replacing("SOCKET", with: socketPath)
         let file = try folder.write(text + "\n", to: "haproxy.cfg")
         process = try ChildProcess("haproxy", ["-db", "-f", file], in: folder)
-        let isUp = await eventually { (try? self.command("show info")) != nil || !self.isRunning }
+        let isUp = await eventually(within: .seconds(30)) {
+            (try? self.command("show info")) != nil || !self.isRunning
+        }
         guard isUp, isRunning else {
             throw Failure(description: "haproxy did not start: \(process.output)\n\(text)")
         }

@@ -34,7 +34,8 @@ struct RecipeTests {
         return String(block.dropFirst("haproxy\n".count))
     }
 
-    /// Faster, and with the ports of this run.
+    /// Faster, and with the ports of this run. Where no `timeout check` is set a check may take its
+    /// interval: more than a busy machine sometimes gives.
     private static func haproxy(
         _ recipe: String,
         ports: [String: UInt16]
@@ -50,6 +51,7 @@ struct RecipeTests {
               timeout connect 1s
               timeout client 5s
               timeout server 5s
+              timeout check 20s
             \(text)
             """
         )
@@ -70,22 +72,26 @@ struct RecipeTests {
         rig.addresses[index].port ?? 0
     }
 
+    private static func holds(_ condition: () async throws -> Bool) async rethrows -> Bool {
+        try await eventually(within: .seconds(30), condition)
+    }
+
     /// The first peer fails and recovers, is drained and undrained; the second stays up.
     private static func walk(_ rig: Rig, _ ids: [String], _ haproxy: HAProxy) async throws {
-        #expect(try await eventually { try haproxy.server("s2").agentStatus == "L7OK" })
+        #expect(try await Self.holds { try haproxy.server("s2").agentStatus == "L7OK" })
         await rig.say(.down, of: ids[0], message: "Connection refused")
-        #expect(try await eventually { try haproxy.server("s1").status == "DOWN (agent)" })
+        #expect(try await Self.holds { try haproxy.server("s1").status == "DOWN (agent)" })
         #expect(
-            try await eventually {
+            try await Self.holds {
                 try haproxy.server("s1").lastAgent.contains("L4CON Connection refused")
             }
         )
         await rig.say(.up, of: ids[0])
-        #expect(try await eventually { try haproxy.server("s1").isUp })
+        #expect(try await Self.holds { try haproxy.server("s1").isUp })
         await rig.ask(.drain, of: ids[0], reason: "deploy")
-        #expect(try await eventually { try haproxy.server("s1").status.hasPrefix("DRAIN") })
+        #expect(try await Self.holds { try haproxy.server("s1").status.hasPrefix("DRAIN") })
         await rig.ask(nil, of: ids[0])
-        #expect(try await eventually { try haproxy.server("s1").isUp })
+        #expect(try await Self.holds { try haproxy.server("s1").isUp })
         #expect(try haproxy.server("s2").isUp)
     }
 
@@ -129,24 +135,24 @@ struct RecipeTests {
         let checks = { (name: String) in
             try haproxy.server(name)["check_status"].trimmingPrefix("* ")
         }
-        #expect(try await eventually { try checks("s1") == "L7OK" && checks("s2") == "L7OK" })
+        #expect(try await Self.holds { try checks("s1") == "L7OK" && checks("s2") == "L7OK" })
         await rig.say(.down, of: "s1")
-        #expect(try await eventually { try haproxy.server().status == "DOWN" })
-        #expect(try haproxy.server()["check_code"] == "503")
+        #expect(try await Self.holds { try haproxy.server().status == "DOWN" })
+        #expect(try await Self.holds { try haproxy.server()["check_code"] == "503" })
         await rig.say(.up, of: "s1")
-        #expect(try await eventually { try haproxy.server().isUp })
+        #expect(try await Self.holds { try haproxy.server().isUp })
         await rig.ask(.drain, of: "s1")
-        #expect(try await eventually { try haproxy.server().status == "NOLB" })
+        #expect(try await Self.holds { try haproxy.server().status == "NOLB" })
         await rig.ask(.maint, of: "s1")
-        #expect(try await eventually { try haproxy.server().status == "DOWN" })
+        #expect(try await Self.holds { try haproxy.server().status == "DOWN" })
         await rig.ask(nil, of: "s1")
-        #expect(try await eventually { try haproxy.server().status == "UP" })
-        #expect(try haproxy.server("s2").isUp)
+        #expect(try await Self.holds { try haproxy.server().status == "UP" })
+        #expect(try await Self.holds { try haproxy.server("s2").isUp })
         // What the page warns of: here a muster that is away takes servers down.
         await rig.stop()
-        #expect(try await eventually { try haproxy.server("s2").status == "DOWN" })
+        #expect(try await Self.holds { try haproxy.server("s2").status == "DOWN" })
         try await rig.startAgain()
-        #expect(try await eventually { try haproxy.server("s2").status == "UP" })
+        #expect(try await Self.holds { try haproxy.server("s2").status == "UP" })
     }
 
     @Test func `weights, and why 1 is too small a one`() async throws {
@@ -158,7 +164,7 @@ struct RecipeTests {
         )
         for id in ids { await rig.say(.up, of: id, hints: Hints(weightPercent: 50)) }
         #expect(
-            try await eventually {
+            try await Self.holds {
                 let servers = try haproxy.servers()
                 return ["s1", "s2", "s3"].map { servers[$0]?.weight } == ["50", "100", "0"]
             }
@@ -173,6 +179,7 @@ struct RecipeTests {
             .replacing("/tmp/muster-haproxy.sock", with: "SOCKET")
             .replacing("127.0.0.1:8090", with: "127.0.0.1:\(try freePort())")
             .replacing("agent-port 7070", with: "agent-port \(Self.port(rig))")
+            .replacing("\ndefaults\n", with: "\ndefaults\n  timeout check 20s\n")
         let haproxy = try await HAProxy(text)
         try await Self.walk(rig, ids, haproxy)
         #expect(try haproxy.servers().count == 3)
@@ -191,7 +198,7 @@ struct RecipeTests {
         try await Self.walk(first, ids, haproxy)
         #expect(await second.counters.answers == 0)
         await first.stop()
-        #expect(await eventually { await second.counters.answers > 0 })
+        #expect(await Self.holds { await second.counters.answers > 0 })
         #expect(try haproxy.servers().values.allSatisfy(\.isUp))
         try await Self.walk(second, ids, haproxy)
     }

@@ -7,10 +7,25 @@ import Foundation
 import Glibc
 import Health
 import Store
+import Synchronization
 import TestSupport
 import Vocabulary
 
 let upstreamName = "web"
+
+/// A clock that stands until it is moved.
+final class HandClock: Sendable {
+    // Ahead of the loop's own clock, so that no timer is due before the test moves this one.
+    private let held = Mutex(
+        Moment(instant: Clock.instant() + .seconds(3_600), wall: Clock.wall())
+    )
+
+    var moment: Moment { held.withLock { $0 } }
+
+    func move(_ span: Nanoseconds) {
+        held.withLock { $0 = Moment(instant: $0.instant + span, wall: $0.wall + span) }
+    }
+}
 
 /// A board with its endpoint. Everything of them happens on their loop.
 final class Rig: @unchecked Sendable {
@@ -23,17 +38,21 @@ final class Rig: @unchecked Sendable {
     private var policy: AgentCheckPolicy
     private let memoryPath: String?
     private let connectionLimit: Int
+    private let clock: HandClock?
 
+    /// With a `clock` the board's time is the test's, moved by `move`.
     init(
         peers: [PeerDefinition],
         slowStart: Nanoseconds = .zero,
         policy: AgentCheckPolicy = AgentCheckPolicy(),
         memoryPath: String? = nil,
-        connectionLimit: Int = AgentEndpoint.connectionsMax
+        connectionLimit: Int = AgentEndpoint.connectionsMax,
+        clock: HandClock? = nil
     ) async throws {
         self.connectionLimit = connectionLimit
+        self.clock = clock
         loop = try EventLoop.spawn(name: "agent-check")
-        board = Board(loop: loop)
+        board = Self.board(on: loop, clock)
         self.policy = policy
         self.memoryPath = memoryPath
         await define(peers, slowStart: slowStart)
@@ -59,6 +78,10 @@ final class Rig: @unchecked Sendable {
 
     // MARK: The board
 
+    private static func board(on loop: EventLoop, _ clock: HandClock?) -> Board {
+        clock.map { clock in Board(loop: loop) { clock.moment } } ?? Board(loop: loop)
+    }
+
     func define(_ peers: [PeerDefinition], slowStart: Nanoseconds = .zero) async {
         await on { rig in
             rig.board.define(
@@ -67,6 +90,16 @@ final class Rig: @unchecked Sendable {
             )
         }
     }
+
+    /// Moves the time of a rig with a clock of its own, and what depends on it.
+    func move(_ span: Nanoseconds) async {
+        await on { rig in
+            rig.clock?.move(span)
+            rig.board.refreshAll()
+        }
+    }
+
+    private var wall: WallTime { clock?.moment.wall ?? Clock.wall() }
 
     static let monitor = MonitorSummary(
         upstream: upstreamName,
@@ -87,7 +120,7 @@ final class Rig: @unchecked Sendable {
     ) async {
         await on { rig in
             rig.sequence += 1
-            let now = Clock.wall()
+            let now = rig.wall
             rig.board.apply(
                 verdict(
                     status,
@@ -105,7 +138,7 @@ final class Rig: @unchecked Sendable {
     func ask(_ mode: Intent.Mode?, of peer: String, reason: String = "", weight: Int? = nil) async {
         await on { rig in
             let intent = mode.map {
-                Intent(mode: $0, reason: reason, weight: weight, setAt: Clock.wall())
+                Intent(mode: $0, reason: reason, weight: weight, setAt: rig.wall)
             }
             rig.board.set(intent: intent, for: PeerKey(upstream: upstreamName, peer: peer))
         }
@@ -121,16 +154,13 @@ final class Rig: @unchecked Sendable {
 
     // MARK: The endpoint
 
-    /// With port 0 the first time; a restart comes back to the same ports, as a process would.
-    func start(
-        shared: Bool = true,
-        port: UInt16 = 0,
-        peerPorts: [String] = []
-    ) async throws {
-        let bind = shared ? Address.host("127.0.0.1", port: port) : nil
-        let ports = peerPorts.map {
+    /// A restart comes back to the same ports, as a process would. Hence none that the kernel gives
+    /// to somebody else meanwhile.
+    func start(shared: Bool = true, peerPorts: [String] = []) async throws {
+        let bind = shared ? Address.host("127.0.0.1", port: try freePort()) : nil
+        let ports = try peerPorts.map {
             AgentEndpoint.PeerPort(
-                bind: .host("127.0.0.1", port: 0),
+                bind: .host("127.0.0.1", port: try freePort()),
                 peer: PeerKey(upstream: upstreamName, peer: $0)
             )
         }
@@ -181,7 +211,7 @@ final class Rig: @unchecked Sendable {
     func forgetEverything(peers: [PeerDefinition]) async {
         await on { rig in
             rig.board.close()
-            rig.board = Board(loop: rig.loop)
+            rig.board = Self.board(on: rig.loop, rig.clock)
         }
         await define(peers)
         await storeIs(connected: true)
@@ -287,7 +317,7 @@ final class Client {
     func endSending() { shutdown(raw, Int32(SHUT_WR)) }
 
     /// Everything until the other side ends. Nil when it does not within `limit`, or resets.
-    func readAll(within limit: Duration = .seconds(10)) -> String? {
+    func readAll(within limit: Duration = .seconds(30)) -> String? {
         var bytes: [UInt8] = []
         let end = ContinuousClock.now + limit
         while true {
@@ -303,7 +333,7 @@ final class Client {
     }
 
     /// Until the line feed, as HAProxy reads.
-    func readLine(within limit: Duration = .seconds(10)) -> String? {
+    func readLine(within limit: Duration = .seconds(30)) -> String? {
         var bytes: [UInt8] = []
         while bytes.last != 0x0A {
             var poll = pollfd(fd: raw, events: Int16(POLLIN), revents: 0)

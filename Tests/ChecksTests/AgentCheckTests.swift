@@ -44,7 +44,7 @@ import Vocabulary
         ),
         (
             [.send("up"), .stall], .layer7Timeout,
-            "expected a line of an agent within 500ms, saw 'up' without a line end"
+            "expected a line of an agent within 2s, saw 'up' without a line end"
         ),
         (
             [.endless(Array("up ".utf8), everyMilliseconds: 0)], .layer7Response,
@@ -65,7 +65,7 @@ import Vocabulary
                 "haproxy-agent-check",
                 settings,
                 at: server.address,
-                timeout: patience(for: reason)
+                timeout: patience(for: reason, afterBytes: script.speaks, ofMany: true)
             )
             #expect(outcome.verdict == verdict)
             #expect(outcome.reason == reason)

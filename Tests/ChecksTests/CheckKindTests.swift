@@ -93,11 +93,12 @@ import Vocabulary
 
     @Test(arguments: connecting)
     func `a name that does not resolve is no news of the peer`(kind: String) async throws {
-        let outcome = try await Prober().probe(
+        let names = try NameServer([:])
+        defer { names.stop() }
+        let outcome = try await ConformanceTests.prober(names).probe(
             kind,
             Self.settings(of: kind),
-            at: .host("no-such-host.invalid", port: 1),
-            timeout: .milliseconds(500)
+            at: .host("no-such-host.invalid", port: 1)
         )
         #expect(outcome.verdict == .neutral)
         #expect(outcome.reason == .resolver)

@@ -60,7 +60,8 @@ import Vocabulary
     ) async throws {
         let server = try ScriptedServer([script])
         defer { server.stop() }
-        try await compare("http", settings, at: server.address, reason)
+        let timeout = patience(for: reason, afterBytes: script.speaks, ofMany: true)
+        try await compare("http", settings, at: server.address, reason, within: timeout)
     }
 
     @Test func `a TCP probe says the same without a task`() async throws {
@@ -92,10 +93,10 @@ import Vocabulary
         _ kind: String,
         _ settings: TestSetting = [:],
         at address: Address,
-        _ reason: Reason
+        _ reason: Reason,
+        within timeout: Nanoseconds = .seconds(20)
     ) async throws {
         let prober = try await Prober()
-        let timeout = patience(for: reason)
         let check = try CheckRegistry.builtin.make(kind, from: settings.options(path: kind))
         let target = Target(upstream: "web", peer: "\(address)", address: address)
         let (expected, _) = await runProbe(

@@ -274,11 +274,11 @@ import Vocabulary
             ),
             (
                 "a byte now and then", [.endless([0x48], everyMilliseconds: 60)],
-                .layer7Timeout, "expected an HTTP status within 500ms, saw "
+                .layer7Timeout, "expected an HTTP status within 2s, saw "
             ),
             (
                 "a status and then silence", [.send("HTTP/1.1 200 OK\r\n"), .stall],
-                .layer7Timeout, "expected an HTTP status within 500ms, saw 17 bytes"
+                .layer7Timeout, "expected an HTTP status within 2s, saw 17 bytes"
             ),
             (
                 "a reset at once", [.expect("\r\n\r\n"), .reset],
@@ -311,7 +311,7 @@ import Vocabulary
         let outcome = try await prober.probe(
             "http",
             at: server.address,
-            timeout: patience(for: fault.reason)
+            timeout: patience(for: fault.reason, afterBytes: fault.script.speaks, ofMany: true)
         )
         #expect(outcome.verdict == .fail, "\(fault.name)")
         #expect(outcome.reason == fault.reason, "\(fault.name): \(outcome)")

@@ -161,7 +161,9 @@ import Vocabulary
         let server = try ScriptedServer([Self.redirect("302 Found", "http://no-such-host.invalid/")]
         )
         defer { server.stop() }
-        let prober = try await Prober()
+        let names = try NameServer([:])
+        defer { names.stop() }
+        let prober = try await ConformanceTests.prober(names)
         let outcome = try await prober.probe("http", ["redirects": 3], at: server.address)
         #expect(outcome.verdict == .neutral && outcome.reason == .resolver)
         try await expectNothingLeft(prober, to: server.port)
@@ -204,7 +206,7 @@ import Vocabulary
                     .expect("\r\n\r\n"), .send("HTTP/1.1 200 Fine\r\nX-Via: p\r\n\r\n"),
                     .expectBytes([0x16]), .stall,
                 ],
-                .layer6Timeout, "expected a TLS handshake within 500ms, saw no end of it"
+                .layer6Timeout, "expected a TLS handshake within 5s, saw no end of it"
             ),
             (
                 [
@@ -225,7 +227,7 @@ import Vocabulary
                     "host": "www.example.test",
                 ],
                 at: .host("192.0.2.7", port: 8_443),
-                timeout: reason == .layer4Timeout ? .milliseconds(500) : patience(for: reason)
+                timeout: patience(for: reason, afterBytes: script.speaks)
             )
             #expect(outcome.verdict == .fail)
             #expect(outcome.reason == reason, "\(outcome)")

@@ -44,7 +44,7 @@ final class Prober: Sendable {
         _ kind: String,
         _ settings: TestSetting = [:],
         at address: Address,
-        timeout: Nanoseconds = .seconds(5)
+        timeout: Nanoseconds = .seconds(30)
     ) async throws -> Outcome {
         try await explain(kind, settings, at: address, timeout: timeout).0
     }
@@ -53,7 +53,7 @@ final class Prober: Sendable {
         _ kind: String,
         _ settings: TestSetting = [:],
         at address: Address,
-        timeout: Nanoseconds = .seconds(5)
+        timeout: Nanoseconds = .seconds(30)
     ) async throws -> (Outcome, [Trace.Step]) {
         let check = try CheckRegistry.builtin.make(kind, from: settings.options(path: kind))
         let target = Target(upstream: "web", peer: "\(address)", address: address)
@@ -77,10 +77,30 @@ final class Prober: Sendable {
 }
 
 /// How long a probe may take that is to end for `reason`: a deadline that is to come first comes
-/// soon, any other leaves room for a busy machine.
-func patience(for reason: Reason) -> Nanoseconds {
-    [.layer7Timeout, .layer6Timeout, .layer4Timeout].contains(reason)
-        ? .milliseconds(500) : .seconds(20)
+/// soon, any other leaves room for a busy machine. Where something comes before the deadline, it must
+/// surely have come; a little less surely in a row `ofMany`, which all wait so long.
+func patience(
+    for reason: Reason,
+    afterBytes: Bool = false,
+    ofMany: Bool = false
+) -> Nanoseconds {
+    guard [.layer7Timeout, .layer6Timeout, .layer4Timeout].contains(reason) else {
+        return .seconds(20)
+    }
+    if !afterBytes { return .milliseconds(500) }
+    return .seconds(ofMany ? 2 : 5)
+}
+
+extension [ScriptedServer.Step] {
+    /// Whether the server says anything by this script.
+    var speaks: Bool {
+        contains {
+            switch $0 {
+            case .send, .sendBytes, .pieces, .endless: true
+            case .expect, .expectBytes, .wait, .stall, .reset, .close: false
+            }
+        }
+    }
 }
 
 /// The message of the error that settings give, or nil when they give none.

@@ -14,7 +14,8 @@ import Vocabulary
     ) async throws -> Prober {
         var configuration = ResolverConfiguration()
         configuration.servers = ["127.0.0.1:\(server.port)"]
-        configuration.tryTimeout = .milliseconds(100)
+        // A question that is asked again because the machine is slow would be counted twice.
+        configuration.tryTimeout = .seconds(10)
         configuration.tries = 2
         change(&configuration)
         return try await Prober(configuration)
@@ -23,7 +24,7 @@ import Vocabulary
     private func resolve(
         _ host: String,
         on prober: Prober,
-        within span: Nanoseconds = .seconds(5)
+        within span: Nanoseconds = .seconds(30)
     ) async -> Resolver.Answer {
         let resolver = prober.resolver
         return await withTaskExecutorPreference(prober.loop) {
@@ -108,14 +109,12 @@ import Vocabulary
         let server = try NameServer([
             "empty.test": .records([]),
             "broken.test": .failure(code: 2),
-            "mute.test": .silence,
         ])
         defer { server.stop() }
         let prober = try await prober(server)
         let expected: [(String, ResolverError)] = [
             ("gone.test", .notFound(host: "gone.test")),
             ("empty.test", .noAddress(host: "empty.test")),
-            ("mute.test", .timedOut(host: "mute.test")),
         ]
         for (host, error) in expected {
             let answer = await resolve(host, on: prober)
@@ -126,6 +125,14 @@ import Vocabulary
             Issue.record("a server's failure is none of the others")
             return
         }
+    }
+
+    @Test func `a name server that says nothing is asked as often as told`() async throws {
+        let server = try NameServer(["mute.test": .silence])
+        defer { server.stop() }
+        let prober = try await prober(server) { $0.tryTimeout = .milliseconds(100) }
+        let answer = await resolve("mute.test", on: prober)
+        #expect(throws: ResolverError.timedOut(host: "mute.test")) { try answer.get() }
     }
 
     @Test func `a question ends by its deadline and leaves nothing behind`() async throws {

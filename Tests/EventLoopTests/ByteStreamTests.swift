@@ -64,6 +64,11 @@ private func connected(
     try await body(near, far)
 }
 
+/// Holds up the thread until `deadline` is surely past.
+private func block(beyond deadline: Instant) {
+    while Clock.instant() <= deadline { usleep(10_000) }
+}
+
 /// Bytes whose place shows in their value.
 private func pattern(_ count: Int) -> [UInt8] {
     (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 8) }
@@ -295,6 +300,58 @@ private func pattern(_ count: Int) -> [UInt8] {
             stream.extend(to: .after(.milliseconds(20)))
             #expect(try await outcome { _ = try await stream.readSome(8) } == .timedOut)
         }
+    }
+
+    /// Of what came in time nobody is to blame but the loop, which was busy with something else.
+    @Test func `bytes that were there by the deadline are read by a loop that is late`()
+        async throws
+    {
+        try await onLoop { loop in
+            try await connected(on: loop) { near, far in
+                let bound = LoopBound(near, on: loop)
+                let reader = Task(executorPreference: loop) {
+                    let bytes = try await bound.value.readSome(8)
+                    let later = try await outcome { _ = try await bound.value.readSome(8) }
+                    return (bytes, later)
+                }
+                // The reader runs up to its wait before this task goes on.
+                await turn(of: loop)
+                let deadline = Instant.after(.milliseconds(50))
+                near.extend(to: deadline)
+                #expect(Glibc.send(far.descriptor, [1, 2, 3] as [UInt8], 3, 0) == 3)
+                block(beyond: deadline)
+                let (bytes, later) = try await reader.value
+                #expect(bytes == [1, 2, 3])
+                #expect(later == .timedOut, "the deadline holds for what comes after it")
+            }
+        }
+    }
+
+    @Test func `a connection that was made by the deadline is one though the loop is late`()
+        async throws
+    {
+        let server = try ScriptedServer(.send("late"), .stall)
+        defer { server.stop() }
+        let port = server.port
+        let (error, isConnected) = try await onLoop { loop in
+            let deadline = Instant.after(.milliseconds(50))
+            let connecting = Task(executorPreference: loop) {
+                let stream = try await ByteStream.connect(
+                    to: loopback(port),
+                    on: loop,
+                    deadline: deadline
+                )
+                defer { stream.close() }
+                let isConnected = Socket.remoteAddress(stream.descriptor)?.port == port
+                return (try await outcome { try await stream.write([1]) }, isConnected)
+            }
+            // Runs when the connection has begun, before the loop looks at anything.
+            let blocking = Task(executorPreference: loop) { block(beyond: deadline) }
+            await blocking.value
+            return try await connecting.value
+        }
+        #expect(isConnected)
+        #expect(error == .timedOut, "the deadline holds for what comes after it")
     }
 
     @Test func `the deadline ends a write that nobody reads`() async throws {

@@ -61,6 +61,13 @@ import Vocabulary
         let unix = try #require(SocketAddress(.unix(path: folder.path("a"))))
         let listener = try Socket.listen(unix)
         #expect(Socket.localAddress(listener.raw) == unix)
+        let four = try Socket.listen(loopback())
+        let local = try #require(Socket.localAddress(four.raw))
+        #expect(local == SocketAddress(ip: "127.0.0.1", port: local.port ?? 0))
+    }
+
+    @Test(.enabled(if: hasIPv6Loopback, "no ::1"))
+    func `so does one of IPv6`() throws {
         let wanted = try #require(SocketAddress(ip: "::1", port: 0))
         let any = try Socket.listen(wanted)
         let six = try #require(Socket.localAddress(any.raw))
@@ -87,30 +94,33 @@ import Vocabulary
         return (raw[0], raw[1])
     }
 
-    /// Zero once nobody holds the writing end, -1 while somebody does.
+    /// Zero once nobody holds the writing end, -1 while somebody does. A child that another test is
+    /// starting at this moment may be somebody, until it runs.
     private func end(_ raw: Int32) -> Int {
         var byte: UInt8 = 0
         return read(raw, &byte, 1)
     }
 
-    @Test func `a descriptor closes itself at the end of its life`() throws {
+    @Test func `a descriptor closes itself at the end of its life`() async throws {
         let (reading, writing) = try pipe()
         do {
             let owner = Descriptor(owning: writing)
             #expect(owner.raw == writing)
             #expect(end(reading) == -1)
         }
-        #expect(end(reading) == 0)
+        let isClosed = await eventually { end(reading) == 0 }
+        #expect(isClosed)
         close(reading)
     }
 
-    @Test func `what was given away stays open`() throws {
+    @Test func `what was given away stays open`() async throws {
         let (reading, writing) = try pipe()
         let taken = Descriptor(owning: writing).take()
         #expect(taken == writing)
         #expect(end(reading) == -1)
         close(taken)
-        #expect(end(reading) == 0)
+        let isClosed = await eventually { end(reading) == 0 }
+        #expect(isClosed)
         close(reading)
     }
 

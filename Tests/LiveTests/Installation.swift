@@ -95,6 +95,13 @@ final class Installation: @unchecked Sendable {
 
     func killMuster() { muster?.end() }
 
+    /// Puts quickstart.yaml with other words in place of what muster runs.
+    func reload(replacing words: [(String, String)]) async throws {
+        try folder.write(try quickstart(replacing: words), to: "muster.yaml")
+        let result = try await command("reload")
+        guard result.exitCode == 0 else { throw Failure(description: result.output) }
+    }
+
     /// Three servers and muster in front of them.
     static func start(
         replacing words: [(String, String)] = [],
@@ -140,7 +147,7 @@ final class Installation: @unchecked Sendable {
     func waits(
         for status: String,
         of index: Int,
-        within limit: Duration = .seconds(10)
+        within limit: Duration = .seconds(30)
     ) async throws -> [String] {
         var seen: [String] = []
         let isThere = try await eventually(within: limit) {

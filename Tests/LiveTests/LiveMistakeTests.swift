@@ -188,7 +188,7 @@ extension Live {
             let answers = {
                 try await Muster.run("status", "--admin", socket).exitCode == 0 && first.isRunning
             }
-            #expect(try await eventually(answers), "\(first.output)")
+            #expect(try await eventually(within: .seconds(30), answers), "\(first.output)")
             let second = try await Muster.run("run", "-c", file)
             #expect(second.exitCode == 1, "\(second.output)")
             #expect(second.output.contains("Address already in use"), "\(second.output)")
@@ -199,7 +199,7 @@ extension Live {
             let answersAgain = {
                 try await Muster.run("status", "--admin", socket).exitCode == 0 && third.isRunning
             }
-            #expect(try await eventually(answersAgain), "\(third.output)")
+            #expect(try await eventually(within: .seconds(30), answersAgain), "\(third.output)")
         }
     }
 }

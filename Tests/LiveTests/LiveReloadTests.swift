@@ -75,7 +75,7 @@ extension Live {
             )
             try installation.folder.write(text, to: "muster.yaml")
             muster.signal(SIGHUP)
-            let isThere = try await eventually {
+            let isThere = try await eventually(within: .seconds(30)) {
                 let web = try await installation.json()
                 let checks = web["peers"]?[1]?["checks"]?.items ?? []
                 return checks.count == 2 && checks.allSatisfy { $0["status"]?.string == "up" }

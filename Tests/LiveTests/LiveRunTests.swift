@@ -54,7 +54,7 @@ extension Live {
         @Test func `three servers are up with every field that was promised`() async throws {
             let installation = try await Installation.start()
             // The optional monitor has an interval of its own.
-            let isProbed = try await eventually {
+            let isProbed = try await eventually(within: .seconds(30)) {
                 try await installation.json()["peers"]?.items?.allSatisfy { peer in
                     peer["checks"]?.items?.allSatisfy { $0["checked_at"]?.string != nil } == true
                 } == true

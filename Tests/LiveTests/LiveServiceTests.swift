@@ -61,11 +61,14 @@ extension Live {
                 to: "muster.yaml"
             )
             #expect(try await installation.command("reload").exitCode == 0)
-            #expect(await eventually { first.allSatisfy(isGone) }, "ended with its last monitor")
+            #expect(
+                await eventually(within: .seconds(30)) { first.allSatisfy(isGone) },
+                "ended with its last monitor"
+            )
 
             try folder.write(with, to: "muster.yaml")
             #expect(try await installation.command("reload").exitCode == 0)
-            #expect(await eventually { started().count == 2 })
+            #expect(await eventually(within: .seconds(30)) { started().count == 2 })
             _ = try await installation.waits(for: "up", of: 0)
             let muster = try #require(installation.muster)
             muster.signal(SIGTERM)

@@ -57,7 +57,7 @@ final class Traffic: Sendable {
     /// Ends the clients and tells what they saw.
     func stop() async -> Tally {
         isStopped.store(true, ordering: .relaxed)
-        _ = await eventually { running.load(ordering: .acquiring) == 0 }
+        _ = await eventually(within: .seconds(30)) { running.load(ordering: .acquiring) == 0 }
         return seen
     }
 

@@ -19,7 +19,7 @@ import Vocabulary
 
     private static func upstream(
         _ server: ScriptedServer,
-        interval: Nanoseconds = .seconds(3_600),
+        interval: Nanoseconds = .decades,
         fall: Int = 2
     ) throws -> MonitoredUpstream {
         let none: TestSetting = [:]

@@ -39,7 +39,8 @@ import Vocabulary
                     interval: .milliseconds(50),
                     fastInterval: .milliseconds(50),
                     downInterval: .milliseconds(50),
-                    timeout: .milliseconds(50)
+                    // Nothing here is to time out: an address answers or refuses.
+                    timeout: .seconds(20)
                 ),
                 thresholds: Thresholds(rise: 1, fall: 2)
             )

@@ -11,6 +11,12 @@ import Synchronization
 import Testing
 import Vocabulary
 
+extension Nanoseconds {
+    /// An interval of which no second beat falls into a test. The beat is of the wall clock, so one
+    /// of every hour does, once an hour.
+    static let decades = Nanoseconds.seconds(1_000_000_000)
+}
+
 /// Confined to its loop's thread.
 final class Rig {
     let loop: EventLoop

@@ -42,14 +42,14 @@ import Vocabulary
     @Test func `probes come fast while a change is pending and slowly while down`() async throws {
         let script = Script { _ in .refused }
         try await Rig.run { [peer, key] rig in
-            // Down at the first probe, then not looked at again for an hour, unless asked.
+            // Down at the first probe, then never looked at again, unless asked.
             rig.define([
                 .scripted(
                     peers: [peer],
                     script: script,
                     interval: .milliseconds(50),
                     fastInterval: .milliseconds(1),
-                    downInterval: .seconds(3_600),
+                    downInterval: .decades,
                     rise: 5
                 )
             ])
@@ -68,8 +68,13 @@ import Vocabulary
         let script = Script { _ in .pass }
         try await Rig.run { rig in
             let peers = (1...50).map { "10.0.0.\($0):80" }
-            rig.define([.scripted(peers: peers, script: script, interval: .seconds(3_600))])
-            let all = await eventually(within: .seconds(3)) {
+            rig.define([.scripted(peers: peers, script: script, interval: .decades)])
+            for peer in peers {
+                let key = VerdictKey(upstream: "web", peer: peer, monitor: "http")
+                let next = try #require(rig.scheduler.nextProbe(of: key))
+                #expect(next - Clock.instant() <= .milliseconds(1_100))
+            }
+            let all = await eventually(within: .seconds(30)) {
                 Set(script.asked.map(\.peer)) == Set(peers)
             }
             #expect(all)
@@ -80,13 +85,13 @@ import Vocabulary
         let script = Script { _ in .pass }
         script.hold()
         try await Rig.run(limits: ProbeLimits(inFlight: 6, perAddress: 2)) { rig in
-            // Five monitors on each of four addresses, once an hour: second turns are rare.
+            // Five monitors on each of four addresses, once in decades: second turns are rare.
             let upstreams = (0..<5).map {
                 MonitoredUpstream.scripted(
                     "u\($0)",
                     peers: (1...4).map { "10.0.0.\($0):80" },
                     script: script,
-                    interval: .seconds(3_600)
+                    interval: .decades
                 )
             }
             rig.define(upstreams)
@@ -160,7 +165,7 @@ import Vocabulary
             let slow = MonitoredUpstream.scripted(
                 peers: [peer],
                 script: script,
-                interval: .seconds(3_600)
+                interval: .decades
             )
             rig.define([slow])
             #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .up })
@@ -182,7 +187,7 @@ import Vocabulary
         let script = Script { _ in .pass }
         try await Rig.run { [peer, key] rig in
             rig.define([
-                .scripted(peers: [peer], script: script, interval: .seconds(3_600), fall: 2)
+                .scripted(peers: [peer], script: script, interval: .decades, fall: 2)
             ])
             #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .up })
             script.set { _ in .refused }
@@ -190,7 +195,7 @@ import Vocabulary
                 .scripted(
                     peers: [peer],
                     script: script,
-                    interval: .seconds(3_600),
+                    interval: .decades,
                     fastInterval: .milliseconds(1),
                     fall: 4
                 )
@@ -240,7 +245,7 @@ import Vocabulary
     @Test func `probing now answers with what was found, step by step`() async throws {
         let script = Script { _ in .pass }
         try await Rig.run { [peer, key] rig in
-            rig.define([.scripted(peers: [peer], script: script, interval: .seconds(3_600))])
+            rig.define([.scripted(peers: [peer], script: script, interval: .decades)])
             #expect(
                 await eventually { script.asked.count == 1 && rig.scheduler.metrics.inFlight == 0 }
             )
@@ -257,7 +262,7 @@ import Vocabulary
         let script = Script { _ in .refused }
         script.hold()
         try await Rig.run { [peer, key] rig in
-            rig.define([.scripted(peers: [peer], script: script, interval: .seconds(3_600))])
+            rig.define([.scripted(peers: [peer], script: script, interval: .decades)])
             #expect(await eventually { script.waiting == 1 })
             let home = LoopBound(rig, on: rig.loop)
             let asking = Task(executorPreference: rig.loop) {

@@ -38,7 +38,7 @@ import Vocabulary
                         "service",
                         from: settings.options(path: "service")
                     ),
-                    schedule: Schedule(interval: .seconds(3_600), timeout: .seconds(20)),
+                    schedule: Schedule(interval: .decades, timeout: .seconds(20)),
                     thresholds: Thresholds(rise: 2, fall: 3)
                 )
             ]

@@ -27,6 +27,7 @@ final class ProxyRig: Sendable {
     /// What no test waits for is long, for busy machines.
     static var patient: ProxyTimeouts {
         var timeouts = ProxyTimeouts()
+        timeouts.connect = .seconds(10)
         timeouts.drain = .seconds(10)
         timeouts.peerIdle = .seconds(60)
         timeouts.requestHead = .seconds(60)
@@ -42,9 +43,13 @@ final class ProxyRig: Sendable {
         self.upstreams = upstreams
         control = try EventLoop.spawn(name: "control")
         let modes = modes ?? [.http(routes: [RouteConfiguration(upstream: upstreams[0].name)])]
-        // Binds differ so that they can be told apart: all of 127/8 is this machine.
-        let listeners = modes.enumerated().map { index, mode in
-            ListenerConfiguration(bind: .host("127.0.0.\(index + 1)", port: 0), mode: mode)
+        // Binds differ so that they can be told apart: all of 127/8 is this machine. Ports that the
+        // kernel gives nobody: one that closes refuses, whatever else runs here.
+        let listeners = try modes.enumerated().map { index, mode in
+            ListenerConfiguration(
+                bind: .host("127.0.0.\(index + 1)", port: try freePort()),
+                mode: mode
+            )
         }
         var configuration = ProxyConfiguration(threads: 1, listeners: listeners)
         configuration.timeouts = timeouts

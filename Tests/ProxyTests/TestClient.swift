@@ -54,7 +54,7 @@ final class TestClient {
     private var isClosed = false
 
     /// How long a test waits for bytes before it fails.
-    private static let patience: Int32 = 10_000
+    private static let patience: Int32 = 30_000
 
     /// A small `receiveBuffer` makes a client that the sender soon has to wait for.
     init(_ address: SocketAddress?, receiveBuffer: Int32? = nil) throws {

@@ -172,7 +172,8 @@ import Vocabulary
         let server = try Self.echo("db")
         defer { server.stop() }
         var timeouts = ProxyRig.patient
-        timeouts.tunnelIdle = .milliseconds(200)
+        // The peer's greeting has to be there in time.
+        timeouts.tunnelIdle = .seconds(2)
         let rig = try await Self.rig(
             [PeerDefinition(address: server.address)],
             timeouts: timeouts

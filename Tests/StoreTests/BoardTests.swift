@@ -291,11 +291,18 @@ private final class Watcher: BoardObserver {
             monitors: [.sample()]
         )
         let peer = PeerKey(upstream: "web", peer: "unix:/a")
-        real.apply(.sample(.up, peer: peer.peer, life: .milliseconds(30)))
-        #expect(real.view(of: peer)?.status == .up)
         let stop = Stop(loop: loop) { real.view(of: peer)?.status == .unknown }
         real.subscribe(stop)
+        real.apply(.sample(.up, peer: peer.peer, life: .seconds(2)))
+        #expect(real.view(of: peer)?.status == .up)
+        // A loop that nothing stops would hold up every other test for ever.
+        let timers = Timers(loop: loop)
+        _ = timers.schedule(after: .seconds(60)) { [loop] in
+            Issue.record("no timer brought the change about")
+            loop.stop()
+        }
         loop.run()
+        timers.cancelAll()
         #expect(real.view(of: peer)?.status == .unknown)
         real.close()
     }

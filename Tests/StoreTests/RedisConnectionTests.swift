@@ -12,12 +12,16 @@ import Vocabulary
     func `replies of every type arrive as they were sent`(backend: Backend) async throws {
         try await StoreRig.run(backend) { rig in
             let server = try #require(rig.server)
-            let connection = try await RedisConnection.connect(to: server.url, on: rig.loop)
+            let connection = try await server.connect(on: rig.loop)
             defer { connection.close() }
-            let replies = try await connection.pipeline([
-                ["SET", "k", "v\u{0}\r\n"], ["GET", "k"], ["GET", "none"], ["INCR", "n"],
-                ["LPUSH", "l", "a", ""], ["LRANGE", "l", "0", "-1"], ["INCR", "k"], ["ECHO", ""],
-            ])
+            let replies = try await connection.pipeline(
+                [
+                    ["SET", "k", "v\u{0}\r\n"], ["GET", "k"], ["GET", "none"], ["INCR", "n"],
+                    ["LPUSH", "l", "a", ""], ["LRANGE", "l", "0", "-1"], ["INCR", "k"],
+                    ["ECHO", ""],
+                ],
+                timeout: patience
+            )
             #expect(replies[0] == .status("OK"))
             #expect(replies[1] == .string(Array("v\u{0}\r\n".utf8)))
             #expect(replies[2] == .null)
@@ -34,7 +38,7 @@ import Vocabulary
     {
         try await StoreRig.run(.redisTCP) { rig in
             let server = try #require(rig.server)
-            let connection = try await RedisConnection.connect(to: server.url, on: rig.loop)
+            let connection = try await server.connect(on: rig.loop)
             var failures: [RedisError] = []
             connection.onFailure = { failures.append($0) }
             let home = LoopBound(connection, on: rig.loop)
@@ -43,7 +47,7 @@ import Vocabulary
                     do throws(RedisError) {
                         _ = try await home.value.command(
                             ["BLPOP", "k", "0"],
-                            timeout: .seconds(30)
+                            timeout: .seconds(300)
                         )
                         return false
                     } catch {
@@ -51,7 +55,7 @@ import Vocabulary
                     }
                 }
             }
-            let blocked = await eventually {
+            let blocked = await eventually(within: .seconds(30)) {
                 let reply = try? await server.ask("INFO", "clients", on: rig.loop)
                 return reply?.text?.contains("blocked_clients:1") == true
             }
@@ -67,7 +71,7 @@ import Vocabulary
     @Test func `a command that takes too long ends the connection`() async throws {
         try await StoreRig.run(.redisUnix) { rig in
             let server = try #require(rig.server)
-            let connection = try await RedisConnection.connect(to: server.url, on: rig.loop)
+            let connection = try await server.connect(on: rig.loop)
             var failures: [RedisError] = []
             connection.onFailure = { failures.append($0) }
             await #expect(throws: RedisError.timedOut(after: .milliseconds(50))) {
@@ -83,16 +87,40 @@ import Vocabulary
     {
         try await StoreRig.run(.redisUnix) { rig in
             let server = try #require(rig.server)
-            let connection = try await RedisConnection.connect(to: server.url, on: rig.loop)
+            let connection = try await server.connect(on: rig.loop)
             defer { connection.close() }
+            let descriptor = try #require(Self.descriptor(connectedTo: server.url.address))
             let home = LoopBound(connection, on: rig.loop)
             let asking = Task(executorPreference: rig.loop) { () async -> Bool in
-                let span = Nanoseconds.milliseconds(100)
+                let span = Nanoseconds.milliseconds(400)
                 return (try? await home.value.command(["PING"], timeout: span)) != nil
             }
-            // Holds up the loop for longer than the deadline, as a large piece of work would.
-            rig.loop.execute { usleep(300_000) }
+            // Holds up the loop until the answer is there and the deadline is over, as a large piece
+            // of work would.
+            rig.loop.execute {
+                var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+                #expect(poll(&waiting, 1, 10_000) == 1)
+                usleep(500_000)
+            }
             #expect(await asking.value)
+        }
+    }
+
+    /// Our end of the one connection to a unix socket that nobody else knows.
+    private static func descriptor(connectedTo address: Address) -> Int32? {
+        guard case .unix(let path) = address else { return nil }
+        return (0..<65_536).first { raw in
+            var peer = sockaddr_un()
+            var length = socklen_t(MemoryLayout<sockaddr_un>.size)
+            let code = withUnsafeMutablePointer(to: &peer) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    getpeername(raw, $0, &length)
+                }
+            }
+            guard code == 0, peer.sun_family == sa_family_t(AF_UNIX) else { return false }
+            return withUnsafeBytes(of: peer.sun_path) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self) == path
+            }
         }
     }
 
@@ -103,15 +131,27 @@ import Vocabulary
             await #expect(
                 throws: RedisError.disconnected("connect \(server.url.address): Connection refused")
             ) {
-                try await RedisConnection.connect(to: server.url, on: rig.loop)
+                try await RedisConnection.connect(
+                    to: server.url,
+                    on: rig.loop,
+                    timeout: patience
+                )
             }
             let nowhere = RedisURL(address: .unix(path: rig.folder.path("none.sock")))
             await #expect(throws: RedisError.self) {
-                try await RedisConnection.connect(to: nowhere, on: rig.loop)
+                try await RedisConnection.connect(
+                    to: nowhere,
+                    on: rig.loop,
+                    timeout: patience
+                )
             }
             let named = RedisURL(address: .host("redis.example", port: 6_379))
             await #expect(throws: RedisError.self) {
-                try await RedisConnection.connect(to: named, on: rig.loop)
+                try await RedisConnection.connect(
+                    to: named,
+                    on: rig.loop,
+                    timeout: patience
+                )
             }
         }
     }
@@ -139,7 +179,13 @@ import Vocabulary
             url.password = "s3cret"
             url.database = 3
             let ready = await eventually {
-                guard let one = try? await RedisConnection.connect(to: url, on: rig.loop) else {
+                guard
+                    let one = try? await RedisConnection.connect(
+                        to: url,
+                        on: rig.loop,
+                        timeout: patience
+                    )
+                else {
                     return false
                 }
                 one.close()
@@ -148,7 +194,11 @@ import Vocabulary
             #expect(ready)
             url.password = "wrong"
             await #expect(throws: RedisError.self) {
-                try await RedisConnection.connect(to: url, on: rig.loop)
+                try await RedisConnection.connect(
+                    to: url,
+                    on: rig.loop,
+                    timeout: patience
+                )
             }
         }
     }

@@ -21,6 +21,10 @@ enum Backend: String, CaseIterable, Sendable, CustomTestStringConvertible {
     var isRedis: Bool { self != .embedded }
 }
 
+/// How long a Redis that works may take for a command: a busy machine stalls for seconds, and that
+/// is no fault of a store.
+let patience = Nanoseconds.seconds(30)
+
 /// A real Redis that holds nothing and forgets everything when it ends.
 final class RedisServer: Sendable {
     let url: RedisURL
@@ -53,20 +57,22 @@ final class RedisServer: Sendable {
 
     /// Waits until it answers.
     func isReady(on loop: EventLoop) async -> Bool {
-        await eventually {
-            guard let connection = try? await RedisConnection.connect(to: url, on: loop) else {
-                return false
-            }
+        await eventually(within: .seconds(30)) {
+            guard let connection = try? await connect(on: loop) else { return false }
             connection.close()
             return true
         }
     }
 
+    func connect(on loop: EventLoop) async throws(RedisError) -> RedisConnection {
+        try await RedisConnection.connect(to: url, on: loop, timeout: patience)
+    }
+
     /// One command on a connection of its own.
     func ask(_ words: String..., on loop: EventLoop) async throws -> RedisReply {
-        let connection = try await RedisConnection.connect(to: url, on: loop)
+        let connection = try await connect(on: loop)
         defer { connection.close() }
-        return try await connection.command(words)
+        return try await connection.command(words, timeout: patience)
     }
 }
 
@@ -132,20 +138,38 @@ final class StoreRig {
         for store in open { await store.stop() }
         #expect(loop.timerCount == 0, "every timer is cancelled")
         // What a connection leaves behind is let go of in the next turn of the loop.
-        #expect(await eventually { loop.watchedCount == 0 }, "every descriptor is closed")
+        #expect(
+            await eventually(within: .seconds(30)) { loop.watchedCount == 0 },
+            "every descriptor is closed"
+        )
         server?.kill()
     }
 
     /// A store that runs, with everything it told so far; of Redis, one that is connected.
-    func start(agent: String = "a1", state: String? = nil) async -> (any Store, Listener) {
-        let store = make(agent: agent, state: state)
+    func start(
+        agent: String = "a1",
+        state: String? = nil,
+        commandTimeout: Nanoseconds = patience,
+        reconcileEvery: Nanoseconds = RedisStore.reconcileEveryDefault
+    ) async -> (any Store, Listener) {
+        let store = make(
+            agent: agent,
+            state: state,
+            commandTimeout: commandTimeout,
+            reconcileEvery: reconcileEvery
+        )
         let listener = Listener()
         store.start(listener)
-        #expect(await eventually { store.status.isConnected })
+        #expect(await eventually(within: .seconds(60)) { store.status.isConnected })
         return (store, listener)
     }
 
-    func make(agent: String = "a1", state: String? = nil) -> any Store {
+    func make(
+        agent: String = "a1",
+        state: String? = nil,
+        commandTimeout: Nanoseconds = patience,
+        reconcileEvery: Nanoseconds = RedisStore.reconcileEveryDefault
+    ) -> any Store {
         let store: any Store
         if let server {
             store = RedisStore(
@@ -153,6 +177,8 @@ final class StoreRig {
                 url: server.url,
                 agent: agent,
                 statePath: state,
+                commandTimeout: commandTimeout,
+                reconcileEvery: reconcileEvery,
                 journal: lines.journal
             )
         } else {

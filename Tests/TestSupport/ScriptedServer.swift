@@ -47,20 +47,31 @@ public final class ScriptedServer: @unchecked Sendable {
     /// The first connection gets the first script and so on; the last one serves all that follow.
     public init(_ scripts: [[Step]], at address: Address = .host("127.0.0.1", port: 0)) throws {
         precondition(!scripts.isEmpty)
-        // A port that no other server of the tests has at any address: not even the kernel's choice
-        // is, since the same number may be somebody else's at 127.0.0.2 or ::1.
-        var place = address
-        if case .host(let host, 0) = address { place = .host(host, port: try freePort()) }
-        guard let wanted = SocketAddress(place) else {
-            throw SystemError("bind \(place)", code: EINVAL)
-        }
-        self.address = place
-        let raw = try Socket.listen(wanted).take()
+        let raw: Int32
+        (self.address, raw) = try Self.listen(at: address)
         stage = Stage(raw, scripts)
         stage.open()
     }
 
     deinit { stop() }
+
+    /// Listens once and for all: between trying a port and listening on it, somebody may take it.
+    private static func listen(at place: Address) throws(SystemError) -> (Address, Int32) {
+        guard case .host(let host, 0) = place else {
+            guard let wanted = SocketAddress(place) else {
+                throw SystemError("bind \(place)", code: EINVAL)
+            }
+            return (place, try Socket.listen(wanted).take())
+        }
+        // A port that no other server of the tests has at any address: not even the kernel's choice
+        // is, since the same number may be somebody else's at 127.0.0.2 or ::1.
+        return try withFreshPort { port throws(SystemError) in
+            guard let wanted = SocketAddress(ip: host, port: port) else {
+                throw SystemError("bind \(place)", code: EINVAL)
+            }
+            return (.host(host, port: port), try Socket.listen(wanted).take())
+        }
+    }
 
     public convenience init(_ script: Step...) throws { try self.init([script]) }
 
@@ -120,6 +131,8 @@ private final class Stage: @unchecked Sendable {
         var one: UInt64 = 1
         write(stopper, &one, 8)
         while live > 0 { idle.wait() }
+        // A child that is being started may hold a copy, which would go on accepting.
+        shutdown(listener, Int32(SHUT_RDWR))
         Glibc.close(listener)
         Glibc.close(stopper)
         return true

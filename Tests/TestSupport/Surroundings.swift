@@ -30,23 +30,59 @@ public final class TemporaryDirectory: Sendable {
     }
 }
 
-/// A TCP port of 127.0.0.1 that nobody listens on. Below the ports that the kernel hands out (32768
-/// and up on Linux), so no test that listens on port 0 and no connection takes it meanwhile. Never the
-/// same twice: some servers share a port that is given to two of them, and either answers.
+/// A TCP port of 127.0.0.1 that nobody listens on, and that no other test gets.
 public func freePort() throws -> UInt16 {
-    for _ in 0..<100 {
-        let port = UInt16.random(in: 12_000...31_999)
-        guard given.withLock({ $0.insert(port).inserted }) else { continue }
-        guard let place = SocketAddress(ip: "127.0.0.1", port: port) else { continue }
-        if let listener = try? Socket.listen(place) {
-            _ = consume listener
-            return port
+    try withFreshPort { port throws(SystemError) in
+        guard let place = SocketAddress(ip: "127.0.0.1", port: port) else {
+            throw SystemError("bind", code: EADDRINUSE)
+        }
+        // Bound and not listened on: a child that is being started may hold a copy for a while.
+        try Socket.requireFree(place)
+        return port
+    }
+}
+
+/// Calls `body` with one port after another until one is free. Outside the ports that the kernel
+/// hands out, so no test that listens on port 0 and no connection takes it meanwhile. Never the same
+/// twice: some servers share a port that is given to two of them, and either answers.
+func withFreshPort<Answer>(
+    _ body: (UInt16) throws(SystemError) -> Answer
+) throws(SystemError) -> Answer {
+    for _ in 0..<Ports.attemptsMax {
+        let port = UInt16.random(in: Ports.range)
+        guard Ports.given.withLock({ $0.insert(port).inserted }) else { continue }
+        do throws(SystemError) { return try body(port) } catch {
+            if error.code != EADDRINUSE { throw error }
         }
     }
     throw SystemError("bind", code: EADDRINUSE)
 }
 
-private let given = Mutex<Set<UInt16>>([])
+private enum Ports {
+    static let given = Mutex<Set<UInt16>>([])
+    static let attemptsMax = 1_000
+    /// So few would be used up before the tests are done.
+    private static let countMin = 4_000
+
+    /// Where the kernel chooses none: below its own (32768 and up unless told otherwise), if need be
+    /// down to those that anybody may bind, or above.
+    static let range: ClosedRange<UInt16> = {
+        let file = "/proc/sys/net/ipv4/ip_local_port_range"
+        let text = (try? String(contentsOfFile: file, encoding: .utf8)) ?? ""
+        let ends = text.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
+        let (first, last) = ends.count == 2 ? (ends[0], ends[1]) : (32_768, 60_999)
+        let rooms = [(12_000, first - 1), (1_024, first - 1), (last + 1, 65_535)]
+        let (lowest, highest) =
+            rooms.first { $0.1 - $0.0 >= countMin } ?? (12_000, 31_999)
+        return UInt16(lowest)...UInt16(highest)
+    }()
+}
+
+/// Whether this machine has ::1: many containers have IPv6 switched off.
+public let hasIPv6Loopback: Bool = {
+    guard let place = SocketAddress(ip: "::1", port: 0) else { return false }
+    return (try? Socket.listen(place).raw) != nil
+}()
 
 /// Asks again until `condition` holds. False when it does not within `limit`.
 public func eventually(
