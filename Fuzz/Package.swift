@@ -48,7 +48,7 @@ let package = Package(
         library(
             "Settings",
             [
-                "AgentCheck", "Checks", "Health", "Proxy", "Vocabulary",
+                "AgentCheck", "Checks", "Health", "Proxy", "TLS", "Vocabulary",
                 .product(name: "Yams", package: "Yams"),
             ]
         ),

@@ -51,7 +51,7 @@ private func read(_ top: inout Section) {
     var binds = Binds(reading: top.reading)
     _ = ProxyReader(known: upstreams).read(top.section("proxy"), &binds)
     _ = AgentCheckReader(known: upstreams, file: file).read(top.section("agent-check"), &binds)
-    _ = AdminConfiguration.read(top.section("admin"), &binds)
+    _ = AdminConfiguration.read(top.section("admin"), &binds, beside: file)
     _ = LogConfiguration.read(top.section("log"))
     top.finish()
 }

@@ -16,6 +16,11 @@ public final class Door {
     private let board: Board
     private let store: any Store
     private let journal: Journal
+    private var complainFrom = Instant(nanoseconds: .min)
+
+    /// How long agents may see a change one after the other, beside their counting.
+    private static let disagreementAfter = Nanoseconds.seconds(10)
+    private static let complainEvery = Nanoseconds.seconds(60)
 
     /// `epoch` must grow from one start of this agent to the next: the time of the start does.
     public init(
@@ -69,6 +74,10 @@ public final class Door {
             epoch: epoch,
             sequence: sequence
         )
+        if !isTransition, let held, stands(held, against: verdict, now: now.wall) {
+            noteDisagreement(verdict, held, on: pair.monitor.schedule, now: now)
+            return
+        }
         // Taking over from an agent that started later, or from this one before its clock was set
         // back: the next epoch after the one held, or the store would refuse us for good.
         if let held, held.isNewer(than: verdict) { verdict.epoch = held.epoch + 1 }
@@ -78,6 +87,35 @@ public final class Door {
             board.apply(verdict)
         }
         store.publish(verdict, isTransition: isTransition || held == nil)
+    }
+
+    /// Another agent probes the same peer and finds otherwise. Whoever changed its mind last is
+    /// believed, until it changes it again or falls silent: if each repeated what it thinks at every
+    /// probe, the peer would go up and down with them, also while one has counted to `fall` and the
+    /// other not quite.
+    private func stands(_ held: Verdict, against ours: Verdict, now: WallTime) -> Bool {
+        held.agent != agent && held.status != .unknown && now <= held.expiresAt
+            && (held.status != ours.status || held.isDegraded != ours.isDegraded)
+    }
+
+    /// Agents that go on finding otherwise see the network from different sides: somebody has to look.
+    private func noteDisagreement(
+        _ ours: Verdict,
+        _ held: Verdict,
+        on schedule: Schedule,
+        now: Moment
+    ) {
+        let counting = schedule.interval.count * Int64(ours.rise + ours.fall)
+        let patience = Nanoseconds(counting) + Self.disagreementAfter
+        guard now.wall - held.since > patience, now.instant >= complainFrom else { return }
+        complainFrom = now.instant + Self.complainEvery
+        let key = ours.key
+        journal.warning(
+            "agents disagree on \(key.upstream)/\(key.peer) (\(key.monitor)): \(held.agent) says "
+                + "\(held.status.rawValue), \(held.reason.rawValue) \(held.message), since "
+                + "\(held.since); this one finds \(ours.status.rawValue), \(ours.reason.rawValue) "
+                + "\(ours.message). What changed last holds"
+        )
     }
 
     /// The pair is no longer probed by anyone.

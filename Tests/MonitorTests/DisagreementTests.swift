@@ -1,0 +1,149 @@
+// What holds when two agents probe the same peer and do not find the same, or not at the same moment?
+
+import Checks
+import EventLoop
+import Health
+import Store
+import TestSupport
+import Testing
+import Vocabulary
+
+@testable import Monitor
+
+@Suite struct DisagreementTests {
+    private let peer = "127.0.0.1:9001"
+    private let key = VerdictKey(upstream: "web", peer: "127.0.0.1:9001", monitor: "http")
+
+    /// What another agent wrote, and the store told.
+    private func said(
+        _ status: HealthCounter.Status,
+        _ number: UInt64,
+        since: WallTime = Clock.wall(),
+        lasting: Nanoseconds = .seconds(600)
+    ) -> Verdict {
+        let now = Clock.wall()
+        return Verdict(
+            key: key,
+            kind: ScriptedCheck.kind,
+            status: status,
+            health: status == .up ? 4 : 0,
+            rise: 2,
+            fall: 3,
+            reason: status == .up ? .layer7OK : .layer4Connect,
+            message: status == .up ? "200 OK" : "Connection refused",
+            latency: .zero,
+            since: since,
+            checkedAt: now,
+            expiresAt: now + lasting,
+            agent: "a2",
+            epoch: 100_000,
+            sequence: number
+        )
+    }
+
+    /// One probe of ours, to its end.
+    private func probe(_ rig: Rig, _ script: Script, _ outcome: Outcome) async {
+        script.set { _ in outcome }
+        _ = await rig.scheduler.probeNow(key)
+    }
+
+    private func run(
+        _ body: @escaping @Sendable (Rig, Script) async throws -> Void
+    ) async throws {
+        let script = Script { _ in .pass }
+        try await Rig.run { [peer] rig in
+            rig.define([
+                .scripted(peers: [peer], script: script, interval: .decades, rise: 2, fall: 3)
+            ])
+            #expect(
+                await eventually { script.ended == 1 && rig.scheduler.metrics.inFlight == 0 }
+            )
+            try await body(rig, script)
+        }
+    }
+
+    private func status(_ rig: Rig) -> PeerStatus? { rig.board.view(of: key.peerKey)?.status }
+
+    @Test func `an agent that has not counted so far yet does not bring a dead peer back`()
+        async throws
+    {
+        try await run { [self] rig, script in
+            await probe(rig, script, .refused)
+            #expect(status(rig) == .up)
+            rig.board.apply(said(.down, 1))
+            let before = rig.store.published.count
+            await probe(rig, script, .refused)
+            #expect(status(rig) == .down, "2 of 3 failures here, 3 of 3 there")
+            #expect(rig.store.published.count == before)
+            await probe(rig, script, .refused)
+            #expect(status(rig) == .down)
+            #expect(rig.store.published.last?.verdict.status == .down)
+            // The other was first to see it come back.
+            var back = said(.up, 2)
+            back.epoch = 200_000
+            rig.board.apply(back)
+            await probe(rig, script, .pass)
+            #expect(status(rig) == .up, "1 of 2 passes here, 2 of 2 there")
+            await probe(rig, script, .pass)
+            #expect(status(rig) == .up)
+            #expect(rig.store.published.last?.verdict.status == .up)
+        }
+    }
+
+    @Test func `who comes later goes on from what was found before`() async throws {
+        let script = Script { _ in .pass }
+        try await Rig.run { [self] rig in
+            script.hold()
+            rig.define([
+                .scripted(peers: [peer], script: script, interval: .decades, rise: 2, fall: 3)
+            ])
+            #expect(await eventually { script.waiting == 1 })
+            rig.board.apply(said(.down, 1))
+            script.release()
+            #expect(await eventually { rig.scheduler.metrics.inFlight == 0 })
+            #expect(status(rig) == .down, "1 of 2 passes")
+            await probe(rig, script, .pass)
+            #expect(status(rig) == .up)
+        }
+    }
+
+    @Test func `who changed its mind last is believed, until it falls silent`() async throws {
+        try await run { [self] rig, script in
+            rig.board.apply(said(.down, 1))
+            for _ in 0..<5 {
+                await probe(rig, script, .pass)
+                #expect(status(rig) == .down)
+            }
+            // Ours changes twice, and now ours is the last word.
+            for _ in 0..<3 { await probe(rig, script, .refused) }
+            for _ in 0..<2 { await probe(rig, script, .pass) }
+            #expect(status(rig) == .up)
+            let ours = try #require(rig.board.verdict(of: key))
+            #expect(ours.agent == "a1")
+            var late = said(.down, 2, lasting: .milliseconds(-1))
+            late.epoch = ours.epoch + 1
+            rig.board.apply(late)
+            await probe(rig, script, .pass)
+            #expect(status(rig) == .up, "the other has not renewed what it said")
+        }
+    }
+
+    @Test func `lasting disagreement is told of, once a minute`() async throws {
+        try await run { [self] rig, script in
+            let since = Clock.wall() + .seconds(-5_000_000_100)
+            rig.board.apply(said(.down, 1, since: since))
+            await probe(rig, script, .pass)
+            await probe(rig, script, .pass)
+            let told = rig.lines.all.filter { $0.contains("agents disagree") }
+            #expect(told.count == 1)
+            let line = try #require(told.first)
+            #expect(
+                line.hasPrefix(
+                    "warning: agents disagree on web/127.0.0.1:9001 (http): a2 says down"
+                )
+            )
+            #expect(line.contains("L4CON Connection refused"))
+            #expect(line.contains("this one finds up, L7OK"))
+        }
+    }
+}
