@@ -41,6 +41,13 @@ actor Reloader {
             return .refused(error.mistakes.map { "\($0)" })
         }
         let old = await engine.call { $0.configuration }
+        // More likely a file that is half written than a wish: whoever wants nothing stops muster.
+        if configuration.upstreams.isEmpty, !old.upstreams.isEmpty {
+            return .refused([
+                "\(path): expected at least one upstream while \(old.upstreams.count) are running, "
+                    + "saw none"
+            ])
+        }
         let difference = ConfigurationDifference(from: old, to: configuration)
         let problems = await Task(executorPreference: engine.loop) {
             do { return try await engine.value.reload(configuration) } catch { return ["\(error)"] }

@@ -110,6 +110,13 @@ extension Live {
             #expect(try await installation.status(0) == "up")
             #expect(try await installation.serve(3).values.reduce(0, +) == 3)
 
+            // Half written.
+            try installation.folder.write("", to: "muster.yaml")
+            let emptied = try await installation.command("reload")
+            #expect(emptied.exitCode == 1)
+            #expect(emptied.output.contains("expected at least one upstream while 1 are running"))
+            #expect(try await installation.serve(3).values.reduce(0, +) == 3)
+
             try installation.folder.write(good, to: "muster.yaml")
             let same = try await installation.command("reload")
             #expect(same == Muster.Result(exitCode: 0, output: "nothing has changed\n"))
