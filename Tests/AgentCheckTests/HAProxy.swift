@@ -66,14 +66,12 @@ final class HAProxy: @unchecked Sendable {
 
     /// `show stat` of one backend's servers, by name.
     func servers(of backend: String = "web") throws -> [String: Server] {
-        let lines = try command("show stat").split(separator: "\n").map(String.init)
-        guard let header = lines.first else { return [:] }
-        let names = Self.fields(String(header.dropFirst(2)))
         var servers: [String: Server] = [:]
-        for line in lines.dropFirst() {
-            let fields = Self.fields(line)
-            guard fields.count >= 2, fields[0] == backend, fields[1] != "BACKEND" else { continue }
-            servers[fields[1]] = Server(values: Dictionary(zip(names, fields)) { $1 })
+        for row in StatisticsTable.rows(try command("show stat")) {
+            guard row["pxname"] == backend, let name = row["svname"], name != "BACKEND" else {
+                continue
+            }
+            servers[name] = Server(values: row)
         }
         return servers
     }
@@ -95,19 +93,5 @@ final class HAProxy: @unchecked Sendable {
         guard let index = header?.firstIndex(of: Substring(column)), let row, index < row.count
         else { throw Failure(description: "no \(column) of \(name) in \(lines)") }
         return String(row[index])
-    }
-
-    /// CSV with quotes, as HAProxy writes it.
-    private static func fields(_ line: String) -> [String] {
-        var fields = [""]
-        var isQuoted = false
-        for character in line {
-            switch character {
-            case "\"": isQuoted.toggle()
-            case "," where !isQuoted: fields.append("")
-            default: fields[fields.count - 1].append(character)
-            }
-        }
-        return fields
     }
 }

@@ -131,18 +131,10 @@ private final class Haproxy: Sendable {
 
     deinit { process.end() }
 
-    /// `show stat`, a CSV whose first line names the columns.
+    /// `show stat`, by name.
     func servers() -> [String: Server] {
-        let lines = ask("show stat\n").split(separator: "\n")
-        guard let header = lines.first else { return [:] }
-        let names = header.dropFirst(2).split(separator: ",", omittingEmptySubsequences: false)
         var servers: [String: Server] = [:]
-        for line in lines.dropFirst() {
-            let fields = Self.fields(line)
-            let row = Dictionary(
-                zip(names.map(String.init), fields),
-                uniquingKeysWith: { first, _ in first }
-            )
+        for row in StatisticsTable.rows(ask("show stat\n")) {
             guard let name = row["svname"], name.hasPrefix("s") else { continue }
             servers[name] = Server(
                 status: row["status"] ?? "",
@@ -152,22 +144,6 @@ private final class Haproxy: Sendable {
             )
         }
         return servers
-    }
-
-    /// What an agent said may hold commas; then it stands in quotes, and a quote is doubled.
-    private static func fields(_ line: Substring) -> [String] {
-        var fields = [""]
-        var isQuoted = false
-        for character in line {
-            if character == "\"" {
-                isQuoted.toggle()
-            } else if character == ",", !isQuoted {
-                fields.append("")
-            } else {
-                fields[fields.count - 1].append(character)
-            }
-        }
-        return fields
     }
 
     private func ask(_ command: String) -> String {

@@ -44,13 +44,11 @@ private final class Balancer: @unchecked Sendable {
     }
 
     func row(_ server: String) async throws -> Row {
-        let lines = try await ask("show stat").split(separator: "\n").map {
-            $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        let row = StatisticsTable.rows(try await ask("show stat")).first {
+            $0["pxname"] == "web" && $0["svname"] == server
         }
-        guard let names = lines.first,
-            let fields = lines.first(where: { $0.count > 1 && $0[0] == "web" && $0[1] == server })
-        else { throw ChildProcess.Failure("haproxy knows no server \(server)") }
-        return Dictionary(zip(names, fields)) { $1 }
+        guard let row else { throw ChildProcess.Failure("haproxy knows no server \(server)") }
+        return row
     }
 
     /// `UP`, `DOWN (agent)`, `DRAIN (agent)`, …; where only an agent is asked, up is `no check`.

@@ -297,7 +297,7 @@ import Vocabulary
     }
 
     @Test func `a connection that hangs goes to the next peer in time`() async throws {
-        let hanging = try HangingPeer()
+        let hanging = try HangingListener(ip: "127.0.0.1", port: freePort())
         let peer = try TestPeer("alive")
         let rig = try await ProxyRig(
             [

@@ -257,7 +257,7 @@ import Testing
         async throws
     {
         // Nobody accepts: the backlog of this listener is full, so the connection hangs.
-        let peer = try HangingPeer()
+        let peer = try HangingListener(ip: "127.0.0.1", port: freePort())
         var timeouts = ProxyRig.patient
         timeouts.connect = .milliseconds(300)
         let rig = try await ProxyRig(

@@ -268,34 +268,6 @@ private final class Service: @unchecked Sendable {
     }
 }
 
-/// An address where connections neither succeed nor fail: a listener whose queue is full.
-final class HangingPeer {
-    let port: UInt16
-    var address: Address { .host("127.0.0.1", port: port) }
-    private var descriptors: [Int32] = []
-
-    init() throws {
-        guard let any = SocketAddress(ip: "127.0.0.1", port: 0) else {
-            throw SystemError("bind", code: EINVAL)
-        }
-        let listener = try Socket.listen(any)
-        port = Socket.localAddress(listener.raw)?.port ?? 0
-        // Called again, listen only changes the length of the queue.
-        Glibc.listen(listener.raw, 0)
-        descriptors = [listener.take()]
-        guard let address = SocketAddress(ip: "127.0.0.1", port: port) else { return }
-        while descriptors.count < 10 {
-            let attempt = try Socket.connect(to: address)
-            let raw = attempt.take().take()
-            descriptors.append(raw)
-            var polled = pollfd(fd: raw, events: Int16(POLLOUT), revents: 0)
-            if poll(&polled, 1, 100) == 0 { return }
-        }
-    }
-
-    deinit { for raw in descriptors { Glibc.close(raw) } }
-}
-
 /// A listener that the kernel accepts for, and that never reads.
 final class UnreadingPeer {
     let port: UInt16

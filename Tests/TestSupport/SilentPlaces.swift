@@ -3,15 +3,18 @@
 
 import EventLoop
 import Glibc
+import Vocabulary
 
 /// An address where connections neither succeed nor fail: a listener whose queue is full.
 public final class HangingListener: Sendable {
+    public let address: Address
     private let descriptors: [Int32]
 
     public init(ip: String, port: UInt16) throws {
         guard let place = SocketAddress(ip: ip, port: port) else {
             throw SystemError("bind \(ip)", code: EINVAL)
         }
+        address = .host(ip, port: port)
         let listener = try Socket.listen(place)
         // Called again, listen only changes the length of the queue. One more than that gets in.
         Glibc.listen(listener.raw, 1)
