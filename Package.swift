@@ -26,6 +26,12 @@ let unixSignals = Target.Dependency.product(
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
+/// `MUSTER_TESTS=HealthTests,StoreTests` builds these test targets and leaves out the others: a test
+/// of one target need not wait for the compilation of all.
+let wantedTests = Context.environment["MUSTER_TESTS"].map {
+    $0.split(separator: ",").map(String.init)
+}
+
 /// Exclusive access is checked in debug builds, which all tests are. On the paths of requests and
 /// probes the checks would cost a fifth of all instructions.
 let hotPath: [SwiftSetting] = [
@@ -191,3 +197,7 @@ let package = Package(
         tests("TidyTests", []),
     ]
 )
+
+if let wantedTests {
+    package.targets.removeAll { $0.type == .test && !wantedTests.contains($0.name) }
+}
