@@ -17,10 +17,16 @@ public final class EventLoop: @unchecked Sendable {
     /// Read once an iteration: cheap, and the same for everything that happens together.
     public private(set) var now: Instant
 
+    /// Chance for everything that lives here. Seeded by the kernel, or by the test.
+    public var dice: Dice
+
     private let epoll: Int32
     private let wakeup: Int32
 
     // MARK: State of the loop's own thread
+
+    /// Set where time passes only when somebody moves it.
+    let virtual: VirtualTime?
 
     private struct Slot {
         var sink: Unmanaged<EventSink>?
@@ -58,8 +64,15 @@ public final class EventLoop: @unchecked Sendable {
     /// Events taken from the kernel at once. More only delays timers.
     private static let eventsMax = 512
 
-    public init(name: String) throws(SystemError) {
+    /// A loop whose time is the kernel's.
+    public convenience init(name: String) throws(SystemError) {
+        try self.init(name: name, virtual: nil, dice: Dice(seed: .random(in: 0...(.max))))
+    }
+
+    init(name: String, virtual: VirtualTime?, dice: Dice) throws(SystemError) {
         self.name = name
+        self.virtual = virtual
+        self.dice = dice
         epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         if epoll < 0 { throw SystemError("epoll_create1") }
         wakeup = eventfd(0, Int32(EFD_NONBLOCK) | Int32(EFD_CLOEXEC))
@@ -68,7 +81,7 @@ public final class EventLoop: @unchecked Sendable {
             Glibc.close(epoll)
             throw error
         }
-        now = Clock.instant()
+        now = virtual?.instant ?? Clock.instant()
         slotCapacity = 64
         slots = .allocate(capacity: slotCapacity)
         slots.initialize(
@@ -117,6 +130,12 @@ public final class EventLoop: @unchecked Sendable {
     /// Starts a thread that runs a new loop.
     public static func spawn(name: String) throws(SystemError) -> EventLoop {
         let loop = try EventLoop(name: name)
+        try loop.start()
+        return loop
+    }
+
+    /// Runs on a thread of its own from now on.
+    func start() throws(SystemError) {
         var thread = pthread_t()
         let start: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { box in
             guard let box else { return nil }
@@ -125,14 +144,13 @@ public final class EventLoop: @unchecked Sendable {
             loop.run()
             return nil
         }
-        let box = Unmanaged.passRetained(loop)
+        let box = Unmanaged.passRetained(self)
         let code = pthread_create(&thread, nil, start, box.toOpaque())
         if code != 0 {
             box.release()
             throw SystemError("pthread_create", code: code)
         }
         pthread_detach(thread)
-        return loop
     }
 
     /// Makes `run` return after what it is doing now. Callable from any thread.
@@ -145,16 +163,37 @@ public final class EventLoop: @unchecked Sendable {
     {
         let timeout = localJobs.isEmpty ? waitMilliseconds(atMost: limit) : 0
         let count = epoll_wait(epoll, events, Int32(Self.eventsMax), timeout)
-        now = Clock.instant()
+        now = instant
         if count > 0 {
             for index in 0..<Int(count) { dispatch(events + index) }
         }
         fireTimers()
         drainMail()
+        if let virtual, isQuiet {
+            virtual.pass(to: timers.next)
+            now = virtual.instant
+        }
+    }
+
+    /// Nothing is left to do at this moment of the loop's time.
+    private var isQuiet: Bool { localJobs.isEmpty && !hasMail.load(ordering: .acquiring) }
+
+    // MARK: Time
+
+    /// The time now, read afresh: later than `now` by what this turn has taken.
+    public var instant: Instant { virtual?.instant ?? Clock.instant() }
+
+    /// What a clock on the wall shows now.
+    public var wall: WallTime { virtual?.wall ?? Clock.wall() }
+
+    /// Both, for those who decide by them.
+    public var moment: Moment {
+        virtual?.moment ?? Moment(instant: Clock.instant(), wall: Clock.wall())
     }
 
     /// Rounds up: waking a millisecond early would spin until the timer is due.
     private func waitMilliseconds(atMost limit: Nanoseconds) -> Int32 {
+        if let virtual { return virtual.isMoving ? 0 : Int32(limit.milliseconds) }
         guard let next = timers.next else { return Int32(limit.milliseconds) }
         let wait = next - Clock.instant()
         if wait <= .zero { return 0 }

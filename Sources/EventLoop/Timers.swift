@@ -27,7 +27,7 @@ public final class Timers: EventSink {
 
     @discardableResult
     public func schedule(after span: Nanoseconds, _ body: @escaping () -> Void) -> Token {
-        schedule(at: Clock.instant() + span, body)
+        schedule(at: loop.instant + span, body)
     }
 
     public func cancel(_ token: Token) {
