@@ -1,5 +1,5 @@
 // Which peers does a worker know, and which may be chosen? State per peer lives as long as the peer
-// does: an update of one peer touches that peer, and nothing of any other is rebuilt or reset.
+// does: a change of one peer touches that peer, and costs the same among ten and among ten thousand.
 
 import EventLoop
 import Health
@@ -16,17 +16,6 @@ struct PeerCounters: Sendable {
     var responseFailures: UInt64 = 0
     /// Attempts that went to another peer or to a fresh connection afterwards.
     var retries: UInt64 = 0
-
-    static func + (left: PeerCounters, right: PeerCounters) -> PeerCounters {
-        var sum = left
-        sum.requests += right.requests
-        for index in 0..<6 { sum.responses[index] += right.responses[index] }
-        sum.connects += right.connects
-        sum.connectFailures += right.connectFailures
-        sum.responseFailures += right.responseFailures
-        sum.retries += right.retries
-        return sum
-    }
 }
 
 /// One peer, as one worker knows it.
@@ -42,11 +31,12 @@ struct PeerState {
     var isEligibleInPanic = false
     var isBackup = false
     var maxInFlight: Int32 = .max
-    /// False once its definition is gone; the place is kept until its last exchange ends.
-    var isDefined = true
+    /// False before it is defined, and once its definition is gone: the place is kept until its last
+    /// exchange ends.
+    var isDefined = false
 
     var inFlight: Int32 = 0
-    /// Its candidate in `primary` or `backup` of its upstream; -1 while it may not be chosen.
+    /// Its candidate in its tier; -1 while it may not be chosen, not even in a panic.
     var place: Int32 = -1
 
     var idleNewest: Int32 = -1
@@ -58,225 +48,178 @@ struct PeerState {
 
 /// One upstream, as one worker knows it.
 struct UpstreamState {
-    var balancer: Unmanaged<Balancer>
+    /// Nil where no upstream has this number.
+    var balancer: Unmanaged<Balancer>?
     /// What the balancer hashes; nil when it does not.
     var key: HashKey?
-    var primary: UnsafeMutableBufferPointer<Candidate>
-    var primaryCount = 0
-    var backup: UnsafeMutableBufferPointer<Candidate>
-    var backupCount = 0
-    var onDown: UpstreamDefinition.OnDown?
+    var primary = CandidateTier()
+    var backup = CandidateTier()
+    var settings: UpstreamSettings?
     var isPanic = false
 }
 
-/// All upstreams and peers of one worker.
+/// All upstreams and peers of one worker, by their numbers.
 struct PeerPool {
-    var peers: UnsafeMutablePointer<PeerState>
-    var upstreams: UnsafeMutablePointer<UpstreamState>
+    /// Move when they grow, which they do between two events of the loop only.
+    private(set) var peers: UnsafeMutablePointer<PeerState>
+    private(set) var upstreams: UnsafeMutablePointer<UpstreamState>
+    private var peerCapacity = 0
+    private var upstreamCapacity = 0
 
-    /// Names to places; touched by updates only.
-    private(set) var upstreamIndex: [String: Int32] = [:]
-    private var peerIndex: [PeerKey: Int32] = [:]
-    private var peerKeys: [Int32: PeerKey] = [:]
-    private var members: [Int32: [Int32]] = [:]
-    private var definitions: [Int32: BalanceDefinition] = [:]
-    private var freePeers: [Int32] = []
+    /// Numbers from here on have never been used.
     private(set) var peerCount = 0
+    private(set) var upstreamCount = 0
 
-    /// Per worker. A fleet that needs more needs more upstream tables, not a bigger one.
-    static let peersMax = 65_536
-    static let upstreamsMax = 16_384
+    static let peersMax = 1 << 20
+    static let upstreamsMax = 1 << 18
 
     init() {
-        peers = .allocate(capacity: Self.peersMax)
-        upstreams = .allocate(capacity: Self.upstreamsMax)
+        peers = .allocate(capacity: 0)
+        upstreams = .allocate(capacity: 0)
     }
 
     func destroy() {
-        for index in upstreamIndex.values {
-            upstreams[Int(index)].balancer.release()
-            upstreams[Int(index)].primary.deallocate()
-            upstreams[Int(index)].backup.deallocate()
-        }
+        for index in 0..<upstreamCount { destroy(Int32(index)) }
+        upstreams.deinitialize(count: upstreamCapacity)
         upstreams.deallocate()
+        peers.deinitialize(count: peerCapacity)
         peers.deallocate()
     }
 
-    func index(of key: PeerKey) -> Int32? { peerIndex[key] }
+    // MARK: Upstreams
 
-    /// Peers with their keys, for counters.
-    var known: [(PeerKey, Int32)] { peerIndex.map { ($0.key, $0.value) } }
-
-    /// Brings the pool to what `snapshot` says. Returns the peers that are gone.
-    mutating func apply(_ snapshot: RoutingSnapshot) -> [Int32] {
-        var gone: [Int32] = []
-        var kept: Set<PeerKey> = []
-        for upstream in snapshot.upstreams {
-            guard let index = place(of: upstream) else { continue }
-            for peer in upstream.peers {
-                let key = PeerKey(upstream: upstream.name, peer: peer.id)
-                kept.insert(key)
-                update(peer, key: key, in: index)
-            }
-        }
-        for (key, index) in peerIndex where !kept.contains(key) {
-            peerIndex[key] = nil
-            peers[Int(index)].isDefined = false
-            peers[Int(index)].isAvailable = false
-            peers[Int(index)].isEligibleInPanic = false
-            members[peers[Int(index)].upstream]?.removeAll { $0 == index }
-            gone.append(index)
-        }
-        for index in upstreamIndex.values { rebuild(index) }
-        return gone
-    }
-
-    /// Brings one peer to what `snapshot` says. Returns its place, and whether it has just gone
-    /// down.
-    mutating func apply(
-        _ snapshot: PeerSnapshot,
-        key: PeerKey,
-        isPanic: Bool
-    ) -> (peer: Int32, wentDown: Bool)? {
-        guard let upstream = upstreamIndex[key.upstream], let index = peerIndex[key] else {
-            return nil
-        }
-        let wasDown = peers[Int(index)].isDown
-        update(snapshot, key: key, in: upstream)
-        upstreams[Int(upstream)].isPanic = isPanic
-        rebuild(upstream)
-        return (index, snapshot.isDown && !wasDown)
-    }
-
-    private mutating func place(of upstream: UpstreamSnapshot) -> Int32? {
-        let index: Int32
-        if let existing = upstreamIndex[upstream.name] {
-            index = existing
-        } else {
-            guard upstreamIndex.count < Self.upstreamsMax else { return nil }
-            index = Int32(upstreamIndex.count)
-        }
-        let isNew = definitions[index] == nil
-        if isNew || definitions[index] != upstream.balance {
+    /// Makes an upstream, or sets it otherwise; its peers stay as they are.
+    mutating func set(_ number: Int32, _ settings: UpstreamSettings) {
+        reserveUpstreams(Int(number) + 1)
+        let state = upstreams + Int(number)
+        if state.pointee.settings?.balance != settings.balance {
             // Checked when the configuration was read.
-            guard let balancer = try? BalancerRegistry.make(upstream.balance, path: "balance")
-            else { return nil }
-            if isNew {
-                (upstreams + Int(index)).initialize(
-                    to: UpstreamState(
-                        balancer: .passRetained(balancer),
-                        key: nil,
-                        primary: .allocate(capacity: 0),
-                        backup: .allocate(capacity: 0)
-                    )
+            guard let balancer = try? BalancerRegistry.make(settings.balance, path: "balance")
+            else { return }
+            state.pointee.balancer?.release()
+            state.pointee.balancer = .passRetained(balancer)
+            state.pointee.key = balancer.key
+        }
+        state.pointee.settings = settings
+    }
+
+    func setPanic(_ number: Int32, _ isPanic: Bool) {
+        guard number < upstreamCount else { return }
+        upstreams[Int(number)].isPanic = isPanic
+    }
+
+    /// Nobody names it any more.
+    func destroy(_ number: Int32) {
+        let state = upstreams + Int(number)
+        state.pointee.balancer?.release()
+        state.pointee.primary.destroy()
+        state.pointee.backup.destroy()
+        state.pointee = UpstreamState()
+    }
+
+    private mutating func reserveUpstreams(_ count: Int) {
+        upstreamCount = max(upstreamCount, count)
+        guard count > upstreamCapacity else { return }
+        let capacity = max(64, upstreamCapacity * 2, count)
+        let grown = UnsafeMutablePointer<UpstreamState>.allocate(capacity: capacity)
+        grown.moveInitialize(from: upstreams, count: upstreamCapacity)
+        for index in upstreamCapacity..<capacity { (grown + index).initialize(to: UpstreamState()) }
+        upstreams.deallocate()
+        upstreams = grown
+        upstreamCapacity = capacity
+    }
+
+    // MARK: Peers
+
+    /// Makes a peer, or brings it to what `snapshot` says. Returns whether it has just gone down.
+    mutating func set(_ number: Int32, upstream: Int32, _ snapshot: PeerSnapshot) -> Bool {
+        guard upstream < upstreamCount else { return false }
+        reservePeers(Int(number) + 1)
+        let state = peers + Int(number)
+        if !state.pointee.isDefined {
+            state.pointee = PeerState(upstream: upstream, identity: snapshot.identity)
+            state.pointee.isDefined = true
+        }
+        let wasDown = state.pointee.isDown
+        if state.pointee.address != snapshot.address { state.pointee.generation &+= 1 }
+        state.pointee.address = snapshot.address
+        state.pointee.centiweight = Int32(clamping: snapshot.centiweight)
+        state.pointee.isAvailable = snapshot.isAvailable && snapshot.address != nil
+        state.pointee.isDown = snapshot.isDown
+        state.pointee.isEligibleInPanic = snapshot.isEligibleInPanic && snapshot.address != nil
+        state.pointee.maxInFlight = Int32(clamping: snapshot.maxConnections ?? Int(Int32.max))
+        if state.pointee.isBackup != snapshot.isBackup {
+            withdraw(number)
+            state.pointee.isBackup = snapshot.isBackup
+        }
+        list(number)
+        return snapshot.isDown && !wasDown
+    }
+
+    /// Its definition is gone: nobody chooses it any more. Its place is kept for those it serves.
+    mutating func remove(_ number: Int32) {
+        let state = peers + Int(number)
+        withdraw(number)
+        state.pointee.isDefined = false
+        state.pointee.isAvailable = false
+        state.pointee.isEligibleInPanic = false
+    }
+
+    /// Brings the candidate of a peer to what the peer is now.
+    private func list(_ number: Int32) {
+        let state = peers + Int(number)
+        let isWanted = state.pointee.isAvailable || state.pointee.isEligibleInPanic
+        guard isWanted else { return withdraw(number) }
+        withTier(of: number) { tier in
+            let place = Int(state.pointee.place)
+            if place >= 0 {
+                tier.storage[place].weight = max(state.pointee.centiweight, 1)
+                tier.storage[place].maxInFlight = state.pointee.maxInFlight
+                tier.set(isAvailable: state.pointee.isAvailable, at: place, peers)
+            } else {
+                let candidate = Candidate(
+                    peer: number,
+                    weight: max(state.pointee.centiweight, 1),
+                    identity: state.pointee.identity,
+                    inFlight: state.pointee.inFlight,
+                    maxInFlight: state.pointee.maxInFlight
                 )
-            } else {
-                upstreams[Int(index)].balancer.release()
-                upstreams[Int(index)].balancer = .passRetained(balancer)
+                tier.insert(candidate, isAvailable: state.pointee.isAvailable, peers)
             }
-            upstreamIndex[upstream.name] = index
-            definitions[index] = upstream.balance
-            upstreams[Int(index)].key = balancer.key
         }
-        upstreams[Int(index)].isPanic = upstream.isPanic
-        upstreams[Int(index)].onDown = upstream.onDown
-        return index
     }
 
-    private mutating func update(_ peer: PeerSnapshot, key: PeerKey, in upstream: Int32) {
-        let index: Int32
-        if let existing = peerIndex[key] {
-            index = existing
-        } else if let reused = freePeers.popLast() {
-            index = reused
-            add(index, key, upstream)
+    private func withdraw(_ number: Int32) {
+        let place = Int(peers[Int(number)].place)
+        guard place >= 0 else { return }
+        withTier(of: number) { $0.remove(place, peers) }
+    }
+
+    private func withTier(of number: Int32, _ body: (inout CandidateTier) -> Void) {
+        let upstream = upstreams + Int(peers[Int(number)].upstream)
+        if peers[Int(number)].isBackup {
+            body(&upstream.pointee.backup)
         } else {
-            guard peerCount < Self.peersMax else { return }
-            index = Int32(peerCount)
-            peerCount += 1
-            add(index, key, upstream)
+            body(&upstream.pointee.primary)
         }
-        let state = peers + Int(index)
-        if state.pointee.address != peer.address { state.pointee.generation &+= 1 }
-        state.pointee.address = peer.address
-        state.pointee.centiweight = Int32(clamping: peer.centiweight)
-        state.pointee.isAvailable = peer.isAvailable && peer.address != nil
-        state.pointee.isDown = peer.isDown
-        state.pointee.isEligibleInPanic = peer.isEligibleInPanic && peer.address != nil
-        state.pointee.isBackup = peer.isBackup
-        state.pointee.maxInFlight = Int32(clamping: peer.maxConnections ?? Int(Int32.max))
     }
 
-    private mutating func add(_ index: Int32, _ key: PeerKey, _ upstream: Int32) {
-        var hash = StableHash()
-        hash.combine(key.peer)
-        (peers + Int(index)).initialize(to: PeerState(upstream: upstream, identity: hash.value))
-        peerIndex[key] = index
-        peerKeys[index] = key
-        members[upstream, default: []].append(index)
+    private mutating func reservePeers(_ count: Int) {
+        peerCount = max(peerCount, count)
+        guard count > peerCapacity else { return }
+        let capacity = max(64, peerCapacity * 2, count)
+        let grown = UnsafeMutablePointer<PeerState>.allocate(capacity: capacity)
+        grown.moveInitialize(from: peers, count: peerCapacity)
+        (grown + peerCapacity).initialize(
+            repeating: PeerState(upstream: -1, identity: 0),
+            count: capacity - peerCapacity
+        )
+        peers.deallocate()
+        peers = grown
+        peerCapacity = capacity
     }
 
-    /// The last exchange with a peer that is no longer defined has ended: its place is free.
-    mutating func reclaim(_ index: Int32) {
-        guard !peers[Int(index)].isDefined, peerKeys.removeValue(forKey: index) != nil else {
-            return
-        }
-        freePeers.append(index)
-    }
-
-    /// Lists anew who may be chosen in `upstream`; each keeps the balancer's state.
-    private mutating func rebuild(_ upstream: Int32) {
-        let state = upstreams + Int(upstream)
-        var kept: [Int32: Int64] = [:]
-        for candidate in state.pointee.primary[..<state.pointee.primaryCount] {
-            kept[candidate.peer] = candidate.current
-        }
-        for candidate in state.pointee.backup[..<state.pointee.backupCount] {
-            kept[candidate.peer] = candidate.current
-        }
-        var primary: [Candidate] = []
-        var backup: [Candidate] = []
-        for index in members[upstream] ?? [] {
-            let peer = peers + Int(index)
-            peer.pointee.place = -1
-            let isChosen =
-                peer.pointee.isAvailable
-                || (state.pointee.isPanic && peer.pointee.isEligibleInPanic)
-            guard isChosen else { continue }
-            let candidate = Candidate(
-                peer: index,
-                weight: max(peer.pointee.centiweight, 1),
-                identity: peer.pointee.identity,
-                current: kept[index] ?? 0,
-                inFlight: peer.pointee.inFlight,
-                maxInFlight: peer.pointee.maxInFlight
-            )
-            if peer.pointee.isBackup {
-                peer.pointee.place = Int32(backup.count)
-                backup.append(candidate)
-            } else {
-                peer.pointee.place = Int32(primary.count)
-                primary.append(candidate)
-            }
-        }
-        Self.store(primary, in: &state.pointee.primary)
-        state.pointee.primaryCount = primary.count
-        Self.store(backup, in: &state.pointee.backup)
-        state.pointee.backupCount = backup.count
-    }
-
-    private static func store(
-        _ candidates: [Candidate],
-        in storage: inout UnsafeMutableBufferPointer<Candidate>
-    ) {
-        if storage.count < candidates.count {
-            storage.deallocate()
-            storage = .allocate(capacity: max(candidates.count, 8))
-        }
-        for (index, candidate) in candidates.enumerated() {
-            storage.initializeElement(at: index, to: candidate)
-        }
-    }
+    // MARK: Choosing
 
     /// Chooses a peer of `upstream` for `pick`: among the primary ones, then the backups. Takes
     /// pointers, so that nothing is copied and no reference is counted.
@@ -285,25 +228,18 @@ struct PeerPool {
         _ upstream: UnsafeMutablePointer<UpstreamState>,
         _ pick: UnsafePointer<Pick>
     ) -> Int32 {
-        let primary = UnsafeMutableBufferPointer(
-            start: upstream.pointee.primary.baseAddress,
-            count: upstream.pointee.primaryCount
-        )
-        var index = -1
+        guard let balancer = upstream.pointee.balancer else { return -1 }
+        let isPanic = upstream.pointee.isPanic
+        let primary = upstream.pointee.primary.candidates(isPanic: isPanic)
         if !primary.isEmpty {
-            index = upstream.pointee.balancer._withUnsafeGuaranteedRef {
+            let index = balancer._withUnsafeGuaranteedRef {
                 $0.choose(primary, for: pick.pointee)
             }
             if index >= 0 { return primary[index].peer }
         }
-        if upstream.pointee.backupCount > 0 {
-            let backup = UnsafeMutableBufferPointer(
-                start: upstream.pointee.backup.baseAddress,
-                count: upstream.pointee.backupCount
-            )
-            index = upstream.pointee.balancer._withUnsafeGuaranteedRef {
-                $0.choose(backup, for: pick.pointee)
-            }
+        let backup = upstream.pointee.backup.candidates(isPanic: isPanic)
+        if !backup.isEmpty {
+            let index = balancer._withUnsafeGuaranteedRef { $0.choose(backup, for: pick.pointee) }
             if index >= 0 { return backup[index].peer }
         }
         return -1
@@ -318,9 +254,9 @@ struct PeerPool {
         guard place >= 0 else { return }
         let upstream = upstreams + Int(state.pointee.upstream)
         if state.pointee.isBackup {
-            upstream.pointee.backup[place].inFlight &+= change
+            upstream.pointee.backup.storage[place].inFlight &+= change
         } else {
-            upstream.pointee.primary[place].inFlight &+= change
+            upstream.pointee.primary.storage[place].inFlight &+= change
         }
     }
 }

@@ -17,13 +17,24 @@ public final class Proxy {
     private let timers: Timers
 
     private(set) var workers: [(loop: EventLoop, worker: LoopBound<Worker>)] = []
-    private var addresses: [Address: SocketAddress] = [:]
-    private var lastSent: [PeerKey: PeerSnapshot] = [:]
+    /// What the workers have been told.
+    var routing = Routing()
+    private var names = NameAddresses()
     private var nextResolve: Timers.Token?
     private var isDrained = false
 
+    /// Upstreams that were defined, redefined or removed since the workers were told of them.
+    private var pending: Set<String> = []
+    private var areListenersNew = true
+    private var isReloading = false
+    /// The last in the line of those that tell the workers: one after the other.
+    private var telling: Task<[String], Never>?
+
     /// Names are asked for again this often; the resolver's cache keeps to the TTL.
     private static let resolveAgain = Nanoseconds.seconds(5)
+    /// Tables that routed until now are kept that long: whoever frees a big one last is busy for a
+    /// while, and that must not be a worker.
+    private static let tablesKept = Nanoseconds.seconds(10)
 
     public init(
         loop: EventLoop,
@@ -49,41 +60,37 @@ public final class Proxy {
         if !taken.isEmpty { return taken }
         try startWorkers()
         board.subscribe(self)
-        let problems = await applyEverything()
+        pending.formUnion(board.names)
+        let problems = await tell()
         resolveNames()
         return problems
     }
 
     private func startWorkers() throws(SystemError) {
         let threads = configuration.listeners.isEmpty ? 0 : configuration.threads ?? cores()
-        for number in workers.count..<max(threads, workers.count) {
+        // All at once, or none: what one worker was told, all were.
+        guard workers.isEmpty, threads > 0 else { return }
+        let home = LoopBound(WeakProxy(self), on: loop)
+        for number in 0..<threads {
             let workerLoop = try EventLoop.spawn(name: "worker-\(number)")
             let worker = Worker(
                 loop: workerLoop,
                 timeouts: configuration.timeouts,
-                limits: configuration.limits
+                limits: configuration.limits,
+                onRelease: { released in
+                    home.loop.execute { home.value.proxy?.routing.release(released) }
+                }
             )
             workers.append((workerLoop, LoopBound(worker, on: workerLoop)))
         }
-    }
-
-    private func applyEverything() async -> [String] {
-        if workers.isEmpty { return [] }
-        let snapshot = makeSnapshot()
-        var problems: [String] = []
-        for (number, (_, worker)) in workers.enumerated() {
-            let part = snapshot.part(of: number)
-            for problem in await worker.call({ $0.apply(part) })
-            where !problems.contains(problem) {
-                problems.append(problem)
-            }
-        }
-        return problems
+        pending.formUnion(board.names)
+        areListenersNew = true
     }
 
     /// Goes on with other listeners and routes. `define` is where the board learns of the upstreams
-    /// they name: both reach the workers together, and no request falls in between. When a new
-    /// listener could not be opened nothing happens, and `define` is not called.
+    /// they name: new peers reach the workers before the routes to them, and what is gone leaves
+    /// after, so that no request falls in between. When a new listener could not be opened nothing
+    /// happens, and `define` is not called.
     public func reload(
         _ listeners: [ListenerConfiguration],
         _ define: () -> Void
@@ -91,10 +98,15 @@ public final class Proxy {
         let known = Set(configuration.listeners.map(\.bind))
         let taken = listeners.filter { !known.contains($0.bind) }.compactMap(problem(of:))
         if !taken.isEmpty { return taken }
+        areListenersNew = areListenersNew || configuration.listeners != listeners
         configuration.listeners = listeners
         try startWorkers()
+        isReloading = true
         define()
-        return await applyEverything()
+        isReloading = false
+        let problems = await tell()
+        resolveNames()
+        return problems
     }
 
     private func problem(of listener: ListenerConfiguration) -> String? {
@@ -155,38 +167,110 @@ public final class Proxy {
         }
     }
 
-    // MARK: Updates
+    // MARK: Telling the workers
 
-    private func makeSnapshot() -> RoutingSnapshot {
-        var upstreams: [UpstreamSnapshot] = []
-        lastSent = [:]
-        for view in board.upstreams {
-            var peers: [PeerSnapshot] = []
-            for report in view.peers {
-                let snapshot = makeSnapshot(of: report.definition, view: report.view)
-                lastSent[PeerKey(upstream: view.name, peer: report.definition.id)] = snapshot
-                peers.append(snapshot)
-            }
-            upstreams.append(
-                UpstreamSnapshot(
-                    name: view.name,
-                    balance: view.definition.balance,
-                    isPanic: view.isPanic,
-                    onDown: view.definition.onDown,
-                    peers: peers
-                )
-            )
+    /// Brings the workers to what board and configuration say. Returns what could not be opened.
+    private func tell() async -> [String] {
+        let before = telling
+        let here = LoopBound(self, on: loop)
+        let task = Task(executorPreference: loop) {
+            _ = await before?.value
+            return await here.value.tellNow()
         }
-        return RoutingSnapshot(upstreams: upstreams, listeners: configuration.listeners)
+        telling = task
+        return await task.value
     }
 
-    private func makeSnapshot(of definition: PeerDefinition, view: PeerView) -> PeerSnapshot {
-        if addresses[definition.address] == nil {
-            addresses[definition.address] = SocketAddress(definition.address)
+    private func tellNow() async -> [String] {
+        // Who only monitors routes nothing: a copy of every peer for nobody.
+        if workers.isEmpty || isDrained { return [] }
+        let changed = pending
+        pending = []
+        let listeners = configuration.listeners
+        var leaving: [String] = []
+        var changes: [RoutingChange] = []
+        for name in changed {
+            guard let view = board.upstream(named: name) else {
+                leaving.append(name)
+                continue
+            }
+            changes += bring(view, listeners)
         }
-        return PeerSnapshot(
-            id: definition.id,
-            address: addresses[definition.address],
+        mail(changes)
+        let problems = await listen(listeners, without: leaving)
+        mail(leaving.flatMap { routing.remove($0, workers: workers.count) })
+        for line in routing.takeProblems() { journal.error(line) }
+        return problems
+    }
+
+    private func bring(
+        _ view: UpstreamView,
+        _ listeners: [ListenerConfiguration]
+    ) -> [RoutingChange] {
+        let settings = UpstreamSettings(
+            balance: view.definition.balance,
+            closes: view.definition.onDown ?? Self.defaultOnDown(of: view.name, listeners)
+        )
+        var peers: [(PeerDefinition, PeerSnapshot)] = []
+        peers.reserveCapacity(view.peers.count)
+        for report in view.peers {
+            peers.append((report.definition, snapshot(of: report.definition, report.view)))
+        }
+        return routing.bring(
+            view.name,
+            settings,
+            isPanic: view.isPanic,
+            peers: peers,
+            workers: workers.count
+        )
+    }
+
+    /// A TCP client talks to its peer for hours: when that peer is down, only a cut tells it. An
+    /// HTTP exchange ends soon by itself; what is idle is of no use any more.
+    private static func defaultOnDown(
+        of upstream: String,
+        _ listeners: [ListenerConfiguration]
+    ) -> UpstreamDefinition.OnDown {
+        listeners.contains { $0.mode == .tcp(upstream: upstream) } ? .closeAll : .closeIdle
+    }
+
+    /// Compiles what routes there are once for all workers, on none of their threads and not on the
+    /// control loop, and hands them over.
+    private func listen(
+        _ listeners: [ListenerConfiguration],
+        without leaving: [String]
+    ) async -> [String] {
+        var upstreams = routing.upstreams
+        for name in leaving { upstreams[name] = nil }
+        if !areListenersNew, upstreams == routing.compiledWith { return [] }
+        let old = routing.orders
+        let orders = await Task.detached { [upstreams] in
+            listeners.map { ListenerOrder($0, upstreams) }
+        }.value
+        areListenersNew = false
+        routing.compiledWith = upstreams
+        routing.orders = orders
+        timers.schedule(after: Self.tablesKept) { _ = old }
+        var problems: [String] = []
+        for (number, (_, worker)) in workers.enumerated() {
+            let mine = orders.filter { $0.isFor(worker: number) }
+            for problem in await worker.call({ $0.listen(mine) }) where !problems.contains(problem)
+            {
+                problems.append(problem)
+            }
+        }
+        return problems
+    }
+
+    private func mail(_ changes: [RoutingChange]) {
+        if changes.isEmpty { return }
+        for (workerLoop, worker) in workers { workerLoop.execute { worker.value.apply(changes) } }
+    }
+
+    private func snapshot(of definition: PeerDefinition, _ view: PeerView) -> PeerSnapshot {
+        PeerSnapshot(
+            identity: PeerSnapshot.identity(of: definition.id),
+            address: names.address(of: definition.address),
             centiweight: view.effectiveCentiweight,
             isAvailable: view.isAvailable,
             isDown: view.routing == .down || view.routing == .maint,
@@ -196,158 +280,39 @@ public final class Proxy {
         )
     }
 
-    private func sendEverything() {
-        // Who only monitors routes nothing: a copy of every peer for nobody.
-        if workers.isEmpty { return }
-        let snapshot = makeSnapshot()
-        let journal = journal
-        for (number, (workerLoop, worker)) in workers.enumerated() {
-            let part = snapshot.part(of: number)
-            workerLoop.execute {
-                for problem in worker.value.apply(part) { journal.error(problem) }
-            }
-        }
-    }
-
     private func send(_ key: PeerKey) {
-        if workers.isEmpty { return }
         // Not the view of the whole upstream: when a thousand peers go down, it would be built a
         // thousand times.
-        guard let definition = board.definition(of: key.upstream),
-            let report = board.report(of: key)
-        else { return }
-        let snapshot = makeSnapshot(of: report.definition, view: report.view)
-        if lastSent[key] == snapshot { return }
-        lastSent[key] = snapshot
-        let isPanic = board.isPanic(key.upstream)
-        let closes = definition.onDown ?? defaultOnDown(of: key.upstream)
-        for (workerLoop, worker) in workers {
-            workerLoop.execute {
-                worker.value.apply(snapshot, key: key, isPanic: isPanic, closes: closes)
-            }
-        }
+        guard !workers.isEmpty, let report = board.report(of: key) else { return }
+        let snapshot = snapshot(of: report.definition, report.view)
+        if let change = routing.change(of: key, to: snapshot) { mail([change]) }
     }
 
-    /// A TCP client talks to its peer for hours: when that peer is down, only a cut tells it. An
-    /// HTTP exchange ends soon by itself; what is idle is of no use any more.
-    private func defaultOnDown(of upstream: String) -> UpstreamDefinition.OnDown {
-        let isTCP = configuration.listeners.contains { $0.mode == .tcp(upstream: upstream) }
-        return isTCP ? .closeAll : .closeIdle
-    }
+    /// Returns when the workers have been told of everything that was defined before: for tests.
+    func settle() async { _ = await tell() }
 
     // MARK: Names
 
-    private var hasNames: Bool {
-        board.upstreams.contains { view in
-            view.peers.contains { SocketAddress($0.definition.address) == nil }
-        }
-    }
-
     /// Asks for the addresses of all names, if there are any: now, and then as often as usual.
     public func resolveNames() {
-        if isDrained || !hasNames { return }
-        let names = Set(
-            board.upstreams.flatMap { $0.peers.map(\.definition.address) }
-                .filter { SocketAddress($0) == nil }
-        )
+        let wanted = routing.names
+        if isDrained || wanted.isEmpty { return }
         let here = LoopBound(self, on: loop)
-        Task(executorPreference: loop) { await here.value.resolve(names) }
+        Task(executorPreference: loop) { await here.value.resolve(wanted) }
     }
 
-    private func resolve(_ names: Set<Address>) async {
-        var changed = false
-        for name in names {
+    private func resolve(_ wanted: [Address]) async {
+        for name in wanted {
             // A name that cannot be had now keeps the address it had.
-            guard let found = await resolve(name), addresses[name] != found else { continue }
-            addresses[name] = found
-            changed = true
+            guard let found = await resolve(name), names.set(name, found) else { continue }
+            for key in routing.peers(at: name) { send(key) }
         }
         if isDrained { return }
-        if changed { sendEverything() }
         // One chain, however often upstreams were defined meanwhile.
         if let nextResolve { timers.cancel(nextResolve) }
         nextResolve = timers.schedule(after: Self.resolveAgain) { [weak self] in
             self?.resolveNames()
         }
-    }
-
-    // MARK: Counters
-
-    /// What all workers counted, summed.
-    public struct Report: Sendable {
-        public var peers: [PeerKey: PeerTotals] = [:]
-        public var connectionsAccepted: UInt64 = 0
-        public var connectionsRefused: UInt64 = 0
-        public var connectionsActive: Int = 0
-        public var requests: UInt64 = 0
-        public var badRequests: UInt64 = 0
-        public var unavailable: UInt64 = 0
-        public var aborted: UInt64 = 0
-    }
-
-    public struct PeerTotals: Sendable {
-        public var requests: UInt64 = 0
-        /// By first digit of the status; others under 0.
-        public var responses: [UInt64] = [0, 0, 0, 0, 0, 0]
-        public var connects: UInt64 = 0
-        public var connectFailures: UInt64 = 0
-        public var responseFailures: UInt64 = 0
-        public var retries: UInt64 = 0
-        public var inFlight: Int = 0
-        public var idleConnections: Int = 0
-    }
-
-    public func report() async -> Report {
-        var report = Report()
-        for (_, worker) in workers {
-            let part = await worker.call { worker in
-                (worker.counters, worker.clients.count, worker.peerTotals())
-            }
-            report.connectionsAccepted += part.0.accepted
-            report.connectionsRefused += part.0.refused
-            report.connectionsActive += part.1
-            report.requests += part.0.requests
-            report.badRequests += part.0.badRequests
-            report.unavailable += part.0.unavailable
-            report.aborted += part.0.aborted
-            for (key, totals) in part.2 {
-                report.peers[key, default: PeerTotals()].add(totals)
-            }
-        }
-        return report
-    }
-}
-
-extension Proxy.PeerTotals {
-    mutating func add(_ other: Proxy.PeerTotals) {
-        requests += other.requests
-        for index in responses.indices { responses[index] += other.responses[index] }
-        connects += other.connects
-        connectFailures += other.connectFailures
-        responseFailures += other.responseFailures
-        retries += other.retries
-        inFlight += other.inFlight
-        idleConnections += other.idleConnections
-    }
-}
-
-extension Worker {
-    func peerTotals() -> [PeerKey: Proxy.PeerTotals] {
-        var totals: [PeerKey: Proxy.PeerTotals] = [:]
-        for (key, index) in pool.known {
-            let state = pool.peers[Int(index)]
-            var entry = Proxy.PeerTotals()
-            entry.requests = state.counters.requests
-            for digit in 0..<6 { entry.responses[digit] = state.counters.responses[digit] }
-            entry.connects = state.counters.connects
-            entry.connectFailures = state.counters.connectFailures
-            entry.responseFailures = state.counters.responseFailures
-            entry.retries = state.counters.retries
-            entry.inFlight = Int(state.inFlight)
-            entry.idleConnections = Int(state.idleCount)
-            totals[key] = entry
-        }
-        return totals
     }
 }
 
@@ -355,9 +320,39 @@ extension Proxy: BoardObserver {
     public func peerChanged(_ key: PeerKey, _ change: PeerHealth.Change) { send(key) }
 
     public func upstreamsChanged(_ names: [String]) {
-        sendEverything()
-        resolveNames()
+        pending.formUnion(names)
+        if isReloading || isDrained { return }
+        let here = LoopBound(self, on: loop)
+        let journal = journal
+        Task(executorPreference: loop) {
+            for problem in await here.value.tell() { journal.error(problem) }
+            here.value.resolveNames()
+        }
     }
 
-    public func panicChanged(_ upstream: String, isPanic: Bool) { sendEverything() }
+    public func panicChanged(_ upstream: String, isPanic: Bool) {
+        if let change = routing.change(of: upstream, isPanic: isPanic) { mail([change]) }
+    }
+}
+
+/// A worker's thread outlives the proxy by a little.
+private struct WeakProxy {
+    weak var proxy: Proxy?
+
+    init(_ proxy: Proxy) { self.proxy = proxy }
+}
+
+/// The addresses that names had last.
+private struct NameAddresses {
+    private var known: [Address: SocketAddress] = [:]
+
+    /// Nil while a name has never been resolved.
+    func address(of address: Address) -> SocketAddress? { SocketAddress(address) ?? known[address] }
+
+    /// Returns whether the name had another.
+    mutating func set(_ name: Address, _ found: SocketAddress) -> Bool {
+        if known[name] == found { return false }
+        known[name] = found
+        return true
+    }
 }

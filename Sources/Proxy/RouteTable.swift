@@ -6,10 +6,10 @@
 import HTTP1
 import Vocabulary
 
-/// The compiled routes of one listener. Immutable.
-final class RouteTable {
+/// The compiled routes of one listener. Immutable, and one for all workers.
+final class RouteTable: @unchecked Sendable {
     struct Match {
-        /// Index into the upstreams the table was compiled with.
+        /// The upstream's number.
         var upstream: Int32
         /// Bytes of the path to take off before forwarding.
         var stripBytes: Int32
@@ -38,7 +38,7 @@ final class RouteTable {
     private let hosts: UnsafeMutableBufferPointer<Host>
     private let mask: Int
 
-    /// `upstreams` says which index each upstream name has. Routes to other names are left out.
+    /// `upstreams` says which number each upstream name has. Routes to other names are left out.
     init(_ configurations: [RouteConfiguration], upstreams: [String: Int32]) {
         var blob: [UInt8] = []
         var grouped: [String: [Route]] = [:]

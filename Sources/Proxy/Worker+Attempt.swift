@@ -129,7 +129,8 @@ extension Worker {
             startAttempt(index)
         case .freshConnection:
             client.pointee.usedFreeRetry = true
-            if let last = client.pointee.pick.tried.last {
+            // A peer whose definition went meanwhile may be somebody else under its number by now.
+            if let last = client.pointee.pick.tried.last, pool.peers[Int(last)].isDefined {
                 pool.peers[Int(last)].counters.retries &+= 1
                 attempt(index, last, mayReuse: false)
             } else {
@@ -316,9 +317,7 @@ extension Worker {
         if link.pointee.client >= 0 { clients.elements[Int(link.pointee.client)].peer = -1 }
         pool.count(peer, -1)
         close(index)
-        if !pool.peers[Int(peer)].isDefined, pool.peers[Int(peer)].inFlight == 0 {
-            pool.reclaim(peer)
-        }
+        if !pool.peers[Int(peer)].isDefined { releaseIfUnused(peer) }
     }
 
     private func close(_ index: Int) {

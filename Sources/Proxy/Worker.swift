@@ -28,6 +28,9 @@ final class Worker: EventSink {
     let scratch: UnsafeMutablePointer<UInt8>
 
     private var onDrained: (() -> Void)?
+    /// Hears of numbers that this worker uses no more.
+    private let onRelease: (Released) -> Void
+    private var leavingUpstreams: [Int32] = []
     private var sweep = TimerID.none
     private var sweeps = 0
 
@@ -48,15 +51,14 @@ final class Worker: EventSink {
     }
 
     struct Listener {
-        var configuration: ListenerConfiguration
+        var bind: Address
         var handle: Handle
         var routes: Unmanaged<RouteTable>?
+        var isTCP = false
         /// In TCP mode.
         var upstream: Int32 = -1
         /// Goes on accepting what one burst left.
         var again = TimerID.none
-
-        var isTCP: Bool { if case .tcp = configuration.mode { true } else { false } }
     }
 
     /// What a tag names: the kind in the two lowest bits, the index above.
@@ -77,8 +79,14 @@ final class Worker: EventSink {
     /// Accepted in one go before other descriptors get their turn.
     static let acceptBurst = 64
 
-    init(loop: EventLoop, timeouts: ProxyTimeouts, limits: ProxyLimits) {
+    init(
+        loop: EventLoop,
+        timeouts: ProxyTimeouts,
+        limits: ProxyLimits,
+        onRelease: @escaping (Released) -> Void
+    ) {
         self.loop = loop
+        self.onRelease = onRelease
         self.timeouts = timeouts
         self.limits = limits
         var headLimits = HeadLimits()
@@ -113,54 +121,81 @@ final class Worker: EventSink {
 
     // MARK: Mail from the control plane
 
-    /// Brings listeners and peers to what `snapshot` says. Returns what could not be opened.
-    func apply(_ snapshot: RoutingSnapshot) -> [String] {
-        let gone = pool.apply(snapshot)
-        for peer in gone {
-            closeIdle(of: peer)
-            if pool.peers[Int(peer)].inFlight == 0 { pool.reclaim(peer) }
+    func apply(_ changes: [RoutingChange]) {
+        for change in changes {
+            switch change {
+            case .upstream(let upstream, let settings): pool.set(upstream, settings)
+            case .panic(let upstream, let isPanic): pool.setPanic(upstream, isPanic)
+            case .upstreamGone(let upstream): remove(upstream: upstream)
+            case .peer(let peer, let upstream, let snapshot):
+                if pool.set(peer, upstream: upstream, snapshot) { wentDown(peer) }
+            case .peerGone(let peer): remove(peer: peer)
+            }
         }
-        return applyListeners(snapshot.listeners)
     }
 
-    func apply(
-        _ peer: PeerSnapshot,
-        key: PeerKey,
-        isPanic: Bool,
-        closes: UpstreamDefinition.OnDown
-    ) {
-        guard let change = pool.apply(peer, key: key, isPanic: isPanic), change.wentDown else {
-            return
-        }
-        if closes != .keep { closeIdle(of: change.peer) }
-        if closes == .closeAll { closeBusy(of: change.peer) }
+    private func wentDown(_ peer: Int32) {
+        let upstream = pool.upstreams + Int(pool.peers[Int(peer)].upstream)
+        let closes = upstream.pointee.settings?.closes ?? .closeIdle
+        if closes != .keep { closeIdle(of: peer) }
+        if closes == .closeAll { closeBusy(of: peer) }
     }
 
-    private func applyListeners(_ configurations: [ListenerConfiguration]) -> [String] {
+    private func remove(peer: Int32) {
+        pool.remove(peer)
+        closeIdle(of: peer)
+        releaseIfUnused(peer)
+    }
+
+    /// A peer without a definition is forgotten with its last exchange.
+    func releaseIfUnused(_ peer: Int32) {
+        let state = pool.peers + Int(peer)
+        guard !state.pointee.isDefined, state.pointee.inFlight == 0 else { return }
+        onRelease(.peer(peer))
+    }
+
+    /// Requests name their upstream without being counted by it: its place is kept until none does.
+    private func remove(upstream: Int32) {
+        leavingUpstreams.append(upstream)
+        releaseUpstreams()
+    }
+
+    private func releaseUpstreams() {
+        leavingUpstreams.removeAll { upstream in
+            for index in 0..<clients.highWater
+            where isOpen(index) && clients.elements[index].upstream == upstream {
+                return false
+            }
+            pool.destroy(upstream)
+            onRelease(.upstream(upstream))
+            return true
+        }
+    }
+
+    /// Brings the listeners to what `orders` say. Returns what could not be opened.
+    func listen(_ orders: [ListenerOrder]) -> [String] {
         var problems: [String] = []
         // A closed listener keeps its place: connections that came through it still route by it.
         for place in listeners.indices
-        where !configurations.contains(where: { $0.bind == listeners[place].configuration.bind }) {
+        where !orders.contains(where: { $0.bind == listeners[place].bind }) {
             stopListening(place)
         }
-        for configuration in configurations {
-            let index = listeners.firstIndex {
-                $0.configuration.bind == configuration.bind && !$0.handle.isNone
-            }
+        for order in orders {
+            let index = listeners.firstIndex { $0.bind == order.bind && !$0.handle.isNone }
             do throws(SystemError) {
                 let place: Int
-                if let index { place = index } else { place = try open(configuration) }
-                compile(configuration, at: place)
+                if let index { place = index } else { place = try open(order.bind) }
+                follow(order.mode, at: place)
             } catch {
-                problems.append("listener \(configuration.bind): \(error.reason)")
+                problems.append("listener \(order.bind): \(error.reason)")
             }
         }
         return problems
     }
 
-    private func open(_ configuration: ListenerConfiguration) throws(SystemError) -> Int {
-        guard let address = SocketAddress(configuration.bind) else {
-            throw SystemError("bind \(configuration.bind)", code: EADDRNOTAVAIL)
+    private func open(_ bind: Address) throws(SystemError) -> Int {
+        guard let address = SocketAddress(bind) else {
+            throw SystemError("bind \(bind)", code: EADDRNOTAVAIL)
         }
         let descriptor = try Socket.listen(address, sharesPort: !address.isUnix)
         let place = listeners.count
@@ -169,7 +204,7 @@ final class Worker: EventSink {
             sink: self,
             tag: Tag.make(Tag.listener, place)
         )
-        listeners.append(Listener(configuration: configuration, handle: handle, routes: nil))
+        listeners.append(Listener(bind: bind, handle: handle))
         return place
     }
 
@@ -178,18 +213,19 @@ final class Worker: EventSink {
         loop.close(listeners[place].handle)
         loop.cancel(listeners[place].again)
         listeners[place].handle = .none
-        if case .unix(let path) = listeners[place].configuration.bind { unlink(path) }
+        if case .unix(let path) = listeners[place].bind { unlink(path) }
     }
 
-    private func compile(_ configuration: ListenerConfiguration, at place: Int) {
-        listeners[place].configuration = configuration
-        switch configuration.mode {
-        case .http(let routes):
-            let table = RouteTable(routes, upstreams: pool.upstreamIndex)
-            listeners[place].routes?.release()
+    private func follow(_ mode: ListenerOrder.Mode, at place: Int) {
+        listeners[place].routes?.release()
+        listeners[place].routes = nil
+        switch mode {
+        case .http(let table):
+            listeners[place].isTCP = false
             listeners[place].routes = .passRetained(table)
         case .tcp(let upstream):
-            listeners[place].upstream = pool.upstreamIndex[upstream] ?? -1
+            listeners[place].isTCP = true
+            listeners[place].upstream = upstream
         }
     }
 
@@ -263,6 +299,7 @@ final class Worker: EventSink {
         }
         sweeps &+= 1
         if sweeps % Self.sweepsPerIdleExpiry == 0 { expireIdle() }
+        if !leavingUpstreams.isEmpty { releaseUpstreams() }
         wakeSweep()
     }
 
@@ -414,7 +451,6 @@ struct WorkerCounters: Sendable {
     /// Answered by muster itself because no peer could be had: 502, 503, 504.
     var unavailable: UInt64 = 0
     var aborted: UInt64 = 0
-    var active: Int = 0
 }
 
 /// What a worker holds on to. Everything but listeners and idle connections is nothing when nobody
@@ -434,7 +470,7 @@ extension Worker {
         holdings.clients = clients.count
         holdings.busyLinks = links.count - idleLinks
         holdings.idleLinks = idleLinks
-        for (_, index) in pool.known { holdings.inFlight += Int(pool.peers[Int(index)].inFlight) }
+        for peer in 0..<pool.peerCount { holdings.inFlight += Int(pool.peers[peer].inFlight) }
         holdings.buffers = buffers.lent
         holdings.descriptors = loop.watchedCount
         return holdings

@@ -82,6 +82,9 @@ public final class Board: EventSink {
     /// In the order of the definition.
     public var upstreams: [UpstreamView] { order.compactMap { boards[$0]?.view } }
 
+    /// Every upstream's name, in the order of the definition.
+    public var names: [String] { order }
+
     public func upstream(named name: String) -> UpstreamView? { boards[name]?.view }
 
     public func definition(of upstream: String) -> UpstreamDefinition? {

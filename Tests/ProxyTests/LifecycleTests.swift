@@ -210,36 +210,16 @@ import Vocabulary
         let kept = try rig.client()
         try kept.send(Self.get)
         #expect(try kept.reply().status == 200)
-        let snapshot = await rig.worker.call { worker in worker.listeners.map(\.configuration) }
-        let http = snapshot[0]
+        let http = ListenerConfiguration(
+            bind: .host("127.0.0.1", port: rig.port),
+            mode: .http(routes: [RouteConfiguration(upstream: "web")])
+        )
         let tcp = ListenerConfiguration(
             bind: .host("127.0.0.9", port: 0),
             mode: .tcp(upstream: "web")
         )
         func apply(_ listeners: [ListenerConfiguration]) async -> [String] {
-            let upstreams = [
-                UpstreamSnapshot(
-                    name: "web",
-                    balance: BalanceDefinition(),
-                    isPanic: false,
-                    onDown: nil,
-                    peers: [
-                        PeerSnapshot(
-                            id: "peer",
-                            address: SocketAddress(peer.address),
-                            centiweight: 100,
-                            isAvailable: true,
-                            isDown: false,
-                            isEligibleInPanic: true,
-                            isBackup: false,
-                            maxConnections: nil
-                        )
-                    ]
-                )
-            ]
-            return await rig.worker.call {
-                $0.apply(RoutingSnapshot(upstreams: upstreams, listeners: listeners))
-            }
+            await rig.reload(listeners)
         }
         #expect(await apply([http, tcp]).isEmpty)
         let ports = await rig.worker.call { $0.boundAddresses().compactMap(\.port) }

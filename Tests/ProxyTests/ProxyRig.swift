@@ -151,8 +151,20 @@ final class ProxyRig: Sendable {
         await settled()
     }
 
+    /// What would a reload of the listeners alone do? Returns what could not be opened.
+    func reload(_ listeners: [ListenerConfiguration]) async -> [String] {
+        let proxy = proxy
+        return await Task(executorPreference: control) {
+            do { return try await proxy.value.reload(listeners) {} } catch { return ["\(error)"] }
+        }.value
+    }
+
     /// The mailbox keeps its order: what was sent before has been done when this returns.
-    func settled() async { await worker.call { _ in } }
+    func settled() async {
+        let proxy = proxy
+        await Task(executorPreference: control) { await proxy.value.settle() }.value
+        await worker.call { _ in }
+    }
 
     func report() async -> Proxy.Report {
         let proxy = proxy

@@ -1,0 +1,91 @@
+// Who may be chosen now, and who only in a panic? One array for both, so that a peer that goes or
+// comes is a swap, and the beginning or the end of a panic changes where the list ends.
+
+/// The candidates of one tier of an upstream: those that are available stand first, behind them those
+/// that may serve while the upstream fails open.
+struct CandidateTier {
+    private(set) var storage: UnsafeMutableBufferPointer<Candidate>
+    private(set) var available = 0
+    /// The available ones included.
+    private(set) var eligible = 0
+
+    init() { storage = .allocate(capacity: 0) }
+
+    func destroy() { storage.deallocate() }
+
+    /// Whom a balancer may look at.
+    @inline(__always)
+    func candidates(isPanic: Bool) -> UnsafeMutableBufferPointer<Candidate> {
+        UnsafeMutableBufferPointer(
+            start: storage.baseAddress,
+            count: isPanic ? eligible : available
+        )
+    }
+
+    /// Takes a candidate in, and writes down in `peers` where it stands.
+    mutating func insert(
+        _ candidate: Candidate,
+        isAvailable: Bool,
+        _ peers: UnsafeMutablePointer<PeerState>
+    ) {
+        if eligible == storage.count { grow() }
+        storage.initializeElement(at: eligible, to: candidate)
+        peers[Int(candidate.peer)].place = Int32(eligible)
+        eligible += 1
+        if isAvailable { promote(eligible - 1, peers) }
+    }
+
+    /// What stands at `place` is available, or is not, from now on.
+    mutating func set(
+        isAvailable: Bool,
+        at place: Int,
+        _ peers: UnsafeMutablePointer<PeerState>
+    ) {
+        if isAvailable == (place < available) { return }
+        if isAvailable { promote(place, peers) } else { demote(place, peers) }
+    }
+
+    mutating func remove(_ place: Int, _ peers: UnsafeMutablePointer<PeerState>) {
+        peers[Int(storage[place].peer)].place = -1
+        var place = place
+        if place < available {
+            available -= 1
+            move(available, to: place, peers)
+            place = available
+        }
+        eligible -= 1
+        move(eligible, to: place, peers)
+    }
+
+    private mutating func promote(_ place: Int, _ peers: UnsafeMutablePointer<PeerState>) {
+        swap(place, available, peers)
+        available += 1
+    }
+
+    private mutating func demote(_ place: Int, _ peers: UnsafeMutablePointer<PeerState>) {
+        available -= 1
+        swap(place, available, peers)
+    }
+
+    private func swap(_ left: Int, _ right: Int, _ peers: UnsafeMutablePointer<PeerState>) {
+        storage.swapAt(left, right)
+        peers[Int(storage[left].peer)].place = Int32(left)
+        peers[Int(storage[right].peer)].place = Int32(right)
+    }
+
+    /// Over one that is gone.
+    private func move(_ from: Int, to place: Int, _ peers: UnsafeMutablePointer<PeerState>) {
+        if from == place { return }
+        storage[place] = storage[from]
+        peers[Int(storage[place].peer)].place = Int32(place)
+    }
+
+    private mutating func grow() {
+        let grown = UnsafeMutableBufferPointer<Candidate>.allocate(
+            capacity: max(8, storage.count * 2)
+        )
+        _ = grown.moveInitialize(fromContentsOf: storage[..<eligible])
+        storage.deallocate()
+        storage = grown
+    }
+}

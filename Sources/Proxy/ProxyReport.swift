@@ -1,0 +1,86 @@
+// What did the proxy do so far? Each worker counts by number; here the numbers get their names back.
+
+public import Health
+
+extension Proxy {
+    /// What all workers counted, summed.
+    public struct Report: Sendable {
+        public var peers: [PeerKey: PeerTotals] = [:]
+        public var connectionsAccepted: UInt64 = 0
+        public var connectionsRefused: UInt64 = 0
+        public var connectionsActive: Int = 0
+        public var requests: UInt64 = 0
+        public var badRequests: UInt64 = 0
+        public var unavailable: UInt64 = 0
+        public var aborted: UInt64 = 0
+    }
+
+    public struct PeerTotals: Sendable {
+        public var requests: UInt64 = 0
+        /// By first digit of the status; others under 0.
+        public var responses: [UInt64] = [0, 0, 0, 0, 0, 0]
+        public var connects: UInt64 = 0
+        public var connectFailures: UInt64 = 0
+        public var responseFailures: UInt64 = 0
+        public var retries: UInt64 = 0
+        public var inFlight: Int = 0
+        public var idleConnections: Int = 0
+    }
+
+    public func report() async -> Report {
+        var report = Report()
+        for (_, worker) in workers {
+            let part = await worker.call { worker in
+                (worker.counters, worker.clients.count, worker.peerTotals())
+            }
+            report.connectionsAccepted += part.0.accepted
+            report.connectionsRefused += part.0.refused
+            report.connectionsActive += part.1
+            report.requests += part.0.requests
+            report.badRequests += part.0.badRequests
+            report.unavailable += part.0.unavailable
+            report.aborted += part.0.aborted
+            for (number, totals) in part.2 {
+                guard let key = routing.peer(number) else { continue }
+                report.peers[key, default: PeerTotals()].add(totals)
+            }
+        }
+        return report
+    }
+}
+
+extension Proxy.PeerTotals {
+    mutating func add(_ other: Proxy.PeerTotals) {
+        requests += other.requests
+        for index in responses.indices { responses[index] += other.responses[index] }
+        connects += other.connects
+        connectFailures += other.connectFailures
+        responseFailures += other.responseFailures
+        retries += other.retries
+        inFlight += other.inFlight
+        idleConnections += other.idleConnections
+    }
+}
+
+extension Worker {
+    /// The totals of every peer that is defined, with its number.
+    func peerTotals() -> [(Int32, Proxy.PeerTotals)] {
+        var all: [(Int32, Proxy.PeerTotals)] = []
+        all.reserveCapacity(pool.peerCount)
+        for number in 0..<pool.peerCount {
+            let state = pool.peers + number
+            guard state.pointee.isDefined else { continue }
+            var totals = Proxy.PeerTotals()
+            totals.requests = state.pointee.counters.requests
+            for digit in 0..<6 { totals.responses[digit] = state.pointee.counters.responses[digit] }
+            totals.connects = state.pointee.counters.connects
+            totals.connectFailures = state.pointee.counters.connectFailures
+            totals.responseFailures = state.pointee.counters.responseFailures
+            totals.retries = state.pointee.counters.retries
+            totals.inFlight = Int(state.pointee.inFlight)
+            totals.idleConnections = Int(state.pointee.idleCount)
+            all.append((Int32(number), totals))
+        }
+        return all
+    }
+}

@@ -1,0 +1,85 @@
+// What does the control plane tell a worker? What changed, by number, and nothing else: one peer is
+// one message, however many there are. Values that travel by mailbox.
+
+import EventLoop
+import Health
+import Vocabulary
+
+/// One peer as a worker needs it.
+struct PeerSnapshot: Equatable, Sendable {
+    /// Hash of the peer's id, the same on every worker and every machine.
+    var identity: UInt64
+    /// Where to connect; nil while its name has not been resolved.
+    var address: SocketAddress?
+    /// Hundredths of the weight unit, after agent weight and slow start.
+    var centiweight: Int
+    var isAvailable: Bool
+    /// Down or in maintenance: the upstream's `on-down` decides what becomes of its connections. A
+    /// peer that drains, or weighs nothing, keeps them.
+    var isDown: Bool
+    /// Not in maint or drain: may be used when the upstream fails open.
+    var isEligibleInPanic: Bool
+    var isBackup: Bool
+    var maxConnections: Int?
+}
+
+extension PeerSnapshot {
+    static func identity(of peer: String) -> UInt64 {
+        var hash = StableHash()
+        hash.combine(peer)
+        return hash.value
+    }
+}
+
+/// What a worker has to know of an upstream apart from its peers.
+struct UpstreamSettings: Equatable, Sendable {
+    var balance: BalanceDefinition
+    /// What becomes of connections to a peer that goes down.
+    var closes: UpstreamDefinition.OnDown
+}
+
+/// One thing that is different now.
+enum RoutingChange: Sendable {
+    /// Made, or set otherwise.
+    case upstream(Int32, UpstreamSettings)
+    case panic(upstream: Int32, Bool)
+    case upstreamGone(Int32)
+    /// Made, or otherwise than it was. A peer stays in its upstream for life.
+    case peer(Int32, upstream: Int32, PeerSnapshot)
+    case peerGone(Int32)
+}
+
+/// A number that a worker has let go of.
+enum Released: Sendable {
+    case upstream(Int32)
+    case peer(Int32)
+}
+
+/// Where to listen, and what by.
+struct ListenerOrder: Sendable {
+    enum Mode: Sendable {
+        case http(RouteTable)
+        /// -1 where the upstream is not there.
+        case tcp(upstream: Int32)
+    }
+
+    var bind: Address
+    var mode: Mode
+
+    /// Compiles the routes; `upstreams` says which number each upstream has.
+    init(_ listener: ListenerConfiguration, _ upstreams: [String: Int32]) {
+        bind = listener.bind
+        mode =
+            switch listener.mode {
+            case .http(let routes): .http(RouteTable(routes, upstreams: upstreams))
+            case .tcp(let upstream): .tcp(upstream: upstreams[upstream] ?? -1)
+            }
+    }
+
+    /// A path belongs to one socket, so the first worker listens there for all. A TCP port is shared.
+    func isFor(worker: Int) -> Bool {
+        if worker == 0 { return true }
+        if case .unix = bind { return false }
+        return true
+    }
+}
