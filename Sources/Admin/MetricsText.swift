@@ -17,7 +17,8 @@ struct MetricsText {
         store: StoreStatus,
         scheduler: SchedulerMetrics,
         pairs: [PairMetrics],
-        proxy: Proxy.Report
+        proxy: Proxy.Report,
+        logDropped: UInt64 = 0
     ) -> String {
         var metrics = MetricsText()
         metrics.family("muster_up", "gauge", "1 while this agent runs.")
@@ -29,6 +30,12 @@ struct MetricsText {
         metrics.add(scheduler)
         metrics.add(pairs)
         metrics.add(proxy)
+        metrics.family(
+            "muster_log_dropped_total",
+            "counter",
+            "Lines of the log left out because nobody read it, or it could not be written."
+        )
+        metrics.sample("muster_log_dropped_total", [], Double(logDropped))
         return metrics.text
     }
 

@@ -90,7 +90,8 @@ struct StateRoutes: Sendable {
             store: await plane.store.call { $0.status },
             scheduler: await plane.scheduler.call { $0.metrics },
             pairs: await plane.scheduler.call { $0.pairMetrics },
-            proxy: await plane.run { await proxy.value.report() }
+            proxy: await plane.run { await proxy.value.report() },
+            logDropped: plane.logDropped()
         )
     }
 }

@@ -1,32 +1,28 @@
 // Where do log lines go, and in which shape? To standard error, one line each: text for people, JSON
-// for machines.
+// for machines. Whoever says something never waits: `LogWriter` writes.
 
 import Glibc
 import Logging
 import Settings
 import Vocabulary
 
-enum Log {
-    static func make(_ configuration: LogConfiguration) -> Logger {
-        let format = configuration.format
-        var logger = Logger(label: "muster") { _ in LineHandler(format: format) }
-        logger.logLevel = level(configuration.level)
-        return logger
-    }
-
+/// The log of one run.
+struct Log {
+    let writer: LogWriter
+    /// For the packages that log through swift-log.
+    let logger: Logger
     /// What everything below the command line writes to.
-    static func journal(_ logger: Logger, _ configuration: LogConfiguration) -> Journal {
-        Journal(from: least(configuration.level)) { level, text in
-            logger.log(level: Self.level(level), "\(text)")
-        }
-    }
+    let journal: Journal
 
-    private static func level(_ level: LogConfiguration.Level) -> Logger.Level {
-        Logger.Level(rawValue: level.rawValue) ?? .info
-    }
-
-    private static func level(_ level: Journal.Level) -> Logger.Level {
-        Logger.Level(rawValue: level.rawValue) ?? .info
+    init(_ configuration: LogConfiguration, descriptor: Int32 = STDERR_FILENO) {
+        // Else a log whose reader is gone ends the process.
+        signal(SIGPIPE, SIG_IGN)
+        let writer = LogWriter(descriptor: descriptor, format: configuration.format)
+        self.writer = writer
+        var logger = Logger(label: "muster") { _ in LineHandler(writer: writer) }
+        logger.logLevel = Logger.Level(rawValue: configuration.level.rawValue) ?? .info
+        self.logger = logger
+        journal = Journal(from: Self.least(configuration.level)) { line in writer.add(line) }
     }
 
     private static func least(_ level: LogConfiguration.Level) -> Journal.Level {
@@ -40,9 +36,9 @@ enum Log {
     }
 }
 
-/// One `write` a line: lines of several threads never mix.
+/// What packages say, as lines like ours.
 private struct LineHandler: LogHandler {
-    let format: LogConfiguration.Format
+    let writer: LogWriter
     var logLevel = Logger.Level.info
     var metadata: Logger.Metadata = [:]
 
@@ -52,30 +48,20 @@ private struct LineHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        let now = WallTime(
-            milliseconds: Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000
-        )
-        Console.error(line(event, at: now))
+        let all = metadata.merging(event.metadata ?? [:]) { $1 }
+        let fields = all.sorted { $0.key < $1.key }.map { key, value in
+            Journal.Field(key, value.description)
+        }
+        writer.add(Journal.Line(level(event.level), event.message.description, fields))
     }
 
-    private func line(_ event: LogEvent, at now: WallTime) -> String {
-        switch format {
-        case .text:
-            var text = "\(now) \(event.level.rawValue) \(event.message)"
-            for (key, value) in event.metadata ?? [:] { text += " \(key)=\(value)" }
-            return text
-        case .json:
-            var members: [JSON.Member] = [
-                .init("time", .string(now.description)),
-                .init("level", .string(event.level.rawValue)),
-                .init("message", .string(event.message.description)),
-            ]
-            for (key, value) in event.metadata ?? [:] {
-                members.append(.init(key, .string(value.description)))
-            }
-            return JSON.object(members).text
+    private func level(_ level: Logger.Level) -> Journal.Level {
+        switch level {
+        case .trace, .debug: .debug
+        case .info: .info
+        case .notice: .notice
+        case .warning: .warning
+        case .error, .critical: .error
         }
     }
 }

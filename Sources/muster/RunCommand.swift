@@ -25,15 +25,10 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         let configuration = try file.load()
-        let logger = Log.make(configuration.log)
-        let journal = Log.journal(logger, configuration.log)
+        let log = Log(configuration.log)
+        defer { log.writer.flush() }
         raiseDescriptorLimit()
-        try await Runtime(
-            configuration,
-            file: file.path,
-            logger: logger,
-            journal: journal
-        ).run()
+        try await Runtime(configuration, file: file.path, log: log).run()
     }
 }
 
@@ -51,15 +46,15 @@ struct Runtime {
     let configuration: MusterConfiguration
     /// Read again on reload.
     let file: String
-    let logger: Logger
-    let journal: Journal
+    let log: Log
 
-    init(_ configuration: MusterConfiguration, file: String, logger: Logger, journal: Journal) {
+    init(_ configuration: MusterConfiguration, file: String, log: Log) {
         self.configuration = configuration
         self.file = file
-        self.logger = logger
-        self.journal = journal
+        self.log = log
     }
+
+    private var journal: Journal { log.journal }
 
     func run() async throws {
         if let problem = AdminAddress.problem(with: configuration.admin.bind) {
@@ -77,14 +72,16 @@ struct Runtime {
             throw ExitStatus.warning.code
         }
         let reloader = Reloader(file, engine: engine, journal: journal)
-        let plane = await engine.call { $0.plane(reload: { await reloader.reload() }) }
+        let writer = log.writer
+        var plane = await engine.call { $0.plane(reload: { await reloader.reload() }) }
+        plane.logDropped = { writer.dropped }
         let journal = journal
         let admin = AdminServer(
             bind: configuration.admin.bind,
             token: configuration.admin.token,
             certificate: certificate,
             plane: plane,
-            logger: logger,
+            logger: log.logger,
             onRunning: { journal.notice("admin API and dashboard on \($0)") }
         )
         announce()
@@ -131,7 +128,7 @@ struct Runtime {
 
     /// The lifecycle's own lines say nothing that ours do not.
     private var quiet: Logger {
-        var quiet = logger
+        var quiet = log.logger
         quiet.logLevel = .critical
         return quiet
     }

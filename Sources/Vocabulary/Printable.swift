@@ -1,0 +1,35 @@
+// What may a terminal or a log file be shown of text that others wrote? Letters, and no orders: a peer
+// that answers with a line break or an escape sequence must not write lines of its own in our log.
+
+extension String {
+    /// With every character that steers a terminal or breaks a line written as `\n`, `\t`, `\u001b`.
+    public var printable: String {
+        guard unicodeScalars.contains(where: { $0.steers }) else { return self }
+        var text = ""
+        for scalar in unicodeScalars {
+            guard scalar.steers else {
+                text.unicodeScalars.append(scalar)
+                continue
+            }
+            switch scalar {
+            case "\n": text += "\\n"
+            case "\r": text += "\\r"
+            case "\t": text += "\\t"
+            default:
+                let hex = String(scalar.value, radix: 16)
+                text += "\\u" + String(repeating: "0", count: max(0, 4 - hex.count)) + hex
+            }
+        }
+        return text
+    }
+}
+
+extension Unicode.Scalar {
+    /// C0, DEL and C1; line and paragraph separators; what turns the direction of writing.
+    fileprivate var steers: Bool {
+        switch value {
+        case 0..<0x20, 0x7F..<0xA0, 0x2028...0x202E, 0x2066...0x2069, 0x200E, 0x200F, 0xFEFF: true
+        default: false
+        }
+    }
+}
