@@ -15,8 +15,8 @@ import Vocabulary
         let again = reread(verdict.json).flatMap { Verdict(key: key, json: $0) }
         require(again == verdict, "\(verdict) read back as \(String(describing: again))")
     }
-    if let intent = Intent(json: json) {
-        let again = reread(intent.json).flatMap { Intent(json: $0) }
+    if let intent = IntentRecord(json: json) {
+        let again = reread(intent.json).flatMap { IntentRecord(json: $0) }
         require(again == intent, "\(intent) read back as \(String(describing: again))")
     }
 
@@ -28,7 +28,7 @@ import Vocabulary
     }
     require(again.verdicts == state.verdicts, "other verdicts than \(written.text)")
     require(again.intents == state.intents, "other intents than \(written.text)")
-    state.prune(now: WallTime(milliseconds: 0))
+    state.prune(now: WallTime(milliseconds: 0), keeping: .zero)
     require(state.intents.count <= again.intents.count, "pruning adds intents")
     for verdict in state.verdicts.values {
         require(!state.take(verdict) || state.verdicts[verdict.key] == verdict, "taken wrongly")

@@ -1,6 +1,6 @@
 // What does the operator ask of a peer? `{"weight":5}`, `{"intent":"drain","reason":"deploy",
-// "until":"10m"}`, or both; `until` is the end of what stands beside it. Pure: bytes in, an intent
-// or a clear complaint out.
+// "until":"10m"}`, or both; `until` is the end of what stands beside it. Pure: bytes in, a change or
+// a clear complaint out.
 
 import Health
 import Vocabulary
@@ -106,27 +106,21 @@ struct PeerPatch {
         PeerPatchError("\(path): expected \(what), saw \(value.text)")
     }
 
-    /// What holds from now on; nil when that is nothing but the configuration. What the body does
-    /// not mention stays: a new weight does not lift a drain, nor a drain the weight. `ready` is kept
-    /// only where the configuration says `down`: elsewhere it asks for nothing.
-    func intent(
-        on current: Intent?,
-        isConfiguredDown: Bool,
-        now: WallTime
-    ) throws(PeerPatchError) -> Intent? {
-        var next = current?.current(at: now) ?? Intent(setAt: now)
+    /// What changes of what is asked of the peer. What the body does not mention stays: a new weight
+    /// does not lift a drain, nor a drain the weight. `ready` is kept only where the configuration
+    /// says `down`: elsewhere it asks for nothing.
+    func change(isConfiguredDown: Bool, now: WallTime) -> IntentChange {
         let end: WallTime? = if case .after(let span) = until { now + span } else { nil }
+        var change = IntentChange()
         if let mode {
-            next.mode = mode == .ready && !isConfiguredDown ? nil : mode
-            next.reason = ""
-            next.until = next.mode == nil ? nil : end
+            let asked = mode == .ready && !isConfiguredDown ? nil : mode
+            change.mode = .init(asked, reason: reason ?? "", until: end)
         }
         if let weight {
-            next.weight = weight
-            next.weightUntil = weight == nil ? nil : end
+            // Beside a mode, the reason is the mode's.
+            let why = mode == nil ? reason ?? "" : ""
+            change.weight = .init(weight, reason: why, until: end)
         }
-        if let reason { next.reason = reason }
-        next.setAt = now
-        return next.isEmpty ? nil : next
+        return change
     }
 }

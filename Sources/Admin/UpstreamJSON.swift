@@ -46,7 +46,8 @@ enum UpstreamJSON {
             ),
         ]
         if let intent {
-            members.append(.init("intent_reason", .string(intent.reason)))
+            let why = intent.mode == nil ? intent.weightReason : intent.reason
+            members.append(.init("intent_reason", .string(why)))
             members.append(
                 .init("intent_until", intent.until.map { .string($0.description) } ?? .null)
             )

@@ -84,11 +84,10 @@ struct UpstreamRoutes: Sendable {
         let report = try peer(context, of: view)
         var request = request
         let buffer = try await request.collectBody(upTo: Self.bodyBytesMax)
-        let intent: Intent?
+        let change: IntentChange
         do throws(PeerPatchError) {
             let patch = try PeerPatch(Array(buffer.readableBytesView))
-            intent = try patch.intent(
-                on: report.intent,
+            change = patch.change(
                 isConfiguredDown: report.definition.isDisabled,
                 now: Clock.wall()
             )
@@ -99,7 +98,7 @@ struct UpstreamRoutes: Sendable {
         let store = plane.store
         let outcome: Result<IntentReach, StoreError> = await plane.run {
             do throws(StoreError) {
-                return .success(try await store.value.set(intent: intent, for: key))
+                return .success(try await store.value.change(change, of: key))
             } catch {
                 return .failure(error)
             }

@@ -9,43 +9,38 @@ public struct Intent: Hashable, Sendable {
 
     /// Nil where only a weight was asked for: then the configuration says what holds.
     public var mode: Mode?
+    /// Why the mode.
     public var reason: String
     /// The mode ends by itself then; nil lasts until it is lifted.
     public var until: WallTime?
     /// Replaces the configured weight.
     public var weight: Int?
+    /// Why the weight.
+    public var weightReason: String
     /// The weight ends by itself then.
     public var weightUntil: WallTime?
-    public var setAt: WallTime
 
     public init(
         mode: Mode? = nil,
         reason: String = "",
         until: WallTime? = nil,
         weight: Int? = nil,
-        weightUntil: WallTime? = nil,
-        setAt: WallTime
+        weightReason: String = "",
+        weightUntil: WallTime? = nil
     ) {
         self.mode = mode
         self.reason = reason
         self.until = until
         self.weight = weight
+        self.weightReason = weightReason
         self.weightUntil = weightUntil
-        self.setAt = setAt
     }
 
     /// What has not ended; nil when that is nothing.
     public func current(at now: WallTime) -> Intent? {
         var left = self
-        if let until, until <= now {
-            left.mode = nil
-            left.reason = ""
-            left.until = nil
-        }
-        if let weightUntil, weightUntil <= now {
-            left.weight = nil
-            left.weightUntil = nil
-        }
+        if let until, until <= now { left.take(IntentChange.Mode(nil)) }
+        if let weightUntil, weightUntil <= now { left.take(IntentChange.Weight(nil)) }
         return left.isEmpty ? nil : left
     }
 
@@ -57,4 +52,64 @@ public struct Intent: Hashable, Sendable {
 
     /// Asks for nothing.
     public var isEmpty: Bool { mode == nil && weight == nil }
+
+    public mutating func take(_ change: IntentChange.Mode) {
+        mode = change.mode
+        reason = change.reason
+        until = change.until
+    }
+
+    public mutating func take(_ change: IntentChange.Weight) {
+        weight = change.weight
+        weightReason = change.reason
+        weightUntil = change.until
+    }
+}
+
+/// What shall be asked for otherwise. Only what is mentioned changes, so that two operators who want
+/// different things at once both get them.
+public struct IntentChange: Hashable, Sendable {
+    /// Lifted where there is no mode; then there is neither a reason nor an end.
+    public struct Mode: Hashable, Sendable {
+        public let mode: Intent.Mode?
+        public let reason: String
+        public let until: WallTime?
+
+        public init(_ mode: Intent.Mode?, reason: String = "", until: WallTime? = nil) {
+            self.mode = mode
+            self.reason = mode == nil ? "" : reason
+            self.until = mode == nil ? nil : until
+        }
+    }
+
+    /// Back to the configured weight where there is none.
+    public struct Weight: Hashable, Sendable {
+        public let weight: Int?
+        public let reason: String
+        public let until: WallTime?
+
+        public init(_ weight: Int?, reason: String = "", until: WallTime? = nil) {
+            self.weight = weight
+            self.reason = weight == nil ? "" : reason
+            self.until = weight == nil ? nil : until
+        }
+    }
+
+    public var mode: Mode?
+    public var weight: Weight?
+
+    public init(mode: Mode? = nil, weight: Weight? = nil) {
+        self.mode = mode
+        self.weight = weight
+    }
+
+    /// Everything as `intent` says; nil lifts all of it.
+    public init(whole intent: Intent?) {
+        mode = Mode(intent?.mode, reason: intent?.reason ?? "", until: intent?.until)
+        weight = Weight(
+            intent?.weight,
+            reason: intent?.weightReason ?? "",
+            until: intent?.weightUntil
+        )
+    }
 }

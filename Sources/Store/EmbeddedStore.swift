@@ -17,7 +17,9 @@ public final class EmbeddedStore: Store {
     /// Without a path, nothing outlives the process.
     public init(loop: EventLoop, statePath: String? = nil, journal: Journal = .silent) {
         file = statePath.map { path in
-            StateFile(path: path, loop: loop, journal: journal) { [unowned self] in state }
+            StateFile(path: path, loop: loop, retention: .zero, journal: journal) {
+                [unowned self] in state
+            }
         }
     }
 
@@ -35,7 +37,9 @@ public final class EmbeddedStore: Store {
     public func start(_ observer: any StoreObserver) {
         self.observer = observer
         if let file { state = file.load() }
-        for (key, intent) in state.intents { observer.storeChanged(.intent(key, intent)) }
+        for (key, record) in state.intents {
+            observer.storeChanged(.intent(key, record.asked))
+        }
         for verdict in state.verdicts.values { observer.storeChanged(.verdict(verdict)) }
         observer.storeStatusChanged(status)
     }
@@ -59,13 +63,16 @@ public final class EmbeddedStore: Store {
     }
 
     @discardableResult
-    public func set(
-        intent: Intent?,
-        for key: PeerKey
+    public func change(
+        _ change: IntentChange,
+        of key: PeerKey
     ) async throws(StoreError) -> IntentReach {
-        if state.set(intent, for: key) {
+        // One process, one clock: a clock that was set back must not keep an order from holding.
+        let held = state.intents[key]
+        let now = max(Clock.wall(), held.map { max($0.modeAt, $0.weightAt) } ?? IntentRecord.never)
+        if state.take(change, of: key, at: now) {
             revision += 1
-            observer?.storeChanged(.intent(key, intent))
+            observer?.storeChanged(.intent(key, state.intents[key]?.asked))
             file?.touch(within: StateFile.transitionDelay)
         }
         return .everywhere

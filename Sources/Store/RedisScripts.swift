@@ -21,7 +21,7 @@ struct RedisKeys: Hashable, Sendable {
 
 /// A script with the name Redis gives it once it is loaded.
 enum RedisScript: String, CaseIterable {
-    case publish, intend, remove
+    case publish, intend, remove, sweep
 
     /// Entries the stream keeps, about: a reader that is further behind reads everything again.
     static let changesMax = 10_000
@@ -32,6 +32,7 @@ enum RedisScript: String, CaseIterable {
         case .publish: Self.wake("verdict") + Self.publishBody
         case .intend: Self.wake("intent") + Self.intendBody
         case .remove: Self.removeBody
+        case .sweep: Self.sweepBody
         }
     }
 
@@ -79,21 +80,59 @@ enum RedisScript: String, CaseIterable {
         return answers
         """
 
-    /// ARGV: field, intent or nothing to lift it, when it was set. The last one set wins.
+    /// ARGV: field, what changes. Mode and weight are merged each by itself: one that says when it
+    /// was asked for holds unless a later one is there, one that does not is asked for now, by the
+    /// clock of Redis. Answers what holds then.
     private static let intendBody = """
+        local time = redis.call('TIME')
+        local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
         local held = redis.call('HGET', KEYS[1], ARGV[1])
-        local old = decode(held)
-        if old and (tonumber(old.set_at) or 0) > tonumber(ARGV[3]) then return 0 end
-        if ARGV[2] == '' then
-          if held then
-            redis.call('HDEL', KEYS[1], ARGV[1])
-            wake(ARGV[1])
+        local old = decode(held) or {}
+        local change = cjson.decode(ARGV[2])
+        local applied = false
+        local function merge(part, names)
+          local stamp = part .. '_at'
+          -- Nothing was asked for later than now, whatever clock wrote it.
+          old[stamp] = math.min(tonumber(old[stamp]) or tonumber(old.set_at) or 0, now)
+          local new = change[part]
+          if not new then return end
+          local at = math.min(tonumber(new.at) or now, now)
+          if at < old[stamp] then return end
+          for field, name in pairs(names) do
+            applied = applied or old[field] ~= new[name]
+            old[field] = new[name]
           end
-        elseif held ~= ARGV[2] then
-          redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+          applied = applied or old[stamp] ~= at
+          old[stamp] = at
+        end
+        merge('mode', {mode = 'mode', reason = 'reason', ['until'] = 'until'})
+        merge('weight', {weight = 'weight', weight_reason = 'reason', weight_until = 'until'})
+        old.set_at = math.max(old.mode_at, old.weight_at)
+        local text = cjson.encode(old)
+        if applied or not held then
+          redis.call('HSET', KEYS[1], ARGV[1], text)
           wake(ARGV[1])
         end
-        return 1
+        return text
+        """
+
+    /// ARGV: a time, fields. Removes what was lifted, or has ended, before that time.
+    private static let sweepBody = """
+        local before = tonumber(ARGV[1])
+        local removed = 0
+        local function over(value, name, ends, at)
+          if value[name] and not value[ends] then return false end
+          return (tonumber(value[ends]) or 0) < before and (tonumber(value[at]) or 0) < before
+        end
+        for i = 2, #ARGV do
+          local held = redis.call('HGET', KEYS[1], ARGV[i])
+          local fine, value = pcall(cjson.decode, held or '')
+          if fine and type(value) == 'table' and over(value, 'mode', 'until', 'mode_at')
+            and over(value, 'weight', 'weight_until', 'weight_at') then
+            removed = removed + redis.call('HDEL', KEYS[1], ARGV[i])
+          end
+        end
+        return removed
         """
 
     /// ARGV: an agent, a time, fields. Removes verdicts of that agent, and verdicts that expired

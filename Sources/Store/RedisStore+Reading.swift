@@ -73,10 +73,11 @@ extension RedisStore {
             reader,
             [
                 ["SET", keys.id, made, "NX"], ["GET", keys.id], ["GET", keys.revision],
-                ["XREVRANGE", keys.changes, "+", "-", "COUNT", "1"],
+                ["XREVRANGE", keys.changes, "+", "-", "COUNT", "1"], ["TIME"],
             ]
         )
         let isNew = replies[0].text == "OK"
+        note(time: replies[4])
         let id = replies[1].text
         let number = replies[2].text.flatMap(UInt64.init) ?? 0
         let wasEmptied = isNew || (storeID != nil && id != storeID) || number < revision
@@ -90,8 +91,9 @@ extension RedisStore {
         streamID = replies[3].array?.first?.array?.first?.text ?? "0-0"
 
         let stale = try await scanVerdicts(reader)
-        try await readIntents(reader, wasEmptied: wasEmptied)
+        let over = try await readIntents(reader, wasEmptied: wasEmptied)
         if wasEmptied { outbox.restate() }
+        if !over.isEmpty, let writer { try await sweep(over, on: writer) }
         if !stale.isEmpty, let writer { try await remove(stale, on: writer) }
     }
 
@@ -128,25 +130,39 @@ extension RedisStore {
         return stale
     }
 
+    /// Answers fields that ask for nothing any more.
     private func readIntents(
         _ reader: RedisConnection,
         wasEmptied: Bool
-    ) async throws(RedisError) {
+    ) async throws(RedisError) -> [String] {
         let words = try await ask(reader, [["HGETALL", keys.intents]]).first?.array ?? []
         var held = Set<PeerKey>()
+        var over: [String] = []
         for index in stride(from: 0, to: words.count - 1, by: 2) {
             guard let field = words[index].text, let key = PeerKey(field: field) else { continue }
             held.insert(key)
             learn(intent: words[index + 1], field: field)
+            if known.intents[key]?.isOver(at: now) == true { over.append(field) }
         }
-        for (key, intent) in known.intents where !held.contains(key) {
-            if wasEmptied {
-                // Nobody lifted it: the store forgot it.
-                if pendingIntents[key] == nil { pendingIntents[key] = (intent, intent.setAt) }
-            } else if pendingIntents[key] == nil {
-                learn(nil, for: key)
-            }
+        for key in known.intents.keys where !held.contains(key) && !untold.contains(key) {
+            // Nobody lifted what an emptied store forgot.
+            if wasEmptied { untold.insert(key) } else { forget(intent: key) }
         }
+        return over
+    }
+
+    private func note(time reply: RedisReply) {
+        guard let parts = reply.array, parts.count == 2,
+            let seconds = parts[0].text.flatMap(Int64.init),
+            let microseconds = parts[1].text.flatMap(Int64.init),
+            (0...Int64(1) << 40).contains(seconds), (0..<1_000_000).contains(microseconds)
+        else { return }
+        let wall = WallTime(milliseconds: seconds * 1_000 + microseconds / 1_000)
+        if storeTime == nil {
+            // What was asked for until now was stamped by this machine's clock.
+            for key in untold { known.shift(key, by: wall - Clock.wall()) }
+        }
+        storeTime = (wall, Clock.instant())
     }
 
     private func learn(verdict reply: RedisReply, field: String) {
@@ -164,28 +180,37 @@ extension RedisStore {
         }
     }
 
-    private func learn(intent reply: RedisReply, field: String) {
+    /// `isAnswer` where Redis has just taken in what was asked for here: then it knows best, its
+    /// stamps included.
+    func learn(intent reply: RedisReply, field: String, isAnswer: Bool = false) {
         guard let key = PeerKey(field: field) else { return }
         guard let bytes = reply.bytes else {
-            if pendingIntents[key] == nil { learn(nil, for: key) }
+            if !untold.contains(key) { forget(intent: key) }
             return
         }
         guard let json = try? JSON(parsing: bytes, limits: JSONLimits(bytes: 64 << 10)),
-            let intent = Intent(json: json)
+            let record = IntentRecord(json: json)
         else {
             journal.warning("store \(url): \(keys.intents) '\(field)' is no intent; ignored")
             return
         }
-        if let pending = pendingIntents[key] {
-            if pending.at >= intent.setAt { return }
-            pendingIntents[key] = nil
-        }
-        learn(intent, for: key)
+        let held = known.intents[key]
+        let isChanged = isAnswer ? known.replace(record, for: key) : known.merge(record, for: key)
+        tell(key, isChanged, before: held)
+        // Redis has lost what was asked for last, as after a failover.
+        if known.intents[key]?.isAhead(of: record) == true { untold.insert(key) }
     }
 
-    func learn(_ intent: Intent?, for key: PeerKey) {
-        guard known.set(intent, for: key) else { return }
-        observer?.storeChanged(.intent(key, intent))
+    private func forget(intent key: PeerKey) {
+        let held = known.intents[key]
+        tell(key, known.forget(key), before: held)
+    }
+
+    /// Tells of what is asked of a peer now, if that is something else than before.
+    func tell(_ key: PeerKey, _ isChanged: Bool, before: IntentRecord?) {
+        guard isChanged else { return }
+        let asked = known.intents[key]?.asked
+        if asked != before?.asked { observer?.storeChanged(.intent(key, asked)) }
         file?.touch(within: StateFile.transitionDelay)
     }
 }

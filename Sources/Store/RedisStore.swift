@@ -29,8 +29,10 @@ public final class RedisStore: Store {
     var outbox = Outbox()
     /// Everything known of the shared state, for the state file and to tell what is news.
     var known = State()
-    /// Set or lifted here, and not in Redis yet.
-    var pendingIntents: [PeerKey: (intent: Intent?, at: WallTime)] = [:]
+    /// Peers of which something is asked here that Redis may not know yet.
+    var untold = Set<PeerKey>()
+    /// What the clock of Redis showed, and when.
+    var storeTime: (wall: WallTime, at: Instant)?
 
     var writer: RedisConnection?
     var reader: RedisConnection?
@@ -110,7 +112,7 @@ public final class RedisStore: Store {
             isConnected: isConnected,
             since: since,
             revision: revision,
-            pending: outbox.pendingCount + pendingIntents.count,
+            pending: outbox.pendingCount + untold.count,
             lastError: lastError ?? file?.lastError,
             refused: refused
         )
@@ -122,7 +124,9 @@ public final class RedisStore: Store {
         precondition(!isRunning, "a store starts once")
         self.observer = observer
         if let file { known = file.load() }
-        for (key, intent) in known.intents { observer.storeChanged(.intent(key, intent)) }
+        for (key, record) in known.intents {
+            observer.storeChanged(.intent(key, record.asked))
+        }
         for verdict in known.verdicts.values { observer.storeChanged(.verdict(verdict)) }
         observer.storeStatusChanged(status)
         isRunning = true
@@ -150,16 +154,13 @@ public final class RedisStore: Store {
     }
 
     @discardableResult
-    public func set(
-        intent: Intent?,
-        for key: PeerKey
+    public func change(
+        _ change: IntentChange,
+        of key: PeerKey
     ) async throws(StoreError) -> IntentReach {
-        let at = intent?.setAt ?? Clock.wall()
         if let writer, isConnected {
             do throws(RedisError) {
-                let isTaken = try await write(intent, for: key, at: at, on: writer)
-                // A newer intent of another agent is on its way to us.
-                if isTaken { learn(intent, for: key) }
+                try await write(change.json(), for: key, on: writer)
                 return .everywhere
             } catch {
                 if case .refused(let text) = error, !text.hasPrefix("NOSCRIPT") {
@@ -169,8 +170,9 @@ public final class RedisStore: Store {
                 lost(error)
             }
         }
-        pendingIntents[key] = (intent, at)
-        learn(intent, for: key)
+        untold.insert(key)
+        let held = known.intents[key]
+        tell(key, known.take(change, of: key, at: now), before: held)
         return .here
     }
 
@@ -296,7 +298,7 @@ public final class RedisStore: Store {
 
     func flushSoon() {
         guard isConnected, !isFlushing else { return }
-        if outbox.hasUrgent || outbox.lazyCount >= Self.renewalsMax || !pendingIntents.isEmpty {
+        if outbox.hasUrgent || outbox.lazyCount >= Self.renewalsMax || !untold.isEmpty {
             let home = LoopBound(self, on: loop)
             Task(executorPreference: loop) { await home.value.flush() }
         } else if outbox.lazyCount > 0, renewalTimer == nil {
@@ -312,7 +314,7 @@ public final class RedisStore: Store {
     private func flush() async {
         if isFlushing { return await withCheckedContinuation { onFlushed.append($0) } }
         isFlushing = true
-        while let writer, isConnected, outbox.pendingCount + pendingIntents.count > 0 {
+        while let writer, isConnected, outbox.pendingCount + untold.count > 0 {
             do throws(RedisError) {
                 try await flushIntents(on: writer)
                 let forgotten = outbox.nextForgotten()
@@ -359,23 +361,38 @@ public final class RedisStore: Store {
     }
 
     private func flushIntents(on writer: RedisConnection) async throws(RedisError) {
-        for (key, pending) in pendingIntents {
-            _ = try await write(pending.intent, for: key, at: pending.at, on: writer)
-            // Unless it was set once more meanwhile.
-            if pendingIntents[key]?.at == pending.at { pendingIntents[key] = nil }
+        for key in untold {
+            guard let record = known.intents[key] else {
+                untold.remove(key)
+                continue
+            }
+            let change = record.whole.json(modeAt: record.modeAt, weightAt: record.weightAt)
+            try await write(change, for: key, on: writer)
+            untold.remove(key)
         }
     }
 
+    /// What holds then is known when this returns.
     private func write(
-        _ intent: Intent?,
+        _ change: JSON,
         for key: PeerKey,
-        at time: WallTime,
         on writer: RedisConnection
-    ) async throws(RedisError) -> Bool {
-        let command =
-            call(.intend, on: keys.intents)
-            + [key.field, intent?.json.text ?? "", "\(time.milliseconds)"]
-        return try await ask(writer, [command]).first?.integer == 1
+    ) async throws(RedisError) {
+        let command = call(.intend, on: keys.intents) + [key.field, change.text]
+        guard let reply = try await ask(writer, [command]).first else { return }
+        learn(intent: reply, field: key.field, isAnswer: true)
+    }
+
+    /// What the clock of Redis shows now, as well as can be known.
+    var now: WallTime {
+        storeTime.map { $0.wall + (Clock.instant() - $0.at) } ?? Clock.wall()
+    }
+
+    /// Removes what was lifted so long ago that nobody can bring it back.
+    func sweep(_ fields: [String], on writer: RedisConnection) async throws(RedisError) {
+        let before = now + Nanoseconds(-IntentRecord.retention.count)
+        let command = call(.sweep, on: keys.intents) + ["\(before.milliseconds)"] + fields
+        _ = try await ask(writer, [command])
     }
 
     func remove(

@@ -6,7 +6,7 @@ import Vocabulary
 
 struct State: Sendable {
     private(set) var verdicts: [VerdictKey: Verdict] = [:]
-    private(set) var intents: [PeerKey: Intent] = [:]
+    private(set) var intents: [PeerKey: IntentRecord] = [:]
 
     /// What one process keeps at most; a store that holds more was not filled by this fleet.
     static let entriesMax = 1_000_000
@@ -27,16 +27,41 @@ struct State: Sendable {
     }
 
     /// Returns whether anything changed.
-    mutating func set(_ intent: Intent?, for key: PeerKey) -> Bool {
-        if intents[key] == intent { return false }
-        if intent != nil, intents[key] == nil, intents.count >= Self.entriesMax { return false }
-        intents[key] = intent
+    mutating func take(_ change: IntentChange, of key: PeerKey, at time: WallTime) -> Bool {
+        alter(key) { $0.take(change, at: time) }
+    }
+
+    /// Returns whether anything changed.
+    mutating func merge(_ record: IntentRecord, for key: PeerKey) -> Bool {
+        alter(key) { $0.merge(record) }
+    }
+
+    private mutating func alter(_ key: PeerKey, _ body: (inout IntentRecord) -> Void) -> Bool {
+        let held = intents[key]
+        if held == nil, intents.count >= Self.entriesMax { return false }
+        var record = held ?? IntentRecord()
+        body(&record)
+        if record == held { return false }
+        intents[key] = record
         return true
     }
 
-    /// Intents that have ended by themselves need not be kept.
-    mutating func prune(now: WallTime) {
-        intents = intents.filter { $0.value.current(at: now) != nil }
+    /// Returns whether anything changed.
+    mutating func replace(_ record: IntentRecord, for key: PeerKey) -> Bool {
+        alter(key) { $0 = record }
+    }
+
+    /// What was asked of this peer was stamped by a clock that shows `span` less than the store's.
+    mutating func shift(_ key: PeerKey, by span: Nanoseconds) {
+        _ = alter(key) { $0.shift(by: span) }
+    }
+
+    /// Somebody took it out of the store by hand.
+    mutating func forget(_ key: PeerKey) -> Bool { intents.removeValue(forKey: key) != nil }
+
+    /// Intents that ended longer ago than `retention` need not be kept: everybody knows.
+    mutating func prune(now: WallTime, keeping retention: Nanoseconds) {
+        intents = intents.filter { !$0.value.isOver(at: now, keeping: retention) }
     }
 }
 
@@ -83,9 +108,10 @@ extension State {
             _ = take(verdict)
         }
         for member in intents {
-            guard let key = PeerKey(field: member.key), let intent = Intent(json: member.value)
+            guard let key = PeerKey(field: member.key),
+                let record = IntentRecord(json: member.value)
             else { continue }
-            _ = set(intent, for: key)
+            _ = merge(record, for: key)
         }
     }
 }

@@ -15,6 +15,7 @@ final class StateFile {
     private let timers: Timers
     private let journal: Journal
     private let current: () -> State
+    private let retention: Nanoseconds
 
     private var writer: EventLoop?
     private var timer: Timers.Token?
@@ -30,8 +31,16 @@ final class StateFile {
     static let renewalDelay = Nanoseconds.seconds(5)
     static let bytesMax = 256 << 20
 
-    init(path: String, loop: EventLoop, journal: Journal, current: @escaping () -> State) {
+    /// Intents that have ended are kept for `retention`, where others may not have heard of it.
+    init(
+        path: String,
+        loop: EventLoop,
+        retention: Nanoseconds = IntentRecord.retention,
+        journal: Journal,
+        current: @escaping () -> State
+    ) {
         self.path = path
+        self.retention = retention
         self.loop = loop
         self.journal = journal
         self.current = current
@@ -131,7 +140,7 @@ final class StateFile {
         isWriting = true
         var state = current()
         let now = Clock.wall()
-        state.prune(now: now)
+        state.prune(now: now, keeping: retention)
         let home = LoopBound(self, on: loop)
         writer?.execute { [path, state, loop] in
             let error = Self.replace(path, with: state.json(writtenAt: now).bytes)

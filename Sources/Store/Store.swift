@@ -22,10 +22,10 @@ public protocol Store: AnyObject {
     /// Forgets a verdict whose monitor or peer is no longer defined.
     func forget(_ key: VerdictKey)
 
-    /// Sets or lifts (nil) what the operator asks of a peer. The observer hears of it before this
-    /// returns. Throws only when the store answered and refused.
+    /// Changes what the operator asks of a peer, and nothing that the change does not mention. The
+    /// observer hears of it before this returns. Throws only when the store answered and refused.
     @discardableResult
-    func set(intent: Intent?, for key: PeerKey) async throws(StoreError) -> IntentReach
+    func change(_ change: IntentChange, of key: PeerKey) async throws(StoreError) -> IntentReach
 
     /// Writes out what is still pending, as far as a short deadline allows, and ends.
     func stop() async

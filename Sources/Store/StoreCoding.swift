@@ -4,7 +4,7 @@
 import Health
 import Vocabulary
 
-private enum AtRest {
+enum AtRest {
     /// Sixty years about 1970 in microseconds, millennia in milliseconds.
     static let times = Int64(-1) << 51...Int64(1) << 51
 }
@@ -151,37 +151,5 @@ extension Verdict {
         other.latency = latency
         other.sequence = sequence
         return self == other
-    }
-}
-
-extension Intent {
-    var json: JSON {
-        JSON.object([
-            .init("mode", mode.map { .string($0.rawValue) } ?? .null),
-            .init("reason", reason.isEmpty ? .null : .string(reason)),
-            .init("until", until.map { .integer($0.milliseconds) } ?? .null),
-            .init("weight", JSON(weight)),
-            .init("weight_until", weightUntil.map { .integer($0.milliseconds) } ?? .null),
-            .init("set_at", .integer(setAt.milliseconds)),
-        ]).withoutNulls()
-    }
-
-    init?(json: JSON) {
-        let word = json["mode"]?.string
-        let mode = word.flatMap(Mode.init(rawValue:))
-        guard (word == nil) == (mode == nil), mode != nil || json["weight"]?.int != nil,
-            let setAt = json["set_at"]?.integer, AtRest.times.contains(setAt),
-            AtRest.times.contains(json["until"]?.integer ?? 0),
-            AtRest.times.contains(json["weight_until"]?.integer ?? 0),
-            (0...PeerDefinition.weightMax).contains(json["weight"]?.int ?? 0)
-        else { return nil }
-        self.init(
-            mode: mode,
-            reason: json["reason"]?.string ?? "",
-            until: json["until"]?.integer.map { WallTime(milliseconds: $0) },
-            weight: json["weight"]?.int,
-            weightUntil: json["weight_until"]?.integer.map { WallTime(milliseconds: $0) },
-            setAt: WallTime(milliseconds: setAt)
-        )
     }
 }

@@ -14,11 +14,12 @@ import Vocabulary
         on current: Intent? = nil,
         isConfiguredDown: Bool = false
     ) throws -> Intent? {
-        try PeerPatch(Array(body.utf8)).intent(
-            on: current,
-            isConfiguredDown: isConfiguredDown,
-            now: now
-        )
+        let patch = try PeerPatch(Array(body.utf8))
+        let change = patch.change(isConfiguredDown: isConfiguredDown, now: now)
+        var intent = current?.current(at: now) ?? Intent()
+        if let mode = change.mode { intent.take(mode) }
+        if let weight = change.weight { intent.take(weight) }
+        return intent.isEmpty ? nil : intent
     }
 
     @Test func `a drain keeps its reason and its end`() throws {
@@ -28,29 +29,28 @@ import Vocabulary
                 == Intent(
                     mode: .drain,
                     reason: "deploy",
-                    until: now + .seconds(600),
-                    setAt: now
+                    until: now + .seconds(600)
                 )
         )
     }
 
     @Test func `ready lifts everything but the weight`() throws {
-        let drained = Intent(mode: .drain, reason: "deploy", weight: 5, setAt: now)
+        let drained = Intent(mode: .drain, reason: "deploy", weight: 5)
         #expect(
             try intent(#"{"intent":"ready"}"#, on: drained)
-                == Intent(weight: 5, setAt: now)
+                == Intent(weight: 5)
         )
-        let plain = Intent(mode: .maint, setAt: now)
+        let plain = Intent(mode: .maint)
         #expect(try intent(#"{"intent":"ready"}"#, on: plain) == nil)
     }
 
     @Test func `a weight does not lift a drain, and null goes back to the configured one`() throws {
-        let drained = Intent(mode: .drain, reason: "deploy", setAt: now)
+        let drained = Intent(mode: .drain, reason: "deploy")
         let weighed = try intent(#"{"weight":5}"#, on: drained)
         #expect(weighed?.mode == .drain)
         #expect(weighed?.weight == 5)
         #expect(
-            try intent(#"{"weight":null}"#, on: Intent(weight: 5, setAt: now)) == nil
+            try intent(#"{"weight":null}"#, on: Intent(weight: 5)) == nil
         )
     }
 
@@ -58,35 +58,35 @@ import Vocabulary
         let soon = now + .seconds(60)
         let drained = try intent(
             #"{"intent":"drain","until":"1m"}"#,
-            on: Intent(weight: 9, setAt: now)
+            on: Intent(weight: 9)
         )
-        #expect(drained == Intent(mode: .drain, until: soon, weight: 9, setAt: now))
+        #expect(drained == Intent(mode: .drain, until: soon, weight: 9))
         let weighed = try intent(
             #"{"weight":2,"until":"1m"}"#,
-            on: Intent(mode: .drain, setAt: now)
+            on: Intent(mode: .drain)
         )
-        #expect(weighed == Intent(mode: .drain, weight: 2, weightUntil: soon, setAt: now))
+        #expect(weighed == Intent(mode: .drain, weight: 2, weightUntil: soon))
         #expect(
             try intent(#"{"intent":"drain"}"#, on: weighed)
-                == Intent(mode: .drain, weight: 2, weightUntil: soon, setAt: now)
+                == Intent(mode: .drain, weight: 2, weightUntil: soon)
         )
         #expect(
             try intent(#"{"intent":"maint","weight":3,"until":"1m"}"#)
-                == Intent(mode: .maint, until: soon, weight: 3, weightUntil: soon, setAt: now)
+                == Intent(mode: .maint, until: soon, weight: 3, weightUntil: soon)
         )
     }
 
     @Test func `what is configured down stays so until ready is asked for`() throws {
         let ready = try intent(#"{"intent":"ready"}"#, isConfiguredDown: true)
-        #expect(ready == Intent(mode: .ready, setAt: now))
+        #expect(ready == Intent(mode: .ready))
         let weighed = try intent(#"{"weight":3}"#, isConfiguredDown: true)
-        #expect(weighed == Intent(weight: 3, setAt: now))
+        #expect(weighed == Intent(weight: 3))
     }
 
     @Test func `an intent that has ended is no ground to build on`() throws {
-        let ended = Intent(mode: .maint, until: now, setAt: WallTime(milliseconds: 0))
+        let ended = Intent(mode: .maint, until: now)
         #expect(
-            try intent(#"{"weight":3}"#, on: ended) == Intent(weight: 3, setAt: now)
+            try intent(#"{"weight":3}"#, on: ended) == Intent(weight: 3)
         )
     }
 

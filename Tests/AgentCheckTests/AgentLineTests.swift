@@ -72,7 +72,7 @@ private let up = verdict(.up, at: start)
 private let down = verdict(.down, message: "Connection refused", at: start)
 
 private func intent(_ mode: Intent.Mode, _ reason: String = "", weight: Int? = nil) -> Intent {
-    Intent(mode: mode, reason: reason, weight: weight, setAt: start)
+    Intent(mode: mode, reason: reason, weight: weight)
 }
 
 @Suite struct AgentLineTests {

@@ -138,7 +138,7 @@ final class Rig: @unchecked Sendable {
     func ask(_ mode: Intent.Mode?, of peer: String, reason: String = "", weight: Int? = nil) async {
         await on { rig in
             let intent = mode.map {
-                Intent(mode: $0, reason: reason, weight: weight, setAt: rig.wall)
+                Intent(mode: $0, reason: reason, weight: weight)
             }
             rig.board.set(intent: intent, for: PeerKey(upstream: upstreamName, peer: peer))
         }

@@ -61,9 +61,9 @@ import Vocabulary
     @Test func `maint beats down, down beats drain, drain beats degraded`() {
         var health = peer(required: ["http"])
         _ = health.apply(verdict(.down), now: start)
-        _ = health.set(intent: Intent(mode: .maint, setAt: start), now: start)
+        _ = health.set(intent: Intent(mode: .maint), now: start)
         #expect(health.view.status == .maint)
-        _ = health.set(intent: Intent(mode: .drain, setAt: start), now: start)
+        _ = health.set(intent: Intent(mode: .drain), now: start)
         #expect(health.view.status == .down)
         _ = health.apply(verdict(.up, sequence: 2, isDegraded: true), now: start)
         #expect(health.view.status == .drain)
@@ -94,8 +94,7 @@ import Vocabulary
             intent: Intent(
                 mode: .maint,
                 reason: "disk swap",
-                until: start + .seconds(60),
-                setAt: start
+                until: start + .seconds(60)
             ),
             now: start
         )
@@ -215,7 +214,7 @@ import Vocabulary
         _ = health.apply(verdict(.up), now: start)
         let until = start + .seconds(60)
         _ = health.set(
-            intent: Intent(weight: 9, weightUntil: until, setAt: start),
+            intent: Intent(weight: 9, weightUntil: until),
             now: start
         )
         #expect(health.view.status == .up)
@@ -235,8 +234,7 @@ import Vocabulary
                 mode: .drain,
                 until: until,
                 weight: 9,
-                weightUntil: weightUntil,
-                setAt: start
+                weightUntil: weightUntil
             )
             _ = health.set(intent: intent, now: start)
             #expect(health.view.status == .drain && health.view.weight == 9)
@@ -253,10 +251,10 @@ import Vocabulary
     @Test func `a weight does not make ready what is configured down`() {
         var health = peer(isDisabled: true)
         _ = health.apply(verdict(.up), now: start)
-        _ = health.set(intent: Intent(weight: 3, setAt: start), now: start)
+        _ = health.set(intent: Intent(weight: 3), now: start)
         #expect(health.view.status == .maint && health.view.weight == 3)
         let until = start + .seconds(1)
-        _ = health.set(intent: Intent(mode: .ready, until: until, setAt: start), now: start)
+        _ = health.set(intent: Intent(mode: .ready, until: until), now: start)
         #expect(health.view.status == .up)
         _ = health.refresh(now: until)
         #expect(health.view.status == .maint)
@@ -267,7 +265,7 @@ import Vocabulary
         _ = health.apply(verdict(.up), now: start)
         #expect(health.view.status == .maint)
         #expect(health.view.reason == "configured down")
-        _ = health.set(intent: Intent(mode: .ready, setAt: start), now: start)
+        _ = health.set(intent: Intent(mode: .ready), now: start)
         #expect(health.view.status == .up)
     }
 
@@ -337,7 +335,7 @@ import Vocabulary
                                 now: start
                             )
                         }
-                        _ = health.set(intent: Intent(mode: mode, setAt: start), now: start)
+                        _ = health.set(intent: Intent(mode: mode), now: start)
                         #expect(
                             health.view.status == expected(one, two, extra, mode),
                             "\(words(one)), \(words(two)), optional \(words(extra)), \(mode)"
@@ -366,7 +364,7 @@ import Vocabulary
             }
             if random.next(below: 25) == 0 {
                 let until = random.next(below: 2) == 0 ? now + .seconds(1) : nil
-                let intent = Intent(mode: .drain, until: until, setAt: now)
+                let intent = Intent(mode: .drain, until: until)
                 _ = health.set(intent: random.next(below: 2) == 0 ? intent : nil, now: now)
             }
             let monitor = random.next(below: 3) == 0 ? "tcp" : "http"

@@ -103,7 +103,10 @@ final class RecordingStore: Store {
         published.append((verdict, isTransition))
     }
     func forget(_ key: VerdictKey) { forgotten.append(key) }
-    func set(intent: Intent?, for key: PeerKey) async throws(StoreError) -> IntentReach {
+    func change(
+        _ change: IntentChange,
+        of key: PeerKey
+    ) async throws(StoreError) -> IntentReach {
         .everywhere
     }
     func stop() async {}

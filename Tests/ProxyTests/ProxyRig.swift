@@ -137,7 +137,7 @@ final class ProxyRig: Sendable {
     func set(_ peer: String, intent mode: Intent.Mode, in upstream: String = "web") async {
         _ = await board.call {
             $0.set(
-                intent: Intent(mode: mode, setAt: Clock.wall()),
+                intent: Intent(mode: mode),
                 for: PeerKey(upstream: upstream, peer: peer)
             )
         }

@@ -150,7 +150,7 @@ private final class Watcher: BoardObserver {
         define(["a", "b", "c", "d"])
         for peer in ["a", "b", "c", "d"] { say(.up, of: peer, sequence: 1) }
         for peer in ["b", "c", "d"] {
-            board.set(intent: Intent(mode: .drain, setAt: clock.wall), for: key(peer))
+            board.set(intent: Intent(mode: .drain), for: key(peer))
         }
         #expect(board.upstream(named: "web")?.isPanic == false)
         #expect(board.upstream(named: "web")?.status == .up)
@@ -172,7 +172,7 @@ private final class Watcher: BoardObserver {
                 let digit = state >> (2 * index) & 3
                 say(digit & 1 == 1 ? .up : .down, of: peer, sequence: sequence)
                 board.set(
-                    intent: digit & 2 == 2 ? Intent(mode: .maint, setAt: clock.wall) : nil,
+                    intent: digit & 2 == 2 ? Intent(mode: .maint) : nil,
                     for: key(peer)
                 )
             }
@@ -260,7 +260,7 @@ private final class Watcher: BoardObserver {
         define()
         say(.up, of: "a", sequence: 1, life: .seconds(1_000))
         board.set(
-            intent: Intent(mode: .maint, until: clock.wall + .seconds(60), setAt: clock.wall),
+            intent: Intent(mode: .maint, until: clock.wall + .seconds(60)),
             for: key("a")
         )
         #expect(board.view(of: key("a"))?.status == .maint)
@@ -406,7 +406,7 @@ private final class Watcher: BoardObserver {
 
     @Test func `an intent outlives its peer`() {
         define(["a", "b"])
-        board.set(intent: Intent(mode: .drain, setAt: clock.wall), for: key("b"))
+        board.set(intent: Intent(mode: .drain), for: key("b"))
         define(["a"])
         define(["a", "b"])
         #expect(board.view(of: key("b"))?.status == .drain)

@@ -5,10 +5,11 @@ import EventLoop
 import Glibc
 import Health
 import Redis
-import Store
 import TestSupport
 import Testing
 import Vocabulary
+
+@testable import Store
 
 @Suite struct RedisStoreTests {
     let peer = PeerKey(upstream: "web", peer: "127.0.0.1:9001")
@@ -35,7 +36,7 @@ import Vocabulary
         try await StoreRig.run(.redisUnix) { [peer] rig in
             let (one, _) = await rig.start(agent: "a1")
             let (two, other) = await rig.start(agent: "a2", reconcileEvery: Self.never)
-            let intent = Intent(mode: .drain, reason: "deploy", setAt: Clock.wall())
+            let intent = Intent(mode: .drain, reason: "deploy")
             try await one.set(intent: intent, for: peer)
             #expect(await eventually(within: .seconds(30)) { other.intents[peer] == intent })
             try await two.set(intent: nil, for: peer)
@@ -89,7 +90,7 @@ import Vocabulary
         try await StoreRig.run(.redisTCP) { [peer] rig in
             let server = try #require(rig.server)
             let (store, listener) = await rig.start(agent: "a1", reconcileEvery: Self.never)
-            let intent = Intent(mode: .drain, setAt: Clock.wall())
+            let intent = Intent(mode: .drain)
             try await store.set(intent: intent, for: peer)
             for number in 1...500 {
                 store.publish(.sample(peer: "p\(number)", sequence: 1), isTransition: true)
@@ -120,7 +121,7 @@ import Vocabulary
         try await StoreRig.run(.redisUnix) { [peer] rig in
             let server = try #require(rig.server)
             let (store, listener) = await rig.start(agent: "a1", reconcileEvery: .seconds(1))
-            let intent = Intent(mode: .maint, setAt: Clock.wall())
+            let intent = Intent(mode: .maint)
             try await store.set(intent: intent, for: peer)
             store.publish(.sample(), isTransition: true)
             #expect(await eventually { store.status.pending == 0 })
@@ -149,7 +150,7 @@ import Vocabulary
             #expect(await eventually(within: .seconds(30)) { !store.status.isConnected })
             #expect(store.status.lastError?.contains("no answer within") == true)
             let reach = try await store.set(
-                intent: Intent(mode: .drain, setAt: Clock.wall()),
+                intent: Intent(mode: .drain),
                 for: peer
             )
             #expect(reach == .here)
@@ -173,7 +174,7 @@ import Vocabulary
             let (store, listener) = await rig.start(agent: "a1")
             server.kill()
             #expect(await eventually(within: .seconds(30)) { !store.status.isConnected })
-            let intent = Intent(mode: .maint, setAt: Clock.wall())
+            let intent = Intent(mode: .maint)
             #expect(try await store.set(intent: intent, for: peer) == .here)
             #expect(listener.intents[peer] == intent)
             try server.restart()
@@ -184,12 +185,19 @@ import Vocabulary
             )
 
             let (other, _) = await rig.start(agent: "a2")
-            let older = Intent(
-                mode: .ready,
-                setAt: WallTime(milliseconds: intent.setAt.milliseconds - 1)
+            // What another agent still holds from before does not come back with it.
+            let older = #"{"mode":{"mode":"ready","at":1000},"weight":{"weight":3,"at":1000}}"#
+            let script = RedisScript.intend.source
+            let keys = ["muster:intents", "muster:revision", "muster:changes"]
+            let connection = try await server.connect(on: rig.loop)
+            _ = try await connection.command(
+                ["EVAL", script, "3"] + keys + ["web|127.0.0.1:9001", older],
+                timeout: patience
             )
-            try await other.set(intent: older, for: peer)
+            connection.close()
             #expect(await rig.reopened().intents[peer] == intent)
+            try await other.change(IntentChange(mode: .init(nil)), of: peer)
+            #expect(await rig.reopened().intents[peer] == nil)
         }
     }
 
@@ -201,7 +209,7 @@ import Vocabulary
             let path = rig.folder.path("a1.json")
             let (store, _) = await rig.start(agent: "a1", state: path)
             store.publish(.sample(.down), isTransition: true)
-            try await store.set(intent: Intent(mode: .drain, setAt: Clock.wall()), for: peer)
+            try await store.set(intent: Intent(mode: .drain), for: peer)
             await rig.stop(store)
             server.kill()
 

@@ -92,8 +92,8 @@ import Vocabulary
             let past = WallTime(milliseconds: now.milliseconds - 1)
             let over = PeerKey(upstream: "web", peer: "over")
             let open = PeerKey(upstream: "web", peer: "open")
-            try await store.set(intent: Intent(mode: .maint, until: past, setAt: past), for: over)
-            try await store.set(intent: Intent(mode: .maint, setAt: past), for: open)
+            try await store.set(intent: Intent(mode: .maint, until: past), for: over)
+            try await store.set(intent: Intent(mode: .maint), for: open)
             await rig.stop(store)
             #expect(Set(await rig.reopened().intents.keys) == [open])
         }

@@ -59,7 +59,7 @@ import Vocabulary
                     isTransition: true
                 )
                 let key = PeerKey(upstream: name, peer: name)
-                try await store.set(intent: Intent(mode: .drain, setAt: Clock.wall()), for: key)
+                try await store.set(intent: Intent(mode: .drain), for: key)
             }
             await rig.stop(store)
 
@@ -202,8 +202,7 @@ import Vocabulary
                 mode: .drain,
                 reason: "deploy",
                 until: now + .seconds(600),
-                weight: 7,
-                setAt: now
+                weight: 7
             )
             let reach = try await store.set(intent: intent, for: peer)
             #expect(reach == .everywhere)
@@ -217,7 +216,7 @@ import Vocabulary
     func `a lifted intent stays lifted`(backend: Backend) async throws {
         try await StoreRig.run(backend) { [peer] rig in
             let (store, listener) = await rig.start()
-            try await store.set(intent: Intent(mode: .maint, setAt: Clock.wall()), for: peer)
+            try await store.set(intent: Intent(mode: .maint), for: peer)
             try await store.set(intent: nil, for: peer)
             #expect(listener.intents.isEmpty)
             #expect(listener.changes.last == .intent(peer, nil))

@@ -252,3 +252,11 @@ extension Verdict {
         )
     }
 }
+
+extension Store {
+    /// Asks for all of an intent, or lifts all of it.
+    @discardableResult
+    func set(intent: Intent?, for key: PeerKey) async throws(StoreError) -> IntentReach {
+        try await change(IntentChange(whole: intent), of: key)
+    }
+}
