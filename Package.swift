@@ -99,6 +99,7 @@ let package = Package(
         library("EventLoop", ["Vocabulary", "CLinux"], settings: hotPath),
         library("DNS", ["EventLoop", "Vocabulary", "CAres"]),
         library("TLS", ["EventLoop", "Vocabulary", "COpenSSL"]),
+        library("Ledger", ["EventLoop", "Vocabulary"]),
         library("Redis", ["EventLoop", "Vocabulary", "CHiredis"]),
         library("Curl", ["EventLoop", "Vocabulary", "CCurl"]),
 
@@ -108,7 +109,11 @@ let package = Package(
             ["Curl", "EventLoop", "DNS", "TLS", "Health", "HTTP1", "Vocabulary", "CLinux"],
             settings: hotPath
         ),
-        library("Store", ["EventLoop", "Redis", "Health", "Vocabulary"], settings: hotPath),
+        library(
+            "Store",
+            ["EventLoop", "Ledger", "Redis", "Health", "Vocabulary"],
+            settings: hotPath
+        ),
         library(
             "Monitor",
             ["Checks", "DNS", "Store", "EventLoop", "Health", "Vocabulary"],
@@ -134,8 +139,8 @@ let package = Package(
         .executableTarget(
             name: "muster",
             dependencies: [
-                "Admin", "AgentCheck", "Settings", "Monitor", "Proxy", "Checks", "DNS", "Redis",
-                "Store", "TLS", "EventLoop", "Health", "HTTP1", "Vocabulary", "CLinux",
+                "Admin", "AgentCheck", "Settings", "Monitor", "Proxy", "Checks", "DNS", "Ledger",
+                "Redis", "Store", "TLS", "EventLoop", "Health", "HTTP1", "Vocabulary", "CLinux",
                 argumentParser, lifecycle, logging, unixSignals,
             ],
             swiftSettings: settings
@@ -144,7 +149,7 @@ let package = Package(
         // What proves it.
         .target(
             name: "TestSupport",
-            dependencies: ["EventLoop", "Vocabulary", "CLinux"],
+            dependencies: ["EventLoop", "Ledger", "Vocabulary", "CLinux"],
             path: "Tests/TestSupport",
             swiftSettings: settings
         ),
@@ -152,6 +157,7 @@ let package = Package(
         tests("HealthTests", ["Health", "Vocabulary"]),
         tests("HTTP1Tests", ["HTTP1"], exclude: ["Corpus"]),
         tests("EventLoopTests", ["EventLoop", "Vocabulary", "TestSupport", "CLinux"]),
+        tests("LedgerTests", ["Ledger", "EventLoop", "Vocabulary", "TestSupport"]),
         tests(
             "ChecksTests",
             [
@@ -161,7 +167,7 @@ let package = Package(
         ),
         tests(
             "StoreTests",
-            ["Store", "Redis", "EventLoop", "Health", "Vocabulary", "TestSupport"]
+            ["Store", "Ledger", "Redis", "EventLoop", "Health", "Vocabulary", "TestSupport"]
         ),
         tests(
             "MonitorTests",

@@ -36,13 +36,14 @@ let package = Package(
         library("EventLoop", ["Vocabulary", "CLinux"]),
         library("DNS", ["EventLoop", "Vocabulary", "CAres"]),
         library("TLS", ["EventLoop", "Vocabulary", "COpenSSL"]),
+        library("Ledger", ["EventLoop", "Vocabulary"]),
         library("Redis", ["EventLoop", "Vocabulary", "CHiredis"]),
         library("Curl", ["EventLoop", "Vocabulary", "CCurl"]),
         library(
             "Checks",
             ["Curl", "EventLoop", "DNS", "TLS", "Health", "HTTP1", "Vocabulary", "CLinux"]
         ),
-        library("Store", ["EventLoop", "Redis", "Health", "Vocabulary"]),
+        library("Store", ["EventLoop", "Ledger", "Redis", "Health", "Vocabulary"]),
         library("Proxy", ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary"]),
         library("AgentCheck", ["Store", "EventLoop", "Health", "Vocabulary"]),
         library(
@@ -55,7 +56,7 @@ let package = Package(
         .executableTarget(
             name: "fuzz",
             dependencies: [
-                "Checks", "DNS", "HTTP1", "Health", "Settings", "Store", "Vocabulary",
+                "Checks", "DNS", "HTTP1", "Health", "Ledger", "Settings", "Store", "Vocabulary",
             ],
             path: "Targets",
             swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])],

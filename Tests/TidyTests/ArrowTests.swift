@@ -15,6 +15,7 @@ private let arrows: [String: Set<String>] = [
     "EventLoop": ["Vocabulary", "CLinux", "Glibc", "Synchronization"],
     "DNS": ["EventLoop", "Vocabulary", "CAres", "Glibc"],
     "TLS": ["EventLoop", "Vocabulary", "COpenSSL", "Glibc"],
+    "Ledger": ["EventLoop", "Vocabulary", "Glibc"],
     "Redis": ["EventLoop", "Vocabulary", "CHiredis", "Glibc"],
     "Curl": ["EventLoop", "Vocabulary", "CCurl", "Glibc"],
 
@@ -23,7 +24,7 @@ private let arrows: [String: Set<String>] = [
         "Curl", "EventLoop", "DNS", "TLS", "Health", "HTTP1", "Vocabulary", "CLinux", "Glibc",
         "Synchronization",
     ],
-    "Store": ["EventLoop", "Redis", "Health", "Vocabulary", "Glibc"],
+    "Store": ["EventLoop", "Ledger", "Redis", "Health", "Vocabulary", "Glibc"],
     "Monitor": ["Checks", "DNS", "Store", "EventLoop", "Health", "Vocabulary", "Glibc"],
     "Proxy": ["Store", "EventLoop", "TLS", "HTTP1", "Health", "Vocabulary", "Glibc"],
     "Settings": [
@@ -37,8 +38,8 @@ private let arrows: [String: Set<String>] = [
         "Synchronization",
     ],
     "muster": [
-        "Admin", "Settings", "AgentCheck", "Monitor", "Proxy", "Checks", "DNS", "TLS", "Redis",
-        "Store", "EventLoop", "Health", "HTTP1", "Vocabulary", "ArgumentParser", "Logging",
+        "Admin", "Settings", "AgentCheck", "Monitor", "Proxy", "Checks", "DNS", "TLS", "Ledger",
+        "Redis", "Store", "EventLoop", "Health", "HTTP1", "Vocabulary", "ArgumentParser", "Logging",
         "ServiceLifecycle", "UnixSignals", "CLinux", "Foundation", "Glibc", "Synchronization",
     ],
 ]
