@@ -105,8 +105,8 @@ public final class Door {
         on schedule: Schedule,
         now: Moment
     ) {
-        let counting = schedule.interval.count * Int64(ours.rise + ours.fall)
-        let patience = Nanoseconds(counting) + Self.disagreementAfter
+        let counting = schedule.interval * Int64(ours.rise + ours.fall)
+        let patience = counting + Self.disagreementAfter
         guard now.wall - held.since > patience, now.instant >= complainFrom else { return }
         complainFrom = now.instant + Self.complainEvery
         let key = ours.key

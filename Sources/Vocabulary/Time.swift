@@ -2,6 +2,9 @@
 // durations, a `WallTime` for people and for other machines, and text such as `500ms` in settings.
 //
 // Nothing here reads a clock. Clocks live in the event loop and in tests' hands.
+//
+// Nothing here can overflow either: times come from other machines, from files and from clocks set by
+// hand, and a wrong one must not end the process. Sums saturate at the ends of their range.
 
 /// A point on the monotonic clock, in nanoseconds. Means nothing on another machine.
 public struct Instant: Comparable, Hashable, Sendable {
@@ -21,13 +24,12 @@ public struct Instant: Comparable, Hashable, Sendable {
     /// Saturates instead of overflowing, so `.distantFuture + x` stays where it is.
     @inlinable
     public static func + (instant: Instant, span: Nanoseconds) -> Instant {
-        let (sum, overflow) = instant.nanoseconds.addingReportingOverflow(span.count)
-        return overflow ? .distantFuture : Instant(nanoseconds: sum)
+        Instant(nanoseconds: instant.nanoseconds.addingSaturating(span.count))
     }
 
     @inlinable
     public static func - (left: Instant, right: Instant) -> Nanoseconds {
-        Nanoseconds(left.nanoseconds - right.nanoseconds)
+        Nanoseconds(left.nanoseconds.subtractingSaturating(right.nanoseconds))
     }
 }
 
@@ -41,13 +43,17 @@ public struct Nanoseconds: Comparable, Hashable, Sendable {
     public static let zero = Nanoseconds(0)
 
     @inlinable
-    public static func microseconds(_ count: Int64) -> Nanoseconds { Nanoseconds(count * 1_000) }
-    @inlinable
-    public static func milliseconds(_ count: Int64) -> Nanoseconds {
-        Nanoseconds(count * 1_000_000)
+    public static func microseconds(_ count: Int64) -> Nanoseconds {
+        Nanoseconds(count.multipliedSaturating(by: 1_000))
     }
     @inlinable
-    public static func seconds(_ count: Int64) -> Nanoseconds { Nanoseconds(count * 1_000_000_000) }
+    public static func milliseconds(_ count: Int64) -> Nanoseconds {
+        Nanoseconds(count.multipliedSaturating(by: 1_000_000))
+    }
+    @inlinable
+    public static func seconds(_ count: Int64) -> Nanoseconds {
+        Nanoseconds(count.multipliedSaturating(by: 1_000_000_000))
+    }
 
     /// Whole milliseconds, rounded down.
     @inlinable
@@ -61,16 +67,18 @@ public struct Nanoseconds: Comparable, Hashable, Sendable {
     }
     @inlinable
     public static func + (left: Nanoseconds, right: Nanoseconds) -> Nanoseconds {
-        Nanoseconds(left.count + right.count)
+        Nanoseconds(left.count.addingSaturating(right.count))
     }
     @inlinable
     public static func - (left: Nanoseconds, right: Nanoseconds) -> Nanoseconds {
-        Nanoseconds(left.count - right.count)
+        Nanoseconds(left.count.subtractingSaturating(right.count))
     }
     @inlinable
     public static func * (span: Nanoseconds, factor: Int64) -> Nanoseconds {
-        Nanoseconds(span.count * factor)
+        Nanoseconds(span.count.multipliedSaturating(by: factor))
     }
+    @inlinable
+    public static prefix func - (span: Nanoseconds) -> Nanoseconds { .zero - span }
 }
 
 /// Milliseconds since 1970: what a person reads and what agents exchange.
@@ -79,14 +87,45 @@ public struct WallTime: Comparable, Hashable, Sendable {
 
     public init(milliseconds: Int64) { self.milliseconds = milliseconds }
 
+    /// The years 1970 to 9999: what a time that somebody else wrote is brought into, so that every
+    /// time shown has four digits for its year, and an absurd one still orders as it was meant.
+    public static let range =
+        WallTime(milliseconds: 0)...WallTime(milliseconds: 253_402_300_799_999)
+
+    /// A time from outside, brought into `range`.
+    public init(clamping milliseconds: Int64) {
+        let (first, last) = (Self.range.lowerBound, Self.range.upperBound)
+        self.init(milliseconds: min(max(milliseconds, first.milliseconds), last.milliseconds))
+    }
+
     public static func < (left: WallTime, right: WallTime) -> Bool {
         left.milliseconds < right.milliseconds
     }
     public static func + (time: WallTime, span: Nanoseconds) -> WallTime {
-        WallTime(milliseconds: time.milliseconds + span.milliseconds)
+        WallTime(milliseconds: time.milliseconds.addingSaturating(span.milliseconds))
     }
     public static func - (left: WallTime, right: WallTime) -> Nanoseconds {
-        .milliseconds(left.milliseconds - right.milliseconds)
+        .milliseconds(left.milliseconds.subtractingSaturating(right.milliseconds))
+    }
+}
+
+extension Int64 {
+    @inlinable
+    func addingSaturating(_ other: Int64) -> Int64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? (other < 0 ? .min : .max) : sum
+    }
+
+    @inlinable
+    func subtractingSaturating(_ other: Int64) -> Int64 {
+        let (rest, overflow) = subtractingReportingOverflow(other)
+        return overflow ? (other < 0 ? .max : .min) : rest
+    }
+
+    @inlinable
+    func multipliedSaturating(by factor: Int64) -> Int64 {
+        let (product, overflow) = multipliedReportingOverflow(by: factor)
+        return overflow ? ((self < 0) == (factor < 0) ? .max : .min) : product
     }
 }
 

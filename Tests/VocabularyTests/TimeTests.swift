@@ -123,3 +123,46 @@ import Vocabulary
         }
     }
 }
+
+/// Every number that a machine can hold comes from outside one day.
+@Suite struct SaturationTests {
+    static let edges: [Int64] = [
+        .min, .min + 1, -253_402_300_799_000, -1, 0, 1, 253_402_300_799_000, .max - 1, .max,
+    ]
+
+    @Test func `no sum, difference or product of times ends the process`() {
+        for left in Self.edges {
+            let exact = Int128(left)
+            for right in Self.edges {
+                let (instant, span) = (Instant(nanoseconds: left), Nanoseconds(right))
+                let (other, wall) = (Int128(right), WallTime(milliseconds: left))
+                let milliseconds = (exact - other) * 1_000_000
+                #expect((instant + span).nanoseconds == Int64(clamping: exact + other))
+                #expect(
+                    (instant - Instant(nanoseconds: right)).count == Int64(clamping: exact - other)
+                )
+                #expect((Nanoseconds(left) + span).count == Int64(clamping: exact + other))
+                #expect((Nanoseconds(left) - span).count == Int64(clamping: exact - other))
+                #expect((Nanoseconds(left) * right).count == Int64(clamping: exact * other))
+                #expect(
+                    (wall - WallTime(milliseconds: right)).count == Int64(clamping: milliseconds)
+                )
+                #expect(
+                    (wall + span).milliseconds == Int64(clamping: exact + other / 1_000_000)
+                )
+                #expect(!(wall + span).description.isEmpty)
+            }
+            #expect(Nanoseconds.seconds(left).count == Int64(clamping: exact * 1_000_000_000))
+            #expect(Nanoseconds.milliseconds(left).count == Int64(clamping: exact * 1_000_000))
+            #expect(Nanoseconds.microseconds(left).count == Int64(clamping: exact * 1_000))
+            #expect((-Nanoseconds(left)).count == Int64(clamping: -exact))
+            #expect(!Nanoseconds(left).description.isEmpty && !Nanoseconds(left).rounded.isEmpty)
+        }
+    }
+
+    @Test func `a time from outside gets a year of four digits`() {
+        #expect(WallTime(clamping: .min).description == "1970-01-01T00:00:00.000Z")
+        #expect(WallTime(clamping: .max).description == "9999-12-31T23:59:59.999Z")
+        #expect(WallTime(clamping: 5) == WallTime(milliseconds: 5))
+    }
+}
