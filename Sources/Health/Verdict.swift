@@ -19,7 +19,7 @@ public struct VerdictKey: Hashable, Sendable {
 }
 
 /// Names one peer.
-public struct PeerKey: Hashable, Sendable {
+public struct PeerKey: Hashable, Sendable, CustomStringConvertible {
     public var upstream: String
     public var peer: String
 
@@ -27,6 +27,9 @@ public struct PeerKey: Hashable, Sendable {
         self.upstream = upstream
         self.peer = peer
     }
+
+    /// As people write it.
+    public var description: String { "\(upstream)/\(peer)" }
 }
 
 /// One agent's debounced opinion of (monitor, peer). There are as many as pairs, which is why numbers

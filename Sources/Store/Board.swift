@@ -48,6 +48,8 @@ public final class Board: EventSink {
     private var history: [TransitionEvent] = []
     private var nextEvent: UInt64 = 1
 
+    private var reasons = ReasonWatch()
+
     public private(set) var storeStatus: StoreStatus?
 
     /// Transitions kept for those who ask later.
@@ -179,9 +181,10 @@ public final class Board: EventSink {
             changed.append(definition.name)
         }
         if changed.isEmpty { return }
+        reasons.forget { boards[$0.upstream]?.expects($0) != true }
         for observer in observers { observer.upstreamsChanged(changed) }
         for name in changed {
-            if let board = boards[name] { updatePanic(board) }
+            if let board = boards[name] { updateUpstream(board) }
         }
     }
 
@@ -230,6 +233,7 @@ public final class Board: EventSink {
         let now = clock()
         let change = board.apply(verdict, now: now.wall)
         settle(verdict.key.peerKey, in: board, change, cause: .verdict(verdict), now: now)
+        watchReason(of: verdict, board.peerView(of: verdict.key.peer), change, now: now)
         return change
     }
 
@@ -247,6 +251,7 @@ public final class Board: EventSink {
         if let change {
             tell(change, of: verdict.key.peerKey, in: board, cause: .verdict(verdict))
         }
+        watchReason(of: verdict, board.peerView(at: place.peer), change, now: now)
         return change
     }
 
@@ -254,12 +259,19 @@ public final class Board: EventSink {
     /// which calls this.
     @discardableResult
     public func set(intent: Intent?, for key: PeerKey) -> PeerHealth.Change? {
-        guard intents[key] != intent else { return nil }
+        let before = intents[key]
+        guard before != intent else { return nil }
         if intents[key] != nil || intents.count < Self.orphansMax { intents[key] = intent }
         guard let board = boards[key.upstream], board.has(key.peer) else { return nil }
         let now = clock()
         let change = board.set(intent: intent, for: key.peer, now: now.wall)
         settle(key, in: board, change, cause: .intent, now: now)
+        if change?.isTransition != true || intent?.weight != before?.weight,
+            let view = board.peerView(of: key.peer),
+            let line = IntentLine(peer: key, view: view, before: before, intent: intent).line
+        {
+            journal.log(line)
+        }
         return change
     }
 
@@ -345,7 +357,7 @@ public final class Board: EventSink {
     ) {
         guard change.isVisible else { return }
         report(change, of: key, cause: cause)
-        updatePanic(board)
+        updateUpstream(board)
     }
 
     private func report(
@@ -355,7 +367,12 @@ public final class Board: EventSink {
     ) {
         guard change.isVisible else { return }
         for observer in observers { observer.peerChanged(key, change) }
-        guard change.isTransition else { return }
+        if !change.isTransition {
+            if case .verdict = cause, let line = WeightLine(peer: key, change: change).line {
+                journal.log(line)
+            }
+            return
+        }
         let event = TransitionEvent(
             id: nextEvent,
             at: change.to.since,
@@ -371,10 +388,37 @@ public final class Board: EventSink {
             history.removeFirst(history.count - Self.eventsMax)
         }
         if let counts = boards[key.upstream]?.counts {
-            let line = TransitionLine(peer: key, change: change, cause: cause, counts: counts)
-            journal.log(line.level, line.text)
+            journal.log(
+                TransitionLine(peer: key, change: change, cause: cause, counts: counts).line
+            )
         }
         for observer in observers { observer.transition(event) }
+    }
+
+    /// A pair that is down, or of which nothing can be known, is so for another reason than was told
+    /// last.
+    private func watchReason(
+        of verdict: Verdict,
+        _ view: PeerView?,
+        _ change: PeerHealth.Change?,
+        now: Moment
+    ) {
+        if verdict.status == .up { return reasons.forget(verdict.key) }
+        // On the way back it is told by how far; and who is out of service need not be well.
+        guard let view, verdict.status == .unknown || verdict.health == 0,
+            verdict.status == .unknown
+                ? view.status == .unknown && verdict.reason != .unknown
+                : [.down, .degraded].contains(view.status)
+        else { return }
+        let isTold = change?.isTransition == true
+        if let news = reasons.heard(verdict, isTold: isTold, at: now.instant) {
+            journal.log(ReasonLine(verdict: verdict, status: view.status, news: news).line)
+        }
+    }
+
+    private func updateUpstream(_ board: UpstreamBoard) {
+        updatePanic(board)
+        if let line = board.updateSupply()?.line { journal.log(line) }
     }
 
     private func updatePanic(_ board: UpstreamBoard) {
@@ -384,10 +428,15 @@ public final class Board: EventSink {
             journal.warning(
                 "\(name) is in panic: \(board.counts.available) of \(board.counts.wanted) peers "
                     + "available, below \(Int(board.definition.panicThreshold * 100))%; "
-                    + "routing to all of them"
+                    + "routing to all of them",
+                [
+                    .event("panic"), .upstream(name),
+                    .init("available", Int64(board.counts.available)),
+                    .init("wanted", Int64(board.counts.wanted)),
+                ]
             )
         } else {
-            journal.notice("\(name) is out of panic")
+            journal.notice("\(name) is out of panic", [.event("panic-over"), .upstream(name)])
         }
         for observer in observers { observer.panicChanged(name, isPanic: isPanic) }
     }
@@ -406,10 +455,17 @@ extension Board: StoreObserver {
         storeStatus = status
         guard before?.isConnected != status.isConnected else { return }
         if status.isConnected {
-            journal.notice("store \(status.kind) is connected")
+            journal.notice(
+                "store \(status.kind) is connected",
+                [.event("store-connected"), .store(status.kind)]
+            )
         } else if before != nil {
             journal.warning(
-                "store \(status.kind) is away: \(status.lastError ?? "no reason given")"
+                "store \(status.kind) is away: \(status.lastError ?? "no reason given")",
+                [
+                    .event("store-away"), .store(status.kind),
+                    .error(status.lastError ?? "no reason given"),
+                ]
             )
         }
     }

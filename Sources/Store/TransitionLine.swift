@@ -1,5 +1,5 @@
 // How is a transition told to people? In one line, in HAProxy's manner: who, what, why, since when,
-// and how many are left.
+// and how many are left. Here is every sentence about one peer.
 
 import Health
 import Vocabulary
@@ -19,18 +19,25 @@ struct TransitionLine {
     let cause: Cause
     let counts: UpstreamBoard.Counts
 
-    var level: Journal.Level {
+    var line: Journal.Line { Journal.Line(level, text, fields) }
+
+    /// For the worse a warning, whatever it comes from; what somebody asked for, and what gets better,
+    /// a notice.
+    private var level: Journal.Level {
         switch change.to.status {
-        case .down, .unknown: change.from.status == .unknown ? .notice : .warning
-        default: .notice
+        case .down, .ejected: .warning
+        // Defined anew it has to be asked first.
+        case .unknown: if case .definition = cause { .notice } else { .warning }
+        case .degraded: [.down, .ejected].contains(change.from.routing) ? .notice : .warning
+        case .maint, .drain, .starting, .up: .notice
         }
     }
 
-    var text: String {
-        var text = "\(peer.upstream)/\(peer.peer) is \(change.to.status.rawValue.uppercased())"
+    private var text: String {
+        var text = "\(peer) is \(change.to.status.rawValue.uppercased())"
         let verdict = decisive
         if let verdict {
-            text += ", reason: \(describe(verdict)) (\(verdict.key.monitor))"
+            text += ", reason: \(verdict.words)"
         } else if !change.to.reason.isEmpty {
             text += ", reason: \(change.to.reason)"
         }
@@ -38,6 +45,21 @@ struct TransitionLine {
         text += ", after \(Self.rough(lasted)) \(change.from.status.rawValue)"
         if let verdict { text += ", check took \(verdict.latency.milliseconds)ms" }
         return text + ", \(counts.available) of \(counts.wanted) peers left"
+    }
+
+    private var fields: [Journal.Field] {
+        var fields: [Journal.Field] = [
+            .event("transition"), .upstream(peer.upstream), .peer(peer.peer),
+            .status(change.to.status.rawValue), .from(change.from.status.rawValue),
+        ]
+        if let verdict = decisive {
+            fields += verdict.fields
+        } else {
+            fields.append(.reason(change.to.reason))
+        }
+        return fields + [
+            .init("available", Int64(counts.available)), .init("wanted", Int64(counts.wanted)),
+        ]
     }
 
     /// The verdict that made the status what it is. The one that came last need not be it: a pass
@@ -55,13 +77,6 @@ struct TransitionLine {
         return isDecisive || change.to.reason.isEmpty ? verdict : nil
     }
 
-    private func describe(_ verdict: Verdict) -> String {
-        var text = verdict.reason.rawValue
-        if let code = verdict.code, verdict.reason.layer == "L7" { text += "/\(code)" }
-        if !verdict.message.isEmpty { text += " \(verdict.message)" }
-        return text
-    }
-
     /// The two largest units: `3d4h`, `12m3s`, `4s`, `250ms`.
     static func rough(_ span: Nanoseconds) -> String {
         let total = max(span.milliseconds, 0)
@@ -76,5 +91,137 @@ struct TransitionLine {
             return rest == 0 ? text : text + "\(rest)\(nextName)"
         }
         return "0s"
+    }
+}
+
+/// The status is the same, and the reason is not.
+struct ReasonLine {
+    let verdict: Verdict
+    let status: PeerStatus
+    let news: ReasonWatch.News
+
+    /// Nobody has heard of a peer that could never be asked. Where an agent's line says nothing about
+    /// health, silence is what was asked for.
+    private var level: Journal.Level {
+        status == .unknown && verdict.reason != .checked ? .warning : .notice
+    }
+
+    var line: Journal.Line {
+        var text = "\(verdict.key.peerKey) is still \(status.rawValue.uppercased())"
+        text += ", reason\(news.before == nil ? "" : " now"): \(verdict.words)"
+        if let before = news.before { text += ", before: \(before)" }
+        if news.leftOut > 0 { text += ", changes in between: \(news.leftOut)" }
+        let key = verdict.key
+        return Journal.Line(
+            level,
+            text,
+            [
+                .event("reason"), .upstream(key.upstream), .peer(key.peer),
+                .status(status.rawValue),
+            ] + verdict.fields
+        )
+    }
+}
+
+/// Something was asked of a peer, and its status is the same: it is down, say, and shall drain too.
+struct IntentLine {
+    let peer: PeerKey
+    let view: PeerView
+    let before: Intent?
+    let intent: Intent?
+
+    /// Nil when nothing is different that anybody would notice.
+    var line: Journal.Line? {
+        var parts: [String] = []
+        if before?.mode != intent?.mode || before?.until != intent?.until {
+            if let intent, let mode = intent.mode {
+                var part = "operator asked for \(mode.rawValue)"
+                if !intent.reason.isEmpty { part += ": \(intent.reason)" }
+                if let until = intent.until { part += " (until \(until))" }
+                parts.append(part)
+            } else if let mode = before?.mode {
+                parts.append("operator lifted \(mode.rawValue)")
+            }
+        }
+        if before?.weight != intent?.weight || before?.weightUntil != intent?.weightUntil {
+            if let weight = intent?.weight {
+                var part = "operator set weight \(weight)"
+                if let why = intent?.weightReason, !why.isEmpty { part += ": \(why)" }
+                if let until = intent?.weightUntil { part += " (until \(until))" }
+                parts.append(part)
+            } else {
+                parts.append("operator went back to the configured weight \(view.weight)")
+            }
+        }
+        if parts.isEmpty { return nil }
+        var fields: [Journal.Field] = [
+            .event("intent"), .upstream(peer.upstream), .peer(peer.peer),
+            .status(view.status.rawValue), .weight(view.weight),
+            .intent((intent?.mode ?? .ready).rawValue),
+        ]
+        if let reason = intent?.reason { fields.append(.reason(reason)) }
+        if let until = intent?.until { fields.append(.until(until)) }
+        let status = view.status.rawValue.uppercased()
+        return Journal.Line(
+            .notice,
+            "\(peer) is still \(status), \(parts.joined(separator: "; "))",
+            fields
+        )
+    }
+}
+
+/// The peer's own agent changed how much it wants.
+struct WeightLine {
+    let peer: PeerKey
+    let change: PeerHealth.Change
+
+    /// Nil when it is no change of weight, or a slow start's.
+    var line: Journal.Line? {
+        let (from, to) = (change.from, change.to)
+        guard from.status == to.status, to.status != .starting, from.weight == to.weight,
+            from.effectiveCentiweight != to.effectiveCentiweight
+        else { return nil }
+        let isZero = to.effectiveCentiweight == 0
+        return Journal.Line(
+            isZero ? .warning : from.effectiveCentiweight == 0 ? .notice : .info,
+            "\(peer) has weight \(Self.number(to)) of \(to.weight), before "
+                + "\(Self.number(from)): its agent asked for it"
+                + (isZero ? "; it gets no new requests" : ""),
+            [
+                .event("weight"), .upstream(peer.upstream), .peer(peer.peer),
+                .status(to.status.rawValue), .weight(to.weight),
+                .init("effective_weight", Self.number(to)),
+            ]
+        )
+    }
+
+    private static func number(_ view: PeerView) -> String {
+        let hundredths = view.effectiveCentiweight % 100
+        let whole = "\(view.effectiveCentiweight / 100)"
+        if hundredths == 0 { return whole }
+        return hundredths % 10 == 0
+            ? "\(whole).\(hundredths / 10)"
+            : "\(whole).\(hundredths < 10 ? "0" : "")\(hundredths)"
+    }
+}
+
+extension Verdict {
+    /// `L7STS/503 Service Unavailable (http)`.
+    fileprivate var words: String {
+        var text = ReasonWatch.words(reason, code)
+        if !message.isEmpty { text += " \(message)" }
+        return "\(text) (\(key.monitor))"
+    }
+
+    fileprivate var fields: [Journal.Field] {
+        var fields: [Journal.Field] = [
+            .monitor(key.monitor), .init("kind", kind), .reason(reason.rawValue),
+        ]
+        if let layer = reason.layer { fields.append(.layer(layer)) }
+        if let code { fields.append(.code(code)) }
+        fields += [
+            .init("detail", message), .milliseconds("latency_ms", latency), .agent(agent),
+        ]
+        return fields
     }
 }

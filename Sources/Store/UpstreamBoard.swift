@@ -19,6 +19,7 @@ final class UpstreamBoard {
     private(set) var monitors: [MonitorSummary]
     private(set) var counts = Counts()
     private(set) var isPanic = false
+    private var supply = UpstreamSupply.peers
     private(set) var revision: UInt64 = 0
     /// Tells places from before it was defined anew from those after.
     private(set) var generation: UInt32 = 0
@@ -55,6 +56,8 @@ final class UpstreamBoard {
     }
 
     func peerView(of peer: String) -> PeerView? { places[peer].map { entries[$0].view } }
+
+    func peerView(at place: Int) -> PeerView { entries[place].view }
 
     func verdict(of peer: String, by monitor: String) -> Verdict? {
         places[peer].flatMap { entries[$0].verdict(by: monitor) }
@@ -255,6 +258,34 @@ final class UpstreamBoard {
         isPanic = next
         touch()
         return next
+    }
+
+    /// Returns the line about it when others answer the upstream's requests than before.
+    func updateSupply() -> SupplyLine? {
+        let next = UpstreamSupply(counts)
+        if next == supply { return nil }
+        defer { supply = next }
+        return SupplyLine(
+            upstream: definition.name,
+            from: supply,
+            to: next,
+            counts: counts,
+            census: next == .nobody ? census : [],
+            isPanic: isPanic
+        )
+    }
+
+    /// How many have which status, the most frequent first.
+    private var census: [(what: String, count: Int)] {
+        var tally: [String: Int] = [:]
+        for place in entries.indices {
+            let view = entries[place].view
+            let isIdle = view.effectiveCentiweight == 0 && ![.down, .maint].contains(view.status)
+            let backup = definition.peers[place].isBackup ? "backup " : ""
+            tally[backup + (isIdle ? "with weight 0" : view.status.rawValue), default: 0] += 1
+        }
+        return tally.map { (what: $0.key, count: $0.value) }
+            .sorted { ($1.count, $0.what) < ($0.count, $1.what) }
     }
 
     /// Panic is a rule about doubt: when most peers seem dead at once, the checks are more likely

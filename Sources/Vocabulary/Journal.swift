@@ -23,15 +23,20 @@ public struct Journal: Sendable {
 
         public var key: String
         public var value: Value
+        /// People want it too, even where the sentence leaves it out. Most fields only say again what
+        /// the sentence says.
+        public var isForPeople: Bool
 
-        public init(_ key: String, _ text: String) {
+        public init(_ key: String, _ text: String, isForPeople: Bool = false) {
             self.key = key
             value = .text(text)
+            self.isForPeople = isForPeople
         }
 
-        public init(_ key: String, _ number: Int64) {
+        public init(_ key: String, _ number: Int64, isForPeople: Bool = false) {
             self.key = key
             value = .number(number)
+            self.isForPeople = isForPeople
         }
     }
 
@@ -131,12 +136,12 @@ extension Journal.Field {
     public static func layer(_ word: String) -> Self { Self("layer", word) }
     /// An HTTP status, or what the protocol at hand calls its code.
     public static func code(_ number: Int) -> Self { Self("code", Int64(number)) }
-    public static func agent(_ id: String) -> Self { Self("agent", id) }
+    public static func agent(_ id: String) -> Self { Self("agent", id, isForPeople: true) }
     public static func intent(_ word: String) -> Self { Self("intent", word) }
     public static func until(_ time: WallTime) -> Self { Self("until", time.description) }
     public static func weight(_ number: Int) -> Self { Self("weight", Int64(number)) }
     /// Who asked for it, as far as it is known.
-    public static func by(_ who: String) -> Self { Self("by", who) }
+    public static func by(_ who: String) -> Self { Self("by", who, isForPeople: true) }
     public static func file(_ path: String) -> Self { Self("file", path) }
     public static func count(_ number: Int) -> Self { Self("count", Int64(number)) }
     public static func listener(_ bind: String) -> Self { Self("listener", bind) }

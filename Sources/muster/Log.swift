@@ -50,7 +50,7 @@ private struct LineHandler: LogHandler {
     func log(event: LogEvent) {
         let all = metadata.merging(event.metadata ?? [:]) { $1 }
         let fields = all.sorted { $0.key < $1.key }.map { key, value in
-            Journal.Field(key, value.description)
+            Journal.Field(key, value.description, isForPeople: true)
         }
         writer.add(Journal.Line(level(event.level), event.message.description, fields))
     }

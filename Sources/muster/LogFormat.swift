@@ -17,13 +17,13 @@ enum LogFormat {
 
     private static func text(of entry: LogBacklog.Entry) -> String {
         var text = "\(entry.time) \(entry.line.level.rawValue) \(entry.line.text.printable)"
-        for field in entry.line.fields {
+        for field in entry.line.fields where field.isForPeople {
             let value: String
             switch field.value {
             case .number(let number): value = "\(number)"
             case .text(let words): value = words.printable
             }
-            if value.isEmpty || entry.line.text.says(value) || field.key == "event" { continue }
+            if value.isEmpty || entry.line.text.says(value) { continue }
             text += " \(field.key)=\(value.contains(" ") ? "\"\(value)\"" : value)"
         }
         return text

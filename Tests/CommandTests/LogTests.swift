@@ -34,7 +34,7 @@ private func entry(
         #expect(
             LogFormat.text(of: transition, as: .text)
                 == "1970-01-01T00:00:00.000Z warning web/a is DOWN, reason: L7STS/503 (http), "
-                + "after 3s up layer=L7 agent=n2"
+                + "after 3s up agent=n2"
         )
     }
 
@@ -49,8 +49,8 @@ private func entry(
     }
 
     @Test func `a word inside of a longer one is not said`() {
-        let line = entry(.info, "webshop is up", [.upstream("web"), .status("UP")])
-        #expect(LogFormat.text(of: line, as: .text).hasSuffix("info webshop is up upstream=web"))
+        let line = entry(.info, "webshop is up", [.agent("web"), .by("UP")])
+        #expect(LogFormat.text(of: line, as: .text).hasSuffix("info webshop is up agent=web"))
     }
 
     @Test func `what others wrote steers no terminal and begins no line`() {

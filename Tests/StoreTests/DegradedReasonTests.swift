@@ -57,7 +57,7 @@ import Vocabulary
         let reason = "L4CON Connection refused (tcp)"
         #expect(
             lines.all == [
-                "notice: web/a is DEGRADED, reason: \(reason), after 0ms unknown, "
+                "warning: web/a is DEGRADED, reason: \(reason), after 0ms unknown, "
                     + "1 of 1 peers left"
             ]
         )
@@ -88,7 +88,7 @@ import Vocabulary
         say(.down, by: "tcp", message: "Connection refused")
         #expect(
             last
-                == "notice: web/a is DEGRADED, reason: L4CON Connection refused (tcp), after 0ms "
+                == "warning: web/a is DEGRADED, reason: L4CON Connection refused (tcp), after 0ms "
                 + "up, check took 1ms, 1 of 1 peers left"
         )
         say(.up, by: "tcp", sequence: 2, message: "connected")

@@ -1,0 +1,287 @@
+// What does the log say of peers and upstreams? The words, the level, and what machines find beside them.
+
+import EventLoop
+import Health
+import Store
+import Synchronization
+import Testing
+import Vocabulary
+
+@Suite struct BoardLineTests {
+    private let lines = FullLines()
+    private let board: Board
+    private static let start = WallTime(milliseconds: 1_795_000_000_000)
+
+    init() throws {
+        let loop = try EventLoop(name: "board")
+        let time = Time()
+        self.time = time
+        board = Board(loop: loop, journal: lines.journal) { time.moment }
+    }
+
+    private final class Time {
+        var moment = Moment(instant: Instant(nanoseconds: 0), wall: BoardLineTests.start)
+    }
+    private let time: Time
+
+    private func move(_ span: Nanoseconds) {
+        time.moment = Moment(instant: time.moment.instant + span, wall: time.moment.wall + span)
+    }
+
+    private func define(
+        _ peers: [String],
+        backups: [String] = [],
+        panicThreshold: Double = 0,
+        monitors: [MonitorSummary] = [.sample()]
+    ) {
+        let definitions = (peers + backups).map {
+            PeerDefinition(
+                id: $0,
+                address: .host($0, port: 80),
+                weight: 4,
+                isBackup: backups.contains($0)
+            )
+        }
+        let upstream = UpstreamDefinition(
+            name: "web",
+            peers: definitions,
+            panicThreshold: panicThreshold
+        )
+        board.define([upstream], monitors: monitors)
+    }
+
+    private func say(
+        _ status: HealthCounter.Status,
+        of peer: String,
+        sequence: UInt64,
+        reason: Reason? = nil,
+        code: Int? = nil,
+        message: String = "words",
+        changing change: (inout Verdict) -> Void = { _ in }
+    ) {
+        var verdict = Verdict.sample(
+            status,
+            peer: peer,
+            sequence: sequence,
+            at: time.moment.wall,
+            life: .seconds(900),
+            message: message
+        )
+        if let reason { verdict.reason = reason }
+        if reason != nil { verdict.code = code }
+        change(&verdict)
+        board.apply(verdict)
+    }
+
+    private func key(_ peer: String) -> PeerKey { PeerKey(upstream: "web", peer: peer) }
+
+    private func told(of peer: String) -> [String] {
+        lines.all.filter { $0.text.hasPrefix("web/\(peer) ") }.map { "\($0.level): \($0.text)" }
+    }
+
+    // MARK: Levels
+
+    struct Turn: Sendable {
+        var from: HealthCounter.Status?
+        var to: HealthCounter.Status
+        var isDegraded = false
+        var level: Journal.Level
+    }
+
+    @Test(arguments: [
+        Turn(from: nil, to: .down, level: .warning),
+        Turn(from: .up, to: .down, level: .warning),
+        Turn(from: nil, to: .up, level: .notice),
+        Turn(from: .down, to: .up, level: .notice),
+        Turn(from: nil, to: .up, isDegraded: true, level: .warning),
+        Turn(from: .up, to: .up, isDegraded: true, level: .warning),
+        Turn(from: .down, to: .up, isDegraded: true, level: .notice),
+    ])
+    func `for the worse is a warning whatever it comes from`(turn: Turn) {
+        define(["a", "b"])
+        if let from = turn.from { say(from, of: "a", sequence: 1) }
+        say(turn.to, of: "a", sequence: 2) { $0.isDegraded = turn.isDegraded }
+        let last = lines.all.last { $0.text.hasPrefix("web/a is ") }
+        #expect(last?.level == turn.level)
+    }
+
+    @Test func `a verdict that expires is a warning, and what an operator asked for is a notice`() {
+        define(["a", "b"])
+        say(.up, of: "a", sequence: 1)
+        move(.seconds(1_000))
+        board.refreshAll()
+        #expect(lines.all.last?.level == .warning)
+        #expect(lines.all.last?.text.hasPrefix("web/a is UNKNOWN, reason: ") == true)
+        say(.up, of: "a", sequence: 2)
+        board.set(
+            intent: Intent(mode: .drain, reason: "deploy"),
+            for: key("a")
+        )
+        #expect(
+            told(of: "a").last
+                == "notice: web/a is DRAIN, reason: operator asked for drain: deploy, after 0ms up, "
+                + "1 of 1 peers left"
+        )
+    }
+
+    @Test func `a transition has its facts as fields`() {
+        define(["a", "b"])
+        say(.up, of: "a", sequence: 1)
+        say(.down, of: "a", sequence: 2, reason: .layer7Status, code: 503, message: "Unavailable")
+        #expect(
+            lines.all.last { $0.fields.contains(.event("transition")) }?.fields == [
+                .event("transition"), .upstream("web"), .peer("a"), .status("down"), .from("up"),
+                .monitor("http"), .init("kind", "http"), .reason("L7STS"), .layer("L7"),
+                .code(503), .init("detail", "Unavailable"), .init("latency_ms", 1), .agent("a1"),
+                .init("available", 1), .init("wanted", 2),
+            ]
+        )
+    }
+
+    // MARK: Upstreams
+
+    @Test func `an upstream without an available peer is an error, and a notice when it has one`() {
+        define(["a", "b"], backups: ["spare"])
+        for peer in ["a", "b", "spare"] { say(.up, of: peer, sequence: 1) }
+        say(.down, of: "a", sequence: 2)
+        let before = lines.all.count
+        say(.down, of: "b", sequence: 2)
+        say(.down, of: "spare", sequence: 2)
+        say(.up, of: "spare", sequence: 3)
+        say(.up, of: "a", sequence: 3)
+        say(.down, of: "spare", sequence: 4)
+        say(.down, of: "a", sequence: 4)
+        say(.up, of: "b", sequence: 5)
+        let told = lines.all[before...].filter { $0.text.hasPrefix("web ") }
+        #expect(
+            told.map { "\($0.level): \($0.text)" } == [
+                "warning: web is served by its backups: 0 of 2 peers available, 1 backup",
+                "error: web has no available peer: 2 down, 1 backup down; requests are answered 503",
+                "notice: web has an available peer again: a backup; 0 of 2 peers available",
+                "notice: web is served by its own peers again: 1 of 2 peers available",
+                "error: web has no available peer: 2 down, 1 backup down; requests are answered 503",
+                "notice: web has an available peer again: 1 of 2 peers available",
+            ]
+        )
+        #expect(told.allSatisfy { $0.fields.contains(.upstream("web")) })
+    }
+
+    @Test func `an upstream that nothing is defined for says so at once`() {
+        define([])
+        #expect(
+            lines.all.map { "\($0.level): \($0.text)" } == [
+                "error: web has no available peer: it has no peers; requests are answered 503"
+            ]
+        )
+    }
+
+    @Test func `in panic the last peer's end says where requests go`() {
+        define(["a"], panicThreshold: 0.5)
+        say(.down, of: "a", sequence: 1)
+        #expect(
+            lines.all.last?.text == "web has no available peer: 1 down; requests go to all that "
+                + "are not in maint or drain"
+        )
+    }
+
+    // MARK: Reasons
+
+    @Test func `another reason while down is told, the same and the way back are not`() {
+        define(["a", "b"])
+        say(.down, of: "a", sequence: 1, reason: .layer4Connect, message: "Connection refused")
+        say(.down, of: "a", sequence: 2, reason: .layer4Connect, message: "Connection refused")
+        say(.down, of: "a", sequence: 3, reason: .layer7Status, code: 500, message: "Oh")
+        say(.down, of: "a", sequence: 4, reason: .layer7OK, code: 200) { $0.health = 1 }
+        say(.down, of: "a", sequence: 5, reason: .layer7Status, code: 500, message: "Oh")
+        #expect(
+            told(of: "a").dropFirst() == [
+                "notice: web/a is still DOWN, reason now: L7STS/500 Oh (http), before: L4CON"
+            ]
+        )
+    }
+
+    @Test func `reasons in turn do not fill the log`() {
+        define(["a", "b"])
+        for sequence in 1...100 {
+            let code = sequence.isMultiple(of: 2) ? 500 : 503
+            say(.down, of: "a", sequence: UInt64(sequence), reason: .layer7Status, code: code)
+        }
+        #expect(told(of: "a").count == 3)
+        move(.seconds(61))
+        say(.down, of: "a", sequence: 101, reason: .layer4Timeout, message: "no answer")
+        #expect(
+            told(of: "a").last
+                == "notice: web/a is still DOWN, reason now: L4TOUT no answer (http), "
+                + "before: L7STS/500, changes in between: 97"
+        )
+    }
+
+    @Test func `a peer that could never be asked is told of once, as a warning`() {
+        define(["a", "b"])
+        for sequence in 1...3 {
+            say(
+                .unknown,
+                of: "a",
+                sequence: UInt64(sequence),
+                reason: .resolver,
+                message: "no such name"
+            )
+        }
+        #expect(
+            told(of: "a") == [
+                "warning: web/a is still UNKNOWN, reason: DNS no such name (http)"
+            ]
+        )
+    }
+
+    // MARK: Intents and weights
+
+    @Test func `what is asked of a peer that is down is told too`() {
+        define(["a", "b"])
+        say(.down, of: "a", sequence: 1)
+        let now = time.moment.wall
+        let until = now + .seconds(600)
+        board.set(
+            intent: Intent(mode: .drain, reason: "deploy", until: until),
+            for: key("a")
+        )
+        board.set(intent: Intent(weight: 2), for: key("a"))
+        board.set(intent: nil, for: key("a"))
+        #expect(
+            told(of: "a").dropFirst() == [
+                "notice: web/a is still DOWN, operator asked for drain: deploy (until \(until))",
+                "notice: web/a is still DOWN, operator lifted drain; operator set weight 2",
+                "notice: web/a is still DOWN, operator went back to the configured weight 4",
+            ]
+        )
+    }
+
+    @Test func `what a peer's agent wants of its weight is told`() {
+        define(["a", "b"])
+        say(.up, of: "a", sequence: 1)
+        for (sequence, percent) in [(2, 50), (3, 0), (4, 25), (5, 25)] {
+            say(.up, of: "a", sequence: UInt64(sequence)) {
+                $0.hints = Hints(weightPercent: percent)
+            }
+        }
+        #expect(
+            told(of: "a").dropFirst() == [
+                "info: web/a has weight 2 of 4, before 4: its agent asked for it",
+                "warning: web/a has weight 0 of 4, before 2: its agent asked for it; it gets no new "
+                    + "requests",
+                "notice: web/a has weight 1 of 4, before 0: its agent asked for it",
+            ]
+        )
+    }
+}
+
+/// Keeps lines with their fields.
+private final class FullLines: Sendable {
+    private let kept = Mutex<[Journal.Line]>([])
+
+    var journal: Journal {
+        Journal(from: .info) { [self] (line: Journal.Line) in kept.withLock { $0.append(line) } }
+    }
+
+    var all: [Journal.Line] { kept.withLock { $0 } }
+}
