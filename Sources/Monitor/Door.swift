@@ -71,16 +71,26 @@ public final class Door {
             of: key,
             kind: pair.monitor.kind,
             agent: agent,
-            epoch: epoch,
+            epoch: max(epoch, pair.epoch),
             sequence: sequence
         )
-        if !isTransition, let held, stands(held, against: verdict, now: now.wall) {
-            noteDisagreement(verdict, held, on: pair.monitor.schedule, now: now)
-            return
+        if let held, stands(held, on: pair.monitor.schedule, now: now.wall) {
+            let saysTheSame =
+                held.status == verdict.status
+                && held.isDegraded == verdict.isDegraded && held.hints == verdict.hints
+            if saysTheSame { return }
+            if !isTransition {
+                noteDisagreement(verdict, held, on: pair.monitor.schedule, now: now)
+                return
+            }
         }
         // Taking over from an agent that started later, or from this one before its clock was set
-        // back: the next epoch after the one held, or the store would refuse us for good.
-        if let held, held.isNewer(than: verdict) { verdict.epoch = held.epoch + 1 }
+        // back: the next epoch after the one held, or the store would refuse us for good. It goes
+        // with the pair, so that it is raised once and not at every probe.
+        if let held, held.isNewer(than: verdict) {
+            pair.epoch = held.epoch + 1
+            verdict.epoch = pair.epoch
+        }
         if let place {
             board.apply(verdict, at: place, now: now)
         } else {
@@ -89,13 +99,17 @@ public final class Door {
         store.publish(verdict, isTransition: isTransition || held == nil)
     }
 
-    /// Another agent probes the same peer and finds otherwise. Whoever changed its mind last is
-    /// believed, until it changes it again or falls silent: if each repeated what it thinks at every
-    /// probe, the peer would go up and down with them, also while one has counted to `fall` and the
-    /// other not quite.
-    private func stands(_ held: Verdict, against ours: Verdict, now: WallTime) -> Bool {
-        held.agent != agent && held.status != .unknown && now <= held.expiresAt
-            && (held.status != ours.status || held.isDegraded != ours.isDegraded)
+    /// Another agent probes the same peer, and its word holds: one speaks for the pair, or the two
+    /// would take it from one another at every probe. Whoever changed its mind last is believed,
+    /// until it changes it again or falls silent: if each repeated what it thinks, the peer would go
+    /// up and down with them, also while one has counted to `fall` and the other not quite.
+    ///
+    /// Silent is who lets its word come so near its end that it might be over before our next probe.
+    private func stands(_ held: Verdict, on schedule: Schedule, now: WallTime) -> Bool {
+        guard held.agent != agent, held.status != .unknown else { return false }
+        let life = held.expiresAt - held.checkedAt
+        let margin = min(schedule.interval + schedule.timeout, Nanoseconds(life.count / 2))
+        return now + margin <= held.expiresAt
     }
 
     /// Agents that go on finding otherwise see the network from different sides: somebody has to look.

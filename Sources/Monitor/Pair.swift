@@ -43,6 +43,8 @@ final class Pair {
     var plan: DirectPlan?
     var opinion: Opinion
     var series = ProbeSeries()
+    /// Raised when it is taken over from another agent; zero while it never was.
+    var epoch: UInt64 = 0
     /// Where its verdict stands on the board.
     var place: Board.Place?
     var phase = Phase.resting

@@ -41,9 +41,10 @@ struct Outbox: Sendable {
         if isTransition || !renews {
             mark(key, isUrgent: isTransition)
         } else {
-            // Half of its life in Redis is over: time to renew it.
+            // A third of its life in Redis is over: time to renew it. Other agents look each five
+            // seconds, and take over what seems to come to its end.
             let life = verdict.expiresAt + Self.grace - verdict.checkedAt
-            if storedUntil - now < Nanoseconds(life.count / 2) { mark(key, isUrgent: false) }
+            if storedUntil - now < Nanoseconds(life.count / 3 * 2) { mark(key, isUrgent: false) }
         }
         return true
     }

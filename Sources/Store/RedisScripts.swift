@@ -58,31 +58,37 @@ enum RedisScript: String, CaseIterable {
     private static let publishBody = """
         local said = {'status', 'degraded', 'health', 'rise', 'fall', 'kind', 'reason', 'code',
           'message', 'weight_percent', 'max_connections', 'admin', 'since', 'agent', 'epoch'}
-        local answers = {}
-        for i = 1, #ARGV, 2 do
-          local field, text = ARGV[i], ARGV[i + 1]
+        local answers, fields, writes, woken = {}, {}, {}, {}
+        for i = 1, #ARGV, 2 do fields[#fields + 1] = ARGV[i] end
+        -- Two commands for the whole batch, and not two for each.
+        local held = redis.call('HMGET', KEYS[1], unpack(fields))
+        for i, field in ipairs(fields) do
+          local text = ARGV[2 * i]
           local new = cjson.decode(text)
-          local old = decode(redis.call('HGET', KEYS[1], field))
+          local old = decode(held[i])
           local epoch = old and tonumber(old.epoch) or -1
           local sequence = old and tonumber(old.sequence) or -1
           if new.epoch < epoch or (new.epoch == epoch and new.sequence < sequence) then
-            answers[#answers + 1] = 0
+            answers[i] = 0
           else
             local differs = old == nil
             for _, name in ipairs(said) do
               differs = differs or old[name] ~= new[name]
             end
-            redis.call('HSET', KEYS[1], field, text)
-            if differs then wake(field) end
-            answers[#answers + 1] = 1
+            writes[#writes + 1] = field
+            writes[#writes + 1] = text
+            if differs then woken[#woken + 1] = field end
+            answers[i] = 1
           end
         end
+        if #writes > 0 then redis.call('HSET', KEYS[1], unpack(writes)) end
+        for _, field in ipairs(woken) do wake(field) end
         return answers
         """
 
     /// ARGV: field, what changes. Mode and weight are merged each by itself: one that says when it
     /// was asked for holds unless a later one is there, one that does not is asked for now, by the
-    /// clock of Redis. Answers what holds then.
+    /// clock of Redis, and later than anything before it. Answers what holds then.
     private static let intendBody = """
         local time = redis.call('TIME')
         local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -92,12 +98,17 @@ enum RedisScript: String, CaseIterable {
         local applied = false
         local function merge(part, names)
           local stamp = part .. '_at'
-          -- Nothing was asked for later than now, whatever clock wrote it.
-          old[stamp] = math.min(tonumber(old[stamp]) or tonumber(old.set_at) or 0, now)
+          local before = tonumber(old[stamp]) or tonumber(old.set_at) or 0
+          -- Written by a clock that is wrong.
+          if before > now + 60000 then before = now end
+          old[stamp] = before
           local new = change[part]
           if not new then return end
-          local at = math.min(tonumber(new.at) or now, now)
-          if at < old[stamp] then return end
+          -- Later than what is held, also within one millisecond: a reader that still has the
+          -- former must see which is which.
+          local at = math.max(now, before + 1)
+          if new.at then at = math.min(tonumber(new.at), at) end
+          if at < before then return end
           for field, name in pairs(names) do
             applied = applied or old[field] ~= new[name]
             old[field] = new[name]

@@ -30,7 +30,7 @@ import Vocabulary
 
     private func forgotten(_ outbox: inout Outbox) -> [VerdictKey] { outbox.nextForgotten() }
 
-    @Test func `a steady pair is renewed when half of its life in Redis is over`() {
+    @Test func `a steady pair is renewed when a third of its life in Redis is over`() {
         var outbox = Outbox()
         var written: [Int64] = []
         for second in 0..<30 as Range<Int64> {
@@ -41,9 +41,9 @@ import Vocabulary
             if !batch.isEmpty { written.append(second) }
             outbox.wrote(batch)
         }
-        // Four seconds of its own and ten of grace: written every eighth second, and every reader
-        // who looks each five seconds finds six of life left at least.
-        #expect(written == [0, 8, 16, 24])
+        // Four seconds of its own and ten of grace: written every fifth second, and every reader
+        // who looks each five seconds finds four of life left at least.
+        #expect(written == [0, 5, 10, 15, 20, 25])
     }
 
     @Test func `a verdict lives longer in Redis than its agent believes it`() throws {
