@@ -21,6 +21,8 @@ public struct ControlPlane: Sendable {
     public var endpoint: LoopBound<AgentEndpoint>
     public var heartbeats: LoopBound<Heartbeats>
     public var reload: Reload
+    /// Who asked for what is told here.
+    public var journal = Journal.silent
     /// How many lines of the log nobody read.
     public var logDropped: @Sendable () -> UInt64 = { 0 }
 

@@ -15,6 +15,7 @@ struct PeerPatch {
     private enum Until {
         case never
         case after(Nanoseconds)
+        case at(WallTime)
     }
 
     private var mode: Intent.Mode?
@@ -73,9 +74,12 @@ struct PeerPatch {
                 span > .zero, span <= Self.untilMax
             {
                 until = .after(span)
+            } else if let text = value.string, let time = WallTime(rfc3339: text) {
+                until = .at(time)
             } else {
                 throw Self.expected(
-                    "a duration such as 10m, at most \(Self.untilMax), or null",
+                    "a duration such as 10m, at most \(Self.untilMax), a moment such as "
+                        + "2026-12-24T18:00:00Z, or null",
                     at: "until",
                     saw: value
                 )
@@ -109,8 +113,20 @@ struct PeerPatch {
     /// What changes of what is asked of the peer. What the body does not mention stays: a new weight
     /// does not lift a drain, nor a drain the weight. `ready` is kept only where the configuration
     /// says `down`: elsewhere it asks for nothing.
-    func change(isConfiguredDown: Bool, now: WallTime) -> IntentChange {
-        let end: WallTime? = if case .after(let span) = until { now + span } else { nil }
+    func change(isConfiguredDown: Bool, now: WallTime) throws(PeerPatchError) -> IntentChange {
+        let end: WallTime?
+        switch until {
+        case nil, .never: end = nil
+        case .after(let span): end = now + span
+        case .at(let time):
+            guard time > now, time - now <= Self.untilMax else {
+                throw PeerPatchError(
+                    "until: expected a moment to come, at most \(Self.untilMax) from now, "
+                        + "saw \(time), and it is \(now)"
+                )
+            }
+            end = time
+        }
         var change = IntentChange()
         if let mode {
             let asked = mode == .ready && !isConfiguredDown ? nil : mode

@@ -87,7 +87,7 @@ struct UpstreamRoutes: Sendable {
         let change: IntentChange
         do throws(PeerPatchError) {
             let patch = try PeerPatch(Array(buffer.readableBytesView))
-            change = patch.change(
+            change = try patch.change(
                 isConfiguredDown: report.definition.isDisabled,
                 now: Clock.wall()
             )
@@ -106,6 +106,7 @@ struct UpstreamRoutes: Sendable {
         if case .failure(let error) = outcome {
             throw Problem(.serviceUnavailable, "the store refused: \(error)")
         }
+        plane.journal.log(OrderLine.line(change, of: key, by: Asker(request.headers)))
         let changed = try await self.view(context)
         return Response.json(
             UpstreamJSON.peer(try peer(context, of: changed), monitors: changed.monitors)

@@ -168,6 +168,9 @@ struct AdminClient {
         let content = body.map { Array($0.text.utf8) } ?? []
         var head = "\(method) \(path) HTTP/1.1\r\nHost: \(host)\r\nAccept: application/json\r\n"
         if let token { head += "Authorization: Bearer \(token)\r\n" }
+        // Who it is stands in the log beside what was asked.
+        head += "User-Agent: muster/\(Muster.configuration.version)\r\n"
+        if let user = Self.user { head += "From: \(user)\r\n" }
         if body != nil {
             head += "Content-Type: application/json\r\nContent-Length: \(content.count)\r\n"
         }
@@ -194,8 +197,28 @@ struct AdminClient {
     /// What an answer other than success says: RFC 9457 says it in `detail`, or at least in `title`.
     static func problem(in answer: Answer) -> String {
         let body = try? JSON(parsing: answer.body)
-        let text = body?["detail"]?.string ?? body?["title"]?.string
-        return text ?? "expected success and JSON, saw status \(answer.status)"
+        var text = body?["detail"]?.string ?? body?["title"]?.string
+        if answer.status == 401 {
+            let isSet = AdminOptions.environment("MUSTER_TOKEN") != nil
+            text =
+                isSet
+                ? "the token in MUSTER_TOKEN is not the one that the configuration asks for under "
+                    + "admin"
+                : "this needs the token that the configuration asks for under admin: set MUSTER_TOKEN "
+                    + "in the environment"
+        }
+        return text?.printable ?? "expected success and JSON, saw status \(answer.status)"
+    }
+
+    /// The login name of who runs the command; behind sudo, of who called it.
+    private static var user: String? {
+        let name =
+            AdminOptions.environment("SUDO_USER")
+            ?? getpwuid(geteuid()).flatMap { $0.pointee.pw_name.map { String(cString: $0) } }
+        guard let name, name.utf8.count <= 64,
+            name.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
+        else { return nil }
+        return name
     }
 
     private var host: String {

@@ -29,15 +29,20 @@ struct ConfigurationDifference {
 
         var oldProxy = old.proxy
         oldProxy.listeners = new.proxy.listeners
-        let sections: [(String, Bool)] = [
-            ("agent", old.agent == new.agent),
-            ("store", old.store == new.store),
-            ("proxy: threads, timeouts and limits", oldProxy == new.proxy),
-            ("agent-check", old.agentCheck == new.agentCheck),
-            ("admin", old.admin == new.admin),
-            ("log", old.log == new.log),
+        let sections: [(String, Bool, Details)] = [
+            ("agent", old.agent == new.agent, Details("id", old.agent.id, new.agent.id)),
+            ("store", old.store == new.store, Details(old.store, new.store)),
+            ("proxy: threads, timeouts and limits", oldProxy == new.proxy, Details()),
+            ("agent-check", old.agentCheck == new.agentCheck, Details()),
+            (
+                "admin", old.admin == new.admin,
+                Details("bind", old.admin.bind, new.admin.bind)
+            ),
+            ("log", old.log == new.log, Details(old.log, new.log)),
         ]
-        later = sections.filter { !$0.1 }.map { "\($0.0): from the next start on" }
+        later = sections.filter { !$0.1 }.map { name, _, details in
+            "\(name): from the next start on\(details.isEmpty ? "" : " (\(details.text))")"
+        }
     }
 
     private mutating func compareUpstreams(_ old: MusterConfiguration, _ new: MusterConfiguration) {
@@ -45,11 +50,13 @@ struct ConfigurationDifference {
         var peers: (old: [String], new: [String], changed: [String]) = ([], [], [])
         var monitors: (old: [String], new: [String], changed: [String]) = ([], [], [])
         var settings: [String] = []
+        let past = Dictionary(
+            old.upstreams.map { ($0.definition.name, $0) },
+            uniquingKeysWith: { first, _ in first }
+        )
         for upstream in new.upstreams {
             let name = upstream.definition.name
-            guard let before = old.upstreams.first(where: { $0.definition.name == name }) else {
-                continue
-            }
+            guard let before = past[name] else { continue }
             let past = Dictionary(
                 before.definition.peers.map { ($0.id, $0) },
                 uniquingKeysWith: { first, _ in first }
@@ -58,7 +65,7 @@ struct ConfigurationDifference {
             for peer in upstream.definition.peers {
                 peers.new.append("\(name)/\(peer.id)")
                 if let same = past[peer.id], same != peer {
-                    peers.changed.append("\(name)/\(peer.id)")
+                    peers.changed.append("\(name)/\(peer.id): \(Details(same, peer).text)")
                 }
             }
             monitors.old += before.monitors.map { "\(name)/\($0.id)" }
@@ -66,12 +73,16 @@ struct ConfigurationDifference {
                 monitors.new.append("\(name)/\(monitor.id)")
                 let same = before.monitors.first { $0.id == monitor.id }
                 if let same, !monitor.isLike(same) {
-                    monitors.changed.append("\(name)/\(monitor.id)")
+                    monitors.changed.append(
+                        "\(name)/\(monitor.id): \(Details(same, monitor).text)"
+                    )
                 }
             }
             var definition = before.definition
             definition.peers = upstream.definition.peers
-            if definition != upstream.definition { settings.append(name) }
+            if definition != upstream.definition {
+                settings.append("\(name): \(Details(definition, upstream.definition).text)")
+            }
         }
         tell("changed: upstream", settings)
         tell("peer", peers.old, peers.new)
@@ -92,6 +103,80 @@ struct ConfigurationDifference {
         line += names.prefix(Self.namesMax).joined(separator: ", ")
         if names.count > Self.namesMax { line += " and \(names.count - Self.namesMax) more" }
         changes.append(line)
+    }
+}
+
+/// What is different of one thing: `fall 2 → 5, interval 1s → 2s`.
+private struct Details {
+    private var parts: [String] = []
+
+    var isEmpty: Bool { parts.isEmpty }
+    /// What differs is not always something that has a short name.
+    var text: String { isEmpty ? "other settings" : parts.joined(separator: ", ") }
+
+    init() {}
+
+    init<Value: Equatable>(_ name: String, _ old: Value, _ new: Value) { add(name, old, new) }
+
+    private mutating func add<Value: Equatable>(_ name: String, _ old: Value?, _ new: Value?) {
+        if old != new { parts.append("\(name) \(Self.word(old)) → \(Self.word(new))") }
+    }
+
+    /// As the configuration says it.
+    private static func word<Value>(_ value: Value?) -> String {
+        guard let value else { return "none" }
+        if let value = value as? any RawRepresentable { return "\(value.rawValue)" }
+        return "\(value)"
+    }
+
+    init(_ old: PeerDefinition, _ new: PeerDefinition) {
+        add("address", old.address, new.address)
+        add("weight", old.weight, new.weight)
+        add("backup", old.isBackup, new.isBackup)
+        add("down", old.isDisabled, new.isDisabled)
+        add("max-fails", old.maxFails, new.maxFails)
+        add("fail-timeout", old.failTimeout, new.failTimeout)
+        add("max-connections", old.maxConnections, new.maxConnections)
+    }
+
+    init(_ old: UpstreamDefinition, _ new: UpstreamDefinition) {
+        add("balance", old.balance.name, new.balance.name)
+        add("slow-start", old.slowStart, new.slowStart)
+        add(
+            "panic-threshold",
+            "\(Int(old.panicThreshold * 100))%",
+            "\(Int(new.panicThreshold * 100))%"
+        )
+        add("on-down", old.onDown?.rawValue, new.onDown?.rawValue)
+        add("all-down", old.allDown, new.allDown)
+    }
+
+    init(_ old: MonitorDefinition, _ new: MonitorDefinition) {
+        add("kind", old.kind, new.kind)
+        add("interval", old.schedule.interval, new.schedule.interval)
+        add("fast-interval", old.schedule.fastInterval, new.schedule.fastInterval)
+        add("down-interval", old.schedule.downInterval, new.schedule.downInterval)
+        add("timeout", old.schedule.timeout, new.schedule.timeout)
+        add("rise", old.thresholds.rise, new.thresholds.rise)
+        add("fall", old.thresholds.fall, new.thresholds.fall)
+        add("required", old.isRequired, new.isRequired)
+        add("observers", old.observers, new.observers)
+        if old.fingerprint != new.fingerprint || old.confirm != new.confirm {
+            parts.append("other settings")
+        }
+    }
+
+    /// A URL may hold a password: that it differs is all that is told.
+    init(_ old: StoreConfiguration, _ new: StoreConfiguration) {
+        if old.kind != new.kind { parts.append("another url") }
+        add("prefix", old.prefix, new.prefix)
+        add("lease", old.lease, new.lease)
+        add("state-file", old.stateFile, new.stateFile)
+    }
+
+    init(_ old: LogConfiguration, _ new: LogConfiguration) {
+        add("level", old.level, new.level)
+        add("format", old.format, new.format)
     }
 }
 

@@ -22,9 +22,21 @@ struct ConfigurationFile: ParsableArguments {
         return Self.places.first { access($0, F_OK) == 0 } ?? Self.places[0]
     }
 
+    /// Nothing is named, and nothing is where one is expected.
+    private var missing: String? {
+        if chosen != nil || Self.places.contains(where: { access($0, F_OK) == 0 }) { return nil }
+        return
+            "no configuration: expected \(Self.places.map { "'\($0)'" }.joined(separator: " or ")), "
+            + "saw neither; name one with -c FILE"
+    }
+
     /// Reads it. Every mistake goes to standard error, and the command ends with 1; a warning goes
     /// there as well and ends nothing.
     func load() throws -> MusterConfiguration {
+        if let missing {
+            Console.error("muster: \(missing)")
+            throw ExitStatus.warning.code
+        }
         do throws(ConfigurationError) {
             let configuration = try MusterConfiguration.load(path)
             for warning in configuration.warnings { Console.error("warning: \(warning)") }

@@ -43,7 +43,7 @@ struct DemoCommand: AsyncParsableCommand {
         if !demo.wasInterrupted || evidence.failures > 0 {
             for complaint in evidence.complaints { Console.error("muster demo: \(complaint)") }
             if !evidence.complaints.isEmpty { throw ExitStatus.failing.code }
-            print("no request failed; the killed server is back in rotation")
+            Console.line("no request failed; the killed server is back in rotation")
         }
     }
 

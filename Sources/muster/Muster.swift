@@ -48,7 +48,8 @@ enum ExitStatus: Int32 {
     var code: ExitCode { ExitCode(rawValue) }
 }
 
-/// One `write` a line: nothing waits in a buffer when the process is killed.
+/// One `write` a line: nothing waits in a buffer when the process is killed. For commands that end; what
+/// runs on writes to its log.
 enum Console {
     static func line(_ text: String) { put(text, on: STDOUT_FILENO) }
 
@@ -56,6 +57,21 @@ enum Console {
 
     private static func put(_ text: String, on descriptor: Int32) {
         let bytes = Array((text + "\n").utf8)
-        _ = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+        var offset = 0
+        while offset < bytes.count {
+            let count = bytes[offset...].withUnsafeBytes {
+                write(descriptor, $0.baseAddress, $0.count)
+            }
+            if count >= 0 {
+                offset += count
+            } else if errno == EAGAIN {
+                // Somebody who shares the descriptor made it non-blocking.
+                var wanted = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                poll(&wanted, 1, -1)
+            } else if errno != EINTR {
+                // Nobody reads on, `| head` say: there is nobody to tell either.
+                return
+            }
+        }
     }
 }

@@ -21,16 +21,11 @@ struct PeerCommand: ParsableCommand {
 
 /// Which peer is meant, and who is asked.
 struct PeerOptions: ParsableArguments {
-    @Argument(help: "The upstream.")
-    var upstream: String
-
-    @Argument(help: "The peer's id: its address unless the configuration names it otherwise.")
-    var peer: String
-
     @OptionGroup var admin: AdminOptions
 
     /// Sends the change, and shows the peer as it is then.
-    func patch(_ members: [JSON.Member]) async throws {
+    func patch(_ name: PeerName, _ members: [JSON.Member]) async throws {
+        let (upstream, peer) = (name.upstream, name.peer)
         let path =
             "/v1/upstreams/\(AdminClient.encoded(upstream))/peers/\(AdminClient.encoded(peer))"
         let answer: AdminClient.Answer
@@ -44,10 +39,34 @@ struct PeerOptions: ParsableArguments {
             Console.error("muster: \(AdminClient.problem(in: answer))")
             throw ExitStatus.warning.code
         }
-        let weight = body["effective_weight"].map { $0.text } ?? "?"
-        var line = "\(upstream)/\(peer) is \(body["status"]?.string ?? "unknown"), weight \(weight)"
+        var line = "\(upstream)/\(peer) is \(body["status"]?.string ?? "unknown"), "
+        line += "weight \(StatusReport.weight(of: body))"
         if let reason = body["reason"]?.string, !reason.isEmpty { line += ": \(reason)" }
-        Console.line(line)
+        Console.line(line.printable)
+    }
+}
+
+/// `web 127.0.0.1:9001`, or as log and status print it, `web/127.0.0.1:9001`.
+struct PeerName: Equatable {
+    var upstream: String
+    var peer: String
+
+    static let help: ArgumentHelp = ArgumentHelp(
+        "The upstream and the peer's id, which is its address unless the configuration names it "
+            + "otherwise: two words, or one with a slash between.",
+        valueName: "upstream> <peer"
+    )
+
+    init(_ words: [String]) throws {
+        // Only the first slash parts the names: a peer may be called after a socket path.
+        let parts =
+            words.count == 1
+            ? words[0].split(separator: "/", maxSplits: 1).map(String.init) : words
+        guard parts.count == 2 else {
+            let saw = words.isEmpty ? "nothing" : "'\(words.joined(separator: " "))'"
+            throw ValidationError("expected UPSTREAM PEER or UPSTREAM/PEER, saw \(saw)")
+        }
+        (upstream, peer) = (parts[0], parts[1])
     }
 }
 
@@ -56,13 +75,13 @@ struct IntentOptions: ParsableArguments {
     @Option(help: "Why; everyone who looks at the peer reads it.")
     var reason: String?
 
-    @Option(help: ArgumentHelp("Ends by itself after this time.", valueName: "10m"))
+    @Option(help: EndTime.help)
     var until: String?
 
-    func members(_ intent: String) -> [JSON.Member] {
+    func members(_ intent: String) throws -> [JSON.Member] {
         var members: [JSON.Member] = [.init("intent", .string(intent))]
         if let reason { members.append(.init("reason", .string(reason))) }
-        if let until { members.append(.init("until", .string(until))) }
+        if let until { members.append(.init("until", .string(try EndTime.text(of: until)))) }
         return members
     }
 }
@@ -73,10 +92,15 @@ struct PeerReadyCommand: AsyncParsableCommand {
         abstract: "Puts a peer back: checks alone decide again."
     )
 
+    @Argument(help: PeerName.help)
+    var names: [String] = []
+
     @OptionGroup var peer: PeerOptions
     @OptionGroup var intent: IntentOptions
 
-    func run() async throws { try await peer.patch(intent.members("ready")) }
+    func run() async throws {
+        try await peer.patch(try PeerName(names), try intent.members("ready"))
+    }
 }
 
 struct PeerDrainCommand: AsyncParsableCommand {
@@ -85,10 +109,15 @@ struct PeerDrainCommand: AsyncParsableCommand {
         abstract: "No new requests; those under way end."
     )
 
+    @Argument(help: PeerName.help)
+    var names: [String] = []
+
     @OptionGroup var peer: PeerOptions
     @OptionGroup var intent: IntentOptions
 
-    func run() async throws { try await peer.patch(intent.members("drain")) }
+    func run() async throws {
+        try await peer.patch(try PeerName(names), try intent.members("drain"))
+    }
 }
 
 struct PeerMaintCommand: AsyncParsableCommand {
@@ -97,37 +126,55 @@ struct PeerMaintCommand: AsyncParsableCommand {
         abstract: "Out of service, whatever its checks say."
     )
 
+    @Argument(help: PeerName.help)
+    var names: [String] = []
+
     @OptionGroup var peer: PeerOptions
     @OptionGroup var intent: IntentOptions
 
-    func run() async throws { try await peer.patch(intent.members("maint")) }
+    func run() async throws {
+        try await peer.patch(try PeerName(names), try intent.members("maint"))
+    }
 }
 
 struct PeerWeightCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "weight",
-        abstract: "Replaces the configured weight, or goes back to it."
+        abstract: "Replaces the configured weight, or goes back to it.",
+        discussion: "The weight is 0 to 256, or 'default' for the configured one."
     )
+
+    @Argument(
+        help: ArgumentHelp(
+            "The peer as one or two words, and its weight.",
+            valueName: "upstream> <peer> <weight"
+        )
+    )
+    var words: [String] = []
 
     @OptionGroup var peer: PeerOptions
 
-    @Argument(help: "0 to 256, or 'default' for the configured weight.")
-    var weight: String
-
-    @Option(help: ArgumentHelp("Ends by itself after this time.", valueName: "10m"))
+    @Option(help: EndTime.help)
     var until: String?
 
     func run() async throws {
+        guard words.count > 1, let weight = words.last else {
+            throw ValidationError(
+                "expected UPSTREAM PEER WEIGHT or UPSTREAM/PEER WEIGHT, saw "
+                    + "'\(words.joined(separator: " "))'"
+            )
+        }
+        let name = try PeerName(Array(words.dropLast()))
         var members: [JSON.Member] = []
         if weight == "default" {
             members.append(.init("weight", .null))
         } else if let number = Int64(weight) {
             members.append(.init("weight", .integer(number)))
         } else {
-            Console.error("weight: expected 0 to 256 or 'default', saw '\(weight)'")
+            Console.error("weight: expected 0 to 256 or 'default', saw '\(weight.printable)'")
             throw ExitStatus.warning.code
         }
-        if let until { members.append(.init("until", .string(until))) }
-        try await peer.patch(members)
+        if let until { members.append(.init("until", .string(try EndTime.text(of: until)))) }
+        try await peer.patch(name, members)
     }
 }

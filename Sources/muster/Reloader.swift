@@ -60,14 +60,13 @@ actor Reloader {
     private static func tell(_ answer: ReloadAnswer, in journal: Journal) {
         switch answer {
         case .done(let changes, let later):
-            journal.notice(
-                changes.isEmpty
-                    ? "reloaded: nothing has changed"
-                    : "reloaded: \(changes.joined(separator: "; "))"
-            )
-            for line in later { journal.warning("reloaded: \(line)") }
+            let what = changes.isEmpty ? "nothing has changed" : changes.joined(separator: "; ")
+            journal.notice("reloaded: \(what)", [.event("reload"), .count(changes.count)])
+            for line in later { journal.warning("reloaded: \(line)", [.event("reload-later")]) }
         case .refused(let mistakes):
-            for mistake in mistakes { journal.error("not reloaded: \(mistake)") }
+            for mistake in mistakes {
+                journal.error("not reloaded: \(mistake)", [.event("reload-refused")])
+            }
         }
     }
 }

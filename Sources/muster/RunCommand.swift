@@ -74,8 +74,9 @@ struct Runtime {
         let reloader = Reloader(file, engine: engine, journal: journal)
         let writer = log.writer
         var plane = await engine.call { $0.plane(reload: { await reloader.reload() }) }
-        plane.logDropped = { writer.dropped }
         let journal = journal
+        plane.journal = journal
+        plane.logDropped = { writer.dropped }
         let admin = AdminServer(
             bind: configuration.admin.bind,
             token: configuration.admin.token,

@@ -8,8 +8,10 @@ struct StatusCommand: AsyncParsableCommand {
         commandName: "status",
         abstract: "Shows the status of every peer, of one upstream or of one peer.",
         discussion: """
-            Ends with the worst of what it shows: 0 up, 1 degraded, draining or in maintenance, 2 \
-            down, 3 unknown or muster not reached.
+            WEIGHT is what holds now of what is set: 0/5 takes no new requests. CHECKS is how many of \
+            the checks are well; with the name of an upstream each is named, with that of a peer each \
+            is explained. Ends with the worst of what it shows: 0 up, 1 degraded, draining or in \
+            maintenance, 2 down, 3 unknown or muster not reached.
             """
     )
 
@@ -39,12 +41,18 @@ struct StatusCommand: AsyncParsableCommand {
             Console.error("muster: \(AdminClient.problem(in: answer))")
             throw ExitStatus.unknown.code
         }
-        let report = StatusReport(body, peer: peer)
+        // Only a remark: without it the peers are told all the same.
+        let readiness = json ? nil : try? await admin.client().get("/ready")
+        let report = StatusReport(
+            body,
+            peer: peer,
+            readiness: readiness.flatMap { try? JSON(parsing: $0.body) }
+        )
         if report.rows.isEmpty, let peer, let upstream {
             Console.error("muster: upstream '\(upstream)' has no peer '\(peer)'")
             throw ExitStatus.unknown.code
         }
-        print(json ? report.json(of: body).text : report.text)
+        Console.line(json ? report.json(of: body).text : report.text)
         throw report.exitStatus.code
     }
 }

@@ -1,4 +1,5 @@
-// How is the state of all peers told? One row each, and the worst of them as the exit code.
+// How is the state of all peers told? One row each, and the worst of them as the exit code. Who asks for
+// one upstream sees what each check says, who asks for one peer sees why.
 
 import Vocabulary
 
@@ -7,34 +8,90 @@ struct StatusReport {
         var upstream: String
         var peer: String
         var status: String
+        /// `5`, or `2.5/5` where less than the weight holds now.
+        var weight: String
+        var isBackup: Bool
+        /// How many of the checks are well, or the word of each.
+        var checks: String
+        /// Empty where it is the peer's name.
+        var address: String
         var since: String
         var reason: String
     }
 
     let rows: [Row]
     private let peer: String?
+    /// Of the one peer that was asked for.
+    private let checks: [JSON]
+    /// What concerns a whole upstream, or all of them.
+    private let remarks: [String]
 
-    /// `body` is one upstream, a list of them, or a map that holds the list.
-    init(_ body: JSON, peer: String?) {
+    /// `body` is one upstream, a list of them, or a map that holds the list. `readiness` is what
+    /// `/ready` says, where it could be had.
+    init(_ body: JSON, peer: String?, readiness: JSON? = nil) {
         self.peer = peer
-        let upstreams = body.items ?? body["upstreams"]?.items ?? [body]
+        let list = body.items ?? body["upstreams"]?.items
+        let upstreams = list ?? [body]
         rows = upstreams.flatMap { upstream in
             (upstream["peers"]?.items ?? []).compactMap { item in
                 let id = item["id"]?.string ?? ""
                 if let peer, peer != id { return nil }
-                return Row(
-                    upstream: upstream["name"]?.string ?? "",
-                    peer: id,
-                    status: item["status"]?.string ?? "unknown",
-                    since: item["since"].flatMap(Self.time) ?? "-",
-                    reason: item["reason"].flatMap(Self.reason) ?? ""
-                )
+                return Self.row(item, of: upstream, inDetail: list == nil)
             }
         }
+        let only = peer.flatMap { peer in
+            body["peers"]?.items?.first { $0["id"]?.string == peer }
+        }
+        checks = only?["checks"]?.items ?? []
+        remarks = upstreams.compactMap(Self.remark) + Self.remarks(on: readiness)
+    }
+
+    private static func row(_ item: JSON, of upstream: JSON, inDetail: Bool) -> Row {
+        let id = item["id"]?.string ?? ""
+        let address = item["address"]?.string ?? id
+        let status = item["status"]?.string ?? "unknown"
+        var reason = item["reason"].flatMap(Self.reason) ?? ""
+        let takesRequests = ["up", "degraded", "starting"].contains(status)
+        if takesRequests, item["effective_weight"]?.double == 0 {
+            let remark = "weight 0: no new requests"
+            reason = reason.isEmpty ? remark : "\(remark); \(reason)"
+        }
+        return Row(
+            upstream: (upstream["name"]?.string ?? "").printable,
+            peer: id.printable,
+            status: status.printable,
+            weight: weight(of: item),
+            isBackup: item["backup"]?.bool ?? false,
+            checks: checks(of: item, inDetail: inDetail),
+            address: address == id ? "" : address.printable,
+            since: item["since"].flatMap(Self.time) ?? "-",
+            reason: reason.printable
+        )
+    }
+
+    /// `5`; `0/5` while nothing goes there; `2.5/5` while it starts slowly.
+    static func weight(of item: JSON) -> String {
+        guard let weight = item["weight"], let effective = item["effective_weight"] else {
+            return "-"
+        }
+        return weight.double == effective.double ? weight.text : "\(effective.text)/\(weight.text)"
+    }
+
+    private static func checks(of item: JSON, inDetail: Bool) -> String {
+        let checks = item["checks"]?.items ?? []
+        if checks.isEmpty { return "-" }
+        if inDetail {
+            return checks.map { check in
+                let name = check["monitor"]?.string ?? ""
+                return "\(name)=\(check["status"]?.string ?? "unknown")".printable
+            }.joined(separator: ",")
+        }
+        return "\(checks.count { $0["status"] == "up" })/\(checks.count)"
     }
 
     private static func time(_ value: JSON) -> String? {
-        value.string ?? value.integer.map { WallTime(milliseconds: $0).description }
+        value.string?.printable
+            ?? value.integer.map { WallTime(milliseconds: $0).description }
     }
 
     /// One reason, or the chain of them.
@@ -42,11 +99,79 @@ struct StatusReport {
         value.string ?? value.items?.compactMap { $0.string }.joined(separator: "; ")
     }
 
+    private static func remark(on upstream: JSON) -> String? {
+        guard let peers = upstream["peers"]?.items, let name = upstream["name"]?.string else {
+            return nil
+        }
+        let serving = peers.filter { ($0["effective_weight"]?.double ?? 1) > 0 }
+        let isBackup = { (peer: JSON) in peer["backup"]?.bool ?? false }
+        if upstream["panic"]?.bool == true {
+            return "\(name) is in panic: \(serving.count { !isBackup($0) }) of "
+                + "\(peers.count { !isBackup($0) }) peers available; requests go to all that are "
+                + "not in maint or drain"
+        }
+        if peers.isEmpty { return "\(name) has no peers: requests are answered 503" }
+        if serving.isEmpty { return "\(name) has no available peer: requests are answered 503" }
+        if serving.allSatisfy(isBackup) { return "\(name) is served by its backups" }
+        return nil
+    }
+
+    private static func remarks(on readiness: JSON?) -> [String] {
+        guard let store = readiness?["store"], store["connected"]?.bool == false else { return [] }
+        var text = "store \(store["kind"]?.string ?? "") is away"
+        if let since = store["since"]?.string { text += " since \(since)" }
+        if let error = store["error"]?.string { text += ": \(error)" }
+        return [text]
+    }
+
+    // MARK: Telling
+
     var text: String {
-        Table.lines(
-            [["UPSTREAM", "PEER", "STATUS", "SINCE", "REASON"]]
-                + rows.map { [$0.upstream, $0.peer, $0.status, $0.since, $0.reason] }
-        ).joined(separator: "\n")
+        let hasAddresses = rows.contains { !$0.address.isEmpty }
+        let hasBackups = rows.contains(where: \.isBackup)
+        let head =
+            ["UPSTREAM", "PEER", "STATUS", "WEIGHT"] + (hasBackups ? ["ROLE"] : []) + ["CHECKS"]
+            + (hasAddresses ? ["ADDRESS"] : []) + ["SINCE", "REASON"]
+        let table = rows.map { row in
+            [row.upstream, row.peer, row.status, row.weight]
+                + (hasBackups ? [row.isBackup ? "backup" : "-"] : []) + [row.checks]
+                + (hasAddresses ? [row.address.isEmpty ? "-" : row.address] : [])
+                + [row.since, row.reason]
+        }
+        var lines = Table.lines([head] + table)
+        if !checks.isEmpty { lines += [""] + Table.lines(checkTable) }
+        if !remarks.isEmpty { lines += [""] + remarks.map(\.printable) }
+        return lines.joined(separator: "\n")
+    }
+
+    private var checkTable: [[String]] {
+        [["CHECK", "KIND", "STATUS", "HEALTH", "LATENCY", "CHECKED", "AGENT", "REASON"]]
+            + checks.map { check in
+                var reason = check["reason"]?.string ?? ""
+                if let code = check["code"]?.int, check["layer"] == "L7" { reason += "/\(code)" }
+                if let message = check["message"]?.string, !message.isEmpty {
+                    reason += " \(message)"
+                }
+                if check["required"]?.bool == false { reason += " (optional)" }
+                let latency = check["latency_ms"]?.double.map {
+                    "\(($0 * 10).rounded() / 10)ms"
+                }
+                return [
+                    check["monitor"]?.string ?? "", check["kind"]?.string ?? "",
+                    check["status"]?.string ?? "unknown", Self.health(of: check),
+                    latency ?? "-", check["checked_at"]?.string ?? "-",
+                    check["agent"]?.string ?? "-", reason,
+                ].map(\.printable)
+            }
+    }
+
+    /// How far it is from the other status: `1/3 fails` while up, `1/2 passes` while down.
+    private static func health(of check: JSON) -> String {
+        guard let health = check["health"]?.int, let rise = check["rise"]?.int,
+            let fall = check["fall"]?.int, check["status"] != "unknown"
+        else { return "-" }
+        return health >= rise
+            ? "\(max(0, rise + fall - 1 - health))/\(fall) fails" : "\(health)/\(rise) passes"
     }
 
     /// What came, cut down to the peer that was asked for.

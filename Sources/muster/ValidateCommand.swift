@@ -9,9 +9,20 @@ struct ValidateCommand: ParsableCommand {
         abstract: "Reads a configuration and names every mistake in it."
     )
 
+    @Argument(help: "The configuration, as with -c.")
+    var named: String?
+
     @OptionGroup var file: ConfigurationFile
 
+    func validate() throws {
+        if let named, let chosen = file.chosen {
+            throw ValidationError("expected one configuration, saw '\(named)' and -c '\(chosen)'")
+        }
+    }
+
     func run() throws {
+        var file = file
+        file.chosen = file.chosen ?? named
         let configuration = try file.load()
         let upstreams = configuration.upstreams
         let counts = [
@@ -20,7 +31,7 @@ struct ValidateCommand: ParsableCommand {
             count(upstreams.reduce(0) { $0 + $1.monitors.count }, "monitor"),
             count(configuration.proxy.listeners.count, "listener"),
         ]
-        print("\(file.path): fine: \(counts.joined(separator: ", "))")
+        Console.line("\(file.path): fine: \(counts.joined(separator: ", "))")
     }
 
     private func count(_ number: Int, _ noun: String) -> String {

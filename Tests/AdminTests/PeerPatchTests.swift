@@ -15,7 +15,7 @@ import Vocabulary
         isConfiguredDown: Bool = false
     ) throws -> Intent? {
         let patch = try PeerPatch(Array(body.utf8))
-        let change = patch.change(isConfiguredDown: isConfiguredDown, now: now)
+        let change = try patch.change(isConfiguredDown: isConfiguredDown, now: now)
         var intent = current?.current(at: now) ?? Intent()
         if let mode = change.mode { intent.take(mode) }
         if let weight = change.weight { intent.take(weight) }

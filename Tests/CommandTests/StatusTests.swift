@@ -21,12 +21,105 @@ import Vocabulary
     @Test func `prints a row for each peer`() {
         #expect(
             StatusReport(body, peer: nil).text.split(separator: "\n").map { $0.trimmed } == [
-                "UPSTREAM  PEER  STATUS    SINCE                     REASON",
-                "web       a     up        2026-11-21T04:00:00.000Z",
-                "web       b     degraded  1970-01-01T00:00:01.000Z  slow; L7OK",
-                "db        c     unknown   -",
+                "UPSTREAM  PEER  STATUS    WEIGHT  CHECKS  SINCE                     REASON",
+                "web       a     up        -       -       2026-11-21T04:00:00.000Z",
+                "web       b     degraded  -       -       1970-01-01T00:00:01.000Z  slow; L7OK",
+                "db        c     unknown   -       -       -",
             ]
         )
+    }
+
+    private func check(_ monitor: String, _ status: String, health: Int) -> JSON {
+        [
+            "monitor": .string(monitor), "kind": "http", "required": true,
+            "status": .string(status), "health": .init(health), "rise": 2, "fall": 3,
+            "layer": "L7", "reason": "L7STS", "code": 503, "message": "Unavailable",
+            "latency_ms": 2.345, "checked_at": "2026-11-21T04:00:01.000Z", "agent": "n1",
+        ]
+    }
+
+    private var rich: JSON {
+        [
+            "name": "web", "panic": false,
+            "peers": [
+                [
+                    "id": "a", "address": "10.0.0.1:80", "status": "down", "weight": 5,
+                    "effective_weight": 0, "since": "T1", "reason": "L7STS/503",
+                    "checks": [check("http", "down", health: 1), check("tcp", "up", health: 3)],
+                ],
+                [
+                    "id": "10.0.0.2:80", "address": "10.0.0.2:80", "status": "up", "weight": 0,
+                    "effective_weight": 0, "since": "T2", "reason": "",
+                    "checks": [check("http", "up", health: 4)],
+                ],
+                [
+                    "id": "10.0.0.3:80", "address": "10.0.0.3:80", "status": "starting",
+                    "weight": 1, "effective_weight": 0.25, "backup": true, "since": "T3",
+                    "reason": "slow start at 25%\u{1b}[2J",
+                ],
+            ],
+        ]
+    }
+
+    @Test func `shows weight, role, address and checks`() {
+        #expect(
+            StatusReport([rich], peer: nil).text.split(separator: "\n").map { $0.trimmed } == [
+                "UPSTREAM  PEER         STATUS    WEIGHT  ROLE    CHECKS  ADDRESS      SINCE  REASON",
+                "web       a            down      0/5     -       1/2     10.0.0.1:80  T1     L7STS/503",
+                "web       10.0.0.2:80  up        0       -       1/1     -            T2     "
+                    + "weight 0: no new requests",
+                "web       10.0.0.3:80  starting  0.25/1  backup  -       -            T3     "
+                    + #"slow start at 25%\u001b[2J"#,
+                "web is served by its backups",
+            ]
+        )
+    }
+
+    @Test func `names each check of an upstream, and explains those of a peer`() {
+        let upstream = StatusReport(rich, peer: nil).text
+        #expect(upstream.contains("  http=down,tcp=up  "))
+        let peer = StatusReport(rich, peer: "a").text.split(separator: "\n").map { $0.trimmed }
+        #expect(
+            peer.dropFirst(2).prefix(3) == [
+                "CHECK  KIND  STATUS  HEALTH      LATENCY  CHECKED                   AGENT  REASON",
+                "http   http  down    1/2 passes  2.3ms    2026-11-21T04:00:01.000Z  n1     "
+                    + "L7STS/503 Unavailable",
+                "tcp    http  up      1/3 fails   2.3ms    2026-11-21T04:00:01.000Z  n1     "
+                    + "L7STS/503 Unavailable",
+            ]
+        )
+    }
+
+    @Test(arguments: [
+        (#"{"name":"web","peers":[]}"#, "web has no peers: requests are answered 503"),
+        (
+            #"{"name":"web","peers":[{"id":"a","status":"down","effective_weight":0}]}"#,
+            "web has no available peer: requests are answered 503"
+        ),
+        (
+            #"{"name":"web","panic":true,"peers":[{"id":"a","status":"down","effective_weight":0}]}"#,
+            "web is in panic: 0 of 1 peers available; requests go to all that are not in maint or "
+                + "drain"
+        ),
+    ])
+    func `says what is wrong with an upstream`(body: String, remark: String) throws {
+        let report = StatusReport(try JSON(parsing: Array(body.utf8)), peer: nil)
+        #expect(report.text.hasSuffix("\n\n\(remark)"))
+    }
+
+    @Test func `says that the store is away, and only then`() {
+        let away: JSON = [
+            "store": [
+                "kind": "redis", "connected": false, "since": "T1", "error": "Connection refused",
+            ]
+        ]
+        let well: JSON = ["store": ["kind": "redis", "connected": true, "since": "T1"]]
+        #expect(
+            StatusReport(body, peer: nil, readiness: away).text.hasSuffix(
+                "\n\nstore redis is away since T1: Connection refused"
+            )
+        )
+        #expect(!StatusReport(body, peer: nil, readiness: well).text.contains("store"))
     }
 
     @Test func `shows one peer of one upstream`() {

@@ -101,7 +101,9 @@ extension Live {
 
     /// Looking at a running muster, and telling it what to do.
     @Suite struct LiveStatusTests {
-        private static let header = ["UPSTREAM", "PEER", "STATUS", "SINCE", "REASON"]
+        private static let header = [
+            "UPSTREAM", "PEER", "STATUS", "WEIGHT", "ROLE", "CHECKS", "ADDRESS", "SINCE", "REASON",
+        ]
 
         @Test func `status is a row a peer and ends with the worst of them`() async throws {
             let installation = try await Installation.start()
@@ -119,13 +121,14 @@ extension Live {
             #expect(result.exitCode == 1, "\(result.output)")
             result = try await installation.command("status", "web/\(peer)")
             #expect(result.exitCode == 0, "\(result.output)")
-            #expect(result.lines.count == 2)
+            // Its row, and one for each of its two checks.
+            #expect(result.lines.count == 2 + 3, "\(result.output)")
 
             installation.killServer(0)
             _ = try await installation.waits(for: "down", of: 0)
             result = try await installation.command("status", "web/\(peer)")
             #expect(result.exitCode == 2, "\(result.output)")
-            #expect(result.lines.last?.contains("L4CON") == true, "\(result.output)")
+            #expect(result.lines.dropFirst().first?.contains("L4CON") == true, "\(result.output)")
             result = try await installation.command("status", "web", "--json")
             #expect(result.exitCode == 2)
             #expect(try JSON(parsing: Array(result.output.utf8))["name"] == "web")

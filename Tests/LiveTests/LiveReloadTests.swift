@@ -166,7 +166,11 @@ extension Live {
             )
             let result = try await installation.command("reload")
             #expect(result.exitCode == 0)
-            #expect(result.lines == ["nothing has changed", "log: from the next start on"])
+            #expect(
+                result.lines == [
+                    "nothing has changed", "log: from the next start on (level info → debug)",
+                ]
+            )
         }
     }
 }

@@ -1,0 +1,77 @@
+// Does a reload say what is different, down to the setting?
+
+import Settings
+import TestSupport
+import Testing
+
+@testable import muster
+
+@Suite struct ConfigurationDifferenceTests {
+    private static let base = """
+        agent: { id: a }
+        upstreams:
+          web:
+            peers:
+              - { id: p1, address: "127.0.0.1:9001" }
+              - { id: p2, address: "127.0.0.1:9002" }
+            monitors:
+              - http: { path: /health, interval: 1s, timeout: 500ms, fall: 2 }
+        store: { url: "redis://:old-secret@127.0.0.1:6379" }
+        """
+
+    private func difference(
+        _ word: String,
+        _ replacement: String
+    ) throws
+        -> ConfigurationDifference
+    {
+        let folder = try TemporaryDirectory()
+        let old = try MusterConfiguration.load(try folder.write(Self.base, to: "old.yaml"))
+        let text = Self.base.replacing(word, with: replacement)
+        let new = try MusterConfiguration.load(try folder.write(text, to: "new.yaml"))
+        return ConfigurationDifference(from: old, to: new)
+    }
+
+    @Test(arguments: [
+        ("fall: 2", "fall: 5, rise: 3", "changed: monitor web/http: rise 2 → 3, fall 2 → 5"),
+        ("interval: 1s", "interval: 2s", "interval 1s → 2s"),
+        ("path: /health", "path: /", "changed: monitor web/http: other settings"),
+        (
+            #""127.0.0.1:9001" }"#, #""127.0.0.1:9005", weight: 3, backup: true }"#,
+            "changed: peer web/p1: address 127.0.0.1:9001 → 127.0.0.1:9005, weight 1 → 3, "
+                + "backup false → true"
+        ),
+        (
+            "    peers:", "    slow-start: 5s\n    all-down: fail-closed\n    peers:",
+            "changed: upstream web: slow-start 0s → 5s, all-down backup → fail-closed"
+        ),
+        ("id: p2", "id: p3", "new: peer web/p3"),
+    ])
+    func `what changes is told with both values`(
+        word: String,
+        replacement: String,
+        line: String
+    )
+        throws
+    {
+        let changes = try difference(word, replacement).changes
+        #expect(changes.contains { $0.contains(line) }, "\(changes)")
+    }
+
+    @Test(arguments: [
+        ("id: a", "id: b", "agent: from the next start on (id a → b)"),
+        (
+            "agent:", "log: { level: warning }\nagent:",
+            "log: from the next start on (level info → warning)"
+        ),
+        ("old-secret", "new-secret", "store: from the next start on (another url)"),
+    ])
+    func `what has to wait is told too, and no password`(
+        word: String,
+        replacement: String,
+        line: String
+    ) throws {
+        let later = try difference(word, replacement).later
+        #expect(later == [line])
+    }
+}
