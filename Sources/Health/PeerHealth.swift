@@ -69,6 +69,8 @@ public struct PeerHealth: Sendable {
     public private(set) var verdicts: [Verdict] = []
     public private(set) var view: PeerView
     private var slowStartFrom: WallTime?
+    /// It has had no status yet since this process knows it.
+    private var isNew = true
 
     /// Apart from the rest: few peers have one, and it is large.
     private enum Asked {
@@ -166,12 +168,35 @@ public struct PeerHealth: Sendable {
     /// Joins the layers again, because time passed or one of them changed.
     public mutating func refresh(now: WallTime) -> Change? {
         let before = view
+        // What has ended has ended, also where the clock is set back afterwards.
+        if let held = intent, case let left = held.current(at: now), left != held { intent = left }
         let joined = join(now: now)
         var next = joined
-        next.since = joined.status == before.status ? before.since : now
+        if joined.status != before.status {
+            next.since = isNew ? min(origin(of: joined, now: now), now) : now
+            if joined.status != .unknown { isNew = false }
+        }
         guard next != before else { return nil }
         view = next
         return Change(from: before, to: next)
+    }
+
+    /// The wall clock was set by `step`: what is measured by it moves along, so that nothing begins,
+    /// ends or expires because of it. What an operator asked for until a time of day ends at that time,
+    /// or when it would have ended had nobody touched the clock.
+    public mutating func shift(by step: Nanoseconds) {
+        view.since = view.since + step
+        view.nextChange = view.nextChange.map { $0 + step }
+        slowStartFrom = slowStartFrom.map { $0 + step }
+        for place in verdicts.indices { verdicts[place].shift(by: step) }
+        guard var intent else { return }
+        if step < .zero {
+            intent.until = intent.until.map { $0 + step }
+            intent.weightUntil = intent.weightUntil.map { $0 + step }
+            self.intent = intent
+        }
+        let ends = [intent.until, intent.weightUntil, view.nextChange].compactMap { $0 }
+        view.nextChange = ends.min()
     }
 
     // MARK: The join
@@ -231,6 +256,17 @@ public struct PeerHealth: Sendable {
             checked: checks.opinion,
             isStale: checks.opinion != .unknown && checks.status != .down && !checks.isFresh
         )
+    }
+
+    /// Since when a status holds that this process finds the peer in: a restart is no change.
+    private func origin(of view: PeerView, now: WallTime) -> WallTime {
+        let required = verdicts.filter { policy.requiredMonitors.contains($0.key.monitor) }
+        switch view.status {
+        case .down: return required.filter { $0.status == .down }.map(\.since).min() ?? now
+        case .up, .degraded:
+            return required.filter { $0.status == .up }.map(\.since).max() ?? now
+        case .maint, .drain, .ejected, .starting, .unknown: return now
+        }
     }
 
     private func lastKnownRouting(_ checks: Checks) -> PeerStatus {

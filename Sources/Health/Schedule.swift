@@ -36,6 +36,11 @@ public struct Schedule: Hashable, Sendable {
         return pause + pause + timeout + .seconds(1)
     }
 
+    /// The longest of them, whatever the count.
+    public var validityMax: Nanoseconds {
+        max(interval, fastInterval, downInterval) * 2 + timeout + .seconds(1)
+    }
+
     /// When to probe next, after a probe that began at `started` has ended at `now`.
     ///
     /// A quickened probe follows its predecessor directly; a regular one waits for its beat. A

@@ -117,6 +117,36 @@ public struct Verdict: Hashable, Sendable {
         self.sequence = sequence
     }
 
+    /// The same by a clock that shows `step` more.
+    public mutating func shift(by step: Nanoseconds) {
+        since = since + step
+        checkedAt = checkedAt + step
+        expiresAt = expiresAt + step
+    }
+
+    /// As it is believed here, at `now`: how long it holds is for its monitor to say (`lifeMax`) and
+    /// counts from its receipt. `held` is what was known of the pair before; an agent that speaks again
+    /// lives, so that its clock, where it differs from ours, does not matter.
+    public func received(after held: Verdict?, lifeMax: Nanoseconds, now: WallTime) -> Verdict {
+        var verdict = self
+        let life = max(min(expiresAt - checkedAt, lifeMax), .zero)
+        verdict.since = min(since, checkedAt)
+        verdict.expiresAt = checkedAt + life
+        let speaksAgain =
+            held.map { $0.agent == agent && $0.epoch == epoch && $0.sequence < sequence } ?? false
+        let isAhead = checkedAt - now > Self.clockTolerance
+        if isAhead || (speaksAgain && verdict.expiresAt < now) {
+            // Not by a shift: the years between may be more than nanoseconds can count.
+            verdict.since = now + (verdict.since - checkedAt)
+            verdict.checkedAt = now
+            verdict.expiresAt = now + life
+        }
+        return verdict
+    }
+
+    /// Two clocks that agree may differ by this.
+    private static let clockTolerance = Nanoseconds.seconds(1)
+
     public func isNewer(than other: Verdict) -> Bool {
         (epoch, sequence) > (other.epoch, other.sequence)
     }

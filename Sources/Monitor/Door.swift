@@ -46,9 +46,17 @@ public final class Door {
         return Opinion(thresholds: thresholds, now: now)
     }
 
+    /// By how much the wall clock was set so far.
+    var clockShift: Nanoseconds { board.clockShift }
+
     /// Takes one outcome through: the pair's opinion and numbers are updated in place.
     func pass(_ outcome: Outcome, of pair: Pair, now: Moment) {
         let key = pair.key
+        board.note(now)
+        if pair.clockShift != board.clockShift {
+            pair.opinion.shift(by: board.clockShift - pair.clockShift)
+            pair.clockShift = board.clockShift
+        }
         let place = board.find(key, from: &pair.place)
         let held = place.flatMap { board.verdict(at: $0, by: key.monitor) }
         if pair.opinion.counter.status == .unknown, let held, held.status != .unknown {

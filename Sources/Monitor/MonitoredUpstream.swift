@@ -3,10 +3,14 @@
 public import Checks
 public import Health
 public import Store
+import Vocabulary
 
 public struct MonitoredUpstream: Sendable {
     public var definition: UpstreamDefinition
     public var monitors: [MonitorDefinition]
+
+    /// Another agent may have been reloaded a moment earlier, and stores add some seconds.
+    private static let patience = Nanoseconds.seconds(20)
 
     public init(definition: UpstreamDefinition, monitors: [MonitorDefinition]) {
         self.definition = definition
@@ -23,7 +27,8 @@ public struct MonitoredUpstream: Sendable {
                 isRequired: $0.isRequired,
                 rise: $0.thresholds.rise,
                 fall: $0.thresholds.fall,
-                interval: $0.schedule.interval
+                interval: $0.schedule.interval,
+                lifeMax: $0.schedule.validityMax * 2 + Self.patience
             )
         }
     }

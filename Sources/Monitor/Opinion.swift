@@ -49,6 +49,13 @@ struct Opinion: Hashable, Sendable {
         message = verdict.message
     }
 
+    /// The wall clock was set by `step`.
+    mutating func shift(by step: Nanoseconds) {
+        since = since + step
+        checkedAt = checkedAt + step
+        expiresAt = expiresAt + step
+    }
+
     /// The monitor has other thresholds now; the count stays on its side of them.
     mutating func adopt(_ thresholds: Thresholds) {
         if thresholds == counter.thresholds { return }

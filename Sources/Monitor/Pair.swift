@@ -47,6 +47,8 @@ final class Pair {
     var epoch: UInt64 = 0
     /// Where its verdict stands on the board.
     var place: Board.Place?
+    /// What the opinion's times have been moved along by, where the wall clock was set.
+    var clockShift = Nanoseconds.zero
     var phase = Phase.resting
     var generation: UInt32 = 0
     /// When the probe is meant to begin. Lateness counts from here.

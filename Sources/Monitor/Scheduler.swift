@@ -137,6 +137,7 @@ public final class Scheduler: EventSink {
             monitor: monitor,
             opinion: door.opinion(on: key, thresholds: monitor.thresholds, now: Clock.wall())
         )
+        pair.clockShift = door.clockShift
         let row: Int
         if let reused = free.popLast() {
             pair.generation = rows[reused].generation &+ 1

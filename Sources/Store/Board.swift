@@ -30,6 +30,11 @@ public final class Board: EventSink {
     private let loop: EventLoop
     private let journal: Journal
     private let clock: () -> Moment
+    private var watch = ClockWatch()
+    /// By how much the wall clock was set since this board was made.
+    public private(set) var clockShift = Nanoseconds.zero
+    /// By the clock of now.
+    private var startedAt: WallTime
 
     private var boards: [String: UpstreamBoard] = [:]
     /// Names in the order of the definition.
@@ -52,6 +57,14 @@ public final class Board: EventSink {
 
     public private(set) var storeStatus: StoreStatus?
 
+    /// Peers found as the store knew them, until they are told of.
+    private var resumed: [PeerStatus: Int] = [:]
+    private var resumedDown: [String] = []
+    private var resumptionTimer = TimerID.none
+    private static let resumptionTag = -1
+    private static let resumptionDelay = Nanoseconds.seconds(2)
+    private static let resumedNamesMax = 10
+
     /// Transitions kept for those who ask later.
     public static let eventsMax = 1_000
     /// Intents and verdicts of undefined peers kept; more come from a store that is not ours.
@@ -70,11 +83,14 @@ public final class Board: EventSink {
         self.loop = loop
         self.journal = journal
         self.clock = clock
+        startedAt = clock().wall
         super.init()
     }
 
     /// Cancels every timer. Views stay readable.
     public func close() {
+        loop.cancel(resumptionTimer)
+        resumptionTimer = .none
         for board in boards.values { clearTimer(of: board) }
         tags = [:]
     }
@@ -153,7 +169,7 @@ public final class Board: EventSink {
     /// Takes the whole list of upstreams. Called again, it changes only what differs: health,
     /// timers and counters of what stayed the same are not touched.
     public func define(_ upstreams: [UpstreamDefinition], monitors: [MonitorSummary]) {
-        let now = clock()
+        let now = read()
         let monitorsByUpstream = Dictionary(grouping: monitors, by: \.upstream)
         var changed: [String] = []
 
@@ -210,7 +226,12 @@ public final class Board: EventSink {
     private func adopt(orphansOf upstream: String, into board: UpstreamBoard, now: Moment) {
         for (key, verdict) in orphans where key.upstream == upstream && board.expects(key) {
             orphans[key] = nil
-            _ = board.apply(verdict, now: now.wall)
+            let believed = verdict.received(
+                after: nil,
+                lifeMax: board.lifeMax(of: key.monitor),
+                now: now.wall
+            )
+            _ = board.apply(believed, now: now.wall)
         }
     }
 
@@ -230,7 +251,7 @@ public final class Board: EventSink {
             keepOrphan(verdict)
             return nil
         }
-        let now = clock()
+        let now = read()
         let change = board.apply(verdict, now: now.wall)
         settle(verdict.key.peerKey, in: board, change, cause: .verdict(verdict), now: now)
         watchReason(of: verdict, board.peerView(of: verdict.key.peer), change, now: now)
@@ -245,6 +266,7 @@ public final class Board: EventSink {
         now: Moment
     ) -> PeerHealth.Change? {
         if place.isVoid { return apply(verdict) }
+        note(now)
         let board = place.upstream
         let change = board.apply(verdict, at: place.peer, now: now.wall)
         setTimer(of: board, for: board.nextChange(at: place.peer), now: now)
@@ -263,7 +285,7 @@ public final class Board: EventSink {
         guard before != intent else { return nil }
         if intents[key] != nil || intents.count < Self.orphansMax { intents[key] = intent }
         guard let board = boards[key.upstream], board.has(key.peer) else { return nil }
-        let now = clock()
+        let now = read()
         let change = board.set(intent: intent, for: key.peer, now: now.wall)
         settle(key, in: board, change, cause: .intent, now: now)
         if change?.isTransition != true || intent?.weight != before?.weight,
@@ -273,6 +295,24 @@ public final class Board: EventSink {
             journal.log(line)
         }
         return change
+    }
+
+    /// Takes what another agent said, or this one before it was restarted: by its own clock, which
+    /// need not be ours.
+    private func receive(_ verdict: Verdict) {
+        let key = verdict.key
+        guard let board = boards[key.upstream], board.expects(key) else {
+            return keepOrphan(verdict)
+        }
+        let now = read()
+        let held = board.verdict(of: key.peer, by: key.monitor)
+        apply(
+            verdict.received(
+                after: held,
+                lifeMax: board.lifeMax(of: key.monitor),
+                now: now.wall
+            )
+        )
     }
 
     private func keepOrphan(_ verdict: Verdict) {
@@ -285,12 +325,37 @@ public final class Board: EventSink {
 
     // MARK: Time
 
+    /// Both clocks, with everything here moved along where the wall clock was set meanwhile.
+    private func read() -> Moment {
+        let now = clock()
+        note(now)
+        return now
+    }
+
+    /// Whoever read the clocks and goes on to use times of this board tells it first.
+    public func note(_ now: Moment) {
+        guard let step = watch.step(at: now) else { return }
+        clockShift = clockShift + step
+        startedAt = startedAt + step
+        for board in boards.values {
+            board.shift(by: step)
+            setTimer(of: board, for: board.nextChange, now: now)
+        }
+        for key in orphans.keys { orphans[key]?.shift(by: step) }
+        let isBack = step < .zero
+        journal.notice(
+            "the clock was set \(isBack ? "back" : "forward") by "
+                + "\(TransitionLine.rough(isBack ? -step : step)); durations go on as before"
+        )
+    }
+
     /// A peer's view changes by itself: slow start, an expired verdict, an intent that ends.
     public override func due(tag: Int) {
+        if tag == Self.resumptionTag { return tellResumption() }
         guard let board = tags[tag] else { return }
         clearTimer(of: board)
         let name = board.definition.name
-        let now = clock()
+        let now = read()
         for peer in board.due(now: now.wall) {
             refresh(PeerKey(upstream: name, peer: peer), in: board)
         }
@@ -308,7 +373,7 @@ public final class Board: EventSink {
     }
 
     private func refresh(_ key: PeerKey, in board: UpstreamBoard) {
-        let now = clock()
+        let now = read()
         let change = board.refresh(key.peer, now: now.wall)
         settle(key, in: board, change, cause: .time, now: now)
     }
@@ -387,7 +452,10 @@ public final class Board: EventSink {
         if history.count >= Self.eventsMax * 3 / 2 {
             history.removeFirst(history.count - Self.eventsMax)
         }
-        if let counts = boards[key.upstream]?.counts {
+        if change.from.status == .unknown, change.to.since < startedAt {
+            // It was so before this process began: nothing that anybody must hear of again.
+            note(resumed: key, as: change.to.status)
+        } else if let counts = boards[key.upstream]?.counts {
             journal.log(
                 TransitionLine(peer: key, change: change, cause: cause, counts: counts).line
             )
@@ -421,6 +489,39 @@ public final class Board: EventSink {
         if let line = board.updateSupply()?.line { journal.log(line) }
     }
 
+    /// Collected for a moment, and told in one line.
+    private func note(resumed key: PeerKey, as status: PeerStatus) {
+        resumed[status, default: 0] += 1
+        if status == .down, resumedDown.count < Self.resumedNamesMax {
+            resumedDown.append("\(key.upstream)/\(key.peer)")
+        }
+        guard resumptionTimer.isNone else { return }
+        resumptionTimer = loop.schedule(
+            at: clock().instant + Self.resumptionDelay,
+            sink: self,
+            tag: Self.resumptionTag
+        )
+    }
+
+    private func tellResumption() {
+        loop.cancel(resumptionTimer)
+        resumptionTimer = .none
+        let total = resumed.values.reduce(0, +)
+        let parts = PeerStatus.allCases.compactMap { status in
+            resumed[status].map { "\($0) \(status.rawValue)" }
+        }
+        let down = resumed[.down] ?? 0
+        var text = "\(total) \(total == 1 ? "peer is" : "peers are") as before the start: "
+        text += parts.joined(separator: ", ")
+        if down > 0 {
+            text += " (down: " + resumedDown.joined(separator: ", ")
+            text += down > resumedDown.count ? ", …)" : ")"
+        }
+        journal.log(down > 0 ? .warning : .notice, text)
+        resumed = [:]
+        resumedDown = []
+    }
+
     private func updatePanic(_ board: UpstreamBoard) {
         guard let isPanic = board.updatePanic() else { return }
         let name = board.definition.name
@@ -445,7 +546,7 @@ public final class Board: EventSink {
 extension Board: StoreObserver {
     public func storeChanged(_ change: StoreChange) {
         switch change {
-        case .verdict(let verdict): apply(verdict)
+        case .verdict(let verdict): receive(verdict)
         case .intent(let key, let intent): set(intent: intent, for: key)
         }
     }

@@ -17,6 +17,7 @@ struct Outbox: Sendable {
     private var forgotten: [VerdictKey] = []
     private var underWay = 0
 
+    private static let never = WallTime(milliseconds: 0)
     /// Added to a verdict's life in Redis. Other agents look for renewals this often and a bit
     /// more, so a renewal need not wake them.
     static let grace = Nanoseconds.seconds(10)
@@ -35,7 +36,7 @@ struct Outbox: Sendable {
         let key = verdict.key
         let held = mine[key]
         if let held, held.verdict.isNewer(than: verdict) { return false }
-        let storedUntil = held?.storedUntil ?? WallTime(milliseconds: 0)
+        let storedUntil = held?.storedUntil ?? Self.never
         let renews = held.map { verdict.renews($0.verdict) } ?? false
         mine[key] = Mine(verdict: verdict, storedUntil: storedUntil)
         if isTransition || !renews {
@@ -55,6 +56,15 @@ struct Outbox: Sendable {
             lazy.remove(key)
         } else if !urgent.contains(key) {
             lazy.insert(key)
+        }
+    }
+
+    /// The wall clock was set by `step`.
+    mutating func shift(by step: Nanoseconds) {
+        for key in mine.keys {
+            guard let until = mine[key]?.storedUntil, until != Self.never else { continue }
+            mine[key]?.storedUntil = until + step
+            mine[key]?.verdict.shift(by: step)
         }
     }
 

@@ -42,6 +42,7 @@ public final class RedisStore: Store {
     var streamID = "0-0"
     var scanned: [String: Int] = [:]
 
+    private var clockWatch = ClockWatch()
     private var isConnected = false
     private var since = Clock.wall()
     private var lastError: String?
@@ -135,7 +136,9 @@ public final class RedisStore: Store {
     }
 
     public func publish(_ verdict: Verdict, isTransition: Bool) {
-        guard outbox.take(verdict, isTransition: isTransition, now: Clock.wall()) else {
+        let now = Moment(instant: Clock.instant(), wall: Clock.wall())
+        if let step = clockWatch.step(at: now) { outbox.shift(by: step) }
+        guard outbox.take(verdict, isTransition: isTransition, now: now.wall) else {
             refused += 1
             return
         }

@@ -50,6 +50,11 @@ final class UpstreamBoard {
         places[key.peer] != nil && monitorNames.contains(key.monitor)
     }
 
+    /// The longest that a verdict of this monitor may hold.
+    func lifeMax(of monitor: String) -> Nanoseconds {
+        monitors.first { $0.id == monitor }?.lifeMax ?? .zero
+    }
+
     /// Nil when no such pair is defined.
     func place(of key: VerdictKey) -> Int? {
         monitorNames.contains(key.monitor) ? places[key.peer] : nil
@@ -226,6 +231,12 @@ final class UpstreamBoard {
             touch()
         }
         return change
+    }
+
+    /// The wall clock was set.
+    func shift(by step: Nanoseconds) {
+        for place in entries.indices { entries[place].shift(by: step) }
+        touch()
     }
 
     private func touch() {

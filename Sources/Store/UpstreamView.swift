@@ -13,6 +13,8 @@ public struct MonitorSummary: Hashable, Sendable {
     public var rise: Int
     public var fall: Int
     public var interval: Nanoseconds
+    /// The longest that a verdict of it may hold, whoever says so.
+    public var lifeMax: Nanoseconds
 
     public init(
         upstream: String,
@@ -21,7 +23,8 @@ public struct MonitorSummary: Hashable, Sendable {
         isRequired: Bool,
         rise: Int,
         fall: Int,
-        interval: Nanoseconds
+        interval: Nanoseconds,
+        lifeMax: Nanoseconds = .seconds(7 * 86_400)
     ) {
         self.upstream = upstream
         self.id = id
@@ -30,6 +33,7 @@ public struct MonitorSummary: Hashable, Sendable {
         self.rise = rise
         self.fall = fall
         self.interval = interval
+        self.lifeMax = lifeMax
     }
 }
 

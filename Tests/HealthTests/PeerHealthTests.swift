@@ -108,12 +108,100 @@ import Vocabulary
     @Test func `since moves with the status and not with the reason`() {
         var health = peer()
         let later = start + .seconds(1)
-        _ = health.apply(verdict(.up), now: later)
+        _ = health.apply(verdict(.up, at: later), now: later)
         #expect(health.view.since == later)
         _ = health.apply(verdict(.up, sequence: 2), now: start + .seconds(2))
         #expect(health.view.since == later)
         _ = health.apply(verdict(.down, sequence: 3), now: start + .seconds(3))
         #expect(health.view.since == start + .seconds(3))
+    }
+
+    @Test func `a peer found in a status has it since the verdict says, and never from the future`()
+    {
+        for (status, since, expected) in [
+            (HealthCounter.Status.up, start + .seconds(-3_600), start + .seconds(-3_600)),
+            (.down, start + .seconds(-60), start + .seconds(-60)),
+            (.up, start + .seconds(9), start),
+        ] {
+            var health = peer()
+            var found = verdict(status)
+            found.since = since
+            _ = health.apply(found, now: start)
+            #expect(health.view.since == expected)
+            // From then on it is this process that sees the changes.
+            let later = start + .seconds(5)
+            _ = health.apply(verdict(status == .up ? .down : .up, sequence: 2), now: later)
+            #expect(health.view.since == later)
+        }
+    }
+
+    // MARK: A clock that is set
+
+    @Test(arguments: [3_600, -3_600, 86_400_000, -86_400_000] as [Int64])
+    func `durations go on when the clock is set`(seconds: Int64) {
+        let step = Nanoseconds.seconds(seconds)
+        var health = peer(weight: 4, slowStart: .seconds(20))
+        _ = health.apply(verdict(.down, life: .seconds(60)), now: start)
+        _ = health.apply(verdict(.up, sequence: 2, life: .seconds(60)), now: start)
+        health.shift(by: step)
+        let moved = start + step
+        _ = health.refresh(now: moved + .seconds(10))
+        #expect(health.view.status == .starting && health.view.effectiveCentiweight == 200)
+        #expect(health.view.since == moved)
+        _ = health.refresh(now: moved + .seconds(20))
+        #expect(health.view.status == .up && health.view.effectiveCentiweight == 400)
+        #expect(health.refresh(now: moved + .seconds(60)) == nil, "valid to its last moment")
+        _ = health.refresh(now: moved + .milliseconds(60_001))
+        #expect(health.view.status == .unknown)
+    }
+
+    @Test func `a drain ends when its time has come or its length is over, and stays ended`() {
+        let until = start + .seconds(600)
+        var health = peer()
+        _ = health.apply(verdict(.up, life: .seconds(9_000)), now: start)
+        _ = health.set(intent: Intent(mode: .drain, until: until), now: start)
+        health.shift(by: .seconds(-7_200))
+        _ = health.refresh(now: start + .seconds(599 - 7_200))
+        #expect(health.view.status == .drain)
+        _ = health.refresh(now: start + .seconds(600 - 7_200))
+        #expect(health.view.status == .up)
+
+        _ = health.set(intent: Intent(mode: .drain, until: until), now: start)
+        health.shift(by: .seconds(3_600))
+        _ = health.refresh(now: start + .seconds(3_600))
+        #expect(health.view.status == .up)
+        health.shift(by: .seconds(-3_600))
+        _ = health.refresh(now: start)
+        #expect(health.view.status == .up, "what has ended has ended")
+    }
+
+    // MARK: Verdicts of other clocks
+
+    @Test func `a foreign verdict holds as long as it says, from its receipt`() {
+        let life = Nanoseconds.seconds(10)
+        let hour = Nanoseconds.seconds(3_600)
+        // First word of an agent an hour ahead, or in the year 9999.
+        for checked in [start + hour, WallTime(clamping: .max)] {
+            let got = verdict(.down, at: checked, life: life)
+                .received(after: nil, lifeMax: .seconds(60), now: start)
+            #expect(got.checkedAt == start)
+            #expect(got.expiresAt <= start + life && got.since == start)
+        }
+        // An agent an hour behind that speaks again lives; left alone, its first word is old.
+        let first = verdict(.up, at: start + -hour, life: life)
+        #expect(first.received(after: nil, lifeMax: hour, now: start).expiresAt < start)
+        let again = verdict(.up, sequence: 2, at: start + -hour, life: life)
+        #expect(
+            again.received(after: first, lifeMax: hour, now: start).expiresAt == start + life
+        )
+        // What its monitor would never say is not believed.
+        let long = verdict(.down, life: .seconds(86_400 * 365))
+        #expect(
+            long.received(after: nil, lifeMax: .seconds(60), now: start).expiresAt
+                == start + .seconds(60)
+        )
+        let backwards = verdict(.down, life: .seconds(-5))
+        #expect(backwards.received(after: nil, lifeMax: hour, now: start).expiresAt == start)
     }
 
     // MARK: Fencing

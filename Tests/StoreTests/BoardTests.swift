@@ -15,6 +15,11 @@ private final class HandClock {
     )
     var wall: WallTime { moment.wall }
 
+    /// As NTP or a person does.
+    func set(by step: Nanoseconds) {
+        moment = Moment(instant: moment.instant, wall: moment.wall + step)
+    }
+
     func move(_ span: Nanoseconds) {
         moment = Moment(instant: moment.instant + span, wall: moment.wall + span)
     }
@@ -282,6 +287,69 @@ private final class Watcher: BoardObserver {
         }
         #expect(weights == [20, 20, 40, 60, 80, 100, 120, 140, 160, 180, 200, 200])
         #expect(board.view(of: key("a"))?.status == .up)
+    }
+
+    @Test(arguments: [3_600, -7_200, 86_400, -86_400_000, 40] as [Int64])
+    func `a clock that is set changes no status, and is told of once`(seconds: Int64) {
+        define(["a", "b"], slowStart: .seconds(10))
+        say(.up, of: "a", sequence: 1, life: .seconds(100))
+        say(.down, of: "b", sequence: 1, life: .seconds(100))
+        let told = watcher.events.count
+        clock.set(by: .seconds(seconds))
+        board.refreshAll()
+        #expect(board.view(of: key("a"))?.status == .up)
+        #expect(board.view(of: key("a"))?.since == clock.wall)
+        #expect(board.view(of: key("b"))?.status == .down)
+        say(.up, of: "b", sequence: 2, life: .seconds(100))
+        clock.move(.seconds(5))
+        board.refreshAll()
+        #expect(board.view(of: key("b"))?.status == .starting)
+        clock.move(.seconds(5))
+        board.refreshAll()
+        #expect(board.view(of: key("b"))?.status == .up)
+        clock.move(.milliseconds(90_001))
+        board.refreshAll()
+        #expect(board.view(of: key("b"))?.status == .unknown)
+        #expect(watcher.events[told...].map(\.to) == [.starting, .up, .unknown, .unknown])
+        #expect(lines.all.filter { $0.contains("the clock was set") }.count == 1)
+    }
+
+    @Test func `a drain until a time of day ends when the clock is set past it`() {
+        define(["a"])
+        say(.up, of: "a", sequence: 1)
+        var sequence: UInt64 = 1
+        let until = clock.wall + .seconds(600)
+        board.set(intent: Intent(mode: .drain, until: until), for: key("a"))
+        for step in [3_600, -7_200, 86_400] as [Int64] {
+            clock.set(by: .seconds(step))
+            // A probe that finds what the one before found.
+            sequence += 1
+            say(.up, of: "a", sequence: sequence)
+            #expect(board.view(of: key("a"))?.status == .up)
+        }
+    }
+
+    @Test func `a restart tells of the peers it finds in one line, and since when they are so`() {
+        define(["a", "b", "c"])
+        let before = clock.wall + .seconds(-900)
+        for (peer, status) in [("a", HealthCounter.Status.up), ("b", .down)] {
+            var verdict = Verdict.sample(status, peer: peer, at: clock.wall)
+            verdict.since = before
+            board.storeChanged(.verdict(verdict))
+            #expect(board.view(of: key(peer))?.since == before)
+        }
+        say(.up, of: "c", sequence: 1)
+        #expect(lines.all.count == 1, "the one that has changed")
+        #expect(lines.all.first?.contains("web/c is UP") == true)
+        // The timer of the peers, and that of the line.
+        #expect(loop.timerCount == 2)
+        board.due(tag: -1)
+        #expect(
+            lines.all.last
+                == "warning: 2 peers are as before the start: 1 down, 1 up (down: web/b)"
+        )
+        board.close()
+        #expect(loop.timerCount == 0)
     }
 
     @Test func `a timer brings the next change about`() throws {

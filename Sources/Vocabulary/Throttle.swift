@@ -1,0 +1,29 @@
+// How often is the same thing said? Once a minute for each kind of it, with the number of those that were
+// left out: a store full of another program's data is one line, not a hundred thousand.
+
+/// Counts what is told too often to be told each time. Pure.
+public struct Throttle: Sendable {
+    private var kinds: [String: (saidAt: Instant, silent: Int)] = [:]
+    private let every: Nanoseconds
+
+    /// Kinds told apart; beyond this they share one.
+    public static let kindsMax = 64
+
+    public init(every: Nanoseconds = .seconds(60)) { self.every = every }
+
+    /// How many of this kind nobody heard of since the last line; nil where nobody shall hear of this
+    /// one either.
+    public mutating func note(_ kind: String, at now: Instant) -> Int? {
+        let kind = kinds[kind] != nil || kinds.count < Self.kindsMax ? kind : ""
+        guard let last = kinds[kind] else {
+            kinds[kind] = (now, 0)
+            return 0
+        }
+        guard now - last.saidAt >= every else {
+            kinds[kind]?.silent += 1
+            return nil
+        }
+        kinds[kind] = (now, 0)
+        return last.silent
+    }
+}
