@@ -42,6 +42,13 @@ public struct MonitorDefinition: Sendable {
         self.fingerprint = fingerprint
     }
 
+    /// The same schedule, thresholds and settings as written.
+    public func isLike(_ other: MonitorDefinition) -> Bool {
+        kind == other.kind && schedule == other.schedule && thresholds == other.thresholds
+            && isRequired == other.isRequired && observers == other.observers
+            && confirm == other.confirm && fingerprint == other.fingerprint
+    }
+
     /// Below this a probe is load, not observation.
     public static let intervalMin = Nanoseconds.milliseconds(10)
     public static let intervalMax = Nanoseconds.seconds(86_400)

@@ -179,12 +179,3 @@ private struct Details {
         add("format", old.format, new.format)
     }
 }
-
-extension MonitorDefinition {
-    /// The same schedule, thresholds and settings as written.
-    fileprivate func isLike(_ other: MonitorDefinition) -> Bool {
-        kind == other.kind && schedule == other.schedule && thresholds == other.thresholds
-            && isRequired == other.isRequired && observers == other.observers
-            && confirm == other.confirm && fingerprint == other.fingerprint
-    }
-}
