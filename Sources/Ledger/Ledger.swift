@@ -17,8 +17,14 @@ public protocol LedgerClient: AnyObject {
     var recordKinds: Set<UInt8> { get }
     /// One of them, in the order in which they were written.
     func recover(_ record: LedgerRecord)
+    /// That was all; damaged, if something may be missing before the last record.
+    func recoveryEnded(isDamaged: Bool)
     /// Records that make up its state as it is now. The closure runs on another thread.
     func snapshot() -> @Sendable () -> [LedgerRecord]
+}
+
+extension LedgerClient {
+    public func recoveryEnded(isDamaged: Bool) {}
 }
 
 /// How a ledger is, for the API, the metrics and the log.
@@ -34,6 +40,8 @@ public struct LedgerStatus: Hashable, Sendable {
     public var failures: UInt64 = 0
     /// Found at the start, and left out.
     public var damagedBytes = 0
+
+    public init(path: String) { self.path = path }
 }
 
 /// An append-only file under a state. Confined to its loop's thread.
@@ -124,6 +132,8 @@ public final class Ledger {
             if recovery.refusal != nil, aside == nil { try await giveUp(.foreign(path)) }
             tell(of: recovery, aside)
             hand(out: recovery.records)
+            let isDamaged = recovery.damagedBytes > 0
+            for client in clients { client.recoveryEnded(isDamaged: isDamaged) }
             status.damagedBytes = recovery.damagedBytes
         case .failure(let error):
             if error.isRefusal { try await giveUp(error) }
@@ -365,7 +375,12 @@ public final class Ledger {
         clients = []
         guard let writer else { return }
         let file = LoopBound(file, on: writer)
-        writer.execute { file.value.close() }
+        // Behind a call that does not come back, nobody waits.
+        if commits.isBusy {
+            writer.execute { file.value.close() }
+        } else {
+            await file.call { $0.close() }
+        }
         if ownsWriter { writer.stop() }
         self.writer = nil
     }

@@ -50,8 +50,8 @@ public final class Board: EventSink {
     private var tags: [Int: UpstreamBoard] = [:]
     private var nextTag = 0
 
-    private var history: [TransitionEvent] = []
-    private var nextEvent: UInt64 = 1
+    /// What happened, for those who ask later.
+    public let events: EventLog
 
     private var reasons = ReasonWatch()
 
@@ -65,16 +65,16 @@ public final class Board: EventSink {
     private static let resumptionDelay = Nanoseconds.seconds(2)
     private static let resumedNamesMax = 10
 
-    /// Transitions kept for those who ask later.
-    public static let eventsMax = 1_000
     /// Intents and verdicts of undefined peers kept; more come from a store that is not ours.
     public static let orphansMax = 100_000
     /// No timer waits longer, so that a clock set by hand is noticed.
     public static let checkAgainMax = Nanoseconds.seconds(60)
 
-    /// `clock` is for tests: everything the board decides, it decides at the time this tells.
+    /// `clock` is for tests: everything the board decides, it decides at the time this tells. Without
+    /// a log, the events of this process are kept.
     public init(
         loop: EventLoop,
+        events: EventLog? = nil,
         journal: Journal = .silent,
         clock: @escaping () -> Moment = {
             Moment(instant: Clock.instant(), wall: Clock.wall())
@@ -84,6 +84,7 @@ public final class Board: EventSink {
         self.journal = journal
         self.clock = clock
         startedAt = clock().wall
+        self.events = events ?? EventLog(startedAt: startedAt)
         super.init()
     }
 
@@ -147,13 +148,6 @@ public final class Board: EventSink {
     }
 
     public func intent(for key: PeerKey) -> Intent? { intents[key] }
-
-    /// Events after the one with this id, oldest first; those older than the history are gone.
-    public func events(after id: UInt64 = 0) -> [TransitionEvent] {
-        guard let first = history.first else { return [] }
-        let skipped = id < first.id ? 0 : Int(min(id - first.id + 1, UInt64(history.count)))
-        return Array(history[skipped...])
-    }
 
     // MARK: Subscribing
 
@@ -438,24 +432,12 @@ public final class Board: EventSink {
             }
             return
         }
-        let event = TransitionEvent(
-            id: nextEvent,
-            at: change.to.since,
-            peer: key,
-            from: change.from.status,
-            to: change.to.status,
-            reason: change.to.reason
-        )
-        nextEvent += 1
-        history.append(event)
-        // Trimmed by halves: one move of the array for five hundred events.
-        if history.count >= Self.eventsMax * 3 / 2 {
-            history.removeFirst(history.count - Self.eventsMax)
-        }
         if change.from.status == .unknown, change.to.since < startedAt {
             // It was so before this process began: nothing that anybody must hear of again.
-            note(resumed: key, as: change.to.status)
-        } else if let counts = boards[key.upstream]?.counts {
+            return note(resumed: key, as: change.to.status)
+        }
+        let event = events.add(change, of: key, now: clock().wall)
+        if let counts = boards[key.upstream]?.counts {
             journal.log(
                 TransitionLine(peer: key, change: change, cause: cause, counts: counts).line
             )

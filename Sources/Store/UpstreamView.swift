@@ -103,7 +103,7 @@ public struct UpstreamView: Hashable, Sendable {
 
 /// A peer came into another status.
 public struct TransitionEvent: Hashable, Sendable {
-    /// Counts from one in each process.
+    /// Grows with time; never given twice, over restarts too. See `EventLog`.
     public var id: UInt64
     public var at: WallTime
     public var peer: PeerKey

@@ -62,7 +62,7 @@ import Vocabulary
             ]
         )
         #expect(board.view(of: key)?.reason == reason)
-        #expect(board.events().map(\.reason) == [reason])
+        #expect(board.events.events.map(\.reason) == [reason])
     }
 
     @Test func `a peer that comes back degraded is so for what is still wrong with it`() {
