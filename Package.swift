@@ -132,7 +132,8 @@ let package = Package(
         library(
             "Admin",
             [
-                "AgentCheck", "Checks", "Monitor", "Proxy", "Store", "EventLoop", "Health",
+                "AgentCheck", "Checks", "Ledger", "Monitor", "Proxy", "Store", "EventLoop",
+                "Health",
                 "Vocabulary", hummingbird, hummingbirdTLS, lifecycle, logging,
             ]
         ),
@@ -197,7 +198,7 @@ let package = Package(
         ),
         tests(
             "AdminTests",
-            ["Admin", "Monitor", "Proxy", "Store", "Health", "Vocabulary"]
+            ["Admin", "Ledger", "Monitor", "Proxy", "Store", "Health", "Vocabulary"]
         ),
         tests("LiveTests", ["muster", "EventLoop", "HTTP1", "Vocabulary", "TestSupport"]),
         tests("TidyTests", []),

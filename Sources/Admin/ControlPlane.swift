@@ -4,6 +4,7 @@
 public import AgentCheck
 public import Checks
 public import EventLoop
+public import Ledger
 public import Monitor
 public import Proxy
 public import Store
@@ -17,6 +18,8 @@ public struct ControlPlane: Sendable {
     public var board: LoopBound<Board>
     public var scheduler: LoopBound<Scheduler>
     public var store: LoopBound<any Store>
+    /// Nil where nothing has to survive a restart.
+    public var ledger: LoopBound<Ledger>?
     public var proxy: LoopBound<Proxy>
     public var endpoint: LoopBound<AgentEndpoint>
     public var heartbeats: LoopBound<Heartbeats>
@@ -36,6 +39,7 @@ public struct ControlPlane: Sendable {
         board: LoopBound<Board>,
         scheduler: LoopBound<Scheduler>,
         store: LoopBound<any Store>,
+        ledger: LoopBound<Ledger>?,
         proxy: LoopBound<Proxy>,
         endpoint: LoopBound<AgentEndpoint>,
         heartbeats: LoopBound<Heartbeats>,
@@ -47,6 +51,7 @@ public struct ControlPlane: Sendable {
         self.board = board
         self.scheduler = scheduler
         self.store = store
+        self.ledger = ledger
         self.proxy = proxy
         self.endpoint = endpoint
         self.heartbeats = heartbeats

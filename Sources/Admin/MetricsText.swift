@@ -2,6 +2,7 @@
 // unit is a base unit and stands in the name.
 
 import Health
+import Ledger
 import Monitor
 import Proxy
 import Store
@@ -15,6 +16,7 @@ struct MetricsText {
         uptime: Nanoseconds,
         upstreams: [UpstreamView],
         store: StoreStatus,
+        ledger: LedgerStatus? = nil,
         scheduler: SchedulerMetrics,
         pairs: [PairMetrics],
         proxy: Proxy.Report,
@@ -27,6 +29,7 @@ struct MetricsText {
         metrics.sample("muster_uptime_seconds", [], uptime.seconds)
         metrics.add(upstreams)
         metrics.add(store)
+        if let ledger { metrics.add(ledger) }
         metrics.add(scheduler)
         metrics.add(pairs)
         metrics.add(proxy)
@@ -95,6 +98,21 @@ struct MetricsText {
                 )
             }
         }
+    }
+
+    private mutating func add(_ ledger: LedgerStatus) {
+        family("muster_ledger_durable", "gauge", "1 while what is acknowledged is on the disk.")
+        sample("muster_ledger_durable", [], ledger.error == nil ? 1 : 0)
+        family("muster_ledger_bytes", "gauge", "Length of the file.")
+        sample("muster_ledger_bytes", [], Double(ledger.bytes))
+        family("muster_ledger_records_total", "counter", "Records brought to the disk.")
+        sample("muster_ledger_records_total", [], Double(ledger.records))
+        family("muster_ledger_commits_total", "counter", "Syncs that brought them there.")
+        sample("muster_ledger_commits_total", [], Double(ledger.commits))
+        family("muster_ledger_failures_total", "counter", "Writes and syncs that failed.")
+        sample("muster_ledger_failures_total", [], Double(ledger.failures))
+        family("muster_ledger_damaged_bytes", "gauge", "Left out at the start as no records.")
+        sample("muster_ledger_damaged_bytes", [], Double(ledger.damagedBytes))
     }
 
     private mutating func add(_ store: StoreStatus) {

@@ -3,6 +3,7 @@
 import EventLoop
 import Health
 import Hummingbird
+import Ledger
 import Monitor
 import Proxy
 import Store
@@ -53,6 +54,7 @@ struct StateRoutes: Sendable {
     private func ready() async -> Response {
         let upstreams = await plane.board.call { $0.upstreams }
         let store = await plane.store.call { $0.status }
+        let ledger = await plane.ledger?.call { $0.status }
         let unprobed = upstreams.flatMap { view in
             view.peers.filter { report in
                 view.monitors.contains { monitor in
@@ -75,10 +77,21 @@ struct StateRoutes: Sendable {
                         .init("error", store.lastError.map { .string($0) } ?? .null),
                     ])
                 ),
+                .init("ledger", ledger.map(Self.json) ?? .null),
                 .init("unprobed", .array(unprobed.prefix(20).map { .string($0) })),
             ]),
             status: isReady ? .ok : .serviceUnavailable
         )
+    }
+
+    private static func json(_ ledger: LedgerStatus) -> JSON {
+        .object([
+            .init("path", .string(ledger.path)),
+            .init("durable", .bool(ledger.error == nil)),
+            .init("error", ledger.error.map { .string($0) } ?? .null),
+            .init("bytes", JSON(ledger.bytes)),
+            .init("damaged_bytes", JSON(ledger.damagedBytes)),
+        ])
     }
 
     private func metrics() async -> String {
@@ -88,6 +101,7 @@ struct StateRoutes: Sendable {
             uptime: Clock.wall() - plane.startedAt,
             upstreams: await plane.board.call { $0.upstreams },
             store: await plane.store.call { $0.status },
+            ledger: await plane.ledger?.call { $0.status },
             scheduler: await plane.scheduler.call { $0.metrics },
             pairs: await plane.scheduler.call { $0.pairMetrics },
             proxy: await plane.run { await proxy.value.report() },

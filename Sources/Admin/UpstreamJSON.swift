@@ -61,6 +61,28 @@ enum UpstreamJSON {
         return .object(members)
     }
 
+    /// What the answer to an order is worth: how much may fail before it is forgotten.
+    static func acknowledgement(_ reach: IntentReach) -> [JSON.Member] {
+        let (word, note): (String, String?) =
+            switch reach {
+            case .everywhere: ("stored", nil)
+            case .here: ("agent", "on this agent only until the store is back")
+            case .memory: ("memory", nil)
+            case .unwritten(let why):
+                ("memory", "in memory only until the disk takes it: \(why)")
+            }
+        let member = JSON.Member("acknowledged", .string(word))
+        return [member] + (note.map { [.init("acknowledged_note", .string($0))] } ?? [])
+    }
+
+    /// As much as the configuration asks for.
+    static func isKept(_ reach: IntentReach) -> Bool {
+        switch reach {
+        case .everywhere, .memory: true
+        case .here, .unwritten: false
+        }
+    }
+
     /// In the unit of `weight`; a fraction while a slow start ramps, 0 while nothing new goes there.
     private static func effectiveWeight(_ view: PeerView) -> JSON {
         guard view.isAvailable else { return .integer(0) }

@@ -103,13 +103,18 @@ struct UpstreamRoutes: Sendable {
                 return .failure(error)
             }
         }
-        if case .failure(let error) = outcome {
+        let reach: IntentReach
+        switch outcome {
+        case .success(let answer): reach = answer
+        case .failure(let error):
             throw Problem(.serviceUnavailable, "the store refused: \(error)")
         }
         plane.journal.log(OrderLine.line(change, of: key, by: Asker(request.headers)))
         let changed = try await self.view(context)
+        let shown = UpstreamJSON.peer(try peer(context, of: changed), monitors: changed.monitors)
         return Response.json(
-            UpstreamJSON.peer(try peer(context, of: changed), monitors: changed.monitors)
+            .object((shown.members ?? []) + UpstreamJSON.acknowledgement(reach)),
+            status: UpstreamJSON.isKept(reach) ? .ok : .accepted
         )
     }
 

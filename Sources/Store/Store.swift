@@ -23,7 +23,8 @@ public protocol Store: AnyObject {
     func forget(_ key: VerdictKey)
 
     /// Changes what the operator asks of a peer, and nothing that the change does not mention. The
-    /// observer hears of it before this returns. Throws only when the store answered and refused.
+    /// observer hears of it at once; this returns when it is acknowledged, and says what that is worth.
+    /// Throws only when the store answered and refused.
     @discardableResult
     func change(_ change: IntentChange, of key: PeerKey) async throws(StoreError) -> IntentReach
 
@@ -44,12 +45,16 @@ public enum StoreChange: Hashable, Sendable {
     case intent(PeerKey, Intent?)
 }
 
-/// How far an intent got.
-public enum IntentReach: String, Sendable {
-    /// Every agent that uses this store hears of it.
+/// How far an intent got, when it was acknowledged.
+public enum IntentReach: Hashable, Sendable {
+    /// It outlives this process: it is on the disk, or in the store from which every agent hears of it.
     case everywhere
     /// Only this process holds it so far: the store is away, and gets it when it is back.
     case here
+    /// In memory, and nobody asked for more: there is no state file.
+    case memory
+    /// In memory, because the disk does not take it; it is written as soon as that goes.
+    case unwritten(why: String)
 }
 
 /// The state of the store itself, for `/ready`, `/metrics` and the log.

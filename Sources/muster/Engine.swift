@@ -8,6 +8,7 @@ import Checks
 import DNS
 import EventLoop
 import Health
+import Ledger
 import Monitor
 import Proxy
 import Redis
@@ -24,6 +25,8 @@ final class Engine {
     let scheduler: Scheduler
     let proxy: Proxy
     private let resolver: Resolver
+    /// What must survive a restart; nil where nothing has to.
+    private let ledger: Ledger?
     private let door: Door
     private let endpoint: AgentEndpoint
     private let heartbeats = Heartbeats(began: Clock.instant())
@@ -39,11 +42,17 @@ final class Engine {
         self.journal = journal
         resolver = try Resolver(on: loop)
         services = Services(loop: loop, journal: journal)
-        board = Board(loop: loop, journal: journal)
+        ledger = configuration.store.stateFile.map {
+            Ledger(path: $0 + ".ledger", loop: loop, journal: journal)
+        }
+        let events = EventLog(startedAt: loop.wall)
+        if let ledger { events.keep(in: ledger) }
+        board = Board(loop: loop, events: events, journal: journal)
         let lookup = LoopBound(resolver, on: loop)
         store = try Self.makeStore(
             configuration,
             on: loop,
+            ledger: ledger,
             journal: journal,
             lookup: { host, deadline in
                 let answer = await lookup.value.resolve(host, deadline: deadline)
@@ -94,13 +103,19 @@ final class Engine {
     private static func makeStore(
         _ configuration: MusterConfiguration,
         on loop: EventLoop,
+        ledger: Ledger?,
         journal: Journal,
         lookup: @escaping HostLookup
     ) throws -> any Store {
         let store = configuration.store
         switch store.kind {
         case .embedded:
-            return EmbeddedStore(loop: loop, statePath: store.stateFile, journal: journal)
+            return EmbeddedStore(
+                loop: loop,
+                statePath: store.stateFile,
+                ledger: ledger,
+                journal: journal
+            )
         case .redis(let url):
             return RedisStore(
                 loop: loop,
@@ -136,6 +151,11 @@ final class Engine {
     /// Opens every listener before the first probe: a port that is taken stops the start before
     /// anything else has happened. Returns what could not be opened.
     func start() async throws -> [String] {
+        do throws(LedgerError) {
+            try await ledger?.open()
+        } catch {
+            return ["store.state-file: \(error)"]
+        }
         let upstreams = configuration.monitored
         board.define(upstreams.map(\.definition), monitors: upstreams.flatMap(\.summaries))
         var problems = try await proxy.start()
@@ -175,6 +195,8 @@ final class Engine {
         await scheduler.stop()
         await services.stop()
         await store.stop()
+        board.events.end()
+        await ledger?.stop()
         board.close()
         resolver.close()
         return cut
@@ -188,6 +210,7 @@ final class Engine {
             board: LoopBound(board, on: loop),
             scheduler: LoopBound(scheduler, on: loop),
             store: LoopBound(store, on: loop),
+            ledger: ledger.map { LoopBound($0, on: loop) },
             proxy: LoopBound(proxy, on: loop),
             endpoint: LoopBound(endpoint, on: loop),
             heartbeats: LoopBound(heartbeats, on: loop),

@@ -35,7 +35,9 @@ struct PeerOptions: ParsableArguments {
             Console.error("muster: \(error)")
             throw ExitStatus.unknown.code
         }
-        guard answer.status == 200, let body = try? JSON(parsing: answer.body) else {
+        guard answer.status == 200 || answer.status == 202,
+            let body = try? JSON(parsing: answer.body)
+        else {
             Console.error("muster: \(AdminClient.problem(in: answer))")
             throw ExitStatus.warning.code
         }
@@ -43,6 +45,9 @@ struct PeerOptions: ParsableArguments {
         line += "weight \(StatusReport.weight(of: body))"
         if let reason = body["reason"]?.string, !reason.isEmpty { line += ": \(reason)" }
         Console.line(line.printable)
+        if let note = body["acknowledged_note"]?.string {
+            Console.error("muster: \(note.printable)")
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 // Is what Prometheus reads well formed, and does it say what is true?
 
 import Health
+import Ledger
 import Store
 import Testing
 import Vocabulary
@@ -37,6 +38,28 @@ import Vocabulary
             pairs: [],
             proxy: Proxy.Report()
         )
+    }
+
+    @Test func `a ledger that cannot be written is 0`() {
+        var ledger = LedgerStatus(path: "/var/lib/muster/state.json.ledger")
+        ledger.records = 7
+        func text() -> String {
+            MetricsText.make(
+                agent: "a1",
+                uptime: .seconds(5),
+                upstreams: [],
+                store: StoreStatus(kind: "embedded", isConnected: true, since: now),
+                ledger: ledger,
+                scheduler: SchedulerMetrics(),
+                pairs: [],
+                proxy: Proxy.Report()
+            )
+        }
+        #expect(text().contains("\nmuster_ledger_durable 1\n"))
+        #expect(text().contains("\nmuster_ledger_records_total 7\n"))
+        ledger.error = "no room"
+        #expect(text().contains("\nmuster_ledger_durable 0\n"))
+        #expect(!self.text().contains("muster_ledger"))
     }
 
     @Test func `one status is 1 and all others are 0`() {

@@ -212,6 +212,56 @@ extension Live {
             #expect(try await installation.peer(2)["intent"] == "ready")
         }
 
+        @Test func `an order that was answered with 200 outlives a kill at that moment`()
+            async throws
+        {
+            let folder = try TemporaryDirectory()
+            let installation = try await Installation.start(
+                adding: "\nstore:\n  state-file: \(folder.path("state.json"))\n"
+            )
+            let file = installation.folder.path("muster.yaml")
+            let text = try String(contentsOfFile: file, encoding: .utf8)
+            let port = installation.adminPort
+            for (order, status) in [("drain", "drain"), ("maint", "maint"), ("ready", "up")] {
+                let answer = try await blocking {
+                    let connection = try HTTPConnection(port: port)
+                    let body = "{\"intent\":\"\(order)\"}"
+                    try connection.send(
+                        "PATCH /v1/upstreams/web/peers/spare HTTP/1.1\r\nHost: live.test\r\n"
+                            + "Content-Type: application/json\r\n"
+                            + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
+                    )
+                    let answer = try connection.answer()
+                    installation.killMuster()
+                    return answer
+                }
+                #expect(answer.status == 200, "\(answer.text)")
+                let shown = try JSON(parsing: answer.body)
+                #expect(shown["acknowledged"] == "stored", "\(answer.text)")
+                try await installation.startMuster(text)
+                _ = try await installation.waits(for: status, of: 2)
+            }
+        }
+
+        @Test func `two processes with one state file do not both start`() async throws {
+            let folder = try TemporaryDirectory()
+            let path = folder.path("state.json")
+            let installation = try await Installation.start(
+                adding: "\nstore:\n  state-file: \(path)\n"
+            )
+            let second = try folder.write(
+                "store: {state-file: \(path)}\nadmin: {bind: \"unix:\(folder.path("s"))\"}\n",
+                to: "second.yaml"
+            )
+            let result = try await Muster.run("run", "-c", second)
+            #expect(result.exitCode == 1)
+            #expect(
+                result.output.contains("store.state-file: \(path).ledger: expected to be its only"),
+                "\(result.output)"
+            )
+            #expect(try await installation.status(2) == "up")
+        }
+
         @Test func `what an operator asked for outlives the process`() async throws {
             let folder = try TemporaryDirectory()
             let installation = try await Installation.start(

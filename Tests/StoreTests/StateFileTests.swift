@@ -57,7 +57,12 @@ import Vocabulary
                 #expect(await eventually { store.status.lastError != nil })
             }
             await rig.stop(store)
-            #expect(rig.lines.all.filter { $0.contains("cannot be written") }.count == 1)
+            for what in ["state file", "ledger"] {
+                let told = rig.lines.all.filter {
+                    $0.hasPrefix("error: \(what) ") && $0.contains("cannot be written")
+                }
+                #expect(told.count == 1, "\(rig.lines.all)")
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 import EventLoop
 import Foundation
 import Health
+import Ledger
 import Redis
 import Store
 import Synchronization
@@ -101,7 +102,7 @@ final class StoreRig {
     let server: RedisServer?
     let folder: TemporaryDirectory
     let lines: Lines
-    private var open: [any Store] = []
+    private var open: [(store: any Store, ledger: Ledger?)] = []
 
     private init(_ backend: Backend, on loop: EventLoop) throws {
         self.backend = backend
@@ -135,7 +136,10 @@ final class StoreRig {
     }
 
     private func end() async {
-        for store in open { await store.stop() }
+        for (store, ledger) in open {
+            await store.stop()
+            await ledger?.stop()
+        }
         #expect(loop.timerCount == 0, "every timer is cancelled")
         // What a connection leaves behind is let go of in the next turn of the loop.
         #expect(
@@ -159,6 +163,11 @@ final class StoreRig {
             reconcileEvery: reconcileEvery
         )
         let listener = Listener()
+        do throws(LedgerError) {
+            try await open.last?.ledger?.open()
+        } catch {
+            Issue.record("\(error)")
+        }
         store.start(listener)
         #expect(await eventually(within: .seconds(60)) { store.status.isConnected })
         return (store, listener)
@@ -171,6 +180,7 @@ final class StoreRig {
         reconcileEvery: Nanoseconds = RedisStore.reconcileEveryDefault
     ) -> any Store {
         let store: any Store
+        var ledger: Ledger?
         if let server {
             store = RedisStore(
                 loop: loop,
@@ -182,19 +192,24 @@ final class StoreRig {
                 journal: lines.journal
             )
         } else {
+            let path = state ?? folder.path("state.json")
+            let made = Ledger(path: path + ".ledger", loop: loop, journal: lines.journal)
+            ledger = made
             store = EmbeddedStore(
                 loop: loop,
-                statePath: state ?? folder.path("state.json"),
+                statePath: path,
+                ledger: made,
                 journal: lines.journal
             )
         }
-        open.append(store)
+        open.append((store, ledger))
         return store
     }
 
     func stop(_ store: any Store) async {
         await store.stop()
-        open.removeAll { $0 === store }
+        for (held, ledger) in open where held === store { await ledger?.stop() }
+        open.removeAll { $0.store === store }
     }
 
     /// What somebody who opens the store now finds there.

@@ -32,8 +32,9 @@ private let arrows: [String: Set<String>] = [
         "Foundation", "Glibc",
     ],
     "Admin": [
-        "AgentCheck", "Monitor", "Proxy", "Checks", "Store", "EventLoop", "Health", "Vocabulary",
-        "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "Logging", "NIOCore", "NIOSSL",
+        "AgentCheck", "Monitor", "Proxy", "Checks", "Ledger", "Store", "EventLoop", "Health",
+        "Vocabulary", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "Logging", "NIOCore",
+        "NIOSSL",
         "ServiceLifecycle", "Foundation", "Glibc",
         "Synchronization",
     ],
