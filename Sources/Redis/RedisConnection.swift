@@ -7,6 +7,7 @@
 import CHiredis
 public import EventLoop
 import Glibc
+import Synchronization
 public import Vocabulary
 
 /// Why a connection ended or could not be had.
@@ -51,6 +52,9 @@ public final class RedisConnection: EventSink {
 
     /// Called once, when the connection is over for whatever reason but `close`.
     public var onFailure: ((RedisError) -> Void)?
+
+    /// Of one reply, kept until it is whole. We ask for some hundreds of small values at most.
+    public static let replyBytesMax = 8 << 20
 
     /// Until a command is answered, unless the caller says otherwise.
     public static let timeoutDefault = Nanoseconds.seconds(1)
@@ -142,7 +146,11 @@ public final class RedisConnection: EventSink {
         }
     }
 
+    private static let bounds = Mutex(())
+
     private func install(on context: UnsafeMutablePointer<redisAsyncContext>) {
+        // A reply that lies about its length gets no memory.
+        Self.bounds.withLock { _ in muster_redis_bound(context.pointee.c.reader) }
         // The hooks hold on to this object until hiredis cleans up.
         context.pointee.ev.data = Unmanaged.passRetained(self).toOpaque()
         context.pointee.data = context.pointee.ev.data
@@ -317,6 +325,15 @@ public final class RedisConnection: EventSink {
         let isBroken = !readiness.isDisjoint(with: [.failed, .hungUp])
         if let context, isBroken || readiness.contains(.readable) {
             redisAsyncHandleRead(context)
+        }
+        if let context, let reader = context.pointee.c.reader,
+            reader.pointee.len > Self.replyBytesMax
+        {
+            let error = RedisError.disconnected(
+                "expected replies of at most \(Self.replyBytesMax) bytes, saw a longer one"
+            )
+            fail(error)
+            return end(error)
         }
         // The first call may have ended the connection.
         if let context, isBroken || readiness.contains(.writable) {

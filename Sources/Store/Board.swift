@@ -537,18 +537,11 @@ extension Board: StoreObserver {
         let before = storeStatus
         storeStatus = status
         guard before?.isConnected != status.isConnected else { return }
+        // That it is away the store says itself, and why, also where it never was there.
         if status.isConnected {
             journal.notice(
                 "store \(status.kind) is connected",
                 [.event("store-connected"), .store(status.kind)]
-            )
-        } else if before != nil {
-            journal.warning(
-                "store \(status.kind) is away: \(status.lastError ?? "no reason given")",
-                [
-                    .event("store-away"), .store(status.kind),
-                    .error(status.lastError ?? "no reason given"),
-                ]
             )
         }
     }

@@ -97,7 +97,11 @@ extension IntentRecord {
         else { return nil }
         take(
             IntentChange(
-                mode: .init(mode, reason: json["reason"]?.string ?? "", until: until.time)
+                mode: .init(
+                    mode,
+                    reason: Believable.message(json["reason"]?.string ?? ""),
+                    until: until.time
+                )
             ),
             at: modeAt
         )
@@ -105,7 +109,7 @@ extension IntentRecord {
             IntentChange(
                 weight: .init(
                     weight,
-                    reason: json["weight_reason"]?.string ?? "",
+                    reason: Believable.message(json["weight_reason"]?.string ?? ""),
                     until: weightUntil.time
                 )
             ),
@@ -114,19 +118,14 @@ extension IntentRecord {
     }
 
     private static func time(_ json: JSON?) -> WallTime? {
-        guard let milliseconds = json?.integer, milliseconds >= 0,
-            AtRest.times.contains(milliseconds)
-        else { return nil }
-        return WallTime(milliseconds: milliseconds)
+        json?.integer.flatMap(Believable.stamp)
     }
 
     /// Nil where it makes no sense; one without a time where there is none.
     private static func end(_ json: JSON?) -> (time: WallTime?, Void)? {
         guard let json, !json.isNull else { return (nil, ()) }
-        guard let milliseconds = json.integer, AtRest.times.contains(milliseconds) else {
-            return nil
-        }
-        return (WallTime(milliseconds: milliseconds), ())
+        guard let time = json.integer.flatMap(Believable.stamp) else { return nil }
+        return (time, ())
     }
 }
 

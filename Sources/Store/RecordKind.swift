@@ -26,14 +26,14 @@ extension TransitionEvent {
 
     init?(json: JSON) {
         guard let id = json["id"]?.integer, id > 0,
-            let at = json["at"]?.integer, AtRest.times.contains(at),
+            let at = json["at"]?.integer.flatMap(Believable.stamp),
             let peer = json["peer"]?.string.flatMap(PeerKey.init(field:)),
             let from = json["from"]?.string.flatMap(PeerStatus.init(rawValue:)),
             let to = json["to"]?.string.flatMap(PeerStatus.init(rawValue:))
         else { return nil }
         self.init(
             id: UInt64(id),
-            at: WallTime(milliseconds: at),
+            at: at,
             peer: peer,
             from: from,
             to: to,

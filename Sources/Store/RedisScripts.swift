@@ -21,7 +21,7 @@ struct RedisKeys: Hashable, Sendable {
 
 /// A script with the name Redis gives it once it is loaded.
 enum RedisScript: String, CaseIterable {
-    case publish, intend, remove, sweep
+    case publish, intend, remove, sweep, scan, read
 
     /// Entries the stream keeps, about: a reader that is further behind reads everything again.
     static let changesMax = 10_000
@@ -31,26 +31,63 @@ enum RedisScript: String, CaseIterable {
         switch self {
         case .publish: Self.wake("verdict") + Self.publishBody
         case .intend: Self.wake("intent") + Self.intendBody
-        case .remove: Self.removeBody
-        case .sweep: Self.sweepBody
+        case .remove: Self.get + Self.removeBody
+        case .sweep: Self.get + Self.sweepBody
+        case .scan: Self.scanBody
+        case .read: Self.get + Self.readBody
         }
     }
 
-    private static func wake(_ kind: String) -> String {
-        """
-        local function wake(field)
-          local revision = redis.call('INCR', KEYS[2])
-          redis.call('XADD', KEYS[3], 'MAXLEN', '~', \(changesMax), '*',
-            'revision', revision, 'kind', '\(kind)', 'field', field)
-        end
-        local function decode(text)
-          if not text then return nil end
-          local fine, value = pcall(cjson.decode, text)
-          if fine and type(value) == 'table' then return value end
-          return nil
+    /// A value that is larger than any of ours counts as none, and is not even looked at: of a hundred
+    /// megabytes somebody left there nobody may have to wait for a copy.
+    private static let get = """
+        local function get(field)
+          if redis.call('HSTRLEN', KEYS[1], field) > \(Believable.valueBytesMax) then return false end
+          return redis.call('HGET', KEYS[1], field)
         end
 
         """
+
+    /// ARGV: a cursor, how many. Answers the next cursor; fields and values; fields whose value is too
+    /// large, with its size.
+    private static let scanBody = """
+        local found = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
+        local items, small, large = found[2], {}, {}
+        for i = 1, #items, 2 do
+          local field, value = items[i], items[i + 1]
+          if #field <= \(Believable.nameBytesMax * 4) and #value <= \(Believable.valueBytesMax) then
+            small[#small + 1] = field
+            small[#small + 1] = value
+          else
+            large[#large + 1] = string.sub(field, 1, 100)
+            large[#large + 1] = #field + #value
+          end
+        end
+        return {found[1], small, large}
+        """
+
+    /// ARGV: fields. Answers their values.
+    private static let readBody = """
+        local values = {}
+        for i = 1, #ARGV do values[i] = get(ARGV[i]) end
+        return values
+        """
+
+    private static func wake(_ kind: String) -> String {
+        get + """
+            local function wake(field)
+              local revision = redis.call('INCR', KEYS[2])
+              redis.call('XADD', KEYS[3], 'MAXLEN', '~', \(changesMax), '*',
+                'revision', revision, 'kind', '\(kind)', 'field', field)
+            end
+            local function decode(text)
+              if not text then return nil end
+              local fine, value = pcall(cjson.decode, text)
+              if fine and type(value) == 'table' then return value end
+              return nil
+            end
+
+            """
     }
 
     /// ARGV: field, verdict, field, verdict, … Answers 1 for each that is in now, 0 for each that
@@ -65,9 +102,11 @@ enum RedisScript: String, CaseIterable {
         for i, field in ipairs(fields) do
           local text = ARGV[2 * i]
           local new = cjson.decode(text)
-          local old = decode(held[i])
+          -- Neither what is too large nor an order that no agent can have reached stands in the way.
+          local old = held[i] and #held[i] <= \(Believable.valueBytesMax) and decode(held[i]) or nil
           local epoch = old and tonumber(old.epoch) or -1
           local sequence = old and tonumber(old.sequence) or -1
+          if epoch > \(Believable.epochMax) or sequence > \(Believable.sequenceMax) then epoch = -1 end
           if new.epoch < epoch or (new.epoch == epoch and new.sequence < sequence) then
             answers[i] = 0
           else
@@ -92,7 +131,7 @@ enum RedisScript: String, CaseIterable {
     private static let intendBody = """
         local time = redis.call('TIME')
         local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-        local held = redis.call('HGET', KEYS[1], ARGV[1])
+        local held = get(ARGV[1])
         local old = decode(held) or {}
         local change = cjson.decode(ARGV[2])
         local applied = false
@@ -136,7 +175,7 @@ enum RedisScript: String, CaseIterable {
           return (tonumber(value[ends]) or 0) < before and (tonumber(value[at]) or 0) < before
         end
         for i = 2, #ARGV do
-          local held = redis.call('HGET', KEYS[1], ARGV[i])
+          local held = get(ARGV[i])
           local fine, value = pcall(cjson.decode, held or '')
           if fine and type(value) == 'table' and over(value, 'mode', 'until', 'mode_at')
             and over(value, 'weight', 'weight_until', 'weight_at') then
@@ -151,7 +190,7 @@ enum RedisScript: String, CaseIterable {
     private static let removeBody = """
         local removed = 0
         for i = 3, #ARGV do
-          local held = redis.call('HGET', KEYS[1], ARGV[i])
+          local held = get(ARGV[i])
           if held then
             local fine, old = pcall(cjson.decode, held)
             if not fine or type(old) ~= 'table' or old.agent == ARGV[1]

@@ -55,11 +55,15 @@ extension RedisStore {
             }
         }
         var commands: [[String]] = []
-        if !verdicts.isEmpty { commands.append(["HMGET", keys.verdicts] + verdicts) }
-        if !intents.isEmpty { commands.append(["HMGET", keys.intents] + intents) }
+        if !verdicts.isEmpty { commands.append(call(.read, on: keys.verdicts) + verdicts) }
+        if !intents.isEmpty { commands.append(call(.read, on: keys.intents) + intents) }
         var replies = try await ask(reader, commands)[...]
         if !verdicts.isEmpty, let values = replies.popFirst()?.array {
-            for (field, value) in zip(verdicts, values) { learn(verdict: value, field: field) }
+            var pace = Pace()
+            for (field, value) in zip(verdicts, values) {
+                learn(verdict: value, field: field)
+                if pace.isOver() { await breathe() }
+            }
         }
         if !intents.isEmpty, let values = replies.popFirst()?.array {
             for (field, value) in zip(intents, values) { learn(intent: value, field: field) }
@@ -74,8 +78,11 @@ extension RedisStore {
             [
                 ["SET", keys.id, made, "NX"], ["GET", keys.id], ["GET", keys.revision],
                 ["XREVRANGE", keys.changes, "+", "-", "COUNT", "1"], ["TIME"],
-            ]
+            ],
+            // A Redis that takes no writes can be read all the same.
+            mayRefuse: 1
         )
+        if case .error(let text) = replies[0] { refuseWriting(text) }
         let isNew = replies[0].text == "OK"
         note(time: replies[4])
         let id = replies[1].text
@@ -93,39 +100,65 @@ extension RedisStore {
         let stale = try await scanVerdicts(reader)
         let over = try await readIntents(reader, wasEmptied: wasEmptied)
         if wasEmptied { outbox.restate() }
-        if !over.isEmpty, let writer { try await sweep(over, on: writer) }
-        if !stale.isEmpty, let writer { try await remove(stale, on: writer) }
+        do throws(RedisError) {
+            if !over.isEmpty, let writer { try await sweep(over, on: writer) }
+            if !stale.isEmpty, let writer { try await remove(stale, on: writer) }
+        } catch {
+            try tolerate(error)
+        }
+    }
+
+    /// Walks through a hash in slices small enough for probes to get their turn in between, and for
+    /// Redis too: what somebody left there, be it a hundred thousand fields, delays nobody.
+    private func walk(
+        _ hash: String,
+        _ reader: RedisConnection,
+        _ take: (_ field: String, _ value: RedisReply) -> Void
+    ) async throws(RedisError) {
+        var cursor = "0"
+        repeat {
+            let reply = try await ask(
+                reader,
+                [call(.scan, on: hash) + [cursor, "\(Self.scanCount)"]]
+            )
+            guard let parts = reply.first?.array, parts.count == 3, let next = parts[0].text,
+                let entries = parts[1].array, let large = parts[2].array
+            else { throw .refused("expected a scan, saw another reply") }
+            cursor = next
+            var pace = Pace()
+            for index in stride(from: 0, to: entries.count - 1, by: 2) {
+                if let field = entries[index].text { take(field, entries[index + 1]) }
+                if pace.isOver() { await breathe() }
+            }
+            for index in stride(from: 0, to: large.count - 1, by: 2) {
+                ignore(
+                    .tooLarge,
+                    hash,
+                    large[index].text ?? "",
+                    "has \(large[index + 1].integer ?? 0) bytes, expected at most "
+                        + "\(Believable.valueBytesMax)"
+                )
+            }
+            await breathe()
+        } while cursor != "0" && !isStopping
     }
 
     /// Answers fields that belong to nobody any more.
     private func scanVerdicts(_ reader: RedisConnection) async throws(RedisError) -> [String] {
-        var cursor = "0"
         var stale: [String] = []
-        let oldest = Clock.wall() + Nanoseconds(-Self.retention.count)
-        repeat {
-            let reply = try await ask(
-                reader,
-                [["HSCAN", keys.verdicts, cursor, "COUNT", "\(Self.scanCount)"]]
-            )
-            guard let parts = reply.first?.array, parts.count == 2, let next = parts[0].text,
-                let entries = parts[1].array
-            else { throw .refused("expected a scan, saw another reply") }
-            cursor = next
-            for index in stride(from: 0, to: entries.count - 1, by: 2) {
-                guard let field = entries[index].text, let bytes = entries[index + 1].bytes else {
-                    continue
-                }
-                // Most of it is what it was: not worth parsing.
-                let digest = bytes.hashValue
-                if scanned.updateValue(digest, forKey: field) == digest { continue }
-                learn(verdict: entries[index + 1], field: field)
-                if let key = VerdictKey(field: field), let held = known.verdicts[key],
-                    held.expiresAt < oldest
-                {
-                    stale.append(field)
-                }
+        let oldest = Clock.wall() + -Self.retention
+        try await walk(keys.verdicts, reader) { field, value in
+            guard let bytes = value.bytes else { return }
+            // Most of it is what it was: not worth parsing.
+            let digest = bytes.hashValue
+            if scanned.updateValue(digest, forKey: field) == digest { return }
+            learn(verdict: value, field: field)
+            if let key = VerdictKey(field: field), let held = known.verdicts[key],
+                held.expiresAt < oldest, stale.count < Self.staleMax
+            {
+                stale.append(field)
             }
-        } while cursor != "0"
+        }
         if scanned.count > State.entriesMax { scanned = [:] }
         return stale
     }
@@ -135,14 +168,17 @@ extension RedisStore {
         _ reader: RedisConnection,
         wasEmptied: Bool
     ) async throws(RedisError) -> [String] {
-        let words = try await ask(reader, [["HGETALL", keys.intents]]).first?.array ?? []
         var held = Set<PeerKey>()
         var over: [String] = []
-        for index in stride(from: 0, to: words.count - 1, by: 2) {
-            guard let field = words[index].text, let key = PeerKey(field: field) else { continue }
+        try await walk(keys.intents, reader) { field, value in
+            guard let key = PeerKey(field: field) else {
+                return ignore(.intent, keys.intents, field, "names no peer")
+            }
             held.insert(key)
-            learn(intent: words[index + 1], field: field)
-            if known.intents[key]?.isOver(at: now) == true { over.append(field) }
+            learn(intent: value, field: field)
+            if known.intents[key]?.isOver(at: now) == true, over.count < Self.staleMax {
+                over.append(field)
+            }
         }
         for key in known.intents.keys where !held.contains(key) && !untold.contains(key) {
             // Nobody lifted what an emptied store forgot.
@@ -166,12 +202,18 @@ extension RedisStore {
     }
 
     private func learn(verdict reply: RedisReply, field: String) {
-        guard let bytes = reply.bytes, let key = VerdictKey(field: field) else { return }
-        guard let json = try? JSON(parsing: bytes, limits: JSONLimits(bytes: 64 << 10)),
+        guard let bytes = reply.bytes else { return }
+        guard let key = VerdictKey(field: field) else {
+            return ignore(.verdict, keys.verdicts, field, "names no pair")
+        }
+        guard
+            let json = try? JSON(
+                parsing: bytes,
+                limits: JSONLimits(bytes: Believable.valueBytesMax)
+            ),
             let verdict = Verdict(key: key, json: json)
         else {
-            journal.warning("store \(url): \(keys.verdicts) '\(field)' is no verdict; ignored")
-            return
+            return ignore(.verdict, keys.verdicts, field, "is no verdict")
         }
         if outbox.isOwn(verdict) { return }
         if known.take(verdict) {
@@ -188,11 +230,14 @@ extension RedisStore {
             if !untold.contains(key) { forget(intent: key) }
             return
         }
-        guard let json = try? JSON(parsing: bytes, limits: JSONLimits(bytes: 64 << 10)),
+        guard
+            let json = try? JSON(
+                parsing: bytes,
+                limits: JSONLimits(bytes: Believable.valueBytesMax)
+            ),
             let record = IntentRecord(json: json)
         else {
-            journal.warning("store \(url): \(keys.intents) '\(field)' is no intent; ignored")
-            return
+            return ignore(.intent, keys.intents, field, "is no intent")
         }
         let held = known.intents[key]
         let isChanged = isAnswer ? known.replace(record, for: key) : known.merge(record, for: key)
@@ -212,5 +257,43 @@ extension RedisStore {
         let asked = known.intents[key]?.asked
         if asked != before?.asked { observer?.storeChanged(.intent(key, asked)) }
         file?.touch(within: StateFile.transitionDelay)
+    }
+}
+
+// MARK: Patience
+
+extension RedisStore {
+    /// What somebody else left in our keys, by the kind of it.
+    enum Nonsense: String {
+        case verdict, intent
+        case tooLarge = "too-large"
+    }
+
+    /// One line a minute for each kind, with an example.
+    func ignore(_ kind: Nonsense, _ hash: String, _ field: String, _ what: String) {
+        ignored += 1
+        guard let silent = throttle.note(kind.rawValue, at: Clock.instant()) else { return }
+        let name = String(field.prefix(100)).printable
+        var text = "store \(url): \(hash) '\(name)' \(what); ignored"
+        if silent > 0 { text += ", as were \(silent) more in the last minute" }
+        journal.warning(text)
+    }
+
+    /// Lets everybody else on the loop have a turn.
+    func breathe() async {
+        await withCheckedContinuation { waiter in loop.execute { waiter.resume() } }
+    }
+
+    /// How long one has worked without a break.
+    private struct Pace {
+        private var began = Clock.instant()
+        private static let max = Nanoseconds.milliseconds(3)
+
+        mutating func isOver() -> Bool {
+            let now = Clock.instant()
+            if now - began < Self.max { return false }
+            began = now
+            return true
+        }
     }
 }

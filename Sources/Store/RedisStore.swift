@@ -16,7 +16,7 @@ public import Vocabulary
 
 /// The shared store. Confined to its loop's thread.
 public final class RedisStore: Store {
-    private let loop: EventLoop
+    let loop: EventLoop
     let url: RedisURL
     private let agent: String
     let keys: RedisKeys
@@ -47,6 +47,13 @@ public final class RedisStore: Store {
     private var since = Clock.wall()
     private var lastError: String?
     private var refused: UInt64 = 0
+    /// Why Redis takes no writes, though it can be read.
+    private var writeError: String?
+    private var writeAgain: Timers.Token?
+    /// Of values that are none of ours.
+    var ignored: UInt64 = 0
+    var throttle = Throttle()
+    private var awaySince: Instant?
     private var isFlushing = false
     private var onFlushed: [CheckedContinuation<Void, Never>] = []
     private var renewalTimer: Timers.Token?
@@ -73,7 +80,11 @@ public final class RedisStore: Store {
     /// Batches under way at once.
     static let pipelineMax = 16
     /// Entries read at once: some milliseconds of work, then probes get their turn.
-    static let scanCount = 250
+    static let scanCount = 100
+    /// Fields removed after one reading of everything.
+    static let staleMax = 1_000
+    /// A Redis that refuses writes is asked again after this long.
+    static let writeAgainAfter = Nanoseconds.seconds(1)
     /// A verdict that expired this long ago belongs to nobody any more.
     static let retention = Nanoseconds.seconds(7 * 86_400)
 
@@ -115,7 +126,9 @@ public final class RedisStore: Store {
             revision: revision,
             pending: outbox.pendingCount + untold.count,
             lastError: lastError ?? file?.lastError,
-            refused: refused
+            writeError: writeError,
+            refused: refused,
+            ignored: ignored
         )
     }
 
@@ -166,13 +179,22 @@ public final class RedisStore: Store {
                 try await write(change.json(), for: key, on: writer)
                 return .everywhere
             } catch {
-                if case .refused(let text) = error, !text.hasPrefix("NOSCRIPT") {
-                    throw StoreError(text)
+                guard case .refused(let text) = error else {
+                    lost(error)
+                    return reach(change, of: key)
                 }
-                // The scripts are loaded again with the next connection.
-                lost(error)
+                switch Refusal(text) {
+                case .scripts: lost(error)
+                case .writing: refuseWriting(text)
+                case .other: throw StoreError(text)
+                }
             }
         }
+        return reach(change, of: key)
+    }
+
+    /// Takes a change in here alone, until Redis can be told.
+    private func reach(_ change: IntentChange, of key: PeerKey) -> IntentReach {
         untold.insert(key)
         let held = known.intents[key]
         tell(key, known.take(change, of: key, at: now), before: held)
@@ -182,6 +204,7 @@ public final class RedisStore: Store {
     public func stop() async {
         if isConnected { await flush() }
         isStopping = true
+        if let writeAgain { timers.cancel(writeAgain) }
         endPause()
         closeConnections()
         if isRunning { await withCheckedContinuation { onEnd.append($0) } }
@@ -256,11 +279,70 @@ public final class RedisStore: Store {
         if error != .closed { lastError = "\(url): \(error)" }
         closeConnections()
         turn(connected: false)
+        if error != .closed { complain(error) }
+    }
+
+    /// At once, and then once a minute for as long as it lasts.
+    private func complain(_ error: RedisError) {
+        let now = Clock.instant()
+        let since = awaySince ?? now
+        awaySince = since
+        guard let silent = throttle.note("away \(error.kind)", at: now) else { return }
+        var text = "store \(url) is away: \("\(error)".printable)"
+        if silent > 0 {
+            text +=
+                ", for \(TransitionLine.rough(now - since)), \(silent + 1) attempts in the last minute"
+        }
+        if let advice = error.advice { text += "; \(advice)" }
+        journal.warning(
+            text + "; going on from memory, trying again every second",
+            [.event("store-away"), .store("redis"), .error("\(error)")]
+        )
+    }
+
+    /// Redis can be read, and takes no writes: what is to be written waits.
+    func refuseWriting(_ text: String) {
+        let isNew = writeError != text
+        writeError = text
+        if isNew { observer?.storeStatusChanged(status) }
+        if writeAgain == nil {
+            writeAgain = timers.schedule(after: Self.writeAgainAfter) { [unowned self] in
+                writeAgain = nil
+                flushSoon()
+            }
+        }
+        guard let silent = throttle.note("write \(Refusal.word(text))", at: Clock.instant()) else {
+            return
+        }
+        var line = "store \(url) takes no writes: \(text.printable)"
+        if silent > 0 { line += " (\(silent + 1) attempts in the last minute)" }
+        if let advice = Refusal.advice(text) { line += "; \(advice)" }
+        journal.warning(
+            line + "; reading goes on, \(status.pending) writes wait",
+            [.event("store-read-only"), .store("redis"), .error(text)]
+        )
+    }
+
+    /// Writing refused is no reason to read no more; everything else is thrown on.
+    func tolerate(_ error: RedisError) throws(RedisError) {
+        guard case .refused(let text) = error, Refusal(text) == .writing else { throw error }
+        refuseWriting(text)
+    }
+
+    private func wroteAgain() {
+        guard writeError != nil else { return }
+        writeError = nil
+        journal.notice(
+            "store \(url) takes writes again",
+            [.event("store-writable"), .store("redis")]
+        )
+        observer?.storeStatusChanged(status)
     }
 
     private func turn(connected: Bool) {
         if isConnected != connected { since = Clock.wall() }
         isConnected = connected
+        if connected { awaySince = nil }
         observer?.storeStatusChanged(status)
     }
 
@@ -284,14 +366,15 @@ public final class RedisStore: Store {
         waiter.resume()
     }
 
-    /// Sends commands of which none may be refused. Without a `timeout`, `commandTimeout` holds.
+    /// Sends commands of which none but the first `mayRefuse` may be refused. Without a `timeout`, `commandTimeout` holds.
     func ask(
         _ connection: RedisConnection,
         _ commands: [[String]],
-        timeout: Nanoseconds? = nil
+        timeout: Nanoseconds? = nil,
+        mayRefuse: Int = 0
     ) async throws(RedisError) -> [RedisReply] {
         let replies = try await connection.pipeline(commands, timeout: timeout ?? commandTimeout)
-        for reply in replies {
+        for reply in replies.dropFirst(mayRefuse) {
             if case .error(let text) = reply { throw .refused(text) }
         }
         return replies
@@ -300,7 +383,7 @@ public final class RedisStore: Store {
     // MARK: Writing
 
     func flushSoon() {
-        guard isConnected, !isFlushing else { return }
+        guard isConnected, !isFlushing, writeAgain == nil else { return }
         if outbox.hasUrgent || outbox.lazyCount >= Self.renewalsMax || !untold.isEmpty {
             let home = LoopBound(self, on: loop)
             Task(executorPreference: loop) { await home.value.flush() }
@@ -323,7 +406,12 @@ public final class RedisStore: Store {
                 let forgotten = outbox.nextForgotten()
                 if !forgotten.isEmpty { try await remove(forgotten.map(\.field), on: writer) }
                 try await flushVerdicts(on: writer)
+                wroteAgain()
             } catch {
+                if case .refused(let text) = error, Refusal(text) == .writing {
+                    refuseWriting(text)
+                    break
+                }
                 lost(error)
             }
         }
@@ -409,7 +497,7 @@ public final class RedisStore: Store {
         for field in fields { scanned[field] = nil }
     }
 
-    private func call(_ script: RedisScript, on hash: String) -> [String] {
+    func call(_ script: RedisScript, on hash: String) -> [String] {
         ["EVALSHA", scripts[script] ?? "", "3", hash, keys.revision, keys.changes]
     }
 }

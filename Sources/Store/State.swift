@@ -6,6 +6,8 @@ import Vocabulary
 
 struct State: Sendable {
     private(set) var verdicts: [VerdictKey: Verdict] = [:]
+    /// Entries of the file that could not be read.
+    private(set) var leftOut = 0
     private(set) var intents: [PeerKey: IntentRecord] = [:]
 
     /// What one process keeps at most; a store that holds more was not filled by this fleet.
@@ -104,13 +106,19 @@ extension State {
         for member in verdicts {
             guard let key = VerdictKey(field: member.key),
                 let verdict = Verdict(key: key, json: member.value)
-            else { continue }
+            else {
+                leftOut += 1
+                continue
+            }
             _ = take(verdict)
         }
         for member in intents {
             guard let key = PeerKey(field: member.key),
                 let record = IntentRecord(json: member.value)
-            else { continue }
+            else {
+                leftOut += 1
+                continue
+            }
             _ = merge(record, for: key)
         }
     }

@@ -69,8 +69,12 @@ public struct StoreStatus: Hashable, Sendable {
     /// Writes taken and not yet confirmed.
     public var pending: Int
     public var lastError: String?
+    /// Why the store takes no writes, where it can be read all the same.
+    public var writeError: String?
     /// Verdicts of ours that the store refused because it holds a newer one.
     public var refused: UInt64
+    /// Values in the store that were none of ours, or not to be believed.
+    public var ignored: UInt64
 
     public init(
         kind: String,
@@ -79,7 +83,9 @@ public struct StoreStatus: Hashable, Sendable {
         revision: UInt64 = 0,
         pending: Int = 0,
         lastError: String? = nil,
-        refused: UInt64 = 0
+        writeError: String? = nil,
+        refused: UInt64 = 0,
+        ignored: UInt64 = 0
     ) {
         self.kind = kind
         self.isConnected = isConnected
@@ -87,7 +93,9 @@ public struct StoreStatus: Hashable, Sendable {
         self.revision = revision
         self.pending = pending
         self.lastError = lastError
+        self.writeError = writeError
         self.refused = refused
+        self.ignored = ignored
     }
 }
 

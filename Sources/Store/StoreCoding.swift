@@ -4,11 +4,6 @@
 import Health
 import Vocabulary
 
-enum AtRest {
-    /// Sixty years about 1970 in microseconds, millennia in milliseconds.
-    static let times = Int64(-1) << 51...Int64(1) << 51
-}
-
 extension VerdictKey {
     /// `web|127.0.0.1:9001|http`. A `|` or `%` in a name is written as in a URL.
     var field: String {
@@ -98,8 +93,8 @@ extension Verdict {
         ]).withoutNulls()
     }
 
-    /// Nil where something is missing or of the wrong type: another version of muster, or another
-    /// program, wrote it.
+    /// Nil where something is missing, of the wrong type or not to be believed: another version of
+    /// muster, or another program, wrote it.
     init?(key: VerdictKey, json: JSON) {
         guard let status = json["status"]?.string.flatMap(HealthCounter.Status.init(rawValue:)),
             let health = json["health"]?.int,
@@ -114,8 +109,9 @@ extension Verdict {
             let agent = json["agent"]?.string,
             let epoch = json["epoch"]?.integer.flatMap(UInt64.init(exactly:)),
             let sequence = json["sequence"]?.integer.flatMap(UInt64.init(exactly:)),
-            // Beyond that the arithmetic of times would overflow.
-            [latency, since, checkedAt, expiresAt].allSatisfy(AtRest.times.contains)
+            [key.upstream, key.peer, key.monitor, kind, agent].allSatisfy(Believable.isName),
+            Believable.isCount(status, health: health, rise: rise, fall: fall),
+            Believable.isOrder(epoch: epoch, sequence: sequence)
         else { return nil }
         self.init(
             key: key,
@@ -127,16 +123,18 @@ extension Verdict {
             fall: fall,
             reason: reason,
             code: json["code"]?.int,
-            message: json["message"]?.string ?? "",
-            latency: .microseconds(latency),
+            message: Believable.message(json["message"]?.string ?? ""),
+            latency: Believable.latency(microseconds: latency),
             hints: Hints(
-                weightPercent: json["weight_percent"]?.int.flatMap { $0 < 0 ? nil : $0 },
-                maxConnections: json["max_connections"]?.int,
+                weightPercent: json["weight_percent"]?.int.map {
+                    min(max($0, 0), PeerHealth.weightPercentMax)
+                },
+                maxConnections: json["max_connections"]?.int.map { max($0, 0) },
                 admin: json["admin"]?.string.flatMap(Hints.Admin.init(rawValue:))
             ),
-            since: WallTime(milliseconds: since),
-            checkedAt: WallTime(milliseconds: checkedAt),
-            expiresAt: WallTime(milliseconds: expiresAt),
+            since: Believable.time(since),
+            checkedAt: Believable.time(checkedAt),
+            expiresAt: Believable.time(expiresAt),
             agent: agent,
             epoch: epoch,
             sequence: sequence

@@ -170,6 +170,35 @@ import Vocabulary
         }
     }
 
+    /// A reply may announce anything: room is made for what we asked for, not for what is announced.
+    @Test func `a reply beyond every limit ends the connection and takes no memory`() async throws {
+        let block = [UInt8](repeating: UInt8(ascii: "x"), count: 1 << 20)
+        let lies: [([ScriptedServer.Step], String)] = [
+            ([.send("*2147483647\r\n"), .stall], "memory"),
+            ([.send("*65537\r\n"), .stall], "memory"),
+            (
+                [.send("$100000000\r\n"), .endless(block, everyMilliseconds: 0)],
+                "expected replies of at most"
+            ),
+        ]
+        for (steps, words) in lies {
+            let liar = try ScriptedServer([[.expect("PING\r\n")] + steps])
+            defer { liar.stop() }
+            try await StoreRig.run(.embedded) { rig in
+                do throws(RedisError) {
+                    _ = try await RedisConnection.connect(
+                        to: RedisURL(address: liar.address),
+                        on: rig.loop,
+                        timeout: patience
+                    )
+                    Issue.record("connected")
+                } catch {
+                    #expect("\(error)".contains(words), "\(error)")
+                }
+            }
+        }
+    }
+
     @Test func `a password is given, and a wrong one refused`() async throws {
         let folder = try TemporaryDirectory()
         let server = try RedisServer(tcp: true, in: folder, extra: ["--requirepass", "s3cret"])

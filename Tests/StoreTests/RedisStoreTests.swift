@@ -232,6 +232,10 @@ import Vocabulary
             store.publish(.sample(), isTransition: true)
             #expect(await eventually(within: .seconds(30)) { store.status.lastError != nil })
             #expect(store.status.lastError?.contains("Connection refused") == true)
+            let told = rig.lines.all.filter { $0.contains("is away") }
+            #expect(told.count == 1)
+            #expect(told.first?.hasPrefix("warning: store redis://127.0.0.1:") == true)
+            #expect(told.first?.contains("going on from memory, trying again") == true)
             try server.restart()
             #expect(
                 await eventually(within: .seconds(30)) {
@@ -257,12 +261,86 @@ import Vocabulary
             }
             let (store, listener) = await rig.start()
             #expect(listener.verdicts.isEmpty)
-            #expect(rig.lines.all.filter { $0.contains("is no verdict") }.count == texts.count)
+            let told = rig.lines.all.filter { $0.contains("is no verdict") }
+            #expect(told.count == 1, "one line a minute for all of them")
+            #expect(store.status.ignored == UInt64(texts.count))
             // And they are no obstacle to writing.
             let verdict = Verdict.sample(peer: "p1")
             store.publish(verdict, isTransition: true)
             await rig.stop(store)
             #expect(await rig.reopened().verdicts[verdict.key]?.status == .up)
+        }
+    }
+
+    @Test func `a large value is not fetched, and a hundred thousand foreign fields are one line`()
+        async throws
+    {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            let connection = try await server.connect(on: rig.loop)
+            defer { connection.close() }
+            let fill = """
+                redis.call('HSET', KEYS[1], 'web|large|http', string.rep('x', 20000000))
+                redis.call('HSET', KEYS[2], 'web|large', string.rep('x', 20000000))
+                for i = 1, 100000 do redis.call('HSET', KEYS[1], 'foreign ' .. i, '{}') end
+                """
+            _ = try await connection.command(
+                ["EVAL", fill, "2", "muster:verdicts", "muster:intents"],
+                timeout: patience
+            )
+            let (store, listener) = await rig.start()
+            #expect(listener.verdicts.isEmpty)
+            #expect(store.status.isConnected && store.status.lastError == nil)
+            let lines = rig.lines.all.filter { $0.hasSuffix("ignored") }
+            #expect(lines.count == 2)
+            #expect(
+                lines.contains {
+                    $0.contains("has 2000001") && $0.contains("expected at most 65536")
+                }
+            )
+            #expect(lines.contains { $0.contains("'foreign ") && $0.contains("names no pair") })
+            // Our own word replaces what stood in its place.
+            let verdict = Verdict.sample(peer: "large")
+            store.publish(verdict, isTransition: true)
+            await rig.stop(store)
+            #expect(await rig.reopened().verdicts[verdict.key]?.status == .up)
+        }
+    }
+
+    @Test func `a Redis that refuses writes is read all the same, and written when it lets us`()
+        async throws
+    {
+        try await StoreRig.run(.redisTCP) { rig in
+            let server = try #require(rig.server)
+            let other = Verdict.sample(.down, peer: "other", agent: "a2")
+            let (theirs, _) = await rig.start()
+            theirs.publish(other, isTransition: true)
+            await rig.stop(theirs)
+            // A replica of nobody: what it holds can be read.
+            _ = try await server.ask("REPLICAOF", "127.0.0.1", "1", on: rig.loop)
+            let (store, listener) = await rig.start()
+            #expect(listener.verdicts[other.key]?.status == .down)
+            store.publish(.sample(peer: "ours"), isTransition: true)
+            let isRefused = await eventually(within: .seconds(30)) {
+                store.status.writeError?.hasPrefix("READONLY") == true
+            }
+            #expect(isRefused && store.status.isConnected)
+            let key = PeerKey(upstream: "web", peer: "ours")
+            let reach = try await store.set(intent: Intent(mode: .maint), for: key)
+            #expect(reach == .here && listener.intents[key]?.mode == .maint)
+            let told = rig.lines.all.filter { $0.contains("takes no writes: READONLY") }
+            #expect(told.count == 1 && told.first?.contains("reading goes on") == true)
+
+            _ = try await server.ask("REPLICAOF", "NO", "ONE", on: rig.loop)
+            #expect(
+                await eventually(within: .seconds(30)) {
+                    store.status.pending == 0 && store.status.writeError == nil
+                }
+            )
+            await rig.stop(store)
+            let found = await rig.reopened()
+            #expect(found.intents[key]?.mode == .maint)
+            #expect(found.verdicts.keys.contains { $0.peer == "ours" })
         }
     }
 }

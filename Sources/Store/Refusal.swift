@@ -1,0 +1,64 @@
+// What does it mean that Redis says no? Some words concern all that one does, some only writing, and each
+// has something that a person can do about it.
+
+import Redis
+import Vocabulary
+
+enum Refusal: Equatable {
+    /// Reading goes on; writing is tried again.
+    case writing
+    /// Our scripts are gone: they are loaded with the next connection.
+    case scripts
+    case other
+
+    init(_ text: String) {
+        switch Self.word(text) {
+        case "READONLY", "OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY", "TRYAGAIN":
+            self = .writing
+        case "NOSCRIPT": self = .scripts
+        // A script that is refused what it does says so in its own error.
+        case "ERR" where Self.inScripts.contains(where: text.contains): self = .writing
+        default: self = .other
+        }
+    }
+
+    private static let inScripts = ["READONLY", "OOM ", "MISCONF", "NOREPLICAS"]
+
+    /// `READONLY` of `READONLY You can't write against a read only replica.`
+    static func word(_ text: String) -> String {
+        String(text.prefix { $0 != " " }.prefix(32)).printable
+    }
+
+    static func advice(_ text: String) -> String? {
+        switch word(text) {
+        case "NOAUTH": "it wants a password: redis://user:password@host in store.redis.url"
+        case "WRONGPASS": "user or password in store.redis.url is wrong"
+        case "NOPERM": "its ACL lacks a right of this user; docs/STATE.md names all that are needed"
+        case "READONLY": "it is a replica: name the master, or promote this one"
+        case "OOM": "its maxmemory is used up"
+        case "LOADING": "it is loading its data"
+        case "MISCONF": "it cannot save to its disk"
+        case "MASTERDOWN": "it is a replica whose master is away"
+        case "CLUSTERDOWN", "MOVED", "CROSSSLOT", "ASK": "it is a cluster: name a single server"
+        case "WRONGTYPE": "another program uses these keys: give one of the two another prefix"
+        default: nil
+        }
+    }
+}
+
+extension RedisError {
+    /// What is told of as one thing.
+    var kind: String {
+        switch self {
+        case .closed: "closed"
+        case .disconnected: "disconnected"
+        case .timedOut: "timed out"
+        case .refused(let text): Refusal.word(text)
+        }
+    }
+
+    var advice: String? {
+        if case .refused(let text) = self { return Refusal.advice(text) }
+        return nil
+    }
+}
