@@ -51,6 +51,12 @@ public struct PeerView: Hashable, Sendable {
     /// `checked` is only what was last known: a verdict it needs has expired.
     public var isStale = false
 
+    /// Nobody asked it to take nothing: not in maintenance, not draining, not at weight 0. Such a peer
+    /// is lost when it is not available, and gets requests when the upstream fails open.
+    public var isMeantToServe: Bool {
+        routing != .maint && routing != .drain && effectiveCentiweight > 0
+    }
+
     /// New requests may go to it.
     public var isAvailable: Bool {
         switch routing {
@@ -237,7 +243,8 @@ public struct PeerHealth: Sendable {
 
         let weight = intent?.current(at: now)?.weight ?? policy.weight
         let percent = min(agentWeightPercent() ?? 100, Self.weightPercentMax)
-        var centiweight = Double(weight) * Double(percent)
+        // Of a great weight a great percentage is no more than the greatest weight, as in HAProxy.
+        var centiweight = min(Double(weight) * Double(percent), Double(PeerDefinition.weightMax) * 100)
         if let ramp { centiweight = max(centiweight * ramp, centiweight > 0 ? 1 : 0) }
         if percent == 0 { reasons.append("agent asked for weight 0%") }
 

@@ -78,6 +78,9 @@ public struct UpstreamDefinition: Hashable, Sendable {
     public var slowStart: Nanoseconds
     /// Share of available peers below which routing fails open; 0 turns it off.
     public var panicThreshold: Double
+    /// A peer that would have to carry more than ten times its share cannot. Of up to ten peers one
+    /// that is left gets everything, and only none at all is panic.
+    public static let panicThresholdDefault = 0.1
     public var onDown: OnDown?
     public var allDown: AllDown
 
@@ -86,7 +89,7 @@ public struct UpstreamDefinition: Hashable, Sendable {
         peers: [PeerDefinition],
         balance: BalanceDefinition = BalanceDefinition(),
         slowStart: Nanoseconds = .zero,
-        panicThreshold: Double = 0.5,
+        panicThreshold: Double = panicThresholdDefault,
         onDown: OnDown? = nil,
         allDown: AllDown = .backup
     ) {

@@ -274,7 +274,7 @@ public final class Proxy {
             centiweight: view.effectiveCentiweight,
             isAvailable: view.isAvailable,
             isDown: view.routing == .down || view.routing == .maint,
-            isEligibleInPanic: view.routing != .maint && view.routing != .drain,
+            isEligibleInPanic: view.isMeantToServe,
             isBackup: definition.isBackup,
             maxConnections: view.maxConnections ?? definition.maxConnections
         )

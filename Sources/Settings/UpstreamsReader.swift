@@ -56,7 +56,10 @@ struct UpstreamsReader {
                 in: .zero...Self.slowStartMax,
                 default: .zero
             ),
-            panicThreshold: section.share("panic-threshold", default: 0.5),
+            panicThreshold: section.share(
+                "panic-threshold",
+                default: UpstreamDefinition.panicThresholdDefault
+            ),
             onDown: section.word("on-down"),
             allDown: section.word("all-down") ?? .backup
         )

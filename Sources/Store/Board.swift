@@ -511,7 +511,7 @@ public final class Board: EventSink {
             journal.warning(
                 "\(name) is in panic: \(board.counts.available) of \(board.counts.wanted) peers "
                     + "available, below \(Int(board.definition.panicThreshold * 100))%; "
-                    + "routing to all of them",
+                    + "routing to all of them, the ones that are down included",
                 [
                     .event("panic"), .upstream(name),
                     .init("available", Int64(board.counts.available)),

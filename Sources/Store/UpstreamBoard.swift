@@ -7,11 +7,14 @@ import Vocabulary
 
 /// Confined to its board.
 final class UpstreamBoard {
-    /// Peers that are not backups: how many are meant to serve, and how many can.
+    /// How many peers are meant to serve, and how many can.
     struct Counts: Hashable {
-        /// Neither in maintenance nor draining.
+        /// Neither in maintenance nor draining, and not at weight 0: whoever was told to take nothing
+        /// is not lost.
         var wanted = 0
         var available = 0
+        /// Backups are counted apart.
+        var wantedBackups = 0
         var availableBackups = 0
     }
 
@@ -255,11 +258,12 @@ final class UpstreamBoard {
 
     private func count(_ view: PeerView, isBackup: Bool, by step: Int) {
         if isBackup {
+            if view.isMeantToServe { counts.wantedBackups += step }
             if view.isAvailable { counts.availableBackups += step }
-            return
+        } else {
+            if view.isMeantToServe { counts.wanted += step }
+            if view.isAvailable { counts.available += step }
         }
-        if view.routing != .maint && view.routing != .drain { counts.wanted += step }
-        if view.isAvailable { counts.available += step }
     }
 
     /// Returns the new state when it changed.
@@ -299,15 +303,18 @@ final class UpstreamBoard {
             .sorted { ($1.count, $0.what) < ($0.count, $1.what) }
     }
 
-    /// Panic is a rule about doubt: when most peers seem dead at once, the checks are more likely
-    /// wrong than the peers. Backups are what `all-down: backup` trusts instead.
+    /// Panic is a rule about doubt: when nearly all peers seem dead at once, the checks are more
+    /// likely wrong than the peers, and the few that are left would go down under the load of all.
+    /// It never begins where it would route as before.
     static func isPanic(_ counts: Counts, _ definition: UpstreamDefinition) -> Bool {
-        guard definition.panicThreshold > 0, counts.wanted > 0 else { return false }
-        switch definition.allDown {
-        case .failClosed: return false
-        case .backup where counts.availableBackups > 0: return false
-        case .failOpen, .backup: break
+        guard definition.panicThreshold > 0, definition.allDown != .failClosed else { return false }
+        let lost = counts.wanted - counts.available
+        if counts.available + counts.availableBackups == 0 {
+            return lost + counts.wantedBackups > 0
         }
+        guard lost > 0 else { return false }
+        // Backups are what `all-down: backup` trusts instead.
+        if definition.allDown == .backup, counts.availableBackups > 0 { return false }
         return Double(counts.available) / Double(counts.wanted) < definition.panicThreshold
     }
 }

@@ -107,6 +107,8 @@ private func intent(_ mode: Intent.Mode, _ reason: String = "", weight: Int? = n
             (1, 5, nil, "up 500%"), (10, 0, nil, "up 0%"), (100, nil, 0, "up 0%"),
             (256, 1, 1, "up 1%"), (0, nil, nil, "up 0%"), (0, 3, nil, "up 100%"),
             (1, 256, 25_600, "up 25600%"),
+            // HAProxy makes 256 of it, its greatest weight.
+            (100, nil, 300, "up 256%"),
         ] as [(Int, Int?, Int?, String)]
     )
     func `weight is relative to the configured one`(

@@ -371,6 +371,17 @@ import Vocabulary
         #expect(health.view.effectiveCentiweight == weight)
     }
 
+    @Test(arguments: [(100, 300, 25_600), (256, 100, 25_600), (256, 25_600, 25_600), (85, 300, 25_500)])
+    func `an agent's percentage ends at the greatest weight`(
+        weight: Int,
+        percent: Int,
+        effective: Int
+    ) {
+        var health = peer(weight: weight)
+        _ = health.apply(verdict(.up, hints: Hints(weightPercent: percent)), now: start)
+        #expect(health.view.effectiveCentiweight == effective)
+    }
+
     @Test func `of several agents the most cautious is heard`() {
         var health = peer(weight: 4, required: ["one", "two"])
         _ = health.apply(

@@ -119,6 +119,9 @@ private final class Watcher: BoardObserver {
         ("DDD", 0.0, .down, false),
         ("UDD", 0.0, .degraded, false),
         ("UUD", 1.0, .panic, true),
+        ("UUU", 1.0, .up, false),
+        ("UDD", UpstreamDefinition.panicThresholdDefault, .degraded, false),
+        ("DDD", UpstreamDefinition.panicThresholdDefault, .panic, true),
     ])
     func `an upstream's status follows its peers`(
         peers: String,
@@ -164,6 +167,53 @@ private final class Watcher: BoardObserver {
         #expect(watcher.panics == [true])
         say(.up, of: "a", sequence: 3)
         #expect(watcher.panics == [true, false])
+    }
+
+    /// Rows: peers, how many of them are well, and whether that is a panic by default.
+    @Test(arguments: [
+        (1, 1, false), (1, 0, true), (2, 1, false), (2, 0, true), (3, 1, false), (3, 0, true),
+        (10, 1, false), (10, 0, true), (20, 2, false), (20, 1, true), (50, 5, false),
+        (50, 4, true), (100, 10, false), (100, 9, true),
+    ])
+    func `by default panic is when one would carry more than ten`(
+        peers: Int,
+        well: Int,
+        isPanic: Bool
+    ) {
+        let names = (0..<peers).map { "p\($0)" }
+        define(names, panicThreshold: UpstreamDefinition.panicThresholdDefault)
+        for (index, name) in names.enumerated() {
+            say(index < well ? .up : .down, of: name, sequence: 1)
+        }
+        #expect(board.upstream(named: "web")?.isPanic == isPanic)
+    }
+
+    @Test func `a weight of zero is no loss, and no panic`() {
+        define(["a", "b", "c"])
+        for peer in ["a", "b", "c"] { say(.up, of: peer, sequence: 1) }
+        for peer in ["b", "c"] {
+            board.set(
+                intent: Intent(mode: .ready, weight: 0),
+                for: key(peer)
+            )
+        }
+        #expect(board.upstream(named: "web")?.isPanic == false)
+        say(.down, of: "b", sequence: 2)
+        #expect(board.upstream(named: "web")?.isPanic == false)
+        say(.down, of: "a", sequence: 2)
+        #expect(board.upstream(named: "web")?.isPanic == true)
+        #expect(watcher.panics == [true])
+    }
+
+    @Test func `backups that are down are tried when nobody else is left`() {
+        define(["a"], backups: ["spare"], allDown: .backup)
+        say(.up, of: "a", sequence: 1)
+        say(.down, of: "spare", sequence: 1)
+        #expect(board.upstream(named: "web")?.isPanic == false, "it would route as before")
+        board.set(intent: Intent(mode: .maint), for: key("a"))
+        #expect(board.upstream(named: "web")?.isPanic == true)
+        say(.up, of: "spare", sequence: 2)
+        #expect(board.upstream(named: "web")?.isPanic == false)
     }
 
     /// Every combination of four peers' states: the counts kept step by step are the counts made
