@@ -220,6 +220,21 @@ struct MetricsText {
             "Exchanges cut by the client or in mid-response.",
             proxy.aborted
         )
+        family(
+            "muster_proxy_failures_total",
+            "counter",
+            "Requests and attempts that failed, by cause and by what the client got."
+        )
+        for failure in proxy.failures {
+            sample(
+                "muster_proxy_failures_total",
+                [
+                    ("upstream", failure.upstream ?? ""), ("peer", failure.peer ?? ""),
+                    ("cause", failure.cause), ("answer", failure.answer),
+                ],
+                Double(failure.count)
+            )
+        }
         let peers = proxy.peers.sorted {
             ($0.key.upstream, $0.key.peer) < ($1.key.upstream, $1.key.peer)
         }

@@ -17,6 +17,10 @@ public final class EventLoop: @unchecked Sendable {
     /// Read once an iteration: cheap, and the same for everything that happens together.
     public private(set) var now: Instant
 
+    /// How many events this turn has dispatched before the present one: the kernel was asked that
+    /// long ago.
+    public private(set) var eventsThisTurn = 0
+
     /// Chance for everything that lives here. Seeded by the kernel, or by the test.
     public var dice: Dice
 
@@ -165,7 +169,10 @@ public final class EventLoop: @unchecked Sendable {
         let count = epoll_wait(epoll, events, Int32(Self.eventsMax), timeout)
         now = instant
         if count > 0 {
-            for index in 0..<Int(count) { dispatch(events + index) }
+            for index in 0..<Int(count) {
+                eventsThisTurn = index
+                dispatch(events + index)
+            }
         }
         fireTimers()
         drainMail()

@@ -163,6 +163,13 @@ public enum Socket {
         )
     }
 
+    /// Bytes that were written and have not been taken by the other side's kernel yet. Closing with
+    /// RST loses them.
+    public static func unsent(_ descriptor: Int32) -> Int32 {
+        var count: Int32 = 0
+        return ioctl(descriptor, UInt(TIOCOUTQ), &count) == 0 ? count : 0
+    }
+
     public static func noDelay(_ descriptor: Int32) {
         set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
     }

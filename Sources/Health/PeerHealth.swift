@@ -41,6 +41,8 @@ public struct PeerView: Hashable, Sendable {
     public var weight: Int
     /// Hundredths of the weight unit, after agent weight and slow start. Zero takes no new traffic.
     public var effectiveCentiweight: Int
+    /// It was given no weight, by hand or by its own agent, whatever its health.
+    public var isWeightless = false
     public var maxConnections: Int?
     /// The view changes by itself then (slow start, expiry), even if nothing else happens.
     public var nextChange: WallTime?
@@ -54,7 +56,7 @@ public struct PeerView: Hashable, Sendable {
     /// Nobody asked it to take nothing: not in maintenance, not draining, not at weight 0. Such a peer
     /// is lost when it is not available, and gets requests when the upstream fails open.
     public var isMeantToServe: Bool {
-        routing != .maint && routing != .drain && effectiveCentiweight > 0
+        routing != .maint && routing != .drain && !isWeightless
     }
 
     /// New requests may go to it.
@@ -99,7 +101,8 @@ public struct PeerHealth: Sendable {
             since: now,
             reason: "not probed yet",
             weight: policy.weight,
-            effectiveCentiweight: policy.weight * 100
+            effectiveCentiweight: policy.weight * 100,
+            isWeightless: policy.weight <= 0
         )
         _ = refresh(now: now)
     }
@@ -244,7 +247,10 @@ public struct PeerHealth: Sendable {
         let weight = intent?.current(at: now)?.weight ?? policy.weight
         let percent = min(agentWeightPercent() ?? 100, Self.weightPercentMax)
         // Of a great weight a great percentage is no more than the greatest weight, as in HAProxy.
-        var centiweight = min(Double(weight) * Double(percent), Double(PeerDefinition.weightMax) * 100)
+        var centiweight = min(
+            Double(weight) * Double(percent),
+            Double(PeerDefinition.weightMax) * 100
+        )
         if let ramp { centiweight = max(centiweight * ramp, centiweight > 0 ? 1 : 0) }
         if percent == 0 { reasons.append("agent asked for weight 0%") }
 
@@ -257,6 +263,7 @@ public struct PeerHealth: Sendable {
             reason: reasons.joined(separator: "; "),
             weight: weight,
             effectiveCentiweight: Int(centiweight.rounded()),
+            isWeightless: centiweight <= 0,
             maxConnections: verdicts.compactMap(\.hints.maxConnections).min(),
             nextChange: nextChange(now: now, ramp: ramp),
             asked: status == .maint ? .maint : mode == .drain || agentDrains ? .drain : .ready,

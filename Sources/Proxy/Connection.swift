@@ -17,6 +17,9 @@ enum ClientPhase: UInt8 {
     /// The response is out; what the client still sends is read and dropped, so that the kernel
     /// does not answer it with RST and take the response away again.
     case lingering
+    /// The other side was cut off. What it had sent is on its way out; then this side is cut off too,
+    /// with RST, so that nobody takes the part for the whole.
+    case cutting
 }
 
 /// A connection from a client, with the exchange it is in.
@@ -26,11 +29,15 @@ struct ClientConnection {
     /// Which listener it came through.
     var listener: Int32 = 0
     var isTCP = false
+    /// Its listener is closed: the next answer is the last on this connection.
+    var isLeaving = false
 
     // Edges that no call has used up yet.
     var canRead = false
     var canWrite = true
     var hasEnded = false
+    /// It was reset from there. The error is told once only, so that it has to be remembered.
+    var isReset = false
 
     var input = Buffer()
     var output = Buffer()
@@ -38,6 +45,9 @@ struct ClientConnection {
     /// Some bytes of a request head have come.
     var headBegun = false
     var lingerLeft: Int32 = 0
+    /// While cutting: what the kernel still had to deliver when last looked at, and until when it may.
+    var unsent: Int32 = 0
+    var cutUntil = Instant(nanoseconds: 0)
     /// In a tunnel: no more will come from here, and the peer has been told.
     var isShut = false
 
@@ -58,6 +68,8 @@ struct ClientConnection {
     var bodyDecoder = ChunkedDecoder(of: .request)
     var requestTrailersBegun = false
     var upstream: Int32 = -1
+    /// Of the last attempt, as long as it is not known what becomes of the request.
+    var note = FailureNote()
     /// Index of the peer connection, or -1 while there is none.
     var peer: Int32 = -1
     var pick = Pick()
@@ -98,6 +110,8 @@ struct PeerConnection {
     var canRead = false
     var canWrite = false
     var hasEnded = false
+    /// It was reset from there. The error is told once only, so that it has to be remembered.
+    var isReset = false
 
     var input = Buffer()
     var parser = HeadParser()
@@ -117,7 +131,9 @@ struct PeerConnection {
     // The idle list of its peer: newest first.
     var newer: Int32 = -1
     var older: Int32 = -1
-    var idleSince: Instant = Instant(nanoseconds: 0)
+    var idleSince = Instant(nanoseconds: 0)
+    /// When it was last taken from there.
+    var takenAt = Instant(nanoseconds: 0)
 
     init(peer: Int32, generation: UInt32, client: Int32) {
         self.peer = peer

@@ -22,6 +22,10 @@ public final class Proxy {
     private var names = NameAddresses()
     private var nextResolve: Timers.Token?
     private var isDrained = false
+    private var failures = FailureLog()
+    /// When the workers are asked next for what failed.
+    private var nextFailures: (at: Instant, token: Timers.Token)?
+    private var lastFailures = Instant(nanoseconds: 0)
 
     /// Upstreams that were defined, redefined or removed since the workers were told of them.
     private var pending: Set<String> = []
@@ -32,6 +36,8 @@ public final class Proxy {
 
     /// Names are asked for again this often; the resolver's cache keeps to the TTL.
     private static let resolveAgain = Nanoseconds.seconds(5)
+    /// Workers are not asked more often for what failed.
+    private static let failuresApart = Nanoseconds.seconds(1)
     /// Tables that routed until now are kept that long: whoever frees a big one last is busy for a
     /// while, and that must not be a worker.
     private static let tablesKept = Nanoseconds.seconds(10)
@@ -77,9 +83,11 @@ public final class Proxy {
                 loop: workerLoop,
                 timeouts: configuration.timeouts,
                 limits: configuration.limits,
+                descriptors: configuration.descriptors.map { $0 / threads },
                 onRelease: { released in
                     home.loop.execute { home.value.proxy?.routing.release(released) }
-                }
+                },
+                onFailure: { home.loop.execute { home.value.proxy?.failuresWait() } }
             )
             workers.append((workerLoop, LoopBound(worker, on: workerLoop)))
         }
@@ -131,6 +139,7 @@ public final class Proxy {
         board.unsubscribe(self)
         isDrained = true
         timers.cancelAll()
+        nextFailures = nil
         let limit = configuration.timeouts.drain
         var cut = 0
         await withTaskGroup(of: Int.self) { group in
@@ -139,6 +148,8 @@ public final class Proxy {
             }
             for await count in group { cut += count }
         }
+        await takeFailures()
+        for line in failures.lines(at: loop.instant, isLast: true) { journal.log(line) }
         for (workerLoop, _) in workers { workerLoop.stop() }
         workers = []
         return cut
@@ -290,6 +301,64 @@ public final class Proxy {
 
     /// Returns when the workers have been told of everything that was defined before: for tests.
     func settle() async { _ = await tell() }
+
+    // MARK: Failures
+
+    /// Some worker has failures to tell of.
+    private func failuresWait() {
+        tellFailures(at: max(lastFailures + Self.failuresApart, loop.instant))
+    }
+
+    private func tellFailures(at moment: Instant) {
+        if isDrained { return }
+        if let next = nextFailures {
+            if next.at <= moment { return }
+            timers.cancel(next.token)
+        }
+        let token = timers.schedule(at: moment) { [weak self] in
+            guard let self else { return }
+            nextFailures = nil
+            let here = LoopBound(self, on: loop)
+            Task(executorPreference: loop) { await here.value.tellFailures() }
+        }
+        nextFailures = (moment, token)
+    }
+
+    private func tellFailures() async {
+        lastFailures = loop.instant
+        await takeFailures()
+        for line in failures.lines(at: loop.instant) { journal.log(line) }
+        if let next = failures.next(after: loop.instant + Self.failuresApart) {
+            tellFailures(at: next)
+        }
+    }
+
+    /// Brings what the workers counted here.
+    private func takeFailures() async {
+        for (_, worker) in workers {
+            let (counts, unlisted) = await worker.call { $0.failures.take() }
+            for count in counts {
+                let peer = count.peer < 0 ? nil : routing.peer(count.peer)
+                let sort = FailureLog.Sort(
+                    upstream: peer?.upstream ?? routing.upstream(count.upstream),
+                    peer: peer?.peer,
+                    cause: count.cause,
+                    answer: count.answer
+                )
+                failures.add(sort, count.count, code: count.code, error: count.error)
+            }
+            failures.add(unlisted: unlisted)
+        }
+    }
+
+    /// Every sort of failure that there was, named.
+    func failureTotals() async -> [(sort: FailureLog.Sort, count: UInt64)] {
+        await takeFailures()
+        if let next = failures.next(after: loop.instant) { tellFailures(at: next) }
+        let upstreams = routing.upstreams
+        failures.keep { $0.upstream.map { upstreams[$0] != nil } ?? true }
+        return failures.totals
+    }
 
     // MARK: Names
 

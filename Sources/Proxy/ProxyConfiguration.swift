@@ -55,6 +55,8 @@ public struct ProxyTimeouts: Hashable, Sendable {
     public var tunnelIdle = Nanoseconds.seconds(3_600)
     /// What SIGTERM waits for.
     public var drain = Nanoseconds.seconds(30)
+    /// How long a client between two requests may still send one after SIGTERM. Not a setting.
+    public var drainGrace = Nanoseconds.seconds(1)
 
     public init() {}
 }
@@ -68,6 +70,12 @@ public struct ProxyLimits: Hashable, Sendable {
     public var tries = 5
 
     public init() {}
+
+    /// Clients that `descriptors` are enough for: two each, and a tenth for idle connections to peers.
+    func clients(within descriptors: Int?) -> Int {
+        guard let descriptors else { return clientConnections }
+        return max(min(clientConnections, (descriptors - descriptors / 10) / 2), 1)
+    }
 }
 
 public struct ProxyConfiguration: Hashable, Sendable {
@@ -76,6 +84,9 @@ public struct ProxyConfiguration: Hashable, Sendable {
     public var listeners: [ListenerConfiguration]
     public var timeouts = ProxyTimeouts()
     public var limits = ProxyLimits()
+    /// Descriptors that all workers together may take; nil where nobody counts them. A client takes one
+    /// and its peer another, so that less than half of them is the most clients there can be.
+    public var descriptors: Int?
 
     public init(threads: Int? = nil, listeners: [ListenerConfiguration] = []) {
         self.threads = threads

@@ -13,6 +13,19 @@ extension Proxy {
         public var badRequests: UInt64 = 0
         public var unavailable: UInt64 = 0
         public var aborted: UInt64 = 0
+        public var failures: [FailureTotal] = []
+    }
+
+    /// One sort of failure: of whom, why, and how the client heard of it.
+    public struct FailureTotal: Hashable, Sendable {
+        /// Nil where a client failed.
+        public var upstream: String?
+        /// Nil where none was asked.
+        public var peer: String?
+        public var cause: String
+        /// A status, `cut` or `retried`.
+        public var answer: String
+        public var count: UInt64
     }
 
     public struct PeerTotals: Sendable {
@@ -44,6 +57,17 @@ extension Proxy {
                 guard let key = routing.peer(number) else { continue }
                 report.peers[key, default: PeerTotals()].add(totals)
             }
+        }
+        for (sort, count) in await failureTotals() {
+            report.failures.append(
+                FailureTotal(
+                    upstream: sort.upstream,
+                    peer: sort.peer,
+                    cause: sort.cause.word,
+                    answer: sort.answer.word,
+                    count: count
+                )
+            )
         }
         return report
     }

@@ -42,6 +42,9 @@ struct Routing {
     var upstreams: [String: Int32] { upstreamNumbers.all }
     var names: [Address] { Array(named.keys) }
 
+    func upstream(_ number: Int32) -> String? {
+        number < 0 ? nil : upstreamNumbers.name(of: number)
+    }
     func peer(_ number: Int32) -> PeerKey? { peerNumbers.name(of: number) }
     func peers(at name: Address) -> Set<PeerKey> { named[name] ?? [] }
 

@@ -12,21 +12,33 @@ extension Worker {
     func startAttempt(_ index: Int) {
         let client = clients.elements + index
         guard client.pointee.upstream >= 0 else {
+            client.pointee.note.cause = .noUpstream
             giveUp(index, 503)
             return
         }
-        let peer = PeerPool.choose(
-            pool.upstreams + Int(client.pointee.upstream),
-            &client.pointee.pick
-        )
+        let upstream = pool.upstreams + Int(client.pointee.upstream)
+        let peer = PeerPool.choose(upstream, &client.pointee.pick)
         guard peer >= 0 else {
-            giveUp(index, client.pointee.pick.tried.count > 0 ? 502 : 503)
+            let isFirst = client.pointee.pick.tried.count == 0
+            if isFirst { client.pointee.note.cause = Self.whyNobody(upstream) }
+            giveUp(index, isFirst ? 503 : 502)
             return
         }
+        if client.pointee.note.cause != .none { settleNote(index, .retried) }
         client.pointee.pick.tried.insert(peer)
         pool.peers[Int(peer)].counters.requests &+= 1
         // A request that has met a stale connection trusts no other idle one.
         attempt(index, peer, mayReuse: !client.pointee.isTCP && !client.pointee.usedFreeRetry)
+    }
+
+    /// Why nobody could be chosen.
+    private static func whyNobody(_ upstream: UnsafeMutablePointer<UpstreamState>) -> FailureCause {
+        guard upstream.pointee.balancer != nil else { return .noUpstream }
+        let isPanic = upstream.pointee.isPanic
+        let isEmpty =
+            upstream.pointee.primary.candidates(isPanic: isPanic).isEmpty
+            && upstream.pointee.backup.candidates(isPanic: isPanic).isEmpty
+        return isEmpty ? .noPeer : .full
     }
 
     private func attempt(_ index: Int, _ peer: Int32, mayReuse: Bool) {
@@ -56,6 +68,8 @@ extension Worker {
             )
         else {
             state.pointee.counters.connectFailures &+= 1
+            let cause = state.pointee.address == nil ? FailureCause.unresolved : .noRoom
+            client.pointee.note = FailureNote(cause: cause, peer: peer)
             decide(index, .connect)
             return
         }
@@ -77,17 +91,39 @@ extension Worker {
         } catch {
             links.remove(link)
             state.pointee.counters.connectFailures &+= 1
+            client.pointee.note = FailureNote(
+                cause: Self.cause(ofConnect: error.code),
+                peer: peer,
+                code: error.code
+            )
             decide(index, .connect)
+        }
+    }
+
+    private static func cause(ofConnect code: Int32) -> FailureCause {
+        switch code {
+        case ECONNREFUSED: .refused
+        case ETIMEDOUT: .connectTimeout
+        case EMFILE, ENFILE: .noDescriptor
+        default: .unreachable
         }
     }
 
     // MARK: Failing
 
     /// The attempt under way failed: its connection goes, and the table says what comes next.
-    func attemptFailed(_ index: Int, _ failure: AttemptFailure) {
+    func attemptFailed(
+        _ index: Int,
+        _ failure: AttemptFailure,
+        _ cause: FailureCause,
+        code: Int32 = 0,
+        _ error: HTTPError? = nil
+    ) {
         let client = clients.elements + index
+        client.pointee.note = FailureNote(cause: cause, code: code, error: error)
         if client.pointee.peer >= 0 {
             let link = Int(client.pointee.peer)
+            client.pointee.note.peer = links.elements[link].peer
             let peer = pool.peers + Int(links.elements[link].peer)
             switch failure {
             case .connect: peer.pointee.counters.connectFailures &+= 1
@@ -107,7 +143,7 @@ extension Worker {
             if failure == .connect, client.pointee.pick.tried.count < triesMax {
                 startAttempt(index)
             } else {
-                dropClient(index, reset: true)
+                giveUp(index, 502)
             }
             return
         }
@@ -129,6 +165,8 @@ extension Worker {
             startAttempt(index)
         case .freshConnection:
             client.pointee.usedFreeRetry = true
+            // An idle connection may be closed at any time: nobody's failure, and nothing to tell.
+            client.pointee.note = FailureNote()
             // A peer whose definition went meanwhile may be somebody else under its number by now.
             if let last = client.pointee.pick.tried.last, pool.peers[Int(last)].isDefined {
                 pool.peers[Int(last)].counters.retries &+= 1
@@ -139,17 +177,48 @@ extension Worker {
         case .respond(let status): giveUp(index, status)
         case .abort:
             counters.aborted += 1
+            abort(index)
+        }
+    }
+
+    /// The answer will never be whole. What came of it goes out, and then the client is cut off, so
+    /// that it takes no part for the whole whatever the framing (RFC 9112, section 8).
+    private func abort(_ index: Int) {
+        settleNote(index, .cut)
+        if clients.elements[index].responseStarted {
+            beginCut(index)
+        } else {
             dropClient(index, reset: true)
         }
+    }
+
+    /// It is known now what became of the request that failed.
+    private func settleNote(_ index: Int, _ answer: FailureAnswer) {
+        let client = clients.elements + index
+        if client.pointee.note.cause == .none { return }
+        tell(client.pointee.note, of: client.pointee.upstream, answer)
+        client.pointee.note = FailureNote()
+    }
+
+    /// Counts a failure, and wakes the control plane if it is the first for a while.
+    func tell(_ note: FailureNote, of upstream: Int32, _ answer: FailureAnswer) {
+        if failures.count(note, of: upstream, answer) { onFailure() }
+    }
+
+    /// A failure that no peer and no upstream is concerned with.
+    func complain(_ cause: FailureCause, _ answer: FailureAnswer, _ error: HTTPError? = nil) {
+        tell(FailureNote(cause: cause, error: error), of: -1, answer)
     }
 
     private var triesMax: Int { min(limits.tries, Tried.capacity) }
 
     private func giveUp(_ index: Int, _ status: Int) {
         if clients.elements[index].isTCP {
+            settleNote(index, .cut)
             dropClient(index, reset: true)
             return
         }
+        settleNote(index, .status(UInt16(truncatingIfNeeded: status)))
         switch status {
         case 503: answer(index, 503, "no peer of this upstream is available")
         case 504: answer(index, 504, "the peer did not answer in time")
@@ -166,17 +235,23 @@ extension Worker {
         }
         let link = links.elements + Int(client.pointee.peer)
         if link.pointee.phase == .connecting {
-            attemptFailed(index, .connect)
+            attemptFailed(index, .connect, .connectTimeout)
         } else if client.pointee.responseStarted {
-            // The client stopped reading, or the peer stopped sending: only a cut tells the client.
-            attemptFailed(index, .midResponse)
+            if client.pointee.output.isEmpty {
+                attemptFailed(index, .midResponse, .stalled)
+            } else {
+                // The client stopped reading. What waits for it would wait for ever.
+                counters.aborted += 1
+                dropClient(index, reset: true)
+            }
         } else if !client.pointee.bodyDone,
             Int(client.pointee.requestSent) == client.pointee.request.count
         {
             dropLink(Int(client.pointee.peer))
+            complain(.slowBody, .status(408))
             refuse(index, 408, "the request body did not arrive in time")
         } else {
-            attemptFailed(index, .timeout)
+            attemptFailed(index, .timeout, .timeout)
         }
         if isOpen(index) { drive(index) }
     }
@@ -186,6 +261,7 @@ extension Worker {
     func peerReady(_ index: Int, _ readiness: Readiness) {
         let link = links.elements + index
         let isBroken = !readiness.isDisjoint(with: [.failed, .hungUp])
+        if readiness.contains(.failed) { link.pointee.isReset = true }
         switch link.pointee.phase {
         case .idle:
             // Writable again is no news; anything else means it cannot be used any more: closed, or
@@ -198,8 +274,9 @@ extension Worker {
         case .connecting:
             let client = Int(link.pointee.client)
             guard isBroken || readiness.contains(.writable) else { return }
-            if isBroken || Socket.pendingError(link.pointee.handle.descriptor) != 0 {
-                attemptFailed(client, .connect)
+            let code = Socket.pendingError(link.pointee.handle.descriptor)
+            if isBroken || code != 0 {
+                attemptFailed(client, .connect, Self.cause(ofConnect: code), code: code)
                 if isOpen(client) { drive(client) }
                 return
             }
@@ -213,6 +290,16 @@ extension Worker {
             setDeadline(client, timeouts.response)
             drive(client)
         case .busy:
+            if wasStale(link, readiness) {
+                let client = Int(link.pointee.client)
+                attemptFailed(
+                    client,
+                    .diedSilent(isReused: true, wroteBytes: link.pointee.wroteBytes),
+                    .closed
+                )
+                if isOpen(client) { drive(client) }
+                return
+            }
             if isBroken || readiness.contains(.readEnded) {
                 link.pointee.hasEnded = true
                 link.pointee.canRead = true
@@ -222,6 +309,19 @@ extension Worker {
             if readiness.contains(.writable) || isBroken { link.pointee.canWrite = true }
             drive(Int(link.pointee.client))
         }
+    }
+
+    /// The kernel told of bytes on a connection in the same breath as of the request that took it:
+    /// nobody had asked for them when they came, and they are no answer to it.
+    @inline(__always)
+    private func wasStale(
+        _ link: UnsafeMutablePointer<PeerConnection>,
+        _ readiness: Readiness
+    ) -> Bool {
+        // What was in use earlier in this turn was looked at when it was taken, and what is told of
+        // it now has been read meanwhile.
+        link.pointee.takenAt == loop.now && link.pointee.idleSince < loop.now
+            && !link.pointee.headDone && !readiness.isDisjoint(with: [.readable, .readEnded])
     }
 
     /// The exchange on a connection has ended well: keep it for the next one if it allows that.
@@ -257,9 +357,6 @@ extension Worker {
         idleLinks &+= 1
     }
 
-    /// Idle connections may not take the places of those that a client waits for.
-    private var idleLinksMax: Int { links.capacity &- clients.capacity }
-
     /// Takes the newest idle connection to `peer` that is fit for `method`.
     @inline(__always)
     private func takeIdle(_ peer: Int32, for method: Method) -> Int? {
@@ -269,14 +366,20 @@ extension Worker {
             let index = Int(newest)
             unlinkIdle(index)
             let link = links.elements + index
-            // The peer has another address by now. Or it has hung up: a request that cannot be sent
-            // twice looks first.
+            // The kernel has told of every byte and end up to the beginning of this turn, and such a
+            // connection is closed at once. A look is for what may have come since, and for requests
+            // that cannot be sent twice.
+            let mustLook =
+                link.pointee.idleSince == loop.now || loop.eventsThisTurn > Self.eventsTrusted
+                || !method.isIdempotent
+            // Or the peer has another address by now.
             if link.pointee.generation != pool.peers[Int(peer)].generation
-                || !method.isIdempotent && !isStillOpen(link.pointee.handle.descriptor)
+                || mustLook && !isStillOpen(link.pointee.handle.descriptor)
             {
                 close(index)
                 continue
             }
+            link.pointee.takenAt = loop.now
             link.pointee.phase = .busy
             link.pointee.isReused = true
             link.pointee.wroteBytes = false
@@ -288,6 +391,10 @@ extension Worker {
         }
     }
 
+    /// After so many events of one turn the kernel is asked anew.
+    private static let eventsTrusted = 8
+
+    /// Open, and nothing to read.
     private func isStillOpen(_ descriptor: Int32) -> Bool {
         var byte: UInt8 = 0
         return recv(descriptor, &byte, 1, Int32(MSG_PEEK)) < 0 && errno == EAGAIN
@@ -349,7 +456,8 @@ extension Worker {
                     index,
                     connection.phase == .connecting
                         ? .connect
-                        : .diedSilent(isReused: false, wroteBytes: connection.wroteBytes)
+                        : .diedSilent(isReused: false, wroteBytes: connection.wroteBytes),
+                    .wentDown
                 )
                 if isOpen(index) { drive(index) }
             } else {

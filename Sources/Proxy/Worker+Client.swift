@@ -45,6 +45,7 @@ extension Worker {
     /// The table is full: say so instead of letting the client wait for nothing.
     private func shed(_ descriptor: consuming Descriptor, isTCP: Bool) {
         counters.refused += 1
+        complain(.tooManyConnections, isTCP ? .cut : .status(503))
         guard !isTCP else { return }
         // Closing with bytes unread sends RST, which would take the answer away.
         _ = recv(descriptor.raw, scratch, Buffer.capacity, 0)
@@ -73,7 +74,13 @@ extension Worker {
 
     func dropClient(_ index: Int, reset: Bool = false) {
         let client = clients.elements + index
-        if client.pointee.peer >= 0 { dropLink(Int(client.pointee.peer)) }
+        if client.pointee.peer >= 0 {
+            let link = Int(client.pointee.peer)
+            if client.pointee.isReset {
+                Socket.resetOnClose(links.elements[link].handle.descriptor)
+            }
+            dropLink(link)
+        }
         buffers.release(&client.pointee.input)
         buffers.release(&client.pointee.output)
         buffers.release(&client.pointee.request)
@@ -94,16 +101,20 @@ extension Worker {
 
     func clientReady(_ index: Int, _ readiness: Readiness) {
         let client = clients.elements + index
+        // What a tunnel has from a client that was reset still goes to the peer.
+        let isTunnel = client.pointee.phase == .tunnel
+        if readiness.contains(.failed) {
+            if client.pointee.phase == .cutting, client.pointee.isReset { return }
+            client.pointee.isReset = true
+        }
         // Both ways are over: there is nobody left to answer. In a tunnel whose other way ended
         // before, it only means that the last bytes are here.
-        if readiness.contains(.failed)
-            || readiness.contains(.hungUp) && client.pointee.phase != .tunnel
-        {
+        if !isTunnel, !readiness.isDisjoint(with: [.failed, .hungUp]) {
             if client.pointee.phase == .exchange { counters.aborted += 1 }
             dropClient(index)
             return
         }
-        if !readiness.isDisjoint(with: [.readEnded, .hungUp]) {
+        if !readiness.isDisjoint(with: [.readEnded, .hungUp, .failed]) {
             client.pointee.hasEnded = true
             client.pointee.canRead = true
         } else if readiness.contains(.readable) {
@@ -126,6 +137,9 @@ extension Worker {
             case .lingering:
                 stepLinger(index)
                 return
+            case .cutting:
+                stepCut(index)
+                return
             }
         }
     }
@@ -136,13 +150,26 @@ extension Worker {
         switch client.pointee.phase {
         case .head:
             if client.pointee.input.isEmpty {
-                dropClient(index)
+                // A request may have come since the last event.
+                client.pointee.canRead = true
+                drive(index)
+                let isIdle =
+                    isOpen(index) && client.pointee.phase == .head
+                    && client.pointee.input.isEmpty && !client.pointee.headBegun
+                if isIdle { dropClient(index) }
             } else {
+                complain(.slowHead, .status(408))
                 refuse(index, 408, "the request head did not arrive in time")
                 drive(index)
             }
         case .exchange: exchangeExpired(index)
         case .tunnel, .flushing, .lingering: dropClient(index)
+        case .cutting:
+            if client.pointee.output.isEmpty {
+                stepCut(index)
+            } else {
+                dropClient(index, reset: true)
+            }
         }
     }
 
@@ -164,6 +191,7 @@ extension Worker {
                 } catch {
                     counters.badRequests += 1
                     client.pointee.method = .other
+                    complain(.badRequest, .status(error.status), error)
                     refuse(index, Int(error.status), error.description)
                     return true
                 }
@@ -217,13 +245,14 @@ extension Worker {
         client.pointee.headBegun = false
         client.pointee.method = head.method
         client.pointee.minorVersion = head.minorVersion
-        client.pointee.isPersistent = head.isPersistent
+        client.pointee.isPersistent = head.isPersistent && !client.pointee.isLeaving
         client.pointee.wantsUpgrade = false
         client.pointee.responseStarted = false
         client.pointee.interimSent = false
         client.pointee.requestTrailersBegun = false
         client.pointee.usedFreeRetry = false
         client.pointee.isReplayable = true
+        client.pointee.note = FailureNote()
         client.pointee.requestSent = 0
         client.pointee.pick = Pick()
         counters.requests &+= 1
@@ -245,12 +274,14 @@ extension Worker {
         let bytes = UnsafePointer(base + Int(client.pointee.input.start))
         if head.method == .connect {
             client.pointee.input.consume(Int(head.end))
+            complain(.connectMethod, .status(501))
             refuse(index, 501, "CONNECT is not served here")
             return true
         }
         var normalised = 0
         guard let match = route(client, head, bytes, &normalised) else {
             client.pointee.input.consume(Int(head.end))
+            complain(.noRoute, .status(404))
             answer(index, 404, "no route for this host and path")
             return true
         }
@@ -380,6 +411,14 @@ extension Worker {
         client.pointee.output.consume(written)
         if result != .all {
             if result == .failed {
+                client.pointee.isReset = true
+                // In a tunnel the client may have said something before it was reset.
+                if client.pointee.phase == .tunnel {
+                    client.pointee.canRead = true
+                    client.pointee.hasEnded = true
+                    buffers.release(&client.pointee.output)
+                    return true
+                }
                 dropClient(index)
                 return false
             }

@@ -62,7 +62,9 @@ extension Worker {
                 if written > 0 { setDeadline(index, timeouts.bodyIdle) }
                 return true
             case .failed:
-                // The peer hung up. It may have answered before it did: reading will tell.
+                // The peer hung up. It may have answered before it did: reading will tell, but not
+                // tell again that this was a reset.
+                link.pointee.isReset = true
                 link.pointee.canRead = true
                 link.pointee.hasEnded = true
                 return true
@@ -104,6 +106,7 @@ extension Worker {
                     if step.consumed > 0 { continue }
                 } catch {
                     counters.badRequests += 1
+                    complain(.badRequest, .status(error.status), error)
                     abandonRequest(index, Int(error.status), error.description)
                     return false
                 }
@@ -210,7 +213,8 @@ extension Worker {
                 }
                 if let head { return forward(head, index, link) }
             } catch {
-                attemptFailed(index, .malformed)
+                let isTooLarge = error.code == .headTooLarge || error.code == .tooManyFields
+                attemptFailed(index, .malformed, isTooLarge ? .headTooLarge : .malformed, error)
                 return .phaseChanged
             }
         }
@@ -218,26 +222,26 @@ extension Worker {
             if link.pointee.input.isEmpty { buffers.release(&link.pointee.input) }
             return .wait
         }
-        switch read(
+        let result = read(
             link.pointee.handle.descriptor,
             into: &link.pointee.input,
             canRead: &link.pointee.canRead,
             hasEnded: link.pointee.hasEnded
         )
-        {
-        case .bytes, .blocked: return .again
-        case .ended, .failed:
+        if result == .bytes || result == .blocked { return .again }
+        if link.pointee.input.isEmpty {
             attemptFailed(
                 index,
-                link.pointee.input.isEmpty
-                    ? .diedSilent(
-                        isReused: link.pointee.isReused,
-                        wroteBytes: link.pointee.wroteBytes
-                    )
-                    : .malformed
+                .diedSilent(
+                    isReused: link.pointee.isReused,
+                    wroteBytes: link.pointee.wroteBytes
+                ),
+                result == .failed || link.pointee.isReset ? .reset : .closed
             )
-            return .phaseChanged
+        } else {
+            attemptFailed(index, .malformed, .headCut)
         }
+        return .phaseChanged
     }
 
     /// Writes a response head for the client. The head lies at the start of the link's input.
@@ -280,7 +284,7 @@ extension Worker {
         if head.isTunnel, !client.pointee.wantsUpgrade || !requestIsSent(client) {
             // 101 without having been asked, or before the request was whole (RFC 9110, section
             // 7.8): whatever follows is not HTTP.
-            attemptFailed(index, .malformed)
+            attemptFailed(index, .malformed, .strayUpgrade)
             return .phaseChanged
         }
         let style = settle(head, client, link)
@@ -341,7 +345,7 @@ extension Worker {
                 if step.isDone { return .done }
                 progressed = step.consumed > 0
             } catch {
-                attemptFailed(index, .midResponse)
+                attemptFailed(index, .midResponse, .badBody, error)
                 return .phaseChanged
             }
             // A large body that waits for nothing else goes out without being copied.
@@ -377,14 +381,16 @@ extension Worker {
             case .ended, .failed:
                 link.pointee.isPersistent = false
                 // A reset is no end: what came before it may be a part of the body.
-                if result == .ended, case .untilClose = link.pointee.framing {
+                if result == .ended, !link.pointee.isReset, case .untilClose = link.pointee.framing
+                {
                     if link.pointee.rechunks {
                         buffers.fill(&client.pointee.output)
                         BodyTransfer.appendLastChunk(to: &client.pointee.output)
                     }
                     return .done
                 }
-                attemptFailed(index, .midResponse)
+                let isReset = result == .failed || link.pointee.isReset
+                attemptFailed(index, .midResponse, isReset ? .bodyReset : .bodyCut)
                 return .phaseChanged
             }
             if !link.pointee.canRead { break }

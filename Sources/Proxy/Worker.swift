@@ -19,6 +19,9 @@ final class Worker: EventSink {
     let timeouts: ProxyTimeouts
     let limits: ProxyLimits
     let headLimits: HeadLimits
+    /// Idle connections may take neither the places nor the descriptors of those that a client waits
+    /// for.
+    let idleLinksMax: Int
 
     /// What requests touch; see `State`.
     let state: UnsafeMutablePointer<State>
@@ -30,6 +33,8 @@ final class Worker: EventSink {
     private var onDrained: (() -> Void)?
     /// Hears of numbers that this worker uses no more.
     private let onRelease: (Released) -> Void
+    /// Hears of the first failure since they were last taken.
+    let onFailure: () -> Void
     private var leavingUpstreams: [Int32] = []
     private var sweep = TimerID.none
     private var sweeps = 0
@@ -46,6 +51,7 @@ final class Worker: EventSink {
         var budget = RetryBudget()
         var fields = FieldTable()
         var counters = WorkerCounters()
+        var failures = FailureTable()
         var listeners: [Listener] = []
         var isDraining = false
     }
@@ -83,12 +89,21 @@ final class Worker: EventSink {
         loop: EventLoop,
         timeouts: ProxyTimeouts,
         limits: ProxyLimits,
-        onRelease: @escaping (Released) -> Void
+        descriptors: Int? = nil,
+        onRelease: @escaping (Released) -> Void,
+        onFailure: @escaping () -> Void = {}
     ) {
         self.loop = loop
         self.onRelease = onRelease
+        self.onFailure = onFailure
         self.timeouts = timeouts
+        var limits = limits
+        limits.clientConnections = limits.clients(within: descriptors)
         self.limits = limits
+        idleLinksMax = min(
+            limits.clientConnections,
+            descriptors.map { max($0 - 2 * limits.clientConnections, 0) } ?? .max
+        )
         var headLimits = HeadLimits()
         headLimits.headBytes = Buffer.capacity - 2 * HeadRewriter.growthMax
         headLimits.responseHeadBytes = headLimits.headBytes
@@ -113,6 +128,7 @@ final class Worker: EventSink {
         links.destroy()
         buffers.destroy()
         pool.destroy()
+        failures.destroy()
         state.deinitialize(count: 1)
         state.deallocate()
         deadlines.deallocate()
@@ -208,8 +224,15 @@ final class Worker: EventSink {
         return place
     }
 
+    /// Nobody else would answer what the kernel has accepted for this listener: that is taken first.
+    /// Connections that came through it end with their next answer.
     private func stopListening(_ place: Int) {
         guard !listeners[place].handle.isNone else { return }
+        acceptAll(place)
+        for index in 0..<clients.highWater
+        where isOpen(index) && clients.elements[index].listener == Int32(place) {
+            clients.elements[index].isLeaving = true
+        }
         loop.close(listeners[place].handle)
         loop.cancel(listeners[place].again)
         listeners[place].handle = .none
@@ -238,17 +261,19 @@ final class Worker: EventSink {
     // MARK: Draining
 
     /// Stops accepting, lets exchanges end, and calls `done` when no client is left. Whoever has
-    /// not finished by the drain timeout is cut off.
+    /// not finished by the drain timeout is cut off. A client between two requests may be sending one
+    /// at this moment: it is given a while to, and told with the answer that it was the last.
     func drain(_ done: @escaping () -> Void) {
         isDraining = true
         onDrained = done
         for place in listeners.indices { stopListening(place) }
+        let grace = (loop.now + timeouts.drainGrace).nanoseconds
         for index in 0..<clients.highWater where isOpen(index) {
             let client = clients.elements + index
             if client.pointee.phase == .head, client.pointee.input.isEmpty,
                 client.pointee.output.isEmpty
             {
-                dropClient(index)
+                deadlines[index] = min(deadlines[index], grace)
             }
         }
         noteIfDrained()
@@ -319,11 +344,22 @@ final class Worker: EventSink {
                 accept(descriptor, place)
             } catch {
                 // Out of descriptors: the edge is used up, so come back by time.
+                tell(FailureNote(cause: .acceptPaused, code: error.code), of: -1, .retried)
                 acceptLater(place, after: Self.sweepInterval)
                 return
             }
         }
         acceptLater(place, after: .zero)
+    }
+
+    /// Empties the queue of a listener that is about to close. Bounded: clients may come as fast as they
+    /// are taken.
+    private func acceptAll(_ place: Int) {
+        for _ in 0..<Int(Socket.backlog) {
+            let handle = listeners[place].handle
+            guard let waiting = try? Socket.accept(handle.descriptor) else { return }
+            accept(waiting, place)
+        }
     }
 
     private func acceptLater(_ place: Int, after pause: Nanoseconds) {
@@ -435,6 +471,10 @@ extension Worker {
     var isDraining: Bool {
         @inline(__always) _read { yield state.pointee.isDraining }
         @inline(__always) _modify { yield &state.pointee.isDraining }
+    }
+    var failures: FailureTable {
+        @inline(__always) _read { yield state.pointee.failures }
+        @inline(__always) _modify { yield &state.pointee.failures }
     }
     var counters: WorkerCounters {
         @inline(__always) _read { yield state.pointee.counters }

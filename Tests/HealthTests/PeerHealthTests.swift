@@ -371,7 +371,9 @@ import Vocabulary
         #expect(health.view.effectiveCentiweight == weight)
     }
 
-    @Test(arguments: [(100, 300, 25_600), (256, 100, 25_600), (256, 25_600, 25_600), (85, 300, 25_500)])
+    @Test(arguments: [
+        (100, 300, 25_600), (256, 100, 25_600), (256, 25_600, 25_600), (85, 300, 25_500),
+    ])
     func `an agent's percentage ends at the greatest weight`(
         weight: Int,
         percent: Int,

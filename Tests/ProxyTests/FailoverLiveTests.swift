@@ -319,6 +319,51 @@ import Vocabulary
         #expect(bad.requests.count + other.requests.count == 1)
     }
 
+    /// Both are told to the worker at once, the request first: the bytes were there before it.
+    @Test func `bytes that wait on an idle connection answer nobody`() async throws {
+        let peer = try HandPeer()
+        let rig = try await ProxyRig([
+            UpstreamDefinition(name: "web", peers: [PeerDefinition(address: peer.address)])
+        ])
+        let client = try rig.client()
+        try client.send(Self.get)
+        let first = try peer.accept()
+        _ = try first.read(through: "\r\n\r\n")
+        try first.send(TestPeer.ok("mine"))
+        #expect(try client.reply().text == "mine")
+        #expect(await rig.holdings().idleLinks == 1)
+        let hold = rig.hold()
+        try client.send(Self.get)
+        try first.send(TestPeer.ok("poison"))
+        hold.release()
+        let second = try peer.accept()
+        _ = try second.read(through: "\r\n\r\n")
+        try second.send(TestPeer.ok("mine again"))
+        #expect(try client.reply().text == "mine again")
+        #expect(await rig.totals("\(peer.address)").responseFailures == 0)
+    }
+
+    /// The second request takes the connection in the same turn in which the first let go of it.
+    @Test func `bytes that follow an answer do not answer a pipelined request`() async throws {
+        let peer = try HandPeer()
+        let rig = try await ProxyRig([
+            UpstreamDefinition(name: "web", peers: [PeerDefinition(address: peer.address)])
+        ])
+        let client = try rig.client()
+        try client.send(Self.get + Self.get)
+        let first = try peer.accept()
+        _ = try first.read(through: "\r\n\r\n")
+        let hold = rig.hold()
+        try first.send(TestPeer.ok("mine"))
+        try first.send(TestPeer.ok("poison"))
+        hold.release()
+        #expect(try client.reply().text == "mine")
+        let second = try peer.accept()
+        _ = try second.read(through: "\r\n\r\n")
+        try second.send(TestPeer.ok("mine again"))
+        #expect(try client.reply().text == "mine again")
+    }
+
     @Test func `bytes after a response are not the next one`() async throws {
         let peer = try TestPeer { _ in
             [.send(TestPeer.ok("mine") + TestPeer.ok("poison"))]

@@ -47,6 +47,46 @@ import Vocabulary
         #expect(peer.requests.count == 1)
     }
 
+    @Test func `no keep-alive client loses a request to the end of the proxy`() async throws {
+        let peer = try TestPeer()
+        let rig = try await ProxyRig([peer])
+        let clients = try (0..<12).map { _ in try rig.client() }
+        for client in clients {
+            try client.send(Self.get)
+            #expect(try client.reply().status == 200)
+        }
+        let drain = rig.beginDrain()
+        // Nobody can connect any more: the end has begun.
+        let isClosed = await eventually { (try? rig.client()) == nil }
+        #expect(isClosed)
+        for client in clients {
+            try client.send(Self.get)
+            let reply = try client.reply()
+            #expect(reply.status == 200)
+            #expect(reply["Connection"] == "close")
+            client.close()
+        }
+        #expect(await drain.value == 0)
+    }
+
+    @Test func `what waits to be accepted is served before the listener closes`() async throws {
+        let peer = try TestPeer()
+        let rig = try await ProxyRig([peer])
+        let hold = rig.hold()
+        // Taken by the kernel, and not yet by the worker.
+        let clients = try (0..<100).map { _ in try rig.client() }
+        for client in clients { try client.send(Self.get) }
+        let drain = rig.beginDrain()
+        hold.release()
+        for client in clients {
+            let reply = try client.reply()
+            #expect(reply.status == 200)
+            #expect(reply["Connection"] == "close")
+            client.close()
+        }
+        #expect(await drain.value == 0)
+    }
+
     @Test func `draining cuts off what does not end`() async throws {
         let peer = try TestPeer { _ in [.stall] }
         var timeouts = ProxyRig.patient
@@ -242,7 +282,9 @@ import Vocabulary
         #expect(await apply([swapped]).isEmpty)
         #expect(throws: TestClient.Failure.self) { try rig.client() }
         try kept.send(Self.get)
-        #expect(try kept.reply().status == 200)
+        let last = try kept.reply()
+        #expect(last.status == 200)
+        #expect(last["Connection"] == "close", "its listener is gone")
 
         let taken = ListenerConfiguration(bind: peer.address, mode: http.mode)
         let problems = await apply([swapped, taken])

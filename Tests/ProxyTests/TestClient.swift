@@ -54,7 +54,7 @@ final class TestClient {
     private var isClosed = false
 
     /// How long a test waits for bytes before it fails.
-    private static let patience: Int32 = 30_000
+    static let patience: Int32 = 30_000
 
     /// A small `receiveBuffer` makes a client that the sender soon has to wait for.
     init(_ address: SocketAddress?, receiveBuffer: Int32? = nil) throws {
@@ -79,6 +79,13 @@ final class TestClient {
         receiveBuffer: Int32? = nil
     ) throws {
         try self.init(SocketAddress(ip: host, port: port), receiveBuffer: receiveBuffer)
+    }
+
+    /// The other end of a connection that was accepted.
+    init(adopting descriptor: Int32) {
+        raw = descriptor
+        var one: Int32 = 1
+        setsockopt(raw, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(4))
     }
 
     convenience init(path: String) throws { try self.init(SocketAddress(.unix(path: path))) }
@@ -127,6 +134,9 @@ final class TestClient {
         }
         return max(count, 0)
     }
+
+    /// Sent, and not taken by the other side's kernel yet.
+    var unsent: Int32 { Socket.unsent(raw) }
 
     func canSend(within milliseconds: Int32) -> Bool { wait(POLLOUT, milliseconds) }
 

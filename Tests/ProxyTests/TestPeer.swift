@@ -346,3 +346,31 @@ final class RefusingPeer: Sendable {
 
     deinit { Glibc.close(raw) }
 }
+
+/// A peer that the test itself plays, step by step: what it sends has left when the call returns.
+final class HandPeer {
+    let port: UInt16
+    var address: Address { .host("127.0.0.1", port: port) }
+    private let listener: Int32
+
+    init() throws {
+        guard let any = SocketAddress(ip: "127.0.0.1", port: 0) else {
+            throw SystemError("bind", code: EINVAL)
+        }
+        let descriptor = try Socket.listen(any)
+        port = Socket.localAddress(descriptor.raw)?.port ?? 0
+        listener = descriptor.take()
+    }
+
+    deinit { Glibc.close(listener) }
+
+    /// The next connection to it, which it waits for.
+    func accept() throws -> TestClient {
+        var polled = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
+        while poll(&polled, 1, TestClient.patience) < 0, errno == EINTR {}
+        guard let descriptor = try Socket.accept(listener) else {
+            throw TestClient.Failure.timeout(after: "waiting for a connection")
+        }
+        return TestClient(adopting: descriptor.take())
+    }
+}

@@ -71,6 +71,104 @@ import Vocabulary
         await rig.expectNothingHeld()
     }
 
+    // MARK: Resets
+
+    @Test func `a peer's reset is the client's reset, after all that came before it`()
+        async throws
+    {
+        let peer = try HandPeer()
+        let rig = try await Self.rig([PeerDefinition(address: peer.address)])
+        // Neither buffer holds it all: the reset comes while bytes still wait in every place.
+        let client = try rig.client(receiveBuffer: 4_096)
+        let server = try peer.accept()
+        let words = (0..<200_000).map { UInt8(truncatingIfNeeded: $0 / 256) }
+        var sent = 0
+        while sent < words.count {
+            let count = server.sendSome(words[sent...])
+            if count == 0 { break }
+            sent += count
+        }
+        server.reset()
+        #expect(client.ending() == .reset)
+        // What the peer's own kernel had not delivered is lost with its reset.
+        #expect(words.starts(with: client.unread))
+        #expect(!client.unread.isEmpty)
+        await rig.expectNothingHeld()
+    }
+
+    /// A reset throws away what the kernel still has to deliver: the client's is held back until then.
+    @Test func `a client that is slow still gets what came before the reset`() async throws {
+        let peer = try HandPeer()
+        let rig = try await Self.rig([PeerDefinition(address: peer.address)])
+        let client = try rig.client(receiveBuffer: 4_096)
+        let server = try peer.accept()
+        let words = [UInt8](repeating: 0x77, count: 200_000)
+        var sent = 0
+        var seen: [UInt8] = []
+        while sent < words.count {
+            let count = server.sendSome(words[sent...])
+            sent += count
+            if count == 0 { seen += try client.read(count: 1_000) }
+        }
+        // All of it is with the proxy, or on its way from it.
+        while server.unsent > 0 { seen += try client.read(count: 1) }
+        server.reset()
+        #expect(client.ending() == .reset)
+        #expect(seen + client.unread == words)
+        await rig.expectNothingHeld()
+    }
+
+    @Test func `a client's reset is the peer's reset`() async throws {
+        let peer = try HandPeer()
+        let rig = try await Self.rig([PeerDefinition(address: peer.address)])
+        let client = try rig.client()
+        let server = try peer.accept()
+        try client.send("half a word")
+        #expect(try server.read(count: 11) == Array("half a word".utf8))
+        client.reset()
+        #expect(server.ending() == .reset)
+        await rig.expectNothingHeld()
+    }
+
+    @Test func `a reset after an end is still a reset`() async throws {
+        let peer = try HandPeer()
+        let rig = try await Self.rig([PeerDefinition(address: peer.address)])
+        let client = try rig.client()
+        let server = try peer.accept()
+        try server.send("bye")
+        server.finishSending()
+        #expect(try client.readToEnd() == Array("bye".utf8))
+        server.reset()
+        // The end has been read; a reset behind it fails the next write.
+        let isReset = await eventually { client.sendSome([0x61]) == 0 }
+        #expect(isReset)
+        await rig.expectNothingHeld()
+    }
+
+    @Test(arguments: [
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
+    ])
+    func `a peer's reset reaches HTTP clients, after the last byte`(head: String) async throws {
+        let peer = try HandPeer()
+        let rig = try await ProxyRig([
+            UpstreamDefinition(name: "web", peers: [PeerDefinition(address: peer.address)])
+        ])
+        let client = try rig.client()
+        try client.send(
+            "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        )
+        let server = try peer.accept()
+        _ = try server.read(through: "\r\n\r\n")
+        try server.send(head + "the last word")
+        _ = try client.read(through: "the last word")
+        server.reset()
+        #expect(client.ending() == .reset)
+        #expect(!String(decoding: client.unread, as: UTF8.self).contains("0\r\n\r\n"))
+        await rig.expectNothingHeld()
+    }
+
     @Test func `megabytes pass both ways`() async throws {
         let piece = String(repeating: "0123456789abcdef", count: 4_096)
         var script: [ScriptedServer.Step] = []

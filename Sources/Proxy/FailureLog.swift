@@ -1,0 +1,178 @@
+// What do people read of failed requests? A line for the first of each sort, at once, and then how many
+// there were, at most every ten seconds: ten thousand failures a second are a few lines. Pure.
+
+import EventLoop
+import Glibc
+import HTTP1
+import Vocabulary
+
+/// Sorts of failures by name, with what was said of them and when.
+struct FailureLog {
+    struct Sort: Hashable, Sendable {
+        var upstream: String?
+        var peer: String?
+        var cause: FailureCause
+        var answer: FailureAnswer
+    }
+
+    private struct Row {
+        var total: UInt64 = 0
+        /// Not said yet.
+        var untold: UInt64 = 0
+        var toldAt: Instant?
+        var code: Int32 = 0
+        var error: HTTPError?
+    }
+
+    private var rows: [Sort: Row] = [:]
+    private var unlisted: UInt64 = 0
+
+    /// Between two lines about one sort.
+    static let pause = Nanoseconds.seconds(10)
+    /// At once; the rest waits for the next turn.
+    static let linesMax = 100
+    /// Failures of further sorts are counted together.
+    static let sortsMax = 20_000
+
+    mutating func add(_ sort: Sort, _ count: UInt64, code: Int32 = 0, error: HTTPError? = nil) {
+        if rows[sort] == nil, rows.count >= Self.sortsMax {
+            unlisted += count
+            return
+        }
+        var row = rows[sort, default: Row()]
+        // The detail is that of the first failure that is told together with others.
+        if row.untold == 0 {
+            row.code = code
+            row.error = error
+        }
+        row.total += count
+        row.untold += count
+        rows[sort] = row
+    }
+
+    /// Failures that no row has.
+    mutating func add(unlisted count: UInt64) { unlisted += count }
+
+    /// What is defined no more is counted no more.
+    mutating func keep(where isKnown: (Sort) -> Bool) {
+        rows = rows.filter { isKnown($0.key) || $0.value.untold > 0 }
+    }
+
+    /// How often each sort was since the start, in a fixed order.
+    var totals: [(sort: Sort, count: UInt64)] {
+        rows.map { ($0.key, $0.value.total) }.sorted { $0.0.order < $1.0.order }
+    }
+
+    // MARK: Telling
+
+    /// When there is something to say, if there is.
+    func next(after now: Instant) -> Instant? {
+        var next: Instant?
+        for row in rows.values where row.untold > 0 {
+            let due = row.toldAt.map { max($0 + Self.pause, now) } ?? now
+            next = next.map { min($0, due) } ?? due
+        }
+        return next
+    }
+
+    /// What is to be said now. At the end of everything `isLast`: then nothing waits.
+    mutating func lines(at now: Instant, isLast: Bool = false) -> [Journal.Line] {
+        let due = rows.filter { _, row in
+            row.untold > 0 && (isLast || row.toldAt.map { $0 + Self.pause <= now } ?? true)
+        }
+        var lines: [Journal.Line] = []
+        for (sort, row) in due.sorted(by: { $0.key.order < $1.key.order }).prefix(Self.linesMax) {
+            lines.append(Self.line(sort, row, at: now))
+            rows[sort]?.untold = 0
+            rows[sort]?.toldAt = now
+        }
+        return lines
+    }
+
+    private static func line(_ sort: Sort, _ row: Row, at now: Instant) -> Journal.Line {
+        var text = sort.sentence(code: row.code, error: row.error)
+        if let toldAt = row.toldAt {
+            let seconds = max((now - toldAt).milliseconds / 1_000, 1)
+            text += " (\(row.untold) more in \(seconds) s)"
+        } else if row.untold > 1 {
+            text += " (\(row.untold) times)"
+        }
+        var fields: [Journal.Field] = [.event("proxy-failure")]
+        if let upstream = sort.upstream { fields.append(.upstream(upstream)) }
+        if let peer = sort.peer { fields.append(.peer(peer)) }
+        fields.append(.init("cause", sort.cause.word))
+        fields.append(.init("answer", sort.answer.word))
+        if case .status(let status) = sort.answer { fields.append(.code(Int(status))) }
+        if let error = row.error { fields.append(.error("\(error)")) }
+        fields.append(.count(Int(clamping: row.untold)))
+        return Journal.Line(sort.level, text, fields)
+    }
+}
+
+extension FailureLog.Sort {
+    fileprivate var order: String {
+        "\(upstream ?? "")\0\(peer ?? "")\0\(cause.word)\0\(answer.word)"
+    }
+
+    fileprivate var level: Journal.Level {
+        switch cause {
+        case .noPeer, .noUpstream: .error
+        case .badRequest, .slowHead, .slowBody, .noRoute, .connectMethod: .info
+        default: answer == .retried ? .notice : .warning
+        }
+    }
+
+    /// `web/a refused the connection: answered 502`.
+    fileprivate func sentence(code: Int32, error: HTTPError?) -> String {
+        let who =
+            if let upstream, let peer { "\(upstream)/\(peer) " } else if let upstream {
+                "\(upstream): "
+            } else { "proxy: " }
+        return who + what(code, error) + ": " + outcome
+    }
+
+    private var outcome: String {
+        switch answer {
+        case .retried: "tried again, the client saw nothing of it"
+        case .cut: "the client's connection was cut"
+        case .status(let status): "answered \(status)"
+        }
+    }
+
+    private func what(_ code: Int32, _ error: HTTPError?) -> String {
+        let detail = error.map { ": \($0)" } ?? ""
+        let reason = code == 0 ? "" : " (\(String(cString: strerror(code))))"
+        return switch cause {
+        case .none: "failed"
+        case .refused: "refused the connection"
+        case .unreachable: "could not be reached" + reason
+        case .connectTimeout: "did not take the connection in time (timeouts.connect)"
+        case .unresolved: "has no address: its name has not been resolved"
+        case .noDescriptor: "was not asked: muster has no descriptor left" + reason
+        case .noRoom: "was not asked: the worker's table of connections is full"
+        case .closed: "closed the connection before it answered"
+        case .reset: "reset the connection before it answered"
+        case .timeout: "did not answer in time (timeouts.response)"
+        case .malformed: "sent a malformed head" + detail
+        case .headTooLarge: "sent a head that is too large" + detail
+        case .headCut: "closed the connection in the middle of a head"
+        case .strayUpgrade: "switched protocols without having been asked"
+        case .wentDown: "went down with the request under way"
+        case .badBody: "sent a malformed body" + detail
+        case .bodyCut: "closed the connection in the middle of a body"
+        case .bodyReset: "reset the connection in the middle of a body"
+        case .stalled: "stopped in the middle of a body (timeouts.body-idle)"
+        case .noPeer: "no peer is available"
+        case .full: "every peer that is available has all the connections it may have"
+        case .noUpstream: "the upstream of a route is not there"
+        case .badRequest: "a client sent a malformed request" + detail
+        case .slowHead: "a client's request head did not arrive in time (timeouts.request-head)"
+        case .slowBody: "a client's request body did not arrive in time (timeouts.body-idle)"
+        case .noRoute: "a client asked for a host and path without a route"
+        case .connectMethod: "a client asked for CONNECT"
+        case .tooManyConnections:
+            "more clients than a worker may have (limits.client-connections, or descriptors)"
+        case .acceptPaused: "no descriptor left to accept clients with" + reason + ", pausing"
+        }
+    }
+}
