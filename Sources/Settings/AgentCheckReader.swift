@@ -18,9 +18,7 @@ struct AgentCheckReader {
         let bind = binds.take("bind", from: &section)
         var agentCheck = AgentCheckConfiguration(bind: bind ?? .host("127.0.0.1", port: 1))
         agentCheck.policy = policy(&section)
-        agentCheck.memoryFile = section.string("memory-file").map {
-            SettingsTree.resolve($0, beside: file)
-        }
+        agentCheck.memoryFile = section.outputFile("memory-file", beside: file)
         if var ports = section.section("ports") {
             for entry in ports.takeAll() {
                 if let port = port(entry, at: ports.place.named(entry.key), bind, &binds) {

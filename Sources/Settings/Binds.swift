@@ -58,6 +58,14 @@ struct Binds {
         _ setting: Setting,
         at path: String
     ) throws(SettingError) -> Address {
+        if case .scalar(let text, _) = setting.value, text.hasPrefix(":") || Int(text) != nil {
+            let port = text.drop { $0 == ":" }
+            throw SettingError(
+                setting.position,
+                "\(path): expected an address and a port, saw '\(text)'; write '0.0.0.0:\(port)' or "
+                    + "'[::]:\(port)' to listen on every address, '127.0.0.1:\(port)' for this machine"
+            )
+        }
         let address = try setting.address(at: path)
         guard case .host(let host, let port) = address else { return address }
         if host == "localhost" { return .host("127.0.0.1", port: port) }

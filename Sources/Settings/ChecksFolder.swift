@@ -27,6 +27,43 @@ public struct ChecksFolder: Sendable {
         return result
     }
 
+    /// The kinds of several folders: of two that define the same kind, the first counts.
+    public static func read(
+        _ folders: [String],
+        environment: [String: String] = ProcessInfo.processInfo.environment,
+        registry: CheckRegistry = .builtin
+    ) -> ChecksFolder {
+        var result = ChecksFolder(registry: registry)
+        var seen: Set<String> = []
+        for folder in folders {
+            for file in result.files(of: folder) where seen.insert(file).inserted {
+                result.add(file, in: folder, environment, builtin: registry)
+            }
+        }
+        return result
+    }
+
+    /// Where `make install` puts the kinds that come with muster: seen from PREFIX/bin/muster, in
+    /// PREFIX/share/muster/checks.d.
+    public static var shipped: [String] {
+        var bytes = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlink("/proc/self/exe", &bytes, bytes.count - 1)
+        guard count > 0 else { return [] }
+        let program = String(
+            decoding: bytes.prefix(count).map { UInt8(bitPattern: $0) },
+            as: UTF8.self
+        )
+        guard let folder = Self.folder(beside: program) else { return [] }
+        return [folder]
+    }
+
+    /// Nil for a program that is not in a folder called `bin`: one that was built and not installed.
+    static func folder(beside program: String) -> String? {
+        let parts = program.split(separator: "/")
+        guard parts.count >= 2, parts[parts.count - 2] == "bin" else { return nil }
+        return (parts.dropLast(2).map { "/\($0)" } + ["/share/muster/checks.d"]).joined()
+    }
+
     private init(registry: CheckRegistry) { self.registry = registry }
 
     /// Sorted, so that the mistakes come in the same order every time.

@@ -37,6 +37,7 @@ extension MusterConfiguration {
         }
         if let failure = reading.failure(files: files) { throw failure }
         configuration.files = files
+        configuration.warnings += reading.sortedWarnings(files: files)
         return configuration
     }
 
@@ -47,22 +48,43 @@ extension MusterConfiguration {
         registry: CheckRegistry
     ) -> MusterConfiguration {
         var configuration = MusterConfiguration()
+        let isEmpty = top.isEmpty
         // Taken by the tree already; asked for here so that a misspelling finds it.
         _ = top.take("include")
         configuration.agent = AgentConfiguration.read(top.section("agent"))
         configuration.store = StoreConfiguration.read(top.section("store"), beside: path)
-        configuration.checksDirectory = SettingsTree.resolve(
-            top.string("checks-dir") ?? configuration.checksDirectory,
-            beside: path
-        )
+        let reading = top.reading
+        let folder = top.read("checks-dir") { (setting, place) throws(SettingError) in
+            let folder = SettingsTree.resolve(try setting.string(at: place), beside: path)
+            // The name it has by default may be written without there being any.
+            if access(folder, F_OK) != 0, setting.value != .scalar("checks.d", isQuoted: false) {
+                let problem = String(cString: strerror(errno))
+                reading.warn(
+                    setting.position,
+                    "checks-dir: expected a folder at '\(folder)', saw \(problem)"
+                )
+            }
+            return folder
+        }
+        configuration.checksDirectory =
+            folder ?? SettingsTree.resolve(configuration.checksDirectory, beside: path)
         let kinds = ChecksFolder.read(
-            configuration.checksDirectory,
+            [configuration.checksDirectory] + ChecksFolder.shipped,
             environment: environment,
             registry: registry
         )
         configuration.warnings = kinds.mistakes
         let upstreams = UpstreamsReader.read(top.section("upstreams"), registry: kinds.registry)
         configuration.upstreams = upstreams.configurations
+        if configuration.upstreams.isEmpty, upstreams.names.isEmpty {
+            top.reading.warn(
+                Position(file: path, line: 0, column: 0),
+                isEmpty
+                    ? "expected at least one section such as upstreams, saw an empty file: nothing is "
+                        + "probed and nothing is routed"
+                    : "no upstreams: nothing is probed and nothing is routed"
+            )
+        }
 
         var binds = Binds(reading: top.reading)
         configuration.proxy = ProxyReader(known: upstreams).read(top.section("proxy"), &binds)

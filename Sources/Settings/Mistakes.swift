@@ -25,7 +25,14 @@ final class Reading {
     /// The schema is held against it.
     private(set) var keys: [String: Set<String>] = [:]
 
+    /// What runs, and hardly as somebody meant it.
+    private(set) var warnings: [SettingError] = []
+
     func report(_ mistake: SettingError) { mistakes.append(mistake) }
+
+    func warn(_ position: Position, _ message: String) {
+        warnings.append(SettingError(position, message))
+    }
 
     /// Runs `body` and keeps its complaint instead of passing it on.
     func attempt<Value>(_ body: () throws(SettingError) -> Value) -> Value? {
@@ -41,7 +48,13 @@ final class Reading {
 
     /// Main file first, then includes in the order they were read; inside a file by line.
     func failure(files: [String]) -> ConfigurationError? {
-        if mistakes.isEmpty { return nil }
+        mistakes.isEmpty ? nil : ConfigurationError(Self.sorted(mistakes, files))
+    }
+
+    /// Warnings in the same order.
+    func sortedWarnings(files: [String]) -> [SettingError] { Self.sorted(warnings, files) }
+
+    private static func sorted(_ mistakes: [SettingError], _ files: [String]) -> [SettingError] {
         let order = Dictionary(
             files.enumerated().map { ($1, $0) },
             uniquingKeysWith: { first, _ in first }
@@ -53,7 +66,7 @@ final class Reading {
                 mistake.message
             )
         }
-        return ConfigurationError(mistakes.sorted { rank($0) < rank($1) })
+        return mistakes.sorted { rank($0) < rank($1) }
     }
 }
 

@@ -24,6 +24,9 @@ struct Section {
 
     var position: Position { options.position }
 
+    /// Nothing is left to take.
+    var isEmpty: Bool { options.keys.isEmpty }
+
     /// Reports every key that nothing took.
     func finish() {
         for stray in options.strays { reading.report(stray) }
@@ -102,6 +105,21 @@ struct Section {
                 throw setting.unknownWord(text, among: words, at: path)
             }
             return word
+        }
+    }
+
+    /// A file that this process will write, relative to the configuration.
+    mutating func outputFile(_ key: String, beside file: String) -> String? {
+        let reading = reading
+        return read(key) { (setting, path) throws(SettingError) in
+            let name = SettingsTree.resolve(try setting.string(at: path), beside: file)
+            if let problem = OutputFile.problem(with: name) {
+                throw SettingError(setting.position, "\(path): \(problem)")
+            }
+            if let doubt = OutputFile.doubt(about: name) {
+                reading.warn(setting.position, "\(path): \(doubt)")
+            }
+            return name
         }
     }
 

@@ -40,8 +40,10 @@ extension StoreConfiguration {
         guard var section else { return store }
         let url = section.read("url") { (setting, path) throws(SettingError) in
             let url = try setting.string(at: path)
-            if let problem = RedisURL.problem(in: url) {
-                throw SettingError(setting.position, "\(path): \(problem)")
+            do throws(RedisURL.Problem) {
+                _ = try RedisURL(text: url)
+            } catch {
+                throw SettingError(setting.position, "\(path): \(error)")
             }
             return url
         }
@@ -58,52 +60,9 @@ extension StoreConfiguration {
         }
         store.prefix = prefix ?? store.prefix
         store.lease = section.duration("lease", in: leaseRange, default: store.lease)
-        store.stateFile = section.string("state-file")
-            .map { SettingsTree.resolve($0, beside: file) }
+        store.stateFile = section.outputFile("state-file", beside: file)
         section.finish()
         return store
-    }
-}
-
-/// `redis://[user:password@]host[:port][/db]` or `unix:///path[?db=n]`. An error never repeats the
-/// URL: it may hold a password.
-enum RedisURL {
-    static let databaseMax = 1_000_000
-
-    static func problem(in url: String) -> String? {
-        if let rest = strip("unix://", from: url) {
-            let parts = rest.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-            guard rest.hasPrefix("/") else { return "expected unix:// and an absolute path" }
-            if parts.count == 2 {
-                guard let number = strip("db=", from: String(parts[1])) else {
-                    return "expected ?db=NUMBER after the socket path"
-                }
-                return databaseProblem(number)
-            }
-            return nil
-        }
-        guard let rest = strip("redis://", from: url) else {
-            let scheme = url.split(separator: ":", maxSplits: 1).first.map(String.init) ?? ""
-            return "expected redis://host:port/db or unix:///path, saw the scheme '\(scheme)'"
-        }
-        let slash = rest.firstIndex(of: "/") ?? rest.endIndex
-        let authority = rest[..<slash]
-        let host = authority.lastIndex(of: "@").map { authority[authority.index(after: $0)...] }
-        let text = Address.completing(String(host ?? authority), port: 6_379)
-        if let problem = Address.problem(in: text) { return problem }
-        let database = rest[slash...].dropFirst()
-        return database.isEmpty ? nil : databaseProblem(String(database))
-    }
-
-    private static func strip(_ prefix: String, from text: String) -> String? {
-        text.hasPrefix(prefix) ? String(text.dropFirst(prefix.count)) : nil
-    }
-
-    private static func databaseProblem(_ text: String) -> String? {
-        guard let number = Int(text), (0...databaseMax).contains(number) else {
-            return "expected the number of a database, saw '\(text)'"
-        }
-        return nil
     }
 }
 

@@ -42,10 +42,15 @@ struct SettingsTree {
         }
         for entry in entries where entry.key != "include" { join(entry) }
         if let include = entries.first(where: { $0.key == "include" }), !include.value.isNull {
-            let globs = reading.attempt { () throws(SettingError) in
-                try include.value.strings(at: "include")
+            let isRead: Void? = reading.attempt { () throws(SettingError) in
+                _ = try include.value.strings(at: "include")
             }
-            for glob in globs ?? [] { addAll(matching: glob, from: path, at: include.position) }
+            var globs = isRead == nil ? [] : [include.value]
+            if isRead != nil, case .list(let items) = include.value.value { globs = items }
+            for glob in globs {
+                guard case .scalar(let text, _) = glob.value else { continue }
+                addAll(matching: text, from: path, at: glob.position)
+            }
         }
         return root
     }
@@ -71,10 +76,21 @@ struct SettingsTree {
                     )
                 )
                 return
+            } else if let problem = Self.problem(with: file) {
+                reading.report(SettingError(position, "include: \(file): \(problem)"))
             } else {
                 add(file)
             }
         }
+    }
+
+    /// Why it cannot be read, in the kernel's words.
+    private static func problem(with file: String) -> String? {
+        var status = stat()
+        guard stat(file, &status) == 0, access(file, R_OK) == 0 else {
+            return String(cString: strerror(errno))
+        }
+        return status.st_mode & S_IFMT == S_IFDIR ? String(cString: strerror(EISDIR)) : nil
     }
 
     /// Relative paths in a file mean: beside that file.

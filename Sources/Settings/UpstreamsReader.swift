@@ -37,6 +37,9 @@ struct UpstreamsReader {
         let before = reading.mistakes.count
         let peers = PeerReader(place: place.key("peers"), reading: reading)
             .read(section.list("peers"))
+        if peers.isEmpty, reading.mistakes.count == before {
+            reading.warn(entry.position, "\(place.path): no peers: requests are answered 503")
+        }
         if reading.mistakes.count == before {
             self.peers[entry.key] = peers.map { $0.definition.id }
         }

@@ -22,7 +22,9 @@ public enum Address: Hashable, Sendable {
     public static func problem(in text: String) -> String? {
         if text.hasPrefix("unix:") {
             let path = text.dropFirst(5)
-            if !path.hasPrefix("/") { return "expected unix: and an absolute path, saw '\(text)'" }
+            if !path.hasPrefix("/") {
+                return "expected unix: and an absolute path, saw '\(text.withoutPassword)'"
+            }
             if path.utf8.count > unixPathBytesMax {
                 return "expected a socket path of at most \(unixPathBytesMax) bytes, "
                     + "saw \(path.utf8.count)"
@@ -30,7 +32,7 @@ public enum Address: Hashable, Sendable {
             return nil
         }
         guard let (host, port) = pieces(of: text) else {
-            return "expected host:port, [v6]:port or unix:/path, saw '\(text)'"
+            return "expected host:port, [v6]:port or unix:/path, saw '\(text.withoutPassword)'"
         }
         guard let number = Int(port), port.allSatisfy({ $0.isASCII && $0.isNumber }),
             (1...65_535).contains(number)
@@ -44,7 +46,29 @@ public enum Address: Hashable, Sendable {
         if !host.utf8.allSatisfy(isHostByte) {
             return "expected a host name or IPv4 address, saw '\(host)'"
         }
+        if isNumeric(host), !isIPv4(host) { return "expected an IPv4 address, saw '\(host)'" }
         return nil
+    }
+
+    /// The last label of a name is never a number (RFC 3696, section 2): it would be an address.
+    private static func isNumeric(_ host: Substring) -> Bool {
+        let label = host.split(separator: ".", omittingEmptySubsequences: false).last ?? host
+        return !label.isEmpty && label.utf8.allSatisfy(isDigit)
+    }
+
+    private static func isIPv4(_ host: Substring) -> Bool {
+        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count == 4
+            && parts.allSatisfy { part in
+                (1...3).contains(part.count) && part.utf8.allSatisfy(isDigit)
+                    && Int(part).map { $0 <= 255 } == true
+                    // Some read 010 as eight.
+                    && (part.count == 1 || part.first != "0")
+            }
+    }
+
+    private static func isDigit(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
     }
 
     private static func split(_ text: String) -> Address? {

@@ -58,6 +58,10 @@ public struct Options: Sendable {
     /// A complaint for every key that nothing took, in the order they were written.
     public var strays: [SettingError] {
         entries.map { stray in
+            // Taken once, and here again.
+            if known.contains(stray.key) {
+                return SettingError(stray.position, "\(path): '\(stray.key)' is written twice")
+            }
             var message = "\(path) has no setting '\(stray.key)'"
             if let near = nearest(to: stray.key, among: known) {
                 message += "; did you mean '\(near)'?"
@@ -224,6 +228,9 @@ extension Setting {
 
 /// The word that a user most likely meant: at most a third of its letters differ.
 public func nearest(to text: String, among words: [String]) -> String? {
+    // The beginning of one word and of no other: `warn`, `crit`.
+    let longer = words.filter { $0.hasPrefix(text) }
+    if text.utf8.count >= 3, longer.count == 1 { return longer[0] }
     let letters = Array(text.utf8)
     let ranked = words.map { (word: $0, distance: distance(letters, Array($0.utf8))) }
     guard let best = ranked.min(by: { $0.distance < $1.distance }),

@@ -33,3 +33,28 @@ extension Unicode.Scalar {
         }
     }
 }
+
+extension String {
+    /// With the password of a URL in it, or of `user:password@host`, as `***`. Whatever shows an address
+    /// that somebody configured goes through here.
+    public var withoutPassword: String {
+        var text = self[...]
+        var shown = ""
+        while let scheme = text.firstRange(of: "://") {
+            shown += text[..<scheme.upperBound]
+            let authority = text[scheme.upperBound...].prefix { !" '\"\t\n".contains($0) }
+            shown += Self.maskingPassword(of: authority)
+            text = text[authority.endIndex...]
+        }
+        // Without a scheme only where it can be nothing else.
+        return shown + (shown.isEmpty ? Self.maskingPassword(of: text) : String(text))
+    }
+
+    /// A password may hold `/` and `@`: everything to the last `@` counts.
+    private static func maskingPassword(of authority: Substring) -> String {
+        guard let at = authority.lastIndex(of: "@") else { return String(authority) }
+        let login = authority[..<at]
+        guard let colon = login.firstIndex(of: ":") else { return String(authority) }
+        return "\(login[...colon])***\(authority[at...])"
+    }
+}

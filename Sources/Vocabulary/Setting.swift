@@ -30,7 +30,7 @@ public struct SettingError: Error, Hashable, Sendable, CustomStringConvertible {
         self.message = message
     }
 
-    public var description: String { "\(position): \(message)" }
+    public var description: String { "\(position): \(message)".printable }
 }
 
 /// One node of a settings tree.
@@ -91,10 +91,10 @@ public struct Setting: Sendable, Hashable {
         }
     }
 
-    /// What the user sees of it in an error.
+    /// What the user sees of it in an error: no line break, no password.
     public var summary: String {
         switch value {
-        case .scalar(let text, _): isNull ? "nothing" : "'\(text)'"
+        case .scalar(let text, _): isNull ? "nothing" : "'\(text.withoutPassword.printable)'"
         case .list: "a list"
         case .map: "a map"
         }

@@ -66,7 +66,7 @@ struct CheckCommand: AsyncParsableCommand {
         let check: any Check
         do throws(SettingError) {
             subject = try CheckTarget(target, options: options)
-            check = try ChecksFolder.read(checksDir).registry
+            check = try ChecksFolder.read([checksDir] + ChecksFolder.shipped).registry
                 .make(kind, from: subject.options(for: kind))
         } catch {
             Console.error("\(error)")

@@ -31,15 +31,17 @@ struct ConfigurationFile: ParsableArguments {
     }
 
     /// Reads it. Every mistake goes to standard error, and the command ends with 1; a warning goes
-    /// there as well and ends nothing.
-    func load() throws -> MusterConfiguration {
+    /// there as well and ends nothing, unless the caller has a log to tell it in.
+    func load(tellsWarnings: Bool = true) throws -> MusterConfiguration {
         if let missing {
             Console.error("muster: \(missing)")
             throw ExitStatus.warning.code
         }
         do throws(ConfigurationError) {
             let configuration = try MusterConfiguration.load(path)
-            for warning in configuration.warnings { Console.error("warning: \(warning)") }
+            if tellsWarnings {
+                for warning in configuration.warnings { Console.error("warning: \(warning)") }
+            }
             return configuration
         } catch {
             Console.error("\(error)")

@@ -24,7 +24,7 @@ struct RunCommand: AsyncParsableCommand {
     @OptionGroup var file: ConfigurationFile
 
     func run() async throws {
-        let configuration = try file.load()
+        let configuration = try file.load(tellsWarnings: false)
         let log = Log(configuration.log)
         defer { log.writer.flush() }
         raiseDescriptorLimit()
@@ -57,8 +57,12 @@ struct Runtime {
     private var journal: Journal { log.journal }
 
     func run() async throws {
-        if let problem = AdminAddress.problem(with: configuration.admin.bind) {
-            Console.error("muster: \(problem)")
+        for warning in configuration.warnings {
+            journal.warning("\(warning)", [.event("configuration")])
+        }
+        let taken = TakenAddresses.problems(of: configuration)
+        if !taken.isEmpty {
+            for problem in taken { Console.error("muster: \(problem)") }
             throw ExitStatus.warning.code
         }
         let certificate = try certificate()

@@ -31,7 +31,9 @@ struct ValidateCommand: ParsableCommand {
             count(upstreams.reduce(0) { $0 + $1.monitors.count }, "monitor"),
             count(configuration.proxy.listeners.count, "listener"),
         ]
-        Console.line("\(file.path): fine: \(counts.joined(separator: ", "))")
+        let warnings = configuration.warnings.count
+        let word = warnings == 0 ? "fine" : "runs, with \(count(warnings, "warning"))"
+        Console.line("\(file.path): \(word): \(counts.joined(separator: ", "))")
     }
 
     private func count(_ number: Int, _ noun: String) -> String {

@@ -122,7 +122,7 @@ import Vocabulary
         ])
         #expect(
             scratch.complaints() == [
-                "muster.yaml:1:1: include: none.yaml: No such file or directory"
+                "muster.yaml:1:26: include: none.yaml: No such file or directory"
             ]
         )
     }
@@ -134,7 +134,7 @@ import Vocabulary
         ])
         #expect(
             scratch.complaints() == [
-                "more.yaml:1:1: include: 'muster.yaml' is included twice"
+                "more.yaml:1:10: include: 'muster.yaml' is included twice"
             ]
         )
     }
@@ -144,7 +144,7 @@ import Vocabulary
         for number in 100..<165 { files["conf.d/\(number).yaml"] = "\n" }
         #expect(
             try Scratch(files).complaints() == [
-                "muster.yaml:1:1: include: expected at most 64 files, saw more"
+                "muster.yaml:1:10: include: expected at most 64 files, saw more"
             ]
         )
         files["conf.d/164.yaml"] = nil

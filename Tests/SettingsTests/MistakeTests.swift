@@ -2,6 +2,8 @@
 
 import Testing
 
+@testable import Settings
+
 /// One bad file and every complaint about it.
 struct Mistaken: Sendable, CustomTestStringConvertible {
     let name: String
@@ -85,8 +87,8 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
         Mistaken(
             "stores that are none",
             "store: { url: 'http://u:secret@h/', prefix: 'a b', lease: 1s }\n",
-            "muster.yaml:1:15: store.url: expected redis://host:port/db or unix:///path, saw the "
-                + "scheme 'http'",
+            "muster.yaml:1:15: store.url: expected redis://[user:password@]host[:port][/db] or "
+                + "unix:///path[?db=N], saw the scheme 'http'",
             "muster.yaml:1:45: store.prefix: expected at most 256 bytes without spaces, saw 'a b'",
             "muster.yaml:1:59: store.lease: expected a duration from 2s to 1h, saw '1s'"
         ),
@@ -94,6 +96,51 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
             "a port out of range in a store",
             "store: { url: redis://u:secret@h:99999/0 }\n",
             "muster.yaml:1:15: store.url: expected a port from 1 to 65535, saw '99999'"
+        ),
+        Mistaken(
+            "a store whose login is none",
+            "store: { url: redis://secret@h }\n",
+            "muster.yaml:1:15: store.url: expected user:password before '@', saw neither"
+        ),
+        Mistaken(
+            "a store without a scheme",
+            "store: { url: 'default:secret@h:6379' }\n",
+            "muster.yaml:1:15: store.url: expected redis://[user:password@]host[:port][/db] or "
+                + "unix:///path[?db=N], saw no scheme"
+        ),
+        Mistaken(
+            "a level as syslog has it",
+            "log: { level: warn }\n",
+            "muster.yaml:1:15: log.level: expected one of trace, debug, info, notice, warning, "
+                + "error, critical, saw 'warn'; did you mean 'warning'?"
+        ),
+        Mistaken(
+            "a port alone to listen on",
+            "admin: { bind: ':8084' }\n",
+            "muster.yaml:1:16: admin.bind: expected an address and a port, saw ':8084'; write "
+                + "'0.0.0.0:8084' or '[::]:8084' to listen on every address, '127.0.0.1:8084' for "
+                + "this machine"
+        ),
+        Mistaken(
+            "addresses that are none",
+            "upstreams: { web: { peers: ['10.0.0.300:80', '1.2.3:80', '10.0.0.01:80'] } }\n",
+            "muster.yaml:1:30: upstreams.web.peers[0]: expected an IPv4 address, saw '10.0.0.300'",
+            "muster.yaml:1:47: upstreams.web.peers[1]: expected an IPv4 address, saw '1.2.3'",
+            "muster.yaml:1:59: upstreams.web.peers[2]: expected an IPv4 address, saw '10.0.0.01'"
+        ),
+        Mistaken(
+            "a password in the wrong place",
+            "admin: { bind: 'http://root:secret@h/' }\n",
+            "muster.yaml:1:16: admin.bind: expected host:port, [v6]:port or unix:/path, saw "
+                + "'http://root:***@h/'"
+        ),
+        Mistaken(
+            "files that are devices and folders",
+            "store: { state-file: /dev/null }\nagent-check: { bind: '127.0.0.1:1', memory-file: / }\n",
+            "muster.yaml:1:22: store.state-file: expected a regular file or none at '/dev/null', "
+                + "saw a device",
+            "muster.yaml:2:50: agent-check.memory-file: expected a regular file or none at '/', "
+                + "saw a folder"
         ),
     ])
     func `says what is wrong and where`(file: Mistaken) throws {
@@ -187,5 +234,87 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
         #expect(
             found == ["muster.yaml:1:17: admin.token: expected at least 8 letters without spaces"]
         )
+    }
+}
+
+/// What runs, and hardly as somebody meant it.
+@Suite struct WarningTests {
+    @Test(arguments: [
+        Mistaken(
+            "an empty file",
+            "# nothing\n",
+            "muster.yaml: expected at least one section such as upstreams, saw an empty file: nothing "
+                + "is probed and nothing is routed"
+        ),
+        Mistaken(
+            "no upstreams",
+            "log: { level: info }\n",
+            "muster.yaml: no upstreams: nothing is probed and nothing is routed"
+        ),
+        Mistaken(
+            "an upstream without peers",
+            "upstreams:\n  web: { peers: [] }\n  api:\n",
+            "muster.yaml:2:3: upstreams.web: no peers: requests are answered 503",
+            "muster.yaml:3:3: upstreams.api: no peers: requests are answered 503"
+        ),
+        Mistaken(
+            "folders that are not there",
+            "store: { state-file: /nowhere/state.json }\nchecks-dir: /nowhere\n"
+                + "upstreams: { web: { peers: ['h:1'] } }\n",
+            "muster.yaml:1:22: store.state-file: expected a folder at '/nowhere' to write in, saw No "
+                + "such file or directory; nothing will be kept",
+            "muster.yaml:2:13: checks-dir: expected a folder at '/nowhere', saw No such file or "
+                + "directory"
+        ),
+        Mistaken(
+            "nothing to say",
+            "upstreams: { web: { peers: ['h:1'] } }\nchecks-dir: checks.d\n"
+        ),
+    ])
+    func `says what is doubtful and where`(file: Mistaken) throws {
+        let scratch = try Scratch(["muster.yaml": file.text])
+        let warnings = try scratch.load().warnings.map {
+            $0.description.replacing(scratch.folder.path + "/", with: "")
+        }
+        #expect(warnings == file.complaints)
+    }
+
+    @Test func `a folder in place of an included file is told where it is included`() throws {
+        let scratch = try Scratch(["muster.yaml": "include: folder\n", "folder/x": ""])
+        #expect(scratch.complaints() == ["muster.yaml:1:10: include: folder: Is a directory"])
+    }
+
+    @Test func `an included file may be empty`() throws {
+        let text = "include: more.yaml\nupstreams: { web: { peers: ['h:1'] } }\n"
+        let scratch = try Scratch(["muster.yaml": text, "more.yaml": "# later\n"])
+        #expect(try scratch.load().warnings == [])
+    }
+}
+
+@Suite struct ShippedKindsTests {
+    @Test(
+        arguments: [
+            ("/usr/local/bin/muster", "/usr/local/share/muster/checks.d"),
+            ("/bin/muster", "/share/muster/checks.d"),
+            ("/src/.build/release/muster", nil), ("muster", nil),
+        ] as [(String, String?)]
+    )
+    func `an installed program finds what came with it`(program: String, folder: String?) {
+        #expect(ChecksFolder.folder(beside: program) == folder)
+    }
+
+    @Test func `of two folders the first counts`() throws {
+        let scratch = try Scratch([
+            "own/a.yaml": "summary: own\npreset: { tcp: }\n",
+            "shipped/a.yaml": "summary: shipped\npreset: { tcp: }\n",
+            "shipped/b.yaml": "summary: shipped\npreset: { tcp: }\n",
+        ])
+        let folders = [scratch.path("own"), scratch.path("none"), scratch.path("shipped")]
+        let kinds = ChecksFolder.read(folders, environment: [:])
+        #expect(kinds.mistakes == [])
+        let summaries = kinds.registry.kinds.filter { $0.kind.count == 1 }.map {
+            "\($0.kind) \($0.summary)"
+        }
+        #expect(summaries.sorted() == ["a own", "b shipped"])
     }
 }

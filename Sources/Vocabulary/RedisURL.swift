@@ -1,7 +1,5 @@
 // Where is Redis, and who are we there? `redis://[user:password@]host[:port][/db]` or
-// `unix:///path[?db=N]`.
-
-public import Vocabulary
+// `unix:///path[?db=N]`. One reader of it: what is refused at the start is refused by `validate` too.
 
 public struct RedisURL: Hashable, Sendable {
     public var address: Address
@@ -36,9 +34,11 @@ public struct RedisURL: Hashable, Sendable {
         } else if let rest = text.dropping(prefix: "redis://") {
             try self.init(tcp: rest)
         } else {
+            // Only what stands before `://` is shown: the rest may hold a password.
+            let scheme = text.firstRange(of: "://").map { "the scheme '\(text[..<$0.lowerBound])'" }
             throw Problem(
                 description: "expected redis://[user:password@]host[:port][/db] or "
-                    + "unix:///path[?db=N], saw another scheme"
+                    + "unix:///path[?db=N], saw \(scheme ?? "no scheme")"
             )
         }
     }

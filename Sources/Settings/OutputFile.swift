@@ -1,0 +1,50 @@
+// Can this file be written, now and after it has been replaced? What stands in its place already must be
+// a file. Its folder must be there and take new files by the time muster runs; on the machine where
+// somebody only reads the configuration, it may be missing.
+
+import Glibc
+
+enum OutputFile {
+    /// What keeps it from ever being right; nil when nothing does.
+    static func problem(with path: String) -> String? {
+        var status = stat()
+        // What is not there yet will be made.
+        guard stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG else { return nil }
+        return "expected a regular file or none at '\(path)', saw \(kind(of: status.st_mode))"
+    }
+
+    /// What has to be different before muster runs; nil when nothing has.
+    static func doubt(about path: String) -> String? {
+        let folder = Self.folder(of: path)
+        var status = stat()
+        guard stat(folder, &status) == 0 else {
+            return "expected a folder at '\(folder)' to write in, saw "
+                + "\(String(cString: strerror(errno))); nothing will be kept"
+        }
+        guard status.st_mode & S_IFMT == S_IFDIR else {
+            return "expected a folder at '\(folder)' to write in, saw "
+                + "\(kind(of: status.st_mode)); nothing will be kept"
+        }
+        guard access(folder, W_OK | X_OK) == 0 else {
+            return "expected a folder at '\(folder)' to write in, saw "
+                + "\(String(cString: strerror(errno))); nothing will be kept"
+        }
+        return nil
+    }
+
+    private static func folder(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    private static func kind(of mode: mode_t) -> String {
+        switch mode & S_IFMT {
+        case S_IFREG: "a file"
+        case S_IFDIR: "a folder"
+        case S_IFIFO: "a FIFO"
+        case S_IFSOCK: "a socket"
+        case S_IFCHR, S_IFBLK: "a device"
+        default: "something else"
+        }
+    }
+}
