@@ -31,7 +31,7 @@ final class AnswerBook: BoardObserver {
     private let memory: AdminMemory?
     private var pages: [String: Page] = [:]
     /// Pages by upstream, so that one upstream that changes touches no other.
-    private var names: [String: [String]] = [:]
+    private var names: [String: Set<String>] = [:]
     private var askers: [String: AskerCount] = [:]
     /// Holds of peers that are not defined now: they may come back.
     private var absent: [String: AdminHold] = [:]
@@ -55,7 +55,11 @@ final class AnswerBook: BoardObserver {
         if let memory { absent = memory.load().mapValues { AdminHold(remembering: $0) } }
         noteStore(at: now)
         board.subscribe(self)
-        upstreamsChanged(board.upstreams.map(\.name))
+        for view in board.upstreams {
+            for peer in view.peers {
+                openIfNeeded(PeerKey(upstream: view.name, peer: peer.definition.id))
+            }
+        }
     }
 
     func close() {
@@ -81,7 +85,7 @@ final class AnswerBook: BoardObserver {
     private func open(_ name: String, _ key: PeerKey) -> Page {
         let page = Page(key: key, hold: absent.removeValue(forKey: name) ?? AdminHold())
         pages[name] = page
-        names[key.upstream, default: []].append(name)
+        names[key.upstream, default: []].insert(name)
         return page
     }
 
@@ -152,29 +156,28 @@ final class AnswerBook: BoardObserver {
         }
     }
 
-    func upstreamsChanged(_ changed: [String]) {
-        for upstream in changed {
-            let peers = board.definition(of: upstream)?.peers ?? []
-            close(pagesOf: upstream, but: peers)
-            for peer in peers { openIfNeeded(PeerKey(upstream: upstream, peer: peer.id)) }
-            if peers.isEmpty { askers[upstream] = nil }
+    func defined(_ upstreams: Set<String>, _ peers: Set<PeerKey>) {
+        for upstream in upstreams {
+            for name in names[upstream] ?? [] { pages[name]?.isDirty = true }
+            if board.definition(of: upstream) == nil { askers[upstream] = nil }
+        }
+        for key in peers {
+            if board.view(of: key) == nil {
+                close(key)
+            } else {
+                pages["\(key.upstream)/\(key.peer)"]?.isDirty = true
+                openIfNeeded(key)
+            }
         }
     }
 
-    private func close(pagesOf upstream: String, but peers: [PeerDefinition]) {
-        guard let old = names.removeValue(forKey: upstream) else { return }
-        let ids = Set(peers.map(\.id))
-        for name in old {
-            guard let page = pages[name] else { continue }
-            if ids.contains(page.key.peer) {
-                page.isDirty = true
-                names[upstream, default: []].append(name)
-                continue
-            }
-            pages[name] = nil
-            if page.hold.outstanding != nil, absent.count < AdminMemory.peersMax {
-                absent[name] = page.hold
-            }
+    private func close(_ key: PeerKey) {
+        let name = "\(key.upstream)/\(key.peer)"
+        guard let page = pages.removeValue(forKey: name) else { return }
+        names[key.upstream]?.remove(name)
+        if names[key.upstream]?.isEmpty == true { names[key.upstream] = nil }
+        if page.hold.outstanding != nil, absent.count < AdminMemory.peersMax {
+            absent[name] = page.hold
         }
     }
 

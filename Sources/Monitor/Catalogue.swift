@@ -13,17 +13,7 @@ public enum CatalogueSource: Hashable, Comparable, Sendable {
     case api
 }
 
-/// One thing that is otherwise now. An upstream comes before its monitors and peers, and goes after
-/// them.
-public enum CatalogueChange: Sendable {
-    /// Made, or set otherwise. Its peers are not told here.
-    case upstream(UpstreamDefinition)
-    case upstreamGone(String)
-    case monitor(upstream: String, MonitorDefinition)
-    case monitorGone(upstream: String, id: String)
-    case peer(PeerKey, PeerDefinition)
-    case peerGone(PeerKey)
-}
+public typealias CatalogueChange = DefinitionChange<MonitorDefinition>
 
 /// Everything that is defined, by whom.
 public struct Catalogue: Sendable {
@@ -166,8 +156,8 @@ public struct Catalogue: Sendable {
         if let wanted {
             merged[name, default: Entry()].definition = wanted
             // What others had for an upstream that was not there waited for it.
-            if held == nil { return [.upstream(wanted)] + waiting(name) }
-            return [.upstream(wanted)]
+            if held == nil { return [.upstream(wanted, was: nil)] + waiting(name) }
+            return [.upstream(wanted, was: held)]
         }
         // Its last definition is gone, and with it all that others had for it.
         let entry = merged.removeValue(forKey: name) ?? Entry()
@@ -194,7 +184,7 @@ public struct Catalogue: Sendable {
         let held = merged[key.upstream]?.peers[key.peer]
         if wanted == held { return [] }
         merged[key.upstream]?.peers[key.peer] = wanted
-        return [wanted.map { .peer(key, $0) } ?? .peerGone(key)]
+        return [wanted.map { .peer(key, $0, was: held) } ?? .peerGone(key)]
     }
 
     private mutating func bring(monitor id: String, of name: String) -> [CatalogueChange] {
@@ -206,7 +196,7 @@ public struct Catalogue: Sendable {
         case (nil, nil): return []
         case (_?, nil): return [.monitorGone(upstream: name, id: id)]
         case (let held?, let wanted?) where held.isLike(wanted): return []
-        case (_, let wanted?): return [.monitor(upstream: name, wanted)]
+        case (_, let wanted?): return [.monitor(upstream: name, wanted, was: held)]
         }
     }
 

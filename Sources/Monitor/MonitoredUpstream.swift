@@ -9,27 +9,33 @@ public struct MonitoredUpstream: Sendable {
     public var definition: UpstreamDefinition
     public var monitors: [MonitorDefinition]
 
-    /// Another agent may have been reloaded a moment earlier, and stores add some seconds.
-    private static let patience = Nanoseconds.seconds(20)
-
     public init(definition: UpstreamDefinition, monitors: [MonitorDefinition]) {
         self.definition = definition
         self.monitors = monitors
     }
+}
 
-    /// The same monitors as the board wants them.
-    public var summaries: [MonitorSummary] {
-        monitors.map {
-            MonitorSummary(
-                upstream: definition.name,
-                id: $0.id,
-                kind: $0.kind,
-                isRequired: $0.isRequired,
-                rise: $0.thresholds.rise,
-                fall: $0.thresholds.fall,
-                interval: $0.schedule.interval,
-                lifeMax: $0.schedule.validityMax * 2 + Self.patience
-            )
-        }
+extension DefinitionChange where Monitor == MonitorDefinition {
+    /// The same as the board wants it.
+    public var summarised: DefinitionChange<MonitorSummary> {
+        map { upstream, monitor in MonitorSummary(monitor, of: upstream) }
+    }
+}
+
+extension MonitorSummary {
+    /// Another agent may have been reloaded a moment earlier, and stores add some seconds.
+    static let patience = Nanoseconds.seconds(20)
+
+    init(_ monitor: MonitorDefinition, of upstream: String) {
+        self.init(
+            upstream: upstream,
+            id: monitor.id,
+            kind: monitor.kind,
+            isRequired: monitor.isRequired,
+            rise: monitor.thresholds.rise,
+            fall: monitor.thresholds.fall,
+            interval: monitor.schedule.interval,
+            lifeMax: monitor.schedule.validityMax * 2 + Self.patience
+        )
     }
 }

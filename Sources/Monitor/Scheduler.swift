@@ -40,6 +40,7 @@ public final class Scheduler: EventSink {
     let services: LoopBound<Services>?
     let journal: Journal
 
+    private var members: [String: Members] = [:]
     var rows: [Pair] = []
     private var free: [Int] = []
     var index: [VerdictKey: Int] = [:]
@@ -82,48 +83,79 @@ public final class Scheduler: EventSink {
 
     // MARK: Defining
 
-    /// Takes the whole list of what shall be probed. Called again, it touches only the pairs that
-    /// differ: others keep their count and their beat. A pair whose monitor changed keeps its count
-    /// too; one whose address or kind changed begins anew.
+    /// What of an upstream makes pairs: each of its peers with each of its monitors.
+    private struct Members {
+        var peers: [String: Address] = [:]
+        var monitors: [String: SharedMonitor] = [:]
+    }
+
+    /// Takes in what is defined otherwise now, and touches only the pairs that it is about: others
+    /// keep their count and their beat. A pair whose monitor changed keeps its count too; one whose
+    /// address or kind changed begins anew.
     ///
-    /// Define the board first: a verdict of a pair that the board does not know is put aside.
-    public func define(_ upstreams: [MonitoredUpstream]) {
-        if isStopping { return }
-        let count = upstreams.reduce(0) { $0 + $1.monitors.count * $1.definition.peers.count }
-        rows.reserveCapacity(count)
-        index.reserveCapacity(count)
-        var wanted = Set<VerdictKey>(minimumCapacity: count)
+    /// Tell the board first: a verdict of a pair that the board does not know is put aside.
+    public func apply(_ changes: [CatalogueChange]) {
+        if isStopping || changes.isEmpty { return }
         var fresh: [Int] = []
-        for upstream in upstreams {
-            let name = upstream.definition.name
-            for monitor in upstream.monitors {
+        var haveChecksChanged = false
+        for change in changes {
+            switch change {
+            case .upstream(let definition, _):
+                if members[definition.name] == nil { members[definition.name] = Members() }
+            case .upstreamGone(let name): members[name] = nil
+            case .monitor(let name, let monitor, _):
+                haveChecksChanged = true
                 let shared = SharedMonitor(monitor)
-                for peer in upstream.definition.peers {
-                    let key = VerdictKey(upstream: name, peer: peer.id, monitor: monitor.id)
-                    wanted.insert(key)
-                    if let row = define(key, peer: peer, monitor: shared) { fresh.append(row) }
+                members[name]?.monitors[monitor.id] = shared
+                for (peer, address) in members[name]?.peers ?? [:] {
+                    let key = VerdictKey(upstream: name, peer: peer, monitor: monitor.id)
+                    if let row = define(key, at: address, monitor: shared) { fresh.append(row) }
+                }
+            case .monitorGone(let name, let id):
+                haveChecksChanged = true
+                members[name]?.monitors[id] = nil
+                for peer in (members[name]?.peers ?? [:]).keys {
+                    forget(VerdictKey(upstream: name, peer: peer, monitor: id))
+                }
+            case .peer(let key, let peer, _):
+                members[key.upstream]?.peers[key.peer] = peer.address
+                for (id, monitor) in members[key.upstream]?.monitors ?? [:] {
+                    let pair = VerdictKey(upstream: key.upstream, peer: key.peer, monitor: id)
+                    if let row = define(pair, at: peer.address, monitor: monitor) {
+                        fresh.append(row)
+                    }
+                }
+            case .peerGone(let key):
+                members[key.upstream]?.peers[key.peer] = nil
+                for id in (members[key.upstream]?.monitors ?? [:]).keys {
+                    forget(VerdictKey(upstream: key.upstream, peer: key.peer, monitor: id))
                 }
             }
         }
-        for (key, row) in index where !wanted.contains(key) {
-            remove(row)
-            door.forget(key)
-        }
         restart(fresh)
-        services?.value.keep(upstreams.flatMap { $0.monitors.map(\.check) })
+        if haveChecksChanged {
+            services?.value.keep(members.values.flatMap { $0.monitors.values.map(\.check) })
+        }
         pump()
+    }
+
+    private func forget(_ key: VerdictKey) {
+        guard let row = index[key] else { return }
+        remove(row)
+        door.forget(key)
     }
 
     /// Returns the row if its beat begins anew.
     private func define(
         _ key: VerdictKey,
-        peer: PeerDefinition,
+        at address: Address,
         monitor: SharedMonitor
     ) -> Int? {
         if let row = index[key] {
             let pair = rows[row]
             let before = pair.monitor
-            if pair.address == peer.address, before.kind == monitor.kind {
+            if pair.address == address, before.kind == monitor.kind {
+                if before === monitor { return nil }
                 pair.monitor = monitor
                 pair.plan = monitor.check.direct(pair.target)
                 pair.opinion.adopt(monitor.thresholds)
@@ -133,7 +165,7 @@ public final class Scheduler: EventSink {
         }
         let pair = Pair(
             key: key,
-            address: peer.address,
+            address: address,
             monitor: monitor,
             opinion: door.opinion(on: key, thresholds: monitor.thresholds, now: Clock.wall())
         )

@@ -27,8 +27,8 @@ public final class Proxy {
     private var nextFailures: (at: Instant, token: Timers.Token)?
     private var lastFailures = Instant(nanoseconds: 0)
 
-    /// Upstreams that were defined, redefined or removed since the workers were told of them.
-    private var pending: Set<String> = []
+    /// What was made, changed or taken away since the workers were told of it.
+    private var pending: (upstreams: Set<String>, peers: Set<PeerKey>) = ([], [])
     private var areListenersNew = true
     private var isReloading = false
     /// The last in the line of those that tell the workers: one after the other.
@@ -66,7 +66,6 @@ public final class Proxy {
         if !taken.isEmpty { return taken }
         try startWorkers()
         board.subscribe(self)
-        pending.formUnion(board.names)
         let problems = await tell()
         resolveNames()
         return problems
@@ -91,7 +90,12 @@ public final class Proxy {
             )
             workers.append((workerLoop, LoopBound(worker, on: workerLoop)))
         }
-        pending.formUnion(board.names)
+        for name in board.names {
+            pending.upstreams.insert(name)
+            for peer in board.definition(of: name)?.peers ?? [] {
+                pending.peers.insert(PeerKey(upstream: name, peer: peer.id))
+            }
+        }
         areListenersNew = true
     }
 
@@ -101,7 +105,7 @@ public final class Proxy {
     /// happens, and `define` is not called.
     public func reload(
         _ listeners: [ListenerConfiguration],
-        _ define: () -> Void
+        _ define: () async -> Void
     ) async throws(SystemError) -> [String] {
         let known = Set(configuration.listeners.map(\.bind))
         let taken = listeners.filter { !known.contains($0.bind) }.compactMap(problem(of:))
@@ -110,7 +114,7 @@ public final class Proxy {
         configuration.listeners = listeners
         try startWorkers()
         isReloading = true
-        define()
+        await define()
         isReloading = false
         let problems = await tell()
         resolveNames()
@@ -194,46 +198,56 @@ public final class Proxy {
 
     private func tellNow() async -> [String] {
         // Who only monitors routes nothing: a copy of every peer for nobody.
-        if workers.isEmpty || isDrained { return [] }
+        if workers.isEmpty || isDrained {
+            pending = ([], [])
+            return []
+        }
         let changed = pending
-        pending = []
+        pending = ([], [])
         let listeners = configuration.listeners
         var leaving: [String] = []
         var changes: [RoutingChange] = []
-        for name in changed {
-            guard let view = board.upstream(named: name) else {
+        for name in changed.upstreams {
+            guard let definition = board.definition(of: name) else {
                 leaving.append(name)
                 continue
             }
-            changes += bring(view, listeners)
+            changes += bring(definition, listeners)
         }
+        // Routes lead to the peers of an upstream that goes until the new tables are there.
+        let late = changed.peers.filter { board.definition(of: $0.upstream) == nil }
+        changes += changed.peers.subtracting(late).compactMap { bring($0) }
         mail(changes)
         let problems = await listen(listeners, without: leaving)
-        mail(leaving.flatMap { routing.remove($0, workers: workers.count) })
+        mail(
+            late.compactMap { bring($0) }
+                + leaving.flatMap { routing.remove($0, workers: workers.count) }
+        )
         for line in routing.takeProblems() { journal.error(line) }
         return problems
     }
 
     private func bring(
-        _ view: UpstreamView,
+        _ definition: UpstreamDefinition,
         _ listeners: [ListenerConfiguration]
     ) -> [RoutingChange] {
         let settings = UpstreamSettings(
-            balance: view.definition.balance,
-            closes: view.definition.onDown ?? Self.defaultOnDown(of: view.name, listeners)
+            balance: definition.balance,
+            closes: definition.onDown ?? Self.defaultOnDown(of: definition.name, listeners)
         )
-        var peers: [(PeerDefinition, PeerSnapshot)] = []
-        peers.reserveCapacity(view.peers.count)
-        for report in view.peers {
-            peers.append((report.definition, snapshot(of: report.definition, report.view)))
-        }
         return routing.bring(
-            view.name,
+            definition.name,
             settings,
-            isPanic: view.isPanic,
-            peers: peers,
-            workers: workers.count
+            isPanic: board.isPanic(definition.name)
         )
+    }
+
+    private func bring(_ key: PeerKey) -> RoutingChange? {
+        guard let report = board.report(of: key) else {
+            return routing.remove(key, workers: workers.count)
+        }
+        let snapshot = snapshot(of: report.definition, report.view)
+        return routing.bring(key, report.definition.address, snapshot)
     }
 
     /// A TCP client talks to its peer for hours: when that peer is down, only a cut tells it. An
@@ -388,8 +402,9 @@ public final class Proxy {
 extension Proxy: BoardObserver {
     public func peerChanged(_ key: PeerKey, _ change: PeerHealth.Change) { send(key) }
 
-    public func upstreamsChanged(_ names: [String]) {
-        pending.formUnion(names)
+    public func defined(_ upstreams: Set<String>, _ peers: Set<PeerKey>) {
+        pending.upstreams.formUnion(upstreams)
+        pending.peers.formUnion(peers)
         if isReloading || isDrained { return }
         let here = LoopBound(self, on: loop)
         let journal = journal

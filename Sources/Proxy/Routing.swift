@@ -10,7 +10,6 @@ struct Routing {
         var number: Int32
         var settings: UpstreamSettings
         var isPanic: Bool
-        var peers: Set<String> = []
     }
 
     private struct SentPeer {
@@ -56,13 +55,11 @@ struct Routing {
 
     // MARK: Upstreams
 
-    /// Brings one upstream and all its peers to what is given. Answers only what is different.
+    /// Brings one upstream to what is given. Answers only what is different.
     mutating func bring(
         _ name: String,
         _ settings: UpstreamSettings,
-        isPanic: Bool,
-        peers: [(definition: PeerDefinition, snapshot: PeerSnapshot)],
-        workers: Int
+        isPanic: Bool
     ) -> [RoutingChange] {
         guard let number = upstreamNumbers.take(name) else {
             problems.append(
@@ -72,38 +69,19 @@ struct Routing {
             return []
         }
         let known = sentUpstreams[name]
-        var sent = SentUpstream(number: number, settings: settings, isPanic: isPanic)
         var changes: [RoutingChange] = []
         if known?.settings != settings { changes.append(.upstream(number, settings)) }
         if (known?.isPanic ?? false) != isPanic {
             changes.append(.panic(upstream: number, isPanic))
         }
-        let wanted = Set(peers.lazy.map(\.definition.id))
-        for gone in known?.peers.subtracting(wanted) ?? [] {
-            let key = PeerKey(upstream: name, peer: gone)
-            if let change = forget(key, workers: workers) { changes.append(change) }
-        }
-        sent.peers = wanted
-        for (definition, snapshot) in peers {
-            let key = PeerKey(upstream: name, peer: definition.id)
-            if let change = bring(key, definition.address, snapshot, in: number) {
-                changes.append(change)
-            }
-        }
-        sentUpstreams[name] = sent
+        sentUpstreams[name] = SentUpstream(number: number, settings: settings, isPanic: isPanic)
         return changes
     }
 
-    /// Takes an upstream that is defined no more away, with its peers.
+    /// Takes an upstream that is defined no more away. Its peers go before it.
     mutating func remove(_ name: String, workers: Int) -> [RoutingChange] {
-        guard let sent = sentUpstreams.removeValue(forKey: name) else { return [] }
-        var changes = sent.peers.compactMap {
-            forget(PeerKey(upstream: name, peer: $0), workers: workers)
-        }
-        if let number = upstreamNumbers.retire(name, workers: workers) {
-            changes.append(.upstreamGone(number))
-        }
-        return changes
+        guard sentUpstreams.removeValue(forKey: name) != nil else { return [] }
+        return upstreamNumbers.retire(name, workers: workers).map { [.upstreamGone($0)] } ?? []
     }
 
     /// Nil when the workers know.
@@ -122,11 +100,12 @@ struct Routing {
         return .peer(sent.number, upstream: sent.upstream, snapshot)
     }
 
-    private mutating func bring(
+    /// Makes a peer of an upstream that was brought before, or brings it to what is given. Nil when
+    /// the workers know.
+    mutating func bring(
         _ key: PeerKey,
         _ address: Address,
-        _ snapshot: PeerSnapshot,
-        in upstream: Int32
+        _ snapshot: PeerSnapshot
     ) -> RoutingChange? {
         if let sent = sentPeers[key] {
             if sent.address != address {
@@ -135,6 +114,8 @@ struct Routing {
             }
             return change(of: key, to: snapshot)
         }
+        // Without a number for its upstream it has been told already.
+        guard let upstream = upstreamNumbers[key.upstream] else { return nil }
         guard let number = peerNumbers.take(key) else {
             problems.append(
                 "peer \(key.upstream)/\(key.peer) gets no requests: the proxy knows at most "
@@ -152,7 +133,8 @@ struct Routing {
         return .peer(number, upstream: upstream, snapshot)
     }
 
-    private mutating func forget(_ key: PeerKey, workers: Int) -> RoutingChange? {
+    /// Takes a peer that is defined no more away.
+    mutating func remove(_ key: PeerKey, workers: Int) -> RoutingChange? {
         if let sent = sentPeers.removeValue(forKey: key) {
             rename(key, from: sent.address, to: nil)
         }

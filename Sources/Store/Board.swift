@@ -12,15 +12,15 @@ public import Vocabulary
 public protocol BoardObserver: AnyObject {
     /// A view changed: status, weight, or only the reason. `change.isTransition` tells.
     func peerChanged(_ key: PeerKey, _ change: PeerHealth.Change)
-    /// Upstreams were defined, redefined or removed; ask the board for what they are now.
-    func upstreamsChanged(_ names: [String])
+    /// These were made, changed or taken away; ask the board for what they are now.
+    func defined(_ upstreams: Set<String>, _ peers: Set<PeerKey>)
     func panicChanged(_ upstream: String, isPanic: Bool)
     func transition(_ event: TransitionEvent)
 }
 
 extension BoardObserver {
     public func peerChanged(_ key: PeerKey, _ change: PeerHealth.Change) {}
-    public func upstreamsChanged(_ names: [String]) {}
+    public func defined(_ upstreams: Set<String>, _ peers: Set<PeerKey>) {}
     public func panicChanged(_ upstream: String, isPanic: Bool) {}
     public func transition(_ event: TransitionEvent) {}
 }
@@ -36,24 +36,25 @@ public final class Board: EventSink {
     /// By the clock of now.
     private var startedAt: WallTime
 
-    private var boards: [String: UpstreamBoard] = [:]
+    var boards: [String: UpstreamBoard] = [:]
     /// Names in the order of the definition.
-    private var order: [String] = []
+    var order: [String] = []
     /// Every intent known, also of peers that are not defined now: a peer that comes back finds
     /// the drain it left with.
-    private var intents: [PeerKey: Intent] = [:]
-    /// Verdicts that the store held for pairs not defined yet.
-    private var orphans: [VerdictKey: Verdict] = [:]
-    private var observers: [any BoardObserver] = []
+    var intents: [PeerKey: Intent] = [:]
+    /// Verdicts that the store held for pairs not defined yet, by upstream.
+    var orphans: [String: [VerdictKey: Verdict]] = [:]
+    var orphanCount = 0
+    var observers: [any BoardObserver] = []
 
     /// Upstreams by the tag of their timer.
-    private var tags: [Int: UpstreamBoard] = [:]
-    private var nextTag = 0
+    var tags: [Int: UpstreamBoard] = [:]
+    var nextTag = 0
 
     /// What happened, for those who ask later.
     public let events: EventLog
 
-    private var reasons = ReasonWatch()
+    var reasons = ReasonWatch()
 
     public private(set) var storeStatus: StoreStatus?
 
@@ -158,83 +159,6 @@ public final class Board: EventSink {
         observers.removeAll { $0 === observer }
     }
 
-    // MARK: Defining
-
-    /// Takes the whole list of upstreams. Called again, it changes only what differs: health,
-    /// timers and counters of what stayed the same are not touched.
-    public func define(_ upstreams: [UpstreamDefinition], monitors: [MonitorSummary]) {
-        let now = read()
-        let monitorsByUpstream = Dictionary(grouping: monitors, by: \.upstream)
-        var changed: [String] = []
-
-        for name in order where !upstreams.contains(where: { $0.name == name }) {
-            if let board = boards.removeValue(forKey: name) { drop(board) }
-            changed.append(name)
-        }
-        order = upstreams.map(\.name)
-        for definition in upstreams {
-            let monitors = monitorsByUpstream[definition.name] ?? []
-            if let board = boards[definition.name] {
-                if board.definition == definition && board.monitors == monitors { continue }
-                redefine(board, definition, monitors, now: now)
-            } else {
-                let board = UpstreamBoard(
-                    definition: definition,
-                    monitors: monitors,
-                    tag: nextTag
-                )
-                boards[definition.name] = board
-                tags[nextTag] = board
-                nextTag += 1
-                redefine(board, definition, monitors, now: now)
-            }
-            changed.append(definition.name)
-        }
-        if changed.isEmpty { return }
-        reasons.forget { boards[$0.upstream]?.expects($0) != true }
-        for observer in observers { observer.upstreamsChanged(changed) }
-        for name in changed {
-            if let board = boards[name] { updateUpstream(board) }
-        }
-    }
-
-    private func redefine(
-        _ board: UpstreamBoard,
-        _ definition: UpstreamDefinition,
-        _ monitors: [MonitorSummary],
-        now: Moment
-    ) {
-        let (added, changes) = board.redefine(definition, monitors, now: now.wall)
-        for peer in added {
-            let key = PeerKey(upstream: definition.name, peer: peer)
-            if let intent = intents[key] { _ = board.set(intent: intent, for: peer, now: now.wall) }
-        }
-        adopt(orphansOf: definition.name, into: board, now: now)
-        for (peer, change) in changes {
-            report(change, of: PeerKey(upstream: definition.name, peer: peer), cause: .definition)
-        }
-        clearTimer(of: board)
-        setTimer(of: board, for: board.nextChange, now: now)
-    }
-
-    private func adopt(orphansOf upstream: String, into board: UpstreamBoard, now: Moment) {
-        for (key, verdict) in orphans where key.upstream == upstream && board.expects(key) {
-            orphans[key] = nil
-            let believed = verdict.received(
-                after: nil,
-                lifeMax: board.lifeMax(of: key.monitor),
-                now: now.wall
-            )
-            _ = board.apply(believed, now: now.wall)
-        }
-    }
-
-    private func drop(_ board: UpstreamBoard) {
-        clearTimer(of: board)
-        tags[board.tag] = nil
-        board.leave()
-    }
-
     // MARK: Changing
 
     /// Takes a verdict, of this agent or of another. Returns what it changed of the peer, if
@@ -310,17 +234,19 @@ public final class Board: EventSink {
     }
 
     private func keepOrphan(_ verdict: Verdict) {
-        if let held = orphans[verdict.key] {
-            if verdict.isNewer(than: held) { orphans[verdict.key] = verdict }
-        } else if orphans.count < Self.orphansMax {
-            orphans[verdict.key] = verdict
+        let key = verdict.key
+        if let held = orphans[key.upstream]?[key] {
+            if verdict.isNewer(than: held) { orphans[key.upstream]?[key] = verdict }
+        } else if orphanCount < Self.orphansMax {
+            orphans[key.upstream, default: [:]][key] = verdict
+            orphanCount += 1
         }
     }
 
     // MARK: Time
 
     /// Both clocks, with everything here moved along where the wall clock was set meanwhile.
-    private func read() -> Moment {
+    func read() -> Moment {
         let now = clock()
         note(now)
         return now
@@ -335,7 +261,13 @@ public final class Board: EventSink {
             board.shift(by: step)
             setTimer(of: board, for: board.nextChange, now: now)
         }
-        for key in orphans.keys { orphans[key]?.shift(by: step) }
+        for name in orphans.keys {
+            orphans[name] = orphans[name]?.mapValues { verdict in
+                var verdict = verdict
+                verdict.shift(by: step)
+                return verdict
+            }
+        }
         let isBack = step < .zero
         journal.notice(
             "the clock was set \(isBack ? "back" : "forward") by "
@@ -375,7 +307,7 @@ public final class Board: EventSink {
     /// Sets the timer of the upstream for a change of one of its views, unless it comes earlier
     /// anyway: an expiry that is pushed on by every probe costs a timer once in its life, not once
     /// a probe.
-    private func setTimer(of board: UpstreamBoard, for next: WallTime?, now: Moment) {
+    func setTimer(of board: UpstreamBoard, for next: WallTime?, now: Moment) {
         guard let next else { return }
         let wait = min(max(next - now.wall, .milliseconds(1)), Self.checkAgainMax)
         let deadline = now.instant + wait
@@ -389,7 +321,7 @@ public final class Board: EventSink {
         board.deadline = deadline
     }
 
-    private func clearTimer(of board: UpstreamBoard) {
+    func clearTimer(of board: UpstreamBoard) {
         loop.cancel(board.timer)
         board.timer = .none
         board.deadline = .distantFuture
@@ -419,7 +351,7 @@ public final class Board: EventSink {
         updateUpstream(board)
     }
 
-    private func report(
+    func report(
         _ change: PeerHealth.Change,
         of key: PeerKey,
         cause: TransitionLine.Cause
@@ -466,7 +398,7 @@ public final class Board: EventSink {
         }
     }
 
-    private func updateUpstream(_ board: UpstreamBoard) {
+    func updateUpstream(_ board: UpstreamBoard) {
         updatePanic(board)
         if let line = board.updateSupply()?.line { journal.log(line) }
     }

@@ -19,7 +19,7 @@ final class UpstreamBoard {
     }
 
     private(set) var definition: UpstreamDefinition
-    private(set) var monitors: [MonitorSummary]
+    private(set) var monitors: [MonitorSummary] = []
     private(set) var counts = Counts()
     private(set) var isPanic = false
     private var supply = UpstreamSupply.peers
@@ -37,11 +37,13 @@ final class UpstreamBoard {
     private var entries: [PeerHealth] = []
     private var places: [String: Int] = [:]
     private var monitorNames: Set<String> = []
+    private var requiredMonitors: Set<String> = []
     private var cached: UpstreamView?
 
-    init(definition: UpstreamDefinition, monitors: [MonitorSummary], tag: Int) {
+    /// Without peers and monitors: they come each by itself.
+    init(definition: UpstreamDefinition, tag: Int) {
         self.definition = definition
-        self.monitors = monitors
+        self.definition.peers = []
         self.tag = tag
     }
 
@@ -138,61 +140,119 @@ final class UpstreamBoard {
 
     typealias Changes = [(peer: String, change: PeerHealth.Change)]
 
-    /// Takes a new definition. Peers that stay keep their health.
-    func redefine(
-        _ definition: UpstreamDefinition,
-        _ monitors: [MonitorSummary],
-        now: WallTime
-    ) -> (added: [String], changes: Changes) {
-        let names = Set(monitors.map(\.id))
-        let gone = monitorNames.subtracting(names)
+    /// Takes what is said of the whole; peers stay as they are.
+    func set(_ definition: UpstreamDefinition, now: WallTime) -> Changes {
+        let before = self.definition
+        cached = nil
+        self.definition = definition
+        self.definition.peers = before.peers
+        touch()
+        return before.slowStart == definition.slowStart ? [] : setPolicies(now: now)
+    }
+
+    func put(_ monitor: MonitorSummary, now: WallTime) -> Changes {
+        if let index = monitors.firstIndex(where: { $0.id == monitor.id }) {
+            monitors[index] = monitor
+        } else {
+            monitors.append(monitor)
+        }
+        return setMonitors(now: now)
+    }
+
+    func remove(monitor id: String, now: WallTime) -> Changes {
+        monitors.removeAll { $0.id == id }
+        let views = entries.map(\.view)
+        for place in entries.indices { _ = entries[place].forget(monitor: id, now: now) }
+        _ = setMonitors(now: now)
+        recount()
+        return entries.indices.compactMap { place in
+            views[place] == entries[place].view
+                ? nil
+                : (
+                    definition.peers[place].id,
+                    PeerHealth.Change(from: views[place], to: entries[place].view)
+                )
+        }
+    }
+
+    private func setMonitors(now: WallTime) -> Changes {
+        monitorNames = Set(monitors.map(\.id))
         // One set for all peers, not one each.
         let required = Set(monitors.filter(\.isRequired).map(\.id))
-        var leaving = places
-        var next: [PeerHealth] = []
-        next.reserveCapacity(definition.peers.count)
-        var added: [String] = []
-        var changes: Changes = []
+        touch()
+        // Places are given to pairs, and whether there is such a pair may be otherwise now.
+        leave()
+        if required == requiredMonitors { return [] }
+        requiredMonitors = required
+        return setPolicies(now: now)
+    }
 
-        self.definition = definition
-        self.monitors = monitors
-        monitorNames = names
-        for peer in definition.peers {
-            let policy = policy(of: peer, required: required)
-            guard let place = leaving.removeValue(forKey: peer.id) else {
-                next.append(PeerHealth(policy: policy, now: now))
-                added.append(peer.id)
-                continue
-            }
-            var health = entries[place]
-            let before = health.view
-            for monitor in gone { _ = health.forget(monitor: monitor, now: now) }
-            if health.policy != policy { _ = health.set(policy: policy, now: now) }
-            next.append(health)
-            let after = health.view
-            if before != after {
-                changes.append((peer.id, PeerHealth.Change(from: before, to: after)))
-            }
+    private func setPolicies(now: WallTime) -> Changes {
+        entries.indices.compactMap { place in
+            let peer = definition.peers[place]
+            let policy = policy(of: peer)
+            return change(at: place) { $0.set(policy: policy, now: now) }.map { (peer.id, $0) }
         }
-        entries = next
+    }
+
+    /// Makes a peer, or changes it. One that has another address begins anew: what was found of the
+    /// old one says nothing of it.
+    func put(
+        _ peer: PeerDefinition,
+        now: WallTime
+    ) -> (isNew: Bool, change: PeerHealth.Change?) {
+        cached = nil
+        guard let place = places[peer.id] else {
+            places[peer.id] = entries.count
+            definition.peers.append(peer)
+            entries.append(PeerHealth(policy: policy(of: peer), now: now))
+            count(entries[entries.count - 1].view, isBackup: peer.isBackup, by: 1)
+            touch()
+            return (true, nil)
+        }
+        let old = definition.peers[place]
+        definition.peers[place] = peer
+        let before = entries[place].view
+        count(before, isBackup: old.isBackup, by: -1)
+        if old.address != peer.address {
+            let intent = entries[place].intent
+            entries[place] = PeerHealth(policy: policy(of: peer), now: now)
+            _ = entries[place].set(intent: intent, now: now)
+        } else {
+            _ = entries[place].set(policy: policy(of: peer), now: now)
+        }
+        let after = entries[place].view
+        count(after, isBackup: peer.isBackup, by: 1)
+        touch()
+        return (false, before == after ? nil : PeerHealth.Change(from: before, to: after))
+    }
+
+    func remove(_ peers: Set<String>) {
+        var kept: [PeerHealth] = []
+        kept.reserveCapacity(entries.count)
+        for (place, peer) in definition.peers.enumerated() where !peers.contains(peer.id) {
+            kept.append(entries[place])
+        }
+        cached = nil
+        definition.peers.removeAll { peers.contains($0.id) }
+        entries = kept
         places = [:]
-        places.reserveCapacity(next.count)
+        places.reserveCapacity(kept.count)
         for (place, peer) in definition.peers.enumerated() { places[peer.id] = place }
         recount()
         touch()
         leave()
-        return (added, changes)
     }
 
     /// Makes every place that was handed out void.
     func leave() { generation &+= 1 }
 
-    private func policy(of peer: PeerDefinition, required: Set<String>) -> PeerPolicy {
+    private func policy(of peer: PeerDefinition) -> PeerPolicy {
         PeerPolicy(
             weight: peer.weight,
             slowStart: definition.slowStart,
             isDisabled: peer.isDisabled,
-            requiredMonitors: required
+            requiredMonitors: requiredMonitors
         )
     }
 

@@ -21,6 +21,8 @@ final class Engine {
     let loop: EventLoop
     private(set) var configuration: MusterConfiguration
     let board: Board
+    private var catalogue = Catalogue()
+    private let timers: Timers
     let store: any Store
     let scheduler: Scheduler
     let proxy: Proxy
@@ -35,11 +37,15 @@ final class Engine {
     private let startedAt = Clock.wall()
     private var isStopping = false
 
+    /// Of a definition taken in at once: some milliseconds of work.
+    private static let changesASlice = 500
+
     /// Makes everything and starts nothing.
     init(_ configuration: MusterConfiguration, on loop: EventLoop, journal: Journal) throws {
         self.configuration = configuration
         self.loop = loop
         self.journal = journal
+        timers = Timers(loop: loop)
         resolver = try Resolver(on: loop)
         services = Services(loop: loop, journal: journal)
         ledger = configuration.store.stateFile.map {
@@ -156,8 +162,8 @@ final class Engine {
         } catch {
             return ["store.state-file: \(error)"]
         }
-        let upstreams = configuration.monitored
-        board.define(upstreams.map(\.definition), monitors: upstreams.flatMap(\.summaries))
+        let changes = catalogue.set(.file, configuration.monitored)
+        await inSlices(changes) { board.apply($0.map(\.summarised)) }
         var problems = try await proxy.start()
         do throws(SystemError) {
             try endpoint.start()
@@ -166,7 +172,7 @@ final class Engine {
         }
         guard problems.isEmpty else { return problems }
         store.start(board)
-        scheduler.define(upstreams)
+        await inSlices(changes) { scheduler.apply($0) }
         Self.giveBackMemory()
         return []
     }
@@ -175,15 +181,35 @@ final class Engine {
     /// of a count or of a probe. Returns why not, and then nothing has changed.
     func reload(_ configuration: MusterConfiguration) async throws -> [String] {
         if isStopping { return ["muster is stopping"] }
-        let upstreams = configuration.monitored
         let problems = try await proxy.reload(configuration.proxy.listeners) {
-            board.define(upstreams.map(\.definition), monitors: upstreams.flatMap(\.summaries))
-            scheduler.define(upstreams)
+            await inSlices(catalogue.set(.file, configuration.monitored)) { changes in
+                board.apply(changes.map(\.summarised))
+                scheduler.apply(changes)
+            }
             self.configuration.upstreams = configuration.upstreams
             self.configuration.proxy.listeners = configuration.proxy.listeners
         }
         Self.giveBackMemory()
         return problems
+    }
+
+    /// Does what may be long in parts, between which the loop sees to everything else.
+    private func inSlices(
+        _ changes: [CatalogueChange],
+        _ body: ([CatalogueChange]) -> Void
+    ) async {
+        var rest = changes[...]
+        while !rest.isEmpty {
+            body(Array(rest.prefix(Self.changesASlice)))
+            rest = rest.dropFirst(Self.changesASlice)
+            if !rest.isEmpty { await nextTurn() }
+        }
+    }
+
+    private func nextTurn() async {
+        await withCheckedContinuation { turn in
+            timers.schedule(after: .zero) { turn.resume() }
+        }
     }
 
     /// Ends in the order in which others depend: nobody new is let in, what is in flight ends, the

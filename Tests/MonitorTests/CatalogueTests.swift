@@ -152,16 +152,16 @@ private struct Followed: Equatable {
 
     mutating func take(_ change: CatalogueChange) {
         switch change {
-        case .upstream(let definition):
+        case .upstream(let definition, _):
             upstreams.insert(definition.name)
             #expect(definition.peers.isEmpty)
         case .upstreamGone(let name):
             #expect(upstreams.remove(name) != nil)
             #expect(!peers.keys.contains { $0.upstream == name }, "peers go first")
-        case .monitor(let upstream, let monitor): monitors.insert("\(upstream)/\(monitor.id)")
+        case .monitor(let upstream, let monitor, _): monitors.insert("\(upstream)/\(monitor.id)")
         case .monitorGone(let upstream, let id):
             #expect(monitors.remove("\(upstream)/\(id)") != nil)
-        case .peer(let key, let peer):
+        case .peer(let key, let peer, _):
             #expect(upstreams.contains(key.upstream), "its upstream comes first")
             peers[key] = peer.weight
         case .peerGone(let key): #expect(peers.removeValue(forKey: key) != nil)
@@ -179,14 +179,14 @@ private struct Followed: Equatable {
     }
 }
 
-extension CatalogueChange {
+extension DefinitionChange where Monitor == MonitorDefinition {
     fileprivate var word: String {
         switch self {
-        case .upstream(let definition): "upstream \(definition.name)"
+        case .upstream(let definition, _): "upstream \(definition.name)"
         case .upstreamGone(let name): "upstream gone \(name)"
-        case .monitor(let upstream, let monitor): "monitor \(upstream)/\(monitor.id)"
+        case .monitor(let upstream, let monitor, _): "monitor \(upstream)/\(monitor.id)"
         case .monitorGone(let upstream, let id): "monitor gone \(upstream)/\(id)"
-        case .peer(let key, let peer): "peer \(key.upstream)/\(key.peer) \(peer.weight)"
+        case .peer(let key, let peer, _): "peer \(key.upstream)/\(key.peer) \(peer.weight)"
         case .peerGone(let key): "gone \(key.upstream)/\(key.peer)"
         }
     }

@@ -26,6 +26,7 @@ final class Rig {
     let scheduler: Scheduler
     let lines: Lines
     let services: Services
+    var catalogue = Catalogue()
     private let resolver: Resolver
 
     private init(
@@ -83,8 +84,9 @@ final class Rig {
     }
 
     func define(_ upstreams: [MonitoredUpstream]) {
-        board.define(upstreams.map(\.definition), monitors: upstreams.flatMap(\.summaries))
-        scheduler.define(upstreams)
+        let changes = catalogue.set(.file, upstreams)
+        board.apply(changes.map(\.summarised))
+        scheduler.apply(changes)
     }
 }
 

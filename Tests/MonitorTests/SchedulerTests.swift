@@ -211,7 +211,8 @@ import Vocabulary
         let script = Script { _ in .refused }
         try await Rig.run(epoch: 5) { [peer, key] rig in
             let upstream = MonitoredUpstream.scripted(peers: [peer], script: script, fall: 3)
-            rig.board.define([upstream.definition], monitors: upstream.summaries)
+            let changes = rig.catalogue.set(.file, [upstream])
+            rig.board.apply(changes.map(\.summarised))
             let now = Clock.wall()
             rig.board.apply(
                 Verdict(
@@ -231,7 +232,7 @@ import Vocabulary
                     sequence: 4
                 )
             )
-            rig.scheduler.define([upstream])
+            rig.scheduler.apply(changes)
             #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .down })
             let published = rig.store.published.map(\.verdict)
             // 3 of 0…4: one more failure is borne, and says nothing that a0 does not; the second

@@ -54,96 +54,127 @@ import Vocabulary
         }
     }
 
-    private func bring(
-        _ routing: inout Routing,
-        _ peers: [(PeerDefinition, PeerSnapshot)],
-        isPanic: Bool = false
-    ) -> [RoutingChange] {
-        routing.bring("web", settings, isPanic: isPanic, peers: peers, workers: 2)
+    /// What a control plane would say when these are all peers of `web` there are.
+    private struct Told {
+        var routing = Routing()
+        private var known: Set<String> = []
+        private let settings = UpstreamSettings(balance: BalanceDefinition(), closes: .closeIdle)
+
+        init(_ routing: Routing = Routing()) { self.routing = routing }
+
+        mutating func bring(
+            _ peers: [(PeerDefinition, PeerSnapshot)],
+            isPanic: Bool = false
+        ) -> [RoutingChange] {
+            let wanted = Set(peers.map(\.0.id))
+            var changes = routing.bring("web", settings, isPanic: isPanic)
+            for (definition, snapshot) in peers {
+                let key = PeerKey(upstream: "web", peer: definition.id)
+                if let change = routing.bring(key, definition.address, snapshot) {
+                    changes.append(change)
+                }
+            }
+            return changes + remove(known.subtracting(wanted), then: wanted)
+        }
+
+        mutating func end() -> [RoutingChange] {
+            remove(known, then: []) + routing.remove("web", workers: 2)
+        }
+
+        private mutating func remove(_ ids: Set<String>, then: Set<String>) -> [RoutingChange] {
+            known = then
+            return ids.compactMap {
+                routing.remove(PeerKey(upstream: "web", peer: $0), workers: 2)
+            }
+        }
     }
 
     @Test(arguments: [10, 10_000])
     func `one peer among many is one change`(count: Int) {
-        var routing = Routing()
-        #expect(bring(&routing, peers(count)).count == count + 1)
-        #expect(bring(&routing, peers(count)).isEmpty)
-        #expect(bring(&routing, peers(count, down: [3])).map(\.word) == ["peer 3"])
-        #expect(bring(&routing, peers(count, down: [3]), isPanic: true).map(\.word) == ["panic 0"])
+        var told = Told()
+        #expect(told.bring(peers(count)).count == count + 1)
+        #expect(told.bring(peers(count)).isEmpty)
+        #expect(told.bring(peers(count, down: [3])).map(\.word) == ["peer 3"])
+        #expect(told.bring(peers(count, down: [3]), isPanic: true).map(\.word) == ["panic 0"])
         #expect(
-            bring(&routing, peers(count + 1, down: [3]), isPanic: true).map(\.word) == [
+            told.bring(peers(count + 1, down: [3]), isPanic: true).map(\.word) == [
                 "peer \(count)"
             ]
         )
         #expect(
-            bring(&routing, peers(count, down: [3]), isPanic: true).map(\.word) == ["gone \(count)"]
+            told.bring(peers(count, down: [3]), isPanic: true).map(\.word) == ["gone \(count)"]
         )
     }
 
     @Test func `a view that did not change is not sent again`() throws {
-        var routing = Routing()
-        _ = bring(&routing, peers(2))
+        var told = Told()
+        _ = told.bring(peers(2))
         let key = PeerKey(upstream: "web", peer: "p1")
         let address = Address.host("10.0.0.1", port: 80)
-        #expect(routing.change(of: key, to: .test("p1", address)) == nil)
-        #expect(routing.change(of: key, to: .test("p1", address, isDown: true))?.word == "peer 1")
-        #expect(routing.change(of: key, to: .test("p1", address, isDown: true)) == nil)
-        #expect(routing.change(of: "web", isPanic: true)?.word == "panic 0")
-        #expect(routing.change(of: "web", isPanic: true) == nil)
+        #expect(told.routing.change(of: key, to: .test("p1", address)) == nil)
+        #expect(
+            told.routing.change(of: key, to: .test("p1", address, isDown: true))?.word == "peer 1"
+        )
+        #expect(told.routing.change(of: key, to: .test("p1", address, isDown: true)) == nil)
+        #expect(told.routing.change(of: "web", isPanic: true)?.word == "panic 0")
+        #expect(told.routing.change(of: "web", isPanic: true) == nil)
         let stranger = PeerKey(upstream: "web", peer: "p9")
-        #expect(routing.change(of: stranger, to: .test("p9", address)) == nil)
+        #expect(told.routing.change(of: stranger, to: .test("p9", address)) == nil)
     }
 
     @Test
     func `an upstream that is gone takes its peers along, and comes back under other numbers`() {
-        var routing = Routing()
-        _ = bring(&routing, peers(2))
-        let words = routing.remove("web", workers: 2).map(\.word)
+        var told = Told()
+        _ = told.bring(peers(2))
+        let words = told.end().map(\.word)
         #expect(Set(words.dropLast()) == ["gone 0", "gone 1"])
         #expect(words.last == "upstream gone 0")
-        #expect(bring(&routing, peers(1)).map(\.word) == ["upstream 1", "peer 2"])
+        #expect(told.bring(peers(1)).map(\.word) == ["upstream 1", "peer 2"])
         for _ in 0..<2 {
-            for number: Int32 in 0...1 { routing.release(.peer(number)) }
-            routing.release(.upstream(0))
+            for number: Int32 in 0...1 { told.routing.release(.peer(number)) }
+            told.routing.release(.upstream(0))
         }
-        let other = routing.bring("api", settings, isPanic: false, peers: peers(1), workers: 2)
+        let other = told.routing.bring("api", settings, isPanic: false)
         #expect(other.first?.word == "upstream 0")
     }
 
     @Test func `peers beyond the table are told of by name`() {
-        var routing = Routing(upstreamsMax: 1, peersMax: 2)
-        #expect(bring(&routing, peers(3)).count == 3)
+        var told = Told(Routing(upstreamsMax: 1, peersMax: 2))
+        #expect(told.bring(peers(3)).count == 3)
         #expect(
-            routing.takeProblems() == [
+            told.routing.takeProblems() == [
                 "peer web/p2 gets no requests: the proxy knows at most 2 peers"
             ]
         )
-        #expect(routing.takeProblems().isEmpty)
-        #expect(routing.bring("api", settings, isPanic: false, peers: [], workers: 2).isEmpty)
+        #expect(told.routing.takeProblems().isEmpty)
+        #expect(told.routing.bring("api", settings, isPanic: false).isEmpty)
         #expect(
-            routing.takeProblems() == [
+            told.routing.takeProblems() == [
                 "upstream api gets no requests: the proxy knows at most 1 upstreams"
             ]
         )
     }
 
     @Test func `names are asked for as long as a peer has one`() {
-        var routing = Routing()
+        var told = Told()
         func named(_ host: String) -> [(PeerDefinition, PeerSnapshot)] {
             let address = Address.host(host, port: 80)
             return [(PeerDefinition(id: "p", address: address), .test("p", address))]
         }
-        _ = bring(&routing, named("a.example"))
-        #expect(routing.names == [.host("a.example", port: 80)])
+        _ = told.bring(named("a.example"))
+        #expect(told.routing.names == [.host("a.example", port: 80)])
         #expect(
-            routing.peers(at: .host("a.example", port: 80)) == [PeerKey(upstream: "web", peer: "p")]
+            told.routing.peers(at: .host("a.example", port: 80)) == [
+                PeerKey(upstream: "web", peer: "p")
+            ]
         )
-        _ = bring(&routing, named("b.example"))
-        #expect(routing.names == [.host("b.example", port: 80)])
-        _ = bring(&routing, named("10.0.0.1"))
-        #expect(routing.names.isEmpty)
-        _ = bring(&routing, named("c.example"))
-        _ = routing.remove("web", workers: 1)
-        #expect(routing.names.isEmpty)
+        _ = told.bring(named("b.example"))
+        #expect(told.routing.names == [.host("b.example", port: 80)])
+        _ = told.bring(named("10.0.0.1"))
+        #expect(told.routing.names.isEmpty)
+        _ = told.bring(named("c.example"))
+        _ = told.end()
+        #expect(told.routing.names.isEmpty)
     }
 }
 

@@ -32,7 +32,9 @@ private final class Watcher: BoardObserver {
     var events: [TransitionEvent] = []
 
     func peerChanged(_ key: PeerKey, _ change: PeerHealth.Change) { peers.append(key.peer) }
-    func upstreamsChanged(_ names: [String]) { upstreams.append(names) }
+    func defined(_ upstreams: Set<String>, _ peers: Set<PeerKey>) {
+        self.upstreams.append(upstreams.union(peers.map(\.upstream)).sorted())
+    }
     func panicChanged(_ upstream: String, isPanic: Bool) { panics.append(isPanic) }
     func transition(_ event: TransitionEvent) { events.append(event) }
 }
@@ -473,6 +475,8 @@ private final class Watcher: BoardObserver {
         board.apply(.sample(.up, peer: "b", at: clock.wall), at: before, now: clock.moment)
         #expect(board.verdict(at: before, by: "http")?.status == .up)
 
+        // Where one goes the others move up, and no place is where it was.
+        define(["b"])
         define(["b", "a"])
         #expect(board.verdict(at: before, by: "http") == nil)
         let news = Verdict.sample(.down, peer: "b", sequence: 2, at: clock.wall)
