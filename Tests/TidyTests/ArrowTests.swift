@@ -16,7 +16,7 @@ private let arrows: [String: Set<String>] = [
     "DNS": ["EventLoop", "Vocabulary", "CAres", "Glibc"],
     "TLS": ["EventLoop", "Vocabulary", "COpenSSL", "Glibc"],
     "Ledger": ["EventLoop", "Vocabulary", "Glibc"],
-    "Redis": ["EventLoop", "Vocabulary", "CHiredis", "Glibc"],
+    "Redis": ["EventLoop", "Vocabulary", "CHiredis", "Glibc", "Synchronization"],
     "Curl": ["EventLoop", "Vocabulary", "CCurl", "Glibc"],
 
     "AgentCheck": ["Store", "EventLoop", "Health", "Vocabulary", "Glibc"],
