@@ -8,7 +8,7 @@ import Testing
 import Vocabulary
 
 /// A real Redis that forgets everything when it ends.
-private final class Redis: @unchecked Sendable {
+final class LiveRedis: @unchecked Sendable {
     let port: UInt16
     private let folder: TemporaryDirectory
     private var process: ChildProcess?
@@ -33,6 +33,8 @@ private final class Redis: @unchecked Sendable {
     /// Kill -9.
     func kill() { process?.end() }
 
+    func signal(_ number: Int32) { process?.signal(number) }
+
     /// One command, as docs/STATE.md shows it. The lines of the answer.
     func ask(_ words: String...) async throws -> [String] {
         let process = try ChildProcess(
@@ -54,7 +56,7 @@ extension Live {
             async throws
         {
             let folder = try TemporaryDirectory()
-            let redis = try Redis(in: folder)
+            let redis = try LiveRedis(in: folder)
             try await redis.start()
             // Slow enough that nobody misses the start of a server.
             let installation = try await Installation.start(
