@@ -24,7 +24,7 @@ setup: ## install the Debian packages the build needs
 
 build: ## release binary: .build/release/muster
 	@test -x $(muster) || echo "building; the first build takes about seven minutes"
-	swift build --scratch-path $(SCRATCH) -c release --product muster
+	swift build --scratch-path $(SCRATCH) -c release --static-swift-stdlib --product muster
 
 debug: ## debug build of everything but the tests
 	@test -d $(SCRATCH)/debug || echo "building; the first build takes about seven minutes"
