@@ -14,10 +14,18 @@ struct Log {
     /// What everything below the command line writes to.
     let journal: Journal
 
-    init(_ configuration: LogConfiguration, descriptor: Int32 = STDERR_FILENO) {
+    init(
+        _ configuration: LogConfiguration,
+        agent: String? = nil,
+        descriptor: Int32 = STDERR_FILENO
+    ) {
         // Else a log whose reader is gone ends the process.
         signal(SIGPIPE, SIG_IGN)
-        let writer = LogWriter(descriptor: descriptor, format: configuration.format)
+        let writer = LogWriter(
+            descriptor: descriptor,
+            format: configuration.format,
+            agent: agent
+        )
         self.writer = writer
         var logger = Logger(label: "muster") { _ in LineHandler(writer: writer) }
         logger.logLevel = Logger.Level(rawValue: configuration.level.rawValue) ?? .info

@@ -5,19 +5,22 @@ import Settings
 import Vocabulary
 
 enum LogFormat {
+    /// `own` is the agent that writes: people are told of others only.
     static func text(
         of entry: LogBacklog.Entry,
-        as format: LogConfiguration.Format
+        as format: LogConfiguration.Format,
+        own: String? = nil
     ) -> String {
         switch format {
-        case .text: text(of: entry)
+        case .text: text(of: entry, own: own)
         case .json: json(of: entry).text
         }
     }
 
-    private static func text(of entry: LogBacklog.Entry) -> String {
+    private static func text(of entry: LogBacklog.Entry, own: String?) -> String {
         var text = "\(entry.time) \(entry.line.level.rawValue) \(entry.line.text.printable)"
         for field in entry.line.fields where field.isForPeople {
+            if let own, field == .agent(own) { continue }
             let value: String
             switch field.value {
             case .number(let number): value = "\(number)"

@@ -12,6 +12,7 @@ import Vocabulary
 final class LogWriter: Sendable {
     private let descriptor: Int32
     private let format: LogConfiguration.Format
+    private let agent: String?
     private let backlog = Mutex(LogBacklog())
     /// A line has been taken and is not written yet.
     private let isWriting = Atomic(false)
@@ -25,7 +26,8 @@ final class LogWriter: Sendable {
     private static let tryAgainAfter = Nanoseconds.milliseconds(250)
 
     /// Starts the thread.
-    init(descriptor: Int32, format: LogConfiguration.Format) {
+    init(descriptor: Int32, format: LogConfiguration.Format, agent: String? = nil) {
+        self.agent = agent
         self.descriptor = descriptor
         self.format = format
         wakeUps = WakeUps()
@@ -89,7 +91,7 @@ final class LogWriter: Sendable {
             }
             var batch: [UInt8] = []
             for entry in entries {
-                let bytes = Array((LogFormat.text(of: entry, as: format) + "\n").utf8)
+                let bytes = Array((LogFormat.text(of: entry, as: format, own: agent) + "\n").utf8)
                 if batch.count + bytes.count > Self.batchMax {
                     writeAll(batch)
                     batch = []

@@ -25,7 +25,7 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         let configuration = try file.load(tellsWarnings: false)
-        let log = Log(configuration.log)
+        let log = Log(configuration.log, agent: configuration.agent.id)
         defer { log.writer.flush() }
         raiseDescriptorLimit()
         try await Runtime(configuration, file: file.path, log: log).run()

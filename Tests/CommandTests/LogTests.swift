@@ -38,6 +38,12 @@ private func entry(
         )
     }
 
+    @Test func `the agent that writes need not name itself to people`() {
+        #expect(LogFormat.text(of: transition, as: .text, own: "n2").hasSuffix("after 3s up"))
+        #expect(LogFormat.text(of: transition, as: .text, own: "n1").hasSuffix("up agent=n2"))
+        #expect(LogFormat.text(of: transition, as: .json, own: "n2").contains(#""agent":"n2""#))
+    }
+
     @Test func `JSON has every field, numbers as numbers`() {
         #expect(
             LogFormat.text(of: transition, as: .json)
@@ -152,6 +158,16 @@ private func entry(
             return text.contains(" lines were dropped while nobody read the log")
         }
         #expect(isTold)
+    }
+
+    @Test func `a reader that is gone ends nothing`() async throws {
+        var ends: [Int32] = [0, 0]
+        try #require(pipe(&ends) == 0)
+        close(ends[0])
+        let writer = LogWriter(descriptor: ends[1], format: .text)
+        for number in 0..<20_000 { writer.add(Journal.Line(.info, "line \(number)")) }
+        #expect(writer.dropped > 0)
+        writer.flush(within: .milliseconds(10))
     }
 
     @Test func `a full disk costs lines and nothing else`() throws {
