@@ -59,7 +59,19 @@ extension StoreConfiguration {
             return prefix
         }
         store.prefix = prefix ?? store.prefix
-        store.lease = section.duration("lease", in: leaseRange, default: store.lease)
+        let usual = store.lease
+        let lease = section.read("lease") { (setting, path) throws(SettingError) in
+            (try setting.duration(in: leaseRange, at: path), setting.position)
+        }
+        if let lease {
+            store.lease = lease.0
+            if lease.0 != usual {
+                section.reading.warn(
+                    lease.1,
+                    "store.lease has no effect in this version: agents need no sign of life"
+                )
+            }
+        }
         store.stateFile = section.outputFile("state-file", beside: file)
         section.finish()
         return store

@@ -49,6 +49,7 @@ struct UpstreamsReader {
             registry: registry
         ).read(section.list("monitors"))
         Self.refuseThresholdsThatNeverTrip(peers, monitors, reading)
+        Self.warnOfWhatNothingReads(peers, monitors, at: place, entry.position, reading)
 
         let definition = UpstreamDefinition(
             name: entry.key,
@@ -70,6 +71,36 @@ struct UpstreamsReader {
         configurations.append(
             UpstreamConfiguration(definition: definition, monitors: monitors)
         )
+    }
+
+    /// Understood, and without effect in this version: whoever relies on it must know.
+    private static func warnOfWhatNothingReads(
+        _ peers: [PeerReader.Peer],
+        _ monitors: [MonitorDefinition],
+        at place: Place,
+        _ position: Position,
+        _ reading: Reading
+    ) {
+        let usual = PeerDefinition(address: .host("usual", port: 1))
+        for peer in peers
+        where peer.definition.maxFails != usual.maxFails
+            || peer.definition.failTimeout != usual.failTimeout
+        {
+            reading.warnOnce(
+                "max_fails",
+                peer.thresholdPosition,
+                "\(peer.path): max_fails and fail_timeout have no effect in this version: only "
+                    + "monitors take a peer out"
+            )
+        }
+        for monitor in monitors where monitor.confirm != nil || monitor.observers != 1 {
+            reading.warnOnce(
+                "confirm",
+                position,
+                "\(place.path): monitor '\(monitor.id)': confirm and observers have no effect in "
+                    + "this version: one agent decides alone"
+            )
+        }
     }
 
     /// `max_fails` failures within `fail_timeout`: monitors that probe too seldom for that would
