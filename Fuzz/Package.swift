@@ -45,6 +45,7 @@ let package = Package(
         ),
         library("Store", ["EventLoop", "Ledger", "Redis", "Health", "Vocabulary"]),
         library("Proxy", ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary"]),
+        library("Monitor", ["Checks", "DNS", "Store", "EventLoop", "Health", "Vocabulary"]),
         library("AgentCheck", ["Store", "EventLoop", "Health", "Vocabulary"]),
         library(
             "Settings",
@@ -56,7 +57,8 @@ let package = Package(
         .executableTarget(
             name: "fuzz",
             dependencies: [
-                "Checks", "DNS", "HTTP1", "Health", "Ledger", "Settings", "Store", "Vocabulary",
+                "AgentCheck", "Checks", "DNS", "EventLoop", "HTTP1", "Health", "Ledger", "Monitor",
+                "Settings", "Store", "Vocabulary",
             ],
             path: "Targets",
             swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])],

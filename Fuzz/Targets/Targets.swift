@@ -14,6 +14,7 @@ let properties: [String: Property] = [
     "http-reply": httpReply,
     "chunked": chunked,
     "agent-line": agentLine,
+    "engine": engine,
     "ledger": ledger,
     "nagios": nagios,
     "pattern": pattern,

@@ -14,6 +14,8 @@ public import Vocabulary
 public struct ControlPlane: Sendable {
     public var agent: String
     public var startedAt: WallTime
+    /// The same by the clock that nobody sets.
+    let began = Clock.instant()
     public var loop: EventLoop
     public var board: LoopBound<Board>
     public var scheduler: LoopBound<Scheduler>

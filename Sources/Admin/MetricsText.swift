@@ -119,6 +119,15 @@ struct MetricsText {
         let labels = [("kind", store.kind)]
         family("muster_store_connected", "gauge", "1 while the store answers.")
         sample("muster_store_connected", labels, store.isConnected ? 1 : 0)
+        family("muster_store_writable", "gauge", "1 while the store takes writes.")
+        let isWritable = store.isConnected && store.writeError == nil
+        sample("muster_store_writable", labels, isWritable ? 1 : 0)
+        family(
+            "muster_store_ignored_values_total",
+            "counter",
+            "Values in the store that were none of ours, or not to be believed."
+        )
+        sample("muster_store_ignored_values_total", labels, Double(store.ignored))
         family("muster_store_pending_writes", "gauge", "Writes not confirmed yet.")
         sample("muster_store_pending_writes", labels, Double(store.pending))
         family("muster_store_revision", "gauge", "Last change seen.")

@@ -18,7 +18,7 @@ struct StateRoutes: Sendable {
     func add(to router: inout AdminRouter) {
         router.get("/health") { _, _ in
             // Answered by the control loop itself: a loop that is stuck is not alive.
-            let uptime = await plane.board.call { _ in Clock.wall() } - plane.startedAt
+            let uptime = await plane.board.call { _ in Clock.instant() } - plane.began
             return Response.json(
                 .object([
                     .init("status", "ok"),
@@ -28,6 +28,9 @@ struct StateRoutes: Sendable {
             )
         }
         router.get("/ready") { _, _ in await ready() }
+        router.get("/v1/store") { _, _ in
+            Response.json(Self.json(await plane.store.call { $0.status }))
+        }
         router.post("/v1/reload") { _, _ in try await reload() }
         router.get("/metrics") { _, _ in
             Response.text(
@@ -51,6 +54,22 @@ struct StateRoutes: Sendable {
         }
     }
 
+    /// How the store is: away, or refusing writes, and why.
+    private static func json(_ store: StoreStatus) -> JSON {
+        .object([
+            .init("kind", .string(store.kind)),
+            .init("connected", .bool(store.isConnected)),
+            .init("writable", .bool(store.isConnected && store.writeError == nil)),
+            .init("since", .string(store.since.description)),
+            .init("error", JSON(store.lastError?.printable)),
+            .init("write_error", JSON(store.writeError?.printable)),
+            .init("pending", .integer(Int64(store.pending))),
+            .init("revision", .integer(Int64(clamping: store.revision))),
+            .init("refused", .integer(Int64(clamping: store.refused))),
+            .init("ignored", .integer(Int64(clamping: store.ignored))),
+        ])
+    }
+
     private func ready() async -> Response {
         let upstreams = await plane.board.call { $0.upstreams }
         let store = await plane.store.call { $0.status }
@@ -63,20 +82,12 @@ struct StateRoutes: Sendable {
                 }
             }.map { "\(view.name)/\($0.definition.id)" }
         }
-        let isYoung = Clock.wall() - plane.startedAt < Self.firstVerdictsWithin
+        let isYoung = Clock.instant() - plane.began < Self.firstVerdictsWithin
         let isReady = unprobed.isEmpty || !isYoung
         return Response.json(
             .object([
                 .init("ready", .bool(isReady)),
-                .init(
-                    "store",
-                    .object([
-                        .init("kind", .string(store.kind)),
-                        .init("connected", .bool(store.isConnected)),
-                        .init("since", .string(store.since.description)),
-                        .init("error", store.lastError.map { .string($0) } ?? .null),
-                    ])
-                ),
+                .init("store", Self.json(store)),
                 .init("ledger", ledger.map(Self.json) ?? .null),
                 .init("unprobed", .array(unprobed.prefix(20).map { .string($0) })),
             ]),
@@ -98,7 +109,7 @@ struct StateRoutes: Sendable {
         let proxy = plane.proxy
         return MetricsText.make(
             agent: plane.agent,
-            uptime: Clock.wall() - plane.startedAt,
+            uptime: Clock.instant() - plane.began,
             upstreams: await plane.board.call { $0.upstreams },
             store: await plane.store.call { $0.status },
             ledger: await plane.ledger?.call { $0.status },

@@ -5,7 +5,6 @@
 // Losing the file costs that `ready` and nothing else, so it is replaced whole and never waited for.
 
 import EventLoop
-import Glibc
 import Health
 import Vocabulary
 
@@ -28,8 +27,8 @@ final class AdminMemory {
 
     /// Empty where there is no file, or none that can be read.
     func load() -> [String: Intent.Mode] {
-        do throws(SystemError) {
-            guard let bytes = try Self.read(path) else { return [:] }
+        do throws(WholeFile.Problem) {
+            guard let bytes = try WholeFile.read(path, atMost: Self.bytesMax) else { return [:] }
             let json = try? JSON(parsing: bytes, limits: JSONLimits(bytes: Self.bytesMax))
             guard let json, json["format"]?.integer == Self.format,
                 let members = json["asked"]?.members
@@ -61,8 +60,8 @@ final class AdminMemory {
         }
         let bytes = Self.bytes(of: asked)
         writer?.execute { [path, journal] in
-            do throws(SystemError) {
-                try Self.replace(path, with: bytes)
+            do throws(WholeFile.Problem) {
+                try WholeFile.replace(path, with: bytes)
             } catch {
                 journal.warning("agent-check: \(path) cannot be written: \(error)")
             }
@@ -80,40 +79,5 @@ final class AdminMemory {
             .map { JSON.Member($0.key, JSON($0.value.rawValue)) }
         return JSON.object([.init("format", .integer(format)), .init("asked", .object(members))])
             .bytes
-    }
-
-    /// Nil when there is no such file.
-    private static func read(_ path: String) throws(SystemError) -> [UInt8]? {
-        let raw = open(path, O_RDONLY | O_CLOEXEC)
-        if raw < 0 {
-            if errno == ENOENT { return nil }
-            throw SystemError("open")
-        }
-        let file = Descriptor(owning: raw)
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 64 << 10)
-        while bytes.count <= bytesMax {
-            let count = Glibc.read(file.raw, &chunk, chunk.count)
-            if count < 0, errno == EINTR { continue }
-            if count < 0 { throw SystemError("read") }
-            if count == 0 { return bytes }
-            bytes.append(contentsOf: chunk[..<count])
-        }
-        throw SystemError("read", code: EFBIG)
-    }
-
-    private static func replace(_ path: String, with bytes: [UInt8]) throws(SystemError) {
-        let beside = path + ".new"
-        let raw = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        if raw < 0 { throw SystemError("open \(beside)") }
-        let file = Descriptor(owning: raw)
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.write(file.raw, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            if count < 0 { throw SystemError("write \(beside)") }
-            rest = rest.dropFirst(count)
-        }
-        if rename(beside, path) != 0 { throw SystemError("rename \(beside)") }
     }
 }

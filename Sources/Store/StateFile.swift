@@ -24,6 +24,10 @@ final class StateFile {
     private var isDirty = false
     private var waiters: [CheckedContinuation<Void, Never>] = []
     private(set) var lastError: String?
+    /// Writes that failed.
+    private(set) var failures: UInt64 = 0
+    /// The path leads to a FIFO or a device, say: it is not written to.
+    private var isNoFile = false
 
     /// A transition is on disk this soon; those that come meanwhile go with it.
     static let transitionDelay = Nanoseconds.milliseconds(100)
@@ -54,8 +58,18 @@ final class StateFile {
     func load() -> State {
         do throws(StoreError) {
             guard let bytes = try read() else { return State() }
-            return try State(json: Self.parse(bytes))
+            let state = try State(json: Self.parse(bytes))
+            if state.leftOut > 0 {
+                journal.warning(
+                    "state file \(path): \(state.leftOut) entries make no sense and were left out"
+                )
+            }
+            return state
         } catch {
+            if isNoFile {
+                fail("\(error)")
+                return State()
+            }
             let aside = path + ".damaged"
             let isMoved = rename(path, aside) == 0
             journal.error(
@@ -67,33 +81,20 @@ final class StateFile {
         }
     }
 
+    private func read() throws(StoreError) -> [UInt8]? {
+        do throws(WholeFile.Problem) {
+            return try WholeFile.read(path, atMost: Self.bytesMax)
+        } catch {
+            isNoFile = error.isNoFile
+            throw StoreError("\(error)")
+        }
+    }
+
     private static func parse(_ bytes: [UInt8]) throws(StoreError) -> JSON {
         do throws(JSONError) {
             return try JSON(parsing: bytes, limits: JSONLimits(bytes: bytesMax))
         } catch {
             throw StoreError("\(error)")
-        }
-    }
-
-    /// Nil when there is no such file.
-    private func read() throws(StoreError) -> [UInt8]? {
-        let raw = open(path, O_RDONLY | O_CLOEXEC)
-        if raw < 0 {
-            if errno == ENOENT { return nil }
-            throw StoreError("\(SystemError("open"))")
-        }
-        let file = Descriptor(owning: raw)
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 64 << 10)
-        while true {
-            let count = Glibc.read(file.raw, &chunk, chunk.count)
-            if count < 0, errno == EINTR { continue }
-            if count < 0 { throw StoreError("\(SystemError("read"))") }
-            if count == 0 { return bytes }
-            bytes.append(contentsOf: chunk[..<count])
-            if bytes.count > Self.bytesMax {
-                throw StoreError("expected at most \(Self.bytesMax) bytes, saw more")
-            }
         }
     }
 
@@ -130,7 +131,7 @@ final class StateFile {
     }
 
     private func write() {
-        guard isDirty, !isWriting else { return }
+        guard isDirty, !isWriting, !isNoFile else { return }
         do throws(SystemError) {
             if writer == nil { writer = try EventLoop.spawn(name: "state-file") }
         } catch {
@@ -143,53 +144,36 @@ final class StateFile {
         state.prune(now: now, keeping: retention)
         let home = LoopBound(self, on: loop)
         writer?.execute { [path, state, loop] in
-            let error = Self.replace(path, with: state.json(writtenAt: now).bytes)
-            loop.execute { home.value.written(error) }
+            var error: String?
+            do throws(WholeFile.Problem) {
+                try WholeFile.replace(path, with: state.json(writtenAt: now).bytes)
+            } catch let problem {
+                error = "\(problem)"
+            }
+            let outcome = error
+            loop.execute { home.value.written(outcome) }
         }
     }
 
     private func written(_ error: String?) {
         isWriting = false
-        if let error { fail(error) } else { lastError = nil }
-        if isDirty, timer == nil, !waiters.isEmpty { return write() }
+        if let error {
+            fail(error)
+            // Not for whoever waits for the end: a disk that is full may stay so.
+            if waiters.isEmpty { touch(within: Self.renewalDelay) }
+        } else if lastError != nil {
+            lastError = nil
+            journal.notice("state file \(path) can be written again")
+        }
+        if isDirty, timer == nil, !waiters.isEmpty, error == nil { return write() }
         for waiter in waiters { waiter.resume() }
         waiters = []
     }
 
     /// Told once, not every five seconds for as long as the disk is full.
     private func fail(_ error: String) {
+        failures += 1
         if lastError != error { journal.error("state file \(path) cannot be written: \(error)") }
         lastError = error
-    }
-
-    /// Returns what went wrong, or nil.
-    private static func replace(_ path: String, with bytes: [UInt8]) -> String? {
-        let beside = path + ".new"
-        // Only for us: the state tells which peers are ill.
-        let raw = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        if raw < 0 { return "\(SystemError("open \(beside)"))" }
-        let file = Descriptor(owning: raw)
-        var written = 0
-        while written < bytes.count {
-            let count = bytes.withUnsafeBytes {
-                Glibc.write(raw, $0.baseAddress.map { $0 + written }, bytes.count - written)
-            }
-            if count < 0, errno == EINTR { continue }
-            if count < 0 { return "\(SystemError("write \(beside)"))" }
-            written += count
-        }
-        if fsync(file.raw) != 0 { return "\(SystemError("fsync \(beside)"))" }
-        if rename(beside, path) != 0 { return "\(SystemError("rename \(beside)"))" }
-        syncFolder(of: path)
-        return nil
-    }
-
-    /// Without this the rename itself can be lost with the power. A folder that cannot be synced
-    /// still holds the new file.
-    private static func syncFolder(of path: String) {
-        let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
-        let raw = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard raw >= 0 else { return }
-        fsync(Descriptor(owning: raw).raw)
     }
 }

@@ -2,6 +2,7 @@
 // one is expected.
 
 import ArgumentParser
+import EventLoop
 import Glibc
 import Settings
 
@@ -30,6 +31,19 @@ struct ConfigurationFile: ParsableArguments {
             + "saw neither; name one with -c FILE"
     }
 
+    /// Paths that are written to and lead to a device, a FIFO or a folder.
+    private func problems(with configuration: MusterConfiguration) -> [String] {
+        let places = [
+            ("store.state-file", configuration.store.stateFile),
+            ("agent-check.memory-file", configuration.agentCheck?.memoryFile),
+        ]
+        return places.compactMap { name, place in
+            place.flatMap { place in
+                WholeFile.problem(at: place).map { "\(name) \(place): \($0)" }
+            }
+        }
+    }
+
     /// Reads it. Every mistake goes to standard error, and the command ends with 1; a warning goes
     /// there as well and ends nothing, unless the caller has a log to tell it in.
     func load(tellsWarnings: Bool = true) throws -> MusterConfiguration {
@@ -37,15 +51,19 @@ struct ConfigurationFile: ParsableArguments {
             Console.error("muster: \(missing)")
             throw ExitStatus.warning.code
         }
+        let configuration: MusterConfiguration
         do throws(ConfigurationError) {
-            let configuration = try MusterConfiguration.load(path)
-            if tellsWarnings {
-                for warning in configuration.warnings { Console.error("warning: \(warning)") }
-            }
-            return configuration
+            configuration = try MusterConfiguration.load(path)
         } catch {
             Console.error("\(error)")
             throw ExitStatus.warning.code
         }
+        if tellsWarnings {
+            for warning in configuration.warnings { Console.error("warning: \(warning)") }
+        }
+        let problems = problems(with: configuration)
+        for problem in problems { Console.error("\(path): \(problem)") }
+        if !problems.isEmpty { throw ExitStatus.warning.code }
+        return configuration
     }
 }

@@ -3,6 +3,7 @@
 
 import Admin
 import ArgumentParser
+import CLinux
 import EventLoop
 import Glibc
 import Logging
@@ -24,6 +25,7 @@ struct RunCommand: AsyncParsableCommand {
     @OptionGroup var file: ConfigurationFile
 
     func run() async throws {
+        muster_free_ports_on_crash()
         let configuration = try file.load(tellsWarnings: false)
         let log = Log(configuration.log, agent: configuration.agent.id)
         defer { log.writer.flush() }

@@ -117,7 +117,15 @@ struct StatusReport {
     }
 
     private static func remarks(on readiness: JSON?) -> [String] {
-        guard let store = readiness?["store"], store["connected"]?.bool == false else { return [] }
+        guard let store = readiness?["store"] else { return [] }
+        let kind = store["kind"]?.string ?? ""
+        if store["connected"]?.bool != false {
+            if let error = store["write_error"]?.string {
+                return ["store \(kind) takes no writes: \(error)"]
+            }
+            // A file that cannot be written, where the store itself is in this process.
+            return store["error"]?.string.map { ["store \(kind): \($0)"] } ?? []
+        }
         var text = "store \(store["kind"]?.string ?? "") is away"
         if let since = store["since"]?.string { text += " since \(since)" }
         if let error = store["error"]?.string { text += ": \(error)" }

@@ -120,6 +120,14 @@ import Vocabulary
             )
         )
         #expect(!StatusReport(body, peer: nil, readiness: well).text.contains("store"))
+        let refusing: JSON = [
+            "store": ["kind": "redis", "connected": true, "write_error": "READONLY no"]
+        ]
+        #expect(
+            StatusReport(body, peer: nil, readiness: refusing).text.hasSuffix(
+                "\n\nstore redis takes no writes: READONLY no"
+            )
+        )
     }
 
     @Test func `shows one peer of one upstream`() {

@@ -44,6 +44,23 @@ extension Live {
             return client
         }
 
+        /// Whatever prints a backtrace may hold a crashed process for minutes: not its ports as well.
+        @Test(arguments: [SIGILL, SIGSEGV, SIGABRT])
+        func `a crash frees the ports at once`(signal: Int32) async throws {
+            let server = try ScriptedServer(.stall)
+            defer { server.stop() }
+            let installation = try await start(server)
+            let muster = try #require(installation.muster)
+            muster.signal(signal)
+            for port in [installation.proxyPort, installation.agentPort, installation.adminPort] {
+                let isClosed = await eventually(within: .seconds(30)) {
+                    !HTTPConnection.isAccepted(port: port)
+                }
+                #expect(isClosed, "port \(port) is still open")
+            }
+            muster.signal(SIGKILL)
+        }
+
         @Test(arguments: [SIGTERM, SIGINT])
         func `what is in flight is answered, and nobody new is let in`(
             signal: Int32

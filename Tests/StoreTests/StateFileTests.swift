@@ -66,6 +66,59 @@ import Vocabulary
         }
     }
 
+    /// A FIFO would make the start wait for its other end, and a device would be taken from all others.
+    @Test func `what is no file is refused by name, and left as it is`() async throws {
+        let folder = try TemporaryDirectory()
+        let fifo = folder.path("fifo")
+        #expect(mkfifo(fifo, 0o600) == 0)
+        try FileManager.default.createDirectory(
+            atPath: folder.path("sub"),
+            withIntermediateDirectories: true
+        )
+        for (name, to) in [("device", "/dev/full"), ("nowhere", folder.path("none"))] {
+            try FileManager.default.createSymbolicLink(
+                atPath: folder.path(name),
+                withDestinationPath: to
+            )
+        }
+        for (path, what) in [
+            (fifo, "a FIFO"), ("/dev/full", "a device"), (folder.path("device"), "a device"),
+            (folder.path("sub"), "a folder"), (folder.path("nowhere"), "a link that leads nowhere"),
+        ] {
+            let problem = try #require(WholeFile.problem(at: path))
+            #expect(problem.isNoFile && problem.description.hasSuffix("saw \(what)"))
+            #expect(throws: problem) { try WholeFile.read(path, atMost: 10) }
+            #expect(throws: problem) { try WholeFile.replace(path, with: [1]) }
+            #expect(WholeFile.problem(at: path) == problem, "it is what it was")
+            try await StoreRig.run(.embedded) { rig in
+                let (store, _) = await rig.start(state: path)
+                store.publish(.sample(), isTransition: true)
+                #expect(store.status.lastError?.contains(what) == true)
+                await rig.stop(store)
+                #expect(rig.lines.all.contains { $0.contains(path) && $0.contains(what) })
+            }
+            #expect(WholeFile.problem(at: path) == problem)
+        }
+    }
+
+    @Test func `a link to a file stays one, and what lies beside is not written through`() throws {
+        let folder = try TemporaryDirectory()
+        let target = try folder.write("old", to: "target")
+        let link = folder.path("link")
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: target)
+        let other = try folder.write("mine", to: "other")
+        try FileManager.default.createSymbolicLink(
+            atPath: target + ".new",
+            withDestinationPath: other
+        )
+        try WholeFile.replace(link, with: Array("new".utf8))
+        #expect(try WholeFile.read(target, atMost: 10) == Array("new".utf8))
+        #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == target)
+        #expect(try WholeFile.read(other, atMost: 10) == Array("mine".utf8))
+        #expect(throws: WholeFile.Problem.self) { try WholeFile.read(target, atMost: 2) }
+        #expect(try WholeFile.read(folder.path("none"), atMost: 2) == nil)
+    }
+
     @Test func `the file is written without being asked, and never half`() async throws {
         try await StoreRig.run(.embedded) { rig in
             let path = rig.folder.path("state.json")

@@ -61,6 +61,32 @@ static inline int muster_die_with_parent(void) { return prctl(PR_SET_PDEATHSIG, 
 // A descriptor that becomes readable when the process ends. Glibc has no wrapper before 2.36.
 static inline int muster_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
+// A process that crashes is held by whoever prints its backtrace, for seconds or minutes, and with it every
+// port it listened on. So the first thing a crash does is to close every descriptor but the standard ones;
+// then the handler that was there before (the Swift runtime's) does what it does.
+static inline struct sigaction *muster_crash_before(int number) {
+    static struct sigaction before[65];
+    return &before[number];
+}
+
+static inline void muster_crashed(int number, siginfo_t *info, void *context) {
+    (void)context;
+    syscall(SYS_close_range, 3u, ~0u, 0u);
+    sigaction(number, muster_crash_before(number), 0);
+    // A fault comes again as soon as this returns; what somebody sent does not.
+    if (!info || info->si_code <= 0) raise(number);
+}
+
+static inline void muster_free_ports_on_crash(void) {
+    static const int signals[] = {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGQUIT};
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_sigaction = muster_crashed;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++)
+        sigaction(signals[i], &action, muster_crash_before(signals[i]));
+}
+
 static inline int muster_name_thread(const char *name) { return prctl(PR_SET_NAME, name); }
 
 #endif
