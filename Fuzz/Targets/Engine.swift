@@ -42,9 +42,10 @@ private struct Tape {
     }
 }
 
-private let loop: LoopBound<EventLoop> = {
+/// Never run: whatever is due is made due by the history.
+private let loop: EventLoop = {
     guard let loop = try? EventLoop(name: "engine") else { fatalError("no loop") }
-    return LoopBound(loop, on: loop)
+    return loop
 }()
 
 private final class Readers: BoardObserver {
@@ -81,7 +82,7 @@ private final class Machine {
     init() {
         let hands = hands
         let start = moment
-        board = Board(loop: loop.value) { hands.moment ?? start }
+        board = Board(loop: loop) { hands.moment ?? start }
         opinions = Self.peers.map { _ in
             Opinion(thresholds: Self.thresholds, now: start.wall)
         }

@@ -245,7 +245,7 @@ public struct PeerHealth: Sendable {
         }
 
         let weight = intent?.current(at: now)?.weight ?? policy.weight
-        let percent = min(agentWeightPercent() ?? 100, Self.weightPercentMax)
+        let percent = min(max(agentWeightPercent() ?? 100, 0), Self.weightPercentMax)
         // Of a great weight a great percentage is no more than the greatest weight, as in HAProxy.
         var centiweight = min(
             Double(weight) * Double(percent),

@@ -361,7 +361,8 @@ import Vocabulary
 
     @Test(arguments: [
         (Hints(weightPercent: 50), PeerStatus.up, 200), (Hints(weightPercent: 0), .up, 0),
-        (Hints(weightPercent: 200), .up, 800), (Hints(admin: .drain), .drain, 400),
+        (Hints(weightPercent: 200), .up, 800), (Hints(weightPercent: -5), .up, 0),
+        (Hints(admin: .drain), .drain, 400),
         (Hints(admin: .maint), .maint, 400), (Hints(admin: .ready), .up, 400),
     ])
     func `agent words set weight and mode`(hints: Hints, status: PeerStatus, weight: Int) {
