@@ -65,6 +65,8 @@ public final class Ledger {
     private var retryTimer: Timers.Token?
     private var failingSince: Instant?
     private var lastError: LedgerError?
+    /// Why the file is written anew just now.
+    private var doubt: LedgerError?
     public private(set) var status: LedgerStatus
 
     private struct Waiter {
@@ -280,7 +282,7 @@ public final class Ledger {
                 answer(upTo: commits.taken, error)
             } else {
                 status.failures += 1
-                journal.warning("ledger \(path): \(error); all of it goes into a new file")
+                doubt = error
             }
         } else {
             commits.wrote(bytes: bytes)
@@ -311,6 +313,7 @@ public final class Ledger {
     /// Told once for each reason, not at every try.
     private func fail(_ error: LedgerError) {
         status.failures += 1
+        doubt = nil
         if failingSince == nil { failingSince = loop.instant }
         if lastError != error {
             journal.error(
@@ -329,6 +332,8 @@ public final class Ledger {
     }
 
     private func recovered() {
+        if let doubt { journal.warning("ledger: \(doubt); all of it is in a new file now") }
+        doubt = nil
         guard let since = failingSince else { return }
         failingSince = nil
         lastError = nil
