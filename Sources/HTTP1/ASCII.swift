@@ -3,13 +3,13 @@
 /// The classes come from one table of 256 printable characters, read in place from the binary: a
 /// static array would cost a lazy-initialisation check on every byte.
 enum ASCII {
-    /// `A` a token byte (RFC 9110 5.6.2), `C` one that may also stand in a host name, `G` the
-    /// underscore, which is both and gets a bit of its own.
+    /// `A` a token byte (RFC 9110 5.6.2), `B` one that may stand in a host name (RFC 3986 3.2.2), `C`
+    /// both, `G` the underscore, which is both and gets a bit of its own.
     @inline(__always)
     private static var classes: StaticString {
         """
         @@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@\
-        @A@AAAAA@@AA@CC@CCCCCCCCCC@@@@@@\
+        @C@ACACCBBCCBCC@CCCCCCCCCC@B@B@@\
         @CCCCCCCCCCCCCCCCCCCCCCCCCC@@@AG\
         ACCCCCCCCCCCCCCCCCCCCCCCCCC@A@C@\
         @@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@\

@@ -2,11 +2,10 @@
 ///
 ///     uri-host [ ":" port ]        (RFC 9110 7.2, RFC 3986 3.2)
 ///
-/// Narrower than RFC 3986, on purpose: a host is a DNS name (with underscores, which container
-/// networks use), an IPv4 address or an IPv6 address in brackets. Percent-encoding and sub-delims
-/// such as the comma are legal in a URI, name no host that exists, and are decoded by some routers
-/// and not by others. Empty labels are refused because some drop them and others do not; one dot at
-/// the end is the root of the DNS and stays.
+/// A host is a name of RFC 3986's `reg-name`, an IPv4 address or an IPv6 address in brackets. It is
+/// compared as it is written, but for case: nothing is decoded, so that `%61` is no `a` to us, and a
+/// route meant for `a` cannot be reached by it. Empty labels are refused, as nginx does, because some
+/// drop them and others do not; one dot at the end is the root of the DNS and stays.
 struct Authority {
     let hostEnd: Int
     /// `nil` when there is no port or an empty one, which RFC 3986 3.2.3 lets mean the default.
@@ -45,7 +44,15 @@ struct Authority {
     private static func nameEnd(_ window: ByteWindow, _ start: Int, _ end: Int) -> Int? {
         var cursor = start
         var labelStart = start
-        while cursor < end, ASCII.isHost(window[cursor]) {
+        while cursor < end {
+            guard ASCII.isHost(window[cursor]) else {
+                guard window[cursor] == UInt8(ascii: "%"), end &- cursor > 2,
+                    ASCII.hexValue(window[cursor &+ 1]) != nil,
+                    ASCII.hexValue(window[cursor &+ 2]) != nil
+                else { break }
+                cursor &+= 3
+                continue
+            }
             if window[cursor] == UInt8(ascii: ".") {
                 guard cursor > labelStart else { return nil }
                 labelStart = cursor &+ 1

@@ -80,8 +80,8 @@ struct TransferCodings {
 
 /// What is the value of `Content-Length`?
 enum ContentLength {
-    /// Digits only, so no sign, no list, no space (RFC 9110 8.6). Leading zeros are legal, but some
-    /// read them as octal: a request may not have them, a response of old software may.
+    /// Digits only, so no sign, no list, no space (RFC 9110 8.6). Leading zeros are legal. Some read
+    /// them as octal, so that whoever forwards the field leaves them out.
     static func parse(
         _ window: ByteWindow,
         _ value: Range<Int>,
@@ -102,9 +102,6 @@ enum ContentLength {
                 throw HTTPError(.contentLengthTooLarge, side, at: value.lowerBound)
             }
             length = next
-        }
-        if side == .request, value.count > 1, window[value.lowerBound] == UInt8(ascii: "0") {
-            throw HTTPError(.contentLength, side, at: value.lowerBound, seen: UInt8(ascii: "0"))
         }
         return length
     }

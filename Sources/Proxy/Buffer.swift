@@ -59,6 +59,21 @@ struct Buffer {
         end &+= 1
     }
 
+    mutating func append(decimal number: Int) {
+        var digits = InlineArray<20, UInt8>(repeating: 0)
+        var left = max(number, 0)
+        var index = 20
+        repeat {
+            index &-= 1
+            digits[index] = UInt8(truncatingIfNeeded: 48 + left % 10)
+            left /= 10
+        } while left > 0
+        while index < 20 {
+            append(byte: digits[index])
+            index &+= 1
+        }
+    }
+
     /// Has a name of its own, because a literal would rather be a `String` than a `StaticString`.
     mutating func append(text: String) {
         var text = text

@@ -20,10 +20,18 @@ enum ErrorResponse {
     }
 
     /// The whole response, for a client that may or may not keep its connection.
-    static func text(_ status: Int, _ sentence: String, closes: Bool, isHead: Bool) -> String {
+    static func text(
+        _ status: Int,
+        _ sentence: String,
+        closes: Bool,
+        isHead: Bool,
+        date: UnsafePointer<UInt8>
+    ) -> String {
         let body = "\(status) \(phrase(status)): \(sentence)\n"
         var text = "HTTP/1.1 \(status) \(phrase(status))\r\nContent-Type: text/plain\r\n"
         text += "Content-Length: \(body.utf8.count)\r\nCache-Control: no-store\r\n"
+        let date = UnsafeBufferPointer(start: date, count: HTTPDate.count)
+        text += "Date: \(String(decoding: date, as: UTF8.self))\r\n"
         if closes { text += "Connection: close\r\n" }
         // An overload or an outage passes: clients that ask again at once only prolong it.
         if status == 503 { text += "Retry-After: 1\r\n" }

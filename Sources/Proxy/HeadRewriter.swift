@@ -17,6 +17,7 @@ enum HeadRewriter {
         stripBytes: Int,
         normalised: UnsafeBufferPointer<UInt8>,
         client: borrowing ClientConnection,
+        maxForwards: Int = -1,
         to output: inout Buffer
     ) {
         appendRequestLine(head, bytes, stripBytes, normalised, to: &output)
@@ -34,11 +35,15 @@ enum HeadRewriter {
         var index = 0
         while index < count {
             let field = fields[index]
-            if isDroppedFromRequest(field) || (replacesHost && field.known == .host) {
+            let isPadded = isPaddedLength(field, bytes)
+            if isDroppedFromRequest(field) || (replacesHost && field.known == .host) || isPadded
+                || (maxForwards >= 0 && field.known == .maxForwards)
+            {
                 if run >= 0 {
                     output.append(bytes + run, Int(field.nameStart) - run)
                     run = -1
                 }
+                if isPadded { appendLength(field, bytes, to: &output) }
             } else if run < 0 {
                 run = Int(field.nameStart)
             }
@@ -54,6 +59,11 @@ enum HeadRewriter {
         } else if head.acceptsTrailers {
             output.append("Connection: TE\r\nTE: trailers\r\n")
         }
+        if maxForwards >= 0 {
+            output.append("Max-Forwards: ")
+            output.append(decimal: maxForwards)
+            output.append("\r\n")
+        }
         output.append("X-Forwarded-For: ")
         appendAddress(client, to: &output)
         if head.minorVersion == 0 {
@@ -61,6 +71,43 @@ enum HeadRewriter {
         } else {
             output.append("\r\nX-Forwarded-Proto: http\r\nVia: 1.1 muster\r\n\r\n")
         }
+    }
+
+    /// What `Max-Forwards` says; nil where it is no number, and then it is passed on as it is.
+    static func hops(_ field: Field, _ bytes: UnsafePointer<UInt8>) -> Int? {
+        if field.value.isEmpty { return nil }
+        var hops = 0
+        for index in field.value {
+            let digit = bytes[index] &- 48
+            guard digit < 10 else { return nil }
+            hops = min(hops * 10 + Int(digit), hopsMax)
+        }
+        return hops
+    }
+
+    /// More are as good as these, and the next hop is told so (RFC 9110, section 7.6.2).
+    private static let hopsMax = 1_000_000
+
+    /// A request as it arrived, without what may be secret.
+    static func reflection(
+        _ head: RequestHead,
+        _ fields: borrowing FieldTable,
+        _ bytes: UnsafePointer<UInt8>,
+        to output: inout Buffer
+    ) {
+        output.append(
+            bytes + head.methodRange.lowerBound,
+            head.targetRange.upperBound - head.methodRange.lowerBound
+        )
+        output.append(head.minorVersion == 0 ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n")
+        for index in 0..<fields.count {
+            let field = fields[index]
+            switch field.known {
+            case .cookie, .authorization, .proxyAuthorization: continue
+            default: appendField(field, bytes, to: &output)
+            }
+        }
+        output.append("\r\n")
     }
 
     /// Whether the peer hears of an `Upgrade`. HTTP/2 behind our back would carry requests that no
@@ -82,6 +129,26 @@ enum HeadRewriter {
             }
         }
         return true
+    }
+
+    /// `005` is legal, and some read it as octal (RFC 9110, section 8.6).
+    @inline(__always)
+    private static func isPaddedLength(_ field: Field, _ bytes: UnsafePointer<UInt8>) -> Bool {
+        field.known == .contentLength && field.valueLength > 1
+            && bytes[Int(field.valueStart)] == UInt8(ascii: "0")
+    }
+
+    /// Without the zeros in front.
+    private static func appendLength(
+        _ field: Field,
+        _ bytes: UnsafePointer<UInt8>,
+        to output: inout Buffer
+    ) {
+        var start = field.value.lowerBound
+        while start + 1 < field.value.upperBound, bytes[start] == UInt8(ascii: "0") { start += 1 }
+        output.append("Content-Length: ")
+        output.append(bytes + start, field.value.upperBound - start)
+        output.append("\r\n")
     }
 
     /// Whatever claims to know where the request came from: only we do.
@@ -168,6 +235,8 @@ enum HeadRewriter {
         /// HTTP/1.0 clients keep a connection only when told that it stays.
         var saysKeepAlive = false
         var isUpgrade = false
+        /// For a final response that has no `Date`: what the clock shows (RFC 9110, section 6.6.1).
+        var date: UnsafePointer<UInt8>?
     }
 
     /// Writes a final or interim response as the client gets it.
@@ -182,6 +251,7 @@ enum HeadRewriter {
         output.append("HTTP/1.1 ")
         appendStatus(head, bytes, to: &output)
         let dropsLength = head.forbidsContentLength || style.rechunks
+        var hasDate = false
         let count = fields.count
         var run = -1
         var index = 0
@@ -189,16 +259,24 @@ enum HeadRewriter {
             let field = fields[index]
             let hasBlankName = bytes[field.name.upperBound] != UInt8(ascii: ":")
             let isForeign = head.hasForeignCoding && field.known == .transferEncoding
+            if field.known == .date { hasDate = true }
+            let isPadded = isPaddedLength(field, bytes)
             let isDropped =
                 (field.isHopByHop && !isForeign) || (dropsLength && field.known == .contentLength)
-            if isDropped || hasBlankName {
+            if isDropped || hasBlankName || isPadded {
                 if run >= 0 {
                     output.append(bytes + run, Int(field.nameStart) - run)
                     run = -1
                 }
                 // Blanks before the colon are the peer's fault and are taken out here
                 // (RFC 9112, section 5.1).
-                if !isDropped { appendField(field, bytes, to: &output) }
+                if !isDropped {
+                    if isPadded {
+                        appendLength(field, bytes, to: &output)
+                    } else {
+                        appendField(field, bytes, to: &output)
+                    }
+                }
             } else if run < 0 {
                 run = Int(field.nameStart)
             }
@@ -207,7 +285,20 @@ enum HeadRewriter {
         if run >= 0 { output.append(bytes + run, Int(head.end) - 2 - run) }
 
         if style.rechunks { output.append("Transfer-Encoding: chunked\r\n") }
-        if style.isUpgrade, let upgrade = fields.first(.upgrade) {
+        if !hasDate, let date = style.date {
+            output.append("Date: ")
+            output.append(date, HTTPDate.count)
+            output.append("\r\n")
+        }
+        // Nobody could do what a 426 asks for without the field (RFC 9110, section 15.5.22).
+        if head.status == 426, fields.first(.upgrade) != nil {
+            appendUpgrades(fields, bytes, to: &output)
+            if style.closes {
+                output.append("Connection: Upgrade, close\r\n")
+            } else {
+                output.append("Connection: Upgrade\r\n")
+            }
+        } else if style.isUpgrade, let upgrade = fields.first(.upgrade) {
             output.append("Connection: Upgrade\r\nUpgrade: ")
             output.append(bytes + upgrade.value.lowerBound, upgrade.value.count)
             output.append("\r\n")
@@ -217,6 +308,16 @@ enum HeadRewriter {
             output.append("Connection: keep-alive\r\n")
         }
         output.append("\r\n")
+    }
+
+    private static func appendUpgrades(
+        _ fields: borrowing FieldTable,
+        _ bytes: UnsafePointer<UInt8>,
+        to output: inout Buffer
+    ) {
+        for index in 0..<fields.count where fields[index].known == .upgrade {
+            appendField(fields[index], bytes, to: &output)
+        }
     }
 
     private static func appendStatus(

@@ -25,6 +25,7 @@ public final class Proxy {
     private var failures = FailureLog()
     /// When the workers are asked next for what failed.
     private var nextFailures: (at: Instant, token: Timers.Token)?
+    private var taking: Task<Void, Never>?
     private var lastFailures = Instant(nanoseconds: 0)
 
     /// What was made, changed or taken away since the workers were told of it.
@@ -347,8 +348,19 @@ public final class Proxy {
         }
     }
 
-    /// Brings what the workers counted here.
+    /// Brings what the workers counted here, one after the other: whoever asks sees all of it.
     private func takeFailures() async {
+        let before = taking
+        let here = LoopBound(self, on: loop)
+        let task = Task(executorPreference: loop) {
+            await before?.value
+            await here.value.takeFailuresNow()
+        }
+        taking = task
+        await task.value
+    }
+
+    private func takeFailuresNow() async {
         for (_, worker) in workers {
             let (counts, unlisted) = await worker.call { $0.failures.take() }
             for count in counts {

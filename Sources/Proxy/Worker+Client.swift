@@ -53,7 +53,8 @@ extension Worker {
             503,
             "too many connections",
             closes: true,
-            isHead: false
+            isHead: false,
+            date: date
         )
         text.withUTF8 {
             _ = send(descriptor.raw, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
@@ -278,6 +279,16 @@ extension Worker {
             refuse(index, 501, "CONNECT is not served here")
             return true
         }
+        var maxForwards = -1
+        if head.method == .options || head.method == .trace,
+            let field = fields.first(.maxForwards), let hops = HeadRewriter.hops(field, bytes)
+        {
+            if hops == 0 {
+                answerAsLast(index, head, bytes)
+                return true
+            }
+            maxForwards = hops - 1
+        }
         var normalised = 0
         guard let match = route(client, head, bytes, &normalised) else {
             client.pointee.input.consume(Int(head.end))
@@ -306,6 +317,7 @@ extension Worker {
             stripBytes: Int(match.stripBytes),
             normalised: UnsafeBufferPointer(start: scratch, count: normalised),
             client: client.pointee,
+            maxForwards: maxForwards,
             to: &client.pointee.request
         )
         client.pointee.input.consume(Int(head.end))
@@ -372,6 +384,44 @@ extension Worker {
         setDeadline(index, closes ? timeouts.bodyIdle : timeouts.clientIdle)
     }
 
+    /// `Max-Forwards: 0`: the request was meant for us (RFC 9110, section 7.6.2). TRACE gets back what
+    /// arrived, but for what is secret (section 9.3.8).
+    private func answerAsLast(_ index: Int, _ head: RequestHead, _ bytes: UnsafePointer<UInt8>) {
+        let client = clients.elements + index
+        buffers.fill(&client.pointee.output)
+        buffers.fill(&client.pointee.request)
+        client.pointee.output.compact()
+        if head.method == .trace {
+            HeadRewriter.reflection(head, fields, bytes, to: &client.pointee.request)
+        }
+        let count = client.pointee.request.count
+        let closes = !client.pointee.bodyDone || !client.pointee.isPersistent || isDraining
+        client.pointee.input.consume(Int(head.end))
+        guard client.pointee.output.room >= count + HeadRewriter.growthMax else {
+            // Answers to earlier requests still wait in front of it.
+            refuse(index, 503, "the client reads too slowly")
+            return
+        }
+        client.pointee.output.append("HTTP/1.1 200 OK\r\nDate: ")
+        client.pointee.output.append(date, HTTPDate.count)
+        if head.method == .trace {
+            client.pointee.output.append("\r\nContent-Type: message/http")
+        } else {
+            client.pointee.output.append(
+                "\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE"
+            )
+        }
+        client.pointee.output.append("\r\nContent-Length: ")
+        client.pointee.output.append(decimal: count)
+        client.pointee.output.append(closes ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n")
+        if let base = client.pointee.request.base {
+            client.pointee.output.append(base + Int(client.pointee.request.start), count)
+        }
+        buffers.release(&client.pointee.request)
+        client.pointee.phase = closes ? .flushing : .head
+        setDeadline(index, closes ? timeouts.bodyIdle : timeouts.clientIdle)
+    }
+
     private func respond(
         _ client: UnsafeMutablePointer<ClientConnection>,
         _ status: Int,
@@ -384,7 +434,8 @@ extension Worker {
             status,
             sentence,
             closes: closes,
-            isHead: client.pointee.method == .head
+            isHead: client.pointee.method == .head,
+            date: date
         )
         if text.utf8.count <= client.pointee.output.room {
             client.pointee.output.append(text: text)

@@ -287,7 +287,8 @@ extension Worker {
             attemptFailed(index, .malformed, .strayUpgrade)
             return .phaseChanged
         }
-        let style = settle(head, client, link)
+        var style = settle(head, client, link)
+        style.date = date
         HeadRewriter.response(head, fields, bytes, style: style, to: &client.pointee.output)
         link.pointee.input.consume(Int(head.end))
         link.pointee.headDone = true

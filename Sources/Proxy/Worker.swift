@@ -52,6 +52,7 @@ final class Worker: EventSink {
         var fields = FieldTable()
         var counters = WorkerCounters()
         var failures = FailureTable()
+        var date = HTTPDate()
         var listeners: [Listener] = []
         var isDraining = false
     }
@@ -129,6 +130,7 @@ final class Worker: EventSink {
         buffers.destroy()
         pool.destroy()
         failures.destroy()
+        state.pointee.date.destroy()
         state.deinitialize(count: 1)
         state.deallocate()
         deadlines.deallocate()
@@ -475,6 +477,10 @@ extension Worker {
     var failures: FailureTable {
         @inline(__always) _read { yield state.pointee.failures }
         @inline(__always) _modify { yield &state.pointee.failures }
+    }
+    /// What `Date` says now.
+    var date: UnsafePointer<UInt8> {
+        @inline(__always) get { state.pointee.date.at(loop.now, wall: loop.wall) }
     }
     var counters: WorkerCounters {
         @inline(__always) _read { yield state.pointee.counters }

@@ -8,6 +8,51 @@ import Testing
 @testable import Proxy
 
 @Suite struct ForwardingTests {
+    /// RFC 9110, section 7.6.2.
+    @Test func `Max-Forwards is counted down, and ends at zero`() async throws {
+        let peer = try TestPeer()
+        let rig = try await ProxyRig([peer])
+        let client = try rig.client()
+        for method in ["OPTIONS", "TRACE"] {
+            let rest = "/a HTTP/1.1\r\nHost: h\r\nCookie: secret\r\nMax-Forwards: "
+            try client.send("\(method) \(rest)3\r\n\r\n")
+            #expect(try client.reply().text == "peer")
+            #expect(peer.requests.last?["Max-Forwards"] == "2")
+            let seen = peer.requests.count
+            try client.send("\(method) \(rest)0\r\n\r\n")
+            let reply = try client.reply()
+            #expect(reply.status == 200)
+            #expect(reply["Date"]?.hasSuffix("GMT") == true)
+            #expect(
+                reply.text
+                    == (method == "OPTIONS"
+                        ? "" : "TRACE /a HTTP/1.1\r\nHost: h\r\nMax-Forwards: 0\r\n\r\n")
+            )
+            #expect(peer.requests.count == seen)
+        }
+        try client.send("GET / HTTP/1.1\r\nHost: h\r\nMax-Forwards: 0\r\n\r\n")
+        #expect(try client.reply().text == "peer")
+        #expect(peer.requests.last?["Max-Forwards"] == "0")
+    }
+
+    @Test func `answers have a date, the peer's or ours`() async throws {
+        let peer = try TestPeer { request in
+            [
+                .send(
+                    TestPeer.ok("", fields: request.line.contains("/dated") ? "Date: then\r\n" : "")
+                )
+            ]
+        }
+        let rig = try await ProxyRig([peer])
+        let client = try rig.client()
+        try client.send("GET /dated HTTP/1.1\r\nHost: h\r\n\r\n")
+        #expect(try client.reply()["Date"] == "then")
+        try client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        #expect(try client.reply()["Date"]?.hasSuffix(" GMT") == true)
+        try client.send("BAD\r\n\r\n")
+        #expect(try client.reply()["Date"]?.hasSuffix(" GMT") == true)
+    }
+
     @Test func `both connections are kept for the next request`() async throws {
         let peer = try TestPeer()
         let rig = try await ProxyRig([peer])

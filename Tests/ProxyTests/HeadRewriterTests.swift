@@ -1,7 +1,9 @@
 // What the next hop sees of a head, row by row.
 
+import EventLoop
 import HTTP1
 import Testing
+import Vocabulary
 
 @testable import Proxy
 
@@ -207,6 +209,78 @@ import Testing
             try Self.answered(text)
                 == "HTTP/1.1 200 OK\r\nA: 1\r\nContent-Length: 2\r\nX_Y: 2\r\n\r\n"
         )
+    }
+
+    @Test(arguments: [("005", "5"), ("00", "0"), ("0", "0"), ("50", "50")])
+    func `a length has no zeros in front, either way`(sent: String, forwarded: String) throws {
+        #expect(
+            try Self.answered("HTTP/1.1 200 OK\r\nA: 1\r\nContent-Length: \(sent)\r\nB: 2\r\n\r\n")
+                == "HTTP/1.1 200 OK\r\nA: 1\r\nContent-Length: \(forwarded)\r\nB: 2\r\n\r\n"
+        )
+        #expect(
+            try Self.forwarded(
+                "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: \(sent)\r\nB: 2\r\n\r\n"
+            ).contains("\r\nContent-Length: \(forwarded)\r\nB: 2\r\n")
+        )
+    }
+
+    @Test func `a 426 says what to upgrade to`() throws {
+        let text =
+            "HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade\r\nUpgrade: TLS/1.0, x/2\r\n"
+            + "Content-Length: 0\r\n\r\n"
+        let head = "HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\nUpgrade: TLS/1.0, x/2\r\n"
+        #expect(try Self.answered(text) == head + "Connection: Upgrade\r\n\r\n")
+        #expect(
+            try Self.answered(text, style: Style(closes: true))
+                == head + "Connection: Upgrade, close\r\n\r\n"
+        )
+        #expect(
+            try Self.answered(text.replacing("426", with: "200"))
+                == "HTTP/1.1 200 Upgrade Required\r\nContent-Length: 0\r\n\r\n"
+        )
+    }
+
+    @Test func `a response without a date gets one`() throws {
+        var date = HTTPDate()
+        defer { date.destroy() }
+        let now = date.at(Instant(nanoseconds: 0), wall: WallTime(milliseconds: 784_111_777_000))
+        #expect(
+            try Self.answered(
+                "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+                style: Style(date: now)
+            )
+                == "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"
+                + "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n"
+        )
+        let dated = "HTTP/1.1 200 OK\r\ndate: yesterday\r\nContent-Length: 0\r\n\r\n"
+        #expect(try Self.answered(dated, style: Style(date: now)) == dated)
+    }
+
+    @Test(arguments: [
+        (0, "Thu, 01 Jan 1970 00:00:00 GMT"), (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+        (1_735_689_599, "Tue, 31 Dec 2024 23:59:59 GMT"),
+        (1_709_251_200, "Fri, 01 Mar 2024 00:00:00 GMT"),
+        (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
+    ])
+    func `a date is written as HTTP wants it`(seconds: Int64, text: String) {
+        var date = HTTPDate()
+        defer { date.destroy() }
+        let bytes = date.at(
+            Instant(nanoseconds: 0),
+            wall: WallTime(milliseconds: seconds * 1_000 + 250)
+        )
+        let buffer = UnsafeBufferPointer(start: bytes, count: HTTPDate.count)
+        #expect(String(decoding: buffer, as: UTF8.self) == text)
+        // The clock is looked at again when its second is over, and not before.
+        var looks = 0
+        func wall() -> WallTime {
+            looks += 1
+            return WallTime(milliseconds: 0)
+        }
+        _ = date.at(Instant(nanoseconds: 749_000_000), wall: wall())
+        #expect(looks == 0)
+        _ = date.at(Instant(nanoseconds: 750_000_000), wall: wall())
+        #expect(looks == 1)
     }
 
     @Test func `blanks before a colon are taken out`() throws {
