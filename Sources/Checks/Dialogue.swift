@@ -16,6 +16,8 @@ struct Dialogue {
     private var pending: [UInt8] = []
     /// What the last expectation saw.
     private var seen = ""
+    /// What means no, until another step says otherwise.
+    private var rejection: DialogueStep?
     private let buffer = ReadBuffer()
     private let began = Clock.instant()
 
@@ -34,7 +36,34 @@ struct Dialogue {
             try await expect(Excerpt.of(bytes), phases: &phases) { $0.firstRange(ofBytes: bytes) }
         case .expectPattern(let pattern):
             try await expect("/\(pattern.text)/", phases: &phases) { pattern.firstMatch(in: $0) }
+        case .reject, .rejectPattern: rejection = step
         }
+    }
+
+    /// Where the server says no, if it does.
+    private func refusal(in bytes: UnsafeRawBufferPointer) -> Range<Int>? {
+        switch rejection {
+        case .reject(let needle): bytes.firstRange(ofBytes: needle)
+        case .rejectPattern(let pattern): pattern.firstMatch(in: bytes)
+        case .send, .expect, .expectPattern, nil: nil
+        }
+    }
+
+    /// An answer that was understood, and is the wrong one. A number before it is its code.
+    private func refused(_ what: String, at range: Range<Int>) -> ProbeFailure {
+        let answer = pending[range.lowerBound...]
+        let digits = answer.prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+        let code = digits.count == 3 ? Int(String(decoding: digits, as: UTF8.self)) : nil
+        // The line that says no, from its start where that is near.
+        var start = pending[..<range.lowerBound].lastIndex(of: 0x0A).map { $0 + 1 } ?? 0
+        if range.lowerBound - start > Excerpt.bytesMax / 2 { start = range.lowerBound }
+        let rest = pending[range.upperBound...].prefix { $0 != 0x0A && $0 != 0x0D }
+        let line = pending[start..<range.upperBound] + rest
+        return ProbeFailure(
+            .layer7Status,
+            "expected \(what), saw \(Excerpt.of(line))",
+            code: code
+        )
     }
 
     func send(_ bytes: [UInt8]) async throws(ProbeFailure) {
@@ -59,7 +88,13 @@ struct Dialogue {
     ) async throws(ProbeFailure) {
         context.trace?.note("expect", what)
         while true {
-            if let range = pending.withUnsafeBytes({ find($0) }) {
+            let (found, no) = pending.withUnsafeBytes { (find($0), refusal(in: $0)) }
+            // What comes first counts; where both could be meant, it is what was expected.
+            if let no, found.map({ no.lowerBound < $0.lowerBound }) ?? true {
+                context.trace?.note("receive", Excerpt.of(pending))
+                throw refused(what, at: no)
+            }
+            if let range = found {
                 seen = Excerpt.of(pending[..<range.upperBound])
                 context.trace?.note("receive", seen)
                 pending.removeFirst(range.upperBound)

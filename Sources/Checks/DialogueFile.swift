@@ -26,6 +26,7 @@ enum DialogueFile {
 
     static func parse(_ text: String, file: String) throws(SettingError) -> [DialogueStep] {
         var steps: [DialogueStep] = []
+        var last: Setting?
         // Bytes, not characters: CR LF is one character, and so is a blank with an accent after it.
         let lines = text.utf8.split(separator: 0x0A, omittingEmptySubsequences: false)
         for (index, ended) in lines.enumerated() {
@@ -45,6 +46,10 @@ enum DialogueFile {
             guard steps.count <= DialogueStep.stepsMax else {
                 throw argument.expected("at most \(DialogueStep.stepsMax) steps", at: word)
             }
+            last = argument
+        }
+        if let last, steps.last?.isRejection == true {
+            throw last.expected("a rejection before what is expected", at: "step \(steps.count)")
         }
         return steps
     }

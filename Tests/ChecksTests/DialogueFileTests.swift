@@ -12,6 +12,8 @@ import Vocabulary
             case .send(let bytes): "send \(String(decoding: bytes, as: UTF8.self))"
             case .expect(let bytes): "expect \(String(decoding: bytes, as: UTF8.self))"
             case .expectPattern(let pattern): "expect-pattern \(pattern.text)"
+            case .reject(let bytes): "reject \(String(decoding: bytes, as: UTF8.self))"
+            case .rejectPattern(let pattern): "reject-pattern \(pattern.text)"
             }
         }
     }
@@ -34,5 +36,14 @@ import Vocabulary
     @Test func `a blank with an accent after it is still a blank`() throws {
         #expect(try steps("expect-pattern \u{351}x") == ["expect-pattern \u{351}x"])
         #expect(try steps("send\t\u{301}") == ["send \u{301}"])
+    }
+
+    @Test func `what means no stands before what is expected`() throws {
+        #expect(
+            try steps("reject-pattern ^5\nexpect 220\nreject -ERR\nexpect +OK\n")
+                == ["reject-pattern ^5", "expect 220", "reject -ERR", "expect +OK"]
+        )
+        let mistake = #expect(throws: SettingError.self) { try steps("expect 220\nreject 5") }
+        #expect(mistake?.position == Position(file: "greeting", line: 2, column: 1))
     }
 }

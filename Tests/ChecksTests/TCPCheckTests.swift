@@ -138,6 +138,52 @@ import Vocabulary
         }
     }
 
+    private static let refusals: [([ScriptedServer.Step], TestSetting, Int?, String)] = [
+        (
+            [.send("554 no service\r\nmore"), .stall], ["reject-pattern": "^[45][0-9]{2}"], 554,
+            "expected '220 ', saw '554 no service'"
+        ),
+        (
+            [.pieces(["220-mx\r\n42", "1 too busy\r\n"], everyMilliseconds: 5), .stall],
+            ["reject-pattern": "^4[0-9][0-9] "], 421, "expected '220 ', saw '421 too busy'"
+        ),
+        ([.send("-ERR no\r\n"), .stall], ["reject": "-ERR"], nil, "expected '220 ', saw '-ERR no'"),
+        ([.sendBytes([0, 255]), .stall], ["reject-hex": "00 ff"], nil, "expected '220 ', saw '\\x00\\xff'"),
+    ]
+
+    @Test(arguments: refusals.indices)
+    func `a no is believed at once`(row: Int) async throws {
+        let (script, rejection, code, message) = Self.refusals[row]
+        let server = try ScriptedServer([script])
+        defer { server.stop() }
+        let outcome = try await Prober().probe(
+            "tcp",
+            ["steps": [rejection, ["expect": "220 "]]],
+            at: server.address
+        )
+        #expect(outcome.verdict == .fail && outcome.reason == .layer7Status, "\(outcome)")
+        #expect(outcome.code == code)
+        #expect(outcome.message == message)
+    }
+
+    @Test func `a no counts until another one is named, and not where a yes comes first`()
+        async throws
+    {
+        let server = try ScriptedServer(.send("yes no\nno\nwell"), .stall)
+        defer { server.stop() }
+        let outcome = try await Prober().probe(
+            "tcp",
+            [
+                "steps": [
+                    ["reject": "no"], ["expect": "yes"], ["reject-pattern": "^never"],
+                    ["expect": "well"],
+                ]
+            ],
+            at: server.address
+        )
+        #expect(outcome.verdict == .pass, "\(outcome)")
+    }
+
     private static let wrongSteps: [(TestSetting, String)] = [
         (["send": "\\q"], "tcp.send: expected an escape"),
         (["expect-hex": "0g"], "tcp.expect-hex: expected pairs of hexadecimal digits"),

@@ -52,7 +52,7 @@ import Vocabulary
         let closed = try await standby.settled("postgres", Self.kinds.registry) {
             $0.message.contains("57P03")
         }
-        #expect(closed.verdict == .fail && closed.reason == .layer7Response, "\(closed)")
+        #expect(closed.verdict == .fail && closed.reason == .layer7Status, "\(closed)")
     }
 
     @Test(
