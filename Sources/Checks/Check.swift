@@ -31,6 +31,9 @@ public protocol Check: Sendable {
     /// where all of them can. What contradicts itself without it, `init` refuses.
     func problem(on schedule: Schedule) -> SettingError?
 
+    /// What is taken and looks like a mistake all the same: a program that is not there, for example.
+    func warnings(on schedule: Schedule) -> [SettingError]
+
     /// Probes `target` once. Returning means the probe ran; the outcome says what it found. Never
     /// runs longer than `context.deadline`.
     func probe(_ target: Target, in context: ProbeContext) async -> Outcome
@@ -48,6 +51,8 @@ extension Check {
     public var resolvesNames: Bool { true }
 
     public func problem(on schedule: Schedule) -> SettingError? { nil }
+
+    public func warnings(on schedule: Schedule) -> [SettingError] { [] }
 
     public func direct(_ target: Target) -> DirectPlan? { nil }
 }

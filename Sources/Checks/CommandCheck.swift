@@ -15,12 +15,9 @@ public struct CommandCheck: Check {
     private let words: [String]
     private let environment: [String]
     private let exits: ExitCodes
-    private let limits: [(label: String, limits: Limits)]
-
-    private struct Limits: Sendable {
-        var warn: NagiosRange?
-        var fail: NagiosRange?
-    }
+    private let limits: [CommandLimit]
+    private let position: Position
+    private let path: String
 
     public static let wordsMax = 128
     /// What a word may say in braces; the target of each probe fills it in.
@@ -32,8 +29,10 @@ public struct CommandCheck: Check {
         let setting = options.take("command")
         environment = try Self.environment(&options)
         exits = try ExitCodes(options: &options)
-        limits = try Self.limits(&options)
+        limits = try CommandLimit.take(from: &options)
         guard let setting else { throw options.missing("command") }
+        position = setting.position
+        path = "\(options.path).command"
         words = try Self.words(setting, at: "\(options.path).command")
     }
 
@@ -49,16 +48,8 @@ public struct CommandCheck: Check {
                 on: context.loop
             )
         } catch {
-            // EAGAIN: no more processes. What is wrong with the program itself is a failure.
-            let isOurs =
-                error.code == EAGAIN
-                || (error.isOurs && error.code != EACCES)
-                    && !error.operation.hasPrefix("start")
-            return Outcome(
-                isOurs ? .neutral : .fail,
-                isOurs ? .socketError : .processError,
-                message: "\(error)"
-            )
+            // Whatever keeps a program of ours from starting says nothing of the peer.
+            return Outcome(.neutral, .processError, message: Program.complaint(program, error))
         }
         guard let run else {
             return Outcome(
@@ -72,7 +63,11 @@ public struct CommandCheck: Check {
         if !run.errors.isEmpty {
             context.trace?.note("receive", "stderr \(Excerpt.of(run.errors))")
         }
-        return judge(end, NagiosOutput(parsing: run.output), run.errors, within: context.span)
+        let output = NagiosOutput(
+            parsing: run.output,
+            isCut: run.output.count >= CommandRun.outputBytesMax
+        )
+        return judge(end, output, run.errors, within: context.span)
     }
 
     // MARK: Judging
@@ -104,29 +99,7 @@ public struct CommandCheck: Check {
             )
         }
         outcome.measurements = output.measurements
-        return weigh(outcome, output)
-    }
-
-    /// Holds the measured values against the limits of the settings.
-    private func weigh(_ outcome: Outcome, _ output: NagiosOutput) -> Outcome {
-        var outcome = outcome
-        guard outcome.verdict == .pass || outcome.verdict == .warn else { return outcome }
-        for (label, limits) in limits {
-            guard let value = output.items.first(where: { $0.label == label })?.value else {
-                continue
-            }
-            if let fail = limits.fail, fail.alerts(on: value) {
-                outcome.verdict = .fail
-                outcome.reason = .processError
-                outcome.message = "\(label) is \(value): \(outcome.message)"
-                return outcome
-            }
-            if let warn = limits.warn, warn.alerts(on: value), outcome.verdict == .pass {
-                outcome.verdict = .warn
-                outcome.message = "\(label) is \(value): \(outcome.message)"
-            }
-        }
-        return outcome
+        return CommandLimit.weigh(outcome, output, limits)
     }
 
     // MARK: The call
@@ -134,7 +107,8 @@ public struct CommandCheck: Check {
     /// The full path of a program that is named without a slash, where there is one.
     static func find(_ program: String) -> String {
         guard !program.contains("/") else { return program }
-        return folders.map { "\($0)/\(program)" }.first { access($0, X_OK) == 0 } ?? program
+        return folders.map { "\($0)/\(program)" }.first { Program.problem(with: $0) == nil }
+            ?? program
     }
 
     /// Puts the target in place of `{host}`, `{port}`, `{address}`, `{upstream}`, `{peer}` and
@@ -231,33 +205,20 @@ public struct CommandCheck: Check {
         }
         return variables
     }
+}
 
-    private static func limits(
-        _ options: inout Options
-    ) throws(SettingError) -> [(label: String, limits: Limits)] {
-        guard let setting = options.take("limits") else { return [] }
-        let path = "\(options.path).limits"
-        var limits: [(label: String, limits: Limits)] = []
-        for entry in try setting.entries(at: path) {
-            let place = "\(path).\(entry.key)"
-            var inner = try Options(entry.value, path: place)
-            let warn = try range("warn", &inner)
-            let fail = try range("fail", &inner)
-            try inner.finish()
-            limits.append((entry.key, Limits(warn: warn, fail: fail)))
-        }
-        return limits
+extension CommandCheck {
+    public func warnings(on schedule: Schedule) -> [SettingError] {
+        let problem = Self.problem(with: words, at: path)
+        return exits.warnings + (problem.map { [SettingError(position, $0)] } ?? [])
     }
 
-    private static func range(
-        _ key: String,
-        _ options: inout Options
-    ) throws(SettingError) -> NagiosRange? {
-        guard let setting = options.take(key) else { return nil }
-        let path = "\(options.path).\(key)"
-        guard let range = NagiosRange(try setting.string(at: path)) else {
-            throw setting.expected("a range such as 10, 10:, ~:10 or @10:20", at: path)
-        }
-        return range
+    /// What is wrong with the program of `words`; nil where nothing is, or where only the target
+    /// tells which program it is.
+    static func problem(with words: [String], at path: String) -> String? {
+        guard let program = words.first, !program.contains("{"),
+            let problem = Program.problem(with: find(program))
+        else { return nil }
+        return "\(path): \(problem); until it can be run, this check says nothing of a peer"
     }
 }

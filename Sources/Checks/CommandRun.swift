@@ -6,6 +6,10 @@ import Glibc
 import Synchronization
 import Vocabulary
 
+/// Ends every program that a `command` check of this process runs, with its children: for a process
+/// that has to end itself.
+public func endPrograms() { CommandRun.killAll() }
+
 /// One run of a program, confined to its loop.
 final class CommandRun: EventSink {
     enum End: Hashable, Sendable {
@@ -14,8 +18,10 @@ final class CommandRun: EventSink {
         case timedOut
     }
 
-    /// What is kept of each stream, as Consul does.
-    static let outputBytesMax = 4_096
+    /// What is kept of each stream: performance data stands at the end, and a plugin that looks at
+    /// many disks has much of it.
+    static let outputBytesMax = 65_536
+    private static let pieceBytes = 4_096
     /// What is read of a stream before the rest of the loop gets its turn. A program is heard to its
     /// end, or one that says much would die of a closed pipe, but one without an end must not take
     /// the loop for itself.
@@ -25,7 +31,14 @@ final class CommandRun: EventSink {
     /// Programs at a time, of all checks together.
     static let runsMax = 64
 
-    private static let running = Atomic<Int>(0)
+    /// The groups of those that run, and of those that are just being started.
+    private static let running = Mutex<(count: Int, groups: Set<pid_t>)>((0, []))
+
+    static func killAll() {
+        running.withLock { running in
+            for group in running.groups { kill(-group, SIGKILL) }
+        }
+    }
 
     private enum Tag: Int { case output, errors, end }
     private enum Alarm: Int { case deadline, turn }
@@ -50,14 +63,16 @@ final class CommandRun: EventSink {
         environment: [String],
         on loop: EventLoop
     ) throws(SystemError) -> CommandRun? {
-        guard running.add(1, ordering: .relaxed).newValue <= runsMax else {
-            running.subtract(1, ordering: .relaxed)
-            return nil
+        let hasRoom = running.withLock { running in
+            guard running.count < runsMax else { return false }
+            running.count += 1
+            return true
         }
+        guard hasRoom else { return nil }
         do throws(SystemError) {
             return try CommandRun(words, environment, loop)
         } catch {
-            running.subtract(1, ordering: .relaxed)
+            running.withLock { $0.count -= 1 }
             throw error
         }
     }
@@ -99,6 +114,8 @@ final class CommandRun: EventSink {
             _ = reap()
             throw error
         }
+        let group = pid
+        Self.running.withLock { _ = $0.groups.insert(group) }
         keeper = self
     }
 
@@ -118,6 +135,8 @@ final class CommandRun: EventSink {
         readRest(.errors)
         // Still unreaped, so its group's number cannot belong to anybody else.
         kill(-pid, SIGKILL)
+        let group = pid
+        Self.running.withLock { _ = $0.groups.remove(group) }
         conclude(reap())
     }
 
@@ -139,7 +158,7 @@ final class CommandRun: EventSink {
         loop.cancel(turn)
         if self.end == nil { self.end = end }
         waiter.take()?.resume(returning: end)
-        Self.running.subtract(1, ordering: .relaxed)
+        Self.running.withLock { $0.count -= 1 }
         keeper = nil
     }
 
@@ -162,7 +181,7 @@ final class CommandRun: EventSink {
     private func takeTurn(_ tags: [Tag]) {
         // The next turn is set, and takes what comes meanwhile too.
         guard turn.isNone else { return }
-        var buffer = [UInt8](repeating: 0, count: Self.outputBytesMax)
+        var buffer = [UInt8](repeating: 0, count: Self.pieceBytes)
         var hasMore = false
         for tag in tags {
             var count = 0
@@ -183,7 +202,7 @@ final class CommandRun: EventSink {
 
     /// Reads what is still to be kept of a program that has ended; a child of it may write on.
     private func readRest(_ tag: Tag) {
-        var buffer = [UInt8](repeating: 0, count: Self.outputBytesMax)
+        var buffer = [UInt8](repeating: 0, count: Self.pieceBytes)
         while (tag == .output ? output : errors).count < Self.outputBytesMax {
             if readPiece(tag, &buffer) == 0 { return }
         }

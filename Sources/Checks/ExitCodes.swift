@@ -8,6 +8,9 @@ import Vocabulary
 struct ExitCodes: Sendable, Hashable {
     private var verdicts: [Int: Outcome.Verdict] = [0: .pass, 1: .warn, 2: .fail, 3: .neutral]
 
+    /// Codes that mean trouble to every monitoring plugin, and are fine here.
+    private(set) var warnings: [SettingError] = []
+
     /// Takes `exit: {pass: 0, warn: [1, 4], …}`; a code that is not named anywhere fails.
     init(options: inout Options) throws(SettingError) {
         guard let setting = options.take("exit") else { return }
@@ -24,6 +27,11 @@ struct ExitCodes: Sendable, Hashable {
                     throw item.expected("a code that is named once", at: path)
                 }
                 verdicts[code] = verdict
+                if verdict == .pass, code == 2 || code == 3 {
+                    let word = code == 2 ? "critical" : "unknown"
+                    let message = "\(path): \(code) passes here and is '\(word)' to a plugin"
+                    warnings.append(SettingError(item.position, message))
+                }
             }
         }
         try inner.finish()

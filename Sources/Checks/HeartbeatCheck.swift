@@ -14,13 +14,28 @@ public struct HeartbeatCheck: Check {
 
     /// How long a sign of life is good for.
     private let within: Nanoseconds
+    private let position: Position
+    private let path: String
 
     public static let withinDefault = Nanoseconds.seconds(60)
 
     public init(options: inout Options) throws(SettingError) {
+        position = options.position
+        path = "\(options.path).within"
         within =
             try options.duration("within", in: .milliseconds(100)...MonitorDefinition.intervalMax)
             ?? Self.withinDefault
+    }
+
+    public func warnings(on schedule: Schedule) -> [SettingError] {
+        guard within < schedule.interval else { return [] }
+        return [
+            SettingError(
+                position,
+                "\(path): expected at least the interval of \(schedule.interval), saw \(within): "
+                    + "nobody looks so often, and a silence that ends in between is not seen"
+            )
+        ]
     }
 
     public func probe(_ target: Target, in context: ProbeContext) async -> Outcome {

@@ -1,11 +1,11 @@
 // What did a monitoring plugin print? One line for people, then perhaps more text, and performance
-// data behind a `|` in the first line and behind another one in the text.
+// data behind a `|` in the first line and behind another one in the text, from there to the end.
 
 import Health
 
 /// The output of a plugin, taken apart.
 struct NagiosOutput: Hashable, Sendable {
-    /// The first line, without performance data.
+    /// The first line that says anything, without performance data.
     let text: String
     let items: [Item]
 
@@ -17,13 +17,18 @@ struct NagiosOutput: Hashable, Sendable {
         var unit: String
         var warn: NagiosRange?
         var fail: NagiosRange?
+        /// What stands behind the value.
+        var scale: Measurement.Scale?
     }
 
+    /// Values read of one run, for limits to be held against.
+    static let itemsMax = 1_024
     /// Values kept of one run.
-    static let itemsMax = 64
-    static let labelBytesMax = 64
+    static let measurementsMax = 64
+    static let labelBytesMax = 128
 
-    init(parsing output: [UInt8]) {
+    /// `isCut`: there was more. A number at the end may be a part of one then.
+    init(parsing output: [UInt8], isCut: Bool = false) {
         // By bytes: CR LF is a single letter to a string, and no line end.
         let lines = output.split(separator: 0x0A, omittingEmptySubsequences: false)
             .map { String(decoding: $0, as: UTF8.self) }
@@ -32,24 +37,33 @@ struct NagiosOutput: Hashable, Sendable {
             maxSplits: 1,
             omittingEmptySubsequences: false
         )
-        text = Self.trimmed(first.first ?? "")
+        var said = Self.trimmed(first.first ?? "")
         var data = first.count > 1 ? String(first[1]) : ""
         var isData = false
         for line in lines.dropFirst() {
             if isData {
                 data += " \(line)"
-            } else if let bar = line.firstIndex(of: "|") {
+            } else {
+                let bar = line.firstIndex(of: "|")
+                if said.isEmpty { said = Self.trimmed(line[..<(bar ?? line.endIndex)]) }
+                guard let bar else { continue }
                 isData = true
                 data += " \(line[line.index(after: bar)...])"
             }
         }
+        text = said
+        if isCut { while let last = data.last, !last.isWhitespace { data.removeLast() } }
         items = Self.items(in: data)
     }
 
     var measurements: [Measurement] {
-        items.compactMap { item in
-            item.value.map { Measurement(label: item.label, value: $0, unit: item.unit) }
-        }
+        Array(
+            items.lazy.compactMap { item in
+                item.value.map {
+                    Measurement(label: item.label, value: $0, unit: item.unit, scale: item.scale)
+                }
+            }.prefix(Self.measurementsMax)
+        )
     }
 
     private static func trimmed(_ text: Substring) -> String {
@@ -62,6 +76,7 @@ struct NagiosOutput: Hashable, Sendable {
 
     private static func items(in data: String) -> [Item] {
         var items: [Item] = []
+        var labels: Set<String> = []
         var rest = data[...]
         while items.count < itemsMax {
             rest = rest.drop { $0.isWhitespace }
@@ -71,9 +86,13 @@ struct NagiosOutput: Hashable, Sendable {
                 rest = rest.drop { !$0.isWhitespace }
                 continue
             }
-            let word = rest.prefix { !$0.isWhitespace }
+            var word = rest.prefix { !$0.isWhitespace }
             rest = rest.dropFirst(word.count)
-            if let item = item(label, word) { items.append(item) }
+            // Between items belongs a blank; some write a comma too.
+            while word.last == "," { word.removeLast() }
+            // One name stands for one value: the first, should it come again.
+            guard let item = item(label, word), labels.insert(label).inserted else { continue }
+            items.append(item)
         }
         return items
     }
@@ -91,6 +110,16 @@ struct NagiosOutput: Hashable, Sendable {
                     cursor.removeFirst()
                 }
                 label.append(character)
+            }
+            // Nothing else could be meant where blanks stand around the sign.
+            let blanks = cursor.prefix { $0 == " " || $0 == "\t" }
+            if !blanks.isEmpty, cursor.dropFirst(blanks.count).first == "=" {
+                cursor = cursor.dropFirst(blanks.count)
+                let after = cursor.dropFirst().drop { $0 == " " || $0 == "\t" }
+                if (1...labelBytesMax).contains(label.utf8.count) {
+                    rest = after
+                    return label
+                }
             }
         } else {
             label = String(cursor.prefix { $0 != "=" && !$0.isWhitespace })
@@ -114,6 +143,18 @@ struct NagiosOutput: Hashable, Sendable {
         }
         if fields.count > 1 { item.warn = NagiosRange(fields[1]) }
         if fields.count > 2 { item.fail = NagiosRange(fields[2]) }
+        item.scale = scale(fields.dropFirst().map { $0 })
         return item
+    }
+
+    /// What of `warn;crit;min;max` is what it should be.
+    private static func scale(_ fields: [Substring]) -> Measurement.Scale? {
+        var scale = Measurement.Scale()
+        func field(_ index: Int) -> String { index < fields.count ? String(fields[index]) : "" }
+        if NagiosRange(field(0)) != nil { scale.warn = field(0) }
+        if NagiosRange(field(1)) != nil { scale.fail = field(1) }
+        if NagiosRange.quantity(field(2)) != nil { scale.min = field(2) }
+        if NagiosRange.quantity(field(3)) != nil { scale.max = field(3) }
+        return scale == Measurement.Scale() ? nil : scale
     }
 }

@@ -68,4 +68,27 @@ enum Program {
         let signal = Int(status & 0x7F)
         return signal == 0 ? .exited(Int(status >> 8 & 0xFF)) : .killed(signal: signal)
     }
+
+    /// Why `program` cannot be run, as far as can be seen without running it; nil where it can.
+    static func problem(with program: String) -> String? {
+        var status = stat()
+        guard stat(program, &status) == 0 else { return "\(program): \(reason(errno))" }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            return "\(program): expected a program, saw no regular file"
+        }
+        return access(program, X_OK) == 0 ? nil : "\(program): \(reason(errno))"
+    }
+
+    private static func reason(_ code: Int32) -> String { String(cString: strerror(code)) }
+
+    /// What is said of a start that failed. A script is there and its interpreter is not: the kernel
+    /// says the same of both.
+    static func complaint(_ program: String, _ error: SystemError) -> String {
+        switch error.code {
+        case ENOENT where access(program, F_OK) == 0:
+            "\(error): the interpreter that its first line names"
+        case ENOEXEC: "\(error): expected a program, or a script whose first line begins with #!"
+        default: "\(error)"
+        }
+    }
 }

@@ -13,6 +13,8 @@ public struct ServiceCheck: Check {
 
     let command: ServiceCommand
     private let parameters: JSON
+    private let position: Position
+    private let path: String
 
     public init(options: inout Options) throws(SettingError) {
         let setting = options.take("service")
@@ -26,6 +28,13 @@ public struct ServiceCheck: Check {
                 return setting.json
             } ?? .object([])
         command = ServiceCommand(words: words, environment: environment)
+        position = setting.position
+        path = "\(options.path).service"
+    }
+
+    public func warnings(on schedule: Schedule) -> [SettingError] {
+        let problem = CommandCheck.problem(with: command.words, at: path)
+        return problem.map { [SettingError(position, $0)] } ?? []
     }
 
     public func probe(_ target: Target, in context: ProbeContext) async -> Outcome {

@@ -95,14 +95,27 @@ public struct Hints: Sendable, Hashable {
 
 /// One number that a check measured, as Nagios performance data has it.
 public struct Measurement: Sendable, Hashable {
+    /// What is said of a value beside it, as texts of performance data: ranges that call for
+    /// attention, and the bounds of a scale. Empty where nothing is.
+    public struct Scale: Sendable, Hashable {
+        public var warn = ""
+        public var fail = ""
+        public var min = ""
+        public var max = ""
+
+        public init() {}
+    }
+
     public var label: String
     public var value: Double
     public var unit: String
+    public var scale: Scale?
 
-    public init(label: String, value: Double, unit: String = "") {
+    public init(label: String, value: Double, unit: String = "", scale: Scale? = nil) {
         self.label = label
         self.value = value
         self.unit = unit
+        self.scale = scale
     }
 }
 

@@ -85,6 +85,12 @@ extension MusterConfiguration {
                     : "no upstreams: nothing is probed and nothing is routed"
             )
         }
+        // Once, though a drop-in kind be used a hundred times.
+        var told = Set<SettingError>()
+        for monitor in upstreams.configurations.flatMap(\.monitors) {
+            configuration.warnings += monitor.check.warnings(on: monitor.schedule)
+                .filter { told.insert($0).inserted }
+        }
 
         var binds = Binds(reading: top.reading)
         configuration.proxy = ProxyReader(known: upstreams).read(top.section("proxy"), &binds)

@@ -21,7 +21,8 @@ public struct MusterConfiguration: Sendable {
     public var log = LogConfiguration()
     /// Every file that was read, the main one first.
     public var files: [String] = []
-    /// What is wrong without being a reason to refuse the whole: drop-in kinds that nothing uses.
+    /// What is wrong without being a reason to refuse the whole: drop-in kinds that nothing uses,
+    /// programs that are not there.
     public var warnings: [SettingError] = []
 
     public init() {}

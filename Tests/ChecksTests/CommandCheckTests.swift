@@ -37,7 +37,10 @@ import Vocabulary
         #expect(outcome.reason == reason)
         #expect(outcome.code == code)
         #expect(outcome.message == "DISK: fine")
-        #expect(outcome.measurements == [Measurement(label: "used", value: 7, unit: "%")])
+        var scale = Measurement.Scale()
+        (scale.warn, scale.fail) = ("80", "90")
+        let used = Measurement(label: "used", value: 7, unit: "%", scale: scale)
+        #expect(outcome.measurements == [used])
     }
 
     @Test func `other exit codes may mean other things`() async throws {
@@ -97,14 +100,68 @@ import Vocabulary
         #expect(outcome.message == "no such disk")
     }
 
-    @Test func `a program that is not there fails by name`() async throws {
+    @Test(arguments: [
+        ("/no/such/program", "start /no/such/program: No such file or directory"),
+        ("/etc/passwd", "start /etc/passwd: Permission denied"), ("/etc", "start /etc: Permission"),
+        ("check_that_nobody_has", "start check_that_nobody_has: No such file or directory"),
+    ])
+    func `a program that cannot be started says nothing of the peer`(
+        program: String,
+        message: String
+    ) async throws {
         let outcome = try await Prober().probe(
             "command",
-            ["command": "/no/such/program"],
+            ["command": .text(program)],
             at: Self.nobody
         )
-        #expect(outcome.verdict == .fail && outcome.reason == .processError)
-        #expect(outcome.message == "start /no/such/program: No such file or directory")
+        #expect(outcome.verdict == .neutral && outcome.reason == .processError)
+        #expect(outcome.message.hasPrefix(message), "\(outcome)")
+    }
+
+    @Test func `a script without its interpreter is not taken for a missing script`() async throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path("check")
+        try "#!/no/such/shell\n".write(toFile: path, atomically: true, encoding: .utf8)
+        chmod(path, 0o755)
+        let prober = try await Prober()
+        let outcome = try await prober.probe("command", ["command": .text(path)], at: Self.nobody)
+        #expect(outcome.verdict == .neutral)
+        #expect(outcome.message.hasSuffix("the interpreter that its first line names"))
+        // Without a first line that names one the kernel does not run it.
+        try "echo fine\n".write(toFile: path, atomically: true, encoding: .utf8)
+        chmod(path, 0o755)
+        let other = try await prober.probe("command", ["command": .text(path)], at: Self.nobody)
+        #expect(other.verdict == .neutral)
+        #expect(other.message.contains("begins with #!"), "\(other)")
+    }
+
+    private func warnings(_ kind: String, _ settings: TestSetting) throws -> [String] {
+        let check = try CheckRegistry.builtin.make(kind, from: settings.options(path: kind))
+        return check.warnings(on: Schedule(interval: .seconds(2), timeout: .seconds(1))).map(\.message)
+    }
+
+    @Test(arguments: ["command", "service"])
+    func `a program that is not there is warned of`(kind: String) throws {
+        #expect(
+            try warnings(kind, [kind: "/no/such/program -x"]) == [
+                "\(kind).\(kind): /no/such/program: No such file or directory; until it can be run, "
+                    + "this check says nothing of a peer"
+            ]
+        )
+        #expect(try warnings(kind, [kind: "/etc"]).first?.contains("no regular file") == true)
+        #expect(try warnings(kind, [kind: "/bin/sh -c true"]) == [])
+        #expect(try warnings(kind, [kind: "sh -c true"]) == [])
+        #expect(try warnings("command", ["command": "/opt/{upstream}/check"]) == [])
+    }
+
+    @Test func `codes of trouble that pass are warned of`() throws {
+        let settings: TestSetting = ["command": "/bin/true", "exit": ["pass": [0, 2]]]
+        #expect(
+            try warnings("command", settings)
+                == ["command.exit.pass: 2 passes here and is 'critical' to a plugin"]
+        )
+        let other: TestSetting = ["command": "/bin/true", "exit": ["pass": 1, "fail": [0, 2]]]
+        #expect(try warnings("command", other) == [])
     }
 
     @Test func `at the deadline the whole group is killed and reaped`() async throws {
@@ -206,6 +263,28 @@ import Vocabulary
             ["command": "a", "limits": ["x": ["warn": "2:1"]]],
             "command.limits.x.warn: expected a range"
         ),
+        (["command": "a", "limits": ["x": [:]]], "command.limits.x: expected warn or fail"),
+        (
+            ["command": "a", "limits": ["x": ["warn": "0.5", "fail": "0.1"]]],
+            "command.limits.x.warn: expected a range that alerts where fail of 0.1 does not, saw 0.5: "
+                + "it would fail before it warned"
+        ),
+        (
+            ["command": "a", "limits": ["x": ["warn": "@10:20", "fail": "@5:25"]]],
+            "it would fail before it warned"
+        ),
+        (
+            ["command": "a", "limits": ["x": ["warn": "@10:20", "fail": "5"]]],
+            "it would fail before it warned"
+        ),
+        (
+            ["command": "a", "limits": ["x": ["fail": "~:"]]],
+            "command.limits.x.fail: expected a range that some value is outside of"
+        ),
+        (
+            ["command": "a", "limits": ["x": ["fail": "@~:"]]],
+            "command.limits.x.fail: expected a range that some value is fine with"
+        ),
     ]
 
     @Test(arguments: wrongSettings.indices)
@@ -241,12 +320,20 @@ import Vocabulary
             "OK - all | time=0.1s;1;2;0 size=12B", "OK - all",
             [("time", 0.1, "s"), ("size", 12, "B")]
         ),
-        ("A|'a b'=1 'it''s'=2%;;", "A", [("a b", 1, "%"), ("it's", 2, "%")]),
+        ("A|'a b'=1 'it''s'=2%;;", "A", [("a b", 1, ""), ("it's", 2, "%")]),
         ("A | x=U y=-3.5c", "A", [("x", nil, ""), ("y", -3.5, "c")]),
         ("A | a=1\nlong text\nmore | b=2\nc=3", "A", [("a", 1, ""), ("b", 2, ""), ("c", 3, "")]),
         ("A | rubbish a=1 =2 b= c=x d=4", "A", [("a", 1, ""), ("d", 4, "")]),
         ("A | 'open=1", "A", []),
         ("", "", []),
+        // As plugins in the field write it.
+        ("A | users=20, last=3, v=1,5s", "A", [("users", 20, ""), ("last", 3, ""), ("v", 1.5, "s")]),
+        ("A | 'CPU load' = 11.1%;10;20 next=2", "A", [("CPU load", 11.1, "%"), ("next", 2, "")]),
+        ("A | 'a=b'=4 'c'=1", "A", [("a=b", 4, ""), ("c", 1, "")]),
+        ("A | a=4x5 b=1,234,567 c=1.234,5 d=0x10 e=1'2 f=1", "A", [("f", 1, "")]),
+        ("A | load=1 load=7 other=2", "A", [("load", 1, ""), ("other", 2, "")]),
+        ("\n\n B late | a=1", "B late", [("a", 1, "")]), ("|a=1\nB", "B", [("a", 1, "")]),
+        ("(&(a=1)(|(b=2)(c=3))) | t=5", "(&(a=1)(", [("t", 5, "")]),
     ]
 
     @Test(arguments: outputs.indices)
@@ -256,6 +343,22 @@ import Vocabulary
         #expect(parsed.text == text)
         #expect(parsed.items.map { $0.label } == expected.map { $0.0 })
         #expect(parsed.items.map { $0.value } == expected.map { $0.1 })
+        #expect(parsed.items.map { $0.unit } == expected.map { $0.2 })
+    }
+
+    @Test func `thresholds and bounds of a plugin are kept as it wrote them`() {
+        let line = "A | a=1s;@10:20;~:30;0;100 b=2;;;; c=3;x;5;y;U d=4;1:2%"
+        let scales = NagiosOutput(parsing: Array(line.utf8)).measurements.map(\.scale)
+        let words = scales.map { $0.map { [$0.warn, $0.fail, $0.min, $0.max] } }
+        #expect(
+            words == [["@10:20", "~:30", "0", "100"], nil, ["", "5", "", ""], ["1:2%", "", "", ""]]
+        )
+    }
+
+    @Test func `a value that was cut off is none`() {
+        let output = Array("A | a=1 b=2 c=123".utf8)
+        #expect(NagiosOutput(parsing: output, isCut: true).items.map(\.label) == ["a", "b"])
+        #expect(NagiosOutput(parsing: output).items.map(\.label) == ["a", "b", "c"])
     }
 
     @Test func `a plugin may end its lines as Windows does`() {

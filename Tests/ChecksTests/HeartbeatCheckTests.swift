@@ -101,7 +101,7 @@ import Vocabulary
     private static let files: [(String, String)] = [
         (
             "send a\nexpcet b\n",
-            ":2:1: step: expected one of send, send-hex, expect, expect-hex, expect-pattern, saw 'expcet'; did you mean 'expect'?"
+            ":2:1: step: expected one of send, send-hex, expect, expect-hex, expect-pattern, reject, reject-hex, reject-pattern, saw 'expcet'; did you mean 'expect'?"
         ),
         ("\n  send \\q", ":2:3: send: expected an escape"),
         ("expect-pattern (", ":1:1: expect-pattern: expected an extended regular expression"),
@@ -124,5 +124,20 @@ import Vocabulary
             complaint("dialogue", ["file": "/no/such.dialogue"])
                 == "test.yaml:1:1: dialogue.file: /no/such.dialogue: No such file or directory"
         )
+    }
+
+    @Test func `a time below the interval is warned of`() throws {
+        let settings: TestSetting = ["within": "1s"]
+        let check = try CheckRegistry.builtin.make(
+            "heartbeat",
+            from: settings.options(path: "heartbeat")
+        )
+        let warnings = check.warnings(on: Schedule(interval: .seconds(30), timeout: .seconds(1)))
+        #expect(
+            warnings.first?.message.hasPrefix(
+                "heartbeat.within: expected at least the interval of 30s, saw 1s"
+            ) == true
+        )
+        #expect(check.warnings(on: Schedule(interval: .seconds(1), timeout: .seconds(1))) == [])
     }
 }

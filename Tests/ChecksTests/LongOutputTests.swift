@@ -1,5 +1,5 @@
 // Is a program heard to its end, however much it says, and does the loop go on meanwhile? Nobody
-// keeps more than a page of it.
+// keeps more than 64 KiB of it.
 
 import EventLoop
 import Health
@@ -60,7 +60,7 @@ import Vocabulary
         #expect(isClean)
     }
 
-    @Test func `no more than a page is kept of each stream`() async throws {
+    @Test func `no more than a limit is kept of each stream`() async throws {
         let prober = try await Prober()
         let loop = prober.loop
         let (end, kept) = try await Task(executorPreference: loop) {
