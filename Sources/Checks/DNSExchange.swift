@@ -10,11 +10,27 @@ import Vocabulary
 struct DNSExchange {
     let context: ProbeContext
     let question: DNSQuestion
+    /// The code that is no reason to ask otherwise.
+    let wanted: String
     private let buffer = ReadBuffer()
+    /// Until a server does not understand it (RFC 6891, section 7).
+    private var isExtended = true
 
-    init(context: ProbeContext, question: DNSQuestion) {
+    init(context: ProbeContext, question: DNSQuestion, wanted: String) {
         self.context = context
         self.question = question
+        self.wanted = wanted
+    }
+
+    private var bytes: [UInt8] { question.bytes(withEDNS: isExtended) ?? [] }
+
+    /// A server that knows no EDNS: it is asked once more without.
+    private mutating func fallsBack(after reply: DNSReply) -> Bool {
+        guard isExtended, ["FORMERR", "NOTIMP"].contains(reply.codeWord),
+            reply.codeWord != wanted
+        else { return false }
+        isExtended = false
+        return true
     }
 
     private var what: String { "an answer about \(question.name) \(question.type.word)" }
@@ -46,7 +62,7 @@ struct DNSExchange {
         throw first ?? failure(.timedOut, complaint: nil)
     }
 
-    private func ask(
+    private mutating func ask(
         _ place: SocketAddress,
         from began: Instant,
         within span: Nanoseconds,
@@ -65,23 +81,38 @@ struct DNSExchange {
             throw ProbeFailure.connecting(.failed(error), within: context.span, at: "\(place)")
         }
         defer { stream.close() }
+        // The last answer to our question that could not be read.
+        var garbled: String?
         for attempt in 1...tries {
             stream.extend(to: began + Nanoseconds(span.count / tries * attempt))
             do throws(StreamError) {
-                try await stream.write(question.bytes ?? [])
-                context.trace?.note("send", "\(question.name) \(question.type.word) to \(place)")
+                try await send(over: stream, to: place)
                 while true {
                     let count = try await stream.read(into: buffer.room)
+                    let bytes = Array(buffer.prefix(count))
+                    let reply: DNSReply
+                    do throws(DNSReply.Malformed) {
+                        reply = try DNSReply(parsing: bytes)
+                    } catch {
+                        // It may be somebody else's, and a good one may follow.
+                        if isOurs(bytes) { garbled = error.reason }
+                        continue
+                    }
                     // Anything that does not answer the question is somebody else's.
-                    guard let reply = try? DNSReply(parsing: Array(buffer.prefix(count))),
-                        reply.answers(question)
-                    else { continue }
+                    guard reply.answers(question) else { continue }
+                    if fallsBack(after: reply) {
+                        try await send(over: stream, to: place)
+                        continue
+                    }
                     phases.firstByte = Clock.instant() - began
                     note(reply)
                     return reply
                 }
             } catch {
                 if error == .timedOut, attempt < tries { continue }
+                if let garbled {
+                    throw ProbeFailure(.layer7Response, "expected \(what), saw \(garbled)")
+                }
                 // Nobody listens on the port: the kernel heard so from the other side.
                 if case .failed(let system) = error, system.isRefusal {
                     let name = isNamed ? "\(place)" : nil
@@ -93,7 +124,28 @@ struct DNSExchange {
         throw failure(.timedOut, complaint: nil)
     }
 
-    func overTCP(
+    private func send(
+        over stream: ByteStream,
+        to place: SocketAddress
+    ) async throws(StreamError) {
+        try await stream.write(bytes)
+        context.trace?.note("send", "\(question.name) \(question.type.word) to \(place)")
+    }
+
+    private func isOurs(_ bytes: [UInt8]) -> Bool {
+        bytes.count >= 2 && UInt16(bytes[0]) << 8 | UInt16(bytes[1]) == question.id
+    }
+
+    mutating func overTCP(
+        _ address: Address,
+        phases: inout Phases
+    ) async throws(ProbeFailure) -> DNSReply {
+        let reply = try await askOverTCP(address, phases: &phases)
+        // Many servers close the connection after such an answer.
+        return fallsBack(after: reply) ? try await askOverTCP(address, phases: &phases) : reply
+    }
+
+    private func askOverTCP(
         _ address: Address,
         phases: inout Phases
     ) async throws(ProbeFailure) -> DNSReply {
@@ -102,7 +154,7 @@ struct DNSExchange {
         let began = Clock.instant()
         var pending: [UInt8] = []
         do throws(StreamError) {
-            let bytes = question.bytes ?? []
+            let bytes = bytes
             try await stream.write([UInt8(bytes.count >> 8), UInt8(bytes.count & 0xFF)] + bytes)
             context.trace?.note("send", "\(question.name) \(question.type.word)")
             while pending.count < 2 || pending.count < 2 + Self.length(pending) {

@@ -74,6 +74,55 @@ import Vocabulary
             "test.yaml:2:1: dns.expect: expected addresses of record A, such as 192.0.2.1, saw "
                 + "'2001:db8::1': no answer could be that"
         ),
+        (
+            "dns", ["name": "a", "record": "SRV", "expect": "sip.example.com"],
+            "test.yaml:3:1: dns.expect: expected priority, weight, port and name of record SRV, such "
+                + "as '0 5 5060 sip.example.com', saw 'sip.example.com': no answer could be that"
+        ),
+        (
+            "dns", ["name": "a", "record": "MX", "expect": "mail.example.com"],
+            "test.yaml:3:1: dns.expect: expected preference and name of record MX, such as '10 "
+                + "mail.example.com', saw 'mail.example.com': no answer could be that"
+        ),
+        (
+            "dns", ["name": "a", "record": "MX", "expect": "70000 mail"],
+            "test.yaml:3:1: dns.expect: expected preference and name of record MX, such as '10 "
+                + "mail.example.com', saw '70000 mail': no answer could be that"
+        ),
+        (
+            "dns", ["name": "a", "record": "CNAME", "expect": "two words"],
+            "test.yaml:3:1: dns.expect: expected names of record CNAME, such as 'www.example.com', "
+                + "saw 'two words': no answer could be that"
+        ),
+        (
+            "dns", ["name": "a", "record": "CNAME", "expect": ["b", "c"]],
+            "test.yaml:3:1: dns.expect: expected one record CNAME, saw 2: a name has no more of them"
+        ),
+        (
+            "dns", ["name": "192.0.2.1", "record": "PTR"],
+            "test.yaml:1:1: dns.name: expected a domain name, for this address "
+                + "'1.2.0.192.in-addr.arpa', saw '192.0.2.1': no answer could come"
+        ),
+        (
+            "dns", ["name": "a", "rcode": "NXDOMAIN", "expect": "192.0.2.1"],
+            "test.yaml:3:1: dns.expect: expected nothing beside 'rcode: NXDOMAIN', saw '192.0.2.1': "
+                + "such an answer has no records"
+        ),
+        (
+            "tcp", ["expect": "PONG", "expect-pattern": "PONG"],
+            "test.yaml:2:1: tcp.expect-pattern: expected one step, saw 'expect' beside it; 'steps' "
+                + "takes a list of them, in order"
+        ),
+        (
+            "tcp", ["steps": [["send": "a", "expect": "b"]]],
+            "test.yaml:2:1: tcp.steps[0].expect: expected one step, saw 'send' beside it; 'steps' "
+                + "takes a list of them, in order"
+        ),
+        (
+            "tcp", ["send": "a", "reject": "b"],
+            "test.yaml:1:1: tcp: expected one of expect, expect-hex, expect-pattern beside a "
+                + "rejection, saw none: nothing would be read"
+        ),
     ]
 
     @Test(arguments: refused)
@@ -99,6 +148,10 @@ import Vocabulary
         ("dns", ["name": "a", "expect": ["192.0.2.1", "192.0.2.2"]]),
         ("dns", ["name": "a", "record": "AAAA", "expect": "2001:DB8:0:0::1"]),
         ("dns", ["name": "a", "record": "CNAME", "expect": "nonsense"]),
+        ("dns", ["name": "a", "record": "CNAME", "expect": ["B.", "b"]]),
+        ("dns", ["name": "192.0.2.1", "rcode": "NXDOMAIN"]),
+        ("dns", ["name": ".", "record": "NS"]), ("dns", ["name": "a", "record": "MX", "expect": "0 ."]),
+        ("tcp", ["send": "a", "reject": "b", "expect": "c"]),
     ]
 
     @Test(arguments: accepted)
