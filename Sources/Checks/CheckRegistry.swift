@@ -57,6 +57,12 @@ public struct CheckRegistry: Sendable {
     /// The kinds that come with the program.
     public var builtinKinds: [String] { makers.keys.sorted() }
 
+    /// The built-in kind that does the work of `kind`.
+    public func base(of kind: String) -> String { dropIns[kind]?.base ?? kind }
+
+    /// What a drop-in kind takes; nil for any other.
+    public func parameters(of kind: String) -> [DropIn.Parameter]? { dropIns[kind]?.parameters }
+
     /// Also true of a kind whose definition is wrong: `make` then says what is wrong with it.
     public func knows(_ kind: String) -> Bool {
         makers[kind] != nil || dropIns[kind] != nil || broken[kind] != nil

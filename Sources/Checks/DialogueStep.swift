@@ -57,7 +57,10 @@ enum DialogueStep: Sendable {
             steps.append(found)
         }
         if let last = steps.last, last.isRejection, let item = items.last {
-            throw item.expected("a rejection before what is expected", at: "\(path)[\(items.count - 1)]")
+            throw item.expected(
+                "a rejection before what is expected",
+                at: "\(path)[\(items.count - 1)]"
+            )
         }
         return steps
     }

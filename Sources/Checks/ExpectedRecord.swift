@@ -143,7 +143,9 @@ enum ZoneText {
             let blanks = rest.prefix { $0 == 0x20 || $0 == 0x09 }
             rest = rest.dropFirst(blanks.count)
             if rest.isEmpty { return isFirst ? nil : bytes }
-            guard isFirst || !blanks.isEmpty, rest.popFirst() == UInt8(ascii: "\"") else { return nil }
+            guard isFirst || !blanks.isEmpty, rest.popFirst() == UInt8(ascii: "\"") else {
+                return nil
+            }
             isFirst = false
             guard take(&rest, into: &bytes) else { return nil }
         }

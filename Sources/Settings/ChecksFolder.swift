@@ -64,6 +64,15 @@ public struct ChecksFolder: Sendable {
         return (parts.dropLast(2).map { "/\($0)" } + ["/share/muster/checks.d"]).joined()
     }
 
+    /// Why `folder` cannot be read; nil where it can.
+    public static func problem(with folder: String) -> String? {
+        guard let directory = opendir(folder) else {
+            return "\(folder): \(String(cString: strerror(errno)))"
+        }
+        closedir(directory)
+        return nil
+    }
+
     private init(registry: CheckRegistry) { self.registry = registry }
 
     /// Sorted, so that the mistakes come in the same order every time.

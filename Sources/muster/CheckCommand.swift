@@ -12,29 +12,34 @@ struct CheckCommand: AsyncParsableCommand {
         commandName: "check",
         abstract: "Probes a server once and prints what it found, as a Nagios plugin does.",
         discussion: """
-            Kinds of check:
+            Kinds of check ('muster check KIND --help' shows the settings of one):
             \(kinds)
-              and those of the drop-in folder, one NAME.yaml each
+              and those of the drop-in folder, one NAME.yaml each ('--list' shows all)
 
             Ends with 0 when the server passes, 1 with a warning, 2 when it fails and 3 when the \
-            probe can say nothing about it.
+            probe can say nothing about it; any mistake ends with 3 too, told in one line.
             """
     )
 
     @Argument(help: "The kind of check, for example http.")
-    var kind: String
+    var kind: String?
 
-    @Argument(help: "host:port, [v6]:port, unix:/path, or a URL for http.")
-    var target: String
+    @Argument(help: "host:port, [v6]:port, unix:/path, or a URL such as http://… or redis://….")
+    var target: String?
 
     @Option(
         name: [.customShort("o"), .customLong("option")],
-        help: ArgumentHelp("A setting of the check, in YAML.", valueName: "key=value")
+        help: ArgumentHelp(
+            "A setting of the check, in YAML; a dot leads into a map.",
+            valueName: "key=value"
+        )
     )
     var options: [String] = []
 
-    @Option(help: ArgumentHelp("The folder of drop-in kinds.", valueName: "folder"))
-    var checksDir = "checks.d"
+    @Option(
+        help: ArgumentHelp("The folder of drop-in kinds (default: checks.d).", valueName: "folder")
+    )
+    var checksDir: String?
 
     @Option(help: ArgumentHelp("How long the probe may take.", valueName: "duration"))
     var timeout = "2s"
@@ -45,7 +50,12 @@ struct CheckCommand: AsyncParsableCommand {
     @Flag(help: "Print JSON.")
     var json = false
 
+    @Flag(help: "Print every kind of check, and probe nothing.")
+    var list = false
+
     private static let timeoutMax = Nanoseconds.seconds(3_600)
+    /// What starting, reading and ending may take beside the probe, on a machine with much to do.
+    private static let grace = Nanoseconds.seconds(10)
 
     /// What a service says on its standard error belongs on ours.
     private static let journal = Journal(from: .notice) { _, line in Console.error(line) }
@@ -54,30 +64,66 @@ struct CheckCommand: AsyncParsableCommand {
         CheckRegistry.builtin.kinds.map { "  \($0.kind): \($0.summary)" }.joined(separator: "\n")
     }
 
+    func validate() throws {
+        if list { return }
+        guard kind != nil else { throw ValidationError("Missing expected argument '<kind>'") }
+        guard target != nil else { throw ValidationError("Missing expected argument '<target>'") }
+    }
+
     func run() async throws {
         guard let limit = Nanoseconds(text: timeout), limit > .zero, limit <= Self.timeoutMax
         else {
-            Console.error(
+            Plugin.leave(
+                kind,
                 "--timeout: expected a duration from 1us to \(Self.timeoutMax), saw '\(timeout)'"
             )
-            throw ExitStatus.warning.code
+        }
+        Plugin.guardEnd(of: kind, after: limit + Self.grace)
+        let folder = ChecksFolder.read(
+            [checksDir ?? CheckArguments.folderDefault] + ChecksFolder.shipped
+        )
+        // One that nobody named need not be there.
+        if let checksDir, let problem = ChecksFolder.problem(with: checksDir) {
+            Plugin.leave(kind, "--checks-dir: \(problem)")
+        }
+        guard !list, let kind, let target else {
+            for mistake in folder.mistakes { Console.error("warning: \(mistake)") }
+            return try tell(CheckHelp.list(folder.registry), .fine)
         }
         let subject: CheckTarget
         let check: any Check
         do throws(SettingError) {
-            subject = try CheckTarget(target, options: options)
-            check = try ChecksFolder.read([checksDir] + ChecksFolder.shipped).registry
-                .make(kind, from: subject.options(for: kind))
+            if !folder.registry.knows(kind) {
+                let place = Position(file: "command line", line: 0, column: 0)
+                // Throws: what it is not is said better there than by its target.
+                _ = try folder.registry.make(kind, from: Options([], at: place, path: "check"))
+            }
+            subject = try CheckTarget(
+                target,
+                options: options,
+                kind: kind,
+                base: folder.registry.base(of: kind),
+                parameters: folder.registry.parameters(of: kind)?.map(\.name)
+            )
+            check = try folder.registry.make(kind, from: subject.options(for: kind))
         } catch {
-            Console.error("\(error)")
-            throw ExitStatus.warning.code
+            Plugin.leave(kind, "\(error)")
         }
-        let report = try await probe(check, subject.address, limit)
-        print(json ? report.json.text : report.text)
-        throw report.exitStatus.code
+        let report = try await probe(kind, check, subject.address, limit)
+        try tell(json ? report.json.text : report.text, report.exitStatus)
+    }
+
+    /// The code is the verdict's whether or not anybody reads the words.
+    private func tell(_ text: String, _ status: ExitStatus) throws {
+        guard Plugin.mayTell() else { throw ExitStatus.unknown.code }
+        if let problem = Console.whole(text) {
+            Console.error("muster: standard output: \(problem)")
+        }
+        throw status.code
     }
 
     private func probe(
+        _ kind: String,
         _ check: any Check,
         _ address: Address,
         _ timeout: Nanoseconds

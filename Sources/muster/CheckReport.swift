@@ -45,22 +45,54 @@ struct CheckReport {
             + performance(total)
     }
 
-    /// A pass with a code has said everything; the rest needs its message.
+    /// A pass with a code has said everything; the rest needs its message, and so does a program.
     private var summary: String {
-        guard outcome.verdict == .pass, let code = outcome.code else { return outcome.summary }
+        guard outcome.verdict == .pass, outcome.reason != .processOK, let code = outcome.code else {
+            return outcome.summary
+        }
         return "\(outcome.reason.rawValue)/\(code)"
     }
 
     private func performance(_ total: Nanoseconds) -> String {
-        let own = "time=\(Self.fraction(total.count, per: 1_000_000_000, digits: 4))s;;;0"
+        // A plugin's own `time` is what it measured; ours is about the probe.
+        var name = "time"
+        while outcome.measurements.contains(where: { $0.label == name }) { name = "probe_" + name }
+        let own = "\(name)=\(Self.fraction(total.count, per: 1_000_000_000, digits: 4))s;;;0"
         return ([own] + outcome.measurements.map(Self.performance)).joined(separator: " ")
     }
 
+    /// `'label with blanks'=value[unit];warn;crit;min;max`, without what is empty at the end.
     private static func performance(_ measurement: Measurement) -> String {
-        let needsQuotes = measurement.label.contains { " ='".contains($0) }
-        let label = measurement.label.filter { $0 != "'" && $0 != "=" }
-        let value = Int64(exactly: measurement.value).map { "\($0)" } ?? "\(measurement.value)"
-        return (needsQuotes ? "'\(label)'" : label) + "=\(value)\(measurement.unit)"
+        let needsQuotes = measurement.label.contains { " \t'=".contains($0) }
+        let label = measurement.label.replacing("'", with: "''")
+        let scale = measurement.scale ?? Measurement.Scale()
+        var fields = [
+            plain(measurement.value) + measurement.unit, scale.warn, scale.fail, scale.min,
+            scale.max,
+        ]
+        while fields.last?.isEmpty == true { fields.removeLast() }
+        return (needsQuotes ? "'\(label)'" : label) + "=" + fields.joined(separator: ";")
+    }
+
+    /// Digits, a sign and a point: performance data know no exponents.
+    private static func plain(_ value: Double) -> String {
+        if let whole = Int64(exactly: value) { return "\(whole)" }
+        let text = "\(value)"
+        guard let mark = text.firstIndex(where: { $0 == "e" || $0 == "E" }),
+            let exponent = Int(text[text.index(after: mark)...])
+        else { return text }
+        let sign = text.hasPrefix("-") ? "-" : ""
+        let number = text[..<mark].drop { $0 == "-" }
+        let parts = number.split(separator: ".", omittingEmptySubsequences: false)
+        let fraction = parts.count > 1 && parts[1] != "0" ? String(parts[1]) : ""
+        let digits = parts[0] + fraction
+        // Where the point stands among the digits.
+        let point = parts[0].count + exponent
+        if point <= 0 { return sign + "0." + String(repeating: "0", count: -point) + digits }
+        if point >= digits.count {
+            return sign + digits + String(repeating: "0", count: point - digits.count)
+        }
+        return sign + digits.prefix(point) + "." + digits.dropFirst(point)
     }
 
     private static func milliseconds(_ span: Nanoseconds) -> String {
@@ -132,11 +164,21 @@ struct CheckReport {
     }
 
     private static func json(_ measurement: Measurement) -> JSON {
-        .object([
-            JSON.Member("label", JSON(measurement.label)),
-            JSON.Member("value", .number(measurement.value)),
-            JSON.Member("unit", JSON(measurement.unit)),
-        ])
+        .object(
+            [
+                JSON.Member("label", JSON(measurement.label)),
+                JSON.Member("value", .number(measurement.value)),
+                JSON.Member("unit", JSON(measurement.unit)),
+            ] + members(of: measurement.scale)
+        )
+    }
+
+    /// Only what a plugin or a limit said.
+    private static func members(of scale: Measurement.Scale?) -> [JSON.Member] {
+        guard let scale else { return [] }
+        return [
+            ("warn", scale.warn), ("fail", scale.fail), ("min", scale.min), ("max", scale.max),
+        ].compactMap { $0.1.isEmpty ? nil : JSON.Member($0.0, JSON($0.1)) }
     }
 
     private static func json(_ step: Trace.Step) -> JSON {

@@ -1,5 +1,6 @@
 // What can be done from a shell? The commands, and the exit codes they share: 0 fine, 1 warning or
-// wrong usage, 2 failing, 3 unknown. They are Nagios', so that `muster check` is a plugin.
+// wrong usage, 2 failing, 3 unknown. They are Nagios', so that `muster check` is a plugin; of a plugin
+// wrong usage is 3.
 
 import ArgumentParser
 import Glibc
@@ -17,6 +18,13 @@ struct Muster: AsyncParsableCommand {
     )
 
     static func main() async {
+        Console.fillGaps()
+        // A reader that is gone must not turn a plugin's verdict into a death.
+        if arguments.first == "check" { signal(SIGPIPE, SIG_IGN) }
+        if let help = CheckHelp.answer(to: arguments) {
+            Console.line(help)
+            Glibc.exit(ExitStatus.fine.rawValue)
+        }
         do {
             var command = try parseAsRoot()
             if var command = command as? any AsyncParsableCommand {
@@ -29,8 +37,17 @@ struct Muster: AsyncParsableCommand {
         }
     }
 
-    /// As `exit(withError:)`, but for wrong usage, which the parser would answer with 64.
+    private static var arguments: [String] { Array(CommandLine.arguments.dropFirst()) }
+
+    /// As `exit(withError:)`, but for wrong usage, which the parser would answer with 64, and for a
+    /// plugin, whose every mistake is one line and 3.
     private static func leave(because error: any Error) -> Never {
+        if arguments.first == "check", !(error is ExitCode),
+            exitCode(for: error) != .success
+        {
+            let kind = CheckArguments.kind(in: arguments)
+            Plugin.leave(kind, message(for: error), details: fullMessage(for: error))
+        }
         guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
         Console.error(fullMessage(for: error))
         Glibc.exit(ExitStatus.warning.rawValue)
@@ -54,6 +71,33 @@ enum Console {
     static func line(_ text: String) { put(text, on: STDOUT_FILENO) }
 
     static func error(_ text: String) { put(text, on: STDERR_FILENO) }
+
+    /// Writes all of it, however long it is and however slow the reader. What is wrong when it could
+    /// not be written; else nil.
+    static func whole(_ text: String) -> String? {
+        var rest = Array((text + "\n").utf8)[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+            if count >= 0 {
+                rest = rest.dropFirst(count)
+            } else if errno == EAGAIN {
+                var place = pollfd(fd: STDOUT_FILENO, events: Int16(POLLOUT), revents: 0)
+                poll(&place, 1, -1)
+            } else if errno != EINTR {
+                return String(cString: strerror(errno))
+            }
+        }
+        return nil
+    }
+
+    /// Gives the three standard descriptors a place where the caller closed one: a socket of ours
+    /// would get its number, and be sent what is meant for people.
+    static func fillGaps() {
+        for descriptor in 0...2 where fcntl(Int32(descriptor), F_GETFD) < 0 {
+            // The lowest that is free, which is this one.
+            _ = open("/dev/null", O_RDWR)
+        }
+    }
 
     private static func put(_ text: String, on descriptor: Int32) {
         let bytes = Array((text + "\n").utf8)

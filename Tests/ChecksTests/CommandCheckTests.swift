@@ -137,7 +137,9 @@ import Vocabulary
 
     private func warnings(_ kind: String, _ settings: TestSetting) throws -> [String] {
         let check = try CheckRegistry.builtin.make(kind, from: settings.options(path: kind))
-        return check.warnings(on: Schedule(interval: .seconds(2), timeout: .seconds(1))).map(\.message)
+        return check.warnings(on: Schedule(interval: .seconds(2), timeout: .seconds(1))).map(
+            \.message
+        )
     }
 
     @Test(arguments: ["command", "service"])
@@ -327,7 +329,10 @@ import Vocabulary
         ("A | 'open=1", "A", []),
         ("", "", []),
         // As plugins in the field write it.
-        ("A | users=20, last=3, v=1,5s", "A", [("users", 20, ""), ("last", 3, ""), ("v", 1.5, "s")]),
+        (
+            "A | users=20, last=3, v=1,5s", "A",
+            [("users", 20, ""), ("last", 3, ""), ("v", 1.5, "s")]
+        ),
         ("A | 'CPU load' = 11.1%;10;20 next=2", "A", [("CPU load", 11.1, "%"), ("next", 2, "")]),
         ("A | 'a=b'=4 'c'=1", "A", [("a=b", 4, ""), ("c", 1, "")]),
         ("A | a=4x5 b=1,234,567 c=1.234,5 d=0x10 e=1'2 f=1", "A", [("f", 1, "")]),
@@ -351,7 +356,9 @@ import Vocabulary
         let scales = NagiosOutput(parsing: Array(line.utf8)).measurements.map(\.scale)
         let words = scales.map { $0.map { [$0.warn, $0.fail, $0.min, $0.max] } }
         #expect(
-            words == [["@10:20", "~:30", "0", "100"], nil, ["", "5", "", ""], ["1:2%", "", "", ""]]
+            words == [
+                ["@10:20", "~:30", "0", "100"], nil, ["", "5", "", ""], ["1:2%", "", "", ""],
+            ]
         )
     }
 

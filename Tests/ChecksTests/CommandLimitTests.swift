@@ -16,7 +16,9 @@ import Vocabulary
         try await Prober().probe(
             "command",
             [
-                "command": ["/bin/sh", "-c", .text("printf '%s' \"$0\"; exit \(code)"), .text(output)],
+                "command": [
+                    "/bin/sh", "-c", .text("printf '%s' \"$0\"; exit \(code)"), .text(output),
+                ],
                 "limits": limits,
             ],
             at: .host("192.0.2.1", port: 1)
@@ -36,7 +38,10 @@ import Vocabulary
             "A|time=1s b=2", ["tiem": ["warn": "1"]], 0, .neutral,
             "limit of 'tiem': expected such a value, saw 'time', 'b': A"
         ),
-        ("A", ["t": ["fail": "1"]], 0, .neutral, "limit of 't': expected such a value, saw none: A"),
+        (
+            "A", ["t": ["fail": "1"]], 0, .neutral,
+            "limit of 't': expected such a value, saw none: A"
+        ),
         ("A|t=U", ["t": ["fail": "1"]], 0, .neutral, "limit of 't': expected a value, saw U: A"),
         (
             "A|t=5%", ["t": ["fail": "1s"]], 0, .neutral,

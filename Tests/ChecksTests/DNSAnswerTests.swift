@@ -173,7 +173,8 @@ import Vocabulary
         ),
         (.ns, encoded("NS1.test"), ["ns1.test", "ns1.TEST."], ["ns2.test"]),
         (
-            .soa, encoded("ns.test") + encoded("root.test") + [0, 0, 0, 1, 0, 0, 0, 2] + [
+            .soa,
+            encoded("ns.test") + encoded("root.test") + [0, 0, 0, 1, 0, 0, 0, 2] + [
                 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5,
             ],
             ["ns.test. root.test. 1 2 3 4 5"], ["ns.test. root.test. 1 2 3 4 6"]

@@ -150,7 +150,8 @@ import Vocabulary
         ("dns", ["name": "a", "record": "CNAME", "expect": "nonsense"]),
         ("dns", ["name": "a", "record": "CNAME", "expect": ["B.", "b"]]),
         ("dns", ["name": "192.0.2.1", "rcode": "NXDOMAIN"]),
-        ("dns", ["name": ".", "record": "NS"]), ("dns", ["name": "a", "record": "MX", "expect": "0 ."]),
+        ("dns", ["name": ".", "record": "NS"]),
+        ("dns", ["name": "a", "record": "MX", "expect": "0 ."]),
         ("tcp", ["send": "a", "reject": "b", "expect": "c"]),
     ]
 

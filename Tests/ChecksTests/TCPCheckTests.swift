@@ -147,8 +147,14 @@ import Vocabulary
             [.pieces(["220-mx\r\n42", "1 too busy\r\n"], everyMilliseconds: 5), .stall],
             ["reject-pattern": "^4[0-9][0-9] "], 421, "expected '220 ', saw '421 too busy'"
         ),
-        ([.send("-ERR no\r\n"), .stall], ["reject": "-ERR"], nil, "expected '220 ', saw '-ERR no'"),
-        ([.sendBytes([0, 255]), .stall], ["reject-hex": "00 ff"], nil, "expected '220 ', saw '\\x00\\xff'"),
+        (
+            [.send("-ERR no\r\n"), .stall], ["reject": "-ERR"], nil,
+            "expected '220 ', saw '-ERR no'"
+        ),
+        (
+            [.sendBytes([0, 255]), .stall], ["reject-hex": "00 ff"], nil,
+            "expected '220 ', saw '\\x00\\xff'"
+        ),
     ]
 
     @Test(arguments: refusals.indices)

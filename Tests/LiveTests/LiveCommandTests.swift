@@ -56,16 +56,98 @@ extension Live {
             expectPlugin(nowhere, 3, "HTTP UNKNOWN - DNS")
         }
 
-        @Test func `wrong usage ends with 1 and says what would be right`() async throws {
-            var result = try await Muster.run("check", "htpp", url)
-            #expect(result.exitCode == 1)
-            #expect(result.output.contains("did you mean 'http'?"), "\(result.output)")
-            result = try await Muster.run("check", "http", url, "-o", "exepct=200")
-            #expect(result.exitCode == 1)
-            #expect(result.output.contains("did you mean 'expect'?"), "\(result.output)")
-            result = try await Muster.run("check", "http")
-            #expect(result.exitCode == 1)
-            #expect(result.output.contains("<target>"), "\(result.output)")
+        @Test(arguments: [
+            (["htpp", "URL"], "HTPP UNKNOWN - ", "did you mean 'http'?"),
+            (["http", "URL", "-o", "exepct=200"], "HTTP UNKNOWN - ", "did you mean 'expect'?"),
+            (["http"], "HTTP UNKNOWN - ", "<target>"), ([], "CHECK UNKNOWN - ", "<kind>"),
+            (["http", "URL", "--bogus"], "HTTP UNKNOWN - ", "--bogus"),
+            (["http", "URL", "-o"], "HTTP UNKNOWN - ", "Missing value for '-o"),
+            (
+                ["http", "URL", "--timeout", "soon"], "HTTP UNKNOWN - ",
+                "--timeout: expected a duration"
+            ),
+            (
+                ["http", "URL", "--timeout", "0s"], "HTTP UNKNOWN - ",
+                "--timeout: expected a duration"
+            ),
+            (["http", "URL", "URL"], "HTTP UNKNOWN - ", "Unexpected argument"),
+            (["http", "a b"], "HTTP UNKNOWN - ", "expected"),
+            (["tcp", "http://127.0.0.1:1/"], "TCP UNKNOWN - ", "expected tcp://"),
+            (["tcp", ":8084"], "TCP UNKNOWN - ", "expected a host before the port"),
+            (
+                ["http", "URL", "-o", "expect=200", "-o", "expect=204"], "HTTP UNKNOWN - ",
+                "--option expect: expected it once"
+            ),
+            (["http", "URL", "-o", "expect={"], "HTTP UNKNOWN - ", "--option expect"),
+            (["http", "URL", "--checks-dir", "/no/such"], "HTTP UNKNOWN - ", "No such file"),
+            (["http", "URL", "--json", "-o", "x=1"], "HTTP UNKNOWN - ", "has no setting 'x'"),
+        ])
+        func `every mistake is one line and 3`(
+            arguments: [String],
+            start: String,
+            words: String
+        ) async throws {
+            let line = arguments.map { $0 == "URL" ? url : $0 }
+            let result = try await shell("exec \"$0\" check \"$@\" 2>/dev/null", line)
+            #expect(result.exitCode == 3, "\(result.output)")
+            #expect(result.output.hasPrefix(start), "\(result.output)")
+            #expect(result.output.contains(words), "\(result.output)")
+            #expect(result.lines.count == 1 && result.output.hasSuffix("\n"), "\(result.output)")
+        }
+
+        private func shell(
+            _ script: String,
+            _ arguments: [String] = []
+        ) async throws -> Muster.Result {
+            let folder = try TemporaryDirectory()
+            let process = try ChildProcess(
+                "/bin/sh",
+                ["-c", script, Muster.binary] + arguments,
+                in: folder
+            )
+            return try await Muster.finish(process, script)
+        }
+
+        @Test func `the code is the verdict's where nobody reads the line`() async throws {
+            let nobody = "http://127.0.0.1:\(try freePort())/"
+            for end in [">&-", "<&- >&- 2>&-", ">/dev/full 2>/dev/null", "| true; exit 2"] {
+                let result = try await shell("\"$0\" check http \(nobody) \(end)")
+                #expect(result.exitCode == 2, "\(end): \(result.output)")
+            }
+            let fine = try await shell("\"$0\" check http \(url) >&-")
+            #expect(fine.exitCode == 0, "\(fine.output)")
+        }
+
+        @Test func `a signal ends it as a plugin, and the program that it runs`() async throws {
+            let folder = try TemporaryDirectory()
+            let pids = folder.path("pid")
+            let process = try Muster.start(
+                [
+                    "check", "command", "a:1", "--timeout", "60s", "-o",
+                    "command=[/bin/sh, -c, 'echo $$ > \(pids).new; mv \(pids).new \(pids); sleep 60']",
+                ],
+                in: folder
+            )
+            var pid: pid_t?
+            let isThere = await eventually {
+                pid = (try? String(contentsOfFile: pids, encoding: .utf8))
+                    .flatMap { pid_t($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
+                return pid != nil
+            }
+            #expect(isThere)
+            process.signal(SIGTERM)
+            let result = try await Muster.finish(process, "muster check command")
+            #expect(result.exitCode == 3)
+            #expect(result.output.hasPrefix("COMMAND UNKNOWN - ended by signal 15"))
+            let isGone = await eventually { pid.map { kill($0, 0) != 0 } ?? false }
+            #expect(isGone)
+        }
+
+        @Test func `kinds and their settings are told of`() async throws {
+            var result = try await Muster.run("check", "http", "--help")
+            #expect(result.exitCode == 0 && result.output.contains("immediate-fail"))
+            result = try await Muster.run("check", "--list")
+            #expect(result.exitCode == 0 && result.output.contains("haproxy-agent-check"))
         }
 
         @Test func `explained, it tells where the time went, what was expected and what seen`()
