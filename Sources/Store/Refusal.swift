@@ -31,8 +31,8 @@ enum Refusal: Equatable {
 
     static func advice(_ text: String) -> String? {
         switch word(text) {
-        case "NOAUTH": "it wants a password: redis://user:password@host in store.redis.url"
-        case "WRONGPASS": "user or password in store.redis.url is wrong"
+        case "NOAUTH": "it wants a password: redis://user:password@host in store.url"
+        case "WRONGPASS": "user or password in store.url is wrong"
         case "NOPERM": "its ACL lacks a right of this user; docs/STATE.md names all that are needed"
         case "READONLY": "it is a replica: name the master, or promote this one"
         case "OOM": "its maxmemory is used up"

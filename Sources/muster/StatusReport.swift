@@ -43,7 +43,9 @@ struct StatusReport {
             body["peers"]?.items?.first { $0["id"]?.string == peer }
         }
         checks = only?["checks"]?.items ?? []
-        remarks = upstreams.compactMap(Self.remark) + Self.remarks(on: readiness)
+        remarks =
+            upstreams.compactMap(Self.remark) + Self.remarks(on: readiness)
+            + Self.remarks(onLedgerIn: readiness)
     }
 
     private static func row(_ item: JSON, of upstream: JSON, inDetail: Bool) -> Row {
@@ -130,6 +132,12 @@ struct StatusReport {
         if let since = store["since"]?.string { text += " since \(since)" }
         if let error = store["error"]?.string { text += ": \(error)" }
         return [text]
+    }
+
+    private static func remarks(onLedgerIn readiness: JSON?) -> [String] {
+        guard let ledger = readiness?["ledger"], ledger["durable"]?.bool == false else { return [] }
+        let path = ledger["path"]?.string ?? "the ledger"
+        return ["what is asked of peers is not kept: \(path): \(ledger["error"]?.string ?? "?")"]
     }
 
     // MARK: Telling

@@ -107,6 +107,22 @@ import Vocabulary
         #expect(report.text.hasSuffix("\n\n\(remark)"))
     }
 
+    @Test(arguments: [
+        (
+            #"{"store":{"kind":"redis","connected":true,"write_error":"READONLY"}}"#,
+            "store redis takes no writes: READONLY"
+        ),
+        (
+            #"{"ledger":{"path":"/x","durable":false,"error":"No space left on device"}}"#,
+            "what is asked of peers is not kept: /x: No space left on device"
+        ),
+    ])
+    func `says what cannot be written`(readiness: String, remark: String) throws {
+        let readiness = try JSON(parsing: Array(readiness.utf8))
+        let text = StatusReport(body, peer: nil, readiness: readiness).text
+        #expect(text.hasSuffix("\n\n\(remark)"))
+    }
+
     @Test func `says that the store is away, and only then`() {
         let away: JSON = [
             "store": [
