@@ -190,7 +190,8 @@ struct WeightLine {
             [
                 .event("weight"), .upstream(peer.upstream), .peer(peer.peer),
                 .status(to.status.rawValue), .weight(to.weight),
-                .init("effective_weight", Self.number(to)),
+                // In hundredths, so that it is a number whatever share the agent asked for.
+                .init("effective_centiweight", Int64(to.effectiveCentiweight)),
             ]
         )
     }
