@@ -93,7 +93,12 @@ struct CurlProbe {
             stream = try await Dialer.dial(address, in: context, phases: &spent)
         }
         // The address that accepted, for libcurl should it need a second connection.
-        let place = (stream?.descriptor).flatMap { Socket.remoteAddress($0) }.map { "\($0)" }
+        var place: String?
+        if let stream {
+            // The kernel forgets it with a reset.
+            let literal = SocketAddress(extras.proxy?.address ?? hop.address)
+            place = (Socket.remoteAddress(stream.descriptor) ?? literal).map { "\($0)" }
+        }
         if let proxy = extras.proxy {
             transfer.proxy = CurlRequest.Proxy(
                 url: "\(proxy.scheme.rawValue)://\(place ?? "\(proxy.address)")",

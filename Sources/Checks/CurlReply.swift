@@ -3,6 +3,7 @@
 
 import Curl
 import EventLoop
+import Glibc
 import Health
 import TLS
 import Vocabulary
@@ -62,6 +63,7 @@ final class CurlReply {
         tell(session)
         switch piece {
         case .head(let line): takeHead(line)
+        case .rest(let bytes): feed(bytes)
         case .body(let bytes):
             // libcurl answers a challenge without showing what came with it.
             isChallenge = false
@@ -218,18 +220,22 @@ final class CurlReply {
             )
         }
         switch failure.kind {
+        // A reset comes after the connection: an attempt is refused.
+        case .connect where [ECONNRESET, EPIPE].contains(failure.errno):
+            return exchange(.failed(SystemError("read", code: ECONNRESET)))
         case .connect:
             let error = SystemError("connect", code: failure.errno)
             return .connecting(.failed(error), within: context.span, at: nil)
         case .certificate(let code):
             return tlsFailure(.refused(code: code))
         case .handshake:
-            if let reason = failure.openSSLReason {
-                return tlsFailure(.failed("shake hands: \(reason)"))
+            if let error = TLSError(foreign: "shake hands", failure.text) {
+                return tlsFailure(error)
             }
             return tlsFailure(.stream(failure.errno == 0 ? .ended : .failed(broken)))
         case .tls:
-            return exchange(.ended, complaint: "read: \(failure.openSSLReason ?? failure.text)")
+            let error = TLSError(foreign: "read", failure.text)
+            return exchange(.ended, complaint: error.map { "\($0)" } ?? "read: \(failure.text)")
         case .broken where failure.errno != 0: return exchange(.failed(broken))
         case .ended: return exchange(.ended)
         case .broken, .malformed, .proxy:

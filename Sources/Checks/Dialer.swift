@@ -88,6 +88,15 @@ enum Dialer {
             phases.resolve = pinned.took
             return Resolution(addresses: [pinned.ip], validity: .zero)
         }
+        // The literal alone would not have come here. Whose interface it is, is ours to know.
+        if let zone = Address.zone(of: host) {
+            throw ProbeFailure(
+                .socketError,
+                "connect [\(host)]: expected the name or number of an interface of this host after "
+                    + "'%', saw '\(zone)'",
+                verdict: .neutral
+            )
+        }
         let began = Clock.instant()
         let answer = await context.resolver.value.resolve(host, deadline: context.deadline)
         phases.resolve = Clock.instant() - began

@@ -124,6 +124,8 @@ private final class DirectProbe: EventSink {
     private var asked = Instant.distantFuture
     private var sent = 0
     private var hasReadEnded = false
+    /// The peer takes no more; what it said before is read first.
+    private var broken: Int32 = 0
     private var phases = Phases()
     /// Kept from one piece of a head to the next.
     private var reply: ResponseReader?
@@ -159,6 +161,7 @@ private final class DirectProbe: EventSink {
         phases = Phases()
         sent = 0
         hasReadEnded = false
+        broken = 0
         isConnected = false
         do throws(SystemError) {
             try connect(plan.address, sendsNothing: plan.question == nil)
@@ -272,12 +275,21 @@ private final class DirectProbe: EventSink {
             let code = Socket.pendingError(handle.descriptor)
             // Without an error it is news of the connection that the socket had before, taken from
             // the kernel just before this one began.
-            if code != 0 {
-                fail(
-                    .connecting(.failed(SystemError("connect", code: code)), within: span, at: nil)
-                )
+            if plan?.question != nil, Self.isReset(code) {
+                // A reset comes after the connection: an attempt is refused.
+                broken = ECONNRESET
+            } else {
+                if code != 0 {
+                    fail(
+                        .connecting(
+                            .failed(SystemError("connect", code: code)),
+                            within: span,
+                            at: nil
+                        )
+                    )
+                }
+                return false
             }
-            return false
         }
         isConnected = true
         asked = Clock.instant()
@@ -306,12 +318,18 @@ private final class DirectProbe: EventSink {
                 sent += count
             } else if errno == EAGAIN {
                 return
+            } else if Self.isReset(errno) {
+                broken = ECONNRESET
+                break
             } else if errno != EINTR {
                 return failSending(.failed(SystemError("write")))
             }
         }
         stage = .receiving
+        if broken != 0 { receive() }
     }
+
+    private static func isReset(_ code: Int32) -> Bool { code == ECONNRESET || code == EPIPE }
 
     private func receive() {
         guard let question = plan?.question else { return }
@@ -323,8 +341,12 @@ private final class DirectProbe: EventSink {
             let count = Glibc.recv(handle.descriptor, room.baseAddress, room.count, 0)
             if count < 0 {
                 if errno == EINTR { continue }
-                if errno == EAGAIN { break }
+                if errno == EAGAIN, broken == 0 { break }
                 let error = SystemError("read")
+                return failReceiving(.failed(error), seen: HTTPExchange.progress(reply))
+            }
+            if count == 0, broken != 0 {
+                let error = SystemError("read", code: broken)
                 return failReceiving(.failed(error), seen: HTTPExchange.progress(reply))
             }
             do throws(ResponseReader.Failure) {
@@ -343,7 +365,7 @@ private final class DirectProbe: EventSink {
                 return end(outcome ?? HTTPExchange.unjudged.outcome(phases))
             }
             // A short read has drained the socket; the next bytes bring the next event.
-            if count < room.count, !hasReadEnded { break }
+            if count < room.count, !hasReadEnded, broken == 0 { break }
         }
         self.reply = consume reply
     }

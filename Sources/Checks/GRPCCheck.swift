@@ -15,6 +15,9 @@ public struct GRPCCheck: Check {
     private let service: String
     private let authority: String?
 
+    /// What is hardly meant as it is taken.
+    private let doubts: [SettingError]
+
     public static let serviceBytesMax = 1_024
 
     public init(options: inout Options) throws(SettingError) {
@@ -23,6 +26,17 @@ public struct GRPCCheck: Check {
         let setting = options.take("service")
         service = try setting?.string(at: "\(options.path).service") ?? ""
         authority = try options.string("authority")
+        if let setting, service == "grpc.health.v1.Health" {
+            doubts = [
+                SettingError(
+                    setting.position,
+                    "\(options.path).service: '\(service)' is the service that is asked; servers know the "
+                        + "health of the services they offer, and of themselves without a name"
+                )
+            ]
+        } else {
+            doubts = []
+        }
         if let setting, service.utf8.count > Self.serviceBytesMax {
             throw setting.expected(
                 "at most \(Self.serviceBytesMax) bytes",
@@ -31,13 +45,15 @@ public struct GRPCCheck: Check {
         }
     }
 
+    public func warnings(on schedule: Schedule) -> [SettingError] { doubts }
+
     public func probe(_ target: Target, in context: ProbeContext) async -> Outcome {
         var phases = Phases()
         do throws(ProbeFailure) {
             let address = destination.address(for: target.address)
             let plain = try await Dialer.dial(address, in: context, phases: &phases)
             defer { plain.reset() }
-            let host = authority ?? "\(address)"
+            let host = authority ?? "\(address.withoutZone)"
             guard let tls else {
                 var outcome = try await call(
                     "http",
@@ -55,7 +71,17 @@ public struct GRPCCheck: Check {
                 in: context,
                 phases: &phases
             )
-            var outcome = try await call("https", host, over: secure, in: context, phases: &phases)
+            var outcome: Outcome
+            do throws(ProbeFailure) {
+                outcome = try await call("https", host, over: secure, in: context, phases: &phases)
+            } catch {
+                var failure = error
+                // Many servers speak HTTP/2 only where it was agreed on.
+                if secure.session.chosenProtocol == nil, failure.verdict == .fail {
+                    failure.message += "; in the handshake it did not choose h2 (ALPN)"
+                }
+                throw failure
+            }
             outcome.phases = phases
             return tls.weigh(outcome, until: secure.session.earliestExpiry)
         } catch {
@@ -84,14 +110,18 @@ public struct GRPCCheck: Check {
         var call = HTTP2Call()
         let buffer = ReadBuffer()
         let began = Clock.instant()
-        try await write(opening, to: stream, in: context)
+        do throws(StreamError) {
+            try await stream.write(opening)
+        } catch {
+            throw failure(error, call, over: stream, in: context)
+        }
         while !call.isComplete {
             let count: Int
             do throws(StreamError) {
                 count = try await stream.read(into: buffer.room)
                 if count == 0 { throw .ended }
             } catch {
-                throw failure(error, over: stream, in: context)
+                throw failure(error, call, over: stream, in: context)
             }
             if phases.firstByte == nil { phases.firstByte = Clock.instant() - began }
             let answer: [UInt8]
@@ -100,27 +130,15 @@ public struct GRPCCheck: Check {
             } catch {
                 throw ProbeFailure(.layer7Response, error.reason)
             }
-            if !answer.isEmpty, !call.isComplete {
-                try await write(answer, to: stream, in: context)
-            }
+            // A server that takes no more may have said all that is needed: reading on will tell.
+            if !answer.isEmpty, !call.isComplete { try? await stream.write(answer) }
         }
         return judge(call)
     }
 
-    private func write(
-        _ bytes: [UInt8],
-        to stream: any Transport,
-        in context: ProbeContext
-    ) async throws(ProbeFailure) {
-        do throws(StreamError) {
-            try await stream.write(bytes)
-        } catch {
-            throw failure(error, over: stream, in: context)
-        }
-    }
-
     private func failure(
         _ error: StreamError,
+        _ call: HTTP2Call,
         over stream: any Transport,
         in context: ProbeContext
     ) -> ProbeFailure {
@@ -129,15 +147,30 @@ public struct GRPCCheck: Check {
             over: stream,
             expected: "an answer over HTTP/2",
             within: context.span,
-            seen: "none"
+            seen: Self.progress(call)
         )
+    }
+
+    /// How far an answer has come that is not whole.
+    private static func progress(_ call: HTTP2Call) -> String {
+        var words = "none"
+        if let serving = HealthMessage.status(in: call.body) {
+            words = "\(word(for: serving)) without a grpc-status after it"
+        } else if let status = call.value(of: ":status") {
+            words = "HTTP status \(Excerpt.text(status.utf8)) and nothing after it"
+        }
+        return words + (call.farewell.map { ", a server that goes away (\($0))" } ?? "")
+    }
+
+    private static func word(for serving: Int) -> String {
+        words.indices.contains(serving) ? words[serving] : "status \(serving)"
     }
 
     private func judge(_ call: HTTP2Call) -> Outcome {
         func wrong(_ reason: Reason, _ code: Int?, _ message: String) -> Outcome {
             Outcome(.fail, reason, code: code, message: message)
         }
-        let status = call.value(of: ":status") ?? "none"
+        let status = call.value(of: ":status").map { Excerpt.text($0.utf8) } ?? "none"
         guard status == "200" else {
             return wrong(.layer7Status, Int(status), "expected HTTP status 200, saw \(status)")
         }
@@ -145,13 +178,14 @@ public struct GRPCCheck: Check {
             return wrong(.layer7Response, nil, "expected a grpc-status, saw none")
         }
         guard code == 0 else {
-            let words = call.value(of: "grpc-message").map { $0.isEmpty ? "" : ": \($0)" } ?? ""
+            let message = call.value(of: "grpc-message").map(Self.decoded) ?? ""
+            let words = message.isEmpty ? "" : ": \(message)"
             return wrong(.layer7Status, code, "expected OK, saw \(Self.codeWord(code))\(words)")
         }
         guard let serving = HealthMessage.status(in: call.body) else {
             return wrong(.layer7Response, nil, "expected a health message, saw another")
         }
-        let word = serving < Self.words.count ? Self.words[serving] : "status \(serving)"
+        let word = Self.word(for: serving)
         guard serving == 1 else {
             return wrong(.layer7Status, serving, "expected SERVING, saw \(word)")
         }
@@ -160,18 +194,33 @@ public struct GRPCCheck: Check {
 
     private static let words = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"]
 
-    /// The codes of gRPC that a health check meets.
+    private static let codes = [
+        "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
+        "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+        "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS",
+        "UNAUTHENTICATED",
+    ]
+
     private static func codeWord(_ code: Int) -> String {
-        switch code {
-        case 4: "DEADLINE_EXCEEDED"
-        case 5: "NOT_FOUND"
-        case 7: "PERMISSION_DENIED"
-        case 12: "UNIMPLEMENTED"
-        case 13: "INTERNAL"
-        case 14: "UNAVAILABLE"
-        case 16: "UNAUTHENTICATED"
-        default: "grpc-status \(code)"
+        codes.indices.contains(code) ? codes[code] : "grpc-status \(code)"
+    }
+
+    /// The server's words, which come with `%41` for an `A` where they like (gRPC over HTTP/2,
+    /// Responses), as one printable line.
+    private static func decoded(_ message: String) -> String {
+        var bytes: [UInt8] = []
+        var rest = Array(message.utf8)[...]
+        while let byte = rest.popFirst(), bytes.count <= Excerpt.bytesMax {
+            if byte == UInt8(ascii: "%"), rest.count >= 2,
+                let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+            {
+                rest.removeFirst(2)
+                bytes.append(value)
+            } else {
+                bytes.append(byte)
+            }
         }
+        return Excerpt.text(bytes)
     }
 }
 

@@ -57,7 +57,9 @@ enum HPACK {
         var reader = Reader(rest: block[...])
         var fields: [Field] = []
         while let first = reader.rest.first {
-            guard fields.count < fieldsMax else { throw Malformed(reason: "too many fields") }
+            guard fields.count < fieldsMax else {
+                throw Malformed(reason: "more than \(fieldsMax)")
+            }
             if first & 0x80 != 0 {
                 fields.append(try entry(try reader.integer(bits: 7)))
             } else if first & 0xE0 == 0x20 {

@@ -10,6 +10,8 @@ struct HTTP2Call {
     private(set) var headers: [HPACK.Field] = []
     private(set) var body: [UInt8] = []
     private(set) var isComplete = false
+    /// The server said that it goes, and that it has the call still: with which error and words.
+    private(set) var farewell: String?
 
     /// Read and not yet a whole frame.
     private var pending: [UInt8] = []
@@ -72,7 +74,9 @@ struct HTTP2Call {
         while pending.count >= 9, !isComplete {
             let count = Int(pending[0]) << 16 | Int(pending[1]) << 8 | Int(pending[2])
             guard count <= Self.frameBytesMax else {
-                throw Failure(reason: "expected a frame, saw \(Excerpt.of(pending))")
+                throw Failure(
+                    reason: "expected a frame, saw \(Stranger.words(for: pending, wanted: .http2))"
+                )
             }
             guard pending.count >= 9 + count else { break }
             let stream = pending[5..<9].reduce(0) { $0 << 8 | UInt32($1) } & 0x7FFF_FFFF
@@ -108,13 +112,39 @@ struct HTTP2Call {
             }
             if flags & Self.endStream != 0 { isComplete = true }
         case .reset where stream == 1:
-            throw Failure(reason: "the server reset the call, error \(Self.code(payload[...]))")
-        case .goAway:
-            throw Failure(reason: "the server went away, error \(Self.code(payload.dropFirst(4)))")
+            throw Failure(
+                reason: "the server reset the call: \(Self.errorWord(Self.code(payload[...])))"
+            )
+        case .goAway: try goAway(payload)
         // Anything else does not concern the call, or is unknown and to be ignored (section 4.1).
         default: break
         }
         return []
+    }
+
+    /// Calls up to the last one named are answered still; a server that drains names the highest
+    /// number there is (section 6.8).
+    private mutating func goAway(_ payload: [UInt8]) throws(Failure) {
+        let last = Self.code(payload[...]) & 0x7FFF_FFFF
+        let words = payload.dropFirst(8)
+        let why =
+            Self.errorWord(Self.code(payload.dropFirst(4)))
+            + (words.isEmpty ? "" : " \(Excerpt.of(words))")
+        guard payload.count >= 8, last >= 1 else {
+            throw Failure(reason: "the server went away before it took the call: \(why)")
+        }
+        farewell = why
+    }
+
+    /// Section 7.
+    private static func errorWord(_ code: UInt32) -> String {
+        let words = [
+            "NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_CONTROL_ERROR",
+            "SETTINGS_TIMEOUT", "STREAM_CLOSED", "FRAME_SIZE_ERROR", "REFUSED_STREAM", "CANCEL",
+            "COMPRESSION_ERROR", "CONNECT_ERROR", "ENHANCE_YOUR_CALM", "INADEQUATE_SECURITY",
+            "HTTP_1_1_REQUIRED",
+        ]
+        return code < words.count ? words[Int(code)] : "error \(code)"
     }
 
     private mutating func begin(_ fragment: [UInt8], flags: UInt8) throws(Failure) {
@@ -133,7 +163,10 @@ struct HTTP2Call {
         guard flags & Self.endHeaders != 0 else { return }
         isInBlock = false
         do throws(HPACK.Malformed) {
-            headers += try HPACK.decode(block)
+            let fields = try HPACK.decode(block)
+            // 1xx only announce an answer (RFC 9113, section 8.1).
+            let status = fields.first { $0.name == ":status" }?.value ?? ""
+            if !status.hasPrefix("1") || blockEndsStream { headers += fields }
         } catch {
             throw Failure(reason: "expected header fields, saw \(error.reason)")
         }

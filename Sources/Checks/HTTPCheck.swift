@@ -13,11 +13,21 @@ public struct HTTPCheck: Check {
 
     private let client: HTTPClient
     private let expectation: HTTPExpectation
+    /// What is hardly meant as it is taken.
+    private let doubts: [SettingError]
     private let question: DirectPlan.Question
 
     public init(options: inout Options) throws(SettingError) {
         client = try HTTPClient(options: &options)
         expectation = try HTTPExpectation(options: &options, of: client.request.method)
+        if client.followsRedirects, expectation.statuses.isWithin(HTTPHop.statuses) {
+            throw SettingError(
+                options.position,
+                "\(options.path).expect: expected another status than \(expectation.statuses.text) "
+                    + "with 'redirects', which follows such an answer and judges the one behind it"
+            )
+        }
+        doubts = expectation.doubts + client.doubts(readsBody: expectation.needsBody, options)
         question = DirectPlan.Question(method: client.request.method, expectation: expectation)
     }
 
@@ -26,6 +36,8 @@ public struct HTTPCheck: Check {
     public func problem(on schedule: Schedule) -> SettingError? {
         expectation.problem(within: schedule.timeout)
     }
+
+    public func warnings(on schedule: Schedule) -> [SettingError] { doubts }
 
     public func probe(_ target: Target, in context: ProbeContext) async -> Outcome {
         var phases = Phases()

@@ -24,6 +24,23 @@ struct HTTPClient: Sendable {
     /// False where a proxy is told names, and finds out itself where they are.
     var resolvesNames: Bool { extras?.proxy?.isToldNames != true }
 
+    var followsRedirects: Bool { (extras?.redirects ?? 0) > 0 }
+
+    /// What of the request may get in the way of somebody who reads the body.
+    func doubts(readsBody: Bool, _ options: Options) -> [SettingError] {
+        guard readsBody,
+            let asked = request.fields.first(where: { $0.name.lowercased() == "accept-encoding" }),
+            asked.value.lowercased() != "identity"
+        else { return [] }
+        return [
+            SettingError(
+                options.position,
+                "\(options.path).headers.\(asked.name): '\(asked.value)' invites a compressed body, "
+                    + "which is not undone and fails the conditions on it; 'identity' asks for plain text"
+            )
+        ]
+    }
+
     /// Sends the request, and has `judge` look at what comes. Muster's own client does it where it
     /// can, libcurl where it has to.
     func ask(

@@ -104,7 +104,7 @@ struct HTTPExchange {
     ) -> ProbeFailure {
         let text =
             switch error {
-            case .malformed(let error): "answer: \(error)"
+            case .malformed(let error): words(for: error, in: reply)
             case .tooManyInterims:
                 "answer: expected at most \(ResponseReader.interimMax) interim ones, saw more"
             case .endedEarly: "expected \(wanted), saw \(progress(reply)) and the end"
@@ -114,6 +114,25 @@ struct HTTPExchange {
             text,
             code: reply.head == nil ? nil : reply.status
         )
+    }
+
+    private static func words(
+        for error: HTTPError,
+        in reply: borrowing ResponseReader
+    ) -> String {
+        switch error.code {
+        case .headTooLarge:
+            return "answer: expected a head of at most \(ResponseReader.headBytesMax) bytes, saw a "
+                + "larger one"
+        case .tooManyFields:
+            return "answer: expected at most \(ResponseReader.fieldsMax) header fields, saw more"
+        default: break
+        }
+        let opening = reply.incomplete
+        guard opening.isEmpty || Stranger.mayBeHTTP(opening) else {
+            return "answer: expected HTTP, saw \(Stranger.words(for: opening, wanted: .http1))"
+        }
+        return "answer: \(error)"
     }
 
     static func progress(_ reply: borrowing ResponseReader) -> String {

@@ -18,6 +18,8 @@ struct HTTPExpectation: Sendable {
     var degradedLatency: Nanoseconds?
     /// Where the latency is written.
     private var latencyPlace: (position: Position, path: String)?
+    /// What may be meant otherwise than it is taken.
+    private(set) var doubts: [SettingError] = []
 
     /// What is read of a body at most.
     static let bodyBytesMax = 65_536
@@ -77,6 +79,14 @@ struct HTTPExpectation: Sendable {
             )
         }
         if !isWhole, faults.contains || faults.matches || !json.isEmpty { return nil }
+        // The bytes of a wrapped body say nothing of its text, neither for nor against it.
+        if let coding = reply.coding {
+            return wrong(
+                reply,
+                "body: expected a text that is not compressed, saw Content-Encoding \(coding), which "
+                    + "is not undone here; a header 'Accept-Encoding: identity' asks for plain text"
+            )
+        }
         if !faults.contains, !faults.matches { return judgeJSON(reply) ?? passed(reply) }
         let seen =
             Excerpt.of(reply.body)
@@ -90,6 +100,13 @@ struct HTTPExpectation: Sendable {
     /// Nil when every condition on a JSON value holds.
     private func judgeJSON(_ reply: borrowing ResponseReader) -> Outcome? {
         guard !json.isEmpty else { return nil }
+        if reply.isCut {
+            return wrong(
+                reply,
+                "body: expected JSON of at most \(Self.bodyBytesMax) bytes, saw more: "
+                    + Excerpt.of(reply.body)
+            )
+        }
         let root: JSON
         do throws(JSONError) {
             root = try JSON(parsing: reply.body)
@@ -239,7 +256,19 @@ extension HTTPExpectation {
         for case (let key, let setting?) in body {
             try takeBody(key, setting, of: method, at: "\(path).\(key)")
         }
+        if let (key, setting) = body.first(where: { $0.1 != nil }), let setting,
+            statuses.isWithin(Self.bodiless)
+        {
+            throw SettingError(
+                setting.position,
+                "\(path).\(key): expected no condition on a body with status \(statuses.text), whose "
+                    + "answer has none, saw one"
+            )
+        }
     }
+
+    /// Answers that never have a body (RFC 9112, section 6.3).
+    private static let bodiless: Set<Int> = Set([101, 204, 304])
 
     private mutating func takeBody(
         _ key: String,
@@ -248,9 +277,22 @@ extension HTTPExpectation {
         at path: String
     ) throws(SettingError) {
         switch key {
-        case "contains": contains = try setting.string(at: path)
+        case "contains":
+            let text = try setting.string(at: path)
+            guard text.utf8.count <= Self.bodyBytesMax else {
+                throw SettingError(
+                    setting.position,
+                    "\(path): expected at most \(Self.bodyBytesMax) bytes, which is what is read of a "
+                        + "body, saw \(text.utf8.count)"
+                )
+            }
+            contains = text
         case "matches": matches = try setting.pattern(at: path)
-        default: json = try Self.jsonConditions(setting, at: path)
+        default:
+            json = try Self.jsonConditions(setting, at: path)
+            doubts = try setting.entries(at: path).compactMap {
+                Self.doubt($0, at: "\(path).\($0.key)")
+            }
         }
         guard method != .head else {
             throw SettingError(
@@ -279,6 +321,19 @@ extension HTTPExpectation {
         return conditions
     }
 
+    /// A text that looks like a number, or like `true`, and is written otherwise than JSON has it.
+    private static func doubt(_ entry: Setting.Entry, at path: String) -> SettingError? {
+        guard case .scalar(let text, _) = entry.value.value,
+            let value = try? JSON(parsing: Array(text.lowercased().utf8)), value.items == nil,
+            value.string == nil, value.text != text
+        else { return nil }
+        return SettingError(
+            entry.value.position,
+            "\(path): '\(text)' is compared letter by letter, and only a string \"\(text)\" is equal to "
+                + "it: without quotes JSON has '\(value.text)'"
+        )
+    }
+
     private static func headers(
         _ options: inout Options
     ) throws(SettingError) -> [(name: String, condition: TextCondition)] {
@@ -286,9 +341,26 @@ extension HTTPExpectation {
         let path = "\(options.path).headers"
         var conditions: [(name: String, condition: TextCondition)] = []
         for entry in try setting.entries(at: path) {
-            let condition = try TextCondition(entry.value, at: "\(path).\(entry.key)")
+            let place = "\(path).\(entry.key)"
+            guard entry.key.utf8.allSatisfy(HTTPRequest.isToken), !entry.key.isEmpty else {
+                throw SettingError(entry.position, "\(place): expected the name of a header")
+            }
+            let condition = try TextCondition(entry.value, at: place)
+            if let text = condition.text, !isValue(text, whole: condition.isWhole) {
+                throw entry.value.expected(
+                    "a text that a header may have: one line, without blanks at its ends",
+                    at: place
+                )
+            }
             conditions.append((entry.key, condition))
         }
         return conditions
+    }
+
+    /// Whether a field may have `text` as its value, or in it (RFC 9110, section 5.5).
+    private static func isValue(_ text: String, whole isWhole: Bool) -> Bool {
+        func isBlank(_ byte: UInt8?) -> Bool { byte == 0x20 || byte == 0x09 }
+        guard text.utf8.allSatisfy(HTTPRequest.isFieldValue) else { return false }
+        return !isWhole || !isBlank(text.utf8.first) && !isBlank(text.utf8.last)
     }
 }

@@ -44,9 +44,7 @@ struct HTTPRequest: Sendable {
             )
         }
         method = known
-        path =
-            try Self.take("path", from: &options, "a path that begins with '/'", Self.isPath)
-            ?? defaultPath
+        path = try Self.path(&options) ?? defaultPath
         host = try Self.take("host", from: &options, "a host, perhaps with a port", Self.isVisible)
         let agent =
             try Self.take("user-agent", from: &options, "printable text", Self.isFieldValue)
@@ -85,9 +83,10 @@ struct HTTPRequest: Sendable {
 
     func authority(for address: Address) -> String {
         if let host { return host }
-        switch address {
+        // The zone of an IPv6 address is of this host only.
+        switch address.withoutZone {
         case .host(let name, 80): return name.contains(":") ? "[\(name)]" : name
-        case .host: return "\(address)"
+        case .host: return "\(address.withoutZone)"
         // A unix socket has no name; servers want one all the same.
         case .unix: return "localhost"
         }
@@ -109,9 +108,48 @@ struct HTTPRequest: Sendable {
         guard let setting = options.take(key) else { return nil }
         let path = "\(options.path).\(key)"
         let text = try setting.string(at: path)
-        guard !text.isEmpty, text.utf8.allSatisfy(isValid), key != "path" || text.hasPrefix("/")
-        else { throw setting.expected(expected, at: path) }
+        guard !text.isEmpty, text.utf8.allSatisfy(isValid) else {
+            throw setting.expected(expected, at: path)
+        }
         return text
+    }
+
+    private static func path(_ options: inout Options) throws(SettingError) -> String? {
+        guard let setting = options.take("path") else { return nil }
+        let place = "\(options.path).path"
+        let text = try setting.string(at: place)
+        if text.hasPrefix("http://") || text.hasPrefix("https://") {
+            throw setting.expected(
+                "a path that begins with '/' (the peer's address says where it goes, 'tls: true' "
+                    + "stands for https, 'host' for a name)",
+                at: place
+            )
+        }
+        guard text.hasPrefix("/") else {
+            throw setting.expected("a path that begins with '/'", at: place)
+        }
+        guard
+            let wrong = text.unicodeScalars.first(where: { scalar in
+                !scalar.isASCII || !isPath(UInt8(truncatingIfNeeded: scalar.value))
+            })
+        else { return text }
+        let escaped = text.utf8.reduce(into: "") { escaped, byte in
+            let digits = String(byte, radix: 16, uppercase: true)
+            escaped +=
+                isPath(byte)
+                ? String(UnicodeScalar(byte)) : "%" + (digits.count < 2 ? "0" : "") + digits
+        }
+        let what =
+            switch wrong {
+            case " ": "a blank"
+            case "#": "a '#', which no server is ever sent"
+            default: wrong.isASCII ? "a control character" : "'\(wrong)', which is no ASCII"
+            }
+        throw SettingError(
+            setting.position,
+            "\(place): expected a path as it is sent, such as '\(escaped)', saw \(what) in "
+                + setting.summary
+        )
     }
 
     private static func headers(
@@ -160,12 +198,12 @@ struct HTTPRequest: Sendable {
     private static func isPath(_ byte: UInt8) -> Bool {
         isVisible(byte) && byte != UInt8(ascii: "#")
     }
-    private static func isFieldValue(_ byte: UInt8) -> Bool {
+    static func isFieldValue(_ byte: UInt8) -> Bool {
         byte == 0x09 || byte >= 0x20 && byte != 0x7F
     }
 
     /// RFC 9110, section 5.6.2.
-    private static func isToken(_ byte: UInt8) -> Bool {
+    static func isToken(_ byte: UInt8) -> Bool {
         isVisible(byte) && !#""(),/:;<=>?@[\]{}"#.utf8.contains(byte)
     }
 }

@@ -7,6 +7,8 @@ import HTTP1
 struct ResponseReader: ~Copyable {
     /// A head larger than this is no answer to a probe.
     static let headBytesMax = 16_384
+    /// Fields that a head may have.
+    static let fieldsMax = HeadLimits().fields
     /// 1xx answers before the final one.
     static let interimMax = 8
 
@@ -140,6 +142,17 @@ struct ResponseReader: ~Copyable {
         guard !isComplete else { return }
         guard let head, head.framing == .untilClose else { throw .endedEarly }
         isComplete = true
+    }
+
+    /// All bytes of a head that is incomplete, to be shown.
+    var incomplete: [UInt8] { head == nil ? raw : [] }
+
+    /// `gzip`: in what the body is wrapped; nil where it is plain.
+    var coding: String? {
+        withValues(of: "content-encoding") { values in
+            let codings = values.map { Excerpt.text($0) }.filter { $0.lowercased() != "identity" }
+            return codings.isEmpty ? nil : codings.joined(separator: ", ")
+        }
     }
 
     // MARK: What a condition may ask of the head

@@ -33,6 +33,14 @@ struct StatusSet: Sendable, Hashable {
                     "\(path): expected statuses such as '2xx 3xx 101 500-503', saw '\(word)'"
                 )
             }
+            // 1xx only announce an answer, but for 101 (RFC 9110, section 15.2).
+            guard range.upperBound >= 200 || range.contains(101) else {
+                throw SettingError(
+                    setting.position,
+                    "\(path): expected statuses of final answers, saw '\(word)': an answer of 1xx is "
+                        + "followed by another, which is judged"
+                )
+            }
             ranges.append(range)
         }
         guard !ranges.isEmpty else { throw setting.expected("at least one status", at: path) }
@@ -52,6 +60,11 @@ struct StatusSet: Sendable, Hashable {
             low <= high, valid.contains(low), valid.contains(high)
         else { return nil }
         return low...high
+    }
+
+    /// Whether every status of it is one of `others`.
+    func isWithin(_ others: Set<Int>) -> Bool {
+        ranges.allSatisfy { $0.allSatisfy(others.contains) }
     }
 
     func contains(_ status: Int) -> Bool { ranges.contains { $0.contains(status) } }

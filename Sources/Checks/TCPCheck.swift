@@ -67,6 +67,7 @@ public struct TCPCheck: Check {
     ) async throws(ProbeFailure) -> Outcome {
         var dialogue = Dialogue(context: context, stream: stream)
         for step in steps { try await dialogue.run(step, phases: &phases) }
+        if let broken = stream.broken { try refuse(broken, after: dialogue, in: context) }
         if !steps.isEmpty {
             return Outcome(.pass, .layer7OK, message: dialogue.summary, phases: phases)
         }
@@ -75,6 +76,26 @@ public struct TCPCheck: Check {
             tls == nil ? .layer4OK : .layer6OK,
             message: "connected",
             phases: phases
+        )
+    }
+
+    /// Whoever waits for nothing more has to be believed to have got everything.
+    private func refuse(
+        _ broken: SystemError,
+        after dialogue: Dialogue,
+        in context: ProbeContext
+    ) throws(ProbeFailure) {
+        guard let last = steps.last(where: { !$0.isRejection }) else {
+            let error = SystemError("connect", code: broken.code)
+            throw .connecting(.failed(error), within: context.span, at: nil)
+        }
+        guard case .send(let bytes) = last else { return }
+        throw .exchanging(
+            .failed(broken),
+            over: dialogue.stream,
+            expected: "\(Excerpt.of(bytes)) to be taken",
+            within: context.span,
+            seen: "nothing"
         )
     }
 }

@@ -107,8 +107,12 @@ struct TLSSettings: Sendable {
         }
     }
 
-    /// The name to send and to expect of a peer that is asked for as `host`.
-    func name(for host: String) -> String { serverName ?? host }
+    /// The name to send and to expect of a peer that is asked for as `host`. A zone is of this host
+    /// only, and a final dot of DNS only.
+    func name(for host: String) -> String {
+        let name = Address.withoutZone(serverName ?? host)
+        return name.count > 1 && name.hasSuffix(".") ? String(name.dropLast()) : name
+    }
 
     /// For a trace.
     static func describe(_ tls: TLSSession, as name: String) -> String {
@@ -138,10 +142,31 @@ struct TLSSettings: Sendable {
         case .certificate(let code, let reason):
             ProbeFailure(
                 .layer6Response,
-                "expected a valid certificate for \(name), saw: \(reason)",
+                "expected a valid certificate for \(name), saw: \(reason)" + remedy(for: code),
                 code: code
             )
+        case .alert(let alert):
+            ProbeFailure(.layer6Response, "expected a TLS handshake, saw \(alert)")
+        case .notTLS(let bytes):
+            ProbeFailure(
+                .layer6Response,
+                "expected a TLS handshake, saw "
+                    + (bytes.isEmpty ? "\(error)" : Stranger.words(for: bytes, wanted: .tls))
+            )
         case .failed(let text): ProbeFailure(.layer6Response, text)
+        }
+    }
+
+    /// What to do about a certificate that OpenSSL refuses with `code`, where there is one thing.
+    private static func remedy(for code: Int) -> String {
+        switch code {
+        // X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT and its two relatives.
+        case 2, 20, 21:
+            "; the server has to send the certificates between its own and the authority, and 'ca' has "
+                + "to name that where the system does not know it"
+        case 18, 19: "; 'ca' has to name whom to believe"
+        case 66, 67, 68: "; the server needs a stronger key or signature"
+        default: ""
         }
     }
 

@@ -31,6 +31,19 @@ enum TextCondition: Sendable {
         try options.finish()
     }
 
+    /// What it compares with, letter by letter.
+    var text: String? {
+        switch self {
+        case .equals(let text), .contains(let text): text
+        case .matches, .present: nil
+        }
+    }
+
+    /// Whether nothing may stand before or after it.
+    var isWhole: Bool {
+        if case .equals = self { true } else { false }
+    }
+
     /// `values` are all that the reply has under the name; one that holds is enough.
     func holds(for values: [UnsafeRawBufferPointer]) -> Bool {
         switch self {

@@ -16,6 +16,10 @@ protocol Transport {
 
     /// What the layer between the connection and the protocol said when a call failed.
     var complaint: String? { get }
+
+    /// Set once the other side takes no more. A write that found out about it has returned when
+    /// there was something to read.
+    var broken: SystemError? { get }
 }
 
 extension ByteStream: Transport {

@@ -13,6 +13,8 @@ public final class CurlMulti: EventSink {
     let handle: UnsafeMutableRawPointer
     private var watched: [Int32: Handle] = [:]
     private var timer = TimerID.none
+    /// Who hears of the end of a socket before it is closed.
+    private var sessions: [Int32: CurlSession] = [:]
 
     /// Set up once a process, when first needed: loading engines and tables takes milliseconds.
     private static let isReady: Bool = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
@@ -99,9 +101,15 @@ public final class CurlMulti: EventSink {
     /// Closes a socket of libcurl's with RST: a thousand probes a second must not leave TIME_WAIT.
     func close(_ socket: curl_socket_t) {
         if let handle = watched.removeValue(forKey: socket) { loop.close(handle) }
+        sessions.removeValue(forKey: socket)?.keepRest()
         Socket.resetOnClose(socket)
         Glibc.close(socket)
     }
+
+    /// `session` hears when `socket` is closed.
+    func attend(_ socket: curl_socket_t, _ session: CurlSession) { sessions[socket] = session }
+
+    func leave(_ socket: curl_socket_t) { sessions.removeValue(forKey: socket) }
 
     // MARK: Events
 

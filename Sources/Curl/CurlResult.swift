@@ -79,23 +79,4 @@ extension CurlFailure {
             default: .malformed
             }
     }
-
-    /// The end of OpenSSL's complaint: `wrong version number`.
-    public var openSSLReason: String? {
-        guard let range = text.lastRange(of: "::") else { return nil }
-        return String(text[range.upperBound...].prefix { $0 != "," })
-    }
-}
-
-extension String {
-    fileprivate func lastRange(of needle: String) -> Range<String.Index>? {
-        var index = endIndex
-        while index > startIndex {
-            index = self.index(before: index)
-            if self[index...].hasPrefix(needle) {
-                return index..<self.index(index, offsetBy: needle.count)
-            }
-        }
-        return nil
-    }
 }

@@ -12,6 +12,8 @@ public final class CurlSession: EventSink {
     public enum Piece {
         case head(UnsafeRawBufferPointer)
         case body(UnsafeRawBufferPointer)
+        /// All that came on a plain connection which libcurl gave up because it could not send.
+        case rest(UnsafeRawBufferPointer)
     }
 
     /// Hears of every piece; false ends the transfer, which is no failure.
@@ -31,6 +33,10 @@ public final class CurlSession: EventSink {
     private var prepare: ((OpaquePointer) -> Bool)?
     private var headBytes = 0
     private var isEnough = false
+    private var hasReceived = false
+    /// Bytes on the connection are the answer as it is: no TLS, no proxy, no frames.
+    private var isPlain = false
+    private var rest: [UInt8] = []
     private var hasTooLongHead = false
     private var timer = TimerID.none
     private var waiter: UnsafeContinuation<CurlResult.End, Never>?
@@ -66,6 +72,7 @@ public final class CurlSession: EventSink {
         begin(receiver, over: socket)
         let lists = request.apply(to: easy)
         prepare = request.tls?.prepare
+        isPlain = request.tls == nil && request.proxy == nil && request.version == .http1
         let code = curl_multi_add_handle(multi.handle, easy)
         guard code == CURLM_OK else {
             end()
@@ -93,6 +100,9 @@ public final class CurlSession: EventSink {
         openError = 0
         headBytes = 0
         isEnough = false
+        hasReceived = false
+        isPlain = false
+        rest = []
         hasTooLongHead = false
         complaint.pointee = 0
         // Forgets all options, but not the cookies.
@@ -105,6 +115,8 @@ public final class CurlSession: EventSink {
         muster_curl_set_number(easy, CURLOPT_FORBID_REUSE, 1)
         // Framing is judged by whoever receives, from the bytes that the server sent.
         muster_curl_set_number(easy, CURLOPT_HTTP_TRANSFER_DECODING, 0)
+        // What is no HTTP is shown to whoever receives, who can say what it is.
+        muster_curl_set_number(easy, CURLOPT_HTTP09_ALLOWED, 1)
         muster_curl_set_pointer(easy, CURLOPT_HEADERDATA, this)
         muster_curl_set_taker(easy, CURLOPT_HEADERFUNCTION) { bytes, size, count, this in
             CurlSession.from(this)?.take(head: true, bytes, size * count) ?? 0
@@ -152,6 +164,11 @@ public final class CurlSession: EventSink {
         if isEnough { return finish(.enough) }
         if hasTooLongHead { return finish(.failed(Self.tooLongHead)) }
         if code == CURLE_OK { return finish(.complete) }
+        keepRest()
+        if !hasReceived, !rest.isEmpty {
+            rest.withUnsafeBytes { _ = receiver?(.rest($0), self) }
+            return finish(.complete)
+        }
         // Known only while libcurl still holds the transfer.
         let errno = openError != 0 ? openError : Int32(muster_curl_number(easy, CURLINFO_OS_ERRNO))
         finish(
@@ -177,7 +194,24 @@ public final class CurlSession: EventSink {
         waiter.take()?.resume(returning: end)
     }
 
+    /// libcurl does not read once it cannot send. A server that refuses early and hangs up has said
+    /// why, and that is still there.
+    func keepRest() {
+        guard isPlain, !hasReceived, connected != muster_curl_no_socket else { return }
+        let all = unread(from: connected, flags: 0)
+        if !all.isEmpty { rest = all }
+        multi.leave(connected)
+        connected = muster_curl_no_socket
+    }
+
+    private func unread(from socket: curl_socket_t, flags: Int32) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: Self.headBytesMax) { room, count in
+            count = max(recv(socket, room.baseAddress, room.count, flags | Int32(MSG_DONTWAIT)), 0)
+        }
+    }
+
     private func end() {
+        multi.leave(connected)
         multi.loop.cancel(timer)
         timer = .none
         receiver = nil
@@ -214,6 +248,10 @@ public final class CurlSession: EventSink {
     private func open(_ address: UnsafeMutablePointer<curl_sockaddr>?) -> curl_socket_t {
         if let descriptor = socket.take() {
             connected = descriptor.take()
+            multi.attend(connected, self)
+            // Up to 8.0 libcurl connects once more, which throws away what a peer said that has
+            // hung up already.
+            if isPlain { rest = unread(from: connected, flags: Int32(MSG_PEEK)) }
             return connected
         }
         connected = muster_curl_no_socket
@@ -228,6 +266,7 @@ public final class CurlSession: EventSink {
     private func take(head isHead: Bool, _ bytes: UnsafeMutablePointer<CChar>?, _ count: Int) -> Int
     {
         if isEnough { return 0 }
+        hasReceived = true
         let piece = UnsafeRawBufferPointer(start: bytes, count: count)
         if isHead {
             headBytes += count

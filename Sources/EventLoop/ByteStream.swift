@@ -29,6 +29,9 @@ public final class ByteStream: EventSink {
     private var canWrite = false
     /// An error or the end was among the edges: there is something to ask the kernel for.
     private var hasTrouble = false
+    /// The other side takes no more, though what it said before may still be there to read. Whoever
+    /// does not read on has to look here.
+    public private(set) var broken: SystemError?
 
     /// Reads or writes that succeed in a row before the rest of the loop gets its turn. Without it
     /// a peer that sends faster than it is read holds the thread, and no deadline ever comes.
@@ -67,7 +70,12 @@ public final class ByteStream: EventSink {
             try await stream.waitWritable()
             if stream.hasTrouble {
                 let code = Socket.pendingError(stream.handle.descriptor)
-                if code != 0 { throw .failed(SystemError("connect", code: code)) }
+                // A reset comes after the connection: an attempt is refused.
+                if Self.isReset(code) {
+                    stream.broken = resetByPeer
+                } else if code != 0 {
+                    throw .failed(SystemError("connect", code: code))
+                }
             }
         } catch {
             stream.close()
@@ -127,15 +135,22 @@ public final class ByteStream: EventSink {
         try await takeTurns()
         while true {
             let count = Glibc.recv(handle.descriptor, buffer.baseAddress, buffer.count, 0)
+            if count == 0, let broken { throw .failed(broken) }
             if count >= 0 { return count }
             try await pause(isRead: true, call: "read")
         }
     }
 
-    /// Writes everything.
+    /// Writes everything. Where the other side takes no more but has said something, this returns
+    /// all the same: an early refusal or an alert says more than the reset after it, which comes
+    /// when all has been read.
     public func write(_ bytes: [UInt8]) async throws(StreamError) {
         var written = 0
         while written < bytes.count {
+            if let broken {
+                if hasUnread { return }
+                throw .failed(broken)
+            }
             try await takeTurns()
             let count = bytes.withUnsafeBytes {
                 // MSG_NOSIGNAL: a peer that hung up is an error here, not the end of the process.
@@ -148,11 +163,23 @@ public final class ByteStream: EventSink {
             }
             if count >= 0 {
                 written += count
+            } else if !handle.isNone, Self.isReset(errno) {
+                broken = Self.resetByPeer
             } else {
                 try await pause(isRead: false, call: "write")
             }
         }
     }
+
+    /// Whether something waits to be read, asked of the kernel.
+    private var hasUnread: Bool {
+        var byte: UInt8 = 0
+        return Glibc.recv(handle.descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) == 1
+    }
+
+    private static let resetByPeer = SystemError("read", code: ECONNRESET)
+
+    private static func isReset(_ code: Int32) -> Bool { code == ECONNRESET || code == EPIPE }
 
     /// After a call failed: waits when it would have blocked, throws for any other reason.
     private func pause(isRead: Bool, call: String) async throws(StreamError) {

@@ -21,7 +21,8 @@ public struct SocketAddress: Sendable {
         }
     }
 
-    /// Nil when `ip` is neither an IPv4 nor an IPv6 literal.
+    /// Nil when `ip` is neither an IPv4 nor an IPv6 literal, and where its zone names no interface of
+    /// this host.
     public init?(ip text: String, port: UInt16) {
         var v4 = sockaddr_in()
         if inet_pton(AF_INET, text, &v4.sin_addr) == 1 {
@@ -34,10 +35,22 @@ public struct SocketAddress: Sendable {
         let pieces = text.split(separator: "%", maxSplits: 1)
         guard let literal = pieces.first, inet_pton(AF_INET6, String(literal), &ip.sin6_addr) == 1
         else { return nil }
-        if pieces.count == 2 { ip.sin6_scope_id = if_nametoindex(String(pieces[1])) }
+        if pieces.count == 2 {
+            guard let index = Self.interface(String(pieces[1])) else { return nil }
+            ip.sin6_scope_id = index
+        }
         ip.sin6_family = sa_family_t(AF_INET6)
         ip.sin6_port = port.bigEndian
         length = socklen_t(MemoryLayout<sockaddr_in6>.size)
+    }
+
+    /// The index of an interface that is there, by its name or by its number.
+    private static func interface(_ zone: String) -> UInt32? {
+        let index = if_nametoindex(zone)
+        if index != 0 { return index }
+        guard let number = UInt32(zone), number > 0 else { return nil }
+        var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
+        return if_indextoname(number, &name) == nil ? nil : number
     }
 
     private init?(unixPath path: String) {

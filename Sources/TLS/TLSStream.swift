@@ -17,6 +17,12 @@ public final class TLSStream {
     public private(set) var lastFailure: TLSError?
     private let room = UnsafeMutableRawBufferPointer.allocate(byteCount: roomBytes, alignment: 16)
 
+    /// The beginning of what came, to be shown where it is no TLS.
+    private var opening: [UInt8] = []
+    private static let openingBytesMax = 64
+    /// Types of records: change of ciphers, alert, handshake, data (RFC 8446, section 5.1).
+    private static let recordTypes: ClosedRange<UInt8> = 20...23
+
     /// One TLS record and its frame.
     private static let roomBytes = 16_640
 
@@ -99,6 +105,10 @@ public final class TLSStream {
                 ERR_clear_error()
                 return .refused(code: verdict)
             }
+            if let first = opening.first, !Self.recordTypes.contains(first) {
+                ERR_clear_error()
+                return .notTLS(opening)
+            }
             return TLSError.fromQueue(what)
         }
     }
@@ -125,6 +135,7 @@ public final class TLSStream {
             throw .stream(error)
         }
         guard count > 0 else { throw .stream(.ended) }
+        if opening.isEmpty { opening = Array(room.prefix(min(count, Self.openingBytesMax))) }
         BIO_write(incoming, room.baseAddress, Int32(count))
     }
 
@@ -140,7 +151,7 @@ public final class TLSStream {
             switch error {
             case .stream(.ended): return 0
             case .stream(let error): throw error
-            case .certificate, .failed: throw broken("read", error)
+            case .certificate, .alert, .notTLS, .failed: throw broken("read", error)
             }
         }
     }
@@ -163,6 +174,9 @@ public final class TLSStream {
 
     /// Ends the connection below with RST, without a goodbye.
     public func reset() { stream.reset() }
+
+    /// As of the stream below.
+    public var broken: SystemError? { stream.broken }
 
     // MARK: What was agreed
 

@@ -41,7 +41,12 @@ public enum Address: Hashable, Sendable {
             return "expected a host of 1 to \(hostBytesMax) bytes, saw '\(host)'"
         }
         if text.hasPrefix("[") {
-            return isIPv6(host) ? nil : "expected an IPv6 address, saw '\(host)'"
+            guard isIPv6(host) else { return "expected an IPv6 address, saw '\(host)'" }
+            guard !isLinkLocal(host) || host.contains("%") else {
+                return "expected the interface of a link-local address, such as "
+                    + "[\(host)%eth0]:\(port), saw '\(text)'"
+            }
+            return nil
         }
         if !host.utf8.allSatisfy(isHostByte) {
             return "expected a host name or IPv4 address, saw '\(host)'"
@@ -74,7 +79,46 @@ public enum Address: Hashable, Sendable {
     private static func split(_ text: String) -> Address? {
         if text.hasPrefix("unix:") { return .unix(path: String(text.dropFirst(5))) }
         guard let (host, port) = pieces(of: text), let number = UInt16(port) else { return nil }
-        return .host(String(host), port: number)
+        return .host(zoneDecoded(host), port: number)
+    }
+
+    /// URLs write the `%` before a zone as `%25` (RFC 6874). A number is taken as it stands: `%251`
+    /// is the interface 251.
+    private static func zoneDecoded(_ host: Substring) -> String {
+        guard let percent = host.firstIndex(of: "%") else { return String(host) }
+        let zone = host[host.index(after: percent)...]
+        guard zone.hasPrefix("25"), !zone.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
+            return String(host)
+        }
+        return "\(host[..<percent])%\(zone.dropFirst(2))"
+    }
+
+    /// fe80::/10, which says nothing without an interface (RFC 4291, section 2.5.6).
+    private static func isLinkLocal(_ host: Substring) -> Bool {
+        guard let group = host.split(separator: ":", omittingEmptySubsequences: false).first,
+            group.utf8.count == 4, let value = UInt16(group, radix: 16)
+        else { return false }
+        return value & 0xFFC0 == 0xFE80
+    }
+
+    /// `fe80::1` of `fe80::1%eth0`: what other hosts may hear of it.
+    public static func withoutZone(_ host: String) -> String {
+        guard host.contains(":"), let percent = host.firstIndex(of: "%") else { return host }
+        return String(host[..<percent])
+    }
+
+    /// The interface in `fe80::1%eth0`, as written; nil where none is named.
+    public static func zone(of host: String) -> String? {
+        guard host.contains(":"), let percent = host.firstIndex(of: "%") else { return nil }
+        return String(host[host.index(after: percent)...])
+    }
+
+    /// The same without the zone.
+    public var withoutZone: Address {
+        switch self {
+        case .host(let host, let port): .host(Self.withoutZone(host), port: port)
+        case .unix: self
+        }
     }
 
     private static func pieces(of text: String) -> (host: Substring, port: Substring)? {

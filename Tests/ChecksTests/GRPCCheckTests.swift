@@ -35,6 +35,9 @@ import Vocabulary
         return frame(1, 5, 1, HPACK.encode(fields))
     }
 
+    private static let shortFarewell =
+        "the server went away before it took the call: NO_ERROR"
+
     private static let rows: [([UInt8], Outcome.Verdict, Reason, Int?, String)] = [
         (settings + head + message(1) + trailers("0"), .pass, .layer7OK, 0, "SERVING"),
         (
@@ -62,15 +65,49 @@ import Vocabulary
         ),
         (
             settings + frame(3, 0, 1, [0, 0, 0, 7]), .fail, .layer7Response, nil,
-            "the server reset the call, error 7"
+            "the server reset the call: REFUSED_STREAM"
         ),
         (
             frame(7, 0, 0, [0, 0, 0, 0, 0, 0, 0, 11]), .fail, .layer7Response, nil,
-            "the server went away, error 11"
+            "the server went away before it took the call: ENHANCE_YOUR_CALM"
+        ),
+        (
+            settings + frame(7, 0, 0, [0, 0, 0, 0, 0, 0, 0, 0] + Array("drain\n".utf8)), .fail,
+            .layer7Response, nil,
+            "the server went away before it took the call: NO_ERROR 'drain\\n'"
+        ),
+        // The call is taken still: by its number, and by the highest one of a server that drains.
+        (
+            settings + frame(7, 0, 0, [0, 0, 0, 1, 0, 0, 0, 0]) + head + message(1) + trailers("0"),
+            .pass, .layer7OK, 0, "SERVING"
+        ),
+        (
+            settings + frame(7, 0, 0, [0x7F, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0]) + head + message(1)
+                + trailers("0"),
+            .pass, .layer7OK, 0, "SERVING"
+        ),
+        (
+            settings + head + message(1) + frame(7, 0, 0, [0, 0, 0, 1, 0, 0, 0, 2]) + trailers("0"),
+            .pass, .layer7OK, 0, "SERVING"
+        ),
+        (settings + frame(7, 0, 0, [0, 0]), .fail, .layer7Response, nil, shortFarewell),
+        // 103 only announces an answer.
+        (
+            settings + frame(1, 4, 1, HPACK.encode([(":status", "103")])) + head + message(1)
+                + trailers("0"),
+            .pass, .layer7OK, 0, "SERVING"
+        ),
+        (
+            settings + head + message(1) + trailers("14", "a%20b%0a"), .fail, .layer7Status, 14,
+            "expected OK, saw UNAVAILABLE: a b?"
+        ),
+        (
+            settings + head + message(1) + trailers("8"), .fail, .layer7Status, 8,
+            "expected OK, saw RESOURCE_EXHAUSTED"
         ),
         (
             Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8), .fail, .layer7Response, nil,
-            "expected a frame, saw 'HTTP/1.1 400 Bad Request\\r\\n\\r\\n'"
+            "expected a frame, saw 'HTTP/1.1 400 Bad Request\\r\\n\\r\\n': a server of HTTP/1, not 2"
         ),
         (
             settings + frame(1, 5, 1, [0xFE]), .fail, .layer7Response, nil,
@@ -88,6 +125,28 @@ import Vocabulary
         #expect(outcome.reason == reason)
         #expect(outcome.code == code)
         #expect(outcome.message == message)
+    }
+
+    @Test(arguments: [
+        ([UInt8](), "none"), (head, "HTTP status 200 and nothing after it"),
+        (head + message(1), "SERVING without a grpc-status after it"),
+        (
+            frame(7, 0, 0, [0, 0, 0, 1, 0, 0, 0, 0]) + head,
+            "HTTP status 200 and nothing after it, a server that goes away (NO_ERROR)"
+        ),
+    ])
+    func `half an answer is told as far as it came`(bytes: [UInt8], seen: String) async throws {
+        let server = try ScriptedServer(
+            .expect("Health/Check"),
+            .sendBytes(Self.settings + bytes),
+            .close
+        )
+        defer { server.stop() }
+        let outcome = try await Prober().probe("grpc", at: server.address)
+        #expect(outcome.reason == .layer7Response)
+        // The end or a reset: the server may not have read all of the call.
+        let words = "expected an answer over HTTP/2, saw \(seen) and "
+        #expect(outcome.message.hasPrefix(words), "\(outcome.message)")
     }
 
     @Test func `settings and pings are acknowledged`() async throws {

@@ -290,7 +290,7 @@ import Vocabulary
             ),
             (
                 "another protocol", [.send("SSH-2.0-OpenSSH_9.2\r\n"), .stall], .layer7Response,
-                "answer: "
+                "answer: expected HTTP, saw 'SSH-2.0-OpenSSH_9.2\\r\\n': an SSH server"
             ),
             (
                 "an endless head",
@@ -298,7 +298,7 @@ import Vocabulary
                     .send("HTTP/1.1 200 OK\r\n"),
                     .endless(Array("X-Filler: abcdefgh\r\n".utf8), everyMilliseconds: 0),
                 ],
-                .layer7Response, "answer: head at byte"
+                .layer7Response, "answer: expected at most 128 header fields, saw more"
             ),
         ]
 

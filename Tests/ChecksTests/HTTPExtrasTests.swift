@@ -213,7 +213,7 @@ import Vocabulary
                     .expect("\r\n\r\n"), .send("HTTP/1.1 200 Fine\r\n\r\n"), .expectBytes([0x16]),
                     .send("HTTP/1.1 400 Bad\r\n\r\n"), .stall,
                 ],
-                .layer6Response, "shake hands: wrong version number"
+                .layer6Response, "expected a TLS handshake, saw bytes that are no TLS"
             ),
         ]
         for (script, reason, words) in rows {

@@ -77,9 +77,14 @@ import Vocabulary
             "head",
             opening: ok,
             more: Array("X-Filler: abcdefgh\r\n".utf8),
-            words: "answer: head at byte"
+            words: "answer: expected at most 128 header fields, saw more"
         ),
-        http("field", opening: "\(ok)X: ", more: letters, words: "answer: head at byte"),
+        http(
+            "field",
+            opening: "\(ok)X: ",
+            more: letters,
+            words: "answer: expected a head of at most 16384"
+        ),
         http("reason", opening: "HTTP/1.1 200 ", more: letters, words: "answer: "),
         http(
             "interim",
@@ -139,7 +144,7 @@ import Vocabulary
             kind: "http-agent",
             opening: Array(ok.utf8),
             more: Array("X-Filler: abcdefgh\r\n".utf8),
-            words: "answer: head at byte"
+            words: "answer: expected at most 128 header fields, saw more"
         ),
         Row(
             name: "http-agent, line",
@@ -229,7 +234,7 @@ import Vocabulary
             opening: [],
             more: zeros,
             reason: .layer6Response,
-            words: "shake hands: "
+            words: "expected a TLS handshake, saw '"
         ),
         Row(
             name: "tls, message",

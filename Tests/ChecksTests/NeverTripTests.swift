@@ -60,6 +60,45 @@ import Vocabulary
                 + "429 503: 503 could never degrade"
         ),
         (
+            "http", ["expect": 100],
+            "test.yaml:1:1: http.expect: expected statuses of final answers, saw '100': an answer of "
+                + "1xx is followed by another, which is judged"
+        ),
+        (
+            "http", ["immediate-fail": "102-199"],
+            "test.yaml:1:1: http.immediate-fail: expected statuses of final answers, saw '102-199': "
+                + "an answer of 1xx is followed by another, which is judged"
+        ),
+        (
+            "http", ["expect": ["status": 204, "json": ["/a": "x"]]],
+            "test.yaml:2:1: http.expect.json: expected no condition on a body with status 204, whose "
+                + "answer has none, saw one"
+        ),
+        (
+            "http", ["redirects": 3, "expect": "301 302"],
+            "test.yaml:1:1: http.expect: expected another status than 301 302 with 'redirects', which "
+                + "follows such an answer and judges the one behind it"
+        ),
+        (
+            "http", ["expect": ["headers": ["x y": "1"]]],
+            "test.yaml:1:1: http.expect.headers.x y: expected the name of a header"
+        ),
+        (
+            "http", ["expect": ["headers": ["x": " 1"]]],
+            "test.yaml:1:1: http.expect.headers.x: expected a text that a header may have: one line, "
+                + "without blanks at its ends, saw ' 1'"
+        ),
+        (
+            "http", ["path": "/a b"],
+            "test.yaml:1:1: http.path: expected a path as it is sent, such as '/a%20b', saw a blank in "
+                + "'/a b'"
+        ),
+        (
+            "http", ["path": "/#é"],
+            "test.yaml:1:1: http.path: expected a path as it is sent, such as '/%23%C3%A9', saw a '#', "
+                + "which no server is ever sent in '/#é'"
+        ),
+        (
             "dns", ["name": "a", "expect": ["192.0.2.1", "nonsense"]],
             "test.yaml:2:1: dns.expect: expected addresses of record A, such as 192.0.2.1, saw "
                 + "'nonsense': no answer could be that"
@@ -139,6 +178,11 @@ import Vocabulary
         ("tls", ["expires-fail": "14d"]),
         ("http", ["method": "HEAD", "expect": ["status": 200, "headers": ["server": "x"]]]),
         ("http", ["method": "POST", "expect": ["contains": "x"]]),
+        ("http", ["expect": "1xx 200"]), ("http", ["expect": "101"]),
+        ("http", ["expect": ["status": "200 204", "contains": "x"]]),
+        ("http", ["redirects": 3, "expect": "200 301"]), ("http", ["expect": 301]),
+        ("http", ["expect": ["headers": ["x": ["contains": " 1"]]]]),
+        ("tcp", ["send": "a", "expect": "a"]),
         // A part of what is expected may fail at once, or degrade.
         ("http", ["immediate-fail": 204]), ("http", ["immediate-fail": "3xx"]),
         ("http", ["expect": "2xx", "immediate-fail": "204"]),
@@ -158,6 +202,48 @@ import Vocabulary
     @Test(arguments: accepted)
     func `what may come true is taken`(kind: String, settings: TestSetting) {
         #expect(complaint(kind, settings) == nil)
+    }
+
+    private static let doubtful: [(String, TestSetting, String?)] = [
+        (
+            "http", ["expect": ["json": ["/v": "1.50"]]],
+            "http.expect.json./v: '1.50' is compared letter by letter, and only a string \"1.50\" is "
+                + "equal to it: without quotes JSON has '1.5'"
+        ),
+        (
+            "http", ["expect": ["json": ["/v": "True"]]],
+            "http.expect.json./v: 'True' is compared letter by letter, and only a string \"True\" is "
+                + "equal to it: without quotes JSON has 'true'"
+        ),
+        ("http", ["expect": ["json": ["/v": "1.5"]]], nil),
+        ("http", ["expect": ["json": ["/v": "up"]]], nil),
+        ("http", ["expect": ["json": ["/v": "true"]]], nil),
+        (
+            "http", ["headers": ["accept-encoding": "gzip"], "expect": ["contains": "x"]],
+            "http.headers.accept-encoding: 'gzip' invites a compressed body, which is not undone and "
+                + "fails the conditions on it; 'identity' asks for plain text"
+        ),
+        ("http", ["headers": ["accept-encoding": "gzip"]], nil),
+        (
+            "grpc", ["service": "grpc.health.v1.Health"],
+            "grpc.service: 'grpc.health.v1.Health' is the service that is asked; servers know the "
+                + "health of the services they offer, and of themselves without a name"
+        ),
+        ("grpc", ["service": "shop"], nil),
+    ]
+
+    @Test(arguments: doubtful)
+    func `what is hardly meant so is warned of`(
+        kind: String,
+        settings: TestSetting,
+        words: String?
+    ) throws {
+        let check = try CheckRegistry.builtin.make(kind, from: settings.options(path: kind))
+        let schedule = Schedule(interval: .seconds(2), timeout: .seconds(1))
+        let doubts = check.warnings(on: schedule)
+        #expect(
+            doubts.map { "\($0)".hasSuffix(words ?? "-") } == (words == nil ? [] : [true])
+        )
     }
 
     // MARK: By the schedule

@@ -124,7 +124,20 @@ struct TLSCheckTests {
         let without = try await prober.probe("http", ["tls": .map(trusted)], at: server.address)
         #expect(without.verdict == .fail)
         #expect(without.reason == .layer6Response)
-        #expect(without.message.contains("certificate required"), "\(without.message)")
+        #expect(
+            without.message.hasSuffix(
+                "the server's alert 116, certificate required: it demands a client certificate: "
+                    + "'certificate' and 'key' give it one"
+            ),
+            "\(without.message)"
+        )
+        let byCurl = try await prober.probe(
+            "http",
+            ["tls": .map(trusted), "cookies": true],
+            at: server.address
+        )
+        #expect(byCurl.reason == .layer6Response)
+        #expect(byCurl.message == without.message)
 
         let ours = try authority.leaf(days: 30)
         let with = try await prober.probe(
@@ -148,7 +161,10 @@ struct TLSCheckTests {
         defer { plain.stop() }
         let outcome = try await prober.probe("tls", at: plain.address)
         #expect(outcome.reason == .layer6Response)
-        #expect(outcome.message == "shake hands: wrong version number")
+        #expect(
+            outcome.message == "expected a TLS handshake, saw 'HTTP/1.1 400 Bad Request"
+                + "\\r\\n\\r\\n': an HTTP server without TLS"
+        )
 
         let closing = try ScriptedServer(.expectBytes([0x16]), .close)
         defer { closing.stop() }

@@ -49,12 +49,34 @@ import Vocabulary
         ("[cafe]:80", "expected an IPv6 address, saw 'cafe'"),
         ("[fe80::1%]:80", "expected an IPv6 address, saw 'fe80::1%'"),
         ("[fe80::1%a/b]:80", "expected an IPv6 address, saw 'fe80::1%a/b'"),
+        (
+            "[fe80::1]:80",
+            "expected the interface of a link-local address, such as [fe80::1%eth0]:80, saw "
+                + "'[fe80::1]:80'"
+        ),
         ("unix:relative", "expected unix: and an absolute path, saw 'unix:relative'"),
         ("unix:", "expected unix: and an absolute path, saw 'unix:'"),
     ])
     func `anything else is refused, and the problem named`(text: String, problem: String) {
         #expect(Address(text: text) == nil)
         #expect(Address.problem(in: text) == problem)
+    }
+
+    @Test(arguments: [
+        ("[fe80::1%25eth0]:80", "fe80::1%eth0"), ("[fe80::1%1]:80", "fe80::1%1"),
+        ("[fe80::1%25]:80", "fe80::1%25"), ("[fe80::1%251]:80", "fe80::1%251"),
+        ("[febf::1%25a]:80", "febf::1%a"), ("[fec0::1]:80", "fec0::1"),
+    ])
+    func `a zone is read as written, and as URLs write it`(text: String, host: String) {
+        #expect(Address(text: text) == .host(host, port: 80))
+    }
+
+    @Test func `others hear of an address without its zone`() {
+        #expect(Address.host("fe80::1%eth0", port: 8).withoutZone == .host("fe80::1", port: 8))
+        #expect(Address.host("web", port: 8).withoutZone == .host("web", port: 8))
+        #expect(Address.withoutZone("100%") == "100%")
+        #expect(Address.zone(of: "fe80::1%eth0") == "eth0")
+        #expect(Address.zone(of: "fe80::1") == nil)
     }
 
     @Test func `the longest host and the longest path`() {
