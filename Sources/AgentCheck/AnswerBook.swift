@@ -156,7 +156,7 @@ final class AnswerBook: BoardObserver {
         }
     }
 
-    func defined(_ upstreams: Set<String>, _ peers: Set<PeerKey>) {
+    func defined(_ upstreams: [String], _ peers: [PeerKey]) {
         for upstream in upstreams {
             for name in names[upstream] ?? [] { pages[name]?.isDirty = true }
             if board.definition(of: upstream) == nil { askers[upstream] = nil }

@@ -24,6 +24,7 @@ public struct Catalogue: Sendable {
         var monitors: [String: MonitorDefinition] = [:]
         /// Ids in the order in which a source wrote them. Of the whole, nobody asks for an order.
         var order: [String] = []
+        var monitorOrder: [String] = []
 
         var isEmpty: Bool { definition == nil && peers.isEmpty && monitors.isEmpty }
     }
@@ -90,7 +91,11 @@ public struct Catalogue: Sendable {
         monitor id: String,
         _ monitor: MonitorDefinition?
     ) -> [CatalogueChange] {
-        alter(source, upstream) { $0.monitors[id] = monitor }
+        alter(source, upstream) { entry in
+            entry.monitors[id] = monitor
+            entry.monitorOrder.removeAll { $0 == id && monitor == nil }
+            if monitor != nil, !entry.monitorOrder.contains(id) { entry.monitorOrder.append(id) }
+        }
         return bring(monitor: id, of: upstream)
     }
 
@@ -113,6 +118,7 @@ public struct Catalogue: Sendable {
             upstream.definition.peers.map { ($0.id, $0) },
             uniquingKeysWith: { first, _ in first }
         )
+        entry.monitorOrder = upstream.monitors.map(\.id)
         entry.monitors = Dictionary(
             upstream.monitors.map { ($0.id, $0) },
             uniquingKeysWith: { first, _ in first }
@@ -133,7 +139,10 @@ public struct Catalogue: Sendable {
         if old.definition != new.definition, new.definition != nil {
             changes += bring(upstream: name)
         }
-        for (id, monitor) in new.monitors where !(old.monitors[id]?.isLike(monitor) ?? false) {
+        for id in new.monitorOrder {
+            if let monitor = new.monitors[id], old.monitors[id]?.isLike(monitor) == true {
+                continue
+            }
             changes += bring(monitor: id, of: name)
         }
         for id in new.order where old.peers[id] != new.peers[id] {
@@ -142,7 +151,7 @@ public struct Catalogue: Sendable {
         for id in old.order where new.peers[id] == nil {
             changes += bring(peer: PeerKey(upstream: name, peer: id))
         }
-        for id in old.monitors.keys where new.monitors[id] == nil {
+        for id in old.monitorOrder where new.monitors[id] == nil {
             changes += bring(monitor: id, of: name)
         }
         if old.definition != nil, new.definition == nil { changes += bring(upstream: name) }
@@ -170,7 +179,7 @@ public struct Catalogue: Sendable {
         var changes: [CatalogueChange] = []
         for source in sources.keys.sorted() {
             guard let entry = sources[source]?[name], entry.definition == nil else { continue }
-            for id in entry.monitors.keys { changes += bring(monitor: id, of: name) }
+            for id in entry.monitorOrder { changes += bring(monitor: id, of: name) }
             for id in entry.order {
                 changes += bring(peer: PeerKey(upstream: name, peer: id))
             }

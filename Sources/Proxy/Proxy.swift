@@ -29,7 +29,7 @@ public final class Proxy {
     private var lastFailures = Instant(nanoseconds: 0)
 
     /// What was made, changed or taken away since the workers were told of it.
-    private var pending: (upstreams: Set<String>, peers: Set<PeerKey>) = ([], [])
+    private var pending: (upstreams: [String], peers: [PeerKey]) = ([], [])
     private var areListenersNew = true
     private var isReloading = false
     /// The last in the line of those that tell the workers: one after the other.
@@ -92,9 +92,9 @@ public final class Proxy {
             workers.append((workerLoop, LoopBound(worker, on: workerLoop)))
         }
         for name in board.names {
-            pending.upstreams.insert(name)
+            pending.upstreams.append(name)
             for peer in board.definition(of: name)?.peers ?? [] {
-                pending.peers.insert(PeerKey(upstream: name, peer: peer.id))
+                pending.peers.append(PeerKey(upstream: name, peer: peer.id))
             }
         }
         areListenersNew = true
@@ -216,8 +216,14 @@ public final class Proxy {
             changes += bring(definition, listeners)
         }
         // Routes lead to the peers of an upstream that goes until the new tables are there.
-        let late = changed.peers.filter { board.definition(of: $0.upstream) == nil }
-        changes += changed.peers.subtracting(late).compactMap { bring($0) }
+        var late: [PeerKey] = []
+        for key in changed.peers {
+            if board.definition(of: key.upstream) == nil {
+                late.append(key)
+            } else if let change = bring(key) {
+                changes.append(change)
+            }
+        }
         mail(changes)
         let problems = await listen(listeners, without: leaving)
         mail(
@@ -414,9 +420,9 @@ public final class Proxy {
 extension Proxy: BoardObserver {
     public func peerChanged(_ key: PeerKey, _ change: PeerHealth.Change) { send(key) }
 
-    public func defined(_ upstreams: Set<String>, _ peers: Set<PeerKey>) {
-        pending.upstreams.formUnion(upstreams)
-        pending.peers.formUnion(peers)
+    public func defined(_ upstreams: [String], _ peers: [PeerKey]) {
+        pending.upstreams += upstreams
+        pending.peers += peers
         if isReloading || isDrained { return }
         let here = LoopBound(self, on: loop)
         let journal = journal

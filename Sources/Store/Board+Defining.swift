@@ -17,7 +17,7 @@ extension Board {
         if round.hasLost { reasons.forget { boards[$0.upstream]?.expects($0) != true } }
         for (key, change) in round.changes { report(change, of: key, cause: .definition) }
         for observer in observers { observer.defined(round.upstreams, round.peers) }
-        for name in round.upstreams.union(round.peers.map(\.upstream)) {
+        for name in Set(round.upstreams).union(round.peers.map(\.upstream)) {
             guard let board = boards[name] else { continue }
             updateUpstream(board)
             setTimer(of: board, for: board.nextChange, now: now)
@@ -87,8 +87,8 @@ extension Board {
 
     /// What one call of `apply` gathers.
     private struct Round {
-        var upstreams: Set<String> = []
-        var peers: Set<PeerKey> = []
+        var upstreams: [String] = []
+        var peers: [PeerKey] = []
         /// Upstreams that have more pairs than before.
         var grown: Set<String> = []
         var removed: Set<String> = []
@@ -107,7 +107,7 @@ extension Board {
         case .upstream(let definition, _): take(definition, in: &round, now: now)
         case .upstreamGone(let name):
             removePeers(in: &round)
-            round.upstreams.insert(name)
+            round.upstreams.append(name)
             round.hasLost = true
             guard let board = boards.removeValue(forKey: name) else { return }
             clearTimer(of: board)
@@ -115,18 +115,18 @@ extension Board {
             board.leave()
             round.removed.insert(name)
         case .monitor(let name, let monitor, _):
-            round.upstreams.insert(name)
+            round.upstreams.append(name)
             round.grown.insert(name)
             note(boards[name]?.put(monitor, now: now.wall), of: name, in: &round)
         case .monitorGone(let name, let id):
-            round.upstreams.insert(name)
+            round.upstreams.append(name)
             round.hasLost = true
             note(boards[name]?.remove(monitor: id, now: now.wall), of: name, in: &round)
         case .peer(let key, let peer, _):
             if !(round.leaving[key.upstream] ?? []).isEmpty { removePeers(in: &round) }
             take(peer, key, in: &round, now: now)
         case .peerGone(let key):
-            round.peers.insert(key)
+            round.peers.append(key)
             round.hasLost = true
             round.leaving[key.upstream, default: []].insert(key.peer)
         }
@@ -134,7 +134,7 @@ extension Board {
 
     private func take(_ definition: UpstreamDefinition, in round: inout Round, now: Moment) {
         let name = definition.name
-        round.upstreams.insert(name)
+        round.upstreams.append(name)
         if let board = boards[name] {
             return note(board.set(definition, now: now.wall), of: name, in: &round)
         }
@@ -146,7 +146,7 @@ extension Board {
 
     private func take(_ peer: PeerDefinition, _ key: PeerKey, in round: inout Round, now: Moment) {
         guard let board = boards[key.upstream] else { return }
-        round.peers.insert(key)
+        round.peers.append(key)
         let (isNew, change) = board.put(peer, now: now.wall)
         if isNew {
             round.grown.insert(key.upstream)

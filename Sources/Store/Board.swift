@@ -12,15 +12,16 @@ public import Vocabulary
 public protocol BoardObserver: AnyObject {
     /// A view changed: status, weight, or only the reason. `change.isTransition` tells.
     func peerChanged(_ key: PeerKey, _ change: PeerHealth.Change)
-    /// These were made, changed or taken away; ask the board for what they are now.
-    func defined(_ upstreams: Set<String>, _ peers: Set<PeerKey>)
+    /// These were made, changed or taken away, in this order; ask the board for what they are now.
+    /// One may be named twice.
+    func defined(_ upstreams: [String], _ peers: [PeerKey])
     func panicChanged(_ upstream: String, isPanic: Bool)
     func transition(_ event: TransitionEvent)
 }
 
 extension BoardObserver {
     public func peerChanged(_ key: PeerKey, _ change: PeerHealth.Change) {}
-    public func defined(_ upstreams: Set<String>, _ peers: Set<PeerKey>) {}
+    public func defined(_ upstreams: [String], _ peers: [PeerKey]) {}
     public func panicChanged(_ upstream: String, isPanic: Bool) {}
     public func transition(_ event: TransitionEvent) {}
 }

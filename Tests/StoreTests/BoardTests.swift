@@ -32,8 +32,8 @@ private final class Watcher: BoardObserver {
     var events: [TransitionEvent] = []
 
     func peerChanged(_ key: PeerKey, _ change: PeerHealth.Change) { peers.append(key.peer) }
-    func defined(_ upstreams: Set<String>, _ peers: Set<PeerKey>) {
-        self.upstreams.append(upstreams.union(peers.map(\.upstream)).sorted())
+    func defined(_ upstreams: [String], _ peers: [PeerKey]) {
+        self.upstreams.append(Set(upstreams).union(peers.map(\.upstream)).sorted())
     }
     func panicChanged(_ upstream: String, isPanic: Bool) { panics.append(isPanic) }
     func transition(_ event: TransitionEvent) { events.append(event) }
