@@ -10,23 +10,31 @@ public final class Acceptor: EventSink {
     private var handle = Handle.none
     private var retry = TimerID.none
     private let onAccept: (consuming Descriptor) -> Void
+    private let onTrouble: (SystemError) -> Void
 
     /// Where it listens: with port 0 asked for, the port the kernel chose.
     public let address: SocketAddress
 
     /// Accepted in one go before other descriptors get their turn.
-    private static let burstMax = 64
+    public static let burstMax = 64
+    private let burst: Int
     private static let pauseWithoutDescriptors = Nanoseconds.milliseconds(100)
 
+    /// `onTrouble` hears each time a connection cannot be taken because something ran out.
     public init(
         on loop: EventLoop,
         at address: SocketAddress,
         sharesPort: Bool = false,
+        access: SocketAccess = SocketAccess(),
+        burst: Int = Acceptor.burstMax,
+        onTrouble: @escaping (SystemError) -> Void = { _ in },
         onAccept: @escaping (consuming Descriptor) -> Void
     ) throws(SystemError) {
         self.loop = loop
+        self.burst = burst
         self.onAccept = onAccept
-        let listener = try Socket.listen(address, sharesPort: sharesPort)
+        self.onTrouble = onTrouble
+        let listener = try Socket.listen(address, sharesPort: sharesPort, access: access)
         self.address = Socket.localAddress(listener.raw) ?? address
         super.init()
         handle = try loop.register(listener, sink: self)
@@ -52,7 +60,7 @@ public final class Acceptor: EventSink {
     }
 
     private func acceptBurst() {
-        for _ in 0..<Self.burstMax {
+        for _ in 0..<burst {
             guard !handle.isNone else { return }
             do throws(SystemError) {
                 guard let descriptor = try Socket.accept(handle.descriptor) else { return }
@@ -60,6 +68,7 @@ public final class Acceptor: EventSink {
             } catch {
                 // EMFILE, ENFILE, ENOBUFS, ENOMEM: the edge is used up, so come back by time.
                 again(after: Self.pauseWithoutDescriptors)
+                onTrouble(error)
                 return
             }
         }

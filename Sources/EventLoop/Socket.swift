@@ -4,6 +4,19 @@
 import CLinux
 import Glibc
 
+/// Who may connect to a unix socket, apart from what the process's umask says.
+public struct SocketAccess: Hashable, Sendable {
+    /// The file's permission bits. Writing is connecting (unix(7)).
+    public var mode: UInt32?
+    /// The number of the group that owns the file.
+    public var group: UInt32?
+
+    public init(mode: UInt32? = nil, group: UInt32? = nil) {
+        self.mode = mode
+        self.group = group
+    }
+}
+
 public enum Socket {
     /// Connections that wait to be accepted. The kernel caps it at net.core.somaxconn.
     public static let backlog: Int32 = 4_096
@@ -26,9 +39,12 @@ public enum Socket {
     /// connections over them (SO_REUSEPORT). A stale unix socket file is replaced, a live one not.
     public static func listen(
         _ address: SocketAddress,
-        sharesPort: Bool = false
+        sharesPort: Bool = false,
+        access: SocketAccess = SocketAccess()
     ) throws(SystemError) -> Descriptor {
         let descriptor = try bind(address, sharesPort: sharesPort)
+        // Before anybody can connect: until the socket listens, all are refused.
+        if address.isUnix { try allow(access, at: address.host) }
         if Glibc.listen(descriptor.raw, backlog) < 0 { throw SystemError("listen \(address)") }
         return descriptor
     }
@@ -52,6 +68,20 @@ public enum Socket {
         let bound = address.withSockaddr { Glibc.bind(descriptor.raw, $0, $1) }
         if bound < 0 { throw SystemError("bind \(address)") }
         return descriptor
+    }
+
+    private static func allow(_ access: SocketAccess, at path: String) throws(SystemError) {
+        if let group = access.group, chown(path, uid_t.max, group) < 0 {
+            throw withdraw(path, SystemError("chown \(path) to group \(group)"))
+        }
+        if let mode = access.mode, chmod(path, mode_t(mode)) < 0 {
+            throw withdraw(path, SystemError("chmod \(path)"))
+        }
+    }
+
+    private static func withdraw(_ path: String, _ error: SystemError) -> SystemError {
+        unlink(path)
+        return error
     }
 
     /// A connection that has begun, and may have succeeded at once.

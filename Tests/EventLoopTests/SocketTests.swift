@@ -66,6 +66,30 @@ import Vocabulary
         #expect(local == SocketAddress(ip: "127.0.0.1", port: local.port ?? 0))
     }
 
+    @Test func `a unix socket has the mode and the group that it was given`() throws {
+        let folder = try TemporaryDirectory()
+        for mode: UInt32 in [0o600, 0o660, 0o666, 0o000] {
+            let address = try #require(SocketAddress(.unix(path: folder.path("\(mode)"))))
+            let access = SocketAccess(mode: mode, group: getegid())
+            let listener = try Socket.listen(address, access: access)
+            var status = stat()
+            #expect(stat(address.host, &status) == 0)
+            #expect(status.st_mode & 0o777 == mode)
+            #expect(status.st_gid == getegid())
+            _ = listener.raw
+        }
+    }
+
+    @Test(.enabled(if: geteuid() != 0, "root may use any group"))
+    func `a group that may not be given leaves no file behind`() throws {
+        let folder = try TemporaryDirectory()
+        let address = try #require(SocketAddress(.unix(path: folder.path("a"))))
+        #expect(throws: SystemError.self) {
+            _ = try Socket.listen(address, access: SocketAccess(group: 0)).take()
+        }
+        #expect(access(address.host, F_OK) != 0)
+    }
+
     @Test(.enabled(if: hasIPv6Loopback, "no ::1"))
     func `so does one of IPv6`() throws {
         let wanted = try #require(SocketAddress(ip: "::1", port: 0))
