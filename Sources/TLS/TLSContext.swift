@@ -42,6 +42,26 @@ public final class TLSContext: @unchecked Sendable {
         try setProtocols()
     }
 
+    /// A server's: its own certificate and key, and whoever asks is believed.
+    public init(server certificateFile: String, keyFile: String) throws(TLSError) {
+        var configuration = TLSConfiguration()
+        configuration.verifies = false
+        configuration.certificateFile = certificateFile
+        configuration.keyFile = keyFile
+        self.configuration = configuration
+        guard let context = SSL_CTX_new(TLS_server_method()) else {
+            throw TLSError.fromQueue("make a context")
+        }
+        self.context = context
+        SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, Int(TLS1_2_VERSION), nil)
+        // A client that negotiates again and again costs a handshake each time.
+        SSL_CTX_set_options(context, Self.noRenegotiation)
+        try loadCertificate()
+    }
+
+    /// SSL_OP_NO_RENEGOTIATION, a macro that does not come across.
+    private static let noRenegotiation: UInt64 = 1 << 30
+
     deinit { SSL_CTX_free(context) }
 
     private func loadAuthorities() throws(TLSError) {
@@ -60,6 +80,8 @@ public final class TLSContext: @unchecked Sendable {
 
     private func loadCertificate() throws(TLSError) {
         guard let file = configuration.certificateFile else { return }
+        // Without an answer of ours OpenSSL asks the terminal for a key's passphrase, and waits.
+        SSL_CTX_set_default_passwd_cb(context) { _, _, _, _ in -1 }
         guard SSL_CTX_use_certificate_chain_file(context, file) == 1 else {
             throw TLSError.fromQueue("read a certificate from \(file)")
         }

@@ -55,6 +55,16 @@ public final class TLSStream {
         return tls
     }
 
+    /// Shakes hands with a client over an accepted stream, which stays the caller's to close.
+    public static func accept(
+        over stream: ByteStream,
+        context: TLSContext
+    ) async throws(TLSError) -> TLSStream {
+        let tls = try TLSStream(stream: stream, context: context)
+        try await tls.drive("shake hands") { SSL_accept($0) }
+        return tls
+    }
+
     private func name(_ serverName: String) throws(TLSError) {
         let parameters = SSL_get0_param(ssl)
         // An IP literal may not be sent as SNI (RFC 6066, section 3).
@@ -170,6 +180,16 @@ public final class TLSStream {
     private func broken(_ what: String, _ error: TLSError) -> StreamError {
         lastFailure = error
         return .failed(SystemError(what, code: EBADMSG))
+    }
+
+    /// Tells the other side that no more comes, so that it can tell an end from a cut. Its own
+    /// goodbye is not waited for.
+    public func sayGoodbye() async {
+        guard lastFailure == nil else { return }
+        ERR_clear_error()
+        SSL_shutdown(ssl)
+        ERR_clear_error()
+        try? await flush(despite: nil)
     }
 
     /// Ends the connection below with RST, without a goodbye.
