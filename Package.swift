@@ -14,7 +14,6 @@ let argumentParser = Target.Dependency.product(
     package: "swift-argument-parser"
 )
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
-let hummingbirdTLS = Target.Dependency.product(name: "HummingbirdTLS", package: "hummingbird")
 let lifecycle = Target.Dependency.product(
     name: "ServiceLifecycle",
     package: "swift-service-lifecycle"
@@ -103,6 +102,8 @@ let package = Package(
         library("Redis", ["EventLoop", "Vocabulary", "CHiredis"]),
         library("Curl", ["EventLoop", "Vocabulary", "CCurl"]),
 
+        library("Front", ["TLS", "HTTP1", "EventLoop", "Vocabulary"]),
+
         // The product.
         library(
             "Checks",
@@ -134,7 +135,7 @@ let package = Package(
             [
                 "AgentCheck", "Checks", "Ledger", "Monitor", "Proxy", "Store", "EventLoop",
                 "Health",
-                "Vocabulary", hummingbird, hummingbirdTLS, lifecycle, logging,
+                "TLS", "Front", "Vocabulary", hummingbird, lifecycle, logging,
             ]
         ),
         .executableTarget(
@@ -159,6 +160,7 @@ let package = Package(
         tests("HTTP1Tests", ["HTTP1"], exclude: ["Corpus"]),
         tests("EventLoopTests", ["EventLoop", "Vocabulary", "TestSupport", "CLinux"]),
         tests("LedgerTests", ["Ledger", "EventLoop", "Vocabulary", "TestSupport"]),
+        tests("FrontTests", ["Front", "EventLoop", "Vocabulary", "TestSupport"]),
         tests(
             "ChecksTests",
             [

@@ -5,9 +5,9 @@ import Hummingbird
 
 /// Takes every path in, and answers what no path expects.
 struct AdminRouter {
-    typealias Context = BasicRequestContext
+    typealias Context = AdminContext
     typealias Answer =
-        @Sendable (Request, BasicRequestContext) async throws -> Response
+        @Sendable (Request, AdminContext) async throws -> Response
 
     // A GET is a HEAD too: RFC 9110, section 9.1.
     private let router = Router(context: Context.self, options: .autoGenerateHeadEndpoints)
@@ -17,10 +17,10 @@ struct AdminRouter {
         .get, .put, .post, .patch, .delete, .options,
     ]
 
-    /// A request that writes must show `token`, if there is one.
-    init(token: String?) {
+    /// A request that writes must show `token`, if there is one; on request one that reads too.
+    init(token: String?, protectsReads: Bool = false) {
         router.add(middleware: ProblemMiddleware())
-        router.add(middleware: TokenMiddleware(token: token))
+        router.add(middleware: TokenMiddleware(token: token, protectsReads: protectsReads))
     }
 
     mutating func get(_ path: RouterPath, _ answer: @escaping Answer) { on(path, .get, answer) }

@@ -1,101 +1,127 @@
-// Who answers on the admin address? Hummingbird: the API, the metrics, the dashboard.
+// Who answers on the admin address? The front reads a whole request, Hummingbird's router answers it:
+// the API, the metrics, the dashboard.
 
-import Health
+public import EventLoop
+public import Front
 import Hummingbird
-import HummingbirdCore
-import HummingbirdTLS
 public import Logging
-import NIOCore
 public import ServiceLifecycle
-import Store
+public import TLS
 public import Vocabulary
 
 /// The admin endpoint of one process.
 public struct AdminServer: Service {
-    private let bind: Vocabulary.Address
-    private let token: String?
-    private let certificate: ServerCertificate?
+    /// How it listens, and whom it lets in.
+    public struct Configuration: Sendable {
+        public var bind: Vocabulary.Address
+        /// Of a unix socket.
+        public var access = SocketAccess()
+        /// A request that writes must show it, if there is one.
+        public var token: String?
+        /// A request that only reads must show it too.
+        public var protectsReads = false
+        /// Names by which clients may ask for this address, beside those of every machine.
+        public var hosts: [String] = []
+        /// With it, all speak TLS.
+        public var certificate: ServerCertificate?
+        public var limits = FrontLimits()
+
+        public init(bind: Vocabulary.Address) { self.bind = bind }
+    }
+
+    private let configuration: Configuration
     private let plane: ControlPlane
     private let logger: Logger
+    private let journal: Journal
     private let onRunning: @Sendable (String) async -> Void
 
-    /// How long a client may stay without a request, or with half of one.
-    private static let idleLimit = TimeAmount.seconds(60)
     /// How long answers under way may take when the process is told to stop.
-    private static let lastAnswersWithin = Duration.seconds(2)
+    private static let lastAnswersWithin = Nanoseconds.seconds(2)
 
-    /// A request that writes must show `token`, if there is one. With a certificate, all speak TLS.
     /// `onRunning` hears where the server listens, once it does.
     public init(
-        bind: Vocabulary.Address,
-        token: String?,
-        certificate: ServerCertificate? = nil,
+        _ configuration: Configuration,
         plane: ControlPlane,
         logger: Logger,
+        journal: Journal = .silent,
         onRunning: @escaping @Sendable (String) async -> Void = { _ in }
     ) {
-        self.bind = bind
-        self.token = token
-        self.certificate = certificate
+        self.configuration = configuration
         self.plane = plane
         self.logger = logger
+        self.journal = journal
         self.onRunning = onRunning
     }
 
     public func run() async throws {
-        let onRunning = onRunning
-        let bind = bind
-        let scheme = certificate == nil ? "http" : "https"
+        let tally = FrontTally()
+        let handler = handler(counting: tally)
+        let loop = try EventLoop.spawn(name: "admin")
+        defer { loop.stop() }
+        let (configuration, journal) = (configuration, journal)
+        let opened: Result<(LoopBound<Front>, SocketAddress), SystemError> =
+            await LoopBound((), on: loop).call { _ in
+                do throws(SystemError) {
+                    let front = Front(
+                        on: loop,
+                        rules: OriginRules(
+                            bind: configuration.bind,
+                            hosts: configuration.hosts,
+                            isSecure: configuration.certificate != nil
+                        ),
+                        limits: configuration.limits,
+                        certificate: configuration.certificate,
+                        tally: tally,
+                        journal: journal,
+                        handler: handler
+                    )
+                    guard let place = SocketAddress(configuration.bind) else {
+                        throw SystemError("bind \(configuration.bind)", code: 22)
+                    }
+                    let address = try front.open(at: place, access: configuration.access)
+                    return .success((LoopBound(front, on: loop), address))
+                } catch {
+                    return .failure(error)
+                }
+            }
+        let (front, address) = try opened.get()
+        await onRunning(place(address))
+        try? await gracefulShutdown()
+        await Task(executorPreference: loop) {
+            await front.value.close(within: Self.lastAnswersWithin)
+        }.value
+    }
+
+    private func place(_ address: SocketAddress) -> String {
+        if address.isUnix { return "\(address)" }
+        return (configuration.certificate == nil ? "http://" : "https://") + "\(address)"
+    }
+
+    // MARK: Answering
+
+    private func handler(counting tally: FrontTally) -> Front.Handler {
+        let responder = makeRouter(counting: tally).buildResponder()
         // The framework's own lines repeat ours.
         var logger = logger
         logger.logLevel = .warning
-        let application = Application(
-            router: makeRouter(),
-            server: try server,
-            configuration: ApplicationConfiguration(address: bindAddress, serverName: "muster"),
-            onServerRunning: { channel in
-                switch bind {
-                case .host(let host, _):
-                    await onRunning("\(scheme)://\(host):\(channel.localAddress?.port ?? 0)")
-                case .unix(let path): await onRunning("unix:\(path)")
-                }
-            },
-            logger: logger
-        )
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await application.run() }
-            // Waits for what is in flight, which a client that sends half a request, or reads none
-            // of the answer, would never let end.
-            group.addTask {
-                try? await gracefulShutdown()
-                try? await Task.sleep(for: Self.lastAnswersWithin)
-            }
-            try await group.next()
-            group.cancelAll()
-        }
-    }
-
-    private var server: HTTPServerBuilder {
-        get throws {
-            let base = HTTPServerBuilder.http1(
-                configuration: HTTP1Channel.Configuration(idleTimeout: Self.idleLimit)
+        let source = AdminContext.Source(logger: logger)
+        return { request, writer in
+            let response = try await responder.respond(
+                to: try Request(request),
+                context: AdminContext(source: source)
             )
-            guard let certificate else { return base }
-            return try .tls(base, tlsConfiguration: certificate.configuration)
+            await writer.begin(AnswerHead(response))
+            try await response.body.write(FrontBodyWriter(writer: writer))
         }
     }
 
-    private var bindAddress: BindAddress {
-        switch bind {
-        case .host(let host, let port): .hostname(host, port: Int(port))
-        case .unix(let path): .unixDomainSocket(path: path)
-        }
-    }
-
-    private func makeRouter() -> Router<BasicRequestContext> {
-        var router = AdminRouter(token: token)
+    private func makeRouter(counting tally: FrontTally) -> Router<AdminContext> {
+        var router = AdminRouter(
+            token: configuration.token,
+            protectsReads: configuration.protectsReads
+        )
         UpstreamRoutes(plane: plane).add(to: &router)
-        StateRoutes(plane: plane).add(to: &router)
+        StateRoutes(plane: plane, front: tally).add(to: &router)
         AgentRoutes(plane: plane).add(to: &router)
         router.get("/") { _, _ in
             Response.text(Dashboard.page, type: "text/html; charset=utf-8")

@@ -15,7 +15,7 @@ struct AgentRoutes: Sendable {
         }
     }
 
-    private func answer(_ context: BasicRequestContext) async throws -> Response {
+    private func answer(_ context: AdminContext) async throws -> Response {
         let upstream = try context.parameters.require("upstream")
         let peer = try context.parameters.require("peer")
         let key = PeerKey(

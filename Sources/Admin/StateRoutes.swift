@@ -1,6 +1,7 @@
 // Is this process alive, is it ready, and what are its numbers?
 
 import EventLoop
+import Front
 import Health
 import Hummingbird
 import Ledger
@@ -11,6 +12,7 @@ import Vocabulary
 
 struct StateRoutes: Sendable {
     let plane: ControlPlane
+    let front: FrontTally
 
     /// How long a start may wait for first verdicts before it counts as ready without them.
     private static let firstVerdictsWithin = Nanoseconds.seconds(10)
@@ -117,6 +119,6 @@ struct StateRoutes: Sendable {
             pairs: await plane.scheduler.call { $0.pairMetrics },
             proxy: await plane.run { await proxy.value.report() },
             logDropped: plane.logDropped()
-        )
+        ) + front.now.metricsText
     }
 }

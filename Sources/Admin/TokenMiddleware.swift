@@ -1,18 +1,21 @@
-// Who may write? Whoever shows the token, as soon as one is configured. Reading is free: whoever can
-// reach the address may look.
+// Who may write? Whoever shows the token, as soon as one is configured. Reading is free, whoever can
+// reach the address may look, unless the configuration says otherwise.
 
 import Hummingbird
 
 struct TokenMiddleware<Context: RequestContext>: RouterMiddleware {
     /// Nil on an address that only this machine can reach.
     let token: String?
+    /// Looking takes the token too. Whether the process lives and is ready is no secret: those who
+    /// ask that have no place for a token.
+    var protectsReads = false
 
     func handle(
         _ request: Request,
         context: Context,
         next: (Request, Context) async throws -> Response
     ) async throws -> Response {
-        guard let token, ![.get, .head, .options].contains(request.method) else {
+        guard let token, Self.isGuarded(request.method, request.uri.path, protectsReads) else {
             return try await next(request, context)
         }
         guard Self.opens(request.headers[.authorization] ?? "", token) else {
@@ -22,6 +25,17 @@ struct TokenMiddleware<Context: RequestContext>: RouterMiddleware {
             return response
         }
         return try await next(request, context)
+    }
+
+    private static var open: [String] { ["/health", "/ready"] }
+
+    static func isGuarded(
+        _ method: HTTPRequest.Method,
+        _ path: String,
+        _ protectsReads: Bool
+    ) -> Bool {
+        guard [.get, .head, .options].contains(method) else { return true }
+        return protectsReads && !open.contains(path)
     }
 
     /// Whether an `Authorization` field shows the token. The scheme is case-insensitive: RFC 9110,

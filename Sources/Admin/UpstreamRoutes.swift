@@ -43,7 +43,7 @@ struct UpstreamRoutes: Sendable {
 
     // MARK: Finding
 
-    private func view(_ context: BasicRequestContext) async throws -> UpstreamView {
+    private func view(_ context: AdminContext) async throws -> UpstreamView {
         let name = try parameter("upstream", context)
         guard let view = await plane.board.call({ $0.upstream(named: name) }) else {
             let known = await plane.board.call { $0.upstreams.map(\.name) }
@@ -52,7 +52,7 @@ struct UpstreamRoutes: Sendable {
         return view
     }
 
-    private func peer(_ context: BasicRequestContext, of view: UpstreamView) throws -> PeerReport {
+    private func peer(_ context: AdminContext, of view: UpstreamView) throws -> PeerReport {
         let id = try parameter("peer", context)
         guard let report = view.peers.first(where: { $0.definition.id == id }) else {
             throw Problem(
@@ -63,7 +63,7 @@ struct UpstreamRoutes: Sendable {
         return report
     }
 
-    private func parameter(_ name: String, _ context: BasicRequestContext) throws -> String {
+    private func parameter(_ name: String, _ context: AdminContext) throws -> String {
         let raw = try context.parameters.require(name)
         return raw.removingPercentEncoding ?? raw
     }
@@ -78,7 +78,7 @@ struct UpstreamRoutes: Sendable {
 
     private func patch(
         _ request: Request,
-        _ context: BasicRequestContext
+        _ context: AdminContext
     ) async throws -> Response {
         let view = try await view(context)
         let report = try peer(context, of: view)
@@ -122,7 +122,7 @@ struct UpstreamRoutes: Sendable {
 
     private func heartbeat(
         _ request: Request,
-        _ context: BasicRequestContext
+        _ context: AdminContext
     ) async throws -> Response {
         let view = try await view(context)
         let id = try peer(context, of: view).definition.id
@@ -157,7 +157,7 @@ struct UpstreamRoutes: Sendable {
 
     // MARK: Probing
 
-    private func probe(_ context: BasicRequestContext) async throws -> Response {
+    private func probe(_ context: AdminContext) async throws -> Response {
         let view = try await view(context)
         let id = try peer(context, of: view).definition.id
         let scheduler = plane.scheduler

@@ -100,6 +100,13 @@ public struct AdminConfiguration: Hashable, Sendable {
     public var bind = Address.host("127.0.0.1", port: 7_000)
     /// What a writing request must present. Required unless only this machine can ask.
     public var token: String?
+    /// Reading takes the token too.
+    public var protectsReads = false
+    /// Names that lead here, beside localhost and addresses.
+    public var hosts: [String] = []
+    /// Permission bits and group of a unix socket; nil leaves what the process's umask makes.
+    public var mode: UInt32?
+    public var group: UInt32?
     /// Serves over TLS, and not without it.
     public var identity: TLSIdentity?
 

@@ -90,13 +90,9 @@ extension TLSIdentity {
         for (key, value) in zip(keys, files) where value == nil { section.reportMissing(key) }
         section.finish()
         guard let certificateFile = files[0], let keyFile = files[1] else { return nil }
-        var configuration = TLSConfiguration()
-        configuration.verifies = false
-        configuration.certificateFile = certificateFile
-        configuration.keyFile = keyFile
         do throws(TLSError) {
             // Only to see that the files are there, and that they fit together.
-            _ = try TLSContext(client: configuration)
+            _ = try TLSContext(server: certificateFile, keyFile: keyFile)
         } catch {
             section.reading.report(
                 SettingError(section.position, "\(section.place.path): \(error)")
@@ -139,9 +135,11 @@ extension AdminConfiguration {
             }
             return token
         }
-        admin.identity = TLSIdentity.read(&section, beside: file)
         // A token that was refused has its own report.
         let isMissing = admin.token == nil && section.reading.mistakes.count == before
+        admin.identity = TLSIdentity.read(&section, beside: file)
+        admin.readGuards(&section)
+        admin.readAccess(&section)
         if let setting, !admin.bind.isLocal, isMissing {
             section.reading.report(
                 SettingError(
@@ -154,6 +152,79 @@ extension AdminConfiguration {
         section.finish()
         return admin
     }
+}
+
+extension AdminConfiguration {
+    /// Who is let in apart from the token.
+    fileprivate mutating func readGuards(_ section: inout Section) {
+        hosts = section.list("hosts").enumerated().compactMap { index, item in
+            section.reading.attempt { () throws(SettingError) in
+                let path = "\(section.place.path).hosts[\(index)]"
+                let name = try item.string(at: path).lowercased()
+                // A port would say nothing: pages of another port have another origin anyway.
+                guard Address(text: "\(name):1") != nil else {
+                    throw item.expected("a host name without a port", at: path)
+                }
+                return name
+            }
+        }
+        let setting = section.take("protect-reads")
+        guard let setting else { return }
+        let path = section.place.key("protect-reads").path
+        protectsReads =
+            section.reading.attempt { () throws(SettingError) in try setting.bool(at: path) }
+            ?? false
+        if protectsReads, token == nil {
+            section.reading.report(
+                SettingError(
+                    setting.position,
+                    "\(path): expected admin.token beside it, saw none: nobody could read"
+                )
+            )
+        }
+    }
+
+    /// Who may connect to a unix socket.
+    fileprivate mutating func readAccess(_ section: inout Section) {
+        let isUnix = if case .unix = bind { true } else { false }
+        mode = section.read("mode") { (setting, path) throws(SettingError) in
+            guard isUnix else { throw Self.needsSocket(setting, path) }
+            guard case .scalar(let text, _) = setting.value,
+                text.allSatisfy({ ("0"..."7").contains($0) }),
+                let mode = UInt32(text, radix: 8), mode <= 0o777, text.count >= 3
+            else { throw setting.expected("permission bits such as 0660", at: path) }
+            return mode
+        }
+        group = section.read("group") { (setting, path) throws(SettingError) in
+            guard isUnix else { throw Self.needsSocket(setting, path) }
+            let name = try setting.string(at: path)
+            if let number = UInt32(name) { return number }
+            guard let number = Self.groupNumber(name) else {
+                throw setting.expected("a group of this machine, or its number", at: path)
+            }
+            return number
+        }
+    }
+
+    private static func needsSocket(_ setting: Setting, _ path: String) -> SettingError {
+        SettingError(
+            setting.position,
+            "\(path): expected admin.bind to be unix:/path beside it; other addresses have no file"
+        )
+    }
+
+    private static func groupNumber(_ name: String) -> UInt32? {
+        var entry = Glibc.group()
+        var found: UnsafeMutablePointer<Glibc.group>?
+        var room = [CChar](repeating: 0, count: groupBytesMax)
+        guard getgrnam_r(name, &entry, &room, room.count, &found) == 0, found != nil else {
+            return nil
+        }
+        return entry.gr_gid
+    }
+
+    /// A group with some thousand members.
+    private static var groupBytesMax: Int { 65_536 }
 }
 
 extension LogConfiguration {

@@ -9,6 +9,7 @@ import Glibc
 import Logging
 import ServiceLifecycle
 import Settings
+import TLS
 import Vocabulary
 
 struct RunCommand: AsyncParsableCommand {
@@ -84,11 +85,10 @@ struct Runtime {
         plane.journal = journal
         plane.logDropped = { writer.dropped }
         let admin = AdminServer(
-            bind: configuration.admin.bind,
-            token: configuration.admin.token,
-            certificate: certificate,
+            adminConfiguration(certificate),
             plane: plane,
             logger: log.logger,
+            journal: journal,
             onRunning: { journal.notice("admin API and dashboard on \($0)") }
         )
         announce()
@@ -123,6 +123,7 @@ struct Runtime {
         guard let identity = configuration.admin.identity else { return nil }
         do {
             return try ServerCertificate(
+                of: "admin",
                 certificateFile: identity.certificateFile,
                 keyFile: identity.keyFile,
                 journal: journal
@@ -131,6 +132,19 @@ struct Runtime {
             Console.error("muster: admin.tls: \(error)")
             throw ExitStatus.warning.code
         }
+    }
+
+    private func adminConfiguration(
+        _ certificate: ServerCertificate?
+    ) -> AdminServer.Configuration {
+        let settings = configuration.admin
+        var admin = AdminServer.Configuration(bind: settings.bind)
+        admin.access = SocketAccess(mode: settings.mode, group: settings.group)
+        admin.token = settings.token
+        admin.protectsReads = settings.protectsReads
+        admin.hosts = settings.hosts
+        admin.certificate = certificate
+        return admin
     }
 
     /// The lifecycle's own lines say nothing that ours do not.

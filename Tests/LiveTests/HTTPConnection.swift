@@ -63,7 +63,7 @@ final class HTTPConnection: @unchecked Sendable {
     deinit { close(raw) }
 
     func get(_ path: String = "/") throws -> HTTPAnswer {
-        try send("GET \(path) HTTP/1.1\r\nHost: live.test\r\n\r\n")
+        try send("GET \(path) HTTP/1.1\r\nHost: localhost\r\n\r\n")
         return try answer()
     }
 
@@ -130,7 +130,7 @@ extension HTTPConnection {
         try await blocking {
             let connection = try HTTPConnection(port: port)
             try connection.send(
-                "GET \(path) HTTP/1.1\r\nHost: live.test\r\nConnection: close\r\n\r\n"
+                "GET \(path) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
             )
             return try connection.answer()
         }

@@ -309,7 +309,7 @@ extension Live {
                     let connection = try HTTPConnection(port: port)
                     let body = "{\"intent\":\"\(order)\"}"
                     try connection.send(
-                        "PATCH /v1/upstreams/web/peers/spare HTTP/1.1\r\nHost: live.test\r\n"
+                        "PATCH /v1/upstreams/web/peers/spare HTTP/1.1\r\nHost: localhost\r\n"
                             + "Content-Type: application/json\r\n"
                             + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
                     )

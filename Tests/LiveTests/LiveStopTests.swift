@@ -36,7 +36,7 @@ extension Live {
             _ server: ScriptedServer
         ) async throws -> HTTPConnection {
             let client = try HTTPConnection(port: installation.proxyPort)
-            try client.send("GET /slow HTTP/1.1\r\nHost: live.test\r\n\r\n")
+            try client.send("GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
             let hasIt = await eventually(within: .seconds(30)) {
                 server.receivedText.contains { $0.contains("\r\n\r\n") }
             }
@@ -141,10 +141,10 @@ extension Live {
             if what == "half a body" {
                 let path = "/v1/upstreams/slow/peers/127.0.0.1:\(server.port)"
                 try client.send(
-                    "PATCH \(path) HTTP/1.1\r\nHost: live.test\r\nContent-Length: 10\r\n\r\n{\"i"
+                    "PATCH \(path) HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{\"i"
                 )
             } else {
-                let request = "GET /metrics HTTP/1.1\r\nHost: live.test\r\n\r\n"
+                let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
                 try client.send(String(repeating: request, count: 400))
             }
             // Whatever comes after it on the same machine is served after it too.

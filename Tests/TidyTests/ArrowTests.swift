@@ -14,7 +14,8 @@ private let arrows: [String: Set<String>] = [
 
     "EventLoop": ["Vocabulary", "CLinux", "Glibc", "Synchronization"],
     "DNS": ["EventLoop", "Vocabulary", "CAres", "Glibc"],
-    "TLS": ["EventLoop", "Vocabulary", "COpenSSL", "Glibc"],
+    "TLS": ["EventLoop", "Vocabulary", "COpenSSL", "Glibc", "Synchronization"],
+    "Front": ["EventLoop", "TLS", "HTTP1", "Vocabulary", "Glibc", "Synchronization"],
     "Ledger": ["EventLoop", "Vocabulary", "Glibc"],
     "Redis": ["EventLoop", "Vocabulary", "CHiredis", "Glibc", "Synchronization"],
     "Curl": ["EventLoop", "Vocabulary", "CCurl", "Glibc"],
@@ -33,10 +34,8 @@ private let arrows: [String: Set<String>] = [
     ],
     "Admin": [
         "AgentCheck", "Monitor", "Proxy", "Checks", "Ledger", "Store", "EventLoop", "Health",
-        "Vocabulary", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "Logging", "NIOCore",
-        "NIOSSL",
+        "Vocabulary", "Front", "TLS", "Hummingbird", "HummingbirdCore", "Logging", "NIOCore",
         "ServiceLifecycle", "Foundation", "Glibc",
-        "Synchronization",
     ],
     "muster": [
         "Admin", "Settings", "AgentCheck", "Monitor", "Proxy", "Checks", "DNS", "TLS", "Ledger",

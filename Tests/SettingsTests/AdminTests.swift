@@ -1,0 +1,73 @@
+// What may be said of the admin endpoint, and what is refused?
+
+import Glibc
+import Testing
+import Vocabulary
+
+@testable import Settings
+
+@Suite struct AdminSettingsTests {
+    @Test func `reads who is let in`() throws {
+        let admin = try load(
+            """
+            admin:
+              bind: unix:/run/muster/admin.sock
+              mode: 0660
+              group: root
+              token: correct-horse
+              protect-reads: true
+              hosts: [Muster.Example, localhost.example]
+            """
+        ).admin
+        #expect(admin.mode == 0o660)
+        #expect(admin.group == 0)
+        #expect(admin.protectsReads)
+        #expect(admin.hosts == ["muster.example", "localhost.example"])
+    }
+
+    @Test func `says nothing of what is not there`() throws {
+        let admin = try load("admin: { bind: unix:/run/a, mode: , group: , hosts: }\n").admin
+        #expect(admin.mode == nil)
+        #expect(admin.group == nil)
+        #expect(admin.hosts == [])
+        #expect(!admin.protectsReads)
+        #expect(try load("admin: { bind: unix:/run/a, group: 4711 }\n").admin.group == 4_711)
+    }
+
+    @Test(arguments: [
+        (
+            "mode: 0668", "1:31: admin.mode: expected permission bits such as 0660, saw '0668'"
+        ),
+        ("mode: rw", "1:31: admin.mode: expected permission bits such as 0660, saw 'rw'"),
+        ("mode: 7", "1:31: admin.mode: expected permission bits such as 0660, saw '7'"),
+        ("mode: 1777", "1:31: admin.mode: expected permission bits such as 0660, saw '1777'"),
+        (
+            "group: no-such-group-here",
+            "1:32: admin.group: expected a group of this machine, or its number, saw "
+                + "'no-such-group-here'"
+        ),
+        (
+            "hosts: ['muster.example:7000']",
+            "1:33: admin.hosts[0]: expected a host name without a port, saw 'muster.example:7000'"
+        ),
+        (
+            "hosts: ['http://a']",
+            "1:33: admin.hosts[0]: expected a host name without a port, saw 'http://a'"
+        ),
+        (
+            "protect-reads: true",
+            "1:40: admin.protect-reads: expected admin.token beside it, saw none: nobody could read"
+        ),
+    ])
+    func `refuses what makes no sense`(setting: String, complaint: String) throws {
+        let found = try complaints("admin: { bind: unix:/r, \(setting) }\n")
+        #expect(found == ["muster.yaml:\(complaint)"])
+    }
+
+    @Test(arguments: ["mode: 0660", "group: root"])
+    func `a port has no file`(setting: String) throws {
+        let found = try complaints("admin: { \(setting) }\n")
+        #expect(found.count == 1)
+        #expect(found.first?.contains("expected admin.bind to be unix:/path beside it") == true)
+    }
+}
