@@ -35,7 +35,10 @@ extension Check {
                 to: PinnedAddress(host: host, ip: $0, took: phases.resolve ?? .zero)
             )
         }
-        let found = await outcomes(of: target, port: port, in: contexts)
+        var found = await outcomes(of: target, port: port, in: contexts)
+        if let trouble = resolution.trouble {
+            for index in found.indices { found[index].outcome.tell(trouble) }
+        }
         for each in contexts { if let trace = each.trace { context.trace?.append(trace) } }
         // Perhaps the name has moved: the next probe asks again.
         if found.contains(where: { $0.outcome.reason.layer == "L4" && $0.outcome.verdict == .fail })
@@ -71,5 +74,14 @@ extension Check {
             guard let ip = context.pinned?.ip, let outcome else { return nil }
             return ("\(Address.host(ip, port: port))", outcome)
         }
+    }
+}
+
+extension Outcome {
+    /// The addresses probed were the last ones known: well enough to serve, and told.
+    fileprivate mutating func tell(_ trouble: ResolverError) {
+        if verdict == .pass { verdict = .warn }
+        let said = message.isEmpty ? "" : "\(message); "
+        message = Self.oneLine("\(said)DNS: \(trouble), the last addresses are used")
     }
 }

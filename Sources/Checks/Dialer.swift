@@ -106,6 +106,7 @@ enum Dialer {
                 "resolve",
                 "\(host) is \(resolution.addresses.joined(separator: ", "))"
                     + (resolution.isCached ? " (cached)" : "")
+                    + (resolution.trouble.map { " (the last known; \($0))" } ?? "")
             )
             return resolution
         case .failure(let error):

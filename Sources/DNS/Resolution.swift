@@ -11,6 +11,9 @@ public struct Resolution: Sendable {
     public var validity: Nanoseconds
     /// Taken from the cache rather than asked for now.
     public var isCached: Bool
+    /// Set when these are the last addresses known, because the name was asked for again and again
+    /// and there is no fresh answer.
+    public var trouble: ResolverError?
 
     public init(addresses: [String], validity: Nanoseconds, isCached: Bool = false) {
         self.addresses = addresses
@@ -60,6 +63,13 @@ public struct ResolverConfiguration: Hashable, Sendable {
     public var validityMax = Nanoseconds.seconds(300)
     /// A failure is kept so long: a dead name server must not be asked for every probe.
     public var failureValidity = Nanoseconds.seconds(1)
+    /// After each further failure twice as long, up to this.
+    public var failureValidityMax = Nanoseconds.seconds(5)
+    /// While a name does not resolve any more, its last addresses are used for so long.
+    public var staleMax = Nanoseconds.seconds(86_400)
+    /// Whoever could have the last addresses waits no longer than this for fresh ones, and never
+    /// longer than half of the time it has.
+    public var staleWait = Nanoseconds.milliseconds(500)
     /// Names kept.
     public var namesMax = 10_000
     /// Names asked for at the same time.

@@ -28,6 +28,33 @@ public final class Resolver: EventSink {
     private struct Entry {
         var answer: Answer
         var expires: Instant
+        /// When to ask again beforehand, so that nobody waits for it.
+        var refreshFrom: Instant
+        /// The last addresses the name had, and until when they may stand in for fresh ones.
+        var last: (resolution: Resolution, until: Instant)?
+        /// Failures in a row.
+        var failures = 0
+
+        /// What stands in for a fresh answer while there is `trouble`.
+        func standIn(at now: Instant, for trouble: ResolverError) -> Answer? {
+            guard let last, last.until > now else { return nil }
+            var resolution = last.resolution
+            resolution.isCached = true
+            // One lost answer is no trouble worth telling.
+            resolution.trouble = failures > 1 ? trouble : nil
+            return .success(resolution)
+        }
+
+        /// The answer while it needs no asking.
+        func known(at now: Instant) -> Answer? {
+            guard expires > now else { return nil }
+            switch answer {
+            case .success(var resolution):
+                resolution.isCached = true
+                return .success(resolution)
+            case .failure(let error): return standIn(at: now, for: error) ?? answer
+            }
+        }
     }
 
     private struct Waiter {
@@ -40,6 +67,7 @@ public final class Resolver: EventSink {
     private final class Question {
         unowned let resolver: Resolver
         let host: String
+        let began = Clock.instant()
         var waiters: [Waiter] = []
 
         init(resolver: Resolver, host: String) {
@@ -75,24 +103,54 @@ public final class Resolver: EventSink {
     /// All addresses of `host` by `deadline`. An IP literal is its own answer.
     public func resolve(_ host: String, deadline: Instant) async -> Answer {
         if let answer = answerAtOnce(host) { return answer }
-        return await withUnsafeContinuation { ask(Self.key(host), deadline, $0) }
+        let key = Self.key(host)
+        let now = Clock.instant()
+        var deadline = deadline
+        if let entry = cache[key], let standIn = entry.standIn(at: now, for: trouble(key, entry)) {
+            if let question = questions[key] {
+                // Others have waited for this answer already.
+                if now - question.began > configuration.staleWait { return standIn }
+            } else if entry.failures > 0 {
+                // The name is in trouble: it is asked for, and nobody waits.
+                put(key)
+                return standIn
+            }
+            let half = Nanoseconds((deadline - now).count / 2)
+            deadline = now + min(half, configuration.staleWait)
+        }
+        let limit = deadline
+        return await withUnsafeContinuation { ask(key, limit, $0) }
+    }
+
+    /// Why there is no fresh answer.
+    private func trouble(_ host: String, _ entry: Entry) -> ResolverError {
+        if case .failure(let error) = entry.answer { return error }
+        return .timedOut(host: host)
     }
 
     /// Forgets what is known of `host`: the next question asks the servers. For callers whose
-    /// connection to a resolved address failed.
-    public func invalidate(_ host: String) { cache[Self.key(host)] = nil }
+    /// connection to a resolved address failed. Not while the name is in trouble: asking each time
+    /// would help nobody.
+    public func invalidate(_ host: String) {
+        let key = Self.key(host)
+        guard let entry = cache[key], entry.failures == 0 else { return }
+        cache[key]?.expires = Clock.instant()
+    }
 
     /// What needs no asking: a literal, or an answer still valid.
     private func answerAtOnce(_ host: String) -> Answer? {
         if SocketAddress(ip: host, port: 0) != nil {
             return .success(Resolution(addresses: [host], validity: configuration.validityMax))
         }
-        guard let entry = cache[Self.key(host)], entry.expires > Clock.instant() else { return nil }
-        return entry.answer.map { resolution in
-            var resolution = resolution
-            resolution.isCached = true
-            return resolution
+        let key = Self.key(host)
+        let now = Clock.instant()
+        guard let entry = cache[key], let answer = entry.known(at: now) else { return nil }
+        if entry.refreshFrom <= now {
+            // Once; the answer sets it anew.
+            cache[key]?.refreshFrom = .distantFuture
+            put(key)
         }
+        return answer
     }
 
     private static func key(_ host: String) -> String { host.lowercased() }
@@ -104,7 +162,7 @@ public final class Resolver: EventSink {
         _ deadline: Instant,
         _ continuation: UnsafeContinuation<Answer, Never>
     ) {
-        guard let channel else {
+        guard channel != nil else {
             continuation.resume(
                 returning: .failure(.failed(host: host, reason: "the resolver is closed"))
             )
@@ -117,15 +175,23 @@ public final class Resolver: EventSink {
         )
         waiterHosts[waiter.id] = host
         nextWaiter += 1
+        put(host, for: waiter)
+    }
+
+    /// Asks the servers, on behalf of `waiter` or of nobody yet. Whoever asks for the same name
+    /// shares the question.
+    private func put(_ host: String, for waiter: Waiter? = nil) {
+        guard let channel else { return }
+        let waiters = waiter.map { [$0] } ?? []
         if let question = questions[host] {
-            question.waiters.append(waiter)
+            question.waiters += waiters
             return
         }
         let question = Question(resolver: self, host: host)
-        question.waiters.append(waiter)
+        question.waiters = waiters
         guard questions.count < configuration.questionsMax else {
             release(
-                question.waiters,
+                waiters,
                 .failure(.failed(host: host, reason: "too many names are being asked for"))
             )
             return
@@ -158,18 +224,43 @@ public final class Resolver: EventSink {
         _ result: UnsafeMutablePointer<ares_addrinfo>?
     ) {
         questions[question.host] = nil
-        let answer = read(question.host, status, result)
-        let validity =
-            switch answer {
-            case .success(let resolution): resolution.validity
-            case .failure: configuration.failureValidity
-            }
+        var answer = read(question.host, status, result)
         if status != ARES_ECANCELLED, status != ARES_EDESTRUCTION {
-            keep(question.host, Entry(answer: answer, expires: Clock.instant() + validity))
+            let now = Clock.instant()
+            let entry = entry(for: answer, after: cache[question.host], now: now)
+            keep(question.host, entry)
+            answer = answer.flatMapError { entry.standIn(at: now, for: $0) ?? .failure($0) }
         }
         let waiters = question.waiters
         question.waiters = []
         release(waiters, answer)
+    }
+
+    private func entry(for answer: Answer, after before: Entry?, now: Instant) -> Entry {
+        switch answer {
+        case .success(let resolution):
+            let validity = resolution.validity
+            return Entry(
+                answer: answer,
+                expires: now + validity,
+                refreshFrom: now + Nanoseconds(validity.count / 10 * 8),
+                last: (resolution, now + validity + configuration.staleMax)
+            )
+        case .failure:
+            let failures = (before?.failures ?? 0) + 1
+            let wait = configuration.failureValidity * Int64(1 << min(failures - 1, 10))
+            return Entry(
+                answer: answer,
+                expires: now
+                    + min(
+                        wait,
+                        max(configuration.failureValidityMax, configuration.failureValidity)
+                    ),
+                refreshFrom: .distantFuture,
+                last: before?.last,
+                failures: failures
+            )
+        }
     }
 
     private func keep(_ host: String, _ entry: Entry) {
@@ -327,6 +418,8 @@ public final class Resolver: EventSink {
             let index = question.waiters.firstIndex(where: { $0.id == tag })
         else { return }
         // The question goes on: its answer will serve the next probe.
-        release([question.waiters.remove(at: index)], .failure(.timedOut(host: host)))
+        let trouble = ResolverError.timedOut(host: host)
+        let standIn = cache[host]?.standIn(at: Clock.instant(), for: trouble)
+        release([question.waiters.remove(at: index)], standIn ?? .failure(trouble))
     }
 }

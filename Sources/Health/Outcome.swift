@@ -33,6 +33,14 @@ public enum Reason: String, Sendable, CaseIterable {
     /// Said nothing about health, on purpose (an agent line without a health word).
     case checked = "CHECKED"
 
+    /// Nothing came, or not in time.
+    public var isTimeout: Bool {
+        switch self {
+        case .layer4Timeout, .layer6Timeout, .layer7Timeout, .processTimeout: true
+        default: false
+        }
+    }
+
     /// `L4`, `L6`, `L7`, `PROC`, or nil where no layer of the peer is concerned.
     public var layer: String? {
         switch self {
@@ -141,6 +149,8 @@ public struct Outcome: Sendable, Hashable {
     public var measurements: [Measurement]
     /// Failing so plainly that `fall` need not be waited for.
     public var isImmediate: Bool
+    /// It would have been a failure, had not this agent been late itself.
+    public var isExcused = false
 
     /// What `message` keeps of a longer text.
     public static let messageBytesMax = 256
@@ -166,7 +176,7 @@ public struct Outcome: Sendable, Hashable {
     }
 
     /// A message travels in logs, in agent lines and in Redis: no line break may survive in it.
-    static func oneLine(_ text: String) -> String {
+    public static func oneLine(_ text: String) -> String {
         let isClean = text.utf8.count <= messageBytesMax && text.utf8.allSatisfy { $0 >= 0x20 }
         if isClean { return text }
         var bytes = 0

@@ -17,6 +17,7 @@ import Vocabulary
         // A question that is asked again because the machine is slow would be counted twice.
         configuration.tryTimeout = .seconds(10)
         configuration.tries = 2
+        configuration.staleWait = .seconds(30)
         change(&configuration)
         return try await Prober(configuration)
     }
@@ -156,6 +157,77 @@ import Vocabulary
         let asked = server.count("broken.test")
         _ = await resolve("broken.test", on: prober)
         #expect(server.count("broken.test") == asked)
+    }
+
+    // MARK: When no answer comes any more
+
+    @Test(arguments: [NameServer.Answer.failure(code: 2), .failure(code: 3), .silence])
+    func `a name that no longer resolves keeps its last addresses, and says why`(
+        answer: NameServer.Answer
+    ) async throws {
+        let server = try NameServer(["web.test": .records([.a("192.0.2.1", ttl: 0)])])
+        defer { server.stop() }
+        let prober = try await prober(server) {
+            $0.validityMin = .milliseconds(1)
+            $0.failureValidity = .milliseconds(1)
+            $0.staleWait = .milliseconds(10)
+            $0.tryTimeout = .milliseconds(10)
+            $0.tries = 1
+        }
+        _ = try await resolve("web.test", on: prober).get()
+        server.set("web.test", answer)
+        // Every answer on the way has the address; after some failures it says what is wrong.
+        let isTold = await eventually {
+            let resolution = try? await resolve("web.test", on: prober).get()
+            #expect(resolution?.addresses == ["192.0.2.1"])
+            return resolution?.trouble != nil
+        }
+        #expect(isTold)
+        server.set("web.test", .records([.a("192.0.2.2", ttl: 0)]))
+        let isNew = await eventually {
+            let resolution = try? await resolve("web.test", on: prober).get()
+            return resolution?.addresses == ["192.0.2.2"] && resolution?.trouble == nil
+        }
+        #expect(isNew)
+    }
+
+    @Test func `last addresses end too`() async throws {
+        let server = try NameServer(["web.test": .records([.a("192.0.2.1", ttl: 0)])])
+        defer { server.stop() }
+        let prober = try await prober(server) {
+            $0.validityMin = .milliseconds(1)
+            $0.failureValidity = .milliseconds(1)
+            $0.staleMax = .milliseconds(1)
+        }
+        _ = try await resolve("web.test", on: prober).get()
+        server.set("web.test", .failure(code: 3))
+        let hasEnded = await eventually {
+            if case .failure(.notFound) = await resolve("web.test", on: prober) {
+                true
+            } else {
+                false
+            }
+        }
+        #expect(hasEnded)
+    }
+
+    @Test func `a name in trouble is not asked for each time its address fails`() async throws {
+        let server = try NameServer(["web.test": .records([.a("192.0.2.1", ttl: 0)])])
+        defer { server.stop() }
+        let prober = try await prober(server) {
+            $0.validityMin = .milliseconds(1)
+            $0.failureValidity = .seconds(600)
+        }
+        _ = try await resolve("web.test", on: prober).get()
+        server.set("web.test", .failure(code: 2))
+        await prober.resolver.call { $0.invalidate("web.test") }
+        _ = try await resolve("web.test", on: prober).get()
+        let asked = server.count("web.test")
+        for _ in 0..<10 {
+            await prober.resolver.call { $0.invalidate("web.test") }
+            _ = try await resolve("web.test", on: prober).get()
+        }
+        #expect(server.count("web.test") == asked)
     }
 
     // MARK: Probes by name
