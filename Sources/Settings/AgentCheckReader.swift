@@ -102,7 +102,7 @@ struct AgentCheckReader {
         // A peer may be called after a socket path; an upstream has no slash in its name.
         let parts = text.split(separator: "/", maxSplits: 1).map(String.init)
         guard parts.count == 2 else { throw setting.expected("upstream/peer", at: path) }
-        guard known.names.contains(parts[0]) else {
+        guard known.has(parts[0]) else {
             throw setting.unknownWord(parts[0], among: known.names, at: "\(path): upstream")
         }
         if let peers = known.peers[parts[0]], !peers.contains(parts[1]) {

@@ -24,6 +24,7 @@ struct PeerReader {
 
     func read(_ items: [Setting]) -> [Peer] {
         var peers: [Peer] = []
+        var firsts: [String: Position] = [:]
         for (index, item) in items.enumerated() {
             let place = place.item(index)
             let peer =
@@ -34,14 +35,15 @@ struct PeerReader {
                 }
             guard let peer else { continue }
             let id = peer.definition.id
-            if let first = peers.first(where: { $0.definition.id == id }) {
+            if let first = firsts[id] {
                 reading.report(
                     SettingError(
                         peer.position,
-                        "\(place.path): peer '\(id)' is written twice: first at \(first.position)"
+                        "\(place.path): peer '\(id)' is written twice: first at \(first)"
                     )
                 )
             } else {
+                firsts[id] = peer.position
                 peers.append(peer)
             }
         }

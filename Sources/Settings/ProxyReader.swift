@@ -94,7 +94,7 @@ struct ProxyReader {
     /// The name of an upstream that is written in this configuration.
     private func upstream(_ setting: Setting, at path: String) throws(SettingError) -> String {
         let name = try setting.string(at: path)
-        if known.names.contains(name) { return name }
+        if known.has(name) { return name }
         if known.names.isEmpty { throw setting.expected("an upstream; none is defined", at: path) }
         throw setting.unknownWord(name, among: known.names, at: path)
     }

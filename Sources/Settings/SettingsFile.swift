@@ -6,16 +6,22 @@ public import Vocabulary
 import Yams
 
 struct SettingsFile {
+    private struct Budget {
+        let most: Int
+        var used = 0
+    }
+
     let path: String
     /// Nil leaves every dollar as it is.
     let environment: [String: String]?
     let reading: Reading
 
-    static let bytesMax = 1 << 20
+    /// A hundred thousand routes are five megabytes; whoever names a disk by mistake is told.
+    static let bytesMax = 64 << 20
     static let depthMax = 32
     /// An alias costs as many nodes as it stands for: ten lines of aliases of aliases would
-    /// otherwise fill the memory.
-    static let nodesMax = 100_000
+    /// otherwise fill the memory. A longer text may have more of them.
+    static func nodesMax(of text: String) -> Int { max(100_000, text.utf8.count / 4) }
 
     /// The tree, or nil and a report.
     func read() -> Setting? {
@@ -26,7 +32,7 @@ struct SettingsFile {
 
     /// Nil when the text says nothing at all.
     func tree(of text: String) throws(SettingError) -> Setting? {
-        var budget = Self.nodesMax
+        var budget = Budget(most: Self.nodesMax(of: text))
         guard let root = try compose(text) else { return nil }
         return try setting(root, depth: 0, budget: &budget)
     }
@@ -135,12 +141,12 @@ struct SettingsFile {
     private func setting(
         _ node: Node,
         depth: Int,
-        budget: inout Int
+        budget: inout Budget
     ) throws(SettingError) -> Setting {
         let position = place(node.mark)
-        budget -= 1
-        if budget < 0 {
-            throw SettingError(position, "expected at most \(Self.nodesMax) settings, saw more")
+        budget.used += 1
+        if budget.used > budget.most {
+            throw SettingError(position, "expected at most \(budget.most) settings, saw more")
         }
         if depth > Self.depthMax {
             throw SettingError(position, "expected at most \(Self.depthMax) levels, saw more")
@@ -169,10 +175,12 @@ struct SettingsFile {
     private func entries(
         of mapping: Node.Mapping,
         depth: Int,
-        budget: inout Int
+        budget: inout Budget
     ) throws(SettingError) -> [Setting.Entry] {
         var own: [Setting.Entry] = []
         var merged: [Setting.Entry] = []
+        // A section may have ten thousand keys: each is looked up, not searched for.
+        var places: [String: Position] = [:]
         for (keyNode, valueNode) in mapping {
             let position = place(keyNode.mark)
             guard case .scalar(let scalar) = keyNode else {
@@ -185,13 +193,13 @@ struct SettingsFile {
             }
             let key = fill(scalar.string, at: position, isQuoted: scalar.style != .plain)
             // Two keys that differ on paper may be one after the environment has spoken.
-            if let first = own.first(where: { $0.key == key }) {
-                throw duplicate(key, at: position, first: first.position)
+            if let first = places.updateValue(position, forKey: key) {
+                throw duplicate(key, at: position, first: first)
             }
             own.append(Setting.Entry(key: key, position: position, value: value))
         }
         // What stands in the map itself wins over what it merges; of merged maps, the first.
-        for entry in merged where !own.contains(where: { $0.key == entry.key }) {
+        for entry in merged where places.updateValue(entry.position, forKey: entry.key) == nil {
             own.append(entry)
         }
         return own

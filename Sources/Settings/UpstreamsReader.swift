@@ -9,8 +9,12 @@ struct UpstreamsReader {
     private(set) var configurations: [UpstreamConfiguration] = []
     /// Every name written, also of upstreams with mistakes inside: one mistake, one report.
     private(set) var names: [String] = []
+    private var isNamed: Set<String> = []
     /// Upstreams whose peers were all read, by name.
     private(set) var peers: [String: [String]] = [:]
+
+    /// Asked for each of a hundred thousand routes.
+    func has(_ name: String) -> Bool { isNamed.contains(name) }
 
     static let slowStartMax = Nanoseconds.seconds(86_400)
 
@@ -19,6 +23,7 @@ struct UpstreamsReader {
         guard var section else { return reader }
         for entry in section.takeAll() {
             reader.names.append(entry.key)
+            reader.isNamed.insert(entry.key)
             reader.add(entry, at: section.place.named(entry.key), section.reading, registry)
         }
         return reader

@@ -171,14 +171,35 @@ import Vocabulary
         #expect(scratch.complaints() == ["muster.yaml: expected UTF-8, saw other bytes"])
     }
 
-    @Test func `refuses a file above a mebibyte`() throws {
-        let line = "# " + String(repeating: "x", count: 1_021) + "\n"
-        #expect(try complaints(String(repeating: line, count: 1_024)).isEmpty)
+    @Test func `refuses a file above 64 mebibytes`() throws {
+        let line = "# " + String(repeating: "x", count: 1_048_573) + "\n"
         #expect(
-            try complaints(String(repeating: line, count: 1_024) + "#") == [
-                "muster.yaml: expected at most 1048576 bytes, saw more"
+            try complaints(String(repeating: line, count: 64) + "#") == [
+                "muster.yaml: expected at most 67108864 bytes, saw more"
             ]
         )
+    }
+
+    @Test func `a site of thousands of routes, peers and upstreams is read whole`() throws {
+        var text = "upstreams:\n  web:\n    peers:\n"
+        for peer in 0..<4_000 {
+            text += "    - { id: p\(peer), address: \"10.0.\(peer / 250).\(peer % 250):80\" }\n"
+        }
+        for upstream in 0..<2_000 { text += "  u\(upstream): { peers: [\"127.0.0.1:80\"] }\n" }
+        text += "proxy:\n  listeners:\n  - bind: 127.0.0.1:8080\n    routes:\n"
+        let count = 24_000
+        for route in 0..<count {
+            text += "    - { host: h\(route).example.com, path: /some/where, upstream: web }\n"
+        }
+        #expect(text.utf8.count > 1_048_576, "more than was taken once")
+        let configuration = try load(text)
+        guard case .http(let routes) = configuration.proxy.listeners.first?.mode else {
+            Issue.record("expected a listener with routes")
+            return
+        }
+        #expect(routes.count == count)
+        #expect(configuration.upstreams.count == 2_001)
+        #expect(configuration.upstreams.first?.definition.peers.count == 4_000)
     }
 
     @Test func `refuses what nests deeper than 32 levels`() throws {
