@@ -59,6 +59,12 @@ public struct PeerView: Hashable, Sendable {
         routing != .maint && routing != .drain && !isWeightless
     }
 
+    /// In the unit of `weight`: what it takes of new requests, which is nothing while none may go to it.
+    /// JSON and metrics both say this.
+    public var effectiveWeight: Double {
+        isAvailable ? Double(effectiveCentiweight) / 100 : 0
+    }
+
     /// New requests may go to it.
     public var isAvailable: Bool {
         switch routing {
@@ -358,6 +364,9 @@ public struct PeerHealth: Sendable {
         // Down though the last probe passed: on the way back, and this is how far.
         let isRising = verdict.status == .down && verdict.health > 0
         var text = isRising ? "passed \(verdict.health)/\(verdict.rise): " : ""
+        // Up though the last probe failed: on the way down, and this is how far.
+        let failures = verdict.status == .up ? verdict.rise + verdict.fall - 1 - verdict.health : 0
+        if failures > 0 { text = "\(failures) of \(verdict.fall) failures: " }
         text += verdict.reason.rawValue
         if let code = verdict.code, verdict.reason.layer == "L7" { text += "/\(code)" }
         if !verdict.message.isEmpty { text += " \(verdict.message)" }

@@ -84,7 +84,9 @@ struct Opinion: Hashable, Sendable {
             isImmediate: outcome.isImmediate
         )
         if transition != nil { since = now }
-        isDegraded = outcome.verdict == .warn && counter.status == .up
+        // A failure that does not bring it down yet is no news that it is better.
+        let staysDegraded = wasDegraded && outcome.verdict == .fail
+        isDegraded = counter.status == .up && (outcome.verdict == .warn || staysDegraded)
         reason = outcome.reason
         code = outcome.code
         message = outcome.message

@@ -499,4 +499,33 @@ import Vocabulary
             return (state >> 33) % bound
         }
     }
+
+    @Test func `a degraded peer that fails tells how far it is from down`() {
+        var peer = peer()
+        var failing = verdict(.up, isDegraded: true)
+        failing.fall = 3
+        failing.rise = 2
+        failing.health = 3
+        failing.reason = .layer7Status
+        failing.code = 500
+        failing.message = ""
+        _ = peer.apply(failing, now: start)
+        #expect(peer.view.status == .degraded)
+        #expect(peer.view.reason == "1 of 3 failures: L7STS/500 (http)")
+    }
+
+    @Test func `what takes nothing has no effective weight`() {
+        var peer = peer()
+        _ = peer.apply(verdict(.up), now: start)
+        #expect(peer.view.effectiveWeight == 4)
+        _ = peer.apply(verdict(.down, sequence: 2), now: start)
+        #expect(peer.view.effectiveWeight == 0 && peer.view.effectiveCentiweight == 400)
+        _ = peer.apply(verdict(.up, sequence: 3), now: start)
+        for mode in [Intent.Mode.drain, .maint] {
+            _ = peer.set(intent: Intent(mode: mode), now: start)
+            #expect(peer.view.effectiveWeight == 0)
+        }
+        _ = peer.set(intent: nil, now: start)
+        #expect(peer.view.effectiveWeight == 4)
+    }
 }

@@ -58,6 +58,31 @@ import Vocabulary
         #expect(!verdict(opinion).isDegraded)
     }
 
+    @Test func `a degraded peer that fails stays degraded until it is down or passes`() {
+        let thresholds = Thresholds(rise: 2, fall: 3)
+        let failure = Outcome(.fail, .layer7Status, code: 500, message: "500")
+        let warning = Outcome(.warn, .layer7Status, code: 429, message: "429")
+        // What each outcome leads to: ! up and degraded, + up, - down.
+        let rows: [([Outcome], String)] = [
+            ([warning, failure, failure, failure, failure], "!!!--"),
+            ([warning, failure, .pass, failure], "!!++"),
+            ([warning, failure, warning, failure], "!!!!"),
+            ([.pass, failure, warning, failure], "++!!"),
+            ([failure, warning, warning, failure], "--!!"),
+            ([warning, .unresolved, failure, .unresolved], "!!!!"),
+        ]
+        for (outcomes, expected) in rows {
+            var opinion = Opinion(thresholds: thresholds, now: start)
+            var chart = ""
+            for outcome in outcomes {
+                _ = take(outcome, into: &opinion, at: start)
+                let verdict = verdict(opinion)
+                chart += verdict.status == .down ? "-" : verdict.isDegraded ? "!" : "+"
+            }
+            #expect(chart == expected)
+        }
+    }
+
     @Test(arguments: [
         Outcome(.neutral, .resolver, message: "no such name"),
         Outcome(.neutral, .socketError, message: "Too many open files"),
