@@ -31,6 +31,11 @@ public struct ControlPlane: Sendable {
     /// How many lines of the log nobody read.
     public var logDropped: @Sendable () -> UInt64 = { 0 }
 
+    /// Who may open how many descriptors; nil where nobody counts.
+    public var budget: DescriptorBudget?
+    /// Metrics have histograms for each peer, not only for each monitor.
+    public var hasMetricsPerPeer = false
+
     /// Reads the configuration again.
     public typealias Reload = @Sendable () async -> ReloadAnswer
 

@@ -1,6 +1,7 @@
 // What does Prometheus read? Its text format, version 0.0.4; every name begins with `muster_`, every
 // unit is a base unit and stands in the name.
 
+import EventLoop
 import Health
 import Ledger
 import Monitor
@@ -10,6 +11,11 @@ import Vocabulary
 
 struct MetricsText {
     private var text = ""
+    /// Histograms for each peer, and a line for each status it does not have: of ten thousand peers
+    /// that is tens of megabytes a scrape.
+    private let isPerPeer: Bool
+
+    private init(isPerPeer: Bool) { self.isPerPeer = isPerPeer }
 
     static func make(
         agent: String,
@@ -20,9 +26,11 @@ struct MetricsText {
         scheduler: SchedulerMetrics,
         pairs: [PairMetrics],
         proxy: Proxy.Report,
-        logDropped: UInt64 = 0
+        logDropped: UInt64 = 0,
+        budget: DescriptorBudget? = nil,
+        isPerPeer: Bool = false
     ) -> String {
-        var metrics = MetricsText()
+        var metrics = MetricsText(isPerPeer: isPerPeer)
         metrics.family("muster_up", "gauge", "1 while this agent runs.")
         metrics.sample("muster_up", [("agent", agent)], 1)
         metrics.family("muster_uptime_seconds", "gauge", "Time since the start.")
@@ -33,6 +41,7 @@ struct MetricsText {
         metrics.add(scheduler)
         metrics.add(pairs)
         metrics.add(proxy)
+        if let budget { metrics.add(budget) }
         metrics.family(
             "muster_log_dropped_total",
             "counter",
@@ -45,9 +54,10 @@ struct MetricsText {
     // MARK: The parts
 
     private mutating func add(_ upstreams: [UpstreamView]) {
-        family("muster_peer_status", "gauge", "1 for the status that the peer has, 0 for others.")
+        family("muster_peer_status", "gauge", "1 for the status that the peer has.")
         each(upstreams) { metrics, labels, report in
-            for status in PeerStatus.allCases {
+            for status in PeerStatus.allCases
+            where metrics.isPerPeer || status == report.view.status {
                 metrics.sample(
                     "muster_peer_status",
                     labels + [("status", status.rawValue)],
@@ -59,12 +69,16 @@ struct MetricsText {
         each(upstreams) { metrics, labels, report in
             metrics.sample("muster_peer_available", labels, report.view.isAvailable ? 1 : 0)
         }
-        family("muster_peer_effective_weight", "gauge", "After agent weight and slow start.")
+        family(
+            "muster_peer_effective_weight",
+            "gauge",
+            "After agent weight and slow start; 0 while it takes nothing."
+        )
         each(upstreams) { metrics, labels, report in
             metrics.sample(
                 "muster_peer_effective_weight",
                 labels,
-                Double(report.view.effectiveCentiweight) / 100
+                report.view.effectiveWeight
             )
         }
         family(
@@ -97,6 +111,13 @@ struct MetricsText {
                     report
                 )
             }
+        }
+    }
+
+    private mutating func add(_ budget: DescriptorBudget) {
+        family("muster_descriptors_limit", "gauge", "How many of the open files are whose.")
+        for (owner, count) in budget.shares {
+            sample("muster_descriptors_limit", [("owner", owner)], Double(count))
         }
     }
 
@@ -149,6 +170,21 @@ struct MetricsText {
         sample("muster_probes_waiting", [], Double(scheduler.waiting))
         family("muster_probe_lateness_seconds", "histogram", "How late probes began.")
         histogram("muster_probe_lateness_seconds", [], scheduler.lateness)
+        counter(
+            "muster_probes_excused_total",
+            "Timeouts not held against the peer, because this agent was late itself.",
+            scheduler.excused
+        )
+        family(
+            "muster_loop_lag_seconds_total",
+            "counter",
+            "How long the control loop was kept from what was due."
+        )
+        sample("muster_loop_lag_seconds_total", [], scheduler.loopLag.seconds)
+        family("muster_loop_lag_max_seconds", "gauge", "The longest of it at once.")
+        sample("muster_loop_lag_max_seconds", [], scheduler.loopLagMax.seconds)
+        family("muster_agent_doubt", "gauge", "1 while this agent was late within a minute.")
+        sample("muster_agent_doubt", [], scheduler.isDoubtful ? 1 : 0)
     }
 
     private mutating func add(_ pairs: [PairMetrics]) {
@@ -177,11 +213,11 @@ struct MetricsText {
             "histogram",
             "Time of each phase that was reached, by verdict."
         )
-        for pair in sorted {
-            for latency in pair.series.latencies {
+        for series in isPerPeer ? sorted.map(LatencySeries.init) : LatencySeries.byMonitor(sorted) {
+            for latency in series.latencies {
                 histogram(
                     "muster_probe_duration_seconds",
-                    labels(pair) + [
+                    series.labels + [
                         ("phase", latency.phase.rawValue), ("verdict", latency.verdict.rawValue),
                     ],
                     latency.histogram
@@ -317,11 +353,20 @@ struct MetricsText {
     private mutating func sample(_ name: String, _ labels: [(String, String)], _ value: Double) {
         text += name
         if !labels.isEmpty {
-            text += "{"
-            text += labels.map { "\($0.0)=\"\(Self.escape($0.1))\"" }.joined(separator: ",")
+            var separator = "{"
+            for (key, label) in labels {
+                text += separator
+                text += key
+                text += "=\""
+                text += Self.escape(label)
+                text += "\""
+                separator = ","
+            }
             text += "}"
         }
-        text += " \(Self.number(value))\n"
+        text += " "
+        text += Self.number(value)
+        text += "\n"
     }
 
     private mutating func histogram(
@@ -347,6 +392,10 @@ struct MetricsText {
     }
 
     private static func escape(_ text: String) -> String {
+        let isPlain = !text.utf8.contains {
+            $0 == UInt8(ascii: "\\") || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\n")
+        }
+        if isPlain { return text }
         var escaped = ""
         for character in text {
             switch character {

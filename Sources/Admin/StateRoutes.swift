@@ -73,7 +73,7 @@ struct StateRoutes: Sendable {
     }
 
     private func ready() async -> Response {
-        let upstreams = await plane.board.call { $0.upstreams }
+        let upstreams = await plane.upstreams()
         let store = await plane.store.call { $0.status }
         let ledger = await plane.ledger?.call { $0.status }
         let unprobed = upstreams.flatMap { view in
@@ -112,13 +112,15 @@ struct StateRoutes: Sendable {
         return MetricsText.make(
             agent: plane.agent,
             uptime: Clock.instant() - plane.began,
-            upstreams: await plane.board.call { $0.upstreams },
+            upstreams: await plane.upstreams(),
             store: await plane.store.call { $0.status },
             ledger: await plane.ledger?.call { $0.status },
             scheduler: await plane.scheduler.call { $0.metrics },
-            pairs: await plane.scheduler.call { $0.pairMetrics },
+            pairs: await plane.pairs(),
             proxy: await plane.run { await proxy.value.report() },
-            logDropped: plane.logDropped()
+            logDropped: plane.logDropped(),
+            budget: plane.budget,
+            isPerPeer: plane.hasMetricsPerPeer
         ) + front.now.metricsText
     }
 }

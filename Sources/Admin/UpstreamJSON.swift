@@ -85,11 +85,8 @@ enum UpstreamJSON {
 
     /// In the unit of `weight`; a fraction while a slow start ramps, 0 while nothing new goes there.
     private static func effectiveWeight(_ view: PeerView) -> JSON {
-        guard view.isAvailable else { return .integer(0) }
-        let isWhole = view.effectiveCentiweight % 100 == 0
-        return isWhole
-            ? .integer(Int64(view.effectiveCentiweight / 100))
-            : .number(Double(view.effectiveCentiweight) / 100)
+        let weight = view.effectiveWeight
+        return weight == weight.rounded() ? .integer(Int64(weight)) : .number(weight)
     }
 
     /// A monitor that has not spoken yet is there too: silence must be visible.

@@ -16,7 +16,7 @@ struct UpstreamRoutes: Sendable {
 
     func add(to router: inout AdminRouter) {
         router.get("/v1/upstreams") { _, _ in
-            let views = await plane.board.call { $0.upstreams }
+            let views = await plane.upstreams()
             return Response.json(
                 .object([.init("upstreams", .array(views.map(UpstreamJSON.upstream)))])
             )
@@ -46,7 +46,7 @@ struct UpstreamRoutes: Sendable {
     private func view(_ context: AdminContext) async throws -> UpstreamView {
         let name = try parameter("upstream", context)
         guard let view = await plane.board.call({ $0.upstream(named: name) }) else {
-            let known = await plane.board.call { $0.upstreams.map(\.name) }
+            let known = await plane.board.call { $0.names }
             throw Problem(.notFound, unknown("upstream", name, known))
         }
         return view

@@ -21,6 +21,9 @@ public final class EventLoop: @unchecked Sendable {
     /// long ago.
     public private(set) var eventsThisTurn = 0
 
+    /// How late timers were: what this loop was kept from.
+    public private(set) var lag = LoopLag()
+
     /// Chance for everything that lives here. Seeded by the kernel, or by the test.
     public var dice: Dice
 
@@ -67,6 +70,8 @@ public final class EventLoop: @unchecked Sendable {
 
     /// Events taken from the kernel at once. More only delays timers.
     private static let eventsMax = 512
+    /// Batches taken before late timers: a flood must not hold them up for ever.
+    private static let catchUpMax = 8
 
     /// A loop whose time is the kernel's.
     public convenience init(name: String) throws(SystemError) {
@@ -174,11 +179,27 @@ public final class EventLoop: @unchecked Sendable {
                 dispatch(events + index)
             }
         }
+        if count > 0, isLate { catchUp(events) }
         fireTimers()
         drainMail()
         if let virtual, isQuiet {
             virtual.pass(to: timers.next)
             now = virtual.instant
+        }
+    }
+
+    private var isLate: Bool { timers.next.map { now - $0 > LoopLag.allowance } ?? false }
+
+    /// After a hold-up more may be ready than fits one batch: what came in time is taken before the
+    /// deadline that it would have met.
+    private func catchUp(_ events: UnsafeMutablePointer<epoll_event>) {
+        for _ in 0..<Self.catchUpMax {
+            let count = epoll_wait(epoll, events, Int32(Self.eventsMax), 0)
+            if count <= 0 { return }
+            for index in 0..<Int(count) {
+                eventsThisTurn = index
+                dispatch(events + index)
+            }
         }
     }
 
@@ -227,6 +248,7 @@ public final class EventLoop: @unchecked Sendable {
     }
 
     private func fireTimers() {
+        if let next = timers.next { lag.note(now - next) }
         // Timers set by timers wait for the next turn, or a timer of zero would never end the loop.
         let mark = timers.mark
         while let timer = timers.popDue(at: now, setBefore: mark) {

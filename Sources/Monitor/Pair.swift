@@ -51,6 +51,8 @@ final class Pair {
     var clockShift = Nanoseconds.zero
     var phase = Phase.resting
     var generation: UInt32 = 0
+    /// How late the loop had been in all when the probe in flight began.
+    var lagAtStart = Nanoseconds.zero
     /// When the probe is meant to begin. Lateness counts from here.
     var dueAt = Instant.distantFuture
     /// When it is woken for it; the distant future while it is not to be.

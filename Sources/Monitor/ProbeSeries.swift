@@ -28,6 +28,12 @@ public struct Histogram: Sendable {
         sum = sum + span
     }
 
+    /// Takes in all that another counted.
+    public mutating func add(_ other: Histogram) {
+        for index in buckets.indices { buckets[index] &+= other.buckets[index] }
+        sum = sum + other.sum
+    }
+
     /// How many durations were recorded.
     public var count: UInt64 { cumulative.last ?? 0 }
 

@@ -17,6 +17,7 @@ extension Scheduler {
         let pair = rows[ticket.pair]
         let monitor = pair.monitor
         pair.phase = .probing
+        pair.lagAtStart = loop.lag.total
         started += 1
         let late = max(now - pair.dueAt, .zero)
         lateness.record(late)
@@ -65,8 +66,19 @@ extension Scheduler {
             guard pair.generation == ticket.generation else {
                 return AddressStates.outcome(of: found, isOneMachine: isOneMachine)
             }
+            let judged = found.map { each in
+                let punctuality = Punctuality(
+                    took: each.outcome.phases.total,
+                    timeout: pair.monitor.schedule.timeout,
+                    lag: loop.lag.total - pair.lagAtStart
+                )
+                return (address: each.address, outcome: punctuality.judge(each.outcome))
+            }
+            if let late = judged.first(where: \.outcome.isExcused) {
+                noteExcused(pair.key, late.outcome, now: Clock.instant())
+            }
             let (outcome, hasTurned) = addresses.take(
-                found,
+                judged,
                 isOneMachine: isOneMachine,
                 of: pair
             )
@@ -89,6 +101,19 @@ extension Scheduler {
             "probes are late: \(key.upstream)/\(key.peer) (\(key.monitor)) began "
                 + "\(late.milliseconds)ms after its time; \(admission.waiting) wait, "
                 + "\(admission.running) are in flight"
+        )
+    }
+
+    /// Of all that are late at once, one line a minute tells.
+    private func noteExcused(_ key: VerdictKey, _ outcome: Outcome, now: Instant) {
+        excused += 1
+        lastExcused = now
+        guard now >= complainOfLagFrom else { return }
+        complainOfLagFrom = now + Self.complainEvery
+        journal.warning(
+            "this agent is late and doubts itself: \(key.upstream)/\(key.peer) (\(key.monitor)): "
+                + "\(outcome.message); \(excused) timeouts were not held against their peers so far. "
+                + "Give this process more CPU, or probe less"
         )
     }
 
@@ -118,6 +143,13 @@ extension Scheduler {
         now: Moment
     ) {
         let pair = rows[row]
+        let punctuality = Punctuality(
+            took: now.instant - started,
+            timeout: pair.monitor.schedule.timeout,
+            lag: loop.lag.total - pair.lagAtStart
+        )
+        let outcome = punctuality.judge(outcome)
+        if outcome.isExcused { noteExcused(pair.key, outcome, now: now.instant) }
         door.pass(outcome, of: pair, now: now)
         if !pair.answering.isEmpty {
             let report = ProbeReport(outcome: outcome, steps: trace?.steps ?? [])

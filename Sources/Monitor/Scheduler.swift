@@ -29,6 +29,13 @@ public struct SchedulerMetrics: Sendable {
     public var started: UInt64 = 0
     /// How long after its time each probe began.
     public var lateness = Histogram()
+    /// Probes whose failure was not believed, because this agent was late itself.
+    public var excused: UInt64 = 0
+    /// How long the loop was kept from what was due, in all and at most at once.
+    public var loopLag = Nanoseconds.zero
+    public var loopLagMax = Nanoseconds.zero
+    /// This agent was late within the last minute: its word is to be doubted.
+    public var isDoubtful = false
 }
 
 /// Probes every pair on its schedule. Confined to its loop's thread.
@@ -42,6 +49,8 @@ public final class Scheduler: EventSink {
 
     private var members: [String: Members] = [:]
     var rows: [Pair] = []
+    /// Rows that begin anew in place of one whose address or kind was another.
+    private var renewed: [Int] = []
     private var free: [Int] = []
     var index: [VerdictKey: Int] = [:]
     private var wakeUps = WakeUps()
@@ -57,6 +66,9 @@ public final class Scheduler: EventSink {
     var started: UInt64 = 0
     var lateness = Histogram()
     var complainFrom = Instant(nanoseconds: .min)
+    var excused: UInt64 = 0
+    var complainOfLagFrom = Instant(nanoseconds: .min)
+    var lastExcused: Instant?
 
     /// The first probe of every pair comes within this time, however long the interval is.
     public static let firstProbeWithin = Nanoseconds.seconds(1)
@@ -133,6 +145,9 @@ public final class Scheduler: EventSink {
             }
         }
         restart(fresh)
+        // What was watched before is not left unwatched until its beat.
+        for row in renewed { hurry(row) }
+        renewed = []
         if haveChecksChanged {
             services?.value.keep(members.values.flatMap { $0.monitors.values.map(\.check) })
         }
@@ -151,6 +166,7 @@ public final class Scheduler: EventSink {
         at address: Address,
         monitor: SharedMonitor
     ) -> Int? {
+        var isNew = true
         if let row = index[key] {
             let pair = rows[row]
             let before = pair.monitor
@@ -161,7 +177,10 @@ public final class Scheduler: EventSink {
                 pair.opinion.adopt(monitor.thresholds)
                 return before.schedule != monitor.schedule && pair.phase == .resting ? row : nil
             }
+            // Another server, or another question: the old answer is nobody's any more.
+            if pair.address != address { door.forget(key) }
             remove(row)
+            isNew = false
         }
         let pair = Pair(
             key: key,
@@ -180,6 +199,7 @@ public final class Scheduler: EventSink {
             row = rows.count - 1
         }
         index[key] = row
+        if !isNew { renewed.append(row) }
         return row
     }
 
@@ -310,17 +330,26 @@ public final class Scheduler: EventSink {
             inFlight: admission.running,
             waiting: admission.waiting,
             started: started,
-            lateness: lateness
+            lateness: lateness,
+            excused: excused,
+            loopLag: loop.lag.total,
+            loopLagMax: loop.lag.longest,
+            isDoubtful: lastExcused.map { Clock.instant() - $0 < Self.complainEvery } ?? false
         )
     }
 
-    /// The numbers of every pair, in no particular order.
-    public var pairMetrics: [PairMetrics] {
-        index.values.map {
-            let pair = rows[$0]
-            return PairMetrics(key: pair.key, kind: pair.monitor.kind, series: pair.series)
+    /// The numbers of the pairs in some rows, in no particular order, and the row to go on from; nil
+    /// when these were the last. Of ten thousand pairs at once, probes would have to wait.
+    public func pairMetrics(from row: Int) -> (pairs: [PairMetrics], next: Int?) {
+        let end = min(row + Self.rowsAtOnce, rows.count)
+        guard row < end else { return ([], nil) }
+        let pairs = rows[row..<end].filter { $0.phase != .removed }.map {
+            PairMetrics(key: $0.key, kind: $0.monitor.kind, series: $0.series)
         }
+        return (pairs, end < rows.count ? end : nil)
     }
+
+    private static let rowsAtOnce = 512
 
     /// When the pair is probed next, for those who explain; nil while it waits or is probed.
     public func nextProbe(of key: VerdictKey) -> Instant? {

@@ -109,6 +109,8 @@ public struct AdminConfiguration: Hashable, Sendable {
     public var group: UInt32?
     /// Serves over TLS, and not without it.
     public var identity: TLSIdentity?
+    /// Latency histograms for each peer, not only for each monitor.
+    public var hasMetricsPerPeer = false
 
     public init() {}
 }

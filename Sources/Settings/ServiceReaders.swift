@@ -135,6 +135,10 @@ extension AdminConfiguration {
             }
             return token
         }
+        if var metrics = section.section("metrics") {
+            admin.hasMetricsPerPeer = metrics.bool("per-peer", default: false)
+            metrics.finish()
+        }
         // A token that was refused has its own report.
         let isMissing = admin.token == nil && section.reading.mistakes.count == before
         admin.identity = TLSIdentity.read(&section, beside: file)

@@ -40,8 +40,17 @@ final class Engine {
     /// Of a definition taken in at once: some milliseconds of work.
     private static let changesASlice = 500
 
+    /// Who may open how much; nil where nobody counts.
+    private let budget: DescriptorBudget?
+
     /// Makes everything and starts nothing.
-    init(_ configuration: MusterConfiguration, on loop: EventLoop, journal: Journal) throws {
+    init(
+        _ configuration: MusterConfiguration,
+        on loop: EventLoop,
+        budget: DescriptorBudget? = nil,
+        journal: Journal
+    ) throws {
+        self.budget = budget
         self.configuration = configuration
         self.loop = loop
         self.journal = journal
@@ -70,16 +79,19 @@ final class Engine {
             loop: loop,
             resolver: LoopBound(resolver, on: loop),
             door: door,
+            limits: budget.map { ProbeLimits(inFlight: $0.probesInFlight) } ?? ProbeLimits(),
             heartbeats: heartbeats,
             services: LoopBound(services, on: loop),
             journal: journal
         )
         let names = LoopBound(resolver, on: loop)
         let probes = LoopBound(scheduler, on: loop)
+        var shared = configuration.proxy
+        shared.descriptors = shared.descriptors ?? budget?.proxy
         proxy = Proxy(
             loop: loop,
             board: board,
-            configuration: configuration.proxy,
+            configuration: shared,
             journal: journal,
             resolve: { await Self.bestAddress(of: $0, names, probes) }
         )
@@ -98,6 +110,7 @@ final class Engine {
             },
             policy: agentCheck?.policy ?? AgentCheckPolicy(),
             memoryPath: agentCheck?.memoryFile,
+            connectionLimit: budget?.agentCheck ?? AgentEndpoint.connectionsMax,
             journal: journal
         )
     }
@@ -229,7 +242,7 @@ final class Engine {
     }
 
     func plane(reload: @escaping ControlPlane.Reload) -> ControlPlane {
-        ControlPlane(
+        var plane = ControlPlane(
             agent: configuration.agent.id,
             startedAt: startedAt,
             loop: loop,
@@ -242,6 +255,9 @@ final class Engine {
             heartbeats: LoopBound(heartbeats, on: loop),
             reload: reload
         )
+        plane.hasMetricsPerPeer = configuration.admin.hasMetricsPerPeer
+        plane.budget = budget
+        return plane
     }
 }
 

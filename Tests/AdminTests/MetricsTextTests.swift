@@ -28,16 +28,55 @@ import Vocabulary
         )
     }
 
-    private func text(peer: String = "one") -> String {
+    private func text(
+        peer: String = "one",
+        pairs: [PairMetrics] = [],
+        isPerPeer: Bool = false
+    ) -> String {
         MetricsText.make(
             agent: "a1",
             uptime: .seconds(5),
             upstreams: [view(peer: peer)],
             store: StoreStatus(kind: "embedded", isConnected: true, since: now),
             scheduler: SchedulerMetrics(),
-            pairs: [],
-            proxy: Proxy.Report()
+            pairs: pairs,
+            proxy: Proxy.Report(),
+            isPerPeer: isPerPeer
         )
+    }
+
+    @Test func `histograms are a monitor's, unless asked for each peer`() {
+        let pairs = ["one", "two"].map { peer in
+            var series = ProbeSeries()
+            var outcome = Outcome(.pass, .layer7OK)
+            outcome.phases.total = .milliseconds(4)
+            series.record(outcome)
+            let key = VerdictKey(upstream: "web", peer: peer, monitor: "http")
+            return PairMetrics(key: key, kind: "http", series: series)
+        }
+        func counts(isPerPeer: Bool) -> [Substring] {
+            text(pairs: pairs, isPerPeer: isPerPeer).split(separator: "\n").filter {
+                $0.hasPrefix("muster_probe_duration_seconds_count")
+            }
+        }
+        let tail = #"monitor="http",kind="http",phase="total",verdict="pass"}"#
+        let name = "muster_probe_duration_seconds_count"
+        #expect(counts(isPerPeer: false) == ["\(name){upstream=\"web\",\(tail) 2"])
+        #expect(
+            counts(isPerPeer: true)
+                == ["one", "two"].map {
+                    "\(name){upstream=\"web\",peer=\"\($0)\",\(tail) 1"
+                }
+        )
+        for peer in ["one", "two"] {
+            let total = "muster_probes_total{upstream=\"web\",peer=\"\(peer)\",monitor=\"http\""
+            #expect(text(pairs: pairs).contains(total), "counts stay each peer's")
+        }
+    }
+
+    @Test func `a peer has one line for its status, unless all are asked for`() {
+        let lines = text().split(separator: "\n").filter { $0.hasPrefix("muster_peer_status{") }
+        #expect(lines == [#"muster_peer_status{upstream="web",peer="one",status="up"} 1"#])
     }
 
     @Test func `a ledger that cannot be written is 0`() {
@@ -63,7 +102,9 @@ import Vocabulary
     }
 
     @Test func `one status is 1 and all others are 0`() {
-        let lines = text().split(separator: "\n").filter { $0.hasPrefix("muster_peer_status{") }
+        let lines = text(isPerPeer: true).split(separator: "\n").filter {
+            $0.hasPrefix("muster_peer_status{")
+        }
         #expect(lines.count == PeerStatus.allCases.count)
         #expect(lines.filter { $0.hasSuffix(" 1") }.count == 1)
         #expect(lines.contains(#"muster_peer_status{upstream="web",peer="one",status="up"} 1"#))

@@ -183,6 +183,39 @@ import Vocabulary
         }
     }
 
+    @Test func `a peer with another address is probed at once, and its old verdict forgotten`()
+        async throws
+    {
+        let script = Script { _ in .refused }
+        try await Rig.run { rig in
+            let key = VerdictKey(upstream: "web", peer: "p1", monitor: "http")
+            func upstream(_ port: UInt16) -> MonitoredUpstream {
+                var upstream = MonitoredUpstream.scripted(
+                    peers: [],
+                    script: script,
+                    interval: .decades
+                )
+                upstream.definition.peers = [
+                    PeerDefinition(id: "p1", address: .host("127.0.0.1", port: port))
+                ]
+                return upstream
+            }
+            rig.define([upstream(9_001)])
+            #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .down })
+            script.hold()
+            rig.define([upstream(9_002)])
+            #expect(rig.board.view(of: key.peerKey)?.status == .unknown)
+            #expect(rig.board.verdict(of: key) == nil)
+            #expect(rig.store.forgotten == [key])
+            #expect(rig.scheduler.nextProbe(of: key) == nil, "it is not left to its beat")
+            #expect(await eventually { script.waiting == 1 })
+            #expect(script.asked.last.map { "\($0.address)" } == "127.0.0.1:9002")
+            script.set { _ in .pass }
+            script.release()
+            #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .up })
+        }
+    }
+
     @Test func `a monitor with other thresholds keeps its count`() async throws {
         let script = Script { _ in .pass }
         try await Rig.run { [peer, key] rig in

@@ -1,0 +1,35 @@
+// How is all of a great state read, without the loop it lives on waiting for the reader? A slice at a
+// time: between two of them the loop goes on.
+
+import EventLoop
+import Monitor
+import Store
+
+extension ControlPlane {
+    /// Upstreams taken at once.
+    private static let upstreamsAtOnce = 64
+
+    /// Every upstream, in the order of the definition. One that goes meanwhile is left out.
+    func upstreams() async -> [UpstreamView] {
+        let names = await board.call { $0.names }
+        var views: [UpstreamView] = []
+        views.reserveCapacity(names.count)
+        for start in stride(from: 0, to: names.count, by: Self.upstreamsAtOnce) {
+            let slice = names[start..<min(start + Self.upstreamsAtOnce, names.count)]
+            views += await board.call { board in slice.compactMap { board.upstream(named: $0) } }
+        }
+        return views
+    }
+
+    /// The numbers of every pair.
+    func pairs() async -> [PairMetrics] {
+        var pairs: [PairMetrics] = []
+        var row: Int? = 0
+        while let from = row {
+            let slice = await scheduler.call { $0.pairMetrics(from: from) }
+            pairs += slice.pairs
+            row = slice.next
+        }
+        return pairs
+    }
+}
