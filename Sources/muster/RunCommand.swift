@@ -31,6 +31,11 @@ struct RunCommand: AsyncParsableCommand {
         let log = Log(configuration.log, agent: configuration.agent.id)
         defer { log.writer.flush() }
         raiseDescriptorLimit()
+        guard DescriptorBudget.ofThisProcess() != nil else {
+            let limit = DescriptorBudget.limitOfThisProcess()
+            Console.error("muster: \(DescriptorBudget.refusal(limit: limit))")
+            throw ExitStatus.warning.code
+        }
         try await Runtime(configuration, file: file.path, log: log).run()
     }
 }
@@ -72,6 +77,9 @@ struct Runtime {
         let loop = try EventLoop.spawn(name: "control")
         let made = await Self.make(configuration, on: loop, journal: journal)
         let engine = try made.get()
+        if let warning = DescriptorBudget.ofThisProcess()?.warning {
+            journal.warning("\(warning)", [.event("descriptors")])
+        }
         let problems = await Self.start(engine)
         if !problems.isEmpty {
             for problem in problems { Console.error("muster: \(problem)") }
@@ -176,7 +184,12 @@ struct Runtime {
                 continuation.resume(
                     returning: Result {
                         LoopBound(
-                            try Engine(configuration, on: loop, journal: journal),
+                            try Engine(
+                                configuration,
+                                on: loop,
+                                budget: DescriptorBudget.ofThisProcess(),
+                                journal: journal
+                            ),
                             on: loop
                         )
                     }
