@@ -15,7 +15,7 @@ public struct ControlPlane: Sendable {
     public var agent: String
     public var startedAt: WallTime
     /// The same by the clock that nobody sets.
-    let began = Clock.instant()
+    let began: Instant
     public var loop: EventLoop
     public var board: LoopBound<Board>
     public var scheduler: LoopBound<Scheduler>
@@ -54,6 +54,7 @@ public struct ControlPlane: Sendable {
     ) {
         self.agent = agent
         self.startedAt = startedAt
+        began = loop.instant
         self.loop = loop
         self.board = board
         self.scheduler = scheduler

@@ -20,7 +20,7 @@ struct StateRoutes: Sendable {
     func add(to router: inout AdminRouter) {
         router.get("/health") { _, _ in
             // Answered by the control loop itself: a loop that is stuck is not alive.
-            let uptime = await plane.board.call { _ in Clock.instant() } - plane.began
+            let uptime = await plane.board.call { _ in plane.loop.instant } - plane.began
             return Response.json(
                 .object([
                     .init("status", "ok"),
@@ -84,7 +84,7 @@ struct StateRoutes: Sendable {
                 }
             }.map { "\(view.name)/\($0.definition.id)" }
         }
-        let isYoung = Clock.instant() - plane.began < Self.firstVerdictsWithin
+        let isYoung = plane.loop.instant - plane.began < Self.firstVerdictsWithin
         let isReady = unprobed.isEmpty || !isYoung
         return Response.json(
             .object([
@@ -111,7 +111,7 @@ struct StateRoutes: Sendable {
         let proxy = plane.proxy
         return MetricsText.make(
             agent: plane.agent,
-            uptime: Clock.instant() - plane.began,
+            uptime: plane.loop.instant - plane.began,
             upstreams: await plane.upstreams(),
             store: await plane.store.call { $0.status },
             ledger: await plane.ledger?.call { $0.status },

@@ -6,14 +6,14 @@ import Store
 import Vocabulary
 
 enum UpstreamJSON {
-    static func upstream(_ view: UpstreamView) -> JSON {
+    static func upstream(_ view: UpstreamView, now: WallTime) -> JSON {
         .object([
             .init("name", .string(view.name)),
             .init("revision", .integer(Int64(view.revision))),
             .init("balance", .string(view.balance)),
             .init("status", .string(view.status.rawValue)),
             .init("panic", .bool(view.isPanic)),
-            .init("peers", .array(view.peers.map { peer($0, monitors: view.monitors) })),
+            .init("peers", .array(view.peers.map { peer($0, monitors: view.monitors, now: now) })),
             .init("monitors", .array(view.monitors.map(monitor))),
         ])
     }
@@ -21,7 +21,7 @@ enum UpstreamJSON {
     static func peer(
         _ report: PeerReport,
         monitors: [MonitorSummary],
-        now: WallTime = Clock.wall()
+        now: WallTime
     ) -> JSON {
         let view = report.view
         // An intent that has ended says nothing any more, though the store still holds it.

@@ -18,16 +18,25 @@ struct UpstreamRoutes: Sendable {
         router.get("/v1/upstreams") { _, _ in
             let views = await plane.upstreams()
             return Response.json(
-                .object([.init("upstreams", .array(views.map(UpstreamJSON.upstream)))])
+                .object([
+                    .init(
+                        "upstreams",
+                        .array(views.map { UpstreamJSON.upstream($0, now: plane.loop.wall) })
+                    )
+                ])
             )
         }
         router.get("/v1/upstreams/:upstream") { _, context in
-            Response.json(UpstreamJSON.upstream(try await view(context)))
+            Response.json(UpstreamJSON.upstream(try await view(context), now: plane.loop.wall))
         }
         router.get("/v1/upstreams/:upstream/peers/:peer") { _, context in
             let view = try await view(context)
             return Response.json(
-                UpstreamJSON.peer(try peer(context, of: view), monitors: view.monitors)
+                UpstreamJSON.peer(
+                    try peer(context, of: view),
+                    monitors: view.monitors,
+                    now: plane.loop.wall
+                )
             )
         }
         router.patch("/v1/upstreams/:upstream/peers/:peer") { request, context in
@@ -89,7 +98,7 @@ struct UpstreamRoutes: Sendable {
             let patch = try PeerPatch(Array(buffer.readableBytesView))
             change = try patch.change(
                 isConfiguredDown: report.definition.isDisabled,
-                now: Clock.wall()
+                now: plane.loop.wall
             )
         } catch {
             throw Problem(.badRequest, error.description)
@@ -111,7 +120,11 @@ struct UpstreamRoutes: Sendable {
         }
         plane.journal.log(OrderLine.line(change, of: key, by: Asker(request.headers)))
         let changed = try await self.view(context)
-        let shown = UpstreamJSON.peer(try peer(context, of: changed), monitors: changed.monitors)
+        let shown = UpstreamJSON.peer(
+            try peer(context, of: changed),
+            monitors: changed.monitors,
+            now: plane.loop.wall
+        )
         return Response.json(
             .object((shown.members ?? []) + UpstreamJSON.acknowledgement(reach)),
             status: UpstreamJSON.isKept(reach) ? .ok : .accepted
@@ -140,7 +153,7 @@ struct UpstreamRoutes: Sendable {
         }
         let isTaken = await plane.heartbeats.call { heartbeats in
             heartbeats.record(
-                Heartbeats.Beat(status: sign.status, message: sign.message, at: Clock.instant()),
+                Heartbeats.Beat(status: sign.status, message: sign.message, at: plane.loop.instant),
                 upstream: view.name,
                 peer: id
             )

@@ -75,7 +75,7 @@ public final class AgentEndpoint: EventSink {
         self.connectionLimit = connectionLimit
         self.journal = journal
         let memory = memoryPath.map { AdminMemory(path: $0, journal: journal) }
-        book = AnswerBook(board: board, policy: policy, memory: memory)
+        book = AnswerBook(loop: loop, board: board, policy: policy, memory: memory)
         super.init()
     }
 
@@ -125,7 +125,7 @@ public final class AgentEndpoint: EventSink {
         guard let page = book.page(named: name) else {
             return book.answer(to: book.policy.unknownPeer, about: name)
         }
-        book.refresh(page, at: Clock.instant())
+        book.refresh(page, at: loop.instant)
         return page.answer
     }
 

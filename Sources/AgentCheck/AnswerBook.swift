@@ -27,6 +27,7 @@ final class AnswerBook: BoardObserver {
         }
     }
 
+    private let loop: EventLoop
     private let board: Board
     private let memory: AdminMemory?
     private var pages: [String: Page] = [:]
@@ -45,7 +46,8 @@ final class AnswerBook: BoardObserver {
     /// A store that has just come back may still be telling what it holds.
     static let settleTime = Nanoseconds.seconds(2)
 
-    init(board: Board, policy: AgentCheckPolicy, memory: AdminMemory?) {
+    init(loop: EventLoop, board: Board, policy: AgentCheckPolicy, memory: AdminMemory?) {
+        self.loop = loop
         self.board = board
         self.policy = policy
         self.memory = memory
@@ -152,7 +154,7 @@ final class AnswerBook: BoardObserver {
         guard let page = pages[name] ?? (isAsked ? open(name, key) : nil) else { return }
         page.isDirty = true
         if change.from.asked != change.to.asked {
-            observe(page, asked: change.to.asked, at: Clock.instant())
+            observe(page, asked: change.to.asked, at: loop.instant)
         }
     }
 
@@ -187,7 +189,7 @@ final class AnswerBook: BoardObserver {
         if view.asked == .ready, absent.isEmpty { return }
         let name = "\(key.upstream)/\(key.peer)"
         guard view.asked != .ready || absent[name] != nil, pages[name] == nil else { return }
-        observe(open(name, key), asked: view.asked, at: Clock.instant())
+        observe(open(name, key), asked: view.asked, at: loop.instant)
     }
 
     private func observe(_ page: Page, asked: Intent.Mode, at now: Instant) {

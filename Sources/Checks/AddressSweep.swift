@@ -64,7 +64,7 @@ extension Check {
             for (index, context) in contexts.enumerated() {
                 group.addTask {
                     var outcome = await probe(target, in: context)
-                    outcome.phases.total = Clock.instant() - context.started
+                    outcome.phases.total = context.loop.instant - context.started
                     return (index, outcome)
                 }
             }

@@ -118,11 +118,16 @@ public final class Trace: @unchecked Sendable {
     /// Touched on the probe's loop only, and read after it ended.
     public private(set) var steps: [Step] = []
     private let started: Instant
+    private let loop: EventLoop
 
-    public init(started: Instant) { self.started = started }
+    /// Of a probe that began at `started` on `loop`.
+    public init(started: Instant, on loop: EventLoop) {
+        self.started = started
+        self.loop = loop
+    }
 
     public func note(_ phase: String, _ text: @autoclosure () -> String) {
-        steps.append(Step(at: Clock.instant() - started, phase: phase, text: text()))
+        steps.append(Step(at: loop.instant - started, phase: phase, text: text()))
     }
 
     /// What another trace of the same probe has, after what is here.
@@ -143,7 +148,7 @@ extension ProbeContext {
     func pinned(to address: PinnedAddress) -> ProbeContext {
         var context = self
         context.pinned = address
-        if trace != nil { context.trace = Trace(started: started) }
+        if trace != nil { context.trace = Trace(started: started, on: loop) }
         return context
     }
 }

@@ -194,7 +194,7 @@ final class CommandRun: EventSink {
         }
         guard hasMore else { return }
         turn = loop.schedule(
-            at: Clock.instant() + Self.turnPause,
+            at: loop.instant + Self.turnPause,
             sink: self,
             tag: Alarm.turn.rawValue
         )

@@ -128,7 +128,7 @@ struct CurlProbe {
         spent.firstByte = result.firstByte
         let end = reply.finish(result, through: extras.proxy)
         guard let tls, case .judged(let outcome) = end else { return end }
-        return .judged(tls.weigh(outcome, until: reply.expiry))
+        return .judged(tls.weigh(outcome, until: reply.expiry, now: context.loop.wall))
     }
 
     /// The check's own TLS; what any client does where a redirect leads to it.

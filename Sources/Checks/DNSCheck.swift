@@ -53,7 +53,11 @@ public struct DNSCheck: Check {
 
     public func probe(_ target: Target, in context: ProbeContext) async -> Outcome {
         var phases = Phases()
-        let question = DNSQuestion(id: .random(in: 0...(.max)), name: name, type: type)
+        let question = DNSQuestion(
+            id: .random(in: 0...(.max), using: &context.loop.dice),
+            name: name,
+            type: type
+        )
         let address = destination.address(for: target.address)
         do throws(ProbeFailure) {
             var exchange = DNSExchange(context: context, question: question, wanted: code)

@@ -44,7 +44,7 @@ struct DNSExchange {
         let places = try await Dialer.locate(address, in: context, phases: &phases)
         var first: ProbeFailure?
         for (index, place) in places.enumerated() {
-            let now = Clock.instant()
+            let now = context.loop.instant
             let share = (context.deadline - now).count / Int64(places.count - index)
             do throws(ProbeFailure) {
                 return try await ask(
@@ -104,7 +104,7 @@ struct DNSExchange {
                         try await send(over: stream, to: place)
                         continue
                     }
-                    phases.firstByte = Clock.instant() - began
+                    phases.firstByte = context.loop.instant - began
                     note(reply)
                     return reply
                 }
@@ -151,7 +151,7 @@ struct DNSExchange {
     ) async throws(ProbeFailure) -> DNSReply {
         let stream = try await Dialer.dial(address, in: context, phases: &phases)
         defer { stream.reset() }
-        let began = Clock.instant()
+        let began = context.loop.instant
         var pending: [UInt8] = []
         do throws(StreamError) {
             let bytes = bytes
@@ -160,7 +160,7 @@ struct DNSExchange {
             while pending.count < 2 || pending.count < 2 + Self.length(pending) {
                 let count = try await stream.read(into: buffer.room)
                 if count == 0 { throw .ended }
-                if phases.firstByte == nil { phases.firstByte = Clock.instant() - began }
+                if phases.firstByte == nil { phases.firstByte = context.loop.instant - began }
                 pending.append(contentsOf: buffer.prefix(count))
             }
         } catch {

@@ -36,7 +36,7 @@ enum Dialer {
         var first: ProbeFailure?
         for (index, candidate) in addresses.enumerated() {
             // A black hole may use up its share of the time, not that of those behind it.
-            let now = Clock.instant()
+            let now = context.loop.instant
             let share = (context.deadline - now).count / Int64(addresses.count - index)
             do throws(ProbeFailure) {
                 let stream = try await connect(
@@ -97,9 +97,9 @@ enum Dialer {
                 verdict: .neutral
             )
         }
-        let began = Clock.instant()
+        let began = context.loop.instant
         let answer = await context.resolver.value.resolve(host, deadline: context.deadline)
-        phases.resolve = Clock.instant() - began
+        phases.resolve = context.loop.instant - began
         switch answer {
         case .success(let resolution):
             context.trace?.note(
@@ -122,14 +122,14 @@ enum Dialer {
         in context: ProbeContext,
         phases: inout Phases
     ) async throws(ProbeFailure) -> ByteStream {
-        let began = Clock.instant()
+        let began = context.loop.instant
         do throws(StreamError) {
             let stream = try await ByteStream.connect(
                 to: address,
                 on: context.loop,
                 deadline: deadline
             )
-            phases.connect = Clock.instant() - began
+            phases.connect = context.loop.instant - began
             context.trace?.note("connect", "connected to \(address)")
             return stream
         } catch {

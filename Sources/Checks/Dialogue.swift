@@ -19,11 +19,12 @@ struct Dialogue {
     /// What means no, until another step says otherwise.
     private var rejection: DialogueStep?
     private let buffer = ReadBuffer()
-    private let began = Clock.instant()
+    private let began: Instant
 
     init(context: ProbeContext, stream: any Transport) {
         self.context = context
         self.stream = stream
+        began = context.loop.instant
     }
 
     /// What the server said last, or that it was sent everything.
@@ -135,7 +136,7 @@ struct Dialogue {
                 seen: pending.isEmpty ? "nothing" : Excerpt.of(pending)
             )
         }
-        if phases.firstByte == nil { phases.firstByte = Clock.instant() - began }
+        if phases.firstByte == nil { phases.firstByte = context.loop.instant - began }
         pending.append(contentsOf: buffer.prefix(count))
     }
 }

@@ -292,7 +292,7 @@ private final class DirectProbe: EventSink {
             }
         }
         isConnected = true
-        asked = Clock.instant()
+        asked = loop.instant
         phases.connect = asked - started
         guard plan?.question != nil else {
             end(TCPCheck.connected)
@@ -358,7 +358,7 @@ private final class DirectProbe: EventSink {
             } catch {
                 return fail(HTTPExchange.failure(error, in: reply, wanted: HTTPExchange.headWanted))
             }
-            let now = Clock.instant()
+            let now = loop.instant
             if phases.firstByte == nil { phases.firstByte = now - asked }
             if reply.head != nil {
                 let outcome = question.expectation.judge(reply, latency: now - started)

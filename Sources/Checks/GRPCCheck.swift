@@ -83,7 +83,7 @@ public struct GRPCCheck: Check {
                 throw failure
             }
             outcome.phases = phases
-            return tls.weigh(outcome, until: secure.session.earliestExpiry)
+            return tls.weigh(outcome, until: secure.session.earliestExpiry, now: context.loop.wall)
         } catch {
             return error.outcome(phases)
         }
@@ -109,7 +109,7 @@ public struct GRPCCheck: Check {
         context.trace?.note("expect", "SERVING")
         var call = HTTP2Call()
         let buffer = ReadBuffer()
-        let began = Clock.instant()
+        let began = context.loop.instant
         do throws(StreamError) {
             try await stream.write(opening)
         } catch {
@@ -123,7 +123,7 @@ public struct GRPCCheck: Check {
             } catch {
                 throw failure(error, call, over: stream, in: context)
             }
-            if phases.firstByte == nil { phases.firstByte = Clock.instant() - began }
+            if phases.firstByte == nil { phases.firstByte = context.loop.instant - began }
             let answer: [UInt8]
             do throws(HTTP2Call.Failure) {
                 answer = try call.feed(buffer.prefix(count))

@@ -74,7 +74,7 @@ private struct LineReader {
     }
 
     func agentLine(phases: inout Phases) async throws(ProbeFailure) -> [UInt8] {
-        let began = Clock.instant()
+        let began = context.loop.instant
         let buffer = ReadBuffer()
         var seen: [UInt8] = []
         context.trace?.note("expect", "a line of an agent")
@@ -86,7 +86,7 @@ private struct LineReader {
                 throw failure(error, seen: seen)
             }
             guard count > 0 else { throw failure(.ended, seen: seen) }
-            if phases.firstByte == nil { phases.firstByte = Clock.instant() - began }
+            if phases.firstByte == nil { phases.firstByte = context.loop.instant - began }
             seen += buffer.prefix(count)
             if let length = AgentReply.length(in: seen) {
                 context.trace?.note("receive", Excerpt.of(seen))

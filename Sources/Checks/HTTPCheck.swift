@@ -48,7 +48,7 @@ public struct HTTPCheck: Check {
                 in: context,
                 bodyBytesMax: expectation.needsBody ? HTTPExpectation.bodyBytesMax : 0,
                 phases: &phases
-            ) { reply in expectation.judge(reply, latency: Clock.instant() - context.started) }
+            ) { reply in expectation.judge(reply, latency: context.loop.instant - context.started) }
             outcome.phases = phases
             return outcome
         } catch {

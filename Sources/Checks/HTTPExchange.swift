@@ -24,12 +24,12 @@ struct HTTPExchange {
         judge: Judge
     ) async throws(ProbeFailure) -> Outcome {
         var reply = ResponseReader(method: request.method, bodyBytesMax: bodyBytesMax)
-        let sent = Clock.instant()
+        let sent = context.loop.instant
         try await send(request, to: address)
         let buffer = ReadBuffer()
         while reply.head == nil {
             try await readMore(&reply, buffer)
-            if phases.firstByte == nil { phases.firstByte = Clock.instant() - sent }
+            if phases.firstByte == nil { phases.firstByte = context.loop.instant - sent }
         }
         context.trace?.note("receive", reply.statusText)
         while true {

@@ -43,7 +43,7 @@ public struct HeartbeatCheck: Check {
         guard let heartbeats = context.heartbeats else {
             return Outcome(.neutral, .checked, message: "no heartbeat can be received here")
         }
-        let now = Clock.instant()
+        let now = context.loop.instant
         guard let beat = heartbeats.last(upstream: target.upstream, peer: target.peer) else {
             let silence = now - heartbeats.began
             let message = "expected a sign of life within \(within), saw none"

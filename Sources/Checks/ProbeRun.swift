@@ -18,8 +18,8 @@ public func runProbe(
     services: LoopBound<Services>? = nil
 ) async -> (Outcome, Trace?) {
     await withTaskExecutorPreference(loop) {
-        let started = Clock.instant()
-        let trace = explain ? Trace(started: started) : nil
+        let started = loop.instant
+        let trace = explain ? Trace(started: started, on: loop) : nil
         let context = ProbeContext(
             loop: loop,
             resolver: resolver,
@@ -35,7 +35,7 @@ public func runProbe(
             case .each(let found, let isOneMachine):
                 AddressStates.outcome(of: found, isOneMachine: isOneMachine)
             }
-        outcome.phases.total = Clock.instant() - started
+        outcome.phases.total = loop.instant - started
         trace?.note("result", outcome.summary)
         return (outcome, trace)
     }

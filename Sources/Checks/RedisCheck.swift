@@ -44,7 +44,8 @@ public struct RedisCheck: Check {
             let secure = try await tls.open(over: plain, to: name, in: context, phases: &phases)
             return tls.weigh(
                 try await converse(over: secure, in: context, phases: &phases),
-                until: secure.session.earliestExpiry
+                until: secure.session.earliestExpiry,
+                now: context.loop.wall
             )
         } catch {
             return error.outcome(phases)
@@ -162,7 +163,7 @@ private struct RedisSession {
     ) async throws(ProbeFailure) -> RESPReply {
         // Arguments may hold a password.
         let name = command.first == "AUTH" ? "AUTH" : command.joined(separator: " ")
-        let began = Clock.instant()
+        let began = context.loop.instant
         do throws(StreamError) {
             try await stream.write(RESPReply.encode(command))
         } catch {
@@ -181,7 +182,7 @@ private struct RedisSession {
                 throw failure(error, name)
             }
             guard count > 0 else { throw failure(.ended, name) }
-            if phases.firstByte == nil { phases.firstByte = Clock.instant() - began }
+            if phases.firstByte == nil { phases.firstByte = context.loop.instant - began }
             pending.append(contentsOf: buffer.prefix(count))
         }
     }

@@ -43,7 +43,7 @@ public struct ServiceCheck: Check {
         }
         let home = services.value
         let reply = await home.ask(command, by: context.deadline, since: context.started) { id in
-            let question = question(id, target, within: context.deadline - Clock.instant())
+            let question = question(id, target, within: context.deadline - context.loop.instant)
             context.trace?.note("send", Excerpt.of(question, max: Self.excerptBytes))
             return question + [0x0A]
         }

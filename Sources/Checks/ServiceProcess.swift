@@ -89,7 +89,7 @@ final class ServiceProcess: EventSink {
                 by: deadline,
                 since: begin,
                 queued: queued,
-                now: Clock.instant()
+                now: loop.instant
             )
             waiters[id] = waiter
             perform(effects)
@@ -103,7 +103,7 @@ final class ServiceProcess: EventSink {
 
     func stop() {
         if rules.isStopped { return }
-        perform(rules.stop(now: Clock.instant()))
+        perform(rules.stop(now: loop.instant))
         arm()
         concludeIfStopped()
     }
@@ -134,7 +134,7 @@ final class ServiceProcess: EventSink {
         } else {
             timer = .none
             timerAt = .distantFuture
-            perform(rules.due(now: Clock.instant()))
+            perform(rules.due(now: loop.instant))
         }
         arm()
         concludeIfStopped()
@@ -181,7 +181,7 @@ final class ServiceProcess: EventSink {
     }
 
     private func say(_ level: Journal.Level, _ text: String) {
-        guard case .say(let leftOut) = quota.ask(now: Clock.instant()) else { return }
+        guard case .say(let leftOut) = quota.ask(now: loop.instant) else { return }
         if leftOut > 0 { journal.log(level, "service \(label): \(leftOut) lines left out") }
         journal.log(level, "service \(label): \(text)")
     }
@@ -190,10 +190,10 @@ final class ServiceProcess: EventSink {
         assert(pid == nil)
         do throws(SystemError) {
             try launch()
-            rules.started(now: Clock.instant())
+            rules.started(now: loop.instant)
             say(.info, "is started")
         } catch {
-            perform(rules.couldNotStart("\(error)", now: Clock.instant()))
+            perform(rules.couldNotStart("\(error)", now: loop.instant))
         }
     }
 
@@ -256,7 +256,7 @@ final class ServiceProcess: EventSink {
         for tag in handles.keys { close(tag) }
         loop.cancel(turn)
         turn = .none
-        perform(rules.ended(end, words: lastWords, now: Clock.instant()))
+        perform(rules.ended(end, words: lastWords, now: loop.instant))
     }
 
     // MARK: Questions
@@ -277,7 +277,7 @@ final class ServiceProcess: EventSink {
                     if errno == EINTR { continue }
                     if errno == EAGAIN { return }
                     close(.input)
-                    return perform(rules.closed("input", now: Clock.instant()))
+                    return perform(rules.closed("input", now: loop.instant))
                 }
                 written += count
                 if written < line.count { continue }
@@ -318,7 +318,7 @@ final class ServiceProcess: EventSink {
                 return
             } else {
                 close(tag)
-                if tag == .output { perform(rules.closed("output", now: Clock.instant())) }
+                if tag == .output { perform(rules.closed("output", now: loop.instant)) }
                 return
             }
         }
@@ -329,7 +329,7 @@ final class ServiceProcess: EventSink {
     private func hear(_ piece: LineCutter.Piece) {
         var line: [UInt8] = []
         if case .line(let bytes) = piece { line = bytes }
-        perform(rules.heard(piece, now: Clock.instant()), line: line)
+        perform(rules.heard(piece, now: loop.instant), line: line)
     }
 
     private func complain(_ piece: LineCutter.Piece) {

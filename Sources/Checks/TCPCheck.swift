@@ -45,7 +45,7 @@ public struct TCPCheck: Check {
             let name = address.hostName
             let secure = try await tls.open(over: stream, to: name, in: context, phases: &phases)
             let outcome = try await converse(over: secure, in: context, phases: &phases)
-            return tls.weigh(outcome, until: secure.session.earliestExpiry)
+            return tls.weigh(outcome, until: secure.session.earliestExpiry, now: context.loop.wall)
         } catch {
             return error.outcome(phases)
         }

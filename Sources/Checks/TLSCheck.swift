@@ -32,12 +32,13 @@ public struct TLSCheck: Check {
             let session = secure.session
             var message = session.version
             if let certificate = session.certificate {
-                let days = certificate.daysLeft(at: Clock.wall())
+                let days = certificate.daysLeft(at: context.loop.wall)
                 message += ", \(certificate.subject), \(days) days left"
             }
             return tls.weigh(
                 Outcome(.pass, .layer6OK, message: message, phases: phases),
-                until: session.earliestExpiry
+                until: session.earliestExpiry,
+                now: context.loop.wall
             )
         } catch {
             return error.outcome(phases)

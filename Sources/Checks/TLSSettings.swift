@@ -93,10 +93,10 @@ struct TLSSettings: Sendable {
         phases: inout Phases
     ) async throws(ProbeFailure) -> TLSStream {
         let name = name(for: host)
-        let began = Clock.instant()
+        let began = probe.loop.instant
         do throws(TLSError) {
             let tls = try await TLSStream.connect(over: stream, context: context, serverName: name)
-            phases.tls = Clock.instant() - began
+            phases.tls = probe.loop.instant - began
             probe.trace?.note("tls", Self.describe(tls.session, as: name))
             return tls
         } catch {
@@ -171,9 +171,8 @@ struct TLSSettings: Sendable {
     }
 
     /// Adds the days left until `end` to the outcome, and holds them against the limits.
-    func weigh(_ outcome: Outcome, until end: WallTime?) -> Outcome {
+    func weigh(_ outcome: Outcome, until end: WallTime?, now: WallTime) -> Outcome {
         guard let end else { return outcome }
-        let now = Clock.wall()
         let left = end - now
         var outcome = outcome
         let days = Int((left.seconds / 86_400).rounded(.down))

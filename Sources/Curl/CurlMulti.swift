@@ -95,7 +95,7 @@ public final class CurlMulti: EventSink {
         timer = .none
         guard milliseconds >= 0 else { return }
         let span = Nanoseconds.milliseconds(Int64(milliseconds))
-        timer = loop.schedule(at: Clock.instant() + span, sink: self)
+        timer = loop.schedule(at: loop.instant + span, sink: self)
     }
 
     /// Closes a socket of libcurl's with RST: a thousand probes a second must not leave TIME_WAIT.

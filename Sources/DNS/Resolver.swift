@@ -67,12 +67,13 @@ public final class Resolver: EventSink {
     private final class Question {
         unowned let resolver: Resolver
         let host: String
-        let began = Clock.instant()
+        let began: Instant
         var waiters: [Waiter] = []
 
         init(resolver: Resolver, host: String) {
             self.resolver = resolver
             self.host = host
+            began = resolver.loop.instant
         }
     }
 
@@ -104,7 +105,7 @@ public final class Resolver: EventSink {
     public func resolve(_ host: String, deadline: Instant) async -> Answer {
         if let answer = answerAtOnce(host) { return answer }
         let key = Self.key(host)
-        let now = Clock.instant()
+        let now = loop.instant
         var deadline = deadline
         if let entry = cache[key], let standIn = entry.standIn(at: now, for: trouble(key, entry)) {
             if let question = questions[key] {
@@ -134,7 +135,7 @@ public final class Resolver: EventSink {
     public func invalidate(_ host: String) {
         let key = Self.key(host)
         guard let entry = cache[key], entry.failures == 0 else { return }
-        cache[key]?.expires = Clock.instant()
+        cache[key]?.expires = loop.instant
     }
 
     /// What needs no asking: a literal, or an answer still valid.
@@ -143,7 +144,7 @@ public final class Resolver: EventSink {
             return .success(Resolution(addresses: [host], validity: configuration.validityMax))
         }
         let key = Self.key(host)
-        let now = Clock.instant()
+        let now = loop.instant
         guard let entry = cache[key], let answer = entry.known(at: now) else { return nil }
         if entry.refreshFrom <= now {
             // Once; the answer sets it anew.
@@ -226,7 +227,7 @@ public final class Resolver: EventSink {
         questions[question.host] = nil
         var answer = read(question.host, status, result)
         if status != ARES_ECANCELLED, status != ARES_EDESTRUCTION {
-            let now = Clock.instant()
+            let now = loop.instant
             let entry = entry(for: answer, after: cache[question.host], now: now)
             keep(question.host, entry)
             answer = answer.flatMapError { entry.standIn(at: now, for: $0) ?? .failure($0) }
@@ -265,7 +266,7 @@ public final class Resolver: EventSink {
 
     private func keep(_ host: String, _ entry: Entry) {
         if cache.count >= configuration.namesMax, cache[host] == nil {
-            let now = Clock.instant()
+            let now = loop.instant
             cache = cache.filter { $0.value.expires > now }
             if cache.count >= configuration.namesMax { cache = [:] }
         }
@@ -388,7 +389,7 @@ public final class Resolver: EventSink {
             return
         }
         let span = Nanoseconds(Int64(wait.tv_sec) * 1_000_000_000 + Int64(wait.tv_usec) * 1_000)
-        let deadline = Clock.instant() + span
+        let deadline = loop.instant + span
         if !loop.move(channelTimer, to: deadline) {
             channelTimer = loop.schedule(at: deadline, sink: self, tag: Self.channelTag)
         }
@@ -419,7 +420,7 @@ public final class Resolver: EventSink {
         else { return }
         // The question goes on: its answer will serve the next probe.
         let trouble = ResolverError.timedOut(host: host)
-        let standIn = cache[host]?.standIn(at: Clock.instant(), for: trouble)
+        let standIn = cache[host]?.standIn(at: loop.instant, for: trouble)
         release([question.waiters.remove(at: index)], standIn ?? .failure(trouble))
     }
 }

@@ -2,7 +2,6 @@
 // board and published. A check knows nothing of this, and nothing else publishes verdicts.
 
 import Checks
-public import EventLoop
 import Health
 public import Store
 public import Vocabulary
@@ -27,7 +26,7 @@ public final class Door {
         agent: String,
         board: Board,
         store: any Store,
-        epoch: UInt64 = UInt64(max(Clock.wall().milliseconds, 0)),
+        epoch: UInt64,
         journal: Journal = .silent
     ) {
         self.agent = agent

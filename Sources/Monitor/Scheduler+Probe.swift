@@ -33,7 +33,7 @@ extension Scheduler {
             )
             return
         }
-        let trace = pair.waiters.isEmpty ? nil : Trace(started: now)
+        let trace = pair.waiters.isEmpty ? nil : Trace(started: now, on: loop)
         pair.answering = pair.waiters
         pair.waiters = []
         let target = pair.target
@@ -50,7 +50,7 @@ extension Scheduler {
         let home = LoopBound(self, on: loop)
         Task(executorPreference: loop) {
             let findings = await check.sweep(target, in: context)
-            let ended = Clock.instant()
+            let ended = home.loop.instant
             var outcome = home.value.join(findings, ticket)
             outcome.phases.total = ended - now
             home.value.finish(ticket, outcome, trace: trace, started: now, ended: ended)
@@ -75,7 +75,7 @@ extension Scheduler {
                 return (address: each.address, outcome: punctuality.judge(each.outcome))
             }
             if let late = judged.first(where: \.outcome.isExcused) {
-                noteExcused(pair.key, late.outcome, now: Clock.instant())
+                noteExcused(pair.key, late.outcome, now: loop.instant)
             }
             let (outcome, hasTurned) = addresses.take(
                 judged,
@@ -127,7 +127,7 @@ extension Scheduler {
         admission.leave(ticket.address)
         let row = ticket.pair
         if rows[row].generation == ticket.generation, !isStopping {
-            let now = Moment(instant: ended, wall: Clock.wall())
+            let now = Moment(instant: ended, wall: loop.wall)
             settle(row, outcome, trace: trace, started: started, now: now)
         }
         // Most of the time nobody waits for the place that is free now.
@@ -199,7 +199,7 @@ extension Scheduler: DirectProbeObserver {
         generation: UInt32,
         started: Instant
     ) {
-        let ended = Clock.instant()
+        let ended = loop.instant
         var outcome = outcome
         outcome.phases.total = ended - started
         let ticket = Admission.Ticket(pair: pair, generation: generation, address: peer)

@@ -186,7 +186,7 @@ public final class Scheduler: EventSink {
             key: key,
             address: address,
             monitor: monitor,
-            opinion: door.opinion(on: key, thresholds: monitor.thresholds, now: Clock.wall())
+            opinion: door.opinion(on: key, thresholds: monitor.thresholds, now: loop.wall)
         )
         pair.clockShift = door.clockShift
         let row: Int
@@ -207,7 +207,7 @@ public final class Scheduler: EventSink {
     /// together do not burst. The time is read when all of them are made: of ten thousand, the first
     /// would be late before the last is there.
     private func restart(_ fresh: [Int]) {
-        let now = Moment(instant: Clock.instant(), wall: Clock.wall())
+        let now = loop.moment
         for row in fresh {
             let pair = rows[row]
             cancelWakeUp(of: row)
@@ -272,7 +272,7 @@ public final class Scheduler: EventSink {
 
     func pump() {
         while !isStopping {
-            let now = Clock.instant()
+            let now = loop.instant
             switch admission.next(now: now) {
             case .idle: return
             case .wait(let until):
@@ -299,7 +299,7 @@ public final class Scheduler: EventSink {
     func hurry(_ row: Int) {
         guard rows[row].phase == .resting, !isStopping else { return }
         cancelWakeUp(of: row)
-        rows[row].dueAt = Clock.instant()
+        rows[row].dueAt = loop.instant
         line(up: row)
         pump()
     }
@@ -334,7 +334,7 @@ public final class Scheduler: EventSink {
             excused: excused,
             loopLag: loop.lag.total,
             loopLagMax: loop.lag.longest,
-            isDoubtful: lastExcused.map { Clock.instant() - $0 < Self.complainEvery } ?? false
+            isDoubtful: lastExcused.map { loop.instant - $0 < Self.complainEvery } ?? false
         )
     }
 

@@ -73,7 +73,7 @@ public final class RedisConnection: EventSink {
         lookup: HostLookup? = nil
     ) async throws(RedisError) -> RedisConnection {
         _ = brokenPipesAreErrors
-        let deadline = Clock.instant() + timeout
+        let deadline = loop.instant + timeout
         let address = try await socketAddress(of: url.address, deadline: deadline, lookup: lookup)
         let connection = RedisConnection(loop: loop)
         do throws(RedisError) {
@@ -344,7 +344,7 @@ public final class RedisConnection: EventSink {
     private func setTimer(_ span: Nanoseconds) -> Int {
         let tag = nextTag
         nextTag += 1
-        timers[tag] = (loop.schedule(at: Clock.instant() + span, sink: self, tag: tag), span)
+        timers[tag] = (loop.schedule(at: loop.instant + span, sink: self, tag: tag), span)
         return tag
     }
 

@@ -78,12 +78,11 @@ public final class Board: EventSink {
         loop: EventLoop,
         events: EventLog? = nil,
         journal: Journal = .silent,
-        clock: @escaping () -> Moment = {
-            Moment(instant: Clock.instant(), wall: Clock.wall())
-        }
+        clock: (() -> Moment)? = nil
     ) {
         self.loop = loop
         self.journal = journal
+        let clock = clock ?? { loop.moment }
         self.clock = clock
         startedAt = clock().wall
         self.events = events ?? EventLog(startedAt: startedAt)

@@ -8,9 +8,9 @@ import Vocabulary
 
 extension RedisStore {
     func follow() async throws(RedisError) {
-        var reconcileAt = Clock.instant() + reconcileEvery
+        var reconcileAt = loop.instant + reconcileEvery
         while let reader, !isStopping {
-            let wait = max(min(reconcileAt - Clock.instant(), Self.followFor), .milliseconds(1))
+            let wait = max(min(reconcileAt - loop.instant, Self.followFor), .milliseconds(1))
             let replies = try await ask(
                 reader,
                 [
@@ -22,10 +22,10 @@ extension RedisStore {
                 timeout: wait + commandTimeout
             )
             try await read(hints: replies.first ?? .null, on: reader)
-            if Clock.instant() >= reconcileAt {
+            if loop.instant >= reconcileAt {
                 try await reconcile(reader)
                 flushSoon()
-                reconcileAt = Clock.instant() + reconcileEvery
+                reconcileAt = loop.instant + reconcileEvery
             }
         }
         throw .closed
@@ -59,7 +59,7 @@ extension RedisStore {
         if !intents.isEmpty { commands.append(call(.read, on: keys.intents) + intents) }
         var replies = try await ask(reader, commands)[...]
         if !verdicts.isEmpty, let values = replies.popFirst()?.array {
-            var pace = Pace()
+            var pace = Pace(on: loop)
             for (field, value) in zip(verdicts, values) {
                 learn(verdict: value, field: field)
                 if pace.isOver() { await breathe() }
@@ -72,7 +72,7 @@ extension RedisStore {
 
     /// Reads everything, and finds out whether Redis still is the one we knew.
     func reconcile(_ reader: RedisConnection) async throws(RedisError) {
-        let made = "\(UInt64.random(in: 0...UInt64.max))"
+        let made = "\(UInt64.random(in: 0...UInt64.max, using: &loop.dice))"
         let replies = try await ask(
             reader,
             [
@@ -125,7 +125,7 @@ extension RedisStore {
                 let entries = parts[1].array, let large = parts[2].array
             else { throw .refused("expected a scan, saw another reply") }
             cursor = next
-            var pace = Pace()
+            var pace = Pace(on: loop)
             for index in stride(from: 0, to: entries.count - 1, by: 2) {
                 if let field = entries[index].text { take(field, entries[index + 1]) }
                 if pace.isOver() { await breathe() }
@@ -146,7 +146,7 @@ extension RedisStore {
     /// Answers fields that belong to nobody any more.
     private func scanVerdicts(_ reader: RedisConnection) async throws(RedisError) -> [String] {
         var stale: [String] = []
-        let oldest = Clock.wall() + -Self.retention
+        let oldest = loop.wall + -Self.retention
         try await walk(keys.verdicts, reader) { field, value in
             guard let bytes = value.bytes else { return }
             // Most of it is what it was: not worth parsing.
@@ -196,9 +196,9 @@ extension RedisStore {
         let wall = WallTime(milliseconds: seconds * 1_000 + microseconds / 1_000)
         if storeTime == nil {
             // What was asked for until now was stamped by this machine's clock.
-            for key in untold { known.shift(key, by: wall - Clock.wall()) }
+            for key in untold { known.shift(key, by: wall - loop.wall) }
         }
-        storeTime = (wall, Clock.instant())
+        storeTime = (wall, loop.instant)
     }
 
     private func learn(verdict reply: RedisReply, field: String) {
@@ -272,7 +272,7 @@ extension RedisStore {
     /// One line a minute for each kind, with an example.
     func ignore(_ kind: Nonsense, _ hash: String, _ field: String, _ what: String) {
         ignored += 1
-        guard let silent = throttle.note(kind.rawValue, at: Clock.instant()) else { return }
+        guard let silent = throttle.note(kind.rawValue, at: loop.instant) else { return }
         let name = String(field.prefix(100)).printable
         var text = "store \(url): \(hash) '\(name)' \(what); ignored"
         if silent > 0 { text += ", as were \(silent) more in the last minute" }
@@ -286,11 +286,17 @@ extension RedisStore {
 
     /// How long one has worked without a break.
     private struct Pace {
-        private var began = Clock.instant()
+        private let loop: EventLoop
+        private var began: Instant
         private static let max = Nanoseconds.milliseconds(3)
 
+        init(on loop: EventLoop) {
+            self.loop = loop
+            began = loop.instant
+        }
+
         mutating func isOver() -> Bool {
-            let now = Clock.instant()
+            let now = loop.instant
             if now - began < Self.max { return false }
             began = now
             return true

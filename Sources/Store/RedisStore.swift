@@ -44,7 +44,7 @@ public final class RedisStore: Store {
 
     private var clockWatch = ClockWatch()
     private var isConnected = false
-    private var since = Clock.wall()
+    private var since: WallTime
     private var lastError: String?
     private var refused: UInt64 = 0
     /// Why Redis takes no writes, though it can be read.
@@ -105,6 +105,7 @@ public final class RedisStore: Store {
         journal: Journal = .silent
     ) {
         self.loop = loop
+        since = loop.wall
         self.url = url
         self.commandTimeout = commandTimeout
         self.reconcileEvery = reconcileEvery
@@ -149,7 +150,7 @@ public final class RedisStore: Store {
     }
 
     public func publish(_ verdict: Verdict, isTransition: Bool) {
-        let now = Moment(instant: Clock.instant(), wall: Clock.wall())
+        let now = loop.moment
         if let step = clockWatch.step(at: now) { outbox.shift(by: step) }
         guard outbox.take(verdict, isTransition: isTransition, now: now.wall) else {
             refused += 1
@@ -230,7 +231,7 @@ public final class RedisStore: Store {
             if isStopping { break }
             // Half of it by chance: a hundred agents must not come back in step.
             let half = backoff.count / 2
-            await sleep(Nanoseconds(half + Int64.random(in: 0...half)))
+            await sleep(Nanoseconds(half + Int64.random(in: 0...half, using: &loop.dice)))
             backoff = min(backoff * 2, Self.backoffMax)
         }
         closeConnections()
@@ -284,7 +285,7 @@ public final class RedisStore: Store {
 
     /// At once, and then once a minute for as long as it lasts.
     private func complain(_ error: RedisError) {
-        let now = Clock.instant()
+        let now = loop.instant
         let since = awaySince ?? now
         awaySince = since
         guard let silent = throttle.note("away \(error.kind)", at: now) else { return }
@@ -311,7 +312,7 @@ public final class RedisStore: Store {
                 flushSoon()
             }
         }
-        guard let silent = throttle.note("write \(Refusal.word(text))", at: Clock.instant()) else {
+        guard let silent = throttle.note("write \(Refusal.word(text))", at: loop.instant) else {
             return
         }
         var line = "store \(url) takes no writes: \(text.printable)"
@@ -340,7 +341,7 @@ public final class RedisStore: Store {
     }
 
     private func turn(connected: Bool) {
-        if isConnected != connected { since = Clock.wall() }
+        if isConnected != connected { since = loop.wall }
         isConnected = connected
         if connected { awaySince = nil }
         observer?.storeStatusChanged(status)
@@ -476,7 +477,7 @@ public final class RedisStore: Store {
 
     /// What the clock of Redis shows now, as well as can be known.
     var now: WallTime {
-        storeTime.map { $0.wall + (Clock.instant() - $0.at) } ?? Clock.wall()
+        storeTime.map { $0.wall + (loop.instant - $0.at) } ?? loop.wall
     }
 
     /// Removes what was lifted so long ago that nobody can bring it back.
@@ -490,7 +491,7 @@ public final class RedisStore: Store {
         _ fields: [String],
         on writer: RedisConnection
     ) async throws(RedisError) {
-        let oldest = Clock.wall() + Nanoseconds(-Self.retention.count)
+        let oldest = loop.wall + Nanoseconds(-Self.retention.count)
         let command =
             call(.remove, on: keys.verdicts) + [agent, "\(oldest.milliseconds)"] + fields
         _ = try await ask(writer, [command])

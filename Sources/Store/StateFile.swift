@@ -103,7 +103,7 @@ final class StateFile {
     /// The state changed: it goes to disk within `delay`.
     func touch(within delay: Nanoseconds) {
         isDirty = true
-        let deadline = Clock.instant() + delay
+        let deadline = loop.instant + delay
         guard deadline < due else { return }
         if let timer { timers.cancel(timer) }
         due = deadline
@@ -140,7 +140,7 @@ final class StateFile {
         isDirty = false
         isWriting = true
         var state = current()
-        let now = Clock.wall()
+        let now = loop.wall
         state.prune(now: now, keeping: retention)
         let home = LoopBound(self, on: loop)
         writer?.execute { [path, state, loop] in

@@ -110,7 +110,7 @@ struct AdminClient {
 
     private func exchange(_ request: [UInt8], on loop: EventLoop) async throws(AdminError) -> Answer
     {
-        let deadline = Clock.instant() + Self.timeout
+        let deadline = loop.instant + Self.timeout
         let socket = try await resolve(on: loop, deadline: deadline)
         do {
             let stream = try await ByteStream.connect(to: socket, on: loop, deadline: deadline)

@@ -39,18 +39,22 @@ enum DemoServer {
     private static let idleTime = Nanoseconds.seconds(60)
 
     static func serve(_ descriptor: consuming Descriptor, as name: String, on loop: EventLoop) {
-        let deadline = Clock.instant() + idleTime
+        let deadline = loop.instant + idleTime
         guard let stream = try? ByteStream.adopt(descriptor, on: loop, deadline: deadline) else {
             return
         }
         let bound = LoopBound(stream, on: loop)
         Task(executorPreference: loop) {
-            do throws(StreamError) { try await answer(bound.value, as: name) } catch {}
+            do throws(StreamError) { try await answer(bound.value, as: name, on: loop) } catch {}
             bound.value.close()
         }
     }
 
-    private static func answer(_ stream: ByteStream, as name: String) async throws(StreamError) {
+    private static func answer(
+        _ stream: ByteStream,
+        as name: String,
+        on loop: EventLoop
+    ) async throws(StreamError) {
         let body = "hello from \(name)\n"
         let response = Array(
             ("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Served-By: \(name)\r\n"
@@ -65,7 +69,7 @@ enum DemoServer {
             if end > 0 {
                 received.removeFirst(end)
                 try await stream.write(response)
-                stream.extend(to: Clock.instant() + idleTime)
+                stream.extend(to: loop.instant + idleTime)
                 continue
             }
             let count = try await stream.read(into: buffer)

@@ -56,7 +56,7 @@ final class DemoTraffic {
     }
 
     private func exchange() async {
-        let deadline = Clock.instant() + Self.timeout
+        let deadline = loop.instant + Self.timeout
         do throws(StreamError) {
             let stream: ByteStream
             if let kept = idle.popLast() {

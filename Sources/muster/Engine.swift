@@ -31,10 +31,10 @@ final class Engine {
     private let ledger: Ledger?
     private let door: Door
     private let endpoint: AgentEndpoint
-    private let heartbeats = Heartbeats(began: Clock.instant())
+    private let heartbeats: Heartbeats
     private let services: Services
     private let journal: Journal
-    private let startedAt = Clock.wall()
+    private let startedAt: WallTime
     private var isStopping = false
 
     /// Of a definition taken in at once: some milliseconds of work.
@@ -55,6 +55,8 @@ final class Engine {
         self.loop = loop
         self.journal = journal
         timers = Timers(loop: loop)
+        heartbeats = Heartbeats(began: loop.instant)
+        startedAt = loop.wall
         resolver = try Resolver(on: loop)
         services = Services(loop: loop, journal: journal)
         ledger = configuration.store.stateFile.map {
@@ -74,7 +76,13 @@ final class Engine {
                 return (try? answer.get().addresses) ?? []
             }
         )
-        door = Door(agent: configuration.agent.id, board: board, store: store, journal: journal)
+        door = Door(
+            agent: configuration.agent.id,
+            board: board,
+            store: store,
+            epoch: UInt64(max(loop.wall.milliseconds, 0)),
+            journal: journal
+        )
         scheduler = Scheduler(
             loop: loop,
             resolver: LoopBound(resolver, on: loop),
@@ -158,7 +166,7 @@ final class Engine {
         guard case .host(let host, let port) = address else { return SocketAddress(address) }
         let answer = await resolver.value.resolve(
             host,
-            deadline: Clock.instant() + .seconds(2)
+            deadline: resolver.loop.instant + .seconds(2)
         )
         guard case .success(let resolution) = answer else { return nil }
         let best = resolution.addresses.first {

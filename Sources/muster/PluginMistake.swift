@@ -61,7 +61,7 @@ enum Plugin {
         action.sa_flags = SA_RESTART
         for number in [SIGTERM, SIGINT, SIGHUP] { sigaction(number, &action, nil) }
         Thread.detachNewThread {
-            let number = awaitByte(from: hears, until: Clock.instant() + span)
+            let number = awaitByte(from: hears, within: span)
             endPrograms()
             leave(
                 kind,
@@ -74,17 +74,15 @@ enum Plugin {
     /// Where a signal is told of.
     private static let listener = Atomic<Int32>(-1)
 
-    /// Nil when none has come until `end`.
-    private static func awaitByte(from descriptor: Int32, until end: Instant) -> UInt8? {
+    /// Nil when none has come within `span`. The thread takes no signals but those told of here, so
+    /// that an interrupted wait has a byte to read.
+    private static func awaitByte(from descriptor: Int32, within span: Nanoseconds) -> UInt8? {
         while true {
-            let left = max((end - Clock.instant()).milliseconds, 0)
             var place = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            if poll(&place, 1, Int32(clamping: Int(left) + 1)) > 0 {
-                var byte: UInt8 = 0
-                if read(descriptor, &byte, 1) == 1 { return byte }
-            } else if left <= 0 {
-                return nil
-            }
+            let count = poll(&place, 1, Int32(clamping: span.milliseconds + 1))
+            if count == 0 { return nil }
+            var byte: UInt8 = 0
+            if count > 0, read(descriptor, &byte, 1) == 1 { return byte }
         }
     }
 }

@@ -14,15 +14,17 @@ import Vocabulary
     private let peer = "127.0.0.1:9001"
     private let key = VerdictKey(upstream: "web", peer: "127.0.0.1:9001", monitor: "http")
 
+    /// When virtual time begins: nothing here lets it pass for long.
+    private let now = WallTime(milliseconds: 1_767_225_600_000)
+
     /// What another agent wrote, and the store told.
     private func said(
         _ status: HealthCounter.Status,
         _ number: UInt64,
-        since: WallTime = Clock.wall(),
+        since: WallTime? = nil,
         lasting: Nanoseconds = .seconds(600)
     ) -> Verdict {
-        let now = Clock.wall()
-        return Verdict(
+        Verdict(
             key: key,
             kind: ScriptedCheck.kind,
             status: status,
@@ -32,7 +34,7 @@ import Vocabulary
             reason: status == .up ? .layer7OK : .layer4Connect,
             message: status == .up ? "200 OK" : "Connection refused",
             latency: .zero,
-            since: since,
+            since: since ?? now,
             checkedAt: now,
             expiresAt: now + lasting,
             agent: "a2",
@@ -51,12 +53,12 @@ import Vocabulary
         _ body: @escaping @Sendable (Rig, Script) async throws -> Void
     ) async throws {
         let script = Script { _ in .pass }
-        try await Rig.run { [peer] rig in
+        try await Rig.inVirtualTime { [peer] rig in
             rig.define([
                 .scripted(peers: [peer], script: script, interval: .decades, rise: 2, fall: 3)
             ])
             #expect(
-                await eventually { script.ended == 1 && rig.scheduler.metrics.inFlight == 0 }
+                await rig.comes { script.ended == 1 && rig.scheduler.metrics.inFlight == 0 }
             )
             try await body(rig, script)
         }
@@ -109,15 +111,15 @@ import Vocabulary
 
     @Test func `who comes later goes on from what was found before`() async throws {
         let script = Script { _ in .pass }
-        try await Rig.run { [self] rig in
+        try await Rig.inVirtualTime { [self] rig in
             script.hold()
             rig.define([
                 .scripted(peers: [peer], script: script, interval: .decades, rise: 2, fall: 3)
             ])
-            #expect(await eventually { script.waiting == 1 })
+            #expect(await rig.comes { script.waiting == 1 })
             rig.board.apply(said(.down, 1))
             script.release()
-            #expect(await eventually { rig.scheduler.metrics.inFlight == 0 })
+            #expect(await rig.comes { rig.scheduler.metrics.inFlight == 0 })
             #expect(status(rig) == .down, "1 of 2 passes")
             await probe(rig, script, .pass)
             #expect(status(rig) == .up)
@@ -147,7 +149,7 @@ import Vocabulary
 
     @Test func `lasting disagreement is told of, once a minute`() async throws {
         try await run { [self] rig, script in
-            let since = Clock.wall() + .seconds(-5_000_000_100)
+            let since = now + .seconds(-5_000_000_100)
             rig.board.apply(said(.down, 1, since: since))
             await probe(rig, script, .pass)
             await probe(rig, script, .pass)

@@ -36,16 +36,16 @@ import Vocabulary
     @Test func `a peer is probed once an interval however many there are`() async throws {
         let script = Script { _ in .pass }
         let interval = Nanoseconds.seconds(2)
-        try await Rig.run { rig in
+        try await Rig.inVirtualTime { rig in
             let peers = (1...100).map { "10.0.0.\($0):80" }
             rig.define([.scripted(peers: peers, script: script, interval: interval)])
             // A pair that is being probed has no next probe yet.
-            let all = await eventually(within: .seconds(30)) {
+            let all = await rig.comes {
                 Set(script.asked.map(\.peer)).count == peers.count
                     && rig.scheduler.metrics.inFlight == 0
             }
             #expect(all)
-            let now = Clock.instant()
+            let now = rig.loop.instant
             for peer in peers {
                 let key = VerdictKey(upstream: "web", peer: peer, monitor: "http")
                 let next = try #require(rig.scheduler.nextProbe(of: key))
@@ -60,18 +60,18 @@ import Vocabulary
         let hung = Script { _ in .pass }
         hung.hold()
         let well = Script { _ in .pass }
-        try await Rig.run { rig in
+        try await Rig.inVirtualTime { rig in
             rig.define([
                 .scripted("hung", peers: ["10.0.0.9:80"], script: hung),
                 .scripted("well", peers: ["10.0.0.1:80", "10.0.0.2:80"], script: well),
             ])
-            #expect(await eventually { hung.waiting == 1 })
+            #expect(await rig.comes { hung.waiting == 1 })
             let before = well.asked.count
-            #expect(await eventually { well.asked.count >= before + 20 })
+            #expect(await rig.comes { well.asked.count >= before + 20 })
             #expect(Set(well.asked.suffix(10).map(\.peer)).count == 2)
             #expect(hung.asked.count == 1, "and it does not overtake itself")
             hung.release()
-            #expect(await eventually { hung.asked.count > 1 })
+            #expect(await rig.comes { hung.asked.count > 1 })
         }
     }
 
@@ -81,7 +81,7 @@ import Vocabulary
         let reasons = Reason.allCases
         let verdicts: [Outcome.Verdict] = [.pass, .warn, .fail, .neutral]
         let script = Script { _ in .pass }
-        try await Rig.run { [key] rig in
+        try await Rig.inVirtualTime { [key] rig in
             rig.define([
                 .scripted(
                     peers: [key.peer],
@@ -94,7 +94,7 @@ import Vocabulary
                 for verdict in verdicts {
                     script.set { _ in Outcome(verdict, reason, message: "\(verdict)") }
                     let asked = script.asked.count
-                    let goesOn = await eventually { script.asked.count >= asked + 2 }
+                    let goesOn = await rig.comes { script.asked.count >= asked + 2 }
                     #expect(goesOn, "after \(verdict) \(reason)")
                 }
             }
@@ -105,12 +105,12 @@ import Vocabulary
     /// nothing.
     @Test func `a monitor that was taken away and comes back probes again`() async throws {
         let script = Script { _ in .pass }
-        try await Rig.run { [key] rig in
+        try await Rig.inVirtualTime { [key] rig in
             let upstream = MonitoredUpstream.scripted(peers: [key.peer], script: script)
             for round in 1...3 {
                 rig.define([upstream])
                 let asked = script.asked.count
-                #expect(await eventually { script.asked.count >= asked + 2 }, "round \(round)")
+                #expect(await rig.comes { script.asked.count >= asked + 2 }, "round \(round)")
                 #expect(
                     rig.scheduler.nextProbe(of: key) != nil || rig.scheduler.metrics.inFlight == 1
                 )
@@ -126,7 +126,7 @@ import Vocabulary
     @Test func `one monitor's pass does not lift another's word`() async throws {
         let http = Script { _ in .pass }
         let agent = Script { _ in Outcome(.pass, .layer7OK, hints: Hints(admin: .maint)) }
-        try await Rig.run { [key] rig in
+        try await Rig.inVirtualTime { [key] rig in
             var upstream = MonitoredUpstream.scripted(peers: [key.peer], script: http)
             upstream.monitors +=
                 MonitoredUpstream.scripted(
@@ -135,9 +135,9 @@ import Vocabulary
                     monitor: "agent"
                 ).monitors
             rig.define([upstream])
-            #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .maint })
+            #expect(await rig.comes { rig.board.view(of: key.peerKey)?.status == .maint })
             var asked = http.asked.count
-            #expect(await eventually { http.asked.count >= asked + 5 })
+            #expect(await rig.comes { http.asked.count >= asked + 5 })
             #expect(rig.board.view(of: key.peerKey)?.status == .maint)
 
             let down = Outcome(
@@ -148,13 +148,13 @@ import Vocabulary
                 isImmediate: true
             )
             agent.set { _ in down }
-            #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .down })
+            #expect(await rig.comes { rig.board.view(of: key.peerKey)?.status == .down })
             asked = http.asked.count
-            #expect(await eventually { http.asked.count >= asked + 5 })
+            #expect(await rig.comes { http.asked.count >= asked + 5 })
             #expect(rig.board.view(of: key.peerKey)?.status == .down)
 
             agent.set { _ in .pass }
-            #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .up })
+            #expect(await rig.comes { rig.board.view(of: key.peerKey)?.status == .up })
         }
     }
 }

@@ -63,6 +63,16 @@ final class Rig {
     ) async throws {
         let loop = try EventLoop.spawn(name: "rig")
         defer { loop.stop() }
+        try await run(on: loop, limits: limits, epoch: epoch, names: names, body)
+    }
+
+    private static func run(
+        on loop: EventLoop,
+        limits: ProbeLimits,
+        epoch: UInt64,
+        names: ResolverConfiguration,
+        _ body: @escaping @Sendable (Rig) async throws -> Void
+    ) async throws {
         try await withTaskExecutorPreference(loop) {
             let rig = try Rig(on: loop, limits: limits, epoch: epoch, names: names)
             do {
@@ -73,6 +83,23 @@ final class Rig {
             }
             await rig.end()
         }
+    }
+
+    /// The same in virtual time: what is waited for takes as long as it takes there, and no moment
+    /// here. For checks that wait for nothing but the loop.
+    static func inVirtualTime(
+        limits: ProbeLimits = ProbeLimits(),
+        epoch: UInt64 = 1_000,
+        _ body: @escaping @Sendable (Rig) async throws -> Void
+    ) async throws {
+        let loop = try EventLoop.spawn(virtual: "rig")
+        defer { loop.stop() }
+        try await run(on: loop, limits: limits, epoch: epoch, names: ResolverConfiguration(), body)
+    }
+
+    /// Lets time pass until it is so, an hour at most.
+    func comes(_ isSo: @escaping () -> Bool) async -> Bool {
+        await loop.advance(by: .seconds(3_600), until: isSo)
     }
 
     private func end() async {

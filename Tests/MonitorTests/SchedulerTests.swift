@@ -16,14 +16,14 @@ import Vocabulary
     @Test func `a peer goes down after fall failures and comes up after rise passes`() async throws
     {
         let script = Script { _ in .pass }
-        try await Rig.run { [peer, key] rig in
+        try await Rig.inVirtualTime { [peer, key] rig in
             rig.define([.scripted(peers: [peer, "127.0.0.1:9002"], script: script)])
-            #expect(await eventually { rig.board.upstream(named: "web")?.status == .up })
+            #expect(await rig.comes { rig.board.upstream(named: "web")?.status == .up })
 
             script.set { "\($0.address)" == peer ? .refused : .pass }
-            #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .down })
+            #expect(await rig.comes { rig.board.view(of: key.peerKey)?.status == .down })
             script.set { _ in .pass }
-            #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .up })
+            #expect(await rig.comes { rig.board.view(of: key.peerKey)?.status == .up })
 
             let mine = rig.store.published.map(\.verdict).filter { $0.key == key }
             let statuses = mine.map(\.status)
@@ -41,7 +41,7 @@ import Vocabulary
 
     @Test func `probes come fast while a change is pending and slowly while down`() async throws {
         let script = Script { _ in .refused }
-        try await Rig.run { [peer, key] rig in
+        try await Rig.inVirtualTime { [peer, key] rig in
             // Down at the first probe, then never looked at again, unless asked.
             rig.define([
                 .scripted(
@@ -53,28 +53,28 @@ import Vocabulary
                     rise: 5
                 )
             ])
-            #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .down })
+            #expect(await rig.comes { rig.board.view(of: key.peerKey)?.status == .down })
             let next = try #require(rig.scheduler.nextProbe(of: key))
-            #expect(next - Clock.instant() > .milliseconds(100))
+            #expect(next - rig.loop.instant > .milliseconds(100))
             script.set { _ in .pass }
             _ = await rig.scheduler.probeNow(key)
             // Once a pass is counted the rest follow by themselves, a millisecond apart.
-            #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .up })
+            #expect(await rig.comes { rig.board.view(of: key.peerKey)?.status == .up })
             #expect(script.asked.count >= 6)
         }
     }
 
     @Test func `however long the interval, the first probe comes soon`() async throws {
         let script = Script { _ in .pass }
-        try await Rig.run { rig in
+        try await Rig.inVirtualTime { rig in
             let peers = (1...50).map { "10.0.0.\($0):80" }
             rig.define([.scripted(peers: peers, script: script, interval: .decades)])
             for peer in peers {
                 let key = VerdictKey(upstream: "web", peer: peer, monitor: "http")
                 let next = try #require(rig.scheduler.nextProbe(of: key))
-                #expect(next - Clock.instant() <= .milliseconds(1_100))
+                #expect(next - rig.loop.instant <= .milliseconds(1_100))
             }
-            let all = await eventually(within: .seconds(30)) {
+            let all = await rig.comes {
                 Set(script.asked.map(\.peer)) == Set(peers)
             }
             #expect(all)
@@ -84,7 +84,7 @@ import Vocabulary
     @Test func `one pair has one probe in flight, and an address only so many`() async throws {
         let script = Script { _ in .pass }
         script.hold()
-        try await Rig.run(limits: ProbeLimits(inFlight: 6, perAddress: 2)) { rig in
+        try await Rig.inVirtualTime(limits: ProbeLimits(inFlight: 6, perAddress: 2)) { rig in
             // Five monitors on each of four addresses, once in decades: second turns are rare.
             let upstreams = (0..<5).map {
                 MonitoredUpstream.scripted(
@@ -95,7 +95,7 @@ import Vocabulary
                 )
             }
             rig.define(upstreams)
-            #expect(await eventually { script.waiting == 6 && rig.scheduler.metrics.waiting == 14 })
+            #expect(await rig.comes { script.waiting == 6 && rig.scheduler.metrics.waiting == 14 })
             #expect(rig.scheduler.metrics.inFlight == 6)
             // One ends, and whoever may begin does, until everybody has had a turn. The place that
             // is free belongs to nobody where all who wait are of addresses that have two already.
@@ -112,7 +112,7 @@ import Vocabulary
             }
             for ended in 1...20 where asked() < 20 {
                 script.releaseOne()
-                #expect(await eventually { script.ended == ended && isFull() })
+                #expect(await rig.comes { script.ended == ended && isFull() })
             }
             #expect(asked() == 20)
             #expect(script.mostInAll == 6)
@@ -123,15 +123,15 @@ import Vocabulary
 
     @Test func `a budget of starts is kept, and the lag is visible`() async throws {
         let script = Script { _ in .pass }
-        try await Rig.run(limits: ProbeLimits(perSecond: 50)) { rig in
+        try await Rig.inVirtualTime(limits: ProbeLimits(perSecond: 50)) { rig in
             let peers = (1...100).map { "10.0.0.\($0):80" }
-            let begin = Clock.instant()
+            let begin = rig.loop.instant
             rig.define([.scripted(peers: peers, script: script)])
-            #expect(await eventually { rig.scheduler.metrics.waiting > 50 })
-            #expect(await eventually { script.asked.count >= 60 })
+            #expect(await rig.comes { rig.scheduler.metrics.waiting > 50 })
+            #expect(await rig.comes { script.asked.count >= 60 })
             let complaints = rig.lines.all.filter { $0.contains("probes are late") }
             #expect(complaints.count == 1, "said once, not a hundred times")
-            let seconds = (Clock.instant() - begin).seconds
+            let seconds = (rig.loop.instant - begin).seconds
             #expect(Double(script.asked.count) <= 50 * seconds + 6)
             #expect(
                 (rig.scheduler.metrics.lateness.quantile(0.9) ?? .seconds(60)) > .milliseconds(50)
@@ -144,16 +144,16 @@ import Vocabulary
     {
         let script = Script { _ in .pass }
         script.hold()
-        try await Rig.run { [peer, key] rig in
+        try await Rig.inVirtualTime { [peer, key] rig in
             rig.define([.scripted(peers: [peer], script: script)])
-            #expect(await eventually { script.waiting == 1 })
+            #expect(await rig.comes { script.waiting == 1 })
             rig.define([])
             #expect(rig.store.forgotten == [key])
             // The row is used again, by another pair, while the probe of the first is in flight.
             rig.define([.scripted(peers: ["127.0.0.1:9002"], script: script)])
             script.set { "\($0.address)" == peer ? .refused : .pass }
             script.release()
-            #expect(await eventually { !rig.store.published.isEmpty })
+            #expect(await rig.comes { !rig.store.published.isEmpty })
             #expect(rig.store.published.allSatisfy { $0.verdict.key.peer == "127.0.0.1:9002" })
             #expect(rig.store.published.allSatisfy { $0.verdict.status == .up })
         }
@@ -161,14 +161,14 @@ import Vocabulary
 
     @Test func `defining again touches only what differs`() async throws {
         let script = Script { _ in .pass }
-        try await Rig.run { [peer, key] rig in
+        try await Rig.inVirtualTime { [peer, key] rig in
             let slow = MonitoredUpstream.scripted(
                 peers: [peer],
                 script: script,
                 interval: .decades
             )
             rig.define([slow])
-            #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .up })
+            #expect(await rig.comes { rig.board.view(of: key.peerKey)?.status == .up })
             let next = rig.scheduler.nextProbe(of: key)
             let asked = script.asked.count
             var more = slow
@@ -176,7 +176,7 @@ import Vocabulary
                 PeerDefinition(address: .host("127.0.0.1", port: 9_002))
             )
             rig.define([more])
-            #expect(await eventually { script.asked.count == asked + 1 })
+            #expect(await rig.comes { script.asked.count == asked + 1 })
             #expect(script.asked.last?.peer == "127.0.0.1:9002")
             #expect(rig.scheduler.nextProbe(of: key) == next, "its beat is what it was")
             #expect(rig.store.forgotten.isEmpty)
@@ -187,7 +187,7 @@ import Vocabulary
         async throws
     {
         let script = Script { _ in .refused }
-        try await Rig.run { rig in
+        try await Rig.inVirtualTime { rig in
             let key = VerdictKey(upstream: "web", peer: "p1", monitor: "http")
             func upstream(_ port: UInt16) -> MonitoredUpstream {
                 var upstream = MonitoredUpstream.scripted(
@@ -201,28 +201,28 @@ import Vocabulary
                 return upstream
             }
             rig.define([upstream(9_001)])
-            #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .down })
+            #expect(await rig.comes { rig.board.view(of: key.peerKey)?.status == .down })
             script.hold()
             rig.define([upstream(9_002)])
             #expect(rig.board.view(of: key.peerKey)?.status == .unknown)
             #expect(rig.board.verdict(of: key) == nil)
             #expect(rig.store.forgotten == [key])
             #expect(rig.scheduler.nextProbe(of: key) == nil, "it is not left to its beat")
-            #expect(await eventually { script.waiting == 1 })
+            #expect(await rig.comes { script.waiting == 1 })
             #expect(script.asked.last.map { "\($0.address)" } == "127.0.0.1:9002")
             script.set { _ in .pass }
             script.release()
-            #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .up })
+            #expect(await rig.comes { rig.board.view(of: key.peerKey)?.status == .up })
         }
     }
 
     @Test func `a monitor with other thresholds keeps its count`() async throws {
         let script = Script { _ in .pass }
-        try await Rig.run { [peer, key] rig in
+        try await Rig.inVirtualTime { [peer, key] rig in
             rig.define([
                 .scripted(peers: [peer], script: script, interval: .decades, fall: 2)
             ])
-            #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .up })
+            #expect(await rig.comes { rig.board.view(of: key.peerKey)?.status == .up })
             script.set { _ in .refused }
             rig.define([
                 .scripted(
@@ -233,7 +233,7 @@ import Vocabulary
                     fall: 4
                 )
             ])
-            #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .down })
+            #expect(await rig.comes { rig.board.view(of: key.peerKey)?.status == .down })
             let failures = rig.store.published.filter { $0.verdict.reason == .layer4Connect }
             // The count stood at what was the top: two above the edge of what is now four.
             #expect(failures.count >= 2 && failures.count <= 4)
@@ -242,11 +242,11 @@ import Vocabulary
 
     @Test func `the count goes on where a verdict in the store left it`() async throws {
         let script = Script { _ in .refused }
-        try await Rig.run(epoch: 5) { [peer, key] rig in
+        try await Rig.inVirtualTime(epoch: 5) { [peer, key] rig in
             let upstream = MonitoredUpstream.scripted(peers: [peer], script: script, fall: 3)
             let changes = rig.catalogue.set(.file, [upstream])
             rig.board.apply(changes.map(\.summarised))
-            let now = Clock.wall()
+            let now = rig.loop.wall
             rig.board.apply(
                 Verdict(
                     key: key,
@@ -266,7 +266,7 @@ import Vocabulary
                 )
             )
             rig.scheduler.apply(changes)
-            #expect(await eventually { rig.board.view(of: key.peerKey)?.status == .down })
+            #expect(await rig.comes { rig.board.view(of: key.peerKey)?.status == .down })
             let published = rig.store.published.map(\.verdict)
             // 3 of 0…4: one more failure is borne, and says nothing that a0 does not; the second
             // takes it down.
@@ -280,10 +280,10 @@ import Vocabulary
 
     @Test func `probing now answers with what was found, step by step`() async throws {
         let script = Script { _ in .pass }
-        try await Rig.run { [peer, key] rig in
+        try await Rig.inVirtualTime { [peer, key] rig in
             rig.define([.scripted(peers: [peer], script: script, interval: .decades)])
             #expect(
-                await eventually { script.asked.count == 1 && rig.scheduler.metrics.inFlight == 0 }
+                await rig.comes { script.asked.count == 1 && rig.scheduler.metrics.inFlight == 0 }
             )
             script.set { _ in .refused }
             let report = await rig.scheduler.probeNow(key)
@@ -297,16 +297,16 @@ import Vocabulary
     @Test func `whoever asks during a probe gets one that began later`() async throws {
         let script = Script { _ in .refused }
         script.hold()
-        try await Rig.run { [peer, key] rig in
+        try await Rig.inVirtualTime { [peer, key] rig in
             rig.define([.scripted(peers: [peer], script: script, interval: .decades)])
-            #expect(await eventually { script.waiting == 1 })
+            #expect(await rig.comes { script.waiting == 1 })
             let home = LoopBound(rig, on: rig.loop)
             let asking = Task(executorPreference: rig.loop) {
                 await home.value.scheduler.probeNow(key)
             }
-            #expect(await eventually { rig.scheduler.isWanted(key) })
+            #expect(await rig.comes { rig.scheduler.isWanted(key) })
             script.releaseOne()
-            #expect(await eventually { script.asked.count == 2 })
+            #expect(await rig.comes { script.asked.count == 2 })
             script.set { _ in .pass }
             script.release()
             #expect(await asking.value?.outcome.verdict == .pass)
@@ -318,14 +318,14 @@ import Vocabulary
     {
         let script = Script { _ in .pass }
         script.hold()
-        try await Rig.run { [peer, key] rig in
+        try await Rig.inVirtualTime { [peer, key] rig in
             rig.define([.scripted(peers: [peer], script: script)])
-            #expect(await eventually { script.waiting == 1 })
+            #expect(await rig.comes { script.waiting == 1 })
             let home = LoopBound(rig, on: rig.loop)
             let asking = Task(executorPreference: rig.loop) {
                 await home.value.scheduler.probeNow(key) == nil
             }
-            #expect(await eventually { rig.scheduler.isWanted(key) })
+            #expect(await rig.comes { rig.scheduler.isWanted(key) })
             let stopping = Task(executorPreference: rig.loop) {
                 await home.value.scheduler.stop()
             }

@@ -26,6 +26,25 @@ import Testing
         }
     }
 
+    /// Whoever asks the kernel for the time, or for chance, cannot be run in virtual time.
+    @Test func `time and chance come from the loop`() {
+        // What is written for people carries the time of day, whatever loop it comes from.
+        let forPeople = ["Sources/muster/LogWriter.swift", "Sources/muster/EndTime.swift"]
+        for file in SourceTree.sources
+        where file.target != "EventLoop" && !forPeople.contains(file.path) {
+            for (number, line) in file.lines.enumerated() {
+                let code = line.drop { $0 == " " }
+                if code.hasPrefix("//") { continue }
+                let draws = code.contains(".random(in:") && !code.contains("using:")
+                let reads = ["Clock.instant", "Clock.wall", "clock_gettime", "gettimeofday"]
+                    .contains { code.contains($0) }
+                if draws || reads {
+                    Issue.record("\(file.path):\(number + 1): ask the loop instead")
+                }
+            }
+        }
+    }
+
     /// A path of the machine where something was built or tried tells readers nothing.
     @Test func `no path of somebody's machine`() {
         let folders = [
