@@ -179,7 +179,7 @@ import Vocabulary
 
     @Test func `random bytes never hurt`() async throws {
         let rig = try await Self.rig()
-        var generator = SplitMix(seed: 7)
+        var generator = Dice(seed: 7)
         for _ in 0..<300 {
             let client = try Client(to: rig.addresses[0])
             client.send(
@@ -240,7 +240,7 @@ import Vocabulary
         #expect(
             await eventually(within: .seconds(60)) { await rig.counters.connections == idle }
         )
-        var generator = SplitMix(seed: 11)
+        var generator = Dice(seed: 11)
         var slow: [Client] = []
         var waits: [Duration] = []
         for round in 0..<500 {

@@ -26,7 +26,7 @@ import Vocabulary
 
     /// Against a plain array of pairs, which is slow and obviously right.
     @Test func `ten thousand random steps agree with a plain list`() {
-        var generator = SplitMix(seed: 42)
+        var generator = Dice(seed: 42)
         var queues = ConnectionQueues()
         var plain: [(slot: Int, phase: Phase)] = []
         for step in 0..<10_000 {

@@ -114,7 +114,7 @@ private struct Twins {
 
     @Test(arguments: 1...8 as ClosedRange<UInt64>)
     func `no long history tells the heap from a list`(seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = Dice(seed: seed)
         var twins = Twins()
         var inserted = 0
         for step in 0..<600 {
@@ -175,18 +175,5 @@ private struct Twins {
         let wasCancelled = heap.cancel(.none)
         #expect(!wasCancelled)
         #expect(heap.count == 1)
-    }
-}
-
-/// A seeded generator: a failing seed fails again.
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

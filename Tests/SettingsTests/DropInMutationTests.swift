@@ -9,18 +9,6 @@ import Vocabulary
 @testable import Settings
 
 @Suite struct DropInMutationTests {
-    /// SplitMix64: the same damage in every run.
-    private struct Dice: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var mixed = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-            return mixed ^ (mixed >> 31)
-        }
-    }
-
     private static let pieces = [
         "", " ", "\n", "  ", ":", ": ", "- ", "{", "}", "{{", "{word}", "[", "]", "\"", "'", "#",
         "&a ", "*a", "<<: ", "${", "${A}", "\u{0}", "é", "99999999999999999999", "-1", "null",
@@ -45,7 +33,7 @@ import Vocabulary
             .filter { $0.hasSuffix(".yaml") }
             .map { try String(contentsOf: folder.appendingPathComponent($0), encoding: .utf8) }
         let good = (shipped + Self.small).map { Array($0.unicodeScalars) }
-        var dice = Dice(state: UInt64(seed))
+        var dice = Dice(seed: UInt64(seed))
         var kinds = 0
         for round in 0..<2_500 {
             // The small ones twice as often: more of the damage hits what matters.
