@@ -2,6 +2,7 @@
 // and as much of the body as somebody wants to see.
 
 import HTTP1
+import Vocabulary
 
 /// Reads one final HTTP/1.1 response.
 struct ResponseReader: ~Copyable {
@@ -185,10 +186,6 @@ struct ResponseReader: ~Copyable {
 
     private static func isSame(_ bytes: Slice<UnsafeRawBufferPointer>, _ name: String) -> Bool {
         bytes.count == name.utf8.count
-            && zip(bytes, name.utf8).allSatisfy { lowercase($0) == lowercase($1) }
-    }
-
-    private static func lowercase(_ byte: UInt8) -> UInt8 {
-        (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
+            && zip(bytes, name.utf8).allSatisfy { ASCII.lowercase($0) == ASCII.lowercase($1) }
     }
 }

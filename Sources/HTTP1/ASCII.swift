@@ -2,7 +2,7 @@
 ///
 /// The classes come from one table of 256 printable characters, read in place from the binary: a
 /// static array would cost a lazy-initialisation check on every byte.
-enum ASCII {
+public enum ASCII {
     /// `A` a token byte (RFC 9110 5.6.2), `B` one that may stand in a host name (RFC 3986 3.2.2), `C`
     /// both, `G` the underscore, which is both and gets a bit of its own.
     @inline(__always)
@@ -44,11 +44,9 @@ enum ASCII {
     @inline(__always)
     static func isDigit(_ byte: UInt8) -> Bool { byte &- 0x30 < 10 }
 
+    @inlinable
     @inline(__always)
-    static func isAlpha(_ byte: UInt8) -> Bool { (byte | 0x20) &- 0x61 < 26 }
-
-    @inline(__always)
-    static func lowercase(_ byte: UInt8) -> UInt8 { byte &- 0x41 < 26 ? byte | 0x20 : byte }
+    public static func lowercase(_ byte: UInt8) -> UInt8 { byte &- 0x41 < 26 ? byte | 0x20 : byte }
 
     /// The value of a hexadecimal digit, or `nil`.
     @inline(__always)
