@@ -93,6 +93,9 @@ let package = Package(
         library("Vocabulary"),
         library("Health", ["Vocabulary"], settings: hotPath),
         library("HTTP1"),
+        library("HTTP2", ["Vocabulary"], settings: hotPath),
+        library("Patterns", ["Vocabulary"], settings: hotPath),
+        library("Plugins", ["Health", "Vocabulary"], settings: hotPath),
 
         // The loop, and what hangs on it.
         library("EventLoop", ["Vocabulary", "CLinux"], settings: hotPath),
@@ -107,7 +110,10 @@ let package = Package(
         // The product.
         library(
             "Checks",
-            ["Curl", "EventLoop", "DNS", "TLS", "Health", "HTTP1", "Vocabulary", "CLinux"],
+            [
+                "Curl", "EventLoop", "DNS", "TLS", "Health", "HTTP1", "HTTP2", "Patterns",
+                "Plugins", "Vocabulary", "CLinux",
+            ],
             settings: hotPath
         ),
         library(
@@ -158,14 +164,17 @@ let package = Package(
         tests("VocabularyTests", ["Vocabulary", "TestSupport"]),
         tests("HealthTests", ["Health", "Vocabulary"]),
         tests("HTTP1Tests", ["HTTP1"], exclude: ["Corpus"]),
+        tests("HTTP2Tests", ["HTTP2"]),
+        tests("PatternsTests", ["Patterns"]),
+        tests("PluginsTests", ["Plugins", "Health", "Vocabulary", "TestSupport"]),
         tests("EventLoopTests", ["EventLoop", "Vocabulary", "TestSupport", "CLinux"]),
         tests("LedgerTests", ["Ledger", "EventLoop", "Vocabulary", "TestSupport"]),
         tests("FrontTests", ["Front", "EventLoop", "Vocabulary", "TestSupport"]),
         tests(
             "ChecksTests",
             [
-                "Checks", "DNS", "TLS", "EventLoop", "Health", "HTTP1", "Vocabulary",
-                "TestSupport",
+                "Checks", "DNS", "TLS", "EventLoop", "Health", "HTTP1", "HTTP2", "Patterns",
+                "Plugins", "Vocabulary", "TestSupport",
             ]
         ),
         tests(
@@ -196,7 +205,7 @@ let package = Package(
         ),
         tests(
             "CommandTests",
-            ["muster", "Settings", "TestSupport", "Checks", "Health", "Vocabulary"]
+            ["muster", "Settings", "TestSupport", "Checks", "Health", "Plugins", "Vocabulary"]
         ),
         tests(
             "AdminTests",

@@ -33,6 +33,9 @@ let package = Package(
         library("Vocabulary"),
         library("Health", ["Vocabulary"]),
         library("HTTP1"),
+        library("HTTP2", ["Vocabulary"]),
+        library("Patterns", ["Vocabulary"]),
+        library("Plugins", ["Health", "Vocabulary"]),
         library("EventLoop", ["Vocabulary", "CLinux"]),
         library("DNS", ["EventLoop", "Vocabulary", "CAres"]),
         library("TLS", ["EventLoop", "Vocabulary", "COpenSSL"]),
@@ -41,7 +44,10 @@ let package = Package(
         library("Curl", ["EventLoop", "Vocabulary", "CCurl"]),
         library(
             "Checks",
-            ["Curl", "EventLoop", "DNS", "TLS", "Health", "HTTP1", "Vocabulary", "CLinux"]
+            [
+                "Curl", "EventLoop", "DNS", "TLS", "Health", "HTTP1", "HTTP2", "Patterns",
+                "Plugins", "Vocabulary", "CLinux",
+            ]
         ),
         library("Store", ["EventLoop", "Ledger", "Redis", "Health", "Vocabulary"]),
         library("Proxy", ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary"]),
@@ -57,8 +63,8 @@ let package = Package(
         .executableTarget(
             name: "fuzz",
             dependencies: [
-                "AgentCheck", "Checks", "DNS", "EventLoop", "HTTP1", "Health", "Ledger", "Monitor",
-                "Settings", "Store", "Vocabulary",
+                "AgentCheck", "Checks", "DNS", "EventLoop", "HTTP1", "HTTP2", "Health", "Ledger",
+                "Monitor", "Patterns", "Plugins", "Settings", "Store", "Vocabulary",
             ],
             path: "Targets",
             swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])],

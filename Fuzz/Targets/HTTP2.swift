@@ -2,6 +2,7 @@
 // survive being written and read?
 
 @testable import Checks
+@testable import HTTP2
 
 private struct Result: Equatable {
     var fields: [[String]] = []

@@ -2,6 +2,7 @@
 // text; what is found is held against a matcher that only collects places, step by step.
 
 @testable import Checks
+@testable import Patterns
 
 @Sendable func pattern(_ bytes: [UInt8]) {
     let parts = bytes.split(separator: 0, maxSplits: 1, omittingEmptySubsequences: false)

@@ -4,6 +4,7 @@
 import Health
 
 @testable import Checks
+@testable import Plugins
 
 @Sendable func service(_ bytes: [UInt8]) {
     let whole = pieces(of: bytes, cuts: [])

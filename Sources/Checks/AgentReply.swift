@@ -6,6 +6,7 @@
 // is ignored here, and of several words of a kind the last one counts even if it is wrong.
 
 import Health
+import Vocabulary
 
 /// The words of one agent line.
 struct AgentReply: Hashable, Sendable {

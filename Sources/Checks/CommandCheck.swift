@@ -4,6 +4,7 @@
 import EventLoop
 import Glibc
 public import Health
+import Plugins
 public import Vocabulary
 
 /// Passes when a program exits as it should.

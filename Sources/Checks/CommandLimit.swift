@@ -2,6 +2,7 @@
 // already; these come on top, and can only make it worse.
 
 import Health
+import Plugins
 import Vocabulary
 
 /// The bounds of one label.

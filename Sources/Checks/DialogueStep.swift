@@ -1,5 +1,6 @@
 // What is said and what is expected in answer? The steps of a dialogue, from settings.
 
+import Patterns
 import Vocabulary
 
 /// One step of a conversation with a server.

@@ -2,6 +2,7 @@
 // over HTTP/2 with prior knowledge, in clear or over TLS.
 
 import EventLoop
+import HTTP2
 public import Health
 public import Vocabulary
 
@@ -128,7 +129,10 @@ public struct GRPCCheck: Check {
             do throws(HTTP2Call.Failure) {
                 answer = try call.feed(buffer.prefix(count))
             } catch {
-                throw ProbeFailure(.layer7Response, error.reason)
+                let reason = error.stranger.map {
+                    "expected a frame, saw \(Stranger.words(for: $0, wanted: .http2))"
+                }
+                throw ProbeFailure(.layer7Response, reason ?? error.reason)
             }
             // A server that takes no more may have said all that is needed: reading on will tell.
             if !answer.isEmpty, !call.isComplete { try? await stream.write(answer) }

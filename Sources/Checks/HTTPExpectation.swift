@@ -3,6 +3,7 @@
 
 import HTTP1
 import Health
+import Patterns
 import Vocabulary
 
 /// What an HTTP check wants to see.

@@ -4,13 +4,9 @@
 import CLinux
 import EventLoop
 import Glibc
+import Plugins
 
 enum Program {
-    enum End: Hashable, Sendable {
-        case exited(Int)
-        case killed(signal: Int)
-    }
-
     /// Starts `words` with `environment` on the descriptors given; without `input` it reads nothing.
     static func start(
         _ words: [String],
@@ -61,7 +57,7 @@ enum Program {
     }
 
     /// Waits for a program that has ended or was killed.
-    static func reap(_ pid: pid_t) -> End {
+    static func reap(_ pid: pid_t) -> ProgramEnd {
         var status: Int32 = 0
         while waitpid(pid, &status, 0) < 0, errno == EINTR {}
         // WIFEXITED and its relatives are macros: the low seven bits name a signal.

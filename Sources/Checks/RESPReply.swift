@@ -1,5 +1,7 @@
 // What does a Redis server answer? One reply of RESP 2, read from bytes that may be cut anywhere.
 
+import Vocabulary
+
 /// A reply of the Redis protocol.
 enum RESPReply: Hashable, Sendable {
     case status(String)

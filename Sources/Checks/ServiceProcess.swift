@@ -5,6 +5,7 @@
 import EventLoop
 import Glibc
 import Health
+import Plugins
 import Vocabulary
 
 /// What a service said to one probe.
@@ -174,7 +175,8 @@ final class ServiceProcess: EventSink {
                 waiters.removeValue(forKey: id)?
                     .resume(returning: ServiceReply(outcome: outcome, line: line))
             case .endInput: close(.input)
-            case .signal(let number): if let pid { kill(-pid, number) }
+            case .terminate: if let pid { Glibc.kill(-pid, SIGTERM) }
+            case .kill: if let pid { Glibc.kill(-pid, SIGKILL) }
             case .say(let text): say(.warning, text)
             }
         }

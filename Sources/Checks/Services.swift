@@ -4,6 +4,7 @@
 
 public import EventLoop
 import Health
+import Plugins
 public import Vocabulary
 
 /// What is run as a service. Equal ones are one process.

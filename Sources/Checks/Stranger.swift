@@ -1,6 +1,8 @@
 // Who answers there, if not who was expected? Servers give themselves away with their first bytes;
 // naming them says what is wrong faster than the byte at which a parser stopped.
 
+import Vocabulary
+
 enum Stranger {
     /// What a check speaks.
     enum Wanted { case http1, http2, tls }

@@ -1,5 +1,6 @@
 // What must a text say? One condition on a header or on a part of a body, in words for people.
 
+import Patterns
 import Vocabulary
 
 /// A condition on a text of a reply.

@@ -22,7 +22,7 @@ struct AgentDifferentialTests {
     ]
 
     private static func generated(_ count: Int) -> [String] {
-        var random = SplitMix(seed: 2_026)
+        var random = Dice(seed: 2_026)
         let words = [
             "up", "down", "Stopped", "fail", "ready", "DRAIN", "maint", "10%", "250%", "0%", "3x%",
             "7", "%", "maxconn:9", "maxconn:12", "maxconn:", "#", "# why", "what", "upp",

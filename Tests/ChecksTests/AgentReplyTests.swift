@@ -2,6 +2,7 @@
 
 import Health
 import Testing
+import Vocabulary
 
 @testable import Checks
 
@@ -106,7 +107,7 @@ import Testing
     }
 
     @Test func `no line of any bytes breaks the reader`() {
-        var random = SplitMix(seed: 42)
+        var random = Dice(seed: 42)
         let words = [
             "up", "DOWN", "#", "%", "50%", "maxconn:", "9", ",", " ", "\t", "\0", "é", "maint",
         ]
@@ -123,20 +124,5 @@ import Testing
             #expect(outcome.message.utf8.count <= Outcome.messageBytesMax)
             if let percent = outcome.hints.weightPercent { #expect((0...25_600).contains(percent)) }
         }
-    }
-}
-
-/// A seeded generator: a failing case comes again.
-struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

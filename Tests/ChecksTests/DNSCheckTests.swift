@@ -104,7 +104,7 @@ import Vocabulary
         let reply = try DNSReply(parsing: good)
         #expect(reply.answers(question))
         #expect(reply.answers.map { $0.text } == ["192.0.2.1"])
-        var random = SplitMix(seed: 7)
+        var random = Dice(seed: 7)
         for _ in 0..<10_000 {
             var bytes = good
             for _ in 0...Int(random.next() % 4) {

@@ -11,6 +11,9 @@ import Testing
 import Vocabulary
 
 @testable import Checks
+@testable import HTTP2
+@testable import Patterns
+@testable import Plugins
 
 @Suite struct MalformedReplyTests {
     static let count = 10_000
@@ -363,7 +366,7 @@ import Vocabulary
 
 /// Makes broken texts out of good ones, the same from the same seed.
 struct Mutant {
-    private var random: SplitMix
+    private var random: Dice
     private let good: [[UInt8]]
 
     private static let numbers = [
@@ -374,7 +377,7 @@ struct Mutant {
     private static let bytesMax = 2_048
 
     init(seed: UInt64, ofBytes good: [[UInt8]]) {
-        random = SplitMix(seed: seed)
+        random = Dice(seed: seed)
         self.good = good
     }
 

@@ -11,6 +11,7 @@ import Testing
 import Vocabulary
 
 @testable import Checks
+@testable import Plugins
 
 /// A loop with services on it, and what they said.
 private final class Rig: Sendable {

@@ -6,6 +6,7 @@ import Testing
 import Vocabulary
 
 @testable import Checks
+@testable import Plugins
 @testable import muster
 
 @Suite struct CheckReportTests {

@@ -1,12 +1,11 @@
 // What is done about a service, row by row, in virtual time? No process is started here.
 
-import Glibc
 import Health
 import TestSupport
 import Testing
 import Vocabulary
 
-@testable import Checks
+@testable import Plugins
 
 /// Rules with a clock of their own, and what became of each probe.
 private struct Play {
@@ -53,7 +52,7 @@ private struct Play {
         hear(#"{"id":\#(id),"status":"\#(status)"}"#)
     }
 
-    mutating func end(_ end: Program.End = .exited(0), words: String = "") {
+    mutating func end(_ end: ProgramEnd = .exited(0), words: String = "") {
         isAlive = false
         take(rules.ended(end, words: words, now: now))
     }
@@ -73,9 +72,7 @@ private struct Play {
     var sayings: [String] {
         others.compactMap { if case .say(let text) = $0 { text } else { nil } }
     }
-    var signals: [Int32] {
-        others.compactMap { if case .signal(let number) = $0 { number } else { nil } }
-    }
+    var signals: [ServiceRules.Effect] { others.filter { $0 == .terminate || $0 == .kill } }
 }
 
 @Suite struct ServiceRulesTests {
@@ -258,8 +255,8 @@ private struct Play {
         #expect(play.verdicts(first) == [.neutral])
         #expect(play.signals == [])
         play.wait(.milliseconds(1))
-        #expect(play.signals == [SIGKILL])
-        play.end(.killed(signal: SIGKILL.int))
+        #expect(play.signals == [.kill])
+        play.end(.killed(signal: 9))
         play.wait(.seconds(1))
         #expect(play.isAlive)
     }
@@ -277,7 +274,7 @@ private struct Play {
         let last = play.ask()
         let other = play.ask(.seconds(9))
         play.wait(.seconds(1))
-        #expect(play.signals == [SIGTERM])
+        #expect(play.signals == [.terminate])
         #expect(play.others.contains(.endInput))
         #expect(play.verdicts(1, 4, last, other) == [.fail, .fail, .fail, .neutral])
         #expect(
@@ -288,10 +285,10 @@ private struct Play {
         let refused = play.ask()
         #expect(play.verdicts(refused) == [.neutral])
         play.wait(.milliseconds(1_999))
-        #expect(play.signals == [SIGTERM])
+        #expect(play.signals == [.terminate])
         play.wait(.milliseconds(1))
-        #expect(play.signals == [SIGTERM, SIGKILL])
-        play.end(.killed(signal: SIGKILL.int))
+        #expect(play.signals == [.terminate, .kill])
+        play.end(.killed(signal: 9))
         play.wait(.seconds(1))
         #expect(play.isAlive)
     }
@@ -319,7 +316,7 @@ private struct Play {
         #expect(play.signals == [])
         play.ask()
         play.wait(.seconds(1))
-        #expect(play.signals == [SIGTERM])
+        #expect(play.signals == [.terminate])
     }
 
     @Test func `one that nobody asks is left in peace`() {
@@ -336,7 +333,7 @@ private struct Play {
             play.hear("still here")
             play.wait(.seconds(1))
         }
-        #expect(play.signals == [SIGTERM])
+        #expect(play.signals == [.terminate])
         #expect(play.outcomes.values.allSatisfy { $0.verdict == .neutral })
     }
 
@@ -377,13 +374,13 @@ private struct Play {
         let id = play.ask()
         play.take(play.rules.stop(now: play.now))
         #expect(play.verdicts(id) == [.neutral])
-        #expect(play.others == [.start, .endInput, .signal(SIGTERM)])
+        #expect(play.others == [.start, .endInput, .terminate])
         let refused = play.ask()
         #expect(play.verdicts(refused) == [.neutral])
         play.wait(.seconds(2))
-        #expect(play.signals == [SIGTERM, SIGKILL])
+        #expect(play.signals == [.terminate, .kill])
         #expect(!play.rules.isStopped)
-        play.end(.killed(signal: SIGKILL.int))
+        play.end(.killed(signal: 9))
         #expect(play.rules.isStopped && play.rules.next == nil)
         #expect(play.sayings == [])
     }
@@ -404,7 +401,7 @@ private struct Play {
     // MARK: Anything
 
     @Test func `whatever happens, every probe ends once and only silence and a word can fail it`() {
-        var random = SplitMix(seed: 11)
+        var random = Dice(seed: 11)
         for _ in 0..<300 {
             var play = Play()
             var asked = 0
@@ -515,18 +512,5 @@ extension Int32 {
     )
     func `lines are the same however they come`(text: String, lines: [String]) {
         for step in 1...24 { #expect(cut(text, every: step) == lines, "in steps of \(step)") }
-    }
-}
-
-@Suite struct JournalQuotaTests {
-    @Test func `so many lines in a while, and then how many were left out`() {
-        var quota = JournalQuota()
-        let begin = Instant(nanoseconds: 0)
-        for _ in 0..<JournalQuota.linesMax {
-            #expect(quota.ask(now: begin) == .say(afterSilent: 0))
-        }
-        for _ in 0..<5 { #expect(quota.ask(now: begin + .seconds(9)) == .leaveOut) }
-        #expect(quota.ask(now: begin + .seconds(10)) == .say(afterSilent: 5))
-        #expect(quota.ask(now: begin + .seconds(10)) == .say(afterSilent: 0))
     }
 }

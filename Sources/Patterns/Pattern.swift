@@ -3,19 +3,21 @@
 // matcher begins anew at every byte: `[a-z]+ready` against 64 KiB of letters took it nine seconds,
 // which no deadline could cut short, and held up every other probe.
 
-import Vocabulary
+public import Vocabulary
 
 /// A compiled POSIX extended regular expression, matched against bytes.
-struct Pattern: Sendable {
-    let text: String
+public struct Pattern: Sendable {
+    public let text: String
     private let expression: RegularExpression
 
     /// Longer is no pattern but a program.
-    static let bytesMax = 1_024
+    public static let bytesMax = 1_024
 
-    typealias Problem = RegularExpression.Problem
+    public struct Problem: Error, Hashable, Sendable {
+        public var reason: String
+    }
 
-    init(_ text: String) throws(Problem) {
+    public init(_ text: String) throws(Problem) {
         self.text = text
         guard text.utf8.count <= Self.bytesMax else {
             throw Problem(reason: "at most \(Self.bytesMax) bytes")
@@ -24,11 +26,11 @@ struct Pattern: Sendable {
     }
 
     /// The match that begins first, and of these the longest.
-    func firstMatch(in bytes: UnsafeRawBufferPointer) -> Range<Int>? {
+    public func firstMatch(in bytes: UnsafeRawBufferPointer) -> Range<Int>? {
         Search(expression, in: bytes, isLongestWanted: true).run()
     }
 
-    func matches(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    public func matches(_ bytes: UnsafeRawBufferPointer) -> Bool {
         Search(expression, in: bytes, isLongestWanted: false).run() != nil
     }
 }
@@ -138,7 +140,7 @@ private struct Search {
 
 extension Setting {
     /// A pattern, or an error that says what is wrong with it.
-    func pattern(at path: String) throws(SettingError) -> Pattern {
+    public func pattern(at path: String) throws(SettingError) -> Pattern {
         let text = try string(at: path)
         do throws(Pattern.Problem) {
             return try Pattern(text)

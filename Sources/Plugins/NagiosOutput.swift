@@ -1,34 +1,34 @@
 // What did a monitoring plugin print? One line for people, then perhaps more text, and performance
 // data behind a `|` in the first line and behind another one in the text, from there to the end.
 
-import Health
+public import Health
 
 /// The output of a plugin, taken apart.
-struct NagiosOutput: Hashable, Sendable {
+public struct NagiosOutput: Hashable, Sendable {
     /// The first line that says anything, without performance data.
-    let text: String
-    let items: [Item]
+    public let text: String
+    public let items: [Item]
 
     /// One `label=value[unit];warn;crit;min;max`.
-    struct Item: Hashable, Sendable {
-        var label: String
+    public struct Item: Hashable, Sendable {
+        public var label: String
         /// Nil for `U`: the plugin could not tell.
-        var value: Double?
-        var unit: String
-        var warn: NagiosRange?
-        var fail: NagiosRange?
+        public var value: Double?
+        public var unit: String
+        public var warn: NagiosRange?
+        public var fail: NagiosRange?
         /// What stands behind the value.
-        var scale: Measurement.Scale?
+        public var scale: Measurement.Scale?
     }
 
     /// Values read of one run, for limits to be held against.
-    static let itemsMax = 1_024
+    public static let itemsMax = 1_024
     /// Values kept of one run.
-    static let measurementsMax = 64
-    static let labelBytesMax = 128
+    public static let measurementsMax = 64
+    public static let labelBytesMax = 128
 
     /// `isCut`: there was more. A number at the end may be a part of one then.
-    init(parsing output: [UInt8], isCut: Bool = false) {
+    public init(parsing output: [UInt8], isCut: Bool = false) {
         // By bytes: CR LF is a single letter to a string, and no line end.
         let lines = output.split(separator: 0x0A, omittingEmptySubsequences: false)
             .map { String(decoding: $0, as: UTF8.self) }
@@ -56,7 +56,7 @@ struct NagiosOutput: Hashable, Sendable {
         items = Self.items(in: data)
     }
 
-    var measurements: [Measurement] {
+    public var measurements: [Measurement] {
         Array(
             items.lazy.compactMap { item in
                 item.value.map {

@@ -1,25 +1,25 @@
 // What does a line from a service mean? One JSON object that names the probe it answers and what was
 // found. Pure; what is wrong with a line is as much an answer as what is right.
 
-import Health
+public import Health
 import Vocabulary
 
 /// One answer of a service.
-struct ServiceAnswer: Hashable, Sendable {
-    enum Status: String, Sendable, CaseIterable { case pass, warn, fail, unknown }
+public struct ServiceAnswer: Hashable, Sendable {
+    public enum Status: String, Sendable, CaseIterable { case pass, warn, fail, unknown }
 
-    let id: Int
-    let outcome: Outcome
+    public let id: Int
+    public let outcome: Outcome
     /// What had to be left out of it, in words.
-    let oddity: String?
+    public let oddity: String?
 
     /// A longer line is no answer. So is the part of it that has been seen.
-    static let lineBytesMax = 65_536
-    static let measurementsMax = 64
-    static let labelBytesMax = 64
+    public static let lineBytesMax = 65_536
+    public static let measurementsMax = 64
+    public static let labelBytesMax = 64
     private static let depthMax = 16
 
-    init(parsing line: [UInt8]) throws(ServiceMistake) {
+    public init(parsing line: [UInt8]) throws(ServiceMistake) {
         let json: JSON
         do throws(JSONError) {
             json = try JSON(
@@ -104,21 +104,21 @@ extension ServiceAnswer.Status {
 }
 
 /// A line that is no answer.
-struct ServiceMistake: Error, Hashable, Sendable {
-    enum Sort: Hashable, Sendable { case tooLong, noJSON, noID, unknownID, status, oddity }
+public struct ServiceMistake: Error, Hashable, Sendable {
+    public enum Sort: Hashable, Sendable { case tooLong, noJSON, noID, unknownID, status, oddity }
 
-    let sort: Sort
-    let message: String
+    public let sort: Sort
+    public let message: String
     /// The probe that it was meant for, where it says so.
-    let id: Int?
+    public let id: Int?
 
-    init(_ sort: Sort, _ message: String, id: Int? = nil) {
+    public init(_ sort: Sort, _ message: String, id: Int? = nil) {
         self.sort = sort
         self.message = message
         self.id = id
     }
 
-    static let tooLong = ServiceMistake(
+    public static let tooLong = ServiceMistake(
         .tooLong,
         "expected a line of at most \(ServiceAnswer.lineBytesMax) bytes, saw a longer one"
     )

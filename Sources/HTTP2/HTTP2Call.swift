@@ -1,17 +1,21 @@
 // How far is one call over HTTP/2? Frames go in, cut anywhere; frames to send come out. A pure
 // value with one stream, which is all that a probe needs (RFC 9113).
 
+import Vocabulary
+
 /// One request and its response on a fresh HTTP/2 connection with prior knowledge.
-struct HTTP2Call {
-    struct Failure: Error, Equatable {
-        var reason: String
+public struct HTTP2Call {
+    public struct Failure: Error, Equatable {
+        public var reason: String
+        /// What was there instead of a frame, for whoever can tell a server by its first bytes.
+        public var stranger: [UInt8]?
     }
 
-    private(set) var headers: [HPACK.Field] = []
-    private(set) var body: [UInt8] = []
-    private(set) var isComplete = false
+    public private(set) var headers: [HPACK.Field] = []
+    public private(set) var body: [UInt8] = []
+    public private(set) var isComplete = false
     /// The server said that it goes, and that it has the call still: with which error and words.
-    private(set) var farewell: String?
+    public private(set) var farewell: String?
 
     /// Read and not yet a whole frame.
     private var pending: [UInt8] = []
@@ -23,9 +27,9 @@ struct HTTP2Call {
     private var isInBlock = false
 
     /// What SETTINGS_MAX_FRAME_SIZE allows a server to send unless we ask for more.
-    static let frameBytesMax = 16_384
-    static let blockBytesMax = 16_384
-    static let bodyBytesMax = 65_536
+    public static let frameBytesMax = 16_384
+    public static let blockBytesMax = 16_384
+    public static let bodyBytesMax = 65_536
 
     private enum Kind: UInt8 {
         case data = 0
@@ -42,10 +46,12 @@ struct HTTP2Call {
     private static let padded: UInt8 = 0x8
     private static let priority: UInt8 = 0x20
 
+    public init() {}
+
     // MARK: Sending
 
     /// The preface, our settings, and the request with its body.
-    static func opening(_ fields: [HPACK.Field], body: [UInt8]) -> [UInt8] {
+    public static func opening(_ fields: [HPACK.Field], body: [UInt8]) -> [UInt8] {
         // No dynamic table (1 = 0) and no server push (2 = 0).
         let settings: [UInt8] = [0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0]
         return Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
@@ -68,15 +74,14 @@ struct HTTP2Call {
     // MARK: Receiving
 
     /// Takes bytes in and returns what is to be sent in answer.
-    mutating func feed(_ bytes: some Sequence<UInt8>) throws(Failure) -> [UInt8] {
+    public mutating func feed(_ bytes: some Sequence<UInt8>) throws(Failure) -> [UInt8] {
         pending.append(contentsOf: bytes)
         var answer: [UInt8] = []
         while pending.count >= 9, !isComplete {
             let count = Int(pending[0]) << 16 | Int(pending[1]) << 8 | Int(pending[2])
             guard count <= Self.frameBytesMax else {
-                throw Failure(
-                    reason: "expected a frame, saw \(Stranger.words(for: pending, wanted: .http2))"
-                )
+                let words = Excerpt.of(pending)
+                throw Failure(reason: "expected a frame, saw \(words)", stranger: pending)
             }
             guard pending.count >= 9 + count else { break }
             let stream = pending[5..<9].reduce(0) { $0 << 8 | UInt32($1) } & 0x7FFF_FFFF
@@ -194,5 +199,5 @@ struct HTTP2Call {
     }
 
     /// The last value of a field; trailers come after headers.
-    func value(of name: String) -> String? { headers.last { $0.name == name }?.value }
+    public func value(of name: String) -> String? { headers.last { $0.name == name }?.value }
 }

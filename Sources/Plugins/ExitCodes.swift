@@ -1,18 +1,18 @@
 // What does an exit code mean? By default what monitoring plugins mean by it: 0 fine, 1 warning,
 // 2 failing, 3 unknown, and anything else a broken program.
 
-import Health
-import Vocabulary
+public import Health
+public import Vocabulary
 
 /// Exit codes and the verdicts they stand for.
-struct ExitCodes: Sendable, Hashable {
+public struct ExitCodes: Sendable, Hashable {
     private var verdicts: [Int: Outcome.Verdict] = [0: .pass, 1: .warn, 2: .fail, 3: .neutral]
 
     /// Codes that mean trouble to every monitoring plugin, and are fine here.
-    private(set) var warnings: [SettingError] = []
+    public private(set) var warnings: [SettingError] = []
 
     /// Takes `exit: {pass: 0, warn: [1, 4], …}`; a code that is not named anywhere fails.
-    init(options: inout Options) throws(SettingError) {
+    public init(options: inout Options) throws(SettingError) {
         guard let setting = options.take("exit") else { return }
         verdicts = [:]
         var inner = try Options(setting, path: "\(options.path).exit")
@@ -40,5 +40,5 @@ struct ExitCodes: Sendable, Hashable {
         }
     }
 
-    func verdict(of code: Int) -> Outcome.Verdict { verdicts[code] ?? .fail }
+    public func verdict(of code: Int) -> Outcome.Verdict { verdicts[code] ?? .fail }
 }

@@ -1,15 +1,15 @@
 // What does a header block of HTTP/2 say? Read without a dynamic table, which our settings refuse
 // (RFC 7541, section 4.2); written as plain literals, which need none.
 
-enum HPACK {
-    struct Malformed: Error, Equatable {
-        var reason: String
+public enum HPACK {
+    public struct Malformed: Error, Equatable {
+        public var reason: String
     }
 
-    typealias Field = (name: String, value: String)
+    public typealias Field = (name: String, value: String)
 
     /// Fields in one block.
-    static let fieldsMax = 128
+    public static let fieldsMax = 128
 
     /// The static table (RFC 7541, Appendix A), from index 1.
     private static let table: [Field] = [
@@ -34,7 +34,7 @@ enum HPACK {
     // MARK: Writing
 
     /// Literals without indexing, names and values as they are.
-    static func encode(_ fields: [Field]) -> [UInt8] {
+    public static func encode(_ fields: [Field]) -> [UInt8] {
         fields.flatMap { [0x00] + string($0.name) + string($0.value) }
     }
 
@@ -53,7 +53,7 @@ enum HPACK {
 
     // MARK: Reading
 
-    static func decode(_ block: [UInt8]) throws(Malformed) -> [Field] {
+    public static func decode(_ block: [UInt8]) throws(Malformed) -> [Field] {
         var reader = Reader(rest: block[...])
         var fields: [Field] = []
         while let first = reader.rest.first {

@@ -1,12 +1,12 @@
 // How does a message show bytes from the wire? Short, on one line, with escapes where they are not
 // text.
 
-enum Excerpt {
+public enum Excerpt {
     /// What a message keeps of a reply.
-    static let bytesMax = 64
+    public static let bytesMax = 64
 
     /// Text from the wire that is expected to be text: anything else in it becomes a `?`.
-    static func text(_ bytes: some Sequence<UInt8>) -> String {
+    public static func text(_ bytes: some Sequence<UInt8>) -> String {
         var text = ""
         for byte in bytes.prefix(bytesMax) {
             text.unicodeScalars.append((0x20..<0x7F).contains(byte) ? Unicode.Scalar(byte) : "?")
@@ -14,7 +14,7 @@ enum Excerpt {
         return text
     }
 
-    static func of(_ bytes: some Sequence<UInt8>, max limit: Int = bytesMax) -> String {
+    public static func of(_ bytes: some Sequence<UInt8>, max limit: Int = bytesMax) -> String {
         var text = ""
         var count = 0
         for byte in bytes {

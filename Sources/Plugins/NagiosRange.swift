@@ -5,17 +5,17 @@
 // `10` is 0…10, `10:` is 10 and more, `~:10` is 10 and less.
 
 /// A threshold of the monitoring-plugins guidelines.
-struct NagiosRange: Hashable, Sendable {
-    var start: Double
-    var end: Double
+public struct NagiosRange: Hashable, Sendable {
+    public var start: Double
+    public var end: Double
     /// Alerts inside instead of outside.
-    var isInverted: Bool
+    public var isInverted: Bool
 
     /// Of its numbers, where they have one: `0.5s`.
-    private(set) var unit = ""
+    public private(set) var unit = ""
 
     /// Nil where the text is no range, such as `2:1`.
-    init?(_ text: some StringProtocol) {
+    public init?(_ text: some StringProtocol) {
         var rest = Substring(text)
         isInverted = rest.hasPrefix("@")
         if isInverted { rest = rest.dropFirst() }
@@ -39,7 +39,7 @@ struct NagiosRange: Hashable, Sendable {
     }
 
     /// Whether there is no value at all that `other` does not alert on as well.
-    func isWithin(_ other: NagiosRange) -> Bool {
+    public func isWithin(_ other: NagiosRange) -> Bool {
         switch (isInverted, other.isInverted) {
         case (false, false): start <= other.start && other.end <= end
         case (true, true): other.start <= start && end <= other.end
@@ -49,10 +49,10 @@ struct NagiosRange: Hashable, Sendable {
     }
 
     private var isEverything: Bool { start == -.infinity && end == .infinity }
-    var neverAlerts: Bool { isEverything && !isInverted }
-    var alwaysAlerts: Bool { isEverything && isInverted }
+    public var neverAlerts: Bool { isEverything && !isInverted }
+    public var alwaysAlerts: Bool { isEverything && isInverted }
 
-    func alerts(on value: Double) -> Bool {
+    public func alerts(on value: Double) -> Bool {
         let isInside = start <= value && value <= end
         return isInside == isInverted
     }
@@ -60,7 +60,7 @@ struct NagiosRange: Hashable, Sendable {
     /// A number of digits, a sign, a point and an exponent, and the unit behind it: what `Double`
     /// takes besides (`inf`, `0x1p3`) is none here. A single comma is the point of a plugin that does
     /// not keep to the C locale. A unit has no digits (monitoring-plugins' guidelines).
-    static func quantity(_ text: some StringProtocol) -> (value: Double, unit: String)? {
+    public static func quantity(_ text: some StringProtocol) -> (value: Double, unit: String)? {
         let text = Substring(text)
         let digits = text.prefix(while: isOfNumber)
         let exponent = exponent(text[digits.endIndex...])
@@ -97,7 +97,7 @@ struct NagiosRange: Hashable, Sendable {
 }
 
 /// How do values of different units compare? Times with times and sizes with sizes, by their factor.
-enum NagiosUnit {
+public enum NagiosUnit {
     private static let families: [[String: Double]] = [
         ["ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3_600, "d": 86_400],
         [
@@ -108,7 +108,7 @@ enum NagiosUnit {
 
     /// What a value of `unit` is multiplied with to be one of `other`. Without a unit on either side
     /// the numbers are taken as they are; nil where they cannot be compared.
-    static func factor(from unit: String, to other: String) -> Double? {
+    public static func factor(from unit: String, to other: String) -> Double? {
         if unit == other || unit.isEmpty || other.isEmpty { return 1 }
         for family in families {
             if let from = family[unit], let to = family[other] { return from / to }

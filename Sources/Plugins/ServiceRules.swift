@@ -9,36 +9,43 @@
 // The probes are the peer's, the process is ours: whatever goes wrong with the process is neutral.
 // Only a process that was asked and says nothing leaves the peer to blame.
 
-import Glibc
-import Health
-import Vocabulary
+public import Health
+public import Vocabulary
 
 /// How patient muster is with a service.
-struct ServiceLimits: Sendable {
+public struct ServiceLimits: Sendable {
     /// Rests between an end and the next start: this at first, twice as long each time.
-    var restMin = Nanoseconds.seconds(1)
-    var restMax = Nanoseconds.seconds(30)
+    public var restMin = Nanoseconds.seconds(1)
+    public var restMax = Nanoseconds.seconds(30)
     /// From SIGTERM to SIGKILL.
-    var goodbye = Nanoseconds.seconds(2)
+    public var goodbye = Nanoseconds.seconds(2)
     /// Deadlines without a single answer, one after the other, that a process survives.
-    var silentDeadlinesMax = 3
+    public var silentDeadlinesMax = 3
     /// However short the deadlines are, a process gets this long for one answer.
-    var silenceMin = Nanoseconds.seconds(5)
+    public var silenceMin = Nanoseconds.seconds(5)
     /// Questions that the process has not read, beyond what is in the pipe.
-    var linesQueuedMax = 256
+    public var linesQueuedMax = 256
     /// Questions without an answer.
-    var openMax = 4_096
+    public var openMax = 4_096
+
+    public init() {}
 }
 
-struct ServiceRules {
-    enum Effect: Hashable {
+/// How a program ended.
+public enum ProgramEnd: Hashable, Sendable {
+    case exited(Int)
+    case killed(signal: Int)
+}
+
+public struct ServiceRules {
+    public enum Effect: Hashable {
         case start
         /// The probe of this number has ended.
         case settle(Int, Outcome)
         /// No more questions: a well-behaved program ends.
         case endInput
-        /// To the whole process group.
-        case signal(Int32)
+        /// The whole process group is asked to end, or ended.
+        case terminate, kill
         /// For the journal.
         case say(String)
     }
@@ -61,7 +68,7 @@ struct ServiceRules {
         var isSent = false
     }
 
-    let limits: ServiceLimits
+    public let limits: ServiceLimits
     private var phase = Phase.idle
     private var open: [Int: Question] = [:]
     private var lastID = 0
@@ -79,15 +86,15 @@ struct ServiceRules {
     private var strays = 0
     private var lastStray = ""
 
-    init(limits: ServiceLimits = ServiceLimits()) { self.limits = limits }
+    public init(limits: ServiceLimits = ServiceLimits()) { self.limits = limits }
 
-    var isStopped: Bool { if case .stopped = phase { true } else { false } }
+    public var isStopped: Bool { if case .stopped = phase { true } else { false } }
 
     /// Still waits for an answer.
-    func isOpen(_ id: Int) -> Bool { open[id] != nil }
+    public func isOpen(_ id: Int) -> Bool { open[id] != nil }
 
     /// When `due` wants to be called next. Too early does no harm.
-    var next: Instant? {
+    public var next: Instant? {
         var next = earliest
         switch phase {
         case .ending(let time, _, _), .resting(let time, _, _), .stopping(let time):
@@ -100,7 +107,7 @@ struct ServiceRules {
     // MARK: Asking
 
     /// A probe asks that began at `begin`; `queued` questions before it have not been sent.
-    mutating func ask(
+    public mutating func ask(
         by deadline: Instant,
         since begin: Instant,
         queued: Int = 0,
@@ -140,11 +147,11 @@ struct ServiceRules {
     }
 
     /// The whole question has left us.
-    mutating func sent(_ id: Int) { open[id]?.isSent = true }
+    public mutating func sent(_ id: Int) { open[id]?.isSent = true }
 
     // MARK: Life of the process
 
-    mutating func started(now: Instant) {
+    public mutating func started(now: Instant) {
         phase = .running
         heardAt = now
         countFrom = Instant(nanoseconds: .min)
@@ -152,12 +159,12 @@ struct ServiceRules {
         said = []
     }
 
-    mutating func couldNotStart(_ complaint: String, now: Instant) -> [Effect] {
+    public mutating func couldNotStart(_ complaint: String, now: Instant) -> [Effect] {
         rest(because: "could not be started: \(complaint)", code: nil, now: now)
     }
 
     /// The process has ended. `words` is the last that it said on its standard error.
-    mutating func ended(_ end: Program.End, words: String, now: Instant) -> [Effect] {
+    public mutating func ended(_ end: ProgramEnd, words: String, now: Instant) -> [Effect] {
         var because: String
         var code: Int?
         switch end {
@@ -179,7 +186,7 @@ struct ServiceRules {
     }
 
     /// It has closed its output or its input: it will never answer again.
-    mutating func closed(_ what: String, now: Instant) -> [Effect] {
+    public mutating func closed(_ what: String, now: Instant) -> [Effect] {
         guard case .running = phase else { return [] }
         // Most often it is just ending. Who is open learns how, and not only that it did.
         phase = .ending(
@@ -191,7 +198,7 @@ struct ServiceRules {
     }
 
     /// Nobody needs it any more.
-    mutating func stop(now: Instant) -> [Effect] {
+    public mutating func stop(now: Instant) -> [Effect] {
         let outcome = Outcome(.neutral, .processError, message: "service is being stopped")
         switch phase {
         case .stopping, .stopped: return []
@@ -200,7 +207,7 @@ struct ServiceRules {
             return settleAll(outcome)
         case .running, .ending:
             phase = .stopping(killAt: now + limits.goodbye)
-            return settleAll(outcome) + [.endInput, .signal(SIGTERM)]
+            return settleAll(outcome) + [.endInput, .terminate]
         }
     }
 
@@ -230,7 +237,7 @@ struct ServiceRules {
     // MARK: Answers
 
     /// It has printed a line, or more than a line may be.
-    mutating func heard(_ line: LineCutter.Piece, now: Instant) -> [Effect] {
+    public mutating func heard(_ line: LineCutter.Piece, now: Instant) -> [Effect] {
         do throws(ServiceMistake) {
             guard case .line(let bytes) = line else { throw .tooLong }
             let answer = try ServiceAnswer(parsing: bytes)
@@ -279,7 +286,7 @@ struct ServiceRules {
 
     // MARK: Time
 
-    mutating func due(now: Instant) -> [Effect] {
+    public mutating func due(now: Instant) -> [Effect] {
         var effects = earliest <= now ? expire(now: now) : []
         switch phase {
         case .resting(let until, _, _) where until <= now:
@@ -287,15 +294,15 @@ struct ServiceRules {
             effects.append(.start)
         case .ending(let killAt, let because, let isOurs) where killAt <= now:
             phase = .ending(killAt: .distantFuture, because: because, isOurs: isOurs)
-            effects.append(.signal(SIGKILL))
+            effects.append(.kill)
         case .stopping(let killAt) where killAt <= now:
             phase = .stopping(killAt: .distantFuture)
-            effects.append(.signal(SIGKILL))
+            effects.append(.kill)
         case .running where isSilent(now: now):
             let because = "answered nothing for \((now - heardAt).rounded) and was ended"
             phase = .ending(killAt: now + limits.goodbye, because: because, isOurs: true)
             let outcome = Outcome(.neutral, .processError, message: "service \(because)")
-            effects += settleAll(outcome) + [.endInput, .signal(SIGTERM)]
+            effects += settleAll(outcome) + [.endInput, .terminate]
         default: break
         }
         return effects

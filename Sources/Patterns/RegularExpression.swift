@@ -88,9 +88,7 @@ struct RegularExpression: Sendable {
         case match
     }
 
-    struct Problem: Error, Hashable {
-        var reason: String
-    }
+    typealias Problem = Pattern.Problem
 
     let program: [Instruction]
     /// The bytes a match may begin with; nil where it may be empty.

@@ -1,23 +1,23 @@
 // Where do lines end in what a program prints? Pure: bytes in as they come, whole lines out, and
 // never more kept than one line may have.
 
-struct LineCutter {
-    enum Piece: Hashable {
+public struct LineCutter {
+    public enum Piece: Hashable {
         /// Without its end, and never empty.
         case line([UInt8])
         /// Said as soon as it is; the rest of that line is dropped.
         case tooLong
     }
 
-    let lineBytesMax: Int
+    public let lineBytesMax: Int
     private var part: [UInt8] = []
     private var isSkipping = false
 
-    init(lineBytesMax: Int) { self.lineBytesMax = lineBytesMax }
+    public init(lineBytesMax: Int) { self.lineBytesMax = lineBytesMax }
 
-    mutating func add(_ bytes: some Collection<UInt8>) -> [Piece] {
+    public mutating func add(_ bytes: ArraySlice<UInt8>) -> [Piece] {
         var pieces: [Piece] = []
-        var rest = bytes[...]
+        var rest = bytes
         while !rest.isEmpty {
             let end = rest.firstIndex(of: 0x0A)
             let piece = rest[..<(end ?? rest.endIndex)]
@@ -39,7 +39,7 @@ struct LineCutter {
     }
 
     /// What stands at the end without a line end.
-    mutating func finish() -> Piece? {
+    public mutating func finish() -> Piece? {
         defer { isSkipping = false }
         return isSkipping ? nil : take()
     }
