@@ -79,34 +79,3 @@ public struct Beat: Hashable, Sendable {
         return WallTime(milliseconds: time.milliseconds - since + step)
     }
 }
-
-/// FNV-1a with a final mix: the same on every machine and in every process, which `Hasher` is not.
-public struct StableHash: Sendable {
-    private var state: UInt64 = 0xCBF2_9CE4_8422_2325
-
-    public init() {}
-
-    public mutating func combine(_ text: String) {
-        for byte in text.utf8 { combine(byte: byte) }
-        // Ends the text, so that ("a", "bc") and ("ab", "c") differ.
-        combine(byte: 0xFF)
-    }
-
-    public mutating func combine(_ number: UInt64) {
-        for shift in stride(from: UInt64(0), to: 64, by: 8) {
-            combine(byte: UInt8(truncatingIfNeeded: number >> shift))
-        }
-    }
-
-    private mutating func combine(byte: UInt8) {
-        state = (state ^ UInt64(byte)) &* 0x100_0000_01B3
-    }
-
-    /// FNV alone leaves the high bits of short texts alike; the mix is MurmurHash3's.
-    public var value: UInt64 {
-        var hash = state
-        hash = (hash ^ (hash >> 33)) &* 0xFF51_AFD7_ED55_8CCD
-        hash = (hash ^ (hash >> 33)) &* 0xC4CE_B9FE_1A85_EC53
-        return hash ^ (hash >> 33)
-    }
-}

@@ -1,13 +1,12 @@
 // How does the same key keep going to the same peer, with as little movement as possible when peers
 // come and go?
 
-import Glibc
+import Health
 import Vocabulary
 
-/// Weighted rendezvous hashing: every peer draws a number from (key, peer), scaled by its weight,
-/// and the highest serves. When a peer goes, only its keys move; when one comes, it takes its share
-/// evenly from all. A ring does the same with more memory and less evenness; what it wins, a binary
-/// search instead of a scan, does not pay below some hundreds of peers.
+/// The highest score of the `Rendezvous` serves. A ring does the same with more memory and less
+/// evenness; what it wins, a binary search instead of a scan, does not pay below some hundreds of
+/// peers.
 final class ConsistentHash: Balancer {
     override class var name: String { "consistent-hash" }
 
@@ -36,7 +35,11 @@ final class ConsistentHash: Balancer {
         var index = 0
         while index < candidates.count {
             if pick.accepts(candidates[index]) {
-                let score = Self.score(pick.key, candidates[index])
+                let score = Rendezvous.score(
+                    key: pick.key,
+                    identity: candidates[index].identity,
+                    weight: Double(candidates[index].weight)
+                )
                 if score > bestScore {
                     best = index
                     bestScore = score
@@ -45,16 +48,5 @@ final class ConsistentHash: Balancer {
             index &+= 1
         }
         return best
-    }
-
-    /// -weight / ln(u) for a u in (0, 1) drawn from key and peer: the highest of these falls on
-    /// each peer in proportion to its weight (Efraimidis and Spirakis).
-    private static func score(_ key: UInt64, _ candidate: Candidate) -> Double {
-        var hash = key ^ (candidate.identity &* 0x9E37_79B9_7F4A_7C15)
-        hash = (hash ^ (hash >> 33)) &* 0xFF51_AFD7_ED55_8CCD
-        hash = (hash ^ (hash >> 33)) &* 0xC4CE_B9FE_1A85_EC53
-        hash ^= hash >> 33
-        let draw = (Double(hash >> 11) + 0.5) / Double(UInt64(1) << 53)
-        return -Double(candidate.weight) / log(draw)
     }
 }

@@ -1,6 +1,7 @@
 // What is a request's key, where a balancer hashes?
 
 import HTTP1
+import Health
 
 enum RequestKey {
     static func of(
@@ -37,16 +38,14 @@ enum RequestKey {
 
     private static func isSame(_ lowercase: [UInt8], _ name: UnsafePointer<UInt8>) -> Bool {
         for index in lowercase.indices {
-            let byte = name[index]
-            let lower = byte &- UInt8(ascii: "A") < 26 ? byte | 0x20 : byte
-            if lower != lowercase[index] { return false }
+            if ASCII.lowercase(name[index]) != lowercase[index] { return false }
         }
         return true
     }
 
     static func hash(_ bytes: some Sequence<UInt8>) -> UInt64 {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        var hash = StableHash.seed
+        for byte in bytes { hash = StableHash.step(hash, byte) }
         return hash
     }
 }

@@ -4,6 +4,7 @@
 // Compiled once into flat memory and read by a worker without allocation or reference counting.
 
 import HTTP1
+import Health
 import Vocabulary
 
 /// The compiled routes of one listener. Immutable, and one for all workers.
@@ -68,7 +69,7 @@ final class RouteTable: @unchecked Sendable {
             }
             let nameBytes = Array(name.utf8)
             let host = Host(
-                hash: nameBytes.reduce(Self.seed, Self.mix),
+                hash: nameBytes.reduce(StableHash.seed, StableHash.step),
                 nameStart: Int32(blob.count),
                 nameCount: Int32(nameBytes.count),
                 routesStart: Int32(flat.count),
@@ -121,8 +122,8 @@ final class RouteTable: @unchecked Sendable {
         _ end: Int,
         _ path: UnsafeBufferPointer<UInt8>
     ) -> Match? {
-        var hash = Self.seed
-        for index in start..<end { hash = Self.mix(hash, Self.lower(host[index])) }
+        var hash = StableHash.seed
+        for index in start..<end { hash = StableHash.step(hash, ASCII.lowercase(host[index])) }
         var place = Int(truncatingIfNeeded: hash) & mask
         while hosts[place].nameCount != 0 {
             let entry = hosts[place]
@@ -138,7 +139,7 @@ final class RouteTable: @unchecked Sendable {
 
     private func isSame(_ entry: Host, _ host: UnsafeBufferPointer<UInt8>, _ start: Int) -> Bool {
         for index in 0..<Int(entry.nameCount)
-        where bytes[Int(entry.nameStart) + index] != Self.lower(host[start + index]) {
+        where bytes[Int(entry.nameStart) + index] != ASCII.lowercase(host[start + index]) {
             return false
         }
         return true
@@ -175,17 +176,5 @@ final class RouteTable: @unchecked Sendable {
     private static func storedName(_ host: String) -> String {
         if host == "*" { return "." }
         return host.hasPrefix("*.") ? String(host.dropFirst()).lowercased() : host.lowercased()
-    }
-
-    private static let seed: UInt64 = 0xCBF2_9CE4_8422_2325
-
-    @inline(__always)
-    private static func mix(_ hash: UInt64, _ byte: UInt8) -> UInt64 {
-        (hash ^ UInt64(byte)) &* 0x100_0000_01B3
-    }
-
-    @inline(__always)
-    private static func lower(_ byte: UInt8) -> UInt8 {
-        byte &- UInt8(ascii: "A") < 26 ? byte | 0x20 : byte
     }
 }
