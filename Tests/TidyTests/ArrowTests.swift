@@ -9,7 +9,8 @@ import Testing
 private let arrows: [String: Set<String>] = [
     // Pure: no I/O, no clock.
     "Vocabulary": [],
-    "Health": ["Vocabulary"],
+    // Of Glibc the logarithm only.
+    "Health": ["Vocabulary", "Glibc"],
     "HTTP1": [],
     "HTTP2": ["Vocabulary"],
     "Patterns": ["Vocabulary"],
@@ -29,22 +30,27 @@ private let arrows: [String: Set<String>] = [
         "Vocabulary", "CLinux", "Glibc", "Synchronization",
     ],
     "Store": ["EventLoop", "Ledger", "Redis", "Health", "Vocabulary", "Glibc"],
-    "Monitor": ["Checks", "DNS", "Store", "EventLoop", "Health", "Vocabulary", "Glibc"],
-    "Proxy": ["Store", "EventLoop", "TLS", "HTTP1", "Health", "Vocabulary", "Glibc"],
+    "Monitor": ["Checks", "DNS", "Store", "EventLoop", "Health", "Vocabulary"],
+    "Proxy": ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary", "Glibc"],
     "Settings": [
-        "AgentCheck", "Checks", "Health", "Proxy", "Store", "TLS", "Vocabulary", "Yams",
-        "Foundation", "Glibc",
+        "AgentCheck", "Checks", "Health", "Proxy", "TLS", "Vocabulary", "Yams", "Foundation",
+        "Glibc",
     ],
     "Admin": [
         "AgentCheck", "Monitor", "Proxy", "Checks", "Ledger", "Store", "EventLoop", "Health",
-        "Vocabulary", "Front", "TLS", "Hummingbird", "HummingbirdCore", "Logging", "NIOCore",
-        "ServiceLifecycle", "Foundation", "Glibc",
+        "Vocabulary", "Front", "TLS", "Hummingbird", "Logging", "NIOCore", "ServiceLifecycle",
+        "Foundation",
     ],
     "muster": [
         "Admin", "Settings", "AgentCheck", "Monitor", "Proxy", "Checks", "DNS", "TLS", "Ledger",
         "Redis", "Store", "EventLoop", "Health", "HTTP1", "Vocabulary", "ArgumentParser", "Logging",
         "ServiceLifecycle", "UnixSignals", "CLinux", "Foundation", "Glibc", "Synchronization",
     ],
+]
+
+/// What comes with the toolchain, or inside a product that is declared.
+private let brought: Set<String> = [
+    "Foundation", "Glibc", "Synchronization", "NIOCore",
 ]
 
 /// One `import`, whatever stands before it and however narrow it is.
@@ -79,6 +85,19 @@ private func imports(of file: SourceFile) -> [String] {
         }
     }
 
+    /// An arrow that nobody uses is one that somebody will use without a thought.
+    @Test func `no target has a permission that it does not use`() {
+        var used: [String: Set<String>] = [:]
+        for file in SourceTree.sources {
+            used[file.target, default: []].formUnion(imports(of: file))
+        }
+        for (target, allowed) in arrows {
+            for name in allowed.subtracting(used[target] ?? []).sorted() {
+                Issue.record("the table: expected \(target) to import \(name), saw no such import")
+            }
+        }
+    }
+
     @Test func `monitors and proxies never meet`() {
         #expect(!reach(of: "Monitor").contains("Proxy"))
         #expect(!reach(of: "Proxy").contains("Monitor"))
@@ -93,7 +112,13 @@ private func imports(of file: SourceFile) -> [String] {
 
     @Test func `what is pure reaches nothing but what is pure`() {
         for target in ["Vocabulary", "Health", "HTTP1", "HTTP2", "Patterns", "Plugins"] {
-            #expect(reach(of: target).isSubset(of: ["Health", "Vocabulary"]), "\(target)")
+            #expect(reach(of: target).isSubset(of: ["Glibc", "Health", "Vocabulary"]), "\(target)")
+        }
+        let pure: Set = ["Vocabulary", "Health", "HTTP1", "HTTP2", "Patterns", "Plugins"]
+        for file in SourceTree.sources where pure.contains(file.target) {
+            for line in file.lines where line.contains("import ") && line.contains("Glibc") {
+                #expect(line == "public import func Glibc.log", "\(file.path)")
+            }
         }
     }
 
@@ -101,23 +126,34 @@ private func imports(of file: SourceFile) -> [String] {
         for target in arrows.keys { #expect(!reach(of: target).contains(target), "\(target)") }
     }
 
-    /// The package must not allow what the table forbids, or the table would only watch over habits.
-    @Test func `the package declares no dependency between targets that is not in the table`()
-        throws
-    {
+    /// The package must not allow what the table forbids, or the table would only watch over habits,
+    /// nor build for a target what it does not use.
+    @Test func `the package declares the dependencies of the table, no more and no less`() throws {
         let manifest = SourceTree.root.appendingPathComponent("Package.swift")
         let text = try String(contentsOf: manifest, encoding: .utf8)
         // `library("Name", [dependencies])`, and the executable, which is written out.
         let declaration =
             #/(?:\blibrary\(\s*|\.executableTarget\(\s*name: )"(\w+)"(.*?)\n {8}(?=\S)/#
             .dotMatchesNewlines()
+        // `let yams = Target.Dependency.product(name: "Yams", …)`.
+        let product = #/let (\w+) = Target\.Dependency\.product\(\s*name: "(\w+)"/#
+        let products = text.matches(of: product).map { (String($0.1), String($0.2)) }
+        #expect(products.count > 4)
         var seen: Set<String> = []
         for match in text.matches(of: declaration) {
             let target = String(match.1)
             seen.insert(target)
             let words = match.2.replacing(#/package: "[^"]+"/#, with: "").matches(of: #/"(\w+)"/#)
-            for name in words.map({ String($0.1) }) where arrows[target]?.contains(name) != true {
+            var declared = Set(words.map { String($0.1) })
+            for (word, name) in products where match.2.contains(try Regex("\\b\(word)\\b")) {
+                declared.insert(name)
+            }
+            let allowed = arrows[target, default: []]
+            for name in declared.subtracting(allowed).sorted() {
                 Issue.record("Package.swift: \(target) must not depend on \(name)")
+            }
+            for name in allowed.subtracting(declared).subtracting(brought).sorted() {
+                Issue.record("Package.swift: expected \(target) to depend on \(name)")
             }
         }
         #expect(seen == Set(arrows.keys))
