@@ -280,7 +280,9 @@ struct MetricsText {
                 Double(failure.count)
             )
         }
-        let peers = proxy.peers.sorted {
+        // Of ten thousand peers most have had no request yet: a line of nothing, ten times each.
+        let used = proxy.peers.filter { isPerPeer || $0.value.connects + $0.value.requests > 0 }
+        let peers = used.sorted {
             ($0.key.upstream, $0.key.peer) < ($1.key.upstream, $1.key.peer)
         }
         perPeer(peers, "muster_proxy_peer_requests_total", "Attempts sent.", \.requests)
