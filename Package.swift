@@ -189,7 +189,7 @@ let package = Package(
         tests(
             "MonitorTests",
             [
-                "Monitor", "Checks", "DNS", "Store", "EventLoop", "Health", "Vocabulary",
+                "Monitor", "Checks", "DNS", "Proxy", "Store", "EventLoop", "Health", "Vocabulary",
                 "TestSupport",
             ]
         ),

@@ -90,8 +90,8 @@ enum UpstreamJSON {
     }
 
     /// A monitor that has not spoken yet is there too: silence must be visible.
-    private static func check(_ verdict: Verdict?, by monitor: MonitorSummary) -> JSON {
-        .object([
+    static func check(_ verdict: Verdict?, by monitor: MonitorSummary) -> JSON {
+        var members: [JSON.Member] = [
             .init("monitor", .string(monitor.id)),
             .init("kind", .string(monitor.kind)),
             .init("required", .bool(monitor.isRequired)),
@@ -108,7 +108,11 @@ enum UpstreamJSON {
             .init("checked_at", time(verdict?.checkedAt)),
             .init("expires_at", time(verdict?.expiresAt)),
             .init("agent", verdict.map { .string($0.agent) } ?? .null),
-        ])
+        ]
+        if let down = verdict?.downAddresses, !down.isEmpty {
+            members.append(.init("down_addresses", .array(down.map { .string($0) })))
+        }
+        return .object(members)
     }
 
     private static func time(_ time: WallTime?) -> JSON {

@@ -17,8 +17,22 @@ public struct AddressStates: Sendable {
 
     public init() {}
 
-    public func isDown(_ address: String) -> Bool {
-        states.contains { $0.address == address && $0.isDown }
+    /// Goes on from what another agent found, or this one before a restart: what was down has to pass
+    /// as often as its monitor says.
+    public init(resuming down: [String], thresholds: Thresholds) {
+        states = down.map { address in
+            State(
+                address: address,
+                counter: HealthCounter(thresholds: thresholds, resuming: .down, health: 0),
+                outcome: Outcome(.fail, .unknown, message: "found down before")
+            )
+        }
+    }
+
+    /// Those that are down, in an order that does not depend on how DNS turns them.
+    public var down: [String] {
+        guard states.contains(where: \.isDown) else { return [] }
+        return states.filter(\.isDown).map(\.address).sorted()
     }
 
     /// What a single probe means, with nothing known from before.

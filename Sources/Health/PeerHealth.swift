@@ -52,6 +52,8 @@ public struct PeerView: Hashable, Sendable {
     public var checked = HealthCounter.Status.unknown
     /// `checked` is only what was last known: a verdict it needs has expired.
     public var isStale = false
+    /// Of the addresses behind its name those that some monitor finds down, as `host:port`.
+    public var downAddresses: [String] = []
 
     /// Nobody asked it to take nothing: not in maintenance, not draining, not at weight 0. Such a peer
     /// is lost when it is not available, and gets requests when the upstream fails open.
@@ -274,8 +276,21 @@ public struct PeerHealth: Sendable {
             nextChange: nextChange(now: now, ramp: ramp),
             asked: status == .maint ? .maint : mode == .drain || agentDrains ? .drain : .ready,
             checked: checks.opinion,
-            isStale: checks.opinion != .unknown && checks.status != .down && !checks.isFresh
+            isStale: checks.opinion != .unknown && checks.status != .down && !checks.isFresh,
+            downAddresses: joinDownAddresses()
         )
+    }
+
+    /// What every monitor says, however old: as with the status, routing keeps what it had until
+    /// somebody knows better.
+    private func joinDownAddresses() -> [String] {
+        var down: [String] = []
+        for verdict in verdicts where !verdict.downAddresses.isEmpty {
+            for address in verdict.downAddresses where !down.contains(address) {
+                down.append(address)
+            }
+        }
+        return down.count > 1 ? down.sorted() : down
     }
 
     /// Since when a status holds that this process finds the peer in: a restart is no change.
@@ -435,6 +450,6 @@ extension Verdict {
         other.expiresAt >= now && expiresAt >= now && status == other.status
             && health == other.health && rise == other.rise && isDegraded == other.isDegraded
             && reason == other.reason && code == other.code && hints == other.hints
-            && message == other.message
+            && message == other.message && downAddresses == other.downAddresses
     }
 }

@@ -39,6 +39,9 @@ public struct Verdict: Hashable, Sendable {
     public var kind: String
     public var message: String
     public var agent: String
+    /// Of the addresses behind the peer's name those that are down, as `host:port` and in order. Empty
+    /// for nearly all.
+    public var downAddresses: [String]
     /// Orders writers: a store refuses an older (epoch, sequence) than the one it holds.
     public var epoch: UInt64
     public var sequence: UInt64
@@ -90,6 +93,7 @@ public struct Verdict: Hashable, Sendable {
         message: String = "",
         latency: Nanoseconds,
         hints: Hints = Hints(),
+        downAddresses: [String] = [],
         since: WallTime,
         checkedAt: WallTime,
         expiresAt: WallTime,
@@ -109,6 +113,7 @@ public struct Verdict: Hashable, Sendable {
         self.message = message
         self.latency = latency
         self.hints = hints
+        self.downAddresses = downAddresses
         self.since = since
         self.checkedAt = checkedAt
         self.expiresAt = expiresAt

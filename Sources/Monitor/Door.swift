@@ -65,6 +65,7 @@ public final class Door {
         pair.series.record(outcome)
         let isTransition = pair.opinion.take(
             outcome,
+            downAddresses: pair.addresses.down,
             schedule: pair.monitor.schedule,
             now: now.wall
         )
@@ -82,10 +83,12 @@ public final class Door {
             sequence: sequence
         )
         if let held, stands(held, on: pair.monitor.schedule, now: now.wall) {
-            let saysTheSame =
+            let isOfOneMind =
                 held.status == verdict.status
                 && held.isDegraded == verdict.isDegraded && held.hints == verdict.hints
-            if saysTheSame { return }
+            // Where only addresses differ, one has counted further than the other.
+            let saysTheSame = !isTransition || held.downAddresses == verdict.downAddresses
+            if isOfOneMind && saysTheSame { return }
             if !isTransition {
                 noteDisagreement(verdict, held, on: pair.monitor.schedule, now: now)
                 return

@@ -11,6 +11,7 @@ struct Opinion: Hashable, Sendable {
     private(set) var expiresAt: WallTime
     private(set) var latency = Nanoseconds.zero
     private(set) var counter: HealthCounter
+    private(set) var downAddresses: [String] = []
     private(set) var hints = Hints()
     private var storedCode: Int32?
     private(set) var isDegraded = false
@@ -39,6 +40,7 @@ struct Opinion: Hashable, Sendable {
             health: verdict.health
         )
         hints = verdict.hints
+        downAddresses = verdict.downAddresses
         since = verdict.since
         checkedAt = verdict.checkedAt
         expiresAt = verdict.expiresAt
@@ -66,9 +68,15 @@ struct Opinion: Hashable, Sendable {
         )
     }
 
-    /// Takes one outcome in. Returns whether people and other agents should hear of it at once: the
-    /// status changed, or what was asked for beside it.
-    mutating func take(_ outcome: Outcome, schedule: Schedule, now: WallTime) -> Bool {
+    /// Takes one outcome in, and which addresses of the peer's name are down by it. Returns whether
+    /// people and other agents should hear of it at once: the status changed, what was asked for
+    /// beside it, or where the peer can be reached.
+    mutating func take(
+        _ outcome: Outcome,
+        downAddresses found: [String] = [],
+        schedule: Schedule,
+        now: WallTime
+    ) -> Bool {
         let hintsBefore = hints
         hints.merge(outcome.hints)
         checkedAt = now
@@ -91,8 +99,11 @@ struct Opinion: Hashable, Sendable {
         code = outcome.code
         message = outcome.message
         aside = ""
+        let haveAddressesTurned = downAddresses != found
+        downAddresses = found
         expiresAt = now + schedule.validity(for: counter)
         return transition != nil || hints != hintsBefore || isDegraded != wasDegraded
+            || haveAddressesTurned
     }
 
     /// Trouble of ours (no socket, no resolver) says nothing about the peer, whatever the check
@@ -141,6 +152,7 @@ struct Opinion: Hashable, Sendable {
                     ? "last probe: \(aside)" : "\(message); last probe: \(aside)",
             latency: latency,
             hints: hints,
+            downAddresses: downAddresses,
             since: since,
             checkedAt: checkedAt,
             expiresAt: expiresAt,

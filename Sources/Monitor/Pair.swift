@@ -42,6 +42,8 @@ final class Pair {
     /// Set where a probe needs no task.
     var plan: DirectPlan?
     var opinion: Opinion
+    /// Of the addresses of its name; empty where it is not probed address by address.
+    var addresses: AddressStates
     var series = ProbeSeries()
     /// Raised when it is taken over from another agent; zero while it never was.
     var epoch: UInt64 = 0
@@ -66,6 +68,10 @@ final class Pair {
         self.address = address
         self.monitor = monitor
         self.opinion = opinion
+        addresses = AddressStates(
+            resuming: opinion.downAddresses,
+            thresholds: monitor.thresholds
+        )
         beat = Beat(monitor: key.monitor, peer: "\(key.upstream)/\(key.peer)")
         plan = monitor.check.direct(target)
     }

@@ -24,6 +24,7 @@ extension Scheduler {
         if late > monitor.schedule.interval { complain(pair.key, late: late, now: now) }
 
         if pair.waiters.isEmpty, let plan = pair.plan {
+            pair.addresses = AddressStates()
             direct.begin(
                 plan,
                 pair: ticket.pair,
@@ -59,11 +60,15 @@ extension Scheduler {
 
     /// What was found at each address of a name, as one outcome.
     private func join(_ findings: Findings, _ ticket: Admission.Ticket) -> Outcome {
+        let pair = rows[ticket.pair]
+        let isCurrent = pair.generation == ticket.generation
         switch findings {
-        case .one(let outcome): return outcome
+        case .one(let outcome):
+            // Asked as a whole: what was found address by address before is over.
+            if isCurrent, outcome.verdict != .neutral { pair.addresses = AddressStates() }
+            return outcome
         case .each(let found, let isOneMachine):
-            let pair = rows[ticket.pair]
-            guard pair.generation == ticket.generation else {
+            guard isCurrent else {
                 return AddressStates.outcome(of: found, isOneMachine: isOneMachine)
             }
             let judged = found.map { each in
@@ -77,19 +82,12 @@ extension Scheduler {
             if let late = judged.first(where: \.outcome.isExcused) {
                 noteExcused(pair.key, late.outcome, now: loop.instant)
             }
-            let (outcome, hasTurned) = addresses.take(
+            return pair.addresses.take(
                 judged,
-                isOneMachine: isOneMachine,
-                of: pair
+                thresholds: pair.monitor.thresholds,
+                isOneMachine: isOneMachine
             )
-            if hasTurned { onAddressTurn?() }
-            return outcome
         }
-    }
-
-    /// Whether a monitor here found an address of a name down. Both as `host:port`.
-    public func isDown(_ address: String, of name: Address) -> Bool {
-        addresses.isDown(address, of: name)
     }
 
     /// A probe that comes a whole interval late means that a limit is too low or the machine too

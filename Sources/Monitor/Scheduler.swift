@@ -55,9 +55,6 @@ public final class Scheduler: EventSink {
     var index: [VerdictKey: Int] = [:]
     private var wakeUps = WakeUps()
     var admission: Admission
-    var addresses = AddressBook()
-    /// Called when an address of some peer's name has gone down or come back.
-    public var onAddressTurn: (() -> Void)?
     private var budgetTimer = TimerID.none
     lazy var direct = DirectProbes(loop: loop, observer: self)
     private(set) var isStopping = false
@@ -220,7 +217,6 @@ public final class Scheduler: EventSink {
         cancelWakeUp(of: row)
         let pair = rows[row]
         index[pair.key] = nil
-        addresses.forget(pair.key)
         for waiter in pair.waiters + pair.answering { waiter.resume(returning: nil) }
         pair.waiters = []
         pair.answering = []

@@ -12,8 +12,8 @@ public final class Proxy {
     private let board: Board
     private let journal: Journal
     private var configuration: ProxyConfiguration
-    /// Turns an address that is a name into numbers; nil when it cannot be had now.
-    private let resolve: (Address) async -> SocketAddress?
+    /// Turns an address that is a name into all that it has; none when they cannot be had now.
+    private let resolve: (Address) async -> [Address]
     private let timers: Timers
 
     private(set) var workers: [(loop: EventLoop, worker: LoopBound<Worker>)] = []
@@ -48,7 +48,7 @@ public final class Proxy {
         board: Board,
         configuration: ProxyConfiguration,
         journal: Journal = .silent,
-        resolve: @escaping (Address) async -> SocketAddress? = { _ in nil }
+        resolve: @escaping (Address) async -> [Address] = { _ in [] }
     ) {
         self.loop = loop
         self.board = board
@@ -302,7 +302,7 @@ public final class Proxy {
     private func snapshot(of definition: PeerDefinition, _ view: PeerView) -> PeerSnapshot {
         PeerSnapshot(
             identity: PeerSnapshot.identity(of: definition.id),
-            address: names.address(of: definition.address),
+            address: names.address(of: definition.address, avoiding: view.downAddresses),
             centiweight: view.effectiveCentiweight,
             isAvailable: view.isAvailable,
             isDown: view.routing == .down || view.routing == .maint,
@@ -395,7 +395,7 @@ public final class Proxy {
     // MARK: Names
 
     /// Asks for the addresses of all names, if there are any: now, and then as often as usual.
-    public func resolveNames() {
+    private func resolveNames() {
         let wanted = routing.names
         if isDrained || wanted.isEmpty { return }
         let here = LoopBound(self, on: loop)
@@ -404,10 +404,11 @@ public final class Proxy {
 
     private func resolve(_ wanted: [Address]) async {
         for name in wanted {
-            // A name that cannot be had now keeps the address it had.
-            guard let found = await resolve(name), names.set(name, found) else { continue }
+            // A name that cannot be had now keeps the addresses it had.
+            guard names.set(name, await resolve(name)) else { continue }
             for key in routing.peers(at: name) { send(key) }
         }
+        names.keep { !routing.peers(at: $0).isEmpty }
         if isDrained { return }
         // One chain, however often upstreams were defined meanwhile.
         if let nextResolve { timers.cancel(nextResolve) }
@@ -442,19 +443,4 @@ private struct WeakProxy {
     weak var proxy: Proxy?
 
     init(_ proxy: Proxy) { self.proxy = proxy }
-}
-
-/// The addresses that names had last.
-private struct NameAddresses {
-    private var known: [Address: SocketAddress] = [:]
-
-    /// Nil while a name has never been resolved.
-    func address(of address: Address) -> SocketAddress? { SocketAddress(address) ?? known[address] }
-
-    /// Returns whether the name had another.
-    mutating func set(_ name: Address, _ found: SocketAddress) -> Bool {
-        if known[name] == found { return false }
-        known[name] = found
-        return true
-    }
 }

@@ -45,6 +45,8 @@ struct Routing {
         number < 0 ? nil : upstreamNumbers.name(of: number)
     }
     func peer(_ number: Int32) -> PeerKey? { peerNumbers.name(of: number) }
+    /// What the workers know of a peer.
+    func snapshot(of key: PeerKey) -> PeerSnapshot? { sentPeers[key]?.snapshot }
     func peers(at name: Address) -> Set<PeerKey> { named[name] ?? [] }
 
     /// What could not be told, since the last time somebody asked.

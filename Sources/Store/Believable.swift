@@ -6,6 +6,7 @@
 //            whose times are none
 //   clamped  a verdict's times into the years 1970 to 9999, latency into 0 … 1 day, hints into their range
 //   made printable and cut   a message
+//   left out what is none    addresses that are down, beyond the first 64
 //
 // docs/STATE.md says the same to whoever writes there.
 
@@ -22,6 +23,10 @@ enum Believable {
     /// What a script in Redis can count exactly.
     static let sequenceMax: UInt64 = 1 << 53
     static let latencyMax = Nanoseconds.seconds(86_400)
+    /// More than a probe visits.
+    static let addressesMax = 64
+    /// The longest IPv6 address with an interface and a port.
+    static let addressBytesMax = 64
     /// Of one value in Redis. Nothing of ours comes near.
     static let valueBytesMax = 64 << 10
 
@@ -33,6 +38,19 @@ enum Believable {
     static func message(_ text: String) -> String {
         // Cut first, or a megabyte of control characters becomes six; and again, as they grow.
         cut(cut(text).printable)
+    }
+
+    /// `host:port` after `host:port`, with blanks between: each once, and in order.
+    static func addresses(_ text: String) -> [String] {
+        if text.isEmpty { return [] }
+        var found = Set<String>()
+        for part in text.utf8.split(separator: UInt8(ascii: " ")) {
+            let text = String(Substring(part))
+            guard part.count <= addressBytesMax, case .host? = Address(text: text) else { continue }
+            found.insert(text)
+            if found.count == addressesMax { break }
+        }
+        return found.sorted()
     }
 
     private static func cut(_ text: String) -> String {

@@ -94,7 +94,8 @@ enum RedisScript: String, CaseIterable {
     /// was refused because the one held is newer. A renewal, which only moves times, wakes nobody.
     private static let publishBody = """
         local said = {'status', 'degraded', 'health', 'rise', 'fall', 'kind', 'reason', 'code',
-          'message', 'weight_percent', 'max_connections', 'admin', 'since', 'agent', 'epoch'}
+          'message', 'weight_percent', 'max_connections', 'admin', 'down_addresses', 'since', 'agent',
+          'epoch'}
         local answers, fields, writes, woken = {}, {}, {}, {}
         for i = 1, #ARGV, 2 do fields[#fields + 1] = ARGV[i] end
         -- Two commands for the whole batch, and not two for each.

@@ -84,6 +84,12 @@ extension Verdict {
             .init("weight_percent", JSON(hints.weightPercent)),
             .init("max_connections", JSON(hints.maxConnections)),
             .init("admin", JSON(hints.admin?.rawValue)),
+            .init(
+                "down_addresses",
+                // One string, which the script in Redis can compare.
+                downAddresses.isEmpty
+                    ? .null : .string(downAddresses.joined(separator: " "))
+            ),
             .init("since", .integer(since.milliseconds)),
             .init("checked_at", .integer(checkedAt.milliseconds)),
             .init("expires_at", .integer(expiresAt.milliseconds)),
@@ -132,6 +138,7 @@ extension Verdict {
                 maxConnections: json["max_connections"]?.int.map { max($0, 0) },
                 admin: json["admin"]?.string.flatMap(Hints.Admin.init(rawValue:))
             ),
+            downAddresses: Believable.addresses(json["down_addresses"]?.string ?? ""),
             since: Believable.time(since),
             checkedAt: Believable.time(checkedAt),
             expiresAt: Believable.time(expiresAt),

@@ -93,7 +93,6 @@ final class Engine {
             journal: journal
         )
         let names = LoopBound(resolver, on: loop)
-        let probes = LoopBound(scheduler, on: loop)
         var shared = configuration.proxy
         shared.descriptors = shared.descriptors ?? budget?.proxy
         proxy = Proxy(
@@ -101,9 +100,8 @@ final class Engine {
             board: board,
             configuration: shared,
             journal: journal,
-            resolve: { await Self.bestAddress(of: $0, names, probes) }
+            resolve: { await Self.addresses(of: $0, names) }
         )
-        scheduler.onAddressTurn = { [weak proxy] in proxy?.resolveNames() }
         // Without an address it still answers over HTTP, at /agent/ on the admin address.
         let agentCheck = configuration.agentCheck
         endpoint = AgentEndpoint(
@@ -156,23 +154,18 @@ final class Engine {
         }
     }
 
-    /// Of a name's addresses the first that no monitor here found down; the first of all where that
-    /// leaves none.
-    private static func bestAddress(
-        of address: Address,
-        _ resolver: LoopBound<Resolver>,
-        _ scheduler: LoopBound<Scheduler>
-    ) async -> SocketAddress? {
-        guard case .host(let host, let port) = address else { return SocketAddress(address) }
+    /// All addresses of a name; which of them is taken, the proxy decides.
+    private static func addresses(
+        of name: Address,
+        _ resolver: LoopBound<Resolver>
+    ) async -> [Address] {
+        guard case .host(let host, let port) = name else { return [] }
         let answer = await resolver.value.resolve(
             host,
             deadline: resolver.loop.instant + .seconds(2)
         )
-        guard case .success(let resolution) = answer else { return nil }
-        let best = resolution.addresses.first {
-            !scheduler.value.isDown("\(Address.host($0, port: port))", of: address)
-        }
-        return (best ?? resolution.addresses.first).flatMap { SocketAddress(ip: $0, port: port) }
+        guard case .success(let resolution) = answer else { return [] }
+        return resolution.addresses.map { .host($0, port: port) }
     }
 
     /// Opens every listener before the first probe: a port that is taken stops the start before

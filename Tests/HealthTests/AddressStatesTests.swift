@@ -67,9 +67,7 @@ import Testing
             outcome.message
                 == "1 of 3 addresses down: 192.0.2.2:80 L4CON Connection refused"
         )
-        #expect(states.isDown("192.0.2.2:80"))
-        #expect(!states.isDown("192.0.2.1:80"))
-        #expect(!states.isDown("192.0.2.99:80"), "what is not known is not down")
+        #expect(states.down == ["192.0.2.2:80"])
         let none = states.take(Self.found("---"), thresholds: Self.thresholds)
         #expect(none.message == "each of 3 addresses fails: Connection refused")
     }
@@ -87,6 +85,26 @@ import Testing
         var states = AddressStates()
         _ = states.take(Self.found("+-"), thresholds: Self.thresholds)
         _ = states.take(Self.found("++"), thresholds: Thresholds(rise: 5, fall: 5))
-        #expect(states.isDown("192.0.2.2:80"), "one pass of five")
+        #expect(states.down == ["192.0.2.2:80"], "one pass of five")
+    }
+
+    @Test func `which are down is told the same however DNS turns them`() {
+        var states = AddressStates()
+        let found = Self.found("---")
+        _ = states.take(found, thresholds: Self.thresholds)
+        let before = states.down
+        _ = states.take(found.reversed(), thresholds: Self.thresholds)
+        #expect(states.down == before)
+        #expect(before == ["192.0.2.1:80", "192.0.2.2:80", "[2001:db8::1]:80"])
+    }
+
+    @Test func `what was down before a restart has to come back as ever`() {
+        var states = AddressStates(resuming: ["192.0.2.2:80"], thresholds: Self.thresholds)
+        let outcome = states.take(Self.found("+?"), thresholds: Self.thresholds)
+        #expect(outcome.message == "1 of 2 addresses down: 192.0.2.2:80 UNK found down before")
+        _ = states.take(Self.found("++"), thresholds: Self.thresholds)
+        #expect(states.down == ["192.0.2.2:80"], "1 of 2 passes")
+        _ = states.take(Self.found("++"), thresholds: Self.thresholds)
+        #expect(states.down == [])
     }
 }

@@ -528,4 +528,23 @@ import Vocabulary
         _ = peer.set(intent: nil, now: start)
         #expect(peer.view.effectiveWeight == 4)
     }
+
+    @Test func `what any monitor finds of an address is told of the peer, and is news`() {
+        var health = peer(required: ["http"])
+        func found(_ down: [String], by monitor: String, _ sequence: UInt64) -> [String]? {
+            var verdict = verdict(.up, by: monitor, sequence: sequence)
+            verdict.downAddresses = down
+            return health.apply(verdict, now: start)?.to.downAddresses
+        }
+        #expect(found([], by: "http", 1) == [])
+        #expect(found(["192.0.2.2:80"], by: "http", 2) == ["192.0.2.2:80"])
+        #expect(found(["192.0.2.2:80"], by: "http", 3) == nil, "a renewal")
+        #expect(
+            found(["192.0.2.1:80", "192.0.2.2:80"], by: "tcp", 4)
+                == ["192.0.2.1:80", "192.0.2.2:80"]
+        )
+        #expect(found([], by: "http", 5) == nil, "the other monitor says so still")
+        let change = health.forget(monitor: "tcp", now: start)
+        #expect(change?.to.downAddresses == [])
+    }
 }

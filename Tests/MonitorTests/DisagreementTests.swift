@@ -165,4 +165,30 @@ import Vocabulary
             #expect(line.contains("this one finds up, L7OK"))
         }
     }
+
+    @Test func `who has not counted so far yet at one address says nothing of it`() async throws {
+        try await run { [self] rig, _ in
+            var held = said(.up, 1, since: now + .seconds(-100_000))
+            held.downAddresses = ["192.0.2.2:80"]
+            held.expiresAt = now + .seconds(1_000_000_000)
+            rig.board.apply(held)
+            let row = try #require(rig.scheduler.index[key])
+            let pair = rig.scheduler.rows[row]
+            let before = rig.store.published.count
+            let count = rig.lines.all.count
+            rig.door.pass(.pass, of: pair, now: rig.loop.moment)
+            #expect(rig.store.published.count == before)
+            #expect(rig.board.view(of: key.peerKey)?.downAddresses == held.downAddresses)
+            #expect(rig.lines.all.count == count, "no disagreement yet")
+
+            // Found otherwise by counting: the last who changed its mind is believed.
+            pair.addresses = AddressStates(
+                resuming: ["192.0.2.1:80"],
+                thresholds: pair.monitor.thresholds
+            )
+            rig.door.pass(.pass, of: pair, now: rig.loop.moment)
+            #expect(rig.store.published.count == before + 1)
+            #expect(rig.board.view(of: key.peerKey)?.downAddresses == ["192.0.2.1:80"])
+        }
+    }
 }

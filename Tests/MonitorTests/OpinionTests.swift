@@ -170,4 +170,21 @@ import Vocabulary
             }
         }
     }
+
+    @Test
+    func `an address that turns is heard of at once, and stays as it was while nothing is known`() {
+        var opinion = Opinion(thresholds: thresholds, now: start)
+        func take(_ outcome: Outcome, _ down: [String]) -> Bool {
+            opinion.take(outcome, downAddresses: down, schedule: schedule, now: start)
+        }
+        #expect(take(.pass, []))
+        #expect(take(.pass, ["a:1"]))
+        #expect(!take(.pass, ["a:1"]))
+        #expect(!take(Outcome(.neutral, .resolver, message: "no such name"), []))
+        #expect(verdict(opinion).downAddresses == ["a:1"])
+        let resumed = Opinion(thresholds: thresholds, resuming: verdict(opinion))
+        #expect(resumed.downAddresses == ["a:1"])
+        #expect(take(.pass, []))
+        #expect(verdict(opinion).downAddresses == [])
+    }
 }

@@ -121,6 +121,8 @@ final class Rig {
 final class RecordingStore: Store {
     private(set) var published: [(verdict: Verdict, isTransition: Bool)] = []
     private(set) var forgotten: [VerdictKey] = []
+    /// As a store that others share: they hear of it.
+    var onPublish: ((Verdict) -> Void)?
     let status = StoreStatus(
         kind: "recording",
         isConnected: true,
@@ -130,6 +132,7 @@ final class RecordingStore: Store {
     func start(_ observer: any StoreObserver) { observer.storeStatusChanged(status) }
     func publish(_ verdict: Verdict, isTransition: Bool) {
         published.append((verdict, isTransition))
+        onPublish?(verdict)
     }
     func forget(_ key: VerdictKey) { forgotten.append(key) }
     func change(

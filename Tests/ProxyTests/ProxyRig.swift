@@ -38,7 +38,8 @@ final class ProxyRig: Sendable {
         _ upstreams: [UpstreamDefinition],
         modes: [ListenerConfiguration.Mode]? = nil,
         timeouts: ProxyTimeouts = patient,
-        limits: ProxyLimits = ProxyLimits()
+        limits: ProxyLimits = ProxyLimits(),
+        resolve: @escaping @Sendable (Address) async -> [Address] = { _ in [] }
     ) async throws {
         self.upstreams = upstreams
         control = try EventLoop.spawn(name: "control")
@@ -59,7 +60,12 @@ final class ProxyRig: Sendable {
             loop.execute {
                 let board = Board(loop: loop)
                 board.define(upstreams, monitors: upstreams.map { Self.summary($0.name) })
-                let proxy = Proxy(loop: loop, board: board, configuration: configuration)
+                let proxy = Proxy(
+                    loop: loop,
+                    board: board,
+                    configuration: configuration,
+                    resolve: resolve
+                )
                 continuation.resume(
                     returning: (LoopBound(board, on: loop), LoopBound(proxy, on: loop))
                 )
@@ -109,7 +115,12 @@ final class ProxyRig: Sendable {
     }
 
     /// What a monitor would say. Returns when the worker routes by it.
-    func set(_ peer: String, _ status: HealthCounter.Status, in upstream: String = "web") async {
+    func set(
+        _ peer: String,
+        _ status: HealthCounter.Status,
+        in upstream: String = "web",
+        downAddresses: [String] = []
+    ) async {
         await board.call { board in
             let now = Clock.wall()
             board.apply(
@@ -122,6 +133,7 @@ final class ProxyRig: Sendable {
                     fall: 1,
                     reason: .layer4OK,
                     latency: .zero,
+                    downAddresses: downAddresses,
                     since: now,
                     checkedAt: now,
                     expiresAt: now + .seconds(3_600),

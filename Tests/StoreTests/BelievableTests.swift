@@ -68,4 +68,24 @@ import Vocabulary
             #expect(Verdict(key: key, json: json) == nil)
         }
     }
+
+    @Test(arguments: [
+        ("192.0.2.2:80 [fe80::1%eth0]:80", ["192.0.2.2:80", "[fe80::1%eth0]:80"]),
+        ("  b:1 a:1  b:1 ", ["a:1", "b:1"]),
+        ("a:1 unix:/run/\u{1b}[31m a\u{1b}:1 a a:99999 é:1", ["a:1"]),
+        (String(repeating: "x", count: 63) + ":1 a:1", ["a:1"]),
+        ("", []),
+    ])
+    func `of addresses only those are believed`(text: String, addresses: [String]) throws {
+        let found = try #require(verdict(["down_addresses": .string(text)]))
+        #expect(found.downAddresses == addresses)
+        #expect(Verdict(key: key, json: found.json) == found)
+    }
+
+    @Test func `there are not more addresses than anybody has`() throws {
+        let text = (1...10_000).map { "a:\($0)" }.joined(separator: " ")
+        let found = try #require(verdict(["down_addresses": .string(text)]))
+        #expect(found.downAddresses.count == Believable.addressesMax)
+        #expect(verdict(["down_addresses": 7])?.downAddresses == [])
+    }
 }

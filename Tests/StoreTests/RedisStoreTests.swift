@@ -343,4 +343,23 @@ import Vocabulary
             #expect(found.verdicts.keys.contains { $0.peer == "ours" })
         }
     }
+
+    @Test func `other agents hear at once that only an address has turned`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let (one, _) = await rig.start(agent: "a1")
+            let (_, other) = await rig.start(agent: "a2", reconcileEvery: Self.never)
+            var verdict = Verdict.sample(.up, agent: "a1", sequence: 1)
+            for down in [[], ["192.0.2.2:80"], []] {
+                verdict.sequence += 1
+                verdict.downAddresses = down
+                one.publish(verdict, isTransition: true)
+                let key = verdict.key
+                #expect(
+                    await eventually(within: .seconds(30)) {
+                        other.verdicts[key]?.downAddresses == down
+                    }
+                )
+            }
+        }
+    }
 }

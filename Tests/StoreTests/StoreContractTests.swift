@@ -36,6 +36,7 @@ import Vocabulary
             verdict.code = -7
             verdict.health = 2
             verdict.hints = Hints(weightPercent: 50, maxConnections: 30, admin: .drain)
+            verdict.downAddresses = ["192.0.2.1:80", "[2001:db8::1]:80"]
             verdict.epoch = 1_795_000_000_000
             verdict.sequence = 9_007_199_254_740_991
             store.publish(verdict, isTransition: true)
