@@ -4,8 +4,8 @@
 import Synchronization
 public import Vocabulary
 
-/// The last sign of life of each peer. Written where the admin endpoint hears of one, read where
-/// the check runs: on different threads.
+/// The last sign of life of each peer. Written and read on the control loop; behind a lock all the
+/// same, because the context of a check may be carried to any thread.
 public final class Heartbeats: Sendable {
     public struct Beat: Hashable, Sendable {
         public enum Status: String, Sendable, CaseIterable { case pass, warn, fail }

@@ -136,6 +136,7 @@ public final class Scheduler: EventSink {
                 }
             case .peerGone(let key):
                 members[key.upstream]?.peers[key.peer] = nil
+                heartbeats?.forget(upstream: key.upstream, peer: key.peer)
                 for id in (members[key.upstream]?.monitors ?? [:]).keys {
                     forget(VerdictKey(upstream: key.upstream, peer: key.peer, monitor: id))
                 }

@@ -26,6 +26,7 @@ final class Rig {
     let scheduler: Scheduler
     let lines: Lines
     let services: Services
+    let heartbeats: Heartbeats
     var catalogue = Catalogue()
     private let resolver: Resolver
 
@@ -43,11 +44,13 @@ final class Rig {
         resolver = try Resolver(on: loop, configuration: names)
         door = Door(agent: "a1", board: board, store: store, epoch: epoch, journal: journal)
         services = Services(loop: loop, journal: journal)
+        heartbeats = Heartbeats(began: loop.instant)
         scheduler = Scheduler(
             loop: loop,
             resolver: LoopBound(resolver, on: loop),
             door: door,
             limits: limits,
+            heartbeats: heartbeats,
             services: LoopBound(services, on: loop),
             journal: journal
         )

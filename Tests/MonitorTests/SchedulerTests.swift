@@ -1,6 +1,7 @@
 // Does the shell around the pure parts probe whom it should, when it should, and pass on what came
 // of it? On a real loop, with checks that answer what the test wants.
 
+import Checks
 import EventLoop
 import Health
 import TestSupport
@@ -136,6 +137,25 @@ import Vocabulary
             #expect(
                 (rig.scheduler.metrics.lateness.quantile(0.9) ?? .seconds(60)) > .milliseconds(50)
             )
+        }
+    }
+
+    @Test func `signs of life of a peer that is gone are forgotten`() async throws {
+        let script = Script { _ in .pass }
+        let stays = "127.0.0.1:9002"
+        try await Rig.inVirtualTime { [peer] rig in
+            func hasBeat(_ peer: String) -> Bool {
+                rig.heartbeats.last(upstream: "web", peer: peer) != nil
+            }
+            rig.define([.scripted(peers: [peer, stays], script: script)])
+            for peer in [peer, stays] {
+                let beat = Heartbeats.Beat(at: rig.loop.instant)
+                rig.heartbeats.record(beat, upstream: "web", peer: peer)
+            }
+            rig.define([.scripted(peers: [stays], script: script)])
+            #expect(!hasBeat(peer) && hasBeat(stays))
+            rig.define([])
+            #expect(!hasBeat(stays), "with its upstream")
         }
     }
 
