@@ -14,7 +14,7 @@ relaxed = $$(sed -E 's/"(NeverForceUnwrap|NeverUseForceTry)": true/"\1": false/'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build debug demo test format format-check check bench bench-checks fuzz install clean
+.PHONY: help setup build debug demo test smoke format format-check check bench bench-checks fuzz install clean
 
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -37,6 +37,9 @@ test: ## all tests, with warnings as errors
 	@scripts/setup --test
 	@test -d $(SCRATCH)/debug || echo "building; the first build takes about seven minutes"
 	@MUSTER_WERROR=1 scripts/run-tests --scratch-path $(SCRATCH)
+
+smoke: build ## whether the release binary starts, fails over, answers and ends
+	MUSTER=$(muster) scripts/smoke
 
 format: ## lay out all Swift files
 	swift format format --in-place --parallel --recursive $(shipped) $(unshipped)
