@@ -206,7 +206,7 @@ public final class AgentEndpoint: EventSink {
     private func accept(_ descriptor: consuming Descriptor, port: Int) {
         counters.connections += 1
         if queues.count >= connectionLimit { dropOldest() }
-        let connection = ClientConnection(raw: descriptor.take(), port: port, since: loop.now)
+        let connection = AskerConnection(raw: descriptor.take(), port: port, since: loop.now)
         let index = queues.insert(connection)
         counters.open = queues.count
         guard let name = listeners[port].name else { return receive(index) }

@@ -23,7 +23,7 @@ enum Phase: Int, CaseIterable {
     }
 }
 
-struct ClientConnection {
+struct AskerConnection {
     /// Owned here until it is registered with the loop, which then owns it under `handle`.
     var raw: Int32
     var handle = Handle.none
@@ -52,17 +52,17 @@ struct ConnectionQueues {
         var tail = -1
     }
 
-    private var table: [ClientConnection] = []
+    private var table: [AskerConnection] = []
     private var free: [Int] = []
     private var queues = [Ends](repeating: Ends(), count: Phase.allCases.count)
     private(set) var count = 0
 
-    subscript(index: Int) -> ClientConnection {
+    subscript(index: Int) -> AskerConnection {
         get { table[index] }
         _modify { yield &table[index] }
     }
 
-    mutating func insert(_ connection: ClientConnection) -> Int {
+    mutating func insert(_ connection: AskerConnection) -> Int {
         let index: Int
         if let reused = free.popLast() {
             index = reused
@@ -76,7 +76,7 @@ struct ConnectionQueues {
         return index
     }
 
-    mutating func remove(_ index: Int) -> ClientConnection {
+    mutating func remove(_ index: Int) -> AskerConnection {
         unlink(index)
         count -= 1
         free.append(index)

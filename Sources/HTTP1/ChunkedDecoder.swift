@@ -70,8 +70,6 @@ public struct ChunkedDecoder: Equatable, Sendable, BitwiseCopyable {
     /// `side` says whose body it is, and so whether a fault is the client's or the upstream's.
     public init(of side: HTTPError.Side) { self.side = side }
 
-    public var isAtEnd: Bool { state == .end }
-
     /// Returns what comes next in `bytes` from `position` on, and moves `position` past it.
     public mutating func next(
         in bytes: Span<UInt8>,

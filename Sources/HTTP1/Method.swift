@@ -5,15 +5,6 @@
 public enum Method: UInt8, Equatable, Sendable, BitwiseCopyable {
     case get, head, post, put, delete, options, trace, connect, patch, other
 
-    /// Read-only by definition (RFC 9110 9.2.1).
-    @inlinable
-    public var isSafe: Bool {
-        switch self {
-        case .get, .head, .options, .trace: true
-        case .post, .put, .delete, .connect, .patch, .other: false
-        }
-    }
-
     /// May be repeated automatically after a failed attempt (RFC 9110 9.2.2).
     @inlinable
     public var isIdempotent: Bool {

@@ -50,14 +50,6 @@ public struct RequestHead: Equatable, Sendable, BitwiseCopyable {
     /// Path and query, what is forwarded in origin form.
     public var originRange: Range<Int> { pathRange.lowerBound..<targetRange.upperBound }
 
-    /// What follows the `?`, if there is one.
-    public var queryRange: Range<Int>? {
-        let mark = pathRange.upperBound
-        guard targetForm == .origin || targetForm == .absolute, mark < targetRange.upperBound
-        else { return nil }
-        return (mark + 1)..<targetRange.upperBound
-    }
-
     /// Whether the target has to be forwarded as `*`: an OPTIONS for a server as a whole that came
     /// in absolute form, `OPTIONS http://host` (RFC 9112 3.2.4).
     public var isServerWide: Bool {

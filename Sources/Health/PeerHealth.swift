@@ -1,4 +1,4 @@
-// How is this peer? Intent, verdicts, passive observation and slow start are separate layers; here
+// How is this peer? Intent, verdicts and slow start are separate layers; here
 // they are joined, once, into the status that everyone reads, with the chain of reasons for it.
 
 public import Vocabulary

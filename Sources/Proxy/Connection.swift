@@ -70,8 +70,8 @@ struct ClientConnection {
     var upstream: Int32 = -1
     /// Of the last attempt, as long as it is not known what becomes of the request.
     var note = FailureNote()
-    /// Index of the peer connection, or -1 while there is none.
-    var peer: Int32 = -1
+    /// Index into the worker's links, the connections to peers; -1 while there is none.
+    var link: Int32 = -1
     var pick = Pick()
     var usedFreeRetry = false
     /// A final response head has been written to `output`.

@@ -46,7 +46,7 @@ extension Worker {
         client.pointee.requestSent = 0
         if mayReuse, let link = takeIdle(peer, for: client.pointee.method) {
             links.elements[link].client = Int32(truncatingIfNeeded: index)
-            client.pointee.peer = Int32(truncatingIfNeeded: link)
+            client.pointee.link = Int32(truncatingIfNeeded: link)
             pool.count(peer, 1)
             setDeadline(index, timeouts.response)
             return
@@ -85,7 +85,7 @@ extension Worker {
             connection.pointee.handle = handle
             connection.pointee.phase = isConnected ? .busy : .connecting
             connection.pointee.canWrite = isConnected
-            client.pointee.peer = Int32(truncatingIfNeeded: link)
+            client.pointee.link = Int32(truncatingIfNeeded: link)
             pool.count(peer, 1)
             setDeadline(index, isConnected ? timeouts.response : timeouts.connect)
         } catch {
@@ -121,8 +121,8 @@ extension Worker {
     ) {
         let client = clients.elements + index
         client.pointee.note = FailureNote(cause: cause, code: code, error: error)
-        if client.pointee.peer >= 0 {
-            let link = Int(client.pointee.peer)
+        if client.pointee.link >= 0 {
+            let link = Int(client.pointee.link)
             client.pointee.note.peer = links.elements[link].peer
             let peer = pool.peers + Int(links.elements[link].peer)
             switch failure {
@@ -229,11 +229,11 @@ extension Worker {
     /// The deadline of an exchange has come.
     func exchangeExpired(_ index: Int) {
         let client = clients.elements + index
-        guard client.pointee.peer >= 0 else {
+        guard client.pointee.link >= 0 else {
             dropClient(index)
             return
         }
-        let link = links.elements + Int(client.pointee.peer)
+        let link = links.elements + Int(client.pointee.link)
         if link.pointee.phase == .connecting {
             attemptFailed(index, .connect, .connectTimeout)
         } else if client.pointee.responseStarted {
@@ -247,7 +247,7 @@ extension Worker {
         } else if !client.pointee.bodyDone,
             Int(client.pointee.requestSent) == client.pointee.request.count
         {
-            dropLink(Int(client.pointee.peer))
+            dropLink(Int(client.pointee.link))
             complain(.slowBody, .status(408))
             refuse(index, 408, "the request body did not arrive in time")
         } else {
@@ -421,7 +421,7 @@ extension Worker {
     func dropLink(_ index: Int) {
         let link = links.elements + index
         let peer = link.pointee.peer
-        if link.pointee.client >= 0 { clients.elements[Int(link.pointee.client)].peer = -1 }
+        if link.pointee.client >= 0 { clients.elements[Int(link.pointee.client)].link = -1 }
         pool.count(peer, -1)
         close(index)
         if !pool.peers[Int(peer)].isDefined { releaseIfUnused(peer) }
@@ -448,7 +448,7 @@ extension Worker {
     /// Cuts every exchange with a peer that went down, where the operator wants that.
     func closeBusy(of peer: Int32) {
         for index in 0..<clients.highWater where isOpen(index) {
-            let link = clients.elements[index].peer
+            let link = clients.elements[index].link
             guard link >= 0, links.elements[Int(link)].peer == peer else { continue }
             if clients.elements[index].phase == .exchange {
                 let connection = links.elements[Int(link)]

@@ -75,8 +75,8 @@ extension Worker {
 
     func dropClient(_ index: Int, reset: Bool = false) {
         let client = clients.elements + index
-        if client.pointee.peer >= 0 {
-            let link = Int(client.pointee.peer)
+        if client.pointee.link >= 0 {
+            let link = Int(client.pointee.link)
             if client.pointee.isReset {
                 Socket.resetOnClose(links.elements[link].handle.descriptor)
             }

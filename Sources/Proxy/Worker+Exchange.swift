@@ -12,8 +12,8 @@ extension Worker {
     func stepExchange(_ index: Int) -> Bool {
         let client = clients.elements + index
         guard pumpRequest(index) else { return isOpen(index) && client.pointee.phase != .exchange }
-        guard client.pointee.peer >= 0 else { return client.pointee.phase != .exchange }
-        let link = links.elements + Int(client.pointee.peer)
+        guard client.pointee.link >= 0 else { return client.pointee.phase != .exchange }
+        let link = links.elements + Int(client.pointee.link)
         if link.pointee.phase == .connecting { return false }
         if client.pointee.isTCP {
             client.pointee.phase = .tunnel
@@ -32,8 +32,8 @@ extension Worker {
         let client = clients.elements + index
         while true {
             if !client.pointee.bodyDone, !pullBody(index) { return false }
-            guard client.pointee.peer >= 0 else { return true }
-            let link = links.elements + Int(client.pointee.peer)
+            guard client.pointee.link >= 0 else { return true }
+            let link = links.elements + Int(client.pointee.link)
             let unsent = client.pointee.request.count - Int(client.pointee.requestSent)
             if unsent == 0, isOutOfRoom(client) {
                 // Everything here has been sent, and what comes next does not fit behind it: from
@@ -155,7 +155,7 @@ extension Worker {
     /// The request turned out to be malformed while it was under way.
     private func abandonRequest(_ index: Int, _ status: Int, _ sentence: String) {
         let client = clients.elements + index
-        if client.pointee.peer >= 0 { dropLink(Int(client.pointee.peer)) }
+        if client.pointee.link >= 0 { dropLink(Int(client.pointee.link)) }
         if client.pointee.responseStarted {
             dropClient(index, reset: true)
         } else {
@@ -171,7 +171,7 @@ extension Worker {
     private func pumpResponse(_ index: Int) -> Bool {
         let client = clients.elements + index
         while true {
-            let link = links.elements + Int(client.pointee.peer)
+            let link = links.elements + Int(client.pointee.link)
             if !link.pointee.headDone {
                 switch takeHead(index, link) {
                 case .again: continue
@@ -466,8 +466,8 @@ extension Worker {
     private func finish(_ index: Int) -> Bool {
         let client = clients.elements + index
         guard flush(index) else { return false }
-        releaseLink(Int(client.pointee.peer), requestWasWhole: requestIsSent(client))
-        client.pointee.peer = -1
+        releaseLink(Int(client.pointee.link), requestWasWhole: requestIsSent(client))
+        client.pointee.link = -1
         buffers.release(&client.pointee.request)
         if client.pointee.closesAfterResponse || !client.pointee.bodyDone || isDraining {
             client.pointee.phase = .flushing

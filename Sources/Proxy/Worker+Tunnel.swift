@@ -9,11 +9,11 @@ import Vocabulary
 extension Worker {
     func stepTunnel(_ index: Int) {
         let client = clients.elements + index
-        guard client.pointee.peer >= 0 else {
+        guard client.pointee.link >= 0 else {
             dropClient(index)
             return
         }
-        let link = links.elements + Int(client.pointee.peer)
+        let link = links.elements + Int(client.pointee.link)
         // What the response head left for the client goes first.
         if !client.pointee.output.isEmpty, !client.pointee.isReset {
             guard flush(index) else { return }
@@ -29,7 +29,7 @@ extension Worker {
         if client.pointee.isReset, link.pointee.isReset {
             dropClient(index, reset: true)
         } else if link.pointee.isReset && peerIsDone {
-            dropLink(Int(client.pointee.peer))
+            dropLink(Int(client.pointee.link))
             beginCut(index)
         } else if client.pointee.isReset && clientIsDone {
             beginCut(index)
@@ -152,11 +152,11 @@ extension Worker {
         let client = clients.elements + index
         var sink = client.pointee.handle.descriptor
         if client.pointee.isReset {
-            guard client.pointee.peer >= 0 else {
+            guard client.pointee.link >= 0 else {
                 dropClient(index, reset: true)
                 return
             }
-            let link = links.elements + Int(client.pointee.peer)
+            let link = links.elements + Int(client.pointee.link)
             if link.pointee.isReset {
                 dropClient(index, reset: true)
                 return

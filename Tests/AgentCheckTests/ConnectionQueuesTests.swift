@@ -54,7 +54,7 @@ import Vocabulary
         #expect(Set(queues.all) == Set(plain.map(\.slot)))
     }
 
-    private static func connection(_ raw: Int32, since: Int64) -> ClientConnection {
-        ClientConnection(raw: raw, port: 0, since: at(since))
+    private static func connection(_ raw: Int32, since: Int64) -> AskerConnection {
+        AskerConnection(raw: raw, port: 0, since: at(since))
     }
 }
