@@ -4,6 +4,17 @@
 public import Health
 public import Vocabulary
 
+/// An upstream and what watches it: what a source of definitions has to say.
+public struct MonitoredUpstream: Sendable {
+    public var definition: UpstreamDefinition
+    public var monitors: [MonitorDefinition]
+
+    public init(definition: UpstreamDefinition, monitors: [MonitorDefinition]) {
+        self.definition = definition
+        self.monitors = monitors
+    }
+}
+
 /// One configured monitor of an upstream.
 public struct MonitorDefinition: Sendable {
     /// Unique in its upstream; the kind unless the user chose another.
@@ -137,24 +148,13 @@ extension MonitorDefinition {
         guard let setting = options.take("id") else { return kind }
         let path = "\(options.path).id"
         let id = try setting.string(at: path)
-        // An id stands in URLs, in Redis fields and in logs.
-        guard (1...idBytesMax).contains(id.utf8.count), id.utf8.allSatisfy(isIDByte) else {
+        guard Name.isName(id, atMost: idBytesMax) else {
             throw setting.expected(
                 "1 to \(idBytesMax) letters, digits, '.', '_' or '-'",
                 at: path
             )
         }
         return id
-    }
-
-    private static func isIDByte(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
-            UInt8(ascii: "_"):
-            true
-        default: false
-        }
     }
 
     private static func takeSchedule(_ options: inout Options) throws(SettingError) -> Schedule {

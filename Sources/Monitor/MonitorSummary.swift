@@ -1,19 +1,9 @@
-// What shall be probed? An upstream with the monitors that are attached to it.
+// What does the board have to know of a monitor? Much less than the scheduler: its name, and how long its word holds.
 
 public import Checks
 public import Health
 public import Store
 import Vocabulary
-
-public struct MonitoredUpstream: Sendable {
-    public var definition: UpstreamDefinition
-    public var monitors: [MonitorDefinition]
-
-    public init(definition: UpstreamDefinition, monitors: [MonitorDefinition]) {
-        self.definition = definition
-        self.monitors = monitors
-    }
-}
 
 extension DefinitionChange where Monitor == MonitorDefinition {
     /// The same as the board wants it.

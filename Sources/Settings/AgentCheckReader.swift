@@ -2,6 +2,7 @@
 // peer each.
 
 import AgentCheck
+import Health
 import Vocabulary
 
 struct AgentCheckReader {
@@ -60,7 +61,7 @@ struct AgentCheckReader {
         at place: Place,
         _ bind: Address?,
         _ binds: inout Binds
-    ) -> AgentCheckConfiguration.PeerPort? {
+    ) -> AgentEndpoint.PeerPort? {
         let reading = binds.reading
         guard let number = UInt16(entry.key), number > 0 else {
             reading.report(
@@ -86,18 +87,14 @@ struct AgentCheckReader {
         }
         let address = bind.with(port: number)
         guard binds.claim(address, at: place.path, entry.position) else { return nil }
-        return AgentCheckConfiguration.PeerPort(
-            bind: address,
-            upstream: named.upstream,
-            peer: named.peer
-        )
+        return AgentEndpoint.PeerPort(bind: address, peer: named)
     }
 
     /// `upstream/peer`, both defined in this configuration.
     private func peer(
         _ setting: Setting,
         at path: String
-    ) throws(SettingError) -> (upstream: String, peer: String) {
+    ) throws(SettingError) -> PeerKey {
         let text = try setting.string(at: path)
         // A peer may be called after a socket path; an upstream has no slash in its name.
         let parts = text.split(separator: "/", maxSplits: 1).map(String.init)
@@ -112,6 +109,6 @@ struct AgentCheckReader {
                 at: "\(path): peer of '\(parts[0])'"
             )
         }
-        return (parts[0], parts[1])
+        return PeerKey(upstream: parts[0], peer: parts[1])
     }
 }

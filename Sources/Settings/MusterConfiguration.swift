@@ -3,7 +3,6 @@
 
 public import AgentCheck
 public import Checks
-public import Health
 public import Proxy
 public import Vocabulary
 
@@ -12,7 +11,7 @@ public struct MusterConfiguration: Sendable {
     public var store = StoreConfiguration()
     /// The drop-in folder of check kinds. Need not exist.
     public var checksDirectory = "checks.d"
-    public var upstreams: [UpstreamConfiguration] = []
+    public var upstreams: [MonitoredUpstream] = []
     /// Without listeners nothing is proxied.
     public var proxy = ProxyConfiguration()
     /// Nil when no load balancer shall ask.
@@ -33,17 +32,6 @@ public struct AgentConfiguration: Hashable, Sendable {
     public var id: String
 
     public init(id: String) { self.id = id }
-}
-
-/// An upstream and what watches it.
-public struct UpstreamConfiguration: Sendable {
-    public var definition: UpstreamDefinition
-    public var monitors: [MonitorDefinition]
-
-    public init(definition: UpstreamDefinition, monitors: [MonitorDefinition]) {
-        self.definition = definition
-        self.monitors = monitors
-    }
 }
 
 /// Where states live.
@@ -68,28 +56,15 @@ public struct StoreConfiguration: Hashable, Sendable {
 
 /// The endpoint that HAProxy asks.
 public struct AgentCheckConfiguration: Hashable, Sendable {
-    /// A port whose every answer is about one peer.
-    public struct PeerPort: Hashable, Sendable {
-        public var bind: Address
-        public var upstream: String
-        public var peer: String
-
-        public init(bind: Address, upstream: String, peer: String) {
-            self.bind = bind
-            self.upstream = upstream
-            self.peer = peer
-        }
-    }
-
     /// One port for all peers: `agent-send "upstream/peer\n"` names the one asked for.
     public var bind: Address
-    public var ports: [PeerPort]
+    public var ports: [AgentEndpoint.PeerPort]
     public var policy = AgentCheckPolicy()
     /// Which admin words are still owed an answer, over restarts. Without it a drain lifted while
     /// muster was away stays in HAProxy.
     public var memoryFile: String?
 
-    public init(bind: Address, ports: [PeerPort] = []) {
+    public init(bind: Address, ports: [AgentEndpoint.PeerPort] = []) {
         self.bind = bind
         self.ports = ports
     }

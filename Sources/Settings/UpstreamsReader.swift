@@ -6,7 +6,7 @@ import Vocabulary
 
 /// The upstreams read, and what later sections may refer to.
 struct UpstreamsReader {
-    private(set) var configurations: [UpstreamConfiguration] = []
+    private(set) var configurations: [MonitoredUpstream] = []
     /// Every name written, also of upstreams with mistakes inside: one mistake, one report.
     private(set) var names: [String] = []
     private var isNamed: Set<String> = []
@@ -74,7 +74,7 @@ struct UpstreamsReader {
         )
         section.finish()
         configurations.append(
-            UpstreamConfiguration(definition: definition, monitors: monitors)
+            MonitoredUpstream(definition: definition, monitors: monitors)
         )
     }
 
@@ -132,29 +132,6 @@ struct UpstreamsReader {
                         + "take (\(fails)-1) × \(interval) = \(needed), longer than \(window)"
                 )
             )
-        }
-    }
-}
-
-/// What may be called how: names stand in URLs, in agent lines, in Redis fields and in logs.
-enum Name {
-    static let bytesMax = 128
-
-    static func problem(in text: String) -> String? {
-        guard (1...bytesMax).contains(text.utf8.count), text.utf8.allSatisfy(isNameByte) else {
-            return "expected a name of 1 to \(bytesMax) letters, digits, '.', '_' or '-', "
-                + "saw '\(text)'"
-        }
-        return nil
-    }
-
-    private static func isNameByte(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
-            UInt8(ascii: "_"):
-            true
-        default: false
         }
     }
 }

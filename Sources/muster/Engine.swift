@@ -108,12 +108,7 @@ final class Engine {
             loop: loop,
             board: board,
             bind: agentCheck?.bind,
-            ports: (agentCheck?.ports ?? []).map {
-                AgentEndpoint.PeerPort(
-                    bind: $0.bind,
-                    peer: PeerKey(upstream: $0.upstream, peer: $0.peer)
-                )
-            },
+            ports: agentCheck?.ports ?? [],
             policy: agentCheck?.policy ?? AgentCheckPolicy(),
             memoryPath: agentCheck?.memoryFile,
             connectionLimit: budget?.agentCheck ?? AgentEndpoint.connectionsMax,
@@ -176,7 +171,7 @@ final class Engine {
         } catch {
             return ["store.state-file: \(error)"]
         }
-        let changes = catalogue.set(.file, configuration.monitored)
+        let changes = catalogue.set(.file, configuration.upstreams)
         await inSlices(changes) { board.apply($0.map(\.summarised)) }
         var problems = try await proxy.start()
         do throws(SystemError) {
@@ -196,7 +191,7 @@ final class Engine {
     func reload(_ configuration: MusterConfiguration) async throws -> [String] {
         if isStopping { return ["muster is stopping"] }
         let problems = try await proxy.reload(configuration.proxy.listeners) {
-            await inSlices(catalogue.set(.file, configuration.monitored)) { changes in
+            await inSlices(catalogue.set(.file, configuration.upstreams)) { changes in
                 board.apply(changes.map(\.summarised))
                 scheduler.apply(changes)
             }
@@ -259,12 +254,5 @@ final class Engine {
         plane.hasMetricsPerPeer = configuration.admin.hasMetricsPerPeer
         plane.budget = budget
         return plane
-    }
-}
-
-extension MusterConfiguration {
-    /// Upstreams as scheduler and board want them.
-    fileprivate var monitored: [MonitoredUpstream] {
-        upstreams.map { MonitoredUpstream(definition: $0.definition, monitors: $0.monitors) }
     }
 }

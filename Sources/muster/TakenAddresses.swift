@@ -15,7 +15,7 @@ enum TakenAddresses {
         if let agentCheck = configuration.agentCheck {
             binds.append(("agent-check", agentCheck.bind))
             binds += agentCheck.ports.map {
-                ("agent-check: port of \($0.upstream)/\($0.peer)", $0.bind)
+                ("agent-check: port of \($0.peer.upstream)/\($0.peer.peer)", $0.bind)
             }
         }
         return binds.compactMap { what, bind in

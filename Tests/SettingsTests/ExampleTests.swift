@@ -80,7 +80,7 @@ import Vocabulary
         let listeners = configuration.proxy.listeners
         #expect(listeners.map { $0.bind.description } == ["127.0.0.1:8080", "127.0.0.1:15432"])
         #expect(listeners[1].mode == .tcp(upstream: "db"))
-        #expect(configuration.agentCheck?.ports.map { $0.peer } == ["127.0.0.1:9001"])
+        #expect(configuration.agentCheck?.ports.map { $0.peer.peer } == ["127.0.0.1:9001"])
     }
 
     private static let hasAgentKinds = CheckRegistry.builtin.kinds.contains {

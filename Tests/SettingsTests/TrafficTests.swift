@@ -1,6 +1,7 @@
 // Are listeners, routes and ports read as they are meant, and held against the upstreams?
 
 import AgentCheck
+import Health
 import Proxy
 import Settings
 import Testing
@@ -141,10 +142,9 @@ private let upstreams = "upstreams: {web: {peers: ['127.0.0.1:1', 'unix:/a']}, a
         ).agentCheck
         #expect(
             agentCheck?.ports == [
-                AgentCheckConfiguration.PeerPort(
+                AgentEndpoint.PeerPort(
                     bind: .host("0.0.0.0", port: 7_171),
-                    upstream: "web",
-                    peer: "unix:/a"
+                    peer: PeerKey(upstream: "web", peer: "unix:/a")
                 )
             ]
         )
