@@ -33,6 +33,8 @@ private func line(_ step: DialogueStep) -> String {
     case .send(let bytes): return "send-hex " + hex(bytes)
     case .expect(let bytes): return "expect-hex " + hex(bytes)
     case .expectPattern(let pattern): return "expect-pattern " + pattern.text
+    case .reject(let bytes): return "reject-hex " + hex(bytes)
+    case .rejectPattern(let pattern): return "reject-pattern " + pattern.text
     }
 }
 

@@ -1,6 +1,5 @@
 // Is a plugin's output taken apart into one line and values within limits, and are they read back?
 
-@testable import Checks
 @testable import Plugins
 
 @Sendable func nagios(_ bytes: [UInt8]) {

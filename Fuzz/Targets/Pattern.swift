@@ -1,7 +1,6 @@
 // Does a pattern match what it says? Until the first NUL the bytes are the pattern, after it the
 // text; what is found is held against a matcher that only collects places, step by step.
 
-@testable import Checks
 @testable import Patterns
 
 @Sendable func pattern(_ bytes: [UInt8]) {

@@ -3,7 +3,6 @@
 
 import Health
 
-@testable import Checks
 @testable import Plugins
 
 @Sendable func service(_ bytes: [UInt8]) {
