@@ -119,4 +119,41 @@ import Vocabulary
             other.close()
         }
     }
+
+    /// As after a start with a monitor of another kind, or with a number in place of the name.
+    @Test func `what was found of addresses is over where none are probed any more`() async throws {
+        let script = Script { _ in .pass }
+        try await Rig.inVirtualTime { rig in
+            let upstream = MonitoredUpstream.scripted(peers: ["127.0.0.1:9001"], script: script)
+            let changes = rig.catalogue.set(.file, [upstream])
+            rig.board.apply(changes.map(\.summarised))
+            let now = rig.loop.wall
+            let key = VerdictKey(upstream: "web", peer: "127.0.0.1:9001", monitor: "http")
+            rig.board.apply(
+                Verdict(
+                    key: key,
+                    kind: ScriptedCheck.kind,
+                    status: .up,
+                    health: 3,
+                    rise: 2,
+                    fall: 2,
+                    reason: .layer7OK,
+                    latency: .zero,
+                    downAddresses: ["192.0.2.2:80"],
+                    since: now,
+                    checkedAt: now,
+                    expiresAt: now + .seconds(1),
+                    agent: "a1",
+                    epoch: 1,
+                    sequence: 1
+                )
+            )
+            func down() -> [String]? { rig.board.view(of: key.peerKey)?.downAddresses }
+            #expect(down() == ["192.0.2.2:80"])
+            rig.scheduler.apply(changes)
+            #expect(await rig.comes { down() == [] })
+            let first = try #require(rig.store.published.first)
+            #expect(first.isTransition && first.verdict.status == .up)
+        }
+    }
 }
