@@ -27,14 +27,15 @@ enum Dashboard {
           .up { background: #217a3c; } .degraded, .starting { background: #8a6100; }
           .down, .ejected, .panic { background: #b3261e; }
           .drain, .maint { background: #2b5fa8; } .unknown { background: #666; }
-          #trouble { background: #b3261e; color: #fff; padding: .4rem .8rem; border-radius: .3rem; }
+          #trouble, #store { background: #b3261e; color: #fff; padding: .4rem .8rem; border-radius: .3rem; }
           td.wide { white-space: nowrap; }
           @media (max-width: 40rem) { .wide { display: none; } }
         </style>
         </head>
         <body>
         <header><h1>muster</h1><span id="summary" class="dim">loading</span>
-          <span id="trouble" role="alert" hidden></span></header>
+          <span id="trouble" role="alert" hidden></span>
+          <span id="store" role="alert" hidden></span></header>
         <main id="upstreams"></main>
         <p class="dim"><a href="/v1/upstreams">API</a> · <a href="/metrics">metrics</a> ·
           <a href="/ready">ready</a></p>
@@ -63,7 +64,13 @@ enum Dashboard {
           const since = element("td", ago(peer.since));
           since.title = peer.since;
           const weight = peer.effective_weight === peer.weight
-            ? String(peer.weight) : peer.effective_weight + " of " + peer.weight;
+              && peer.weight === peer.configured_weight
+            ? String(peer.weight) : peer.effective_weight + " of " + peer.configured_weight;
+          const number = element("td", weight, "number");
+          if (peer.weight !== peer.configured_weight)
+            number.title = "set by hand to " + peer.weight
+              + (peer.weight_until ? " until " + peer.weight_until : "")
+              + (peer.weight_reason ? ": " + peer.weight_reason : "");
           const checks = element("td", undefined, "wide");
           for (const check of peer.checks) {
             const latency = check.latency_ms === null ? "" : " " + check.latency_ms.toFixed(1) + " ms";
@@ -72,7 +79,7 @@ enum Dashboard {
               + ", fall " + check.fall + ", by " + check.agent + ")";
             checks.append(said);
           }
-          line.append(name, status, since, element("td", weight, "number"),
+          line.append(name, status, since, number,
             element("td", peer.reason), checks);
           return line;
         };
@@ -86,8 +93,31 @@ enum Dashboard {
                                       ["checks", "wide"]])
             head.append(element("th", text, kind));
           table.append(head, ...upstream.peers.map(row));
-          made.append(title, table);
+          made.append(title);
+          const why = nobody(upstream);
+          if (why) made.append(element("p", why));
+          made.append(table);
           return made;
+        };
+        // Why nobody is there: the reasons of the peers do not say it where all have weight 0.
+        const nobody = (upstream) => {
+          if (upstream.panic || upstream.peers.some((peer) => peer.effective_weight > 0)) return "";
+          const tally = {};
+          for (const peer of upstream.peers) {
+            const what = ["up", "degraded", "starting"].includes(peer.status)
+              ? "with weight 0" : peer.status;
+            tally[what] = (tally[what] || 0) + 1;
+          }
+          const parts = Object.entries(tally).map(([what, count]) => count + " " + what);
+          return (parts.length ? "no available peer: " + parts.join(", ") : "no peers")
+            + "; requests are answered 503";
+        };
+        const storeTrouble = (store) => {
+          const since = " since " + store.since;
+          if (!store.connected)
+            return "store " + store.kind + " is away" + since + (store.error ? ": " + store.error : "");
+          if (!store.writable) return "store " + store.kind + " takes no writes: " + store.write_error;
+          return store.error ? "store " + store.kind + ": " + store.error : "";
         };
         let lastHeard = Date.now();
         const refresh = async () => {
@@ -96,6 +126,11 @@ enum Dashboard {
             const response = await fetch("/v1/upstreams", { signal: AbortSignal.timeout(3000) });
             if (!response.ok) throw new Error("status " + response.status);
             const { upstreams } = await response.json();
+            const storeAnswer = await fetch("/v1/store", { signal: AbortSignal.timeout(3000) });
+            if (!storeAnswer.ok) throw new Error("status " + storeAnswer.status);
+            const store = document.getElementById("store");
+            store.textContent = storeTrouble(await storeAnswer.json());
+            store.hidden = store.textContent === "";
             lastHeard = Date.now();
             trouble.hidden = true;
             const peers = upstreams.flatMap((upstream) => upstream.peers);

@@ -128,13 +128,19 @@ struct PeerPatch {
             end = time
         }
         var change = IntentChange()
-        if let mode {
-            let asked = mode == .ready && !isConfiguredDown ? nil : mode
-            change.mode = .init(asked, reason: reason ?? "", until: end)
+        let asked = mode == .ready && !isConfiguredDown ? nil : mode
+        // A weight of nil is an order too: to go back.
+        let isLifting = asked == nil && (weight ?? nil) == nil
+        if isLifting, let stray = reason.map({ _ in "reason" }) ?? end.map({ _ in "until" }) {
+            throw PeerPatchError(
+                "\(stray): expected none, for this lifts what was asked for, and nothing is left that "
+                    + "could have a reason or an end"
+            )
         }
+        if mode != nil { change.mode = .init(asked, reason: reason ?? "", until: end) }
         if let weight {
-            // Beside a mode, the reason is the mode's.
-            let why = mode == nil ? reason ?? "" : ""
+            // Beside a mode that stays, the reason is the mode's.
+            let why = asked == nil ? reason ?? "" : ""
             change.weight = .init(weight, reason: why, until: end)
         }
         return change

@@ -30,6 +30,7 @@ enum UpstreamJSON {
             .init("id", .string(report.definition.id)),
             .init("address", .string(report.definition.address.description)),
             .init("weight", .integer(Int64(view.weight))),
+            .init("configured_weight", .integer(Int64(report.definition.weight))),
             .init("effective_weight", effectiveWeight(view)),
             .init("backup", .bool(report.definition.isBackup)),
             .init("status", .string(view.status.rawValue)),
@@ -51,6 +52,9 @@ enum UpstreamJSON {
             members.append(
                 .init("intent_until", intent.until.map { .string($0.description) } ?? .null)
             )
+            if !intent.weightReason.isEmpty {
+                members.append(.init("weight_reason", .string(intent.weightReason)))
+            }
             if let end = intent.weightUntil {
                 members.append(.init("weight_until", .string(end.description)))
             }
@@ -67,7 +71,8 @@ enum UpstreamJSON {
             switch reach {
             case .everywhere: ("stored", nil)
             case .here: ("agent", "on this agent only until the store is back")
-            case .memory: ("memory", nil)
+            case .memory:
+                ("memory", "in memory only; a restart forgets it (no store.state-file)")
             case .unwritten(let why):
                 ("memory", "in memory only until the disk takes it: \(why)")
             }

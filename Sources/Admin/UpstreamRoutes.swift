@@ -13,6 +13,8 @@ struct UpstreamRoutes: Sendable {
 
     /// A body that says more than this is no request of this API.
     private static let bodyBytesMax = 65_536
+    /// So many names are told to whoever named something else.
+    private static let namesMax = 8
 
     func add(to router: inout AdminRouter) {
         router.get("/v1/upstreams") { _, _ in
@@ -79,7 +81,12 @@ struct UpstreamRoutes: Sendable {
 
     private func unknown(_ what: String, _ name: String, _ known: [String]) -> String {
         var text = "no \(what) is called '\(name)'"
-        if let near = nearest(to: name, among: known) { text += "; did you mean '\(near)'?" }
+        if let near = nearest(to: name, among: known) {
+            text += "; did you mean '\(near)'?"
+        } else if !known.isEmpty {
+            text += "; expected \(known.prefix(Self.namesMax).joined(separator: ", "))"
+            if known.count > Self.namesMax { text += " or another of \(known.count)" }
+        }
         return text
     }
 

@@ -10,7 +10,10 @@ import Vocabulary
     @Test(
         arguments: [
             (IntentReach.everywhere, true, "stored", nil),
-            (.memory, true, "memory", nil),
+            (
+                .memory, true, "memory",
+                "in memory only; a restart forgets it (no store.state-file)"
+            ),
             (.here, false, "agent", "on this agent only until the store is back"),
             (
                 .unwritten(why: "no room"), false, "memory",

@@ -83,6 +83,35 @@ import Vocabulary
         #expect(weighed == Intent(weight: 3))
     }
 
+    @Test(arguments: [
+        (#"{"intent":"ready","until":"5m"}"#, "until"),
+        (#"{"intent":"ready","reason":"x"}"#, "reason"),
+        (#"{"weight":null,"until":"5m"}"#, "until"),
+        (#"{"intent":"ready","weight":null,"until":"5m","reason":"x"}"#, "reason"),
+    ])
+    func `what lifts has neither a reason nor an end`(body: String, stray: String) {
+        let error = #expect(throws: PeerPatchError.self) { try intent(body) }
+        #expect(
+            error?.description
+                == "\(stray): expected none, for this lifts what was asked for, and nothing is left "
+                + "that could have a reason or an end"
+        )
+    }
+
+    @Test func `ready has both where it asks for something`() throws {
+        let end = now + .seconds(300)
+        let body = #"{"intent":"ready","until":"5m","reason":"x"}"#
+        #expect(
+            try intent(body, isConfiguredDown: true)
+                == Intent(mode: .ready, reason: "x", until: end)
+        )
+        #expect(
+            try intent(#"{"intent":"ready","weight":3,"until":"5m","reason":"x"}"#)
+                == Intent(weight: 3, weightReason: "x", weightUntil: end)
+        )
+        #expect(try intent(#"{"intent":"ready","until":null}"#) == nil)
+    }
+
     @Test func `an intent that has ended is no ground to build on`() throws {
         let ended = Intent(mode: .maint, until: now)
         #expect(
