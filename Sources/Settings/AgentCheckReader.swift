@@ -9,6 +9,8 @@ struct AgentCheckReader {
     let known: UpstreamsReader
     /// Paths are relative to this file's folder.
     let file: String
+    /// Drains and weights outlive a restart.
+    let keepsIntents: Bool
 
     static let holdMax = Nanoseconds.seconds(86_400)
     static let loadBalancersMax = 1_000
@@ -20,6 +22,13 @@ struct AgentCheckReader {
         var agentCheck = AgentCheckConfiguration(bind: bind ?? .host("127.0.0.1", port: 1))
         agentCheck.policy = policy(&section)
         agentCheck.memoryFile = section.outputFile("memory-file", beside: file)
+        if !keepsIntents, agentCheck.memoryFile == nil {
+            section.reading.warn(
+                section.position,
+                "agent-check: expected store.state-file or agent-check.memory-file, saw neither: a "
+                    + "restart forgets a drain, and HAProxy keeps it until it is lifted there"
+            )
+        }
         if var ports = section.section("ports") {
             for entry in ports.takeAll() {
                 if let port = port(entry, at: ports.place.named(entry.key), bind, &binds) {

@@ -94,8 +94,12 @@ extension MusterConfiguration {
 
         var binds = Binds(reading: top.reading)
         configuration.proxy = ProxyReader(known: upstreams).read(top.section("proxy"), &binds)
-        configuration.agentCheck = AgentCheckReader(known: upstreams, file: path)
-            .read(top.section("agent-check"), &binds)
+        let store = configuration.store
+        configuration.agentCheck = AgentCheckReader(
+            known: upstreams,
+            file: path,
+            keepsIntents: store.kind != .embedded || store.stateFile != nil
+        ).read(top.section("agent-check"), &binds)
         configuration.admin = AdminConfiguration.read(
             top.section("admin"),
             &binds,

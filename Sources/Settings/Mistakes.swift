@@ -30,6 +30,26 @@ final class Reading {
 
     func report(_ mistake: SettingError) { mistakes.append(mistake) }
 
+    /// Files that this process will write, and the setting that says so.
+    private var written: [String: String] = [:]
+
+    /// Two who write one file destroy each other's. `suffixes` are of files beside it.
+    func claim(_ file: String, _ suffixes: [String], at path: String, _ position: Position) {
+        for suffix in [""] + suffixes {
+            let name = OutputFile.real(file + suffix)
+            if let other = written[name] {
+                return report(
+                    SettingError(
+                        position,
+                        "\(path): expected a file of its own, saw '\(file + suffix)', which \(other) "
+                            + "writes"
+                    )
+                )
+            }
+            written[name] = suffix.isEmpty ? path : "\(path) with '\(suffix)' behind"
+        }
+    }
+
     /// Where in `warnings` those stand that are told once, and how many places more they stand for.
     private var once: [String: (place: Int, more: Int)] = [:]
 

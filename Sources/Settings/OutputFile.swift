@@ -32,6 +32,20 @@ enum OutputFile {
         return nil
     }
 
+    /// The same text for the same file, however it is written: links and dots are followed, as far as
+    /// they are there.
+    static func real(_ path: String) -> String {
+        func resolved(_ path: String) -> String? {
+            guard let found = realpath(path, nil) else { return nil }
+            defer { free(found) }
+            return String(cString: found)
+        }
+        if let whole = resolved(path) { return whole }
+        let folder = Self.folder(of: path)
+        let name = path.split(separator: "/").last.map(String.init) ?? path
+        return "\(resolved(folder) ?? folder)/\(name)"
+    }
+
     private static func folder(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])

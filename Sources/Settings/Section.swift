@@ -109,7 +109,12 @@ struct Section {
     }
 
     /// A file that this process will write, relative to the configuration.
-    mutating func outputFile(_ key: String, beside file: String) -> String? {
+    /// `suffixes` are of what is written beside it.
+    mutating func outputFile(
+        _ key: String,
+        beside file: String,
+        and suffixes: [String] = []
+    ) -> String? {
         let reading = reading
         return read(key) { (setting, path) throws(SettingError) in
             let name = SettingsTree.resolve(try setting.string(at: path), beside: file)
@@ -119,6 +124,7 @@ struct Section {
             if let doubt = OutputFile.doubt(about: name) {
                 reading.warn(setting.position, "\(path): \(doubt)")
             }
+            reading.claim(name, suffixes, at: path, setting.position)
             return name
         }
     }

@@ -72,7 +72,11 @@ extension StoreConfiguration {
                 )
             }
         }
-        store.stateFile = section.outputFile("state-file", beside: file)
+        store.stateFile = section.outputFile(
+            "state-file",
+            beside: file,
+            and: [".ledger", ".damaged"]
+        )
         section.finish()
         return store
     }

@@ -239,6 +239,30 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
 
 /// What runs, and hardly as somebody meant it.
 @Suite struct WarningTests {
+    /// Links and dots are no way around it.
+    @Test(arguments: [
+        ("state.json", "state.json", "store.state-file"),
+        ("./state.json", "state.json", "store.state-file"),
+        ("state.json.ledger", "state.json.ledger", "store.state-file with '.ledger' behind"),
+    ])
+    func `two files that are one are refused`(
+        written: String,
+        name: String,
+        by other: String
+    ) throws {
+        let scratch = try Scratch([
+            "muster.yaml": "upstreams: { web: { peers: ['h:1'] } }\n"
+                + "store: { state-file: state.json }\n"
+                + "agent-check: { bind: 127.0.0.1:7070, memory-file: \(written) }\n"
+        ])
+        let error = #expect(throws: ConfigurationError.self) { try scratch.load() }
+        let text = error?.description.replacing(scratch.folder.path + "/", with: "") ?? ""
+        #expect(
+            text.contains("agent-check.memory-file: expected a file of its own, saw '\(written)'")
+        )
+        #expect(text.hasSuffix("which \(other) writes"))
+    }
+
     @Test(arguments: [
         Mistaken(
             "an empty file",
@@ -276,6 +300,22 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
                 + "this version: one agent decides alone",
             "muster.yaml:5:13: upstreams.web.peers[0]: max_fails and fail_timeout have no effect in "
                 + "this version: only monitors take a peer out (and so at 1 more place)"
+        ),
+        Mistaken(
+            "an agent-check that forgets",
+            "upstreams: { web: { peers: ['h:1'] } }\nagent-check: { bind: 127.0.0.1:7070 }\n",
+            "muster.yaml:2:14: agent-check: expected store.state-file or agent-check.memory-file, saw "
+                + "neither: a restart forgets a drain, and HAProxy keeps it until it is lifted there"
+        ),
+        Mistaken(
+            "an agent-check that remembers",
+            "upstreams: { web: { peers: ['h:1'] } }\n"
+                + "agent-check: { bind: 127.0.0.1:7070, memory-file: memory.json }\n"
+        ),
+        Mistaken(
+            "a store that remembers for it",
+            "upstreams: { web: { peers: ['h:1'] } }\nstore: { state-file: state.json }\n"
+                + "agent-check: { bind: 127.0.0.1:7070 }\n"
         ),
         Mistaken(
             "nothing to say",
