@@ -18,7 +18,7 @@ final class ConsistentHash: Balancer {
         if let setting = options.take("key") {
             let path = "\(options.path).key"
             guard let parsed = HashKey(try setting.string(at: path)) else {
-                throw setting.expected("ip, path or header:NAME", at: path)
+                throw setting.expected("ip, path or header:NAME, NAME being a field's", at: path)
             }
             key = parsed
         }

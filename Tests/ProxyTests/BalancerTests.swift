@@ -164,7 +164,7 @@ import Vocabulary
         #expect(balancer.key != nil)
     }
 
-    @Test(arguments: ["", "header:", "cookie", "IP"])
+    @Test(arguments: ["", "header:", "cookie", "IP", "header:x y", "header:x:", "header:ä"])
     func `another key is refused`(text: String) throws {
         #expect(throws: SettingError.self) {
             try makeBalancer("consistent-hash", [("key", .scalar(text, isQuoted: true))])
