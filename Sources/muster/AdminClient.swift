@@ -70,6 +70,12 @@ struct AdminClient {
         for scheme in ["http://", "https://"] where text.hasPrefix(scheme) {
             text.removeFirst(scheme.count)
         }
+        if text.contains("://") {
+            throw AdminError(
+                description: "admin endpoint: expected http(s)://host:port or unix:/path, saw "
+                    + "'\(url.printable)'"
+            )
+        }
         while text.hasSuffix("/") { text.removeLast() }
         text = Address.completing(text, port: isSecure ? 443 : 80)
         guard let address = Address(text: text) else {
@@ -131,7 +137,11 @@ struct AdminClient {
                 try await secure.read(into: room)
             }
         } catch {
-            throw AdminError(description: "\(address): \(Self.text(error))")
+            var text = "\(address): \(Self.text(error))"
+            if context == nil, case StreamError.ended = error {
+                text += "; where admin.tls is set, ask https://"
+            }
+            throw AdminError(description: text)
         }
     }
 
@@ -235,17 +245,28 @@ struct AdminClient {
         while bytes.count <= Self.answerBytesMax {
             let count = try await receive(chunk)
             bytes += chunk[..<count]
-            // Asked to close, the server ends the connection with the answer; the framing below
-            // says whether the answer was whole.
-            if count > 0 { continue }
-            if let answer = Self.answer(in: bytes) { return answer }
-            break
+            // Asked to close, muster ends the connection with the answer. Whoever keeps it, a proxy in
+            // between say, has answered too once the framing says so.
+            if count == 0 || Self.mayBeWhole(bytes),
+                let answer = Self.answer(in: bytes, isEnded: count == 0)
+            {
+                return answer
+            }
+            if count == 0 { break }
         }
         throw .ended
     }
 
+    /// Cheap to ask after each piece: millions of bytes in chunks are read through once, at their end.
+    private static func mayBeWhole(_ bytes: [UInt8]) -> Bool {
+        let blank = Array("\r\n\r\n".utf8)
+        let head = bytes.prefix(65_536)
+        let isChunked = String(decoding: head, as: UTF8.self).lowercased().contains("chunked")
+        return !isChunked || bytes.suffix(blank.count) == blank[...]
+    }
+
     /// Nil unless `bytes` is one whole answer.
-    private static func answer(in bytes: [UInt8]) -> Answer? {
+    private static func answer(in bytes: [UInt8], isEnded: Bool) -> Answer? {
         var parser = HeadParser()
         var fields = FieldTable()
         let head = try? parser.parseResponse(bytes.span, to: .get, fields: &fields)
@@ -254,7 +275,8 @@ struct AdminClient {
         let status = Int(head.status)
         switch head.framing {
         case .none: return Answer(status: status, body: [])
-        case .untilClose: return Answer(status: status, body: Array(bytes[position...]))
+        case .untilClose:
+            return isEnded ? Answer(status: status, body: Array(bytes[position...])) : nil
         case .length(let length):
             guard bytes.count - position >= length else { return nil }
             return Answer(status: status, body: Array(bytes[position...].prefix(Int(length))))

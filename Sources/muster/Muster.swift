@@ -4,6 +4,7 @@
 
 import ArgumentParser
 import Glibc
+import Vocabulary
 
 @main
 struct Muster: AsyncParsableCommand {
@@ -25,6 +26,10 @@ struct Muster: AsyncParsableCommand {
             Console.line(help)
             Glibc.exit(ExitStatus.fine.rawValue)
         }
+        if let mistake = Self.unknownCommand(in: arguments) {
+            Console.error(mistake)
+            Glibc.exit(ExitStatus.warning.rawValue)
+        }
         do {
             var command = try parseAsRoot()
             if var command = command as? any AsyncParsableCommand {
@@ -35,6 +40,32 @@ struct Muster: AsyncParsableCommand {
         } catch {
             leave(because: error)
         }
+    }
+
+    /// A command that is none, with the nearest that is one: the parser would only count the words it
+    /// does not know. Nil where there is one, or nothing.
+    static func unknownCommand(in arguments: [String]) -> String? {
+        var path = "muster"
+        var commands = configuration.subcommands
+        for (index, word) in arguments.enumerated() {
+            if commands.isEmpty || word.hasPrefix("-") || index == 0 && word == "help" {
+                return nil
+            }
+            if index == 0,
+                let next = commands.first(where: { $0.configuration.commandName == word })
+            {
+                path += " \(word)"
+                commands = next.configuration.subcommands
+                continue
+            }
+            let known = commands.map { $0.configuration }
+            if known.contains(where: { $0.commandName == word }) { return nil }
+            let names = known.filter { $0.shouldDisplay }.compactMap { $0.commandName }
+            let hint = nearest(to: word, among: names).map { "; did you mean '\($0)'?" } ?? ""
+            return "Error: \(path): expected one of \(names.joined(separator: ", ")), saw "
+                + "'\(word.printable)'\(hint)\nSee '\(path) --help' for more information."
+        }
+        return nil
     }
 
     private static var arguments: [String] { Array(CommandLine.arguments.dropFirst()) }

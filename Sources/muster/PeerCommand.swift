@@ -8,8 +8,9 @@ struct PeerCommand: ParsableCommand {
         commandName: "peer",
         abstract: "Drains a peer, takes it into maintenance, puts it back, or sets its weight.",
         discussion: """
-            What is asked for lives in the store: it reaches every agent and proxy, and survives \
-            restarts. With --until it ends by itself. MUSTER_TOKEN in the environment is the token \
+            What is asked for reaches every agent and proxy of the store. It survives restarts in \
+            Redis, or with store.state-file; without either it is in memory only, and the answer \
+            says so. With --until it ends by itself. MUSTER_TOKEN in the environment is the token \
             that the configuration asks for under admin.
             """,
         subcommands: [
@@ -45,6 +46,10 @@ struct PeerOptions: ParsableArguments {
         line += "weight \(StatusReport.weight(of: body))"
         if let reason = body["reason"]?.string, !reason.isEmpty { line += ": \(reason)" }
         Console.line(line.printable)
+        if let order = StatusReport.weightOrder(on: body) {
+            let back = "muster peer weight \(upstream)/\(peer) default"
+            Console.line("\(order); back with: \(back)".printable)
+        }
         if let note = body["acknowledged_note"]?.string {
             Console.error("muster: \(note.printable)")
         }
@@ -94,7 +99,12 @@ struct IntentOptions: ParsableArguments {
 struct PeerReadyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ready",
-        abstract: "Puts a peer back: checks alone decide again."
+        abstract: "Puts a peer back: checks alone decide again.",
+        discussion: """
+            --reason and --until are for a peer that the configuration takes down: elsewhere this \
+            lifts what was asked for, and nothing is left that could end. A weight that was set \
+            stays: `muster peer weight UPSTREAM/PEER default` goes back.
+            """
     )
 
     @Argument(help: PeerName.help)
@@ -102,6 +112,11 @@ struct PeerReadyCommand: AsyncParsableCommand {
 
     @OptionGroup var peer: PeerOptions
     @OptionGroup var intent: IntentOptions
+
+    func validate() throws {
+        _ = try PeerName(names)
+        _ = try intent.members("ready")
+    }
 
     func run() async throws {
         try await peer.patch(try PeerName(names), try intent.members("ready"))
@@ -120,6 +135,11 @@ struct PeerDrainCommand: AsyncParsableCommand {
     @OptionGroup var peer: PeerOptions
     @OptionGroup var intent: IntentOptions
 
+    func validate() throws {
+        _ = try PeerName(names)
+        _ = try intent.members("drain")
+    }
+
     func run() async throws {
         try await peer.patch(try PeerName(names), try intent.members("drain"))
     }
@@ -136,6 +156,11 @@ struct PeerMaintCommand: AsyncParsableCommand {
 
     @OptionGroup var peer: PeerOptions
     @OptionGroup var intent: IntentOptions
+
+    func validate() throws {
+        _ = try PeerName(names)
+        _ = try intent.members("maint")
+    }
 
     func run() async throws {
         try await peer.patch(try PeerName(names), try intent.members("maint"))
@@ -159,27 +184,32 @@ struct PeerWeightCommand: AsyncParsableCommand {
 
     @OptionGroup var peer: PeerOptions
 
+    @Option(help: "Why; everyone who looks at the peer reads it.")
+    var reason: String?
+
     @Option(help: EndTime.help)
     var until: String?
 
+    func validate() throws { _ = try order() }
+
     func run() async throws {
-        guard words.count > 1, let weight = words.last else {
+        let (name, members) = try order()
+        try await peer.patch(name, members)
+    }
+
+    private func order() throws -> (PeerName, [JSON.Member]) {
+        let last = words.last ?? ""
+        let weight: JSON? = last == "default" ? .null : Int64(last).map { .integer($0) }
+        guard let weight, let name = try? PeerName(Array(words.dropLast())) else {
+            let saw = words.isEmpty ? "nothing" : "'\(words.joined(separator: " ").printable)'"
             throw ValidationError(
-                "expected UPSTREAM PEER WEIGHT or UPSTREAM/PEER WEIGHT, saw "
-                    + "'\(words.joined(separator: " "))'"
+                "expected UPSTREAM PEER WEIGHT or UPSTREAM/PEER WEIGHT, WEIGHT being 0 to 256 or "
+                    + "'default', saw \(saw)"
             )
         }
-        let name = try PeerName(Array(words.dropLast()))
-        var members: [JSON.Member] = []
-        if weight == "default" {
-            members.append(.init("weight", .null))
-        } else if let number = Int64(weight) {
-            members.append(.init("weight", .integer(number)))
-        } else {
-            Console.error("weight: expected 0 to 256 or 'default', saw '\(weight.printable)'")
-            throw ExitStatus.warning.code
-        }
+        var members: [JSON.Member] = [.init("weight", weight)]
+        if let reason { members.append(.init("reason", .string(reason))) }
         if let until { members.append(.init("until", .string(try EndTime.text(of: until)))) }
-        try await peer.patch(name, members)
+        return (name, members)
     }
 }

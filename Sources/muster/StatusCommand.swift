@@ -8,10 +8,11 @@ struct StatusCommand: AsyncParsableCommand {
         commandName: "status",
         abstract: "Shows the status of every peer, of one upstream or of one peer.",
         discussion: """
-            WEIGHT is what holds now of what is set: 0/5 takes no new requests. CHECKS is how many of \
+            WEIGHT is what holds now of what is configured: 0/5 takes no new requests. CHECKS is how many of \
             the checks are well; with the name of an upstream each is named, with that of a peer each \
-            is explained. Ends with the worst of what it shows: 0 up, 1 degraded, draining or in \
-            maintenance, 2 down, 3 unknown or muster not reached.
+            is explained, and what operators asked for. Ends with the worst of what it shows: 0 up, \
+            1 degraded, draining or in maintenance, 2 down, or an upstream has nobody to answer its \
+            requests, 3 unknown or muster not reached.
             """
     )
 
@@ -49,10 +50,23 @@ struct StatusCommand: AsyncParsableCommand {
             readiness: readiness.flatMap { try? JSON(parsing: $0.body) }
         )
         if report.rows.isEmpty, let peer, let upstream {
-            Console.error("muster: upstream '\(upstream)' has no peer '\(peer)'")
+            let known = (body["peers"]?.items ?? []).compactMap { $0["id"]?.string }
+            Console.error("muster: \(Self.unknown(peer, of: upstream, among: known).printable)")
             throw ExitStatus.unknown.code
         }
         Console.line(json ? report.json(of: body).text : report.text)
         throw report.exitStatus.code
     }
+
+    static func unknown(_ peer: String, of upstream: String, among known: [String]) -> String {
+        let text = "upstream '\(upstream)' has no peer '\(peer)'"
+        if let near = nearest(to: peer, among: known) { return text + "; did you mean '\(near)'?" }
+        if known.isEmpty { return text }
+        let names = known.prefix(namesMax).joined(separator: ", ")
+        return text + "; expected \(names)"
+            + (known.count > namesMax ? " or another of \(known.count)" : "")
+    }
+
+    /// So many names are told to whoever named something else.
+    private static let namesMax = 8
 }

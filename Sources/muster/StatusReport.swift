@@ -23,8 +23,10 @@ struct StatusReport {
     private let peer: String?
     /// Of the one peer that was asked for.
     private let checks: [JSON]
-    /// What concerns a whole upstream, or all of them.
+    /// What concerns a whole upstream, or all of them; and what is asked of the peers in detail.
     private let remarks: [String]
+    /// An upstream has nobody who may be sent a request, however well its peers are.
+    private let answersNobody: Bool
 
     /// `body` is one upstream, a list of them, or a map that holds the list. `readiness` is what
     /// `/ready` says, where it could be had.
@@ -43,8 +45,12 @@ struct StatusReport {
             body["peers"]?.items?.first { $0["id"]?.string == peer }
         }
         checks = only?["checks"]?.items ?? []
+        // Of one peer alone the answer is about that peer.
+        answersNobody = peer == nil && upstreams.contains { $0["status"] == "down" }
+        let peers = list == nil ? (only.map { [$0] } ?? body["peers"]?.items ?? []) : []
         remarks =
-            upstreams.compactMap(Self.remark) + Self.remarks(on: readiness)
+            upstreams.compactMap(Self.remark) + peers.flatMap { Self.orders(on: $0, of: body) }
+            + Self.remarks(on: readiness)
             + Self.remarks(onLedgerIn: readiness)
     }
 
@@ -71,11 +77,42 @@ struct StatusReport {
         )
     }
 
-    /// `5`; `0/5` while nothing goes there; `2.5/5` while it starts slowly.
-    static func weight(of item: JSON) -> String {
-        guard let weight = item["weight"], let effective = item["effective_weight"] else {
-            return "-"
+    /// What somebody asked of the peer, why, and until when.
+    private static func orders(on item: JSON, of upstream: JSON) -> [String] {
+        let name = "\(upstream["name"]?.string ?? "")/\(item["id"]?.string ?? "")"
+        let weight = weightOrder(on: item)
+        var lines: [String] = []
+        if let intent = item["intent"]?.string, intent != "ready" {
+            lines.append(
+                "\(name): an operator asked for \(intent)"
+                    + end(item["intent_until"], because: item["intent_reason"])
+            )
         }
+        if let weight { lines.append("\(name): \(weight)") }
+        return lines
+    }
+
+    /// Nil where the configured weight holds.
+    static func weightOrder(on item: JSON) -> String? {
+        guard let weight = item["weight"], let configured = item["configured_weight"],
+            weight != configured
+        else { return nil }
+        return "weight \(weight.text) was set by hand, configured are \(configured.text)"
+            + end(item["weight_until"], because: item["weight_reason"])
+    }
+
+    private static func end(_ until: JSON?, because reason: JSON?) -> String {
+        var text = until?.string.map { ", until \($0)" } ?? ""
+        if let reason = reason?.string, !reason.isEmpty { text += ": \(reason)" }
+        return text
+    }
+
+    /// `5`; `0/5` while nothing goes there, also where somebody set it to 0; `2.5/5` while it starts
+    /// slowly.
+    static func weight(of item: JSON) -> String {
+        guard let weight = item["configured_weight"] ?? item["weight"],
+            let effective = item["effective_weight"]
+        else { return "-" }
         return weight.double == effective.double ? weight.text : "\(effective.text)/\(weight.text)"
     }
 
@@ -196,10 +233,11 @@ struct StatusReport {
         return body["peers"]?.items?.first { $0["id"]?.string == peer } ?? body
     }
 
-    /// Down is worse than unknown, as a pager sees it.
+    /// Down is worse than unknown, as a pager sees it; and an upstream may be down while all its peers
+    /// are up, with weight 0.
     var exitStatus: ExitStatus {
         let statuses = Set(rows.map { $0.status })
-        if statuses.contains("down") { return .failing }
+        if statuses.contains("down") || answersNobody { return .failing }
         if statuses.contains("unknown") { return .unknown }
         return statuses.subtracting(["up"]).isEmpty ? .fine : .warning
     }

@@ -32,6 +32,50 @@ import Vocabulary
     }
 }
 
+@Suite struct PeerMistakeTests {
+    @Test(arguments: [
+        (["weight", "web", "10.0.0.1:8080"], "'web 10.0.0.1:8080'"),
+        (["weight", "web", "5"], "'web 5'"), (["weight"], "nothing"),
+    ])
+    func `a weight that is missing is named`(words: [String], saw: String) {
+        let error = #expect(throws: (any Error).self) { try Muster.parseAsRoot(["peer"] + words) }
+        let text = error.map { Muster.fullMessage(for: $0) } ?? ""
+        #expect(
+            text.contains(
+                "expected UPSTREAM PEER WEIGHT or UPSTREAM/PEER WEIGHT, WEIGHT being 0 to 256 or "
+                    + "'default', saw \(saw)"
+            )
+        )
+        #expect(text.contains("Usage: muster peer weight"))
+    }
+
+    @Test func `a mistake shows the usage of its command`() {
+        let error = #expect(throws: (any Error).self) {
+            try Muster.parseAsRoot(["peer", "drain", "web"])
+        }
+        #expect(error.map { Muster.fullMessage(for: $0) }?.contains("muster peer drain") == true)
+    }
+
+    @Test(arguments: [
+        (
+            ["peer", "drian", "web", "a"],
+            "Error: muster peer: expected one of ready, drain, maint, weight, saw 'drian'; did you "
+                + "mean 'drain'?\nSee 'muster peer --help' for more information."
+        ),
+        (["peer", "drain", "web"], nil), (["peer"], nil), (["peer", "--help"], nil), ([], nil),
+        (["status", "web"], nil), (["help", "peer"], nil), (["--version"], nil),
+        (["demo-server", "x"], nil),
+    ])
+    func `a command that is none is told with the nearest`(words: [String], text: String?) {
+        #expect(Muster.unknownCommand(in: words) == text)
+    }
+
+    @Test func `so is the first word`() {
+        let text = Muster.unknownCommand(in: ["sttaus"]) ?? ""
+        #expect(text.contains("saw 'sttaus'; did you mean 'status'?"))
+    }
+}
+
 @Suite struct EndTimeTests {
     private let now = WallTime(milliseconds: 1_795_000_000_250)
 

@@ -146,6 +146,46 @@ import Vocabulary
         )
     }
 
+    @Test func `an upstream that answers nobody is a failure`() throws {
+        let text = """
+            {"name":"web","status":"down","peers":[{"id":"a","status":"up","weight":0,
+            "configured_weight":5,"effective_weight":0,"intent":"ready"}]}
+            """
+        let body = try JSON(parsing: Array(text.utf8))
+        #expect(StatusReport(["upstreams": [body]], peer: nil).exitStatus == .failing)
+        #expect(StatusReport(body, peer: nil).exitStatus == .failing)
+        #expect(StatusReport(body, peer: "a").exitStatus == .fine)
+    }
+
+    @Test func `a weight set by hand is shown with its reason and its end`() throws {
+        let text = """
+            {"name":"web","status":"up","peers":[{"id":"a","status":"up","weight":0,
+            "configured_weight":5,"effective_weight":0,"intent":"drain","intent_reason":"deploy",
+            "intent_until":null,"weight_reason":"test","weight_until":"T9"}]}
+            """
+        let body = try JSON(parsing: Array(text.utf8))
+        #expect(StatusReport(["upstreams": [body]], peer: nil).rows.map(\.weight) == ["0/5"])
+        for peer in ["a", nil] {
+            #expect(
+                StatusReport(body, peer: peer).text.hasSuffix(
+                    "web/a: an operator asked for drain: deploy\n"
+                        + "web/a: weight 0 was set by hand, configured are 5, until T9: test"
+                )
+            )
+        }
+    }
+
+    @Test func `a peer that is none is told with the nearest`() {
+        #expect(
+            StatusCommand.unknown("web2", of: "web", among: ["web1", "db"])
+                == "upstream 'web' has no peer 'web2'; did you mean 'web1'?"
+        )
+        #expect(
+            StatusCommand.unknown("nosuch", of: "web", among: ["a", "b"])
+                == "upstream 'web' has no peer 'nosuch'; expected a, b"
+        )
+    }
+
     @Test func `shows one peer of one upstream`() {
         let report = StatusReport(body[0] ?? .null, peer: "b")
         #expect(report.rows.map { $0.peer } == ["b"])
@@ -210,6 +250,32 @@ import Vocabulary
         )
         defer { server.stop() }
         #expect(try await AdminClient("unix:\(path)").get("/").status == 200)
+    }
+
+    @Test(arguments: [
+        "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+    ])
+    func `an answer is whole though the connection stays`(text: String) async throws {
+        let answer = try await answer(.send(text), .expect("never"))
+        #expect(String(decoding: answer.body, as: UTF8.self) == "body")
+    }
+
+    @Test func `says what an end without an answer may mean`() async throws {
+        let error = await #expect(throws: AdminError.self) { try await answer(.close) }
+        #expect(
+            error?.description.hasSuffix(
+                "the connection ended before the answer did; where admin.tls is set, ask https://"
+            ) == true
+        )
+    }
+
+    @Test func `refuses another scheme by name`() {
+        let error = #expect(throws: AdminError.self) { try AdminClient("ftp://x") }
+        #expect(
+            error?.description
+                == "admin endpoint: expected http(s)://host:port or unix:/path, saw 'ftp://x'"
+        )
     }
 
     @Test func `takes half an answer for none`() async throws {
