@@ -33,7 +33,10 @@ final class AdminMemory {
             guard let json, json["format"]?.integer == Self.format,
                 let members = json["asked"]?.members
             else {
-                journal.warning("agent-check: \(path) cannot be used, starting without it")
+                journal.warning(
+                    "agent-check: \(path) cannot be used, starting without it",
+                    [.event("memory-file"), .file(path)]
+                )
                 return [:]
             }
             var asked: [String: Intent.Mode] = [:]
@@ -43,7 +46,10 @@ final class AdminMemory {
             held = asked
             return asked
         } catch {
-            journal.warning("agent-check: \(path) cannot be read: \(error)")
+            journal.warning(
+                "agent-check: \(path) cannot be read: \(error)",
+                [.event("memory-file"), .file(path)]
+            )
             return [:]
         }
     }
@@ -55,7 +61,10 @@ final class AdminMemory {
         do throws(SystemError) {
             if writer == nil { writer = try EventLoop.spawn(name: "agent-memory") }
         } catch {
-            journal.warning("agent-check: \(path) cannot be written: \(error)")
+            journal.warning(
+                "agent-check: \(path) cannot be written: \(error)",
+                [.event("memory-file"), .file(path)]
+            )
             return
         }
         let bytes = Self.bytes(of: asked)
@@ -63,7 +72,10 @@ final class AdminMemory {
             do throws(WholeFile.Problem) {
                 try WholeFile.replace(path, with: bytes)
             } catch {
-                journal.warning("agent-check: \(path) cannot be written: \(error)")
+                journal.warning(
+                    "agent-check: \(path) cannot be written: \(error)",
+                    [.event("memory-file"), .file(path)]
+                )
             }
         }
     }

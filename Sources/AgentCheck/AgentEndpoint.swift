@@ -394,7 +394,8 @@ public final class AgentEndpoint: EventSink {
         let asker = Socket.remoteAddress(queues[index].raw)?.host ?? "unknown"
         journal.warning(
             "agent-check: expected upstream/peer of a defined peer, "
-                + "saw '\(printable)' from \(asker)"
+                + "saw '\(printable)' from \(asker)",
+            [.event("agent-check-unknown")]
         )
     }
 }

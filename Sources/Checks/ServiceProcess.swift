@@ -184,8 +184,10 @@ final class ServiceProcess: EventSink {
 
     private func say(_ level: Journal.Level, _ text: String) {
         guard case .say(let leftOut) = quota.ask(now: loop.instant) else { return }
-        if leftOut > 0 { journal.log(level, "service \(label): \(leftOut) lines left out") }
-        journal.log(level, "service \(label): \(text)")
+        if leftOut > 0 {
+            journal.log(level, "service \(label): \(leftOut) lines left out", [.event("service")])
+        }
+        journal.log(level, "service \(label): \(text)", [.event("service")])
     }
 
     private func start() {

@@ -156,7 +156,8 @@ public final class Front: EventSink {
         quietUntil = loop.now + Self.troubleEvery
         journal.warning(
             "admin: a client cannot be let in: \(error.reason); \(visitors.count) connections are open "
-                + "here, and the limit of the process (ulimit -n) is used up"
+                + "here, and the limit of the process (ulimit -n) is used up",
+            [.event("admin-full")]
         )
     }
 

@@ -170,12 +170,14 @@ public final class Ledger {
         case .notALedger:
             return journal.error(
                 "ledger \(path) cannot be used: expected a ledger, saw something else\(kept), "
-                    + "starting without it"
+                    + "starting without it",
+                [.event("ledger"), .file(path)]
             )
         case .format(let format):
             return journal.error(
                 "ledger \(path) cannot be used: expected format \(FileHead.format), saw \(format)"
-                    + "\(kept), starting without it"
+                    + "\(kept), starting without it",
+                [.event("ledger"), .file(path)]
             )
         case nil: break
         }
@@ -184,13 +186,15 @@ public final class Ledger {
             journal.error(
                 "ledger \(path) is damaged: expected records, saw \(recovery.damagedBytes) bytes of "
                     + "something else at \(places); all \(recovery.records.count) records before "
-                    + "and behind were read\(kept)"
+                    + "and behind were read\(kept)",
+                [.event("ledger"), .file(path)]
             )
         }
         if recovery.cutBytes > 0 {
             journal.info(
                 "ledger \(path): \(recovery.cutBytes) bytes of a last write that was cut short are "
-                    + "left out; it had not been acknowledged"
+                    + "left out; it had not been acknowledged",
+                [.event("ledger"), .file(path)]
             )
         }
     }
@@ -318,7 +322,8 @@ public final class Ledger {
         if lastError != error {
             journal.error(
                 "ledger \(path) cannot be written: \(error); what is asked for meanwhile is held in "
-                    + "memory only, and written as soon as that goes"
+                    + "memory only, and written as soon as that goes",
+                [.event("ledger"), .file(path)]
             )
         }
         lastError = error
@@ -332,7 +337,12 @@ public final class Ledger {
     }
 
     private func recovered() {
-        if let doubt { journal.warning("ledger: \(doubt); all of it is in a new file now") }
+        if let doubt {
+            journal.warning(
+                "ledger: \(doubt); all of it is in a new file now",
+                [.event("ledger"), .file(path)]
+            )
+        }
         doubt = nil
         guard let since = failingSince else { return }
         failingSince = nil
@@ -340,7 +350,8 @@ public final class Ledger {
         status.error = nil
         journal.notice(
             "ledger \(path) is written again, with everything since, after "
-                + (loop.instant - since).rounded
+                + (loop.instant - since).rounded,
+            [.event("ledger"), .file(path)]
         )
     }
 

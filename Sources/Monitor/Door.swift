@@ -71,7 +71,8 @@ public final class Door {
         )
         journal.debug(
             "\(key.upstream)/\(key.peer) \(key.monitor): \(outcome.verdict.rawValue), "
-                + "\(outcome.summary), \(pair.opinion.counter)"
+                + "\(outcome.summary), \(pair.opinion.counter)",
+            [.event("probe")]
         )
 
         sequence += 1
@@ -138,7 +139,8 @@ public final class Door {
             "agents disagree on \(key.upstream)/\(key.peer) (\(key.monitor)): \(held.agent) says "
                 + "\(held.status.rawValue), \(held.reason.rawValue) \(held.message), since "
                 + "\(held.since); this one finds \(ours.status.rawValue), \(ours.reason.rawValue) "
-                + "\(ours.message). What changed last holds"
+                + "\(ours.message). What changed last holds",
+            [.event("disagreement")]
         )
     }
 

@@ -98,7 +98,8 @@ extension Scheduler {
         journal.warning(
             "probes are late: \(key.upstream)/\(key.peer) (\(key.monitor)) began "
                 + "\(late.milliseconds)ms after its time; \(admission.waiting) wait, "
-                + "\(admission.running) are in flight"
+                + "\(admission.running) are in flight",
+            [.event("probes-late")]
         )
     }
 
@@ -111,7 +112,8 @@ extension Scheduler {
         journal.warning(
             "this agent is late and doubts itself: \(key.upstream)/\(key.peer) (\(key.monitor)): "
                 + "\(outcome.message); \(excused) timeouts were not held against their peers so far. "
-                + "Give this process more CPU, or probe less"
+                + "Give this process more CPU, or probe less",
+            [.event("agent-late")]
         )
     }
 

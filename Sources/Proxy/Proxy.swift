@@ -230,7 +230,7 @@ public final class Proxy {
             late.compactMap { bring($0) }
                 + leaving.flatMap { routing.remove($0, workers: workers.count) }
         )
-        for line in routing.takeProblems() { journal.error(line) }
+        for line in routing.takeProblems() { journal.error(line, [.event("proxy-problem")]) }
         return problems
     }
 
@@ -428,7 +428,9 @@ extension Proxy: BoardObserver {
         let here = LoopBound(self, on: loop)
         let journal = journal
         Task(executorPreference: loop) {
-            for problem in await here.value.tell() { journal.error(problem) }
+            for problem in await here.value.tell() {
+                journal.error(problem, [.event("proxy-problem")])
+            }
             here.value.resolveNames()
         }
     }

@@ -271,7 +271,8 @@ public final class Board: EventSink {
         let isBack = step < .zero
         journal.notice(
             "the clock was set \(isBack ? "back" : "forward") by "
-                + "\(TransitionLine.rough(isBack ? -step : step)); durations go on as before"
+                + "\(TransitionLine.rough(isBack ? -step : step)); durations go on as before",
+            [.event("clock")]
         )
     }
 
@@ -358,6 +359,9 @@ public final class Board: EventSink {
     ) {
         guard change.isVisible else { return }
         for observer in observers { observer.peerChanged(key, change) }
+        if let line = WeightEndLine(peer: key, change: change, cause: cause).line {
+            journal.log(line)
+        }
         if !change.isTransition {
             if case .verdict = cause, let line = WeightLine(peer: key, change: change).line {
                 journal.log(line)
@@ -431,7 +435,7 @@ public final class Board: EventSink {
             text += " (down: " + resumedDown.joined(separator: ", ")
             text += down > resumedDown.count ? ", …)" : ")"
         }
-        journal.log(down > 0 ? .warning : .notice, text)
+        journal.log(down > 0 ? .warning : .notice, text, [.event("resumed")])
         resumed = [:]
         resumedDown = []
     }

@@ -89,7 +89,10 @@ extension RedisStore {
         let number = replies[2].text.flatMap(UInt64.init) ?? 0
         let wasEmptied = isNew || (storeID != nil && id != storeID) || number < revision
         if wasEmptied, storeID != nil {
-            journal.warning("store \(url) has lost its state; telling it everything again")
+            journal.warning(
+                "store \(url) has lost its state; telling it everything again",
+                [.event("store-emptied")]
+            )
         }
         if wasEmptied { scanned = [:] }
         storeID = id
@@ -276,7 +279,7 @@ extension RedisStore {
         let name = String(field.prefix(100)).printable
         var text = "store \(url): \(hash) '\(name)' \(what); ignored"
         if silent > 0 { text += ", as were \(silent) more in the last minute" }
-        journal.warning(text)
+        journal.warning(text, [.event("store-ignored")])
     }
 
     /// Lets everybody else on the loop have a turn.

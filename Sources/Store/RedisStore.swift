@@ -448,7 +448,10 @@ public final class RedisStore: Store {
             refused += 1
             // Whoever wrote the newer one is heard of at the next reconciliation at the latest.
             scanned[verdict.key.field] = nil
-            journal.debug("store \(url) holds a newer verdict of \(verdict.key.field)")
+            journal.debug(
+                "store \(url) holds a newer verdict of \(verdict.key.field)",
+                [.event("store-newer")]
+            )
         }
     }
 

@@ -61,7 +61,8 @@ final class StateFile {
             let state = try State(json: Self.parse(bytes))
             if state.leftOut > 0 {
                 journal.warning(
-                    "state file \(path): \(state.leftOut) entries make no sense and were left out"
+                    "state file \(path): \(state.leftOut) entries make no sense and were left out",
+                    [.event("state-file"), .file(path)]
                 )
             }
             return state
@@ -75,7 +76,8 @@ final class StateFile {
             journal.error(
                 "state file \(path) cannot be used: \(error); "
                     + (isMoved ? "moved to \(aside), " : "left where it is, ")
-                    + "starting without it"
+                    + "starting without it",
+                [.event("state-file"), .file(path)]
             )
             return State()
         }
@@ -163,7 +165,10 @@ final class StateFile {
             if waiters.isEmpty { touch(within: Self.renewalDelay) }
         } else if lastError != nil {
             lastError = nil
-            journal.notice("state file \(path) can be written again")
+            journal.notice(
+                "state file \(path) can be written again",
+                [.event("state-file"), .file(path)]
+            )
         }
         if isDirty, timer == nil, !waiters.isEmpty, error == nil { return write() }
         for waiter in waiters { waiter.resume() }
@@ -173,7 +178,12 @@ final class StateFile {
     /// Told once, not every five seconds for as long as the disk is full.
     private func fail(_ error: String) {
         failures += 1
-        if lastError != error { journal.error("state file \(path) cannot be written: \(error)") }
+        if lastError != error {
+            journal.error(
+                "state file \(path) cannot be written: \(error)",
+                [.event("state-file"), .file(path)]
+            )
+        }
         lastError = error
     }
 }

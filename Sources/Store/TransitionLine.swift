@@ -206,6 +206,33 @@ struct WeightLine {
     }
 }
 
+/// The end of a weight that an operator had set for a while.
+struct WeightEndLine {
+    let peer: PeerKey
+    let change: PeerHealth.Change
+    let cause: TransitionLine.Cause
+
+    /// Nil where the configured weight is as before, or somebody asked for the change just now. A probe
+    /// may come at the moment of the end, and see it first.
+    var line: Journal.Line? {
+        switch cause {
+        case .intent, .definition: return nil
+        case .verdict, .time: break
+        }
+        let (from, to) = (change.from, change.to)
+        guard from.weight != to.weight else { return nil }
+        return Journal.Line(
+            .notice,
+            "\(peer) has its configured weight \(to.weight) again: the time of weight \(from.weight), "
+                + "which an operator had asked for, has ended",
+            [
+                .event("weight-end"), .upstream(peer.upstream), .peer(peer.peer),
+                .status(to.status.rawValue), .weight(to.weight),
+            ]
+        )
+    }
+}
+
 extension Verdict {
     /// `L7STS/503 Service Unavailable (http)`.
     fileprivate var words: String {

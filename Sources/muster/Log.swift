@@ -57,9 +57,11 @@ private struct LineHandler: LogHandler {
 
     func log(event: LogEvent) {
         let all = metadata.merging(event.metadata ?? [:]) { $1 }
-        let fields = all.sorted { $0.key < $1.key }.map { key, value in
-            Journal.Field(key, value.description, isForPeople: true)
-        }
+        let fields =
+            [.event("library")]
+            + all.sorted { $0.key < $1.key }.map { key, value in
+                Journal.Field(key, value.description, isForPeople: true)
+            }
         writer.add(Journal.Line(level(event.level), event.message.description, fields))
     }
 

@@ -97,7 +97,7 @@ struct Runtime {
             plane: plane,
             logger: log.logger,
             journal: journal,
-            onRunning: { journal.notice("admin API and dashboard on \($0)") }
+            onRunning: { journal.notice("admin API and dashboard on \($0)", [.event("listening")]) }
         )
         announce()
         let group = ServiceGroup(
@@ -164,13 +164,17 @@ struct Runtime {
 
     private func announce() {
         journal.notice(
-            "muster \(Muster.configuration.version) runs as agent \(configuration.agent.id)"
+            "muster \(Muster.configuration.version) runs as agent \(configuration.agent.id)",
+            [.event("start")]
         )
         for listener in configuration.proxy.listeners {
-            journal.notice("proxy listens on \(listener.bind)")
+            journal.notice(
+                "proxy listens on \(listener.bind)",
+                [.event("listening"), .listener("\(listener.bind)")]
+            )
         }
         if let agentCheck = configuration.agentCheck {
-            journal.notice("agent-check answers on \(agentCheck.bind)")
+            journal.notice("agent-check answers on \(agentCheck.bind)", [.event("listening")])
         }
     }
 
@@ -219,9 +223,15 @@ private struct EngineService: Service {
 
     func run() async throws {
         try? await gracefulShutdown()
-        journal.notice("stopping: no new connections, what is in flight may end")
+        journal.notice(
+            "stopping: no new connections, what is in flight may end",
+            [.event("stopping")]
+        )
         let cut = await Runtime.stop(engine)
-        journal.notice(cut == 0 ? "stopped" : "stopped; connections cut off: \(cut)")
+        journal.notice(
+            cut == 0 ? "stopped" : "stopped; connections cut off: \(cut)",
+            [.event("stopped")]
+        )
         // Nothing is left that could be lost. Whatever keeps the admin endpoint, the process ends.
         Task.detached {
             try? await Task.sleep(for: Self.endsWithin)

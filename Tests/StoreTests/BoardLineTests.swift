@@ -256,6 +256,22 @@ import Vocabulary
         )
     }
 
+    @Test func `the end of a weight is told`() {
+        define(["a", "b"])
+        say(.up, of: "a", sequence: 1)
+        let before = told(of: "a").count
+        let end = time.moment.wall + .seconds(5)
+        board.set(intent: Intent(weight: 0, weightUntil: end), for: key("a"))
+        move(.seconds(5))
+        board.refreshAll()
+        #expect(
+            told(of: "a").dropFirst(before).last
+                == "notice: web/a has its configured weight 4 again: the time of weight 0, which an "
+                + "operator had asked for, has ended"
+        )
+        #expect(told(of: "a").count == before + 2)
+    }
+
     @Test func `what a peer's agent wants of its weight is told`() {
         define(["a", "b"])
         say(.up, of: "a", sequence: 1)

@@ -121,6 +121,56 @@ import Testing
         for balancer in balancers { expectMention(of: balancer) }
     }
 
+    private var operations: String {
+        SourceTree.documentation.first { $0.path == "docs/OPERATIONS.md" }?.text ?? ""
+    }
+
+    @Test func `every family of metrics is documented, and no other`() {
+        let words = SourceTree.sources.filter { $0.target == "Admin" }
+            .flatMap { $0.text.matches(of: #/\bmuster_[a-z_]+[a-z]\b/#).map { String($0.0) } }
+        #expect(words.count > 50)
+        for word in Set(words).sorted() {
+            #expect(
+                operations.contains("`\(word)`"),
+                "expected `\(word)` in docs/OPERATIONS.md, saw it nowhere"
+            )
+        }
+        let told = operations.matches(of: #/`(muster_[a-z_]+)`/#).map { String($0.1) }
+        #expect(Set(told).subtracting(words).isEmpty)
+    }
+
+    @Test func `every line of the log names its event, and every event is documented`() {
+        let call = #/journal\??\.(?:debug|info|notice|warning|error|log)\(/#
+        for file in SourceTree.sources where file.target != "Vocabulary" {
+            for match in file.text.matches(of: call) {
+                let words = arguments(of: file.text[match.range.upperBound...])
+                // A line made elsewhere has its fields already.
+                if !words.contains(",") || words.contains("Line(") { continue }
+                #expect(words.contains(".event("), "\(file.path): no event in: \(words)")
+            }
+        }
+        let events = SourceTree.sources.filter { $0.target != "Vocabulary" }
+            .flatMap { $0.text.matches(of: #/\.event\("([a-z-]+)"\)/#).map { String($0.1) } }
+        #expect(events.count > 20)
+        for event in Set(events).sorted() {
+            #expect(
+                operations.contains("`\(event)`"),
+                "expected the event `\(event)` in docs/OPERATIONS.md, saw it nowhere"
+            )
+        }
+    }
+
+    /// What stands between a parenthesis and the one that closes it.
+    private func arguments(of text: Substring) -> Substring {
+        var depth = 1
+        let end = text.firstIndex { letter in
+            if letter == "(" { depth += 1 }
+            if letter == ")" { depth -= 1 }
+            return depth == 0
+        }
+        return text[..<(end ?? text.endIndex)]
+    }
+
     /// As code, so that `first` or `load` in a sentence does not count.
     private func expectMention(of word: String) {
         #expect(
