@@ -1,5 +1,6 @@
-// Does an answer say what it is worth?
+// Does an answer say what it is worth, and what is asked of the peer?
 
+import Health
 import Store
 import Testing
 import Vocabulary
@@ -31,5 +32,35 @@ import Vocabulary
         #expect(UpstreamJSON.isKept(reach) == isKept)
         #expect(answer["acknowledged"] == word)
         #expect(answer["acknowledged_note"] == note)
+    }
+
+    @Test func `a weight set by hand stands beside the configured one, with reason and end`() {
+        let now = WallTime(milliseconds: 0)
+        let end = now + .seconds(60)
+        let intent = Intent(weight: 0, weightReason: "test", weightUntil: end)
+        var health = PeerHealth(policy: PeerPolicy(weight: 5, requiredMonitors: []), now: now)
+        _ = health.set(intent: intent, now: now)
+        let definition = PeerDefinition(address: .host("10.0.0.1", port: 80), weight: 5)
+        let report = PeerReport(
+            definition: definition,
+            view: health.view,
+            intent: intent,
+            verdicts: []
+        )
+        let shown = UpstreamJSON.peer(report, monitors: [], now: now)
+        #expect(shown["weight"] == 0)
+        #expect(shown["configured_weight"] == 5)
+        #expect(shown["weight_reason"] == "test")
+        #expect(shown["weight_until"]?.string == end.description)
+        let later = UpstreamJSON.peer(report, monitors: [], now: end)
+        #expect(later["weight_reason"] == nil)
+    }
+
+    @Test(arguments: [
+        "/v1/store", "is away", "takes no writes", "no available peer: ", "with weight 0",
+        "configured_weight",
+    ])
+    func `the dashboard tells of the store and of who is missing`(words: String) {
+        #expect(Dashboard.page.contains(words))
     }
 }
