@@ -23,7 +23,7 @@ struct AgentCheckReader {
         agentCheck.policy = policy(&section)
         agentCheck.memoryFile = section.outputFile("memory-file", beside: file)
         if !keepsIntents, agentCheck.memoryFile == nil {
-            section.reading.warn(
+            section.reading.advise(
                 section.position,
                 "agent-check: expected store.state-file or agent-check.memory-file, saw neither: a "
                     + "restart forgets a drain, and HAProxy keeps it until it is lifted there"

@@ -38,6 +38,7 @@ extension MusterConfiguration {
         if let failure = reading.failure(files: files) { throw failure }
         configuration.files = files
         configuration.warnings += reading.sortedWarnings(files: files)
+        configuration.advice = reading.advice
         return configuration
     }
 

@@ -53,6 +53,13 @@ final class Reading {
     /// Where in `warnings` those stand that are told once, and how many places more they stand for.
     private var once: [String: (place: Int, more: Int)] = [:]
 
+    /// What whoever asks `validate` shall know, and no run and no reload has to repeat.
+    private(set) var advice: [SettingError] = []
+
+    func advise(_ position: Position, _ message: String) {
+        advice.append(SettingError(position, message))
+    }
+
     func warn(_ position: Position, _ message: String) {
         warnings.append(SettingError(position, message))
     }

@@ -23,6 +23,8 @@ public struct MusterConfiguration: Sendable {
     /// What is wrong without being a reason to refuse the whole: drop-in kinds that nothing uses,
     /// programs that are not there.
     public var warnings: [SettingError] = []
+    /// What runs as it says, and is worth a thought before: for `muster validate` alone.
+    public var advice: [SettingError] = []
 
     public init() {}
 }

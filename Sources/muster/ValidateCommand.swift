@@ -31,7 +31,8 @@ struct ValidateCommand: ParsableCommand {
             count(upstreams.reduce(0) { $0 + $1.monitors.count }, "monitor"),
             count(configuration.proxy.listeners.count, "listener"),
         ]
-        let warnings = configuration.warnings.count
+        for advice in configuration.advice { Console.error("warning: \(advice)") }
+        let warnings = configuration.warnings.count + configuration.advice.count
         let word = warnings == 0 ? "fine" : "runs, with \(count(warnings, "warning"))"
         Console.line("\(file.path): \(word): \(counts.joined(separator: ", "))")
     }

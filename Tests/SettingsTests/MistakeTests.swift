@@ -324,7 +324,8 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
     ])
     func `says what is doubtful and where`(file: Mistaken) throws {
         let scratch = try Scratch(["muster.yaml": file.text])
-        let warnings = try scratch.load().warnings.map {
+        let configuration = try scratch.load()
+        let warnings = (configuration.warnings + configuration.advice).map {
             $0.description.replacing(scratch.folder.path + "/", with: "")
         }
         #expect(warnings == file.complaints)
