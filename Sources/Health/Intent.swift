@@ -50,6 +50,14 @@ public struct Intent: Hashable, Sendable {
         return ends.compactMap { $0 }.filter { now < $0 }.min()
     }
 
+    /// The same ends by a clock that shows `span` more.
+    public func shifted(by span: Nanoseconds) -> Intent {
+        var other = self
+        other.until = until.map { $0 + span }
+        other.weightUntil = weightUntil.map { $0 + span }
+        return other
+    }
+
     /// Asks for nothing.
     public var isEmpty: Bool { mode == nil && weight == nil }
 
@@ -101,6 +109,18 @@ public struct IntentChange: Hashable, Sendable {
     public init(mode: Mode? = nil, weight: Weight? = nil) {
         self.mode = mode
         self.weight = weight
+    }
+
+    /// The same ends by a clock that shows `span` more.
+    public func shifted(by span: Nanoseconds) -> IntentChange {
+        IntentChange(
+            mode: mode.map {
+                Mode($0.mode, reason: $0.reason, until: $0.until.map { $0 + span })
+            },
+            weight: weight.map {
+                Weight($0.weight, reason: $0.reason, until: $0.until.map { $0 + span })
+            }
+        )
     }
 
     /// Everything as `intent` says; nil lifts all of it.

@@ -65,10 +65,11 @@ public struct UpstreamDefinition: Hashable, Sendable {
         case closeAll = "close-all"
     }
     public enum AllDown: String, Sendable, CaseIterable {
-        /// Below the panic threshold, route to all that are not in maint or drain.
+        /// Below the panic threshold, where no backup is available, route to all that are not in
+        /// maint or drain.
         case failOpen = "fail-open"
         case failClosed = "fail-closed"
-        /// Backup peers while any is available; without one as `failOpen`.
+        /// The same: a healthy backup always goes before a peer that is thought dead.
         case backup
     }
 

@@ -218,8 +218,11 @@ extension Worker {
             dropClient(index, reset: true)
             return
         }
+        let isFull = clients.elements[index].note.cause == .full
         settleNote(index, .status(UInt16(truncatingIfNeeded: status)))
         switch status {
+        case 503 where isFull:
+            answer(index, 503, "every peer has all the connections it may have")
         case 503: answer(index, 503, "no peer of this upstream is available")
         case 504: answer(index, 504, "the peer did not answer in time")
         default: answer(index, 502, "no peer could be reached, or the answer made no sense")

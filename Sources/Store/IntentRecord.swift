@@ -12,6 +12,10 @@ struct IntentRecord: Hashable, Sendable {
     private(set) var modeAt = IntentRecord.never
     private(set) var weightAt = IntentRecord.never
 
+    /// A stamp further ahead than this was written by a clock that is wrong. It counts as no stamp at
+    /// all, here and in the script alike: whatever is asked for next is later.
+    static let aheadMax = Nanoseconds.seconds(60)
+
     /// How long a lifted or ended intent is remembered.
     static let retention = Nanoseconds.seconds(7 * 86_400)
     static let never = WallTime(milliseconds: 0)
@@ -48,6 +52,15 @@ struct IntentRecord: Hashable, Sendable {
     mutating func shift(by span: Nanoseconds) {
         modeAt = modeAt == Self.never ? modeAt : modeAt + span
         weightAt = weightAt == Self.never ? weightAt : weightAt + span
+        intent = intent.shifted(by: span)
+    }
+
+    /// Without stamps that the store's clock has not reached.
+    func believed(at now: WallTime) -> IntentRecord {
+        var record = self
+        if modeAt > now + Self.aheadMax { record.modeAt = Self.never }
+        if weightAt > now + Self.aheadMax { record.weightAt = Self.never }
+        return record
     }
 
     /// Has something later than `other`.
@@ -117,8 +130,10 @@ extension IntentRecord {
         )
     }
 
+    /// Written by hand, an intent may say nothing of when: then whatever is asked for next is later.
     private static func time(_ json: JSON?) -> WallTime? {
-        json?.integer.flatMap(Believable.stamp)
+        guard let json, !json.isNull else { return never }
+        return json.integer.flatMap(Believable.stamp)
     }
 
     /// Nil where it makes no sense; one without a time where there is none.

@@ -11,6 +11,8 @@ struct RedisKeys: Hashable, Sendable {
     var verdicts: String { prefix + "verdicts" }
     /// HASH: `upstream|peer` → intent.
     var intents: String { prefix + "intents" }
+    /// A field of the intents that is always there.
+    static let mark = "#"
     /// STRING: counts changes.
     var revision: String { prefix + "revision" }
     /// STRING: made up when the state is; another one means that the state was lost meanwhile.
@@ -75,9 +77,20 @@ enum RedisScript: String, CaseIterable {
 
     private static func wake(_ kind: String) -> String {
         get + """
+            -- What somebody else wrote under our name is taken away: readers see that the count began
+            -- anew, and read everything.
+            local function mended(key, ...)
+              local reply = redis.pcall(...)
+              if type(reply) ~= 'table' or not reply.err then return reply end
+              local text = reply.err
+              local isForeign = string.find(text, 'WRONGTYPE') or string.find(text, 'not an integer')
+                or string.find(text, 'overflow')
+              if isForeign then redis.call('DEL', key) end
+              return redis.call(...)
+            end
             local function wake(field)
-              local revision = redis.call('INCR', KEYS[2])
-              redis.call('XADD', KEYS[3], 'MAXLEN', '~', \(changesMax), '*',
+              local revision = mended(KEYS[2], 'INCR', KEYS[2])
+              mended(KEYS[3], 'XADD', KEYS[3], 'MAXLEN', '~', \(changesMax), '*',
                 'revision', revision, 'kind', '\(kind)', 'field', field)
             end
             local function decode(text)
@@ -139,8 +152,8 @@ enum RedisScript: String, CaseIterable {
         local function merge(part, names)
           local stamp = part .. '_at'
           local before = tonumber(old[stamp]) or tonumber(old.set_at) or 0
-          -- Written by a clock that is wrong.
-          if before > now + 60000 then before = now end
+          -- Written by a clock that is wrong: as if it had no time, for readers too.
+          if before > now + \(IntentRecord.aheadMax.milliseconds) then before = 0 end
           old[stamp] = before
           local new = change[part]
           if not new then return end
@@ -161,7 +174,8 @@ enum RedisScript: String, CaseIterable {
         old.set_at = math.max(old.mode_at, old.weight_at)
         local text = cjson.encode(old)
         if applied or not held then
-          redis.call('HSET', KEYS[1], ARGV[1], text)
+          -- The mark says that the hash is the one we filled: without it, it was thrown away whole.
+          redis.call('HSET', KEYS[1], ARGV[1], text, '\(RedisKeys.mark)', '1')
           wake(ARGV[1])
         end
         return text

@@ -82,7 +82,7 @@ extension RedisStore {
             // A Redis that takes no writes can be read all the same.
             mayRefuse: 1
         )
-        if case .error(let text) = replies[0] { refuseWriting(text) }
+        if case .error(let text) = replies[0] { refuseWriting(text) } else { wroteAgain() }
         let isNew = replies[0].text == "OK"
         note(time: replies[4])
         let id = replies[1].text
@@ -90,8 +90,8 @@ extension RedisStore {
         let wasEmptied = isNew || (storeID != nil && id != storeID) || number < revision
         if wasEmptied, storeID != nil {
             journal.warning(
-                "store \(url) has lost its state; telling it everything again",
-                [.event("store-emptied")]
+                "store \(url) has lost its state; telling it everything again\(evictionAdvice)",
+                [.event("store-emptied"), .store("redis")]
             )
         }
         if wasEmptied { scanned = [:] }
@@ -173,7 +173,12 @@ extension RedisStore {
     ) async throws(RedisError) -> [String] {
         var held = Set<PeerKey>()
         var over: [String] = []
+        var isOurs = false
         try await walk(keys.intents, reader) { field, value in
+            if field == RedisKeys.mark {
+                isOurs = true
+                return
+            }
             guard let key = PeerKey(field: field) else {
                 return ignore(.intent, keys.intents, field, "names no peer")
             }
@@ -183,9 +188,19 @@ extension RedisStore {
                 over.append(field)
             }
         }
-        for key in known.intents.keys where !held.contains(key) && !untold.contains(key) {
-            // Nobody lifted what an emptied store forgot.
-            if wasEmptied { untold.insert(key) } else { forget(intent: key) }
+        let missing = known.intents.keys.filter { !held.contains($0) && !untold.contains($0) }
+        // Nobody lifted what an emptied store forgot, or what it threw away whole.
+        if wasEmptied || !isOurs {
+            untold.formUnion(missing)
+            if !wasEmptied, missing.contains(where: { known.intents[$0]?.asked != nil }) {
+                journal.warning(
+                    "store \(url) has lost \(keys.intents) whole; telling it everything again"
+                        + evictionAdvice,
+                    [.event("store-emptied"), .store("redis")]
+                )
+            }
+        } else {
+            for key in missing { forget(intent: key) }
         }
         return over
     }
@@ -202,6 +217,7 @@ extension RedisStore {
             for key in untold { known.shift(key, by: wall - loop.wall) }
         }
         storeTime = (wall, loop.instant)
+        known.believe(at: now)
     }
 
     private func learn(verdict reply: RedisReply, field: String) {
@@ -238,7 +254,7 @@ extension RedisStore {
                 parsing: bytes,
                 limits: JSONLimits(bytes: Believable.valueBytesMax)
             ),
-            let record = IntentRecord(json: json)
+            let record = IntentRecord(json: json)?.believed(at: now)
         else {
             return ignore(.intent, keys.intents, field, "is no intent")
         }
@@ -258,7 +274,9 @@ extension RedisStore {
     func tell(_ key: PeerKey, _ isChanged: Bool, before: IntentRecord?) {
         guard isChanged else { return }
         let asked = known.intents[key]?.asked
-        if asked != before?.asked { observer?.storeChanged(.intent(key, asked)) }
+        if asked != before?.asked {
+            observer?.storeChanged(.intent(key, asked?.shifted(by: -clockAhead)))
+        }
         file?.touch(within: StateFile.transitionDelay)
     }
 }

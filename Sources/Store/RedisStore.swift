@@ -49,6 +49,9 @@ public final class RedisStore: Store {
     private var refused: UInt64 = 0
     /// Why Redis takes no writes, though it can be read.
     private var writeError: String?
+    private var isWriteTroubleTold = false
+    /// Set where Redis throws away what it likes when its memory is full.
+    private(set) var evictionAdvice = ""
     private var writeAgain: Timers.Token?
     /// Of values that are none of ours.
     var ignored: UInt64 = 0
@@ -175,6 +178,8 @@ public final class RedisStore: Store {
         _ change: IntentChange,
         of key: PeerKey
     ) async throws(StoreError) -> IntentReach {
+        // Ends are kept by the clock of Redis, which is the same for all.
+        let change = change.shifted(by: clockAhead)
         if let writer, isConnected {
             do throws(RedisError) {
                 try await write(change.json(), for: key, on: writer)
@@ -250,12 +255,39 @@ public final class RedisStore: Store {
             scripts[script] = reply.first?.text
         }
         scanned = [:]
+        await askForEviction(reader)
         try await reconcile(reader)
         outbox.restate()
         lastError = nil
         turn(connected: true)
         // Told everything again before anything else, so that the state is whole within a moment.
         await flush()
+    }
+
+    /// A Redis that evicts any key when its memory is full loses drains. Where an ACL does not let us
+    /// ask, nothing is said.
+    private func askForEviction(_ reader: RedisConnection) async {
+        let replies = try? await reader.pipeline([["INFO", "memory"]], timeout: commandTimeout)
+        let lines = (replies?.first?.text ?? "").split(whereSeparator: \.isNewline)
+        func value(_ name: String) -> Substring? {
+            lines.first { $0.hasPrefix(name + ":") }?.dropFirst(name.count + 1)
+        }
+        let before = evictionAdvice
+        guard let policy = value("maxmemory_policy"), policy.hasPrefix("allkeys"),
+            let limit = value("maxmemory"), limit != "0"
+        else {
+            evictionAdvice = ""
+            return
+        }
+        evictionAdvice =
+            "; its maxmemory-policy is \(policy), which throws away drains and verdicts when memory "
+            + "is short: set noeviction or volatile-lru, or use a Redis of muster's own"
+        if before.isEmpty {
+            journal.warning(
+                "store \(url) may lose what it was told\(evictionAdvice)",
+                [.event("store-evicts"), .store("redis")]
+            )
+        }
     }
 
     private func open() async throws(RedisError) -> RedisConnection {
@@ -318,6 +350,7 @@ public final class RedisStore: Store {
         var line = "store \(url) takes no writes: \(text.printable)"
         if silent > 0 { line += " (\(silent + 1) attempts in the last minute)" }
         if let advice = Refusal.advice(text) { line += "; \(advice)" }
+        isWriteTroubleTold = true
         journal.warning(
             line + "; reading goes on, \(status.pending) writes wait",
             [.event("store-read-only"), .store("redis"), .error(text)]
@@ -330,13 +363,18 @@ public final class RedisStore: Store {
         refuseWriting(text)
     }
 
-    private func wroteAgain() {
+    /// Redis took a write, even if only one that changes nothing.
+    func wroteAgain() {
         guard writeError != nil else { return }
         writeError = nil
-        journal.notice(
-            "store \(url) takes writes again",
-            [.event("store-writable"), .store("redis")]
-        )
+        // Good news of a trouble that nobody was told of would be riddles.
+        if isWriteTroubleTold {
+            isWriteTroubleTold = false
+            journal.notice(
+                "store \(url) takes writes again",
+                [.event("store-writable"), .store("redis")]
+            )
+        }
         observer?.storeStatusChanged(status)
     }
 
@@ -407,7 +445,6 @@ public final class RedisStore: Store {
                 let forgotten = outbox.nextForgotten()
                 if !forgotten.isEmpty { try await remove(forgotten.map(\.field), on: writer) }
                 try await flushVerdicts(on: writer)
-                wroteAgain()
             } catch {
                 if case .refused(let text) = error, Refusal(text) == .writing {
                     refuseWriting(text)
@@ -476,6 +513,13 @@ public final class RedisStore: Store {
         let command = call(.intend, on: keys.intents) + [key.field, change.text]
         guard let reply = try await ask(writer, [command]).first else { return }
         learn(intent: reply, field: key.field, isAnswer: true)
+    }
+
+    /// By how much the clock of Redis is ahead of this machine's. What is less than a second is less
+    /// than anybody asked for.
+    var clockAhead: Nanoseconds {
+        let ahead = now - loop.wall
+        return ahead < .seconds(1) && ahead > .seconds(-1) ? .zero : ahead
     }
 
     /// What the clock of Redis shows now, as well as can be known.

@@ -53,6 +53,11 @@ struct State: Sendable {
         alter(key) { $0 = record }
     }
 
+    /// Takes away stamps that the store's clock has not reached.
+    mutating func believe(at now: WallTime) {
+        for (key, record) in intents { intents[key] = record.believed(at: now) }
+    }
+
     /// What was asked of this peer was stamped by a clock that shows `span` less than the store's.
     mutating func shift(_ key: PeerKey, by span: Nanoseconds) {
         _ = alter(key) { $0.shift(by: span) }

@@ -372,9 +372,8 @@ final class UpstreamBoard {
         if counts.available + counts.availableBackups == 0 {
             return lost + counts.wantedBackups > 0
         }
-        guard lost > 0 else { return false }
-        // Backups are what `all-down: backup` trusts instead.
-        if definition.allDown == .backup, counts.availableBackups > 0 { return false }
+        // A healthy backup carries it before a peer is asked that is thought dead.
+        guard lost > 0, counts.availableBackups == 0 else { return false }
         return Double(counts.available) / Double(counts.wanted) < definition.panicThreshold
     }
 }

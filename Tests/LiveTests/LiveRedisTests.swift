@@ -80,7 +80,7 @@ extension Live {
             // At once, unless the machine stood still for longer than a command to Redis may take.
             #expect(
                 try await eventually(within: .seconds(30)) {
-                    try await redis.ask("HLEN", "muster:intents") == ["1"]
+                    try await redis.ask("HEXISTS", "muster:intents", "web|spare") == ["1"]
                 }
             )
 
@@ -107,7 +107,7 @@ extension Live {
             // What the operator asked for is no less true for having been forgotten.
             #expect(
                 try await eventually(within: .seconds(30)) {
-                    try await redis.ask("HKEYS", "muster:intents") == ["web|spare"]
+                    Set(try await redis.ask("HKEYS", "muster:intents")) == ["web|spare", "#"]
                 }
             )
             #expect(try await installation.peer(2)["weight"]?.int == 7)

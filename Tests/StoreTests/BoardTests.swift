@@ -141,7 +141,7 @@ private final class Watcher: BoardObserver {
     }
 
     @Test(arguments: [
-        (UpstreamDefinition.AllDown.failOpen, UpstreamStatus.panic),
+        (UpstreamDefinition.AllDown.failOpen, UpstreamStatus.degraded),
         (.failClosed, .degraded),
         (.backup, .degraded),
     ])

@@ -67,7 +67,7 @@ import Vocabulary
     }
 
     @Test(arguments: [
-        #"{"mode":"drian","mode_at":1,"weight_at":1}"#, #"{"mode":"drain"}"#,
+        #"{"mode":"drian","mode_at":1,"weight_at":1}"#, #"{"mode":"drain","mode_at":"now"}"#,
         #"{"mode":"drain","mode_at":-1,"weight_at":1}"#,
         #"{"mode":"drain","mode_at":9223372036854775807,"weight_at":1}"#,
         #"{"weight":257,"set_at":1}"#, #"{"weight":-1,"set_at":1}"#, "[]",
@@ -181,6 +181,61 @@ import Vocabulary
         }
     }
 
+    @Test func `written by hand, an intent needs no time`() throws {
+        let json = try JSON(parsing: Array(#"{"mode":"drain"}"#.utf8))
+        let record = try #require(IntentRecord(json: json))
+        #expect(record.intent == Intent(mode: .drain))
+        #expect(record.modeAt == IntentRecord.never)
+    }
+
+    /// Both agents heard of it, and neither may bring it back.
+    @Test func `what a wrong clock stamped is lifted for good`() async throws {
+        try await StoreRig.run(.redisUnix) { [peer] rig in
+            let server = try #require(rig.server)
+            let ahead = (Clock.wall() + .seconds(3_600)).milliseconds
+            let stamps = #""mode_at":\#(ahead),"weight_at":\#(ahead)"#
+            _ = try await server.ask(
+                "HSET",
+                "muster:intents",
+                peer.field,
+                #"{"mode":"drain","weight":7,\#(stamps)}"#,
+                "#",
+                "1",
+                on: rig.loop
+            )
+            let (one, heard) = await rig.start(agent: "a1", reconcileEvery: .seconds(1))
+            let (two, other) = await rig.start(agent: "a2", reconcileEvery: .seconds(1))
+            #expect(heard.intents[peer] == Intent(mode: .drain, weight: 7))
+            #expect(other.intents[peer] == Intent(mode: .drain, weight: 7))
+            try await one.change(IntentChange(mode: .init(nil)), of: peer)
+            let lifted = Intent(weight: 7)
+            #expect(await eventually(within: .seconds(30)) { other.intents[peer] == lifted })
+            // Whatever else is asked for through the other agent leaves it lifted.
+            try await two.change(IntentChange(weight: .init(3)), of: peer)
+            #expect(
+                await eventually(within: .seconds(30)) { heard.intents[peer] == Intent(weight: 3) }
+            )
+            #expect(await rig.reopened().intents[peer] == Intent(weight: 3))
+        }
+    }
+
+    @Test(arguments: ["x", "9223372036854775807"])
+    func `a revision that somebody else wrote is mended by the next write`(
+        text: String
+    ) async throws {
+        try await StoreRig.run(.redisUnix) { [peer] rig in
+            let server = try #require(rig.server)
+            let (store, listener) = await rig.start(agent: "a1")
+            _ = try await server.ask("SET", "muster:revision", text, on: rig.loop)
+            _ = try await server.ask("SET", "muster:changes", "foreign", on: rig.loop)
+            let reach = try await store.change(IntentChange(mode: .init(.drain)), of: peer)
+            #expect(reach == .everywhere)
+            #expect(listener.intents[peer]?.mode == .drain)
+            let revision = try await server.ask("GET", "muster:revision", on: rig.loop)
+            #expect(revision.text == "1")
+        }
+    }
+
     @Test func `a drain of an agent whose clock is ahead can be lifted by any other`() async throws
     {
         try await StoreRig.run(.redisUnix) { [peer] rig in
@@ -228,6 +283,28 @@ import Vocabulary
                 }
             )
             #expect(await rig.reopened().intents[peer] == Intent(weight: 3))
+        }
+    }
+
+    @Test func `an evicted hash of intents lifts nothing`() async throws {
+        try await StoreRig.run(.redisUnix) { [peer] rig in
+            let server = try #require(rig.server)
+            let (store, listener) = await rig.start(agent: "a1", reconcileEvery: .seconds(1))
+            try await store.change(IntentChange(mode: .init(.drain)), of: peer)
+            _ = try await server.ask("DEL", "muster:intents", on: rig.loop)
+            #expect(
+                await eventually(within: .seconds(30)) {
+                    let held = try? await server.ask("HLEN", "muster:intents", on: rig.loop)
+                    return held == .integer(2)
+                },
+                "the drain, and the mark"
+            )
+            #expect(listener.intents[peer]?.mode == .drain)
+            #expect(!listener.changes.contains(.intent(peer, nil)))
+            #expect(rig.lines.all.contains { $0.contains("has lost muster:intents whole") })
+            // Taken out by hand it is lifted, as before.
+            _ = try await server.ask("HDEL", "muster:intents", peer.field, on: rig.loop)
+            #expect(await eventually(within: .seconds(30)) { listener.intents[peer] == nil })
         }
     }
 }

@@ -130,7 +130,8 @@ import Vocabulary
                 await eventually(within: .seconds(60)) {
                     let verdicts = try? await server.ask("HLEN", "muster:verdicts", on: rig.loop)
                     let intents = try? await server.ask("HLEN", "muster:intents", on: rig.loop)
-                    return verdicts == .integer(1) && intents == .integer(1)
+                    // The intent, and the mark.
+                    return verdicts == .integer(1) && intents == .integer(2)
                 }
             )
             #expect(listener.intents[peer] == intent)
