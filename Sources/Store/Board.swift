@@ -150,6 +150,9 @@ public final class Board: EventSink {
 
     public func intent(for key: PeerKey) -> Intent? { intents[key] }
 
+    /// What is asked of any peer, defined or not.
+    public var everyIntent: [PeerKey: Intent] { intents }
+
     // MARK: Subscribing
 
     /// Held until `unsubscribe`.

@@ -40,7 +40,9 @@ actor Reloader {
         } catch {
             return .refused(error.mistakes.map { "\($0)" })
         }
-        let old = await engine.call { $0.configuration }
+        let (old, intents, now) = await engine.call {
+            ($0.configuration, $0.board.everyIntent, $0.loop.wall)
+        }
         // More likely a file that is half written than a wish: whoever wants nothing stops muster.
         if configuration.upstreams.isEmpty, !old.upstreams.isEmpty {
             return .refused([
@@ -53,7 +55,9 @@ actor Reloader {
             do { return try await engine.value.reload(configuration) } catch { return ["\(error)"] }
         }.value
         if !problems.isEmpty { return .refused(problems) }
-        let warnings = configuration.warnings.map { "warning: \($0)" }
+        let left = LeftIntents(intents, from: old, to: configuration, now: now)
+        let warnings = (left.lines + configuration.warnings.map(\.description))
+            .map { "warning: \($0)" }
         return .done(changes: difference.changes, later: difference.later + warnings)
     }
 

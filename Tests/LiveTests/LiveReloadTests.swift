@@ -91,6 +91,36 @@ extension Live {
             #expect(muster.output.contains("new: monitor web/says"))
         }
 
+        @Test func `an order whose peer has another name now is told of, and holds again later`()
+            async throws
+        {
+            let installation = try await start()
+            let muster = try #require(installation.muster)
+            let address = "127.0.0.1:\(installation.servers[0])"
+            let drained = try await installation.command(
+                arguments: ["peer", "drain", "web", address, "--reason", "deploy"]
+            )
+            #expect(drained.exitCode == 0, "\(drained.output)")
+            let before = configuration(installation)
+            let renamed = before.replacing(
+                "[\"\(address)\"]",
+                with: "[{ id: a, address: \"\(address)\" }]"
+            )
+            try installation.folder.write(renamed, to: "muster.yaml")
+            let answer = try await installation.command("reload")
+            #expect(answer.exitCode == 0)
+            let line =
+                "web/\(address) is drained (deploy) and is no longer defined; the drain is kept "
+                + "and holds again when web/\(address) is defined again; web/a at the same address "
+                + "serves without that drain"
+            #expect(answer.lines.last == "warning: \(line)")
+            #expect(muster.output.contains("reloaded: warning: \(line)"))
+
+            try installation.folder.write(before, to: "muster.yaml")
+            #expect(try await installation.command("reload").exitCode == 0)
+            #expect(try await installation.peer(0)["status"]?.string == "drain")
+        }
+
         @Test func `a mistake anywhere changes nothing, and is told where it was asked`()
             async throws
         {
