@@ -28,6 +28,7 @@ struct MetricsText {
         proxy: Proxy.Report,
         logDropped: UInt64 = 0,
         budget: DescriptorBudget? = nil,
+        taken: [(owner: DescriptorBudget.Owner, count: Int)] = [],
         isPerPeer: Bool = false
     ) -> String {
         var metrics = MetricsText(isPerPeer: isPerPeer)
@@ -41,7 +42,7 @@ struct MetricsText {
         metrics.add(scheduler)
         metrics.add(pairs)
         metrics.add(proxy)
-        if let budget { metrics.add(budget) }
+        if let budget { metrics.add(budget, taken) }
         metrics.family(
             "muster_log_dropped_total",
             "counter",
@@ -114,10 +115,17 @@ struct MetricsText {
         }
     }
 
-    private mutating func add(_ budget: DescriptorBudget) {
+    private mutating func add(
+        _ budget: DescriptorBudget,
+        _ taken: [(owner: DescriptorBudget.Owner, count: Int)]
+    ) {
         family("muster_descriptors_limit", "gauge", "How many of the open files are whose.")
         for (owner, count) in budget.shares {
-            sample("muster_descriptors_limit", [("owner", owner)], Double(count))
+            sample("muster_descriptors_limit", [("owner", owner.rawValue)], Double(count))
+        }
+        family("muster_descriptors", "gauge", "How many of them are taken; two for each probe.")
+        for (owner, count) in taken {
+            sample("muster_descriptors", [("owner", owner.rawValue)], Double(count))
         }
     }
 

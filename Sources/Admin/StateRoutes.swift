@@ -109,18 +109,29 @@ struct StateRoutes: Sendable {
 
     private func metrics() async -> String {
         let proxy = plane.proxy
+        let report = await plane.run { await proxy.value.report() }
+        let store = await plane.store.call { $0.status }
+        let scheduler = await plane.scheduler.call { $0.metrics }
+        let counters = front.now
         return MetricsText.make(
             agent: plane.agent,
             uptime: plane.loop.instant - plane.began,
             upstreams: await plane.upstreams(),
-            store: await plane.store.call { $0.status },
+            store: store,
             ledger: await plane.ledger?.call { $0.status },
-            scheduler: await plane.scheduler.call { $0.metrics },
+            scheduler: scheduler,
             pairs: await plane.pairs(),
-            proxy: await plane.run { await proxy.value.report() },
+            proxy: report,
             logDropped: plane.logDropped(),
             budget: plane.budget,
+            taken: [
+                (.store, store.connections),
+                (.admin, counters.open),
+                (.agentCheck, await plane.endpoint.call { $0.counters.open }),
+                (.probes, scheduler.inFlight * DescriptorBudget.perProbe),
+                (.proxy, report.connectionsActive + report.connectionsToPeers),
+            ],
             isPerPeer: plane.hasMetricsPerPeer
-        ) + front.now.metricsText
+        ) + counters.metricsText
     }
 }

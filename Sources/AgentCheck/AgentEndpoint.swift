@@ -42,6 +42,8 @@ public final class AgentEndpoint: EventSink {
     private var patience = [TimerID](repeating: .none, count: Phase.allCases.count)
     private var housekeeping = TimerID.none
     private var connectionLimit: Int
+    private let remedy: String
+    private var throttle = Throttle()
     private var scratch = [UInt8](repeating: 0, count: AgentRequest.bytesMax)
     private var unknownNames = UnknownNames()
 
@@ -58,7 +60,8 @@ public final class AgentEndpoint: EventSink {
     private static let housekeepingTag = -1
 
     /// Without `bind` there are only ports of single peers. `memoryPath` names the file that lets
-    /// a restarted process lift a drain that was ended while it was away.
+    /// a restarted process lift a drain that was ended while it was away. `remedy` says what to do where
+    /// the limit of connections is too low.
     public init(
         loop: EventLoop,
         board: Board,
@@ -67,12 +70,14 @@ public final class AgentEndpoint: EventSink {
         policy: AgentCheckPolicy = AgentCheckPolicy(),
         memoryPath: String? = nil,
         connectionLimit: Int = AgentEndpoint.connectionsMax,
+        remedy: String = "",
         journal: Journal = .silent
     ) {
         self.loop = loop
         self.bind = bind
         self.ports = ports
         self.connectionLimit = connectionLimit
+        self.remedy = remedy
         self.journal = journal
         let memory = memoryPath.map { AdminMemory(path: $0, journal: journal) }
         book = AnswerBook(loop: loop, board: board, policy: policy, memory: memory)
@@ -385,6 +390,17 @@ public final class AgentEndpoint: EventSink {
         guard let oldest else { return }
         counters.dropped += 1
         drop(oldest)
+        tellFull()
+    }
+
+    private func tellFull() {
+        guard let silent = throttle.note("full", at: loop.now) else { return }
+        var text =
+            "agent-check: all \(connectionLimit) connections that it may have are open; for a newcomer "
+            + "the one that has waited longest is closed"
+        if !remedy.isEmpty { text += "; \(remedy)" }
+        if silent > 0 { text += " (\(silent) more since the last line)" }
+        journal.warning("\(text)", [.event("full"), .count(connectionLimit)])
     }
 
     /// A name that nobody knows is a mistake in a configuration: said, but not for every question.

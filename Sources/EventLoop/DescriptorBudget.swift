@@ -4,6 +4,15 @@
 import Glibc
 
 public struct DescriptorBudget: Hashable, Sendable {
+    /// As metrics and log call them.
+    public enum Owner: String, Sendable, CaseIterable {
+        case files, store
+        case names = "dns"
+        case admin
+        case agentCheck = "agent-check"
+        case probes, proxy
+    }
+
     /// What the process may open.
     public let limit: Int
     /// Log, state files, configuration, the loops' own, listeners.
@@ -25,11 +34,11 @@ public struct DescriptorBudget: Hashable, Sendable {
     private static let filesShare = 32
     private static let storeShare = 4
     private static let namesShare = 8
-    private static let adminMax = 512
+    private static let adminMax = 256
     private static let agentCheckMax = 4_096
     private static let probesMax = 2_048
     /// A probe holds a descriptor, and for moments or by its kind another.
-    private static let perProbe = 2
+    public static let perProbe = 2
 
     /// Nil when the limit is too small to share out.
     public init?(limit: Int) {
@@ -59,12 +68,33 @@ public struct DescriptorBudget: Hashable, Sendable {
         return Int(clamping: min(limit.rlim_cur, 1 << 30))
     }
 
-    /// Each share by the name of its owner.
-    public var shares: [(owner: String, count: Int)] {
-        [
-            ("files", files), ("store", store), ("dns", names), ("admin", admin),
-            ("agent-check", agentCheck), ("probes", probes), ("proxy", proxy),
-        ]
+    /// Each share with its owner.
+    public var shares: [(owner: Owner, count: Int)] { Owner.allCases.map { ($0, share(of: $0)) } }
+
+    public func share(of owner: Owner) -> Int {
+        switch owner {
+        case .files: files
+        case .store: store
+        case .names: names
+        case .admin: admin
+        case .agentCheck: agentCheck
+        case .probes: probes
+        case .proxy: proxy
+        }
+    }
+
+    /// What to do for an owner whose share is used up. Of a share that is as large as it may be, a higher
+    /// limit makes no more.
+    public func remedy(for owner: Owner) -> String {
+        let isWhole =
+            switch owner {
+            case .admin: admin == Self.adminMax
+            case .agentCheck: agentCheck == Self.agentCheckMax
+            case .probes: probes == Self.probesMax
+            case .files, .store, .names, .proxy: false
+            }
+        if isWhole { return "that is the most that \(owner.rawValue) may have" }
+        return "raise the limit of open files (LimitNOFILE, ulimit -n), which is \(limit)"
     }
 
     public var probesInFlight: Int { probes / Self.perProbe }

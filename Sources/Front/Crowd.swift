@@ -42,6 +42,7 @@ struct Crowd {
     }
 
     var count: Int { guests.count }
+    var isFull: Bool { guests.count >= limit }
     var all: [Int] { guests.keys.sorted() }
     func phase(of id: Int) -> Phase? { guests[id]?.phase }
 

@@ -27,6 +27,7 @@ public final class Front: EventSink {
     private var fields: FieldTable
     private var headLimits = HeadLimits()
     private var quietUntil: Instant?
+    private var throttle = Throttle()
     private var lastWait = TimerID.none
     private var whenEmpty: CheckedContinuation<Void, Never>?
     private(set) var isStopping = false
@@ -101,7 +102,11 @@ public final class Front: EventSink {
         tally.count { $0.connections += 1 }
         nextID += 1
         let id = nextID
-        switch crowd.admit(id, from: Self.source(descriptor.raw), at: loop.now) {
+        let source = Self.source(descriptor.raw)
+        let wasFull = crowd.isFull
+        let admission = crowd.admit(id, from: source, at: loop.now)
+        if admission != .welcome { tellFull(wasFull ? nil : source) }
+        switch admission {
         case .welcome: break
         case .inPlaceOf(let other):
             tally.count { $0.displaced += 1 }
@@ -125,6 +130,28 @@ public final class Front: EventSink {
         tally.count { $0.open = visitors.count }
         let bound = LoopBound(visitor, on: loop)
         Task(executorPreference: loop) { await bound.value.serve() }
+    }
+
+    /// Not for each newcomer: whoever comes in great numbers would fill the log.
+    private func tellFull(_ source: String?) {
+        guard let silent = throttle.note(source == nil ? "all" : "one", at: loop.now) else {
+            return
+        }
+        var text = "admin: "
+        let count: Int
+        if let source {
+            count = limits.share
+            text += "one client (\(source.isEmpty ? "unix" : source)) has all \(count) connections "
+            text += "that one may have; for each more, its own that has done least is closed"
+        } else {
+            count = limits.connections
+            text +=
+                "all \(count) connections that it may have are open; for a newcomer the one that has "
+            text += "done least is closed"
+        }
+        if !limits.remedy.isEmpty { text += "; \(limits.remedy)" }
+        if silent > 0 { text += " (\(silent) more since the last line)" }
+        journal.warning("\(text)", [.event("full"), .count(count)])
     }
 
     /// A quick word and the end. Where TLS is spoken there is no word without a handshake.

@@ -6,6 +6,8 @@ public import Vocabulary
 public struct FrontLimits: Hashable, Sendable {
     /// Open connections; a newcomer beyond it takes the place of the one that has done least.
     public var connections = 256
+    /// What to do where they are too few.
+    public var remedy = ""
     /// A request's head, with its line.
     public var headBytes = 16_384
     public var bodyBytes = 65_536
@@ -29,7 +31,8 @@ public struct FrontLimits: Hashable, Sendable {
     public init() {}
 
     /// Connections of one address, so that one client does not shut out all others.
-    public var share: Int { max(connections / 4, 1) }
+    /// Where there are few, a page in a browser and a scraper beside it need some all the same.
+    public var share: Int { max(connections / 4, min(connections / 2, 8), 1) }
 
     /// How long the rest of a body may take.
     func patience(forBody bytes: Int) -> Nanoseconds {

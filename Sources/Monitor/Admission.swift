@@ -11,6 +11,8 @@ public struct ProbeLimits: Hashable, Sendable {
     public var perAddress: Int
     /// Probes started in a second; 0 sets no limit.
     public var perSecond: Int
+    /// What to do where `inFlight` is too few.
+    public var remedy = ""
 
     public init(inFlight: Int = 1_024, perAddress: Int = 4, perSecond: Int = 0) {
         self.inFlight = inFlight

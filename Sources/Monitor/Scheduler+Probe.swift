@@ -95,12 +95,15 @@ extension Scheduler {
     private func complain(_ key: VerdictKey, late: Nanoseconds, now: Instant) {
         guard now >= complainFrom else { return }
         complainFrom = now + Self.complainEvery
-        journal.warning(
+        var text =
             "probes are late: \(key.upstream)/\(key.peer) (\(key.monitor)) began "
-                + "\(late.milliseconds)ms after its time; \(admission.waiting) wait, "
-                + "\(admission.running) are in flight",
-            [.event("probes-late")]
-        )
+            + "\(late.milliseconds)ms after its time; \(admission.waiting) wait, "
+            + "\(admission.running) are in flight"
+        if admission.running >= admission.limits.inFlight {
+            text += ", as many as may be"
+            if !admission.limits.remedy.isEmpty { text += ": \(admission.limits.remedy)" }
+        }
+        journal.warning("\(text)", [.event("probes-late")])
     }
 
     /// Of all that are late at once, one line a minute tells.

@@ -171,7 +171,9 @@ extension FailureLog.Sort {
         case .noRoute: "a client asked for a host and path without a route"
         case .connectMethod: "a client asked for CONNECT"
         case .tooManyConnections:
-            "more clients than a worker may have (limits.client-connections, or descriptors)"
+            "all \(code) clients that a worker may have are there: raise "
+                + "proxy.limits.client-connections, or where descriptors are few the limit of open "
+                + "files (LimitNOFILE, ulimit -n)"
         case .acceptPaused: "no descriptor left to accept clients with" + reason + ", pausing"
         }
     }

@@ -77,7 +77,7 @@ enum FailureAnswer: Hashable, Sendable {
 struct FailureNote {
     var cause = FailureCause.none
     var peer: Int32 = -1
-    /// Of the system call that failed, or zero.
+    /// Of the system call that failed, or zero. With `tooManyConnections` how many may be.
     var code: Int32 = 0
     /// What was malformed, and where.
     var error: HTTPError?

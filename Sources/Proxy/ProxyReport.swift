@@ -9,6 +9,8 @@ extension Proxy {
         public var connectionsAccepted: UInt64 = 0
         public var connectionsRefused: UInt64 = 0
         public var connectionsActive: Int = 0
+        /// Idle ones too.
+        public var connectionsToPeers: Int = 0
         public var requests: UInt64 = 0
         public var badRequests: UInt64 = 0
         public var unavailable: UInt64 = 0
@@ -44,11 +46,12 @@ extension Proxy {
         var report = Report()
         for (_, worker) in workers {
             let part = await worker.call { worker in
-                (worker.counters, worker.clients.count, worker.peerTotals())
+                (worker.counters, worker.clients.count, worker.peerTotals(), worker.links.count)
             }
             report.connectionsAccepted += part.0.accepted
             report.connectionsRefused += part.0.refused
             report.connectionsActive += part.1
+            report.connectionsToPeers += part.3
             report.requests += part.0.requests
             report.badRequests += part.0.badRequests
             report.unavailable += part.0.unavailable

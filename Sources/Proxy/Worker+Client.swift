@@ -45,7 +45,14 @@ extension Worker {
     /// The table is full: say so instead of letting the client wait for nothing.
     private func shed(_ descriptor: consuming Descriptor, isTCP: Bool) {
         counters.refused += 1
-        complain(.tooManyConnections, isTCP ? .cut : .status(503))
+        tell(
+            FailureNote(
+                cause: .tooManyConnections,
+                code: Int32(truncatingIfNeeded: clients.capacity)
+            ),
+            of: -1,
+            isTCP ? .cut : .status(503)
+        )
         guard !isTCP else { return }
         // Closing with bytes unread sends RST, which would take the answer away.
         _ = recv(descriptor.raw, scratch, Buffer.capacity, 0)

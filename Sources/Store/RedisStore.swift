@@ -123,7 +123,7 @@ public final class RedisStore: Store {
     }
 
     public var status: StoreStatus {
-        StoreStatus(
+        var status = StoreStatus(
             kind: "redis",
             isConnected: isConnected,
             since: since,
@@ -134,6 +134,8 @@ public final class RedisStore: Store {
             refused: refused,
             ignored: ignored
         )
+        status.connections = [writer, reader].count { $0 != nil }
+        return status
     }
 
     // MARK: Store

@@ -75,6 +75,8 @@ public struct StoreStatus: Hashable, Sendable {
     public var refused: UInt64
     /// Values in the store that were none of ours, or not to be believed.
     public var ignored: UInt64
+    /// Open to a server.
+    public var connections = 0
 
     public init(
         kind: String,

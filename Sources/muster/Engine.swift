@@ -87,7 +87,7 @@ final class Engine {
             loop: loop,
             resolver: LoopBound(resolver, on: loop),
             door: door,
-            limits: budget.map { ProbeLimits(inFlight: $0.probesInFlight) } ?? ProbeLimits(),
+            limits: Self.probeLimits(budget),
             heartbeats: heartbeats,
             services: LoopBound(services, on: loop),
             journal: journal
@@ -112,8 +112,17 @@ final class Engine {
             policy: agentCheck?.policy ?? AgentCheckPolicy(),
             memoryPath: agentCheck?.memoryFile,
             connectionLimit: budget?.agentCheck ?? AgentEndpoint.connectionsMax,
+            remedy: budget?.remedy(for: .agentCheck) ?? "",
             journal: journal
         )
+    }
+
+    private static func probeLimits(_ budget: DescriptorBudget?) -> ProbeLimits {
+        var limits = ProbeLimits()
+        guard let budget else { return limits }
+        limits.inFlight = budget.probesInFlight
+        limits.remedy = budget.remedy(for: .probes)
+        return limits
     }
 
     /// The tree of a configuration file is larger than all that is made of it, and the allocator would

@@ -152,6 +152,10 @@ struct Runtime {
         admin.protectsReads = settings.protectsReads
         admin.hosts = settings.hosts
         admin.certificate = certificate
+        if let budget = DescriptorBudget.ofThisProcess() {
+            admin.limits.connections = budget.admin
+            admin.limits.remedy = budget.remedy(for: .admin)
+        }
         return admin
     }
 

@@ -1,5 +1,6 @@
 // Is what Prometheus reads well formed, and does it say what is true?
 
+import EventLoop
 import Health
 import Ledger
 import Store
@@ -99,6 +100,35 @@ import Vocabulary
         ledger.error = "no room"
         #expect(text().contains("\nmuster_ledger_durable 0\n"))
         #expect(!self.text().contains("muster_ledger"))
+    }
+
+    @Test func `of the descriptors each share is told, and what is taken of it`() {
+        let text = MetricsText.make(
+            agent: "a1",
+            uptime: .seconds(5),
+            upstreams: [],
+            store: StoreStatus(kind: "embedded", isConnected: true, since: now),
+            scheduler: SchedulerMetrics(),
+            pairs: [],
+            proxy: Proxy.Report(),
+            budget: DescriptorBudget(limit: 256),
+            taken: [(.admin, 3), (.agentCheck, 0), (.probes, 52)]
+        )
+        let lines = text.split(separator: "\n").filter { $0.hasPrefix("muster_descriptors") }
+        #expect(
+            lines == [
+                #"muster_descriptors_limit{owner="files"} 32"#,
+                #"muster_descriptors_limit{owner="store"} 4"#,
+                #"muster_descriptors_limit{owner="dns"} 8"#,
+                #"muster_descriptors_limit{owner="admin"} 26"#,
+                #"muster_descriptors_limit{owner="agent-check"} 26"#,
+                #"muster_descriptors_limit{owner="probes"} 53"#,
+                #"muster_descriptors_limit{owner="proxy"} 107"#,
+                #"muster_descriptors{owner="admin"} 3"#,
+                #"muster_descriptors{owner="agent-check"} 0"#,
+                #"muster_descriptors{owner="probes"} 52"#,
+            ]
+        )
     }
 
     @Test func `one status is 1 and all others are 0`() {

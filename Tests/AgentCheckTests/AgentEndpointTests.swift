@@ -6,6 +6,7 @@ import Foundation
 import Glibc
 import Health
 import Store
+import Synchronization
 import TestSupport
 import Testing
 import Vocabulary
@@ -272,6 +273,25 @@ import Vocabulary
         #expect(await rig.counters.dropped == 1)
         #expect(try Client.ask("web/s1\n", at: rig.addresses[0]) == "up 100%\n")
         #expect(await rig.counters.open <= 10)
+    }
+
+    @Test func `that connections had to go is told once, with the number and what to do`()
+        async throws
+    {
+        let lines = Mutex<[String]>([])
+        let journal = Journal(from: .info) { level, text in
+            lines.withLock { $0.append("\(level.rawValue): \(text)") }
+        }
+        let rig = try await Rig(peers: [peer("s1")], connectionLimit: 4, journal: journal)
+        try await rig.start()
+        let idlers = try (0..<20).map { _ in try Client(to: rig.addresses[0]) }
+        #expect(idlers[15].readAll() == "")
+        #expect(
+            lines.withLock { $0 } == [
+                "warning: agent-check: all 4 connections that it may have are open; for a newcomer the "
+                    + "one that has waited longest is closed; raise it"
+            ]
+        )
     }
 
     // MARK: Life

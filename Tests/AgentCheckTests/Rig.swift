@@ -38,6 +38,7 @@ final class Rig: @unchecked Sendable {
     private var policy: AgentCheckPolicy
     private let memoryPath: String?
     private let connectionLimit: Int
+    private let journal: Journal
     private let clock: HandClock?
 
     /// With a `clock` the board's time is the test's, moved by `move`.
@@ -47,9 +48,11 @@ final class Rig: @unchecked Sendable {
         policy: AgentCheckPolicy = AgentCheckPolicy(),
         memoryPath: String? = nil,
         connectionLimit: Int = AgentEndpoint.connectionsMax,
+        journal: Journal = .silent,
         clock: HandClock? = nil
     ) async throws {
         self.connectionLimit = connectionLimit
+        self.journal = journal
         self.clock = clock
         loop = try EventLoop.spawn(name: "agent-check")
         board = Self.board(on: loop, clock)
@@ -176,7 +179,9 @@ final class Rig: @unchecked Sendable {
                 ports: ports,
                 policy: rig.policy,
                 memoryPath: rig.memoryPath,
-                connectionLimit: rig.connectionLimit
+                connectionLimit: rig.connectionLimit,
+                remedy: "raise it",
+                journal: rig.journal
             )
             do throws(SystemError) {
                 try endpoint.start()

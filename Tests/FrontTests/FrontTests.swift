@@ -283,6 +283,42 @@ private func post(_ body: String, _ fields: String = "") -> String {
         }
     }
 
+    @Test func `whoever makes others go is told of once, with the number and what to do`()
+        async throws
+    {
+        let lines = Mutex<[String]>([])
+        let journal = Journal(from: .info) { level, text in
+            lines.withLock { $0.append("\(level.rawValue): \(text)") }
+        }
+        var limits = FrontLimits()
+        limits.connections = 10
+        limits.remedy = "raise it"
+        try await Rig.run(limits, journal: journal) { rig in
+            let idle = try (0..<40).map { _ in try rig.client() }
+            let honest = try rig.client()
+            honest.send(get("/x"))
+            #expect(await honest.hears("GET /x "))
+            #expect(await eventually { rig.tally.now.displaced >= 41 - limits.share })
+            _ = idle
+        }
+        #expect(
+            lines.withLock { $0 } == [
+                "warning: admin: one client (127.0.0.1) has all 5 connections that one may have; for "
+                    + "each more, its own that has done least is closed; raise it"
+            ]
+        )
+    }
+
+    @Test(arguments: [(256, 64), (26, 8), (10, 5), (2, 1), (1, 1)])
+    func `of few connections one address may have enough for a page`(
+        connections: Int,
+        share: Int
+    ) {
+        var limits = FrontLimits()
+        limits.connections = connections
+        #expect(limits.share == share)
+    }
+
     @Test func `where all are being served, another is told at once`() async throws {
         let gate = Signal()
         let handler: Front.Handler = { request, writer in

@@ -59,6 +59,7 @@ struct Rig: Sendable {
     static func run(
         _ limits: FrontLimits = FrontLimits(),
         isVirtual: Bool = false,
+        journal: Journal = .silent,
         handler: @escaping Front.Handler = Rig.echo,
         _ body: (Rig) async throws -> Void
     ) async throws {
@@ -73,6 +74,7 @@ struct Rig: Sendable {
                 rules: OriginRules(bind: .host("127.0.0.1", port: 0)),
                 limits: limits,
                 tally: tally,
+                journal: journal,
                 handler: handler
             )
             return (LoopBound(front, on: loop), try front.open(at: any))

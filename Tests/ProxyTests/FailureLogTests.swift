@@ -260,6 +260,16 @@ import Vocabulary
         try second.send(Self.get)
         #expect(try second.reply().status == 503)
         #expect(await Self.causes(rig) == ["-/- too-many-connections 503 1"])
+        var log = FailureLog()
+        let sort = FailureLog.Sort(cause: .tooManyConnections, answer: .status(503))
+        log.add(sort, 1, code: 24, error: nil)
+        #expect(
+            log.lines(at: Instant(nanoseconds: 1)).map(\.text) == [
+                "proxy: all 24 clients that a worker may have are there: raise "
+                    + "proxy.limits.client-connections, or where descriptors are few the limit of open "
+                    + "files (LimitNOFILE, ulimit -n): answered 503"
+            ]
+        )
     }
 
     @Test func `the cap on clients follows the descriptors there are`() {
