@@ -49,9 +49,11 @@ extension Scheduler {
         )
         let check = monitor.check
         let home = LoopBound(self, on: loop)
+        tasks += 1
         Task(executorPreference: loop) {
             let findings = await check.sweep(target, in: context)
             let ended = home.loop.instant
+            home.value.tasks -= 1
             var outcome = home.value.join(findings, ticket)
             outcome.phases.total = ended - now
             home.value.finish(ticket, outcome, trace: trace, started: now, ended: ended)
@@ -135,7 +137,7 @@ extension Scheduler {
         }
         // Most of the time nobody waits for the place that is free now.
         if admission.waiting > 0 { pump() }
-        if admission.running == 0 { tellIdle() }
+        noteEnd()
     }
 
     private func settle(

@@ -59,6 +59,11 @@ public final class Scheduler: EventSink {
     lazy var direct = DirectProbes(loop: loop, observer: self)
     private(set) var isStopping = false
     private var onIdle: [CheckedContinuation<Void, Never>] = []
+    /// Probes in flight that are tasks.
+    var tasks = 0
+    /// Whoever stops waits for tasks alone: all other probes have been dropped.
+    private var hasDropped = false
+    private var patience = TimerID.none
 
     var started: UInt64 = 0
     var lateness = Histogram()
@@ -71,6 +76,7 @@ public final class Scheduler: EventSink {
     public static let firstProbeWithin = Nanoseconds.seconds(1)
     static let complainEvery = Nanoseconds.seconds(60)
     private static let budgetTag = -1
+    private static let patienceTag = -2
 
     public init(
         loop: EventLoop,
@@ -248,6 +254,10 @@ public final class Scheduler: EventSink {
     }
 
     public override func due(tag: Int) {
+        if tag == Self.patienceTag {
+            patience = .none
+            return tellIdle()
+        }
         if tag == Self.budgetTag {
             budgetTimer = .none
         } else {
@@ -303,18 +313,40 @@ public final class Scheduler: EventSink {
 
     // MARK: Ending
 
-    /// Starts no more probes, and returns when those in flight have ended: their deadlines are the
-    /// longest it can take.
-    public func stop() async {
+    /// Starts no more probes, and hears of none: what those in flight find changes nothing.
+    public func close() {
+        if isStopping { return }
         isStopping = true
         loop.cancel(budgetTimer)
         for row in index.values { remove(row) }
-        if admission.running > 0 { await withCheckedContinuation { onIdle.append($0) } }
+    }
+
+    /// Starts no more probes, and returns when those in flight have ended: their deadlines are the
+    /// longest it can take.
+    public func stop() async {
+        close()
+        if !isIdle { await withCheckedContinuation { onIdle.append($0) } }
         direct.close()
     }
 
-    /// The last probe in flight has ended: whoever stops may go on.
-    func tellIdle() {
+    /// Drops the probes in flight. Those that are tasks have `patience` to end; what is left of them
+    /// then is left alone, for a process that ends with them.
+    public func drop(patience span: Nanoseconds) async {
+        close()
+        direct.close()
+        hasDropped = true
+        if isIdle { return }
+        patience = loop.schedule(at: loop.instant + span, sink: self, tag: Self.patienceTag)
+        await withCheckedContinuation { onIdle.append($0) }
+        loop.cancel(patience)
+    }
+
+    private var isIdle: Bool { hasDropped ? tasks == 0 : admission.running == 0 }
+
+    func noteEnd() { if isIdle { tellIdle() } }
+
+    /// Whoever stops may go on.
+    private func tellIdle() {
         for waiter in onIdle { waiter.resume() }
         onIdle = []
     }

@@ -39,6 +39,8 @@ final class Engine {
 
     /// Of a definition taken in at once: some milliseconds of work.
     private static let changesASlice = 500
+    /// What probes in flight have to end in when all else has: enough for programs that were killed.
+    private static let probePatience = Nanoseconds.milliseconds(250)
 
     /// Who may open how much; nil where nobody counts.
     private let budget: DescriptorBudget?
@@ -230,13 +232,18 @@ final class Engine {
         }
     }
 
-    /// Ends in the order in which others depend: nobody new is let in, what is in flight ends, the
-    /// last word goes to the store.
+    /// Ends in the order in which others depend: nobody new is let in, requests in flight end, the
+    /// last word goes to the store. Nobody waits for a probe: what it finds is nobody's any more, and
+    /// a peer that says nothing would hold the process for its whole timeout.
     func stop() async -> Int {
         isStopping = true
         let cut = await proxy.drain()
         endpoint.close()
-        await scheduler.stop()
+        // First, or a program that is killed would be a peer that fails.
+        scheduler.close()
+        endPrograms()
+        services.keep([])
+        await scheduler.drop(patience: Self.probePatience)
         await services.stop()
         await store.stop()
         board.events.end()

@@ -1,6 +1,7 @@
 // How does muster stop? Nobody new is let in, what is in flight ends, and it exits 0.
 
 import EventLoop
+import Foundation
 import Glibc
 import TestSupport
 import Testing
@@ -155,6 +156,52 @@ extension Live {
             #expect(!HTTPConnection.isAccepted(port: installation.proxyPort))
             #expect(muster.output.contains(" stopped"), "\(muster.output)")
             _ = client
+        }
+
+        /// Their timeouts are longer than this test waits.
+        @Test func `probes under way are dropped, with their programs`() async throws {
+            let server = try ScriptedServer(.stall)
+            defer { server.stop() }
+            let installation = try Installation()
+            let folder = installation.folder
+            // Says that it runs, and hears no signal that can be ignored; its child neither.
+            let program = try folder.write(
+                "#!/bin/sh\ntrap '' TERM INT HUP\nsleep 600 &\necho $$ > \"$1\"\nwait\n",
+                to: "deaf.sh",
+                mode: 0o755
+            )
+            let pid = folder.path("pid")
+            let file = try folder.write(
+                """
+                upstreams:
+                  silent:
+                    peers: ["127.0.0.1:\(server.port)"]
+                    monitors:
+                      - http: { interval: 10m, timeout: 10m }
+                      - http: { id: as-a-task, redirects: 3, interval: 10m, timeout: 10m }
+                      - command: { command: [\(program), \(pid)], interval: 10m, timeout: 10m }
+                admin: { bind: "127.0.0.1:\(installation.adminPort)" }
+                """,
+                to: "muster.yaml"
+            )
+            let muster = try Muster.start(["run", "-c", file], in: folder)
+            defer { muster.end() }
+            func group() -> pid_t? {
+                let text = (try? String(contentsOfFile: pid, encoding: .utf8)) ?? ""
+                return pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines))
+            }
+            let areUnderWay = await eventually(within: .seconds(60)) {
+                group() != nil && server.receivedText.count == 2
+            }
+            #expect(areUnderWay, "\(muster.output)")
+            muster.signal(SIGTERM)
+            #expect(await muster.exitCode(within: .seconds(120)) == 0, "\(muster.output)")
+            let leader = try #require(group())
+            #expect(
+                await eventually(within: .seconds(30)) { kill(-leader, 0) != 0 && errno == ESRCH },
+                "the program's whole group is gone"
+            )
+            #expect(!muster.output.contains("silent/"), "no verdict comes of it: \(muster.output)")
         }
     }
 }

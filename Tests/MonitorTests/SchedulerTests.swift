@@ -375,4 +375,42 @@ import Vocabulary
             #expect(rig.store.published.isEmpty)
         }
     }
+
+    @Test func `what is dropped is not waited for, and found by nobody`() async throws {
+        let script = Script { _ in .refused }
+        script.hold()
+        try await Rig.inVirtualTime { [peer] rig in
+            rig.define([.scripted(peers: [peer], script: script)])
+            #expect(await rig.comes { script.waiting == 1 })
+            let home = LoopBound(rig, on: rig.loop)
+            let began = rig.loop.instant
+            let dropping = Task(executorPreference: rig.loop) {
+                await home.value.scheduler.drop(patience: .milliseconds(250))
+                return home.loop.instant
+            }
+            await rig.loop.advance(by: .seconds(1))
+            #expect(await dropping.value - began == .milliseconds(250))
+            #expect(script.waiting == 1, "it is still under way")
+            script.release()
+            await rig.scheduler.stop()
+            #expect(rig.store.published.isEmpty)
+        }
+    }
+
+    @Test func `whoever drops goes on when the last task has ended`() async throws {
+        let script = Script { _ in .refused }
+        script.hold()
+        try await Rig.inVirtualTime { [peer] rig in
+            rig.define([.scripted(peers: [peer], script: script)])
+            #expect(await rig.comes { script.waiting == 1 })
+            let home = LoopBound(rig, on: rig.loop)
+            let began = rig.loop.instant
+            let dropping = Task(executorPreference: rig.loop) {
+                await home.value.scheduler.drop(patience: .seconds(250))
+                return home.loop.instant
+            }
+            script.release()
+            #expect(await dropping.value == began)
+        }
+    }
 }
