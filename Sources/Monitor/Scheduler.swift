@@ -64,6 +64,7 @@ public final class Scheduler: EventSink {
     /// Whoever stops waits for tasks alone: all other probes have been dropped.
     private var hasDropped = false
     private var patience = TimerID.none
+    private var isOutOfPatience = false
 
     var started: UInt64 = 0
     var lateness = Histogram()
@@ -256,6 +257,7 @@ public final class Scheduler: EventSink {
     public override func due(tag: Int) {
         if tag == Self.patienceTag {
             patience = .none
+            isOutOfPatience = true
             return tellIdle()
         }
         if tag == Self.budgetTag {
@@ -325,7 +327,7 @@ public final class Scheduler: EventSink {
     /// longest it can take.
     public func stop() async {
         close()
-        if !isIdle { await withCheckedContinuation { onIdle.append($0) } }
+        await idle()
         direct.close()
     }
 
@@ -337,11 +339,20 @@ public final class Scheduler: EventSink {
         hasDropped = true
         if isIdle { return }
         patience = loop.schedule(at: loop.instant + span, sink: self, tag: Self.patienceTag)
-        await withCheckedContinuation { onIdle.append($0) }
+        await idle()
         loop.cancel(patience)
     }
 
-    private var isIdle: Bool { hasDropped ? tasks == 0 : admission.running == 0 }
+    /// Asks where it begins to wait: on the way there the last probe may have ended.
+    private func idle() async {
+        await withCheckedContinuation { waiter in
+            if isIdle { waiter.resume() } else { onIdle.append(waiter) }
+        }
+    }
+
+    private var isIdle: Bool {
+        hasDropped ? tasks == 0 || isOutOfPatience : admission.running == 0
+    }
 
     func noteEnd() { if isIdle { tellIdle() } }
 
