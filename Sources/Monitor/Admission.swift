@@ -1,5 +1,6 @@
-// Which due probe may start now? Those that are due wait in line, first come first served; limits
-// on the whole and on each target address say when the line moves. Pure: time is an argument.
+// Which due probe may start now? Free places go round the upstreams that wait, within one of them
+// first come first served; limits on the whole, on each upstream and on each target address say when
+// the lines move. Pure: time is an argument.
 
 import Vocabulary
 
@@ -21,12 +22,16 @@ public struct ProbeLimits: Hashable, Sendable {
     }
 }
 
-/// The line of due probes.
+/// The lines of due probes, one for each group of pairs: those of an upstream.
+///
+/// Probes of peers that say nothing hold their places for the whole timeout. In one line for all, an
+/// upstream of such peers would make every other upstream wait behind it.
 struct Admission {
     /// Names a pair. The generation makes the ticket of a pair that was removed void.
     struct Ticket: Hashable {
         var pair: Int
         var generation: UInt32
+        var group: UInt32
         var address: Address
     }
 
@@ -38,14 +43,32 @@ struct Admission {
         case idle
     }
 
+    private struct Group {
+        var pairs = 0
+        var running = 0
+        var line = Line<Ticket>()
+        /// Waited long enough: their address has room again.
+        var returned = Line<Ticket>()
+        /// Its number is in `turns`.
+        var hasTurn = false
+
+        var first: Ticket? { returned.first ?? line.first }
+
+        mutating func removeFirst() {
+            if returned.isEmpty { line.removeFirst() } else { returned.removeFirst() }
+        }
+    }
+
     var limits: ProbeLimits
     private(set) var running = 0
-    private var line = Line<Ticket>()
-    /// Waited long enough: their address has room again.
-    private var returned = Line<Ticket>()
+    private(set) var waiting = 0
+    private var groups: [Group] = []
+    /// Groups with pairs.
+    private var populated = 0
+    /// Groups that wait and have room, in the order in which places go to them.
+    private var turns = Line<Int>()
     private var parked: [Address: Line<Ticket>] = [:]
     private var busy: [Address: Int] = [:]
-    private(set) var waiting = 0
 
     /// Starts allowed now; fractions grow with time.
     private var tokens: Double
@@ -58,39 +81,96 @@ struct Admission {
         tokens = max(1, Double(limits.perSecond) / 10)
     }
 
+    /// The places that one group may hold: all while it is alone, three quarters beside another. The
+    /// rest is there for those whose probes end soon.
+    var share: Int { populated > 1 ? max(1, limits.inFlight * 3 / 4) : limits.inFlight }
+
+    // MARK: Groups
+
+    /// A pair of the group is there, whether it waits or not.
+    mutating func join(_ number: UInt32) {
+        makeRoom(for: number)
+        groups[Int(number)].pairs += 1
+        if groups[Int(number)].pairs == 1 { populate(1) }
+    }
+
+    /// A pair of the group is there no more.
+    mutating func part(_ number: UInt32) {
+        groups[Int(number)].pairs -= 1
+        if groups[Int(number)].pairs == 0 { populate(-1) }
+    }
+
+    private mutating func populate(_ change: Int) {
+        let before = share
+        populated += change
+        // Whoever stood at the old share has room again.
+        if share > before { for group in groups.indices { giveTurn(group) } }
+    }
+
+    private mutating func makeRoom(for number: UInt32) {
+        while groups.count <= Int(number) { groups.append(Group()) }
+    }
+
+    /// Puts the group at the end of the round, if it waits and has room.
+    private mutating func giveTurn(_ group: Int) {
+        guard !groups[group].hasTurn, groups[group].running < share, groups[group].first != nil
+        else { return }
+        groups[group].hasTurn = true
+        turns.append(group)
+    }
+
+    private mutating func endTurn(of group: Int) {
+        turns.removeFirst()
+        groups[group].hasTurn = false
+    }
+
+    // MARK: Probes
+
     mutating func enter(_ ticket: Ticket) {
-        line.append(ticket)
+        makeRoom(for: ticket.group)
+        let group = Int(ticket.group)
+        groups[group].line.append(ticket)
         waiting += 1
+        giveTurn(group)
     }
 
     mutating func next(now: Instant) -> Decision {
-        while running < limits.inFlight {
-            guard let ticket = returned.first ?? line.first else { return .idle }
+        while running < limits.inFlight, let group = turns.first {
+            guard groups[group].running < share, let ticket = groups[group].first else {
+                endTurn(of: group)
+                continue
+            }
             let isFull = busy[ticket.address, default: 0] >= limits.perAddress
             if !isFull, let until = waitForToken(now: now) { return .wait(until: until) }
-            if returned.isEmpty { line.removeFirst() } else { returned.removeFirst() }
+            groups[group].removeFirst()
             if isFull {
                 parked[ticket.address, default: Line()].append(ticket)
                 continue
             }
             if limits.perSecond > 0 { tokens -= 1 }
             busy[ticket.address, default: 0] += 1
+            groups[group].running += 1
             running += 1
             waiting -= 1
+            endTurn(of: group)
+            giveTurn(group)
             return .start(ticket)
         }
         return .idle
     }
 
     /// A started probe has ended, or was not wanted any more.
-    mutating func leave(_ address: Address) {
+    mutating func leave(_ ticket: Ticket) {
         running -= 1
-        let left = busy[address, default: 1] - 1
-        busy[address] = left > 0 ? left : nil
-        guard var line = parked[address], let ticket = line.first else { return }
+        groups[Int(ticket.group)].running -= 1
+        let left = busy[ticket.address, default: 1] - 1
+        busy[ticket.address] = left > 0 ? left : nil
+        giveTurn(Int(ticket.group))
+        guard var line = parked[ticket.address], let next = line.first else { return }
         line.removeFirst()
-        parked[address] = line.isEmpty ? nil : line
-        returned.append(ticket)
+        parked[ticket.address] = line.isEmpty ? nil : line
+        groups[Int(next.group)].returned.append(next)
+        giveTurn(Int(next.group))
     }
 
     /// Nil when a start is allowed now, otherwise when the next one is.

@@ -38,6 +38,8 @@ final class Pair {
     let key: VerdictKey
     let address: Address
     let beat: Beat
+    /// The number of its upstream among those that share the places for probes.
+    let group: UInt32
     var monitor: SharedMonitor
     /// Set where a probe needs no task.
     var plan: DirectPlan?
@@ -63,7 +65,14 @@ final class Pair {
     var waiters: [CheckedContinuation<ProbeReport?, Never>] = []
     var answering: [CheckedContinuation<ProbeReport?, Never>] = []
 
-    init(key: VerdictKey, address: Address, monitor: SharedMonitor, opinion: Opinion) {
+    init(
+        key: VerdictKey,
+        address: Address,
+        monitor: SharedMonitor,
+        opinion: Opinion,
+        group: UInt32
+    ) {
+        self.group = group
         self.key = key
         self.address = address
         self.monitor = monitor

@@ -100,7 +100,7 @@ extension Scheduler {
         var text =
             "probes are late: \(key.upstream)/\(key.peer) (\(key.monitor)) began "
             + "\(late.milliseconds)ms after its time; \(admission.waiting) wait, "
-            + "\(admission.running) are in flight"
+            + "\(admission.running) of \(admission.limits.inFlight) are in flight"
         if admission.running >= admission.limits.inFlight {
             text += ", as many as may be"
             if !admission.limits.remedy.isEmpty { text += ": \(admission.limits.remedy)" }
@@ -129,9 +129,11 @@ extension Scheduler {
         started: Instant,
         ended: Instant
     ) {
-        admission.leave(ticket.address)
+        admission.leave(ticket)
         let row = ticket.pair
-        if rows[row].generation == ticket.generation, !isStopping {
+        if rows[row].generation != ticket.generation {
+            forgetStray(row, generation: ticket.generation)
+        } else if !isStopping {
             let now = Moment(instant: ended, wall: loop.wall)
             settle(row, outcome, trace: trace, started: started, now: now)
         }
@@ -207,7 +209,12 @@ extension Scheduler: DirectProbeObserver {
         let ended = loop.instant
         var outcome = outcome
         outcome.phases.total = ended - started
-        let ticket = Admission.Ticket(pair: pair, generation: generation, address: peer)
+        let ticket = Admission.Ticket(
+            pair: pair,
+            generation: generation,
+            group: group(of: pair, generation: generation),
+            address: peer
+        )
         finish(ticket, outcome, trace: nil, started: started, ended: ended)
     }
 }

@@ -53,6 +53,11 @@ public final class Scheduler: EventSink {
     private var renewed: [Int] = []
     private var free: [Int] = []
     var index: [VerdictKey: Int] = [:]
+    /// Numbers for upstreams, each with places of its own among all probes; and those that are free.
+    private var groupCount: UInt32 = 0
+    private var freeGroups: [UInt32] = []
+    /// The groups of probes in flight whose pair was removed.
+    private var strays: [Stray: UInt32] = [:]
     private var wakeUps = WakeUps()
     var admission: Admission
     private var budgetTimer = TimerID.none
@@ -101,6 +106,7 @@ public final class Scheduler: EventSink {
 
     /// What of an upstream makes pairs: each of its peers with each of its monitors.
     private struct Members {
+        let group: UInt32
         var peers: [String: Address] = [:]
         var monitors: [String: SharedMonitor] = [:]
     }
@@ -117,8 +123,11 @@ public final class Scheduler: EventSink {
         for change in changes {
             switch change {
             case .upstream(let definition, _):
-                if members[definition.name] == nil { members[definition.name] = Members() }
-            case .upstreamGone(let name): members[name] = nil
+                if members[definition.name] == nil {
+                    members[definition.name] = Members(group: takeGroup())
+                }
+            case .upstreamGone(let name):
+                if let gone = members.removeValue(forKey: name) { freeGroups.append(gone.group) }
             case .monitor(let name, let monitor, _):
                 haveChecksChanged = true
                 let shared = SharedMonitor(monitor)
@@ -159,6 +168,13 @@ public final class Scheduler: EventSink {
         pump()
     }
 
+    /// One that was another's may have probes in flight still: they count until they end.
+    private func takeGroup() -> UInt32 {
+        if let group = freeGroups.popLast() { return group }
+        groupCount += 1
+        return groupCount - 1
+    }
+
     private func forget(_ key: VerdictKey) {
         guard let row = index[key] else { return }
         remove(row)
@@ -191,8 +207,10 @@ public final class Scheduler: EventSink {
             key: key,
             address: address,
             monitor: monitor,
-            opinion: door.opinion(on: key, thresholds: monitor.thresholds, now: loop.wall)
+            opinion: door.opinion(on: key, thresholds: monitor.thresholds, now: loop.wall),
+            group: members[key.upstream]?.group ?? 0
         )
+        admission.join(pair.group)
         pair.clockShift = door.clockShift
         let row: Int
         if let reused = free.popLast() {
@@ -228,10 +246,29 @@ public final class Scheduler: EventSink {
         for waiter in pair.waiters + pair.answering { waiter.resume(returning: nil) }
         pair.waiters = []
         pair.answering = []
+        admission.part(pair.group)
         // A probe in flight still counts until it ends; its generation is void from now on.
+        if pair.phase == .probing {
+            strays[Stray(row: row, generation: pair.generation)] = pair.group
+        }
         pair.generation &+= 1
         pair.phase = .removed
         free.append(row)
+    }
+
+    private struct Stray: Hashable {
+        var row: Int
+        var generation: UInt32
+    }
+
+    /// Of a probe in flight, also where its pair was removed.
+    func group(of row: Int, generation: UInt32) -> UInt32 {
+        if rows[row].generation == generation { return rows[row].group }
+        return strays[Stray(row: row, generation: generation)] ?? 0
+    }
+
+    func forgetStray(_ row: Int, generation: UInt32) {
+        strays[Stray(row: row, generation: generation)] = nil
     }
 
     // MARK: Waking
@@ -275,7 +312,12 @@ public final class Scheduler: EventSink {
         let pair = rows[row]
         pair.phase = .waiting
         admission.enter(
-            Admission.Ticket(pair: row, generation: pair.generation, address: pair.address)
+            Admission.Ticket(
+                pair: row,
+                generation: pair.generation,
+                group: pair.group,
+                address: pair.address
+            )
         )
     }
 
@@ -293,7 +335,7 @@ public final class Scheduler: EventSink {
                 if rows[ticket.pair].generation == ticket.generation {
                     start(ticket, now: now)
                 } else {
-                    admission.leave(ticket.address)
+                    admission.leave(ticket)
                 }
             }
         }

@@ -122,6 +122,31 @@ import Vocabulary
         }
     }
 
+    @Test func `an upstream of silent peers leaves places to the others`() async throws {
+        let silent = Script { _ in .pass }
+        silent.hold()
+        let quick = Script { _ in .pass }
+        try await Rig.inVirtualTime(limits: ProbeLimits(inFlight: 8)) { [peer] rig in
+            let black = MonitoredUpstream.scripted(
+                "black",
+                peers: (1...40).map { "10.0.0.\($0):80" },
+                script: silent
+            )
+            rig.define([black, .scripted(peers: [peer], script: quick)])
+            #expect(await rig.comes { quick.asked.count >= 20 })
+            #expect(silent.waiting == 6, "three quarters of eight")
+            // Gone with its probes in flight: the places come back when they end, and only then.
+            rig.define([.scripted(peers: [peer], script: quick)])
+            #expect(rig.scheduler.metrics.inFlight >= 6)
+            silent.release()
+            #expect(await rig.comes { rig.scheduler.metrics.inFlight == 0 })
+            silent.hold()
+            rig.define([black, .scripted(peers: [peer], script: quick)])
+            #expect(await rig.comes { silent.waiting == 6 })
+            silent.release()
+        }
+    }
+
     @Test func `a budget of starts is kept, and the lag is visible`() async throws {
         let script = Script { _ in .pass }
         try await Rig.inVirtualTime(limits: ProbeLimits(perSecond: 50)) { rig in
