@@ -23,11 +23,11 @@ setup: ## install the Debian packages the build needs
 	@scripts/setup
 
 build: ## release binary: .build/release/muster
-	@test -x $(muster) || echo "building; the first build takes about seven minutes"
+	@test -x $(muster) || echo "building; the first build takes about four minutes"
 	swift build --scratch-path $(SCRATCH) -c release --static-swift-stdlib --product muster
 
 debug: ## debug build of everything but the tests
-	@test -d $(SCRATCH)/debug || echo "building; the first build takes about seven minutes"
+	@test -d $(SCRATCH)/debug || echo "building; the first build takes about four minutes"
 	swift build --scratch-path $(SCRATCH)
 
 demo: setup build ## everything on loopback; Ctrl-C ends it, DEMO_SECONDS=20 ends it by itself
@@ -35,7 +35,7 @@ demo: setup build ## everything on loopback; Ctrl-C ends it, DEMO_SECONDS=20 end
 
 test: ## all tests, with warnings as errors
 	@scripts/setup --test
-	@test -d $(SCRATCH)/debug || echo "building; the first build takes about seven minutes"
+	@test -d $(SCRATCH)/debug || echo "building; the first build takes about four minutes"
 	@MUSTER_WERROR=1 scripts/run-tests --scratch-path $(SCRATCH)
 
 smoke: build ## whether the release binary starts, fails over, answers and ends

@@ -125,21 +125,21 @@ import Vocabulary
         var dueAt: [Int: Int64] = [:]
         var latest: Int64 = 0
         var quick = 0
-        for now in stride(from: 0, to: 20_000, by: 10) as StrideTo<Int64> {
-            for pair in endings.removeValue(forKey: now) ?? [] { admission.leave(of(pair)) }
-            for pair in 0..<400 where now == Int64(pair) * 10 { admission.enter(of(pair)) }
-            if now % 500 == 0 {
+        for moment in stride(from: 0, to: 20_000, by: 10) as StrideTo<Int64> {
+            for pair in endings.removeValue(forKey: moment) ?? [] { admission.leave(of(pair)) }
+            for pair in 0..<400 where moment == Int64(pair) * 10 { admission.enter(of(pair)) }
+            if moment % 500 == 0 {
                 for pair in 400..<402 {
-                    dueAt[pair] = now
+                    dueAt[pair] = moment
                     admission.enter(of(pair))
                 }
             }
-            for pair in started(&admission, at: now) {
-                endings[now + (pair < 400 ? 2_000 : 10), default: []].append(pair)
+            for pair in started(&admission, at: moment) {
+                endings[moment + (pair < 400 ? 2_000 : 10), default: []].append(pair)
                 // A silent one is due again before its turn comes.
                 if pair < 400 { admission.enter(of(pair)) }
                 guard let due = dueAt[pair] else { continue }
-                latest = max(latest, now - due)
+                latest = max(latest, moment - due)
                 quick += 1
             }
         }
