@@ -208,7 +208,8 @@ public final class Proxy {
         let listeners = configuration.listeners
         var leaving: [String] = []
         var changes: [RoutingChange] = []
-        for name in changed.upstreams {
+        // What `on-down` is by default hangs on the listeners: of an upstream that stayed the same, too.
+        for name in changed.upstreams + (areListenersNew ? board.names : []) {
             guard let definition = board.definition(of: name) else {
                 leaving.append(name)
                 continue

@@ -242,6 +242,29 @@ import Vocabulary
         }
     }
 
+    @Test func `a TCP listener that a reload adds decides what becomes of live connections`()
+        async throws
+    {
+        let peer = try TestPeer()
+        let rig = try await ProxyRig([peer])
+        func closes() async -> UpstreamDefinition.OnDown? {
+            await rig.worker.call { $0.pool.upstreams[0].settings?.closes }
+        }
+        #expect(await closes() == .closeIdle)
+        let http = ListenerConfiguration(
+            bind: .host("127.0.0.1", port: rig.port),
+            mode: .http(routes: [RouteConfiguration(upstream: "web")])
+        )
+        let tcp = ListenerConfiguration(
+            bind: .host("127.0.0.9", port: 0),
+            mode: .tcp(upstream: "web")
+        )
+        #expect(await rig.reload([http, tcp]).isEmpty)
+        #expect(await closes() == .closeAll)
+        #expect(await rig.reload([http]).isEmpty)
+        #expect(await closes() == .closeIdle)
+    }
+
     @Test func `listeners open, change and close while others serve`() async throws {
         let peer = try TestPeer()
         let rig = try await ProxyRig([peer])
