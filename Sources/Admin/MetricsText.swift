@@ -257,6 +257,11 @@ struct MetricsText {
             "Client connections over the limit.",
             proxy.connectionsRefused
         )
+        counter(
+            "muster_proxy_connections_displaced_total",
+            "Idle client connections closed for newcomers.",
+            proxy.connectionsDisplaced
+        )
         counter("muster_proxy_requests_total", "Requests parsed.", proxy.requests)
         counter(
             "muster_proxy_bad_requests_total",

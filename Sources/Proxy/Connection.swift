@@ -44,6 +44,10 @@ struct ClientConnection {
     var parser = HeadParser()
     /// Some bytes of a request head have come.
     var headBegun = false
+    /// In the list of those that make room for a newcomer.
+    var isResting = false
+    var newer: Int32 = -1
+    var older: Int32 = -1
     var lingerLeft: Int32 = 0
     /// While cutting: what the kernel still had to deliver when last looked at, and until when it may.
     var unsent: Int32 = 0

@@ -139,6 +139,10 @@ extension FailureLog.Sort {
         }
     }
 
+    private static let remedy =
+        "raise proxy.limits.client-connections, or where descriptors are few the limit of open files "
+        + "(LimitNOFILE, ulimit -n)"
+
     private func what(_ code: Int32, _ error: HTTPError?) -> String {
         let detail = error.map { ": \($0)" } ?? ""
         let reason = code == 0 ? "" : " (\(String(cString: strerror(code))))"
@@ -171,9 +175,17 @@ extension FailureLog.Sort {
         case .noRoute: "a client asked for a host and path without a route"
         case .connectMethod: "a client asked for CONNECT"
         case .tooManyConnections:
-            "all \(code) clients that a worker may have are there: raise "
-                + "proxy.limits.client-connections, or where descriptors are few the limit of open "
-                + "files (LimitNOFILE, ulimit -n)"
+            "all \(code) clients that a worker may have are being served: " + Self.remedy
+        case .displaced:
+            "all \(code) clients that a worker may have are there, and for a newcomer the one that "
+                + "was idle longest went: " + Self.remedy
+        case .displacedForDescriptor:
+            "no descriptor is left" + reason
+                + ", and for a newcomer the client that was idle longest "
+                + "went: raise the limit of open files (LimitNOFILE, ulimit -n)"
+        case .spareClosed:
+            "no descriptor is left" + reason + ", and for a newcomer an idle connection to a peer "
+                + "went: raise the limit of open files (LimitNOFILE, ulimit -n)"
         case .acceptPaused: "no descriptor left to accept clients with" + reason + ", pausing"
         }
     }

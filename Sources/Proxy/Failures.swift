@@ -21,6 +21,9 @@ enum FailureCause: UInt8, CaseIterable, Sendable {
     // Of a client.
     case badRequest, slowHead, slowBody, noRoute, connectMethod, tooManyConnections, acceptPaused
 
+    // Of nobody: room was made for a newcomer.
+    case displaced, displacedForDescriptor, spareClosed
+
     var word: String {
         switch self {
         case .none: "none"
@@ -52,6 +55,9 @@ enum FailureCause: UInt8, CaseIterable, Sendable {
         case .connectMethod: "connect-method"
         case .tooManyConnections: "too-many-connections"
         case .acceptPaused: "accept-paused"
+        case .displaced: "displaced"
+        case .displacedForDescriptor: "displaced-for-descriptor"
+        case .spareClosed: "spare-closed"
         }
     }
 }
@@ -77,7 +83,8 @@ enum FailureAnswer: Hashable, Sendable {
 struct FailureNote {
     var cause = FailureCause.none
     var peer: Int32 = -1
-    /// Of the system call that failed, or zero. With `tooManyConnections` how many may be.
+    /// Of the system call that failed, or zero. With `tooManyConnections` and `displaced` how many may
+    /// be.
     var code: Int32 = 0
     /// What was malformed, and where.
     var error: HTTPError?

@@ -73,9 +73,17 @@ public final class Proxy {
     }
 
     private func startWorkers() throws(SystemError) {
-        let threads = configuration.listeners.isEmpty ? 0 : configuration.threads ?? cores()
         // All at once, or none: what one worker was told, all were.
-        guard workers.isEmpty, threads > 0 else { return }
+        guard workers.isEmpty, !configuration.listeners.isEmpty else { return }
+        let threads = configuration.workers(cores: cores())
+        if let wanted = configuration.threads, threads < wanted {
+            journal.warning(
+                "proxy.threads is \(wanted), but the \(configuration.descriptors ?? 0) descriptors "
+                    + "that the proxy may have are enough for \(threads): raise the limit of open "
+                    + "files (LimitNOFILE, ulimit -n)",
+                [.event("descriptors")]
+            )
+        }
         let home = LoopBound(WeakProxy(self), on: loop)
         for number in 0..<threads {
             let workerLoop = try EventLoop.spawn(name: "worker-\(number)")
@@ -83,7 +91,7 @@ public final class Proxy {
                 loop: workerLoop,
                 timeouts: configuration.timeouts,
                 limits: configuration.limits,
-                descriptors: configuration.descriptors.map { $0 / threads },
+                descriptors: configuration.descriptorsEach(of: threads),
                 onRelease: { released in
                     home.loop.execute { home.value.proxy?.routing.release(released) }
                 },

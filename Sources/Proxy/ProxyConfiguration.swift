@@ -92,4 +92,21 @@ public struct ProxyConfiguration: Hashable, Sendable {
         self.threads = threads
         self.listeners = listeners
     }
+
+    /// With fewer for its connections a worker is of no use.
+    private static let descriptorsPerWorkerMin = 28
+    /// A worker's loop has an epoll and an eventfd; then there is one a listener.
+    private var ownDescriptors: Int { 2 + listeners.count }
+
+    /// How many workers there can be: each needs descriptors of its own.
+    func workers(cores: Int) -> Int {
+        let wanted = threads ?? cores
+        guard let descriptors else { return wanted }
+        return max(min(wanted, descriptors / (Self.descriptorsPerWorkerMin + ownDescriptors)), 1)
+    }
+
+    /// What one of `workers` has for its connections; nil where nobody counts.
+    func descriptorsEach(of workers: Int) -> Int? {
+        descriptors.map { max($0 / workers - ownDescriptors, 1) }
+    }
 }

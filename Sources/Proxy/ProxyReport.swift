@@ -8,6 +8,7 @@ extension Proxy {
         public var peers: [PeerKey: PeerTotals] = [:]
         public var connectionsAccepted: UInt64 = 0
         public var connectionsRefused: UInt64 = 0
+        public var connectionsDisplaced: UInt64 = 0
         public var connectionsActive: Int = 0
         /// Idle ones too.
         public var connectionsToPeers: Int = 0
@@ -50,6 +51,7 @@ extension Proxy {
             }
             report.connectionsAccepted += part.0.accepted
             report.connectionsRefused += part.0.refused
+            report.connectionsDisplaced += part.0.displaced
             report.connectionsActive += part.1
             report.connectionsToPeers += part.3
             report.requests += part.0.requests

@@ -74,7 +74,7 @@ extension Worker {
             return
         }
         do throws(SystemError) {
-            let attempt = try Socket.connect(to: address)
+            let attempt = try begin(address)
             let isConnected = attempt.isConnected
             let handle = try loop.register(
                 attempt.take(),
@@ -97,6 +97,13 @@ extension Worker {
                 code: error.code
             )
             decide(index, .connect)
+        }
+    }
+
+    private func begin(_ address: SocketAddress) throws(SystemError) -> Socket.Attempt {
+        do throws(SystemError) { return try Socket.connect(to: address) } catch {
+            guard giveBack(code: error.code) else { throw error }
+            return try Socket.connect(to: address)
         }
     }
 
@@ -270,8 +277,7 @@ extension Worker {
             // Writable again is no news; anything else means it cannot be used any more: closed, or
             // speaking without having been asked (RFC 9112, section 9.2).
             if isBroken || !readiness.isDisjoint(with: [.readable, .readEnded]) {
-                unlinkIdle(index)
-                close(index)
+                closeIdle(link: index)
             }
             return
         case .connecting:
@@ -438,13 +444,16 @@ extension Worker {
         links.remove(index)
     }
 
+    func closeIdle(link index: Int) {
+        unlinkIdle(index)
+        close(index)
+    }
+
     // MARK: Many at once
 
     func closeIdle(of peer: Int32) {
         while pool.peers[Int(peer)].idleNewest >= 0 {
-            let index = Int(pool.peers[Int(peer)].idleNewest)
-            unlinkIdle(index)
-            close(index)
+            closeIdle(link: Int(pool.peers[Int(peer)].idleNewest))
         }
     }
 
@@ -477,8 +486,7 @@ extension Worker {
                 guard oldest >= 0,
                     links.elements[Int(oldest)].idleSince.nanoseconds <= limit
                 else { break }
-                unlinkIdle(Int(oldest))
-                close(Int(oldest))
+                closeIdle(link: Int(oldest))
             }
         }
     }

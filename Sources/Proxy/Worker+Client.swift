@@ -16,7 +16,9 @@ extension Worker {
         client.isTCP = isTCP
         Socket.noDelay(descriptor.raw)
         note(Socket.remoteAddress(descriptor.raw), in: &client)
-        guard let index = clients.insert(client) else {
+        var free = clients.insert(client)
+        if free == nil, displaceClient() { free = clients.insert(client) }
+        guard let index = free else {
             shed(descriptor, isTCP: isTCP)
             return
         }
@@ -39,10 +41,12 @@ extension Worker {
             clients.elements[index].pick.key = clients.elements[index].addressHash
             startAttempt(index)
             if isOpen(index) { drive(index) }
+        } else {
+            rest(index)
         }
     }
 
-    /// The table is full: say so instead of letting the client wait for nothing.
+    /// The table is full of clients that are being served: say so instead of letting the client wait for nothing.
     private func shed(_ descriptor: consuming Descriptor, isTCP: Bool) {
         counters.refused += 1
         tell(
@@ -89,6 +93,7 @@ extension Worker {
             }
             dropLink(link)
         }
+        endRest(index)
         buffers.release(&client.pointee.input)
         buffers.release(&client.pointee.output)
         buffers.release(&client.pointee.request)
@@ -210,7 +215,10 @@ extension Worker {
                 }
             }
             if !client.pointee.canRead {
-                if client.pointee.input.isEmpty { buffers.release(&client.pointee.input) }
+                if client.pointee.input.isEmpty {
+                    buffers.release(&client.pointee.input)
+                    rest(index)
+                }
                 return false
             }
             let result = read(
@@ -220,7 +228,7 @@ extension Worker {
                 hasEnded: client.pointee.hasEnded
             )
             switch result {
-            case .bytes: continue
+            case .bytes: endRest(index)
             case .blocked: continue
             case .ended, .failed:
                 // Nothing was begun, or nothing that could still be finished.
@@ -500,6 +508,7 @@ extension Worker {
         client.pointee.phase = .lingering
         client.pointee.lingerLeft = Self.lingerBytesMax
         setDeadline(index, Self.lingerTime)
+        rest(index)
         return true
     }
 

@@ -3,7 +3,8 @@
 // has to say arrives through the loop's mailbox.
 //
 // The parts: `Worker+Client` reads requests, `Worker+Exchange` moves them to a peer and the answer
-// back, `Worker+Attempt` chooses peers and tries again, `Worker+Tunnel` moves bytes unread.
+// back, `Worker+Attempt` chooses peers and tries again, `Worker+Tunnel` moves bytes unread,
+// `Worker+Room` decides who goes for a newcomer.
 
 import EventLoop
 import Glibc
@@ -47,6 +48,7 @@ final class Worker: EventSink {
         var links: Slab<PeerConnection>
         /// How many of `links` serve nobody.
         var idleLinks = 0
+        var resting = RestingList()
         var buffers = BufferPool()
         var pool = PeerPool()
         var budget = RetryBudget()
@@ -339,6 +341,8 @@ final class Worker: EventSink {
 
     private func acceptReady(_ place: Int) {
         guard place < listeners.count, !listeners[place].handle.isNone else { return }
+        // Once: what is given back may be taken by others.
+        var mayGiveBack = true
         for _ in 0..<Self.acceptBurst {
             do throws(SystemError) {
                 guard let descriptor = try Socket.accept(listeners[place].handle.descriptor) else {
@@ -346,6 +350,10 @@ final class Worker: EventSink {
                 }
                 accept(descriptor, place)
             } catch {
+                if mayGiveBack, giveBack(code: error.code) {
+                    mayGiveBack = false
+                    continue
+                }
                 // Out of descriptors: the edge is used up, so come back by time.
                 tell(FailureNote(cause: .acceptPaused, code: error.code), of: -1, .retried)
                 acceptLater(place, after: Self.sweepInterval)
@@ -451,6 +459,10 @@ extension Worker {
         @inline(__always) _read { yield state.pointee.idleLinks }
         @inline(__always) _modify { yield &state.pointee.idleLinks }
     }
+    var resting: RestingList {
+        @inline(__always) _read { yield state.pointee.resting }
+        @inline(__always) _modify { yield &state.pointee.resting }
+    }
     var buffers: BufferPool {
         @inline(__always) _read { yield state.pointee.buffers }
         @inline(__always) _modify { yield &state.pointee.buffers }
@@ -493,6 +505,8 @@ extension Worker {
 struct WorkerCounters: Sendable {
     var accepted: UInt64 = 0
     var refused: UInt64 = 0
+    /// Idle ones closed for newcomers.
+    var displaced: UInt64 = 0
     var requests: UInt64 = 0
     var badRequests: UInt64 = 0
     /// Answered by muster itself because no peer could be had: 502, 503, 504.

@@ -249,23 +249,27 @@ import Vocabulary
     }
 
     @Test func `more clients than may be are told so`() async throws {
-        let peer = try TestPeer()
+        let gate = TestPeer.Gate()
+        let peer = try TestPeer { _ in [.wait(gate), .send(TestPeer.ok("x"))] }
         var limits = ProxyLimits()
         limits.clientConnections = 1
         let rig = try await ProxyRig([peer], limits: limits)
         let first = try rig.client()
         try first.send(Self.get)
-        #expect(try first.reply().status == 200)
+        let isServed = await eventually { peer.requests.count == 1 }
+        #expect(isServed)
         let second = try rig.client()
         try second.send(Self.get)
         #expect(try second.reply().status == 503)
         #expect(await Self.causes(rig) == ["-/- too-many-connections 503 1"])
+        gate.open()
+        #expect(try first.reply().status == 200)
         var log = FailureLog()
         let sort = FailureLog.Sort(cause: .tooManyConnections, answer: .status(503))
         log.add(sort, 1, code: 24, error: nil)
         #expect(
             log.lines(at: Instant(nanoseconds: 1)).map(\.text) == [
-                "proxy: all 24 clients that a worker may have are there: raise "
+                "proxy: all 24 clients that a worker may have are being served: raise "
                     + "proxy.limits.client-connections, or where descriptors are few the limit of open "
                     + "files (LimitNOFILE, ulimit -n): answered 503"
             ]

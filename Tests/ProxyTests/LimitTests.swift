@@ -339,21 +339,23 @@ import Vocabulary
     // MARK: Counts
 
     @Test func `one client too many is told so`() async throws {
-        let peer = try TestPeer()
+        let gate = TestPeer.Gate()
+        let peer = try TestPeer { _ in [.wait(gate), .send(TestPeer.ok("x"))] }
         var limits = ProxyLimits()
         limits.clientConnections = 2
         let rig = try await ProxyRig(Self.upstream(peer.address), limits: limits)
         let first = try rig.client()
         let second = try rig.client()
-        for client in [first, second] {
-            try client.send(Self.get)
-            #expect(try client.reply().status == 200)
-        }
+        for client in [first, second] { try client.send(Self.get) }
+        let areServed = await eventually { peer.requests.count == 2 }
+        #expect(areServed)
         let third = try rig.client()
         let reply = try third.reply()
         #expect(reply.status == 503)
         #expect(reply["Connection"] == "close")
         #expect(third.ending() == .ended)
+        for _ in 0..<3 { gate.open() }
+        for client in [first, second] { #expect(try client.reply().status == 200) }
         first.close()
         let hasRoom = await eventually { await rig.holdings().clients == 1 }
         #expect(hasRoom)
