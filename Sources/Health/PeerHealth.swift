@@ -16,17 +16,21 @@ public struct PeerPolicy: Hashable, Sendable {
     public var isDisabled: Bool
     /// Monitors whose failure takes the peer down; a failure of any other only degrades it.
     public var requiredMonitors: Set<String>
+    /// Its address is a name: without DNS there is nowhere to connect to.
+    public var isNamed: Bool
 
     public init(
         weight: Int,
         slowStart: Nanoseconds = .zero,
         isDisabled: Bool = false,
-        requiredMonitors: Set<String>
+        requiredMonitors: Set<String>,
+        isNamed: Bool = false
     ) {
         self.weight = weight
         self.slowStart = slowStart
         self.isDisabled = isDisabled
         self.requiredMonitors = requiredMonitors
+        self.isNamed = isNamed
     }
 }
 
@@ -54,6 +58,10 @@ public struct PeerView: Hashable, Sendable {
     public var isStale = false
     /// Of the addresses behind its name those that some monitor finds down, as `host:port`.
     public var downAddresses: [String] = []
+    /// It is so new that its first verdict is still to come, and no request is risked on it.
+    public var isStranger = false
+    /// Its name never resolved: nobody could connect to it yet.
+    public var isNowhere = false
 
     /// Nobody asked it to take nothing: not in maintenance, not draining, not at weight 0. Such a peer
     /// is lost when it is not available, and gets requests when the upstream fails open.
@@ -70,7 +78,8 @@ public struct PeerView: Hashable, Sendable {
     /// New requests may go to it.
     public var isAvailable: Bool {
         switch routing {
-        case .up, .degraded, .starting, .unknown: effectiveCentiweight > 0
+        case .up, .degraded, .starting, .unknown:
+            effectiveCentiweight > 0 && !isStranger && !isNowhere
         case .maint, .down, .drain, .ejected: false
         }
     }
@@ -85,6 +94,10 @@ public struct PeerHealth: Sendable {
     public private(set) var verdicts: [Verdict] = []
     public private(set) var view: PeerView
     private var slowStartFrom: WallTime?
+    /// Until then its first verdict is waited for; nil once that is there, or the wait is over.
+    private var strangerUntil: WallTime?
+    /// It came to peers that serve already, and has no verdict yet.
+    private var isJoining: Bool
     /// It has had no status yet since this process knows it.
     private var isNew = true
 
@@ -98,11 +111,21 @@ public struct PeerHealth: Sendable {
     public static let slowStartShareMin = 0.1
     /// How often a ramping weight is recomputed.
     public static let slowStartStep = Nanoseconds.milliseconds(250)
+    /// How long a new peer gets no requests because nobody has said yet how it is.
+    public static let strangerTime = Nanoseconds.seconds(1)
     /// HAProxy caps an agent's weight at 256 times the configured one.
     public static let weightPercentMax = 25_600
 
-    public init(policy: PeerPolicy, now: WallTime) {
+    /// A peer that comes to others that serve begins slowly, as one does that recovers.
+    public init(
+        policy: PeerPolicy,
+        now: WallTime,
+        strangerTime: Nanoseconds = .zero,
+        isJoining: Bool = false
+    ) {
         self.policy = policy
+        self.isJoining = isJoining
+        strangerUntil = now + strangerTime
         view = PeerView(
             status: .unknown,
             routing: .unknown,
@@ -205,6 +228,7 @@ public struct PeerHealth: Sendable {
         view.since = view.since + step
         view.nextChange = view.nextChange.map { $0 + step }
         slowStartFrom = slowStartFrom.map { $0 + step }
+        strangerUntil = strangerUntil.map { $0 + step }
         for place in verdicts.indices { verdicts[place].shift(by: step) }
         guard var intent else { return }
         if step < .zero {
@@ -223,14 +247,10 @@ public struct PeerHealth: Sendable {
         let mode = activeMode(now: now, reasons: &reasons)
         let checks = joinChecks(now: now, reasons: &reasons)
         let agentDrains = mode == .ready && agentAdmin(now: now) == .drain
-
-        let wasDown = view.routing == .down
-        if checks.status == .down {
-            slowStartFrom = nil
-        } else if wasDown, checks.isFresh, policy.slowStart > .zero {
-            slowStartFrom = now
-        }
-        let ramp = slowStartShare(now: now)
+        let isStranger = isStranger(checks, now: now, reasons: &reasons)
+        let isNowhere = isNowhere(checks)
+        if isNowhere { reasons.append("its name has no address, so it gets no requests") }
+        let ramp = slowStart(checks, now: now)
 
         let status: PeerStatus
         if mode == .maint || (mode == .ready && agentAdmin(now: now) == .maint) {
@@ -277,8 +297,50 @@ public struct PeerHealth: Sendable {
             asked: status == .maint ? .maint : mode == .drain || agentDrains ? .drain : .ready,
             checked: checks.opinion,
             isStale: checks.opinion != .unknown && checks.status != .down && !checks.isFresh,
-            downAddresses: joinDownAddresses()
+            downAddresses: joinDownAddresses(),
+            isStranger: isStranger,
+            isNowhere: isNowhere
         )
+    }
+
+    /// No request goes to a peer before its first verdict, for as long as one may take.
+    private mutating func isStranger(
+        _ checks: Checks,
+        now: WallTime,
+        reasons: inout [String]
+    ) -> Bool {
+        guard let until = strangerUntil else { return false }
+        if checks.opinion != .unknown || now >= until {
+            strangerUntil = nil
+            return false
+        }
+        reasons.append("gets no requests before its first verdict")
+        return true
+    }
+
+    /// No monitor ever got as far as an opinion, and one says that the name does not resolve.
+    private func isNowhere(_ checks: Checks) -> Bool {
+        policy.isNamed && checks.opinion == .unknown
+            && verdicts.allSatisfy { $0.status == .unknown }
+            && verdicts.contains { $0.reason == .resolver }
+    }
+
+    /// Which share of its weight a peer has that has just come, or come back.
+    private mutating func slowStart(_ checks: Checks, now: WallTime) -> Double? {
+        if checks.status == .down {
+            slowStartFrom = nil
+            isJoining = false
+        } else if checks.isFresh, policy.slowStart > .zero {
+            if view.routing == .down {
+                slowStartFrom = now
+            } else if isJoining, !verdicts.isEmpty {
+                // Another agent may have found it up long ago.
+                let found = verdicts.filter { policy.requiredMonitors.contains($0.key.monitor) }
+                slowStartFrom = found.map(\.since).max().map { min($0, now) }
+            }
+        }
+        if checks.isFresh { isJoining = false }
+        return slowStartShare(now: now)
     }
 
     /// What every monitor says, however old: as with the status, routing keeps what it had until
@@ -439,6 +501,7 @@ public struct PeerHealth: Sendable {
         }
         if let end = intent?.nextEnd(after: now) { consider(end) }
         if ramp != nil { consider(now + Self.slowStartStep) }
+        if let strangerUntil { consider(strangerUntil) }
         return next
     }
 }

@@ -22,6 +22,8 @@ public final class Proxy {
     private var names = NameAddresses()
     private var nextResolve: Timers.Token?
     private var isDrained = false
+    /// Connections are accepted. Before, they wait in the kernel for the first verdicts.
+    private var isOpen = false
     private var failures = FailureLog()
     /// When the workers are asked next for what failed.
     private var nextFailures: (at: Instant, token: Timers.Token)?
@@ -69,7 +71,15 @@ public final class Proxy {
         board.subscribe(self)
         let problems = await tell()
         resolveNames()
+        if !board.isAwaitingFirstVerdicts { open() }
         return problems
+    }
+
+    /// Once for all: a listener that comes later accepts at once.
+    private func open() {
+        if isOpen { return }
+        isOpen = true
+        for (workerLoop, worker) in workers { workerLoop.execute { worker.value.beginAccepting() } }
     }
 
     private func startWorkers() throws(SystemError) {
@@ -89,6 +99,7 @@ public final class Proxy {
             let workerLoop = try EventLoop.spawn(name: "worker-\(number)")
             let worker = Worker(
                 loop: workerLoop,
+                isAccepting: isOpen,
                 timeouts: configuration.timeouts,
                 limits: configuration.limits,
                 descriptors: configuration.descriptorsEach(of: threads),
@@ -127,6 +138,7 @@ public final class Proxy {
         isReloading = false
         let problems = await tell()
         resolveNames()
+        if !board.isAwaitingFirstVerdicts { open() }
         return problems
     }
 
@@ -315,7 +327,7 @@ public final class Proxy {
             centiweight: view.effectiveCentiweight,
             isAvailable: view.isAvailable,
             isDown: view.routing == .down || view.routing == .maint,
-            isEligibleInPanic: view.isMeantToServe,
+            isEligibleInPanic: view.isMeantToServe && !view.isStranger,
             isBackup: definition.isBackup,
             maxConnections: view.maxConnections ?? definition.maxConnections
         )
@@ -443,6 +455,8 @@ extension Proxy: BoardObserver {
             here.value.resolveNames()
         }
     }
+
+    public func introduced() { open() }
 
     public func panicChanged(_ upstream: String, isPanic: Bool) {
         if let change = routing.change(of: upstream, isPanic: isPanic) { mail([change]) }

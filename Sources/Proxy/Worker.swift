@@ -39,6 +39,8 @@ final class Worker: EventSink {
     private var leavingUpstreams: [Int32] = []
     private var sweep = TimerID.none
     private var sweeps = 0
+    /// False while nobody is known yet who could serve: connections wait in the kernel.
+    private var isAccepting: Bool
 
     /// Behind a pointer, because where exclusive access is checked, as in debug builds, every access to
     /// a stored property of a class is checked while the program runs: that was a third of all
@@ -91,6 +93,7 @@ final class Worker: EventSink {
 
     init(
         loop: EventLoop,
+        isAccepting: Bool = true,
         timeouts: ProxyTimeouts,
         limits: ProxyLimits,
         descriptors: Int? = nil,
@@ -98,6 +101,7 @@ final class Worker: EventSink {
         onFailure: @escaping () -> Void = {}
     ) {
         self.loop = loop
+        self.isAccepting = isAccepting
         self.onRelease = onRelease
         self.onFailure = onFailure
         self.timeouts = timeouts
@@ -339,8 +343,14 @@ final class Worker: EventSink {
         sweep = loop.schedule(at: loop.now + Self.sweepInterval, sink: self, tag: Tag.sweep)
     }
 
+    /// What the kernel has accepted meanwhile is served first.
+    func beginAccepting() {
+        isAccepting = true
+        for place in listeners.indices { acceptReady(place) }
+    }
+
     private func acceptReady(_ place: Int) {
-        guard place < listeners.count, !listeners[place].handle.isNone else { return }
+        guard isAccepting, place < listeners.count, !listeners[place].handle.isNone else { return }
         // Once: what is given back may be taken by others.
         var mayGiveBack = true
         for _ in 0..<Self.acceptBurst {

@@ -18,7 +18,10 @@ extension Board {
         for (key, change) in round.changes { report(change, of: key, cause: .definition) }
         for observer in observers { observer.defined(round.upstreams, round.peers) }
         for name in Set(round.upstreams).union(round.peers.map(\.upstream)) {
-            guard let board = boards[name] else { continue }
+            guard let board = boards[name] else {
+                noteAwaiting(name, false)
+                continue
+            }
             updateUpstream(board)
             setTimer(of: board, for: board.nextChange, now: now)
         }
@@ -139,7 +142,11 @@ extension Board {
             return note(board.set(definition, now: now.wall), of: name, in: &round)
         }
         if round.removed.remove(name) == nil { order.append(name) }
-        boards[name] = UpstreamBoard(definition: definition, tag: nextTag)
+        boards[name] = UpstreamBoard(
+            definition: definition,
+            tag: nextTag,
+            strangerTime: strangerTime
+        )
         tags[nextTag] = boards[name]
         nextTag += 1
     }

@@ -17,6 +17,8 @@ public protocol BoardObserver: AnyObject {
     func defined(_ upstreams: [String], _ peers: [PeerKey])
     func panicChanged(_ upstream: String, isPanic: Bool)
     func transition(_ event: TransitionEvent)
+    /// Every upstream has somebody who can take requests, or nobody whose first verdict is waited for.
+    func introduced()
 }
 
 extension BoardObserver {
@@ -24,6 +26,7 @@ extension BoardObserver {
     public func defined(_ upstreams: [String], _ peers: [PeerKey]) {}
     public func panicChanged(_ upstream: String, isPanic: Bool) {}
     public func transition(_ event: TransitionEvent) {}
+    public func introduced() {}
 }
 
 /// The state of every upstream and peer. Confined to its loop's thread.
@@ -31,6 +34,7 @@ public final class Board: EventSink {
     private let loop: EventLoop
     private let journal: Journal
     private let clock: () -> Moment
+    let strangerTime: Nanoseconds
     private var watch = ClockWatch()
     /// By how much the wall clock was set since this board was made.
     public private(set) var clockShift = Nanoseconds.zero
@@ -67,6 +71,11 @@ public final class Board: EventSink {
     private static let resumptionDelay = Nanoseconds.seconds(2)
     private static let resumedNamesMax = 10
 
+    /// Upstreams that nobody can serve before a first verdict.
+    private var awaiting: Set<String> = []
+    /// Views that change by themselves in one go; of more the rest waits for the next turn.
+    private static let dueMax = 500
+
     /// Intents and verdicts of undefined peers kept; more come from a store that is not ours.
     public static let orphansMax = 100_000
     /// No timer waits longer, so that a clock set by hand is noticed.
@@ -78,10 +87,12 @@ public final class Board: EventSink {
         loop: EventLoop,
         events: EventLog? = nil,
         journal: Journal = .silent,
+        strangerTime: Nanoseconds = PeerHealth.strangerTime,
         clock: (() -> Moment)? = nil
     ) {
         self.loop = loop
         self.journal = journal
+        self.strangerTime = strangerTime
         let clock = clock ?? { loop.moment }
         self.clock = clock
         startedAt = clock().wall
@@ -112,6 +123,9 @@ public final class Board: EventSink {
     }
 
     public func isPanic(_ upstream: String) -> Bool { boards[upstream]?.isPanic ?? false }
+
+    /// Some upstream could serve in a moment, and nobody in it can yet.
+    public var isAwaitingFirstVerdicts: Bool { !awaiting.isEmpty }
 
     public func report(of key: PeerKey) -> PeerReport? {
         boards[key.upstream]?.report(of: key.peer)
@@ -286,7 +300,7 @@ public final class Board: EventSink {
         clearTimer(of: board)
         let name = board.definition.name
         let now = read()
-        for peer in board.due(now: now.wall) {
+        for peer in board.due(now: now.wall, limit: Self.dueMax) {
             refresh(PeerKey(upstream: name, peer: peer), in: board)
         }
         setTimer(of: board, for: board.nextChange, now: now)
@@ -408,6 +422,15 @@ public final class Board: EventSink {
     func updateUpstream(_ board: UpstreamBoard) {
         updatePanic(board)
         if let line = board.updateSupply()?.line { journal.log(line) }
+        noteAwaiting(board.definition.name, board.counts.awaitsFirstVerdicts)
+    }
+
+    func noteAwaiting(_ upstream: String, _ isAwaiting: Bool) {
+        if isAwaiting {
+            awaiting.insert(upstream)
+        } else if awaiting.remove(upstream) != nil, awaiting.isEmpty {
+            for observer in observers { observer.introduced() }
+        }
     }
 
     /// Collected for a moment, and told in one line.

@@ -16,6 +16,16 @@ final class UpstreamBoard {
         /// Backups are counted apart.
         var wantedBackups = 0
         var availableBackups = 0
+        /// Wanted, and too new for requests: their first verdicts are still to come.
+        var strangers = 0
+        var strangerBackups = 0
+        /// Available, and found well by somebody.
+        var found = 0
+
+        /// Nobody can take a request now, or none but backups, and somebody may in a moment.
+        var awaitsFirstVerdicts: Bool {
+            available == 0 && (strangers > 0 || availableBackups == 0 && strangerBackups > 0)
+        }
     }
 
     private(set) var definition: UpstreamDefinition
@@ -29,6 +39,8 @@ final class UpstreamBoard {
     /// One timer for all peers, set by the board: most expiries are pushed on long before they
     /// come, so that looking at every peer when it fires is cheaper than a timer for each.
     let tag: Int
+    /// How long the first verdict of a new peer is waited for.
+    private let strangerTime: Nanoseconds
     var timer = TimerID.none
     var deadline = Instant.distantFuture
 
@@ -41,10 +53,11 @@ final class UpstreamBoard {
     private var cached: UpstreamView?
 
     /// Without peers and monitors: they come each by itself.
-    init(definition: UpstreamDefinition, tag: Int) {
+    init(definition: UpstreamDefinition, tag: Int, strangerTime: Nanoseconds) {
         self.definition = definition
         self.definition.peers = []
         self.tag = tag
+        self.strangerTime = strangerTime
     }
 
     // MARK: Reading
@@ -103,6 +116,7 @@ final class UpstreamBoard {
         let views = entries.map(\.view)
         let wanted = views.filter { ![.maint, .drain].contains($0.routing) }
         if isPanic { return .panic }
+        if counts.awaitsFirstVerdicts { return .unknown }
         if !views.contains(where: \.isAvailable) { return .down }
         if wanted.allSatisfy({ $0.status == .unknown }) { return .unknown }
         let isWell = wanted.allSatisfy { $0.status == .up || $0.status == .starting }
@@ -126,12 +140,13 @@ final class UpstreamBoard {
         return next
     }
 
-    /// Peers whose view is due to change.
-    func due(now: WallTime) -> [String] {
+    /// Peers whose view is due to change, not more than `limit`.
+    func due(now: WallTime, limit: Int) -> [String] {
         var names: [String] = []
         for place in entries.indices {
             guard let next = entries[place].view.nextChange, next <= now else { continue }
             names.append(definition.peers[place].id)
+            if names.count == limit { break }
         }
         return names
     }
@@ -205,7 +220,7 @@ final class UpstreamBoard {
         guard let place = places[peer.id] else {
             places[peer.id] = entries.count
             definition.peers.append(peer)
-            entries.append(PeerHealth(policy: policy(of: peer), now: now))
+            entries.append(newcomer(peer, now: now))
             count(entries[entries.count - 1].view, isBackup: peer.isBackup, by: 1)
             touch()
             return (true, nil)
@@ -216,7 +231,7 @@ final class UpstreamBoard {
         count(before, isBackup: old.isBackup, by: -1)
         if old.address != peer.address {
             let intent = entries[place].intent
-            entries[place] = PeerHealth(policy: policy(of: peer), now: now)
+            entries[place] = newcomer(peer, now: now)
             _ = entries[place].set(intent: intent, now: now)
         } else {
             _ = entries[place].set(policy: policy(of: peer), now: now)
@@ -244,6 +259,15 @@ final class UpstreamBoard {
         leave()
     }
 
+    private func newcomer(_ peer: PeerDefinition, now: WallTime) -> PeerHealth {
+        PeerHealth(
+            policy: policy(of: peer),
+            now: now,
+            strangerTime: strangerTime,
+            isJoining: counts.found > 0
+        )
+    }
+
     /// Makes every place that was handed out void.
     func leave() { generation &+= 1 }
 
@@ -252,7 +276,8 @@ final class UpstreamBoard {
             weight: peer.weight,
             slowStart: definition.slowStart,
             isDisabled: peer.isDisabled,
-            requiredMonitors: requiredMonitors
+            requiredMonitors: requiredMonitors,
+            isNamed: SocketAddress(peer.address) == nil
         )
     }
 
@@ -317,19 +342,25 @@ final class UpstreamBoard {
     }
 
     private func count(_ view: PeerView, isBackup: Bool, by step: Int) {
+        let isStranger = view.isStranger && view.isMeantToServe
         if isBackup {
             if view.isMeantToServe { counts.wantedBackups += step }
             if view.isAvailable { counts.availableBackups += step }
+            if isStranger { counts.strangerBackups += step }
         } else {
             if view.isMeantToServe { counts.wanted += step }
             if view.isAvailable { counts.available += step }
+            if isStranger { counts.strangers += step }
         }
+        if view.isAvailable, view.checked == .up { counts.found += step }
     }
 
     /// Returns the new state when it changed.
     func updatePanic() -> Bool? {
         let next = Self.isPanic(counts, definition)
         if next == isPanic { return nil }
+        // Who is too new for requests may well be well: that is known in a moment.
+        if next, counts.strangers + counts.strangerBackups > 0 { return nil }
         isPanic = next
         touch()
         return next
@@ -339,6 +370,9 @@ final class UpstreamBoard {
     func updateSupply() -> SupplyLine? {
         let next = UpstreamSupply(counts)
         if next == supply { return nil }
+        if next.rawValue > supply.rawValue, counts.strangers + counts.strangerBackups > 0 {
+            return nil
+        }
         defer { supply = next }
         return SupplyLine(
             upstream: definition.name,

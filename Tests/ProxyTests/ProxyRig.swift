@@ -39,6 +39,7 @@ final class ProxyRig: Sendable {
         modes: [ListenerConfiguration.Mode]? = nil,
         timeouts: ProxyTimeouts = patient,
         limits: ProxyLimits = ProxyLimits(),
+        strangerTime: Nanoseconds = .zero,
         resolve: @escaping @Sendable (Address) async -> [Address] = { _ in [] }
     ) async throws {
         self.upstreams = upstreams
@@ -58,7 +59,7 @@ final class ProxyRig: Sendable {
         let loop = control
         (board, proxy) = await withCheckedContinuation { [configuration] continuation in
             loop.execute {
-                let board = Board(loop: loop)
+                let board = Board(loop: loop, strangerTime: strangerTime)
                 board.define(upstreams, monitors: upstreams.map { Self.summary($0.name) })
                 let proxy = Proxy(
                     loop: loop,

@@ -16,7 +16,7 @@ import Vocabulary
         let loop = try EventLoop(name: "board")
         let time = Time()
         self.time = time
-        board = Board(loop: loop, journal: lines.journal) { time.moment }
+        board = Board(loop: loop, journal: lines.journal, strangerTime: .zero) { time.moment }
     }
 
     private final class Time {
@@ -292,7 +292,7 @@ import Vocabulary
 }
 
 /// Keeps lines with their fields.
-private final class FullLines: Sendable {
+final class FullLines: Sendable {
     private let kept = Mutex<[Journal.Line]>([])
 
     var journal: Journal {

@@ -48,7 +48,9 @@ private final class Watcher: BoardObserver {
 
     init() throws {
         loop = try EventLoop(name: "board")
-        board = Board(loop: loop, journal: lines.journal) { [clock] in clock.moment }
+        board = Board(loop: loop, journal: lines.journal, strangerTime: .zero) { [clock] in
+            clock.moment
+        }
         board.subscribe(watcher)
     }
 
