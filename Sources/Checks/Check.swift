@@ -21,6 +21,9 @@ public protocol Check: Sendable {
     /// so where a program is given the name, or where nobody is asked at all.
     static var probesEachAddress: Bool { get }
 
+    /// False where a probe only looks at what has come already, and so holds its place for no time.
+    static var waitsForAnswer: Bool { get }
+
     /// False where somebody else finds out where the target's name is: a proxy, for example.
     var resolvesNames: Bool { get }
 
@@ -47,6 +50,8 @@ extension Check {
     public static var defaultThresholds: Thresholds { Thresholds(rise: 2, fall: 3) }
 
     public static var probesEachAddress: Bool { true }
+
+    public static var waitsForAnswer: Bool { true }
 
     public var resolvesNames: Bool { true }
 

@@ -11,6 +11,7 @@ public struct HeartbeatCheck: Check {
     public static let summary = "pass while the peer itself reports in over the admin endpoint"
     public static let defaultThresholds = Thresholds(rise: 1, fall: 1)
     public static let probesEachAddress = false
+    public static let waitsForAnswer = false
 
     /// How long a sign of life is good for.
     private let within: Nanoseconds

@@ -2,6 +2,7 @@
 // first come first served; limits on the whole, on each upstream and on each target address say when
 // the lines move. Pure: time is an argument.
 
+public import EventLoop
 import Vocabulary
 
 /// How much probing there may be at once.
@@ -19,6 +20,14 @@ public struct ProbeLimits: Hashable, Sendable {
         self.inFlight = inFlight
         self.perAddress = perAddress
         self.perSecond = perSecond
+    }
+
+    /// What the descriptors there are allow; nil where nobody counts them.
+    public init(within budget: DescriptorBudget?) {
+        self.init()
+        guard let budget else { return }
+        inFlight = budget.probesInFlight
+        remedy = budget.remedy(for: .probes)
     }
 }
 
@@ -83,7 +92,11 @@ struct Admission {
 
     /// The places that one group may hold: all while it is alone, three quarters beside another. The
     /// rest is there for those whose probes end soon.
-    var share: Int { populated > 1 ? max(1, limits.inFlight * 3 / 4) : limits.inFlight }
+    var share: Int { Self.share(of: limits.inFlight, isAlone: populated <= 1) }
+
+    static func share(of inFlight: Int, isAlone: Bool) -> Int {
+        isAlone ? inFlight : max(1, inFlight * 3 / 4)
+    }
 
     // MARK: Groups
 

@@ -86,14 +86,6 @@ public final class Proxy {
         // All at once, or none: what one worker was told, all were.
         guard workers.isEmpty, !configuration.listeners.isEmpty else { return }
         let threads = configuration.workers(cores: cores())
-        if let wanted = configuration.threads, threads < wanted {
-            journal.warning(
-                "proxy.threads is \(wanted), but the \(configuration.descriptors ?? 0) descriptors "
-                    + "that the proxy may have are enough for \(threads): raise the limit of open "
-                    + "files (LimitNOFILE, ulimit -n)",
-                [.event("descriptors")]
-            )
-        }
         let home = LoopBound(WeakProxy(self), on: loop)
         for number in 0..<threads {
             let workerLoop = try EventLoop.spawn(name: "worker-\(number)")

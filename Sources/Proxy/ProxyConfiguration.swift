@@ -98,6 +98,33 @@ public struct ProxyConfiguration: Hashable, Sendable {
     /// A worker's loop has an epoll and an eventfd; then there is one a listener.
     private var ownDescriptors: Int { 2 + listeners.count }
 
+    /// What is set and cannot be had within so many descriptors.
+    public func warnings(within descriptors: Int?) -> [String] {
+        guard let descriptors, !listeners.isEmpty else { return [] }
+        var counted = self
+        counted.descriptors = descriptors
+        let remedy = "raise the limit of open files (LimitNOFILE, ulimit -n)"
+        let workers = counted.workers(cores: cores())
+        var lines: [String] = []
+        if let threads, workers < threads {
+            lines.append(
+                "proxy.threads: expected at most \(workers) where the proxy may have \(descriptors) "
+                    + "descriptors, saw \(threads): \(workers) run; \(remedy)"
+            )
+        }
+        let clients = limits.clients(within: counted.descriptorsEach(of: workers))
+        if limits.clientConnections != ProxyLimits().clientConnections,
+            clients < limits.clientConnections
+        {
+            lines.append(
+                "proxy.limits.client-connections: expected at most \(clients) for each of \(workers) "
+                    + "workers where the proxy may have \(descriptors) descriptors, two a client, saw "
+                    + "\(limits.clientConnections): \(clients) hold; \(remedy)"
+            )
+        }
+        return lines
+    }
+
     /// How many workers there can be: each needs descriptors of its own.
     func workers(cores: Int) -> Int {
         let wanted = threads ?? cores

@@ -89,7 +89,7 @@ final class Engine {
             loop: loop,
             resolver: LoopBound(resolver, on: loop),
             door: door,
-            limits: Self.probeLimits(budget),
+            limits: ProbeLimits(within: budget),
             heartbeats: heartbeats,
             services: LoopBound(services, on: loop),
             journal: journal
@@ -117,14 +117,6 @@ final class Engine {
             remedy: budget?.remedy(for: .agentCheck) ?? "",
             journal: journal
         )
-    }
-
-    private static func probeLimits(_ budget: DescriptorBudget?) -> ProbeLimits {
-        var limits = ProbeLimits()
-        guard let budget else { return limits }
-        limits.inFlight = budget.probesInFlight
-        limits.remedy = budget.remedy(for: .probes)
-        return limits
     }
 
     /// The tree of a configuration file is larger than all that is made of it, and the allocator would

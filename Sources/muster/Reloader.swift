@@ -56,7 +56,11 @@ actor Reloader {
         }.value
         if !problems.isEmpty { return .refused(problems) }
         let left = LeftIntents(intents, from: old, to: configuration, now: now)
-        let warnings = (left.lines + configuration.warnings.map(\.description))
+        let foresight = Sufficiency.warnings(
+            of: configuration,
+            within: DescriptorBudget.ofThisProcess()
+        )
+        let warnings = (left.lines + configuration.warnings.map(\.description) + foresight)
             .map { "warning: \($0)" }
         return .done(changes: difference.changes, later: difference.later + warnings)
     }

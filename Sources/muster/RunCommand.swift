@@ -30,7 +30,7 @@ struct RunCommand: AsyncParsableCommand {
         let configuration = try file.load(tellsWarnings: false)
         let log = Log(configuration.log, agent: configuration.agent.id)
         defer { log.writer.flush() }
-        raiseDescriptorLimit()
+        Sufficiency.raiseLimit()
         guard DescriptorBudget.ofThisProcess() != nil else {
             let limit = DescriptorBudget.limitOfThisProcess()
             Console.error("muster: \(DescriptorBudget.refusal(limit: limit))")
@@ -38,15 +38,6 @@ struct RunCommand: AsyncParsableCommand {
         }
         try await Runtime(configuration, file: file.path, log: log).run()
     }
-}
-
-/// Two descriptors a proxied connection: the soft limit of 1,024 is an old default that programs
-/// are meant to raise themselves (systemd's release notes, version 240).
-func raiseDescriptorLimit() {
-    var limit = rlimit()
-    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
-    limit.rlim_cur = limit.rlim_max
-    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
 }
 
 /// One run, from the first listener to the last goodbye.
@@ -77,7 +68,8 @@ struct Runtime {
         let loop = try EventLoop.spawn(name: "control")
         let made = await Self.make(configuration, on: loop, journal: journal)
         let engine = try made.get()
-        if let warning = DescriptorBudget.ofThisProcess()?.warning {
+        let budget = DescriptorBudget.ofThisProcess()
+        for warning in Sufficiency.foresight(of: configuration, within: budget) {
             journal.warning("\(warning)", [.event("descriptors")])
         }
         let problems = await Self.start(engine)

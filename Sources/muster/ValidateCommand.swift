@@ -1,6 +1,7 @@
 // Is a configuration fine? Everything but starting it.
 
 import ArgumentParser
+import EventLoop
 import Settings
 
 struct ValidateCommand: ParsableCommand {
@@ -32,7 +33,15 @@ struct ValidateCommand: ParsableCommand {
             count(configuration.proxy.listeners.count, "listener"),
         ]
         for advice in configuration.advice { Console.error("warning: \(advice)") }
-        let warnings = configuration.warnings.count + configuration.advice.count
+        // As `run` would, so that the numbers are those that it would have.
+        Sufficiency.raiseLimit()
+        let foresight = Sufficiency.foresight(
+            of: configuration,
+            within: DescriptorBudget.ofThisProcess()
+        )
+        for line in foresight { Console.error("warning: \(line)") }
+        let warnings =
+            configuration.warnings.count + configuration.advice.count + foresight.count
         let word = warnings == 0 ? "fine" : "runs, with \(count(warnings, "warning"))"
         Console.line("\(file.path): \(word): \(counts.joined(separator: ", "))")
     }

@@ -224,4 +224,33 @@ import Vocabulary
         #expect(configuration.workers(cores: cores) == workers)
         if let each { #expect(configuration.descriptorsEach(of: workers) == each) }
     }
+
+    @Test func `what is set and cannot be had is said`() {
+        var configuration = ProxyConfiguration(
+            threads: 8,
+            listeners: [
+                ListenerConfiguration(
+                    bind: .host("127.0.0.1", port: 80),
+                    mode: .tcp(upstream: "web")
+                )
+            ]
+        )
+        #expect(configuration.warnings(within: nil).isEmpty)
+        #expect(configuration.warnings(within: 1_000_000).isEmpty)
+        configuration.limits.clientConnections = 20
+        #expect(
+            configuration.warnings(within: 107) == [
+                "proxy.threads: expected at most 3 where the proxy may have 107 descriptors, saw 8: 3 "
+                    + "run; raise the limit of open files (LimitNOFILE, ulimit -n)",
+                "proxy.limits.client-connections: expected at most 14 for each of 3 workers where the "
+                    + "proxy may have 107 descriptors, two a client, saw 20: 14 hold; raise the limit "
+                    + "of open files (LimitNOFILE, ulimit -n)",
+            ]
+        )
+        configuration.limits.clientConnections = 14
+        configuration.threads = 3
+        #expect(configuration.warnings(within: 107).isEmpty)
+        configuration.listeners = []
+        #expect(configuration.warnings(within: 1).isEmpty)
+    }
 }
