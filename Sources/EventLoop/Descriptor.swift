@@ -25,7 +25,7 @@ public struct Descriptor: ~Copyable {
 
 /// Names a descriptor that the loop watches. The generation tells apart two users of one number: an
 /// event for a descriptor that was closed and reused meanwhile is recognised and dropped.
-public struct Handle: Hashable, Sendable {
+public struct Handle: BitwiseCopyable, Hashable, Sendable {
     public let descriptor: Int32
     let generation: UInt32
 

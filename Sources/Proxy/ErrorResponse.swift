@@ -19,6 +19,25 @@ enum ErrorResponse {
         }
     }
 
+    /// What went wrong, as far as it is the client's business.
+    static func sentence(_ status: Int, _ note: FailureNote) -> String {
+        switch note.cause {
+        case .badRequest: note.error?.description ?? "the request makes no sense"
+        case .slowHead: "the request head did not arrive in time"
+        case .slowBody: "the request body did not arrive in time"
+        case .slowReader: "the client reads too slowly"
+        case .connectMethod: "CONNECT is not served here"
+        case .noRoute: "no route for this host and path"
+        case .full: "every peer has all the connections it may have"
+        default:
+            switch status {
+            case 503: "no peer of this upstream is available"
+            case 504: "the peer did not answer in time"
+            default: "no peer could be reached, or the answer made no sense"
+            }
+        }
+    }
+
     /// The whole response, for a client that may or may not keep its connection.
     static func text(
         _ status: Int,

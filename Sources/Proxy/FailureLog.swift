@@ -117,7 +117,7 @@ extension FailureLog.Sort {
     fileprivate var level: Journal.Level {
         switch cause {
         case .noPeer, .noUpstream: .error
-        case .badRequest, .slowHead, .slowBody, .noRoute, .connectMethod: .info
+        case .badRequest, .slowHead, .slowBody, .slowReader, .noRoute, .connectMethod: .info
         default: answer == .retried ? .notice : .warning
         }
     }
@@ -172,6 +172,7 @@ extension FailureLog.Sort {
         case .badRequest: "a client sent a malformed request" + detail
         case .slowHead: "a client's request head did not arrive in time (timeouts.request-head)"
         case .slowBody: "a client's request body did not arrive in time (timeouts.body-idle)"
+        case .slowReader: "a client does not read the answers that it has asked for"
         case .noRoute: "a client asked for a host and path without a route"
         case .connectMethod: "a client asked for CONNECT"
         case .tooManyConnections:

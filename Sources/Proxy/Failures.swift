@@ -19,7 +19,11 @@ enum FailureCause: UInt8, CaseIterable, Sendable {
     case noPeer, full, noUpstream
 
     // Of a client.
-    case badRequest, slowHead, slowBody, noRoute, connectMethod, tooManyConnections, acceptPaused
+    case badRequest, slowHead, slowBody, slowReader, noRoute, connectMethod, tooManyConnections
+    case acceptPaused
+
+    /// No peer and no upstream is concerned.
+    var isOfClient: Bool { rawValue >= FailureCause.badRequest.rawValue }
 
     // Of nobody: room was made for a newcomer.
     case displaced, displacedForDescriptor, spareClosed
@@ -51,6 +55,7 @@ enum FailureCause: UInt8, CaseIterable, Sendable {
         case .badRequest: "bad-request"
         case .slowHead: "slow-head"
         case .slowBody: "slow-body"
+        case .slowReader: "slow-reader"
         case .noRoute: "no-route"
         case .connectMethod: "connect-method"
         case .tooManyConnections: "too-many-connections"

@@ -17,6 +17,7 @@ enum HeadRewriter {
         stripBytes: Int,
         normalised: UnsafeBufferPointer<UInt8>,
         client: borrowing ClientConnection,
+        wantsUpgrade: Bool,
         maxForwards: Int = -1,
         to output: inout Buffer
     ) {
@@ -52,7 +53,7 @@ enum HeadRewriter {
         if run >= 0 { output.append(bytes + run, Int(head.end) - 2 - run) }
 
         if case .chunked = head.framing { output.append("Transfer-Encoding: chunked\r\n") }
-        if client.wantsUpgrade, let upgrade = fields.first(.upgrade) {
+        if wantsUpgrade, let upgrade = fields.first(.upgrade) {
             output.append("Connection: Upgrade\r\nUpgrade: ")
             output.append(bytes + upgrade.value.lowerBound, upgrade.value.count)
             output.append("\r\n")

@@ -2,7 +2,7 @@
 // plain struct named by a number, with no allocation and no reference count.
 
 /// A table of at most `capacity` elements. Memory that was never used is never touched.
-struct Slab<Element> {
+struct Slab<Element: BitwiseCopyable> {
     let elements: UnsafeMutablePointer<Element>
     let capacity: Int
     private let free: UnsafeMutablePointer<Int32>
@@ -35,9 +35,17 @@ struct Slab<Element> {
         return index
     }
 
+    /// A free place with whatever was left there; a new one holds `blank`.
+    @inline(__always)
+    mutating func claim(_ blank: @autoclosure () -> Element) -> Int? {
+        guard freeCount > 0 else { return insert(blank()) }
+        freeCount &-= 1
+        count &+= 1
+        return Int(free[freeCount])
+    }
+
     @inline(__always)
     mutating func remove(_ index: Int) {
-        (elements + index).deinitialize(count: 1)
         free[freeCount] = Int32(truncatingIfNeeded: index)
         freeCount &+= 1
         count &-= 1

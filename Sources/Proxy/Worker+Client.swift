@@ -1,4 +1,5 @@
-// How does a client connection begin, bring requests, and end?
+// How does a client connection begin, bring requests, and end? What becomes of a request is its
+// exchange's.
 
 import EventLoop
 import Glibc
@@ -12,6 +13,7 @@ extension Worker {
         counters.accepted += 1
         let isTCP = listeners[place].isTCP
         var client = ClientConnection()
+        client.wire.canWrite = true
         client.listener = Int32(place)
         client.isTCP = isTCP
         Socket.noDelay(descriptor.raw)
@@ -23,7 +25,7 @@ extension Worker {
             return
         }
         do throws(SystemError) {
-            clients.elements[index].handle = try loop.register(
+            clients.elements[index].wire.handle = try loop.register(
                 descriptor,
                 sink: self,
                 tag: Tag.make(Tag.client, index)
@@ -35,18 +37,11 @@ extension Worker {
         }
         setDeadline(index, timeouts.clientIdle)
         wakeSweep()
-        if isTCP {
-            clients.elements[index].upstream = listeners[place].upstream
-            clients.elements[index].phase = .exchange
-            clients.elements[index].pick.key = clients.elements[index].addressHash
-            startAttempt(index)
-            if isOpen(index) { drive(index) }
-        } else {
-            rest(index)
-        }
+        if isTCP { beginOpaque(index, to: listeners[place].upstream) } else { rest(index) }
     }
 
-    /// The table is full of clients that are being served: say so instead of letting the client wait for nothing.
+    /// The table is full of clients that are being served: say so instead of letting the client wait
+    /// for nothing.
     private func shed(_ descriptor: consuming Descriptor, isTCP: Bool) {
         counters.refused += 1
         tell(
@@ -84,22 +79,25 @@ extension Worker {
         client.addressHash = RequestKey.hash(text.utf8)
     }
 
+    /// Ends a connection, and with it what is under way on it.
     func dropClient(_ index: Int, reset: Bool = false) {
-        let client = clients.elements + index
-        if client.pointee.link >= 0 {
-            let link = Int(client.pointee.link)
-            if client.pointee.isReset {
-                Socket.resetOnClose(links.elements[link].handle.descriptor)
-            }
-            dropLink(link)
+        let exchange = Int(clients.elements[index].exchange)
+        if exchange >= 0 {
+            end(exchange, reset ? .reset : .gone)
+        } else {
+            closeClient(index, reset: reset)
         }
+    }
+
+    /// Nothing is under way on the connection, or any more.
+    func closeClient(_ index: Int, reset: Bool) {
+        let client = clients.elements + index
         endRest(index)
-        buffers.release(&client.pointee.input)
+        buffers.release(&client.pointee.wire.input)
         buffers.release(&client.pointee.output)
-        buffers.release(&client.pointee.request)
-        if reset { Socket.resetOnClose(client.pointee.handle.descriptor) }
-        loop.close(client.pointee.handle)
-        client.pointee.handle = .none
+        if reset { Socket.resetOnClose(client.pointee.wire.handle.descriptor) }
+        loop.close(client.pointee.wire.handle)
+        client.pointee.wire.handle = .none
         deadlines[index] = Self.nobody
         clients.remove(index)
         if isDraining { noteIfDrained() }
@@ -117,23 +115,16 @@ extension Worker {
         // What a tunnel has from a client that was reset still goes to the peer.
         let isTunnel = client.pointee.phase == .tunnel
         if readiness.contains(.failed) {
-            if client.pointee.phase == .cutting, client.pointee.isReset { return }
-            client.pointee.isReset = true
+            if client.pointee.phase == .cutting, client.pointee.wire.isReset { return }
+            client.pointee.wire.isReset = true
         }
         // Both ways are over: there is nobody left to answer. In a tunnel whose other way ended
         // before, it only means that the last bytes are here.
         if !isTunnel, !readiness.isDisjoint(with: [.failed, .hungUp]) {
-            if client.pointee.phase == .exchange { counters.aborted += 1 }
             dropClient(index)
             return
         }
-        if !readiness.isDisjoint(with: [.readEnded, .hungUp, .failed]) {
-            client.pointee.hasEnded = true
-            client.pointee.canRead = true
-        } else if readiness.contains(.readable) {
-            client.pointee.canRead = true
-        }
-        if readiness.contains(.writable) { client.pointee.canWrite = true }
+        client.pointee.wire.note(readiness)
         drive(index)
     }
 
@@ -142,7 +133,7 @@ extension Worker {
         while true {
             switch clients.elements[index].phase {
             case .head: if !stepHead(index) { return }
-            case .exchange: if !stepExchange(index) { return }
+            case .exchange: if !stepExchange(Int(clients.elements[index].exchange)) { return }
             case .tunnel:
                 stepTunnel(index)
                 return
@@ -162,20 +153,19 @@ extension Worker {
         let client = clients.elements + index
         switch client.pointee.phase {
         case .head:
-            if client.pointee.input.isEmpty {
+            if client.pointee.wire.input.isEmpty {
                 // A request may have come since the last event.
-                client.pointee.canRead = true
+                client.pointee.wire.canRead = true
                 drive(index)
                 let isIdle =
                     isOpen(index) && client.pointee.phase == .head
-                    && client.pointee.input.isEmpty && !client.pointee.headBegun
+                    && client.pointee.wire.input.isEmpty && !client.pointee.headBegun
                 if isIdle { dropClient(index) }
             } else {
-                complain(.slowHead, .status(408))
-                refuse(index, 408, "the request head did not arrive in time")
+                refuseHead(index, 408, FailureNote(cause: .slowHead))
                 drive(index)
             }
-        case .exchange: exchangeExpired(index)
+        case .exchange: exchangeExpired(Int(client.pointee.exchange))
         case .tunnel, .flushing, .lingering: dropClient(index)
         case .cutting:
             if client.pointee.output.isEmpty {
@@ -198,14 +188,16 @@ extension Worker {
             if !client.pointee.output.isEmpty { return false }
         }
         while true {
-            if !client.pointee.input.isEmpty {
+            if !client.pointee.wire.input.isEmpty {
                 do throws(HTTPError) {
                     if let head = try parseRequest(client) { return begin(index, head) }
                 } catch {
                     counters.badRequests += 1
-                    client.pointee.method = .other
-                    complain(.badRequest, .status(error.status), error)
-                    refuse(index, Int(error.status), error.description)
+                    refuseHead(
+                        index,
+                        error.status,
+                        FailureNote(cause: .badRequest, error: error)
+                    )
                     return true
                 }
                 // The first piece of a head sets its deadline; later pieces do not move it.
@@ -214,20 +206,14 @@ extension Worker {
                     setDeadline(index, timeouts.requestHead)
                 }
             }
-            if !client.pointee.canRead {
-                if client.pointee.input.isEmpty {
-                    buffers.release(&client.pointee.input)
+            if !client.pointee.wire.canRead {
+                if client.pointee.wire.input.isEmpty {
+                    buffers.release(&client.pointee.wire.input)
                     rest(index)
                 }
                 return false
             }
-            let result = read(
-                client.pointee.handle.descriptor,
-                into: &client.pointee.input,
-                canRead: &client.pointee.canRead,
-                hasEnded: client.pointee.hasEnded
-            )
-            switch result {
+            switch read(&client.pointee.wire) {
             case .bytes: endRest(index)
             case .blocked: continue
             case .ended, .failed:
@@ -242,7 +228,7 @@ extension Worker {
     private func parseRequest(
         _ client: UnsafeMutablePointer<ClientConnection>
     ) throws(HTTPError) -> RequestHead? {
-        let input = client.pointee.input
+        let input = client.pointee.wire.input
         return try input.withSpan { (bytes) throws(HTTPError) in
             let head = try client.pointee.parser.parseRequest(
                 bytes,
@@ -254,44 +240,72 @@ extension Worker {
         }
     }
 
+    /// The exchange of a request that begins on a connection. There is a place for one each.
+    @inline(__always)
+    private func open(_ index: Int) -> Int {
+        guard let place = exchanges.claim(Exchange()) else {
+            preconditionFailure("more exchanges than clients")
+        }
+        let client = clients.elements + index
+        client.pointee.headBegun = false
+        client.pointee.exchange = Int32(truncatingIfNeeded: place)
+        client.pointee.phase = .exchange
+        let exchange = exchanges.elements + place
+        exchange.pointee.client = Int32(truncatingIfNeeded: index)
+        exchange.pointee.upstream = -1
+        exchange.pointee.course = Course()
+        exchange.pointee.course.triesMax = UInt8(truncatingIfNeeded: triesMax)
+        exchange.pointee.pick = Pick()
+        exchange.pointee.note = FailureNote()
+        exchange.pointee.wantsUpgrade = false
+        exchange.pointee.requestSent = 0
+        return place
+    }
+
+    /// What came is no request, or not all of one.
+    private func refuseHead(_ index: Int, _ status: UInt16, _ note: FailureNote) {
+        let place = open(index)
+        let exchange = exchanges.elements + place
+        exchange.pointee.method = .other
+        exchange.pointee.note = note
+        end(place, .refused(status: status))
+    }
+
+    /// In TCP mode: everything that comes on a connection is for a peer of `upstream`.
+    private func beginOpaque(_ index: Int, to upstream: Int32) {
+        let place = open(index)
+        let exchange = exchanges.elements + place
+        exchange.pointee.course.isOpaque = true
+        exchange.pointee.upstream = upstream
+        exchange.pointee.pick.key = clients.elements[index].addressHash
+        startAttempt(place)
+        if isOpen(index) { drive(index) }
+    }
+
     /// A request head has arrived. True when there is something else to do now.
     @inline(__always)
     private func begin(_ index: Int, _ head: RequestHead) -> Bool {
         let client = clients.elements + index
-        client.pointee.headBegun = false
-        client.pointee.method = head.method
-        client.pointee.minorVersion = head.minorVersion
-        client.pointee.isPersistent = head.isPersistent && !client.pointee.isLeaving
-        client.pointee.wantsUpgrade = false
-        client.pointee.responseStarted = false
-        client.pointee.interimSent = false
-        client.pointee.requestTrailersBegun = false
-        client.pointee.usedFreeRetry = false
-        client.pointee.isReplayable = true
-        client.pointee.note = FailureNote()
-        client.pointee.requestSent = 0
-        client.pointee.pick = Pick()
+        guard let base = client.pointee.wire.input.base else { return false }
+        let bytes = UnsafePointer(base + Int(client.pointee.wire.input.start))
+        let place = open(index)
+        let exchange = exchanges.elements + place
+        exchange.pointee.method = head.method
+        exchange.pointee.minorVersion = head.minorVersion
+        exchange.pointee.isPersistent = head.isPersistent && !client.pointee.isLeaving
+        exchange.pointee.course.isIdempotent = head.method.isIdempotent
+        if case .none = head.framing {
+        } else {
+            exchange.pointee.upload.begin(head.framing)
+            exchange.pointee.course.isWhole = false
+        }
         counters.requests &+= 1
         budget.deposit()
 
-        switch head.framing {
-        case .none, .untilClose:
-            client.pointee.bodyDone = true
-        case .length(let count):
-            client.pointee.bodyIsChunked = false
-            client.pointee.bodyLeft = count
-            client.pointee.bodyDone = count == 0
-        case .chunked:
-            client.pointee.bodyIsChunked = true
-            client.pointee.bodyDecoder = ChunkedDecoder(of: .request)
-            client.pointee.bodyDone = false
-        }
-        guard let base = client.pointee.input.base else { return false }
-        let bytes = UnsafePointer(base + Int(client.pointee.input.start))
         if head.method == .connect {
-            client.pointee.input.consume(Int(head.end))
-            complain(.connectMethod, .status(501))
-            refuse(index, 501, "CONNECT is not served here")
+            client.pointee.wire.input.consume(Int(head.end))
+            exchange.pointee.note.cause = .connectMethod
+            end(place, .refused(status: 501))
             return true
         }
         var maxForwards = -1
@@ -299,21 +313,21 @@ extension Worker {
             let field = fields.first(.maxForwards), let hops = HeadRewriter.hops(field, bytes)
         {
             if hops == 0 {
-                answerAsLast(index, head, bytes)
+                answerAsLast(place, head, bytes)
                 return true
             }
             maxForwards = hops - 1
         }
         var normalised = 0
         guard let match = route(client, head, bytes, &normalised) else {
-            client.pointee.input.consume(Int(head.end))
-            complain(.noRoute, .status(404))
-            answer(index, 404, "no route for this host and path")
+            client.pointee.wire.input.consume(Int(head.end))
+            exchange.pointee.note.cause = .noRoute
+            end(place, .own(status: 404))
             return true
         }
-        client.pointee.upstream = match.upstream
+        exchange.pointee.upstream = match.upstream
         if let key = pool.upstreams[Int(match.upstream)].key {
-            client.pointee.pick.key = RequestKey.of(
+            exchange.pointee.pick.key = RequestKey.of(
                 key,
                 client.pointee,
                 head,
@@ -322,9 +336,9 @@ extension Worker {
             )
         }
         if head.hasUpgrade, let upgrade = fields.first(.upgrade) {
-            client.pointee.wantsUpgrade = HeadRewriter.isForwarded(upgrade, bytes)
+            exchange.pointee.wantsUpgrade = HeadRewriter.isForwarded(upgrade, bytes)
         }
-        buffers.fill(&client.pointee.request)
+        buffers.fill(&exchange.pointee.request)
         HeadRewriter.request(
             head,
             fields,
@@ -332,13 +346,13 @@ extension Worker {
             stripBytes: Int(match.stripBytes),
             normalised: UnsafeBufferPointer(start: scratch, count: normalised),
             client: client.pointee,
+            wantsUpgrade: exchange.pointee.wantsUpgrade,
             maxForwards: maxForwards,
-            to: &client.pointee.request
+            to: &exchange.pointee.request
         )
-        client.pointee.input.consume(Int(head.end))
-        if client.pointee.input.isEmpty { buffers.release(&client.pointee.input) }
-        client.pointee.phase = .exchange
-        startAttempt(index)
+        client.pointee.wire.input.consume(Int(head.end))
+        if client.pointee.wire.input.isEmpty { buffers.release(&client.pointee.wire.input) }
+        startAttempt(place)
         return isOpen(index)
     }
 
@@ -380,43 +394,27 @@ extension Worker {
 
     // MARK: Answers of our own
 
-    /// Answers and ends the connection: what follows on it cannot be trusted or is not wanted.
-    func refuse(_ index: Int, _ status: Int, _ sentence: String) {
-        let client = clients.elements + index
-        respond(client, status, sentence, closes: true)
-        client.pointee.phase = .flushing
-        setDeadline(index, timeouts.bodyIdle)
-    }
-
-    /// Answers and keeps the connection if nothing of the request is still to come.
-    func answer(_ index: Int, _ status: Int, _ sentence: String) {
-        let client = clients.elements + index
-        if status >= 500 { counters.unavailable += 1 }
-        let closes = !client.pointee.bodyDone || !client.pointee.isPersistent || isDraining
-        respond(client, status, sentence, closes: closes)
-        buffers.release(&client.pointee.request)
-        client.pointee.phase = closes ? .flushing : .head
-        setDeadline(index, closes ? timeouts.bodyIdle : timeouts.clientIdle)
-    }
-
     /// `Max-Forwards: 0`: the request was meant for us (RFC 9110, section 7.6.2). TRACE gets back what
     /// arrived, but for what is secret (section 9.3.8).
-    private func answerAsLast(_ index: Int, _ head: RequestHead, _ bytes: UnsafePointer<UInt8>) {
-        let client = clients.elements + index
+    private func answerAsLast(_ place: Int, _ head: RequestHead, _ bytes: UnsafePointer<UInt8>) {
+        let exchange = exchanges.elements + place
+        let client = clients.elements + Int(exchange.pointee.client)
         buffers.fill(&client.pointee.output)
-        buffers.fill(&client.pointee.request)
+        buffers.fill(&exchange.pointee.request)
         client.pointee.output.compact()
         if head.method == .trace {
-            HeadRewriter.reflection(head, fields, bytes, to: &client.pointee.request)
+            HeadRewriter.reflection(head, fields, bytes, to: &exchange.pointee.request)
         }
-        let count = client.pointee.request.count
-        let closes = !client.pointee.bodyDone || !client.pointee.isPersistent || isDraining
-        client.pointee.input.consume(Int(head.end))
+        let count = exchange.pointee.request.count
+        client.pointee.wire.input.consume(Int(head.end))
         guard client.pointee.output.room >= count + HeadRewriter.growthMax else {
             // Answers to earlier requests still wait in front of it.
-            refuse(index, 503, "the client reads too slowly")
+            exchange.pointee.note.cause = .slowReader
+            end(place, .refused(status: 503))
             return
         }
+        let closes =
+            !exchange.pointee.course.isWhole || !exchange.pointee.isPersistent || isDraining
         client.pointee.output.append("HTTP/1.1 200 OK\r\nDate: ")
         client.pointee.output.append(date, HTTPDate.count)
         if head.method == .trace {
@@ -429,32 +427,11 @@ extension Worker {
         client.pointee.output.append("\r\nContent-Length: ")
         client.pointee.output.append(decimal: count)
         client.pointee.output.append(closes ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n")
-        if let base = client.pointee.request.base {
-            client.pointee.output.append(base + Int(client.pointee.request.start), count)
+        if let base = exchange.pointee.request.base {
+            client.pointee.output.append(base + Int(exchange.pointee.request.start), count)
         }
-        buffers.release(&client.pointee.request)
-        client.pointee.phase = closes ? .flushing : .head
-        setDeadline(index, closes ? timeouts.bodyIdle : timeouts.clientIdle)
-    }
-
-    private func respond(
-        _ client: UnsafeMutablePointer<ClientConnection>,
-        _ status: Int,
-        _ sentence: String,
-        closes: Bool
-    ) {
-        buffers.fill(&client.pointee.output)
-        client.pointee.output.compact()
-        let text = ErrorResponse.text(
-            status,
-            sentence,
-            closes: closes,
-            isHead: client.pointee.method == .head,
-            date: date
-        )
-        if text.utf8.count <= client.pointee.output.room {
-            client.pointee.output.append(text: text)
-        }
+        exchange.pointee.closesClient = closes
+        act(place, exchange.pointee.course.on(.complete))
     }
 
     // MARK: Ending
@@ -467,21 +444,20 @@ extension Worker {
             buffers.release(&client.pointee.output)
             return true
         }
-        guard client.pointee.canWrite, let base = client.pointee.output.base else { return true }
-        let (written, result) = write(
-            client.pointee.handle.descriptor,
+        guard client.pointee.wire.canWrite, let base = client.pointee.output.base else {
+            return true
+        }
+        let (written, result) = client.pointee.wire.write(
             base + Int(client.pointee.output.start),
-            client.pointee.output.count,
-            canWrite: &client.pointee.canWrite
+            client.pointee.output.count
         )
         client.pointee.output.consume(written)
         if result != .all {
             if result == .failed {
-                client.pointee.isReset = true
+                client.pointee.wire.isReset = true
                 // In a tunnel the client may have said something before it was reset.
                 if client.pointee.phase == .tunnel {
-                    client.pointee.canRead = true
-                    client.pointee.hasEnded = true
+                    client.pointee.wire.noteReset()
                     buffers.release(&client.pointee.output)
                     return true
                 }
@@ -499,12 +475,11 @@ extension Worker {
         guard flush(index) else { return false }
         let client = clients.elements + index
         guard client.pointee.output.isEmpty else { return false }
-        buffers.release(&client.pointee.request)
-        if client.pointee.hasEnded, !client.pointee.canRead {
+        if client.pointee.wire.hasEnded, !client.pointee.wire.canRead {
             dropClient(index)
             return false
         }
-        shutdown(client.pointee.handle.descriptor, Int32(SHUT_WR))
+        shutdown(client.pointee.wire.handle.descriptor, Int32(SHUT_WR))
         client.pointee.phase = .lingering
         client.pointee.lingerLeft = Self.lingerBytesMax
         setDeadline(index, Self.lingerTime)
@@ -518,26 +493,21 @@ extension Worker {
 
     private func stepLinger(_ index: Int) {
         let client = clients.elements + index
-        client.pointee.input.start = client.pointee.input.end
-        while client.pointee.canRead {
-            let result = read(
-                client.pointee.handle.descriptor,
-                into: &client.pointee.input,
-                canRead: &client.pointee.canRead,
-                hasEnded: client.pointee.hasEnded
-            )
+        client.pointee.wire.input.start = client.pointee.wire.input.end
+        while client.pointee.wire.canRead {
+            let result = read(&client.pointee.wire)
             guard result == .bytes else {
                 if result == .blocked { break }
                 dropClient(index)
                 return
             }
-            client.pointee.lingerLeft -= Int32(client.pointee.input.count)
-            client.pointee.input.start = client.pointee.input.end
+            client.pointee.lingerLeft -= Int32(client.pointee.wire.input.count)
+            client.pointee.wire.input.start = client.pointee.wire.input.end
             if client.pointee.lingerLeft < 0 {
                 dropClient(index)
                 return
             }
         }
-        buffers.release(&client.pointee.input)
+        buffers.release(&client.pointee.wire.input)
     }
 }

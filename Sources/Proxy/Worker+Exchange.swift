@@ -10,81 +10,77 @@ extension Worker {
     /// Moves what can be moved. True when the connection went on to another phase.
     @inline(__always)
     func stepExchange(_ index: Int) -> Bool {
-        let client = clients.elements + index
-        guard pumpRequest(index) else { return isOpen(index) && client.pointee.phase != .exchange }
-        guard client.pointee.link >= 0 else { return client.pointee.phase != .exchange }
-        let link = links.elements + Int(client.pointee.link)
-        if link.pointee.phase == .connecting { return false }
-        if client.pointee.isTCP {
-            client.pointee.phase = .tunnel
-            setDeadline(index, timeouts.tunnelIdle)
-            return true
+        let exchange = exchanges.elements + index
+        let client = Int(exchange.pointee.client)
+        guard pumpRequest(index) else {
+            return isOpen(client) && clients.elements[client].phase != .exchange
         }
+        guard exchange.pointee.link >= 0 else { return false }
+        let link = links.elements + Int(exchange.pointee.link)
+        if link.pointee.phase == .connecting { return false }
+        if exchange.pointee.course.isOpaque { return becomeTunnel(index) }
         return pumpResponse(index)
     }
 
     // MARK: The request
 
-    /// Moves request bytes from the client to the peer. False when the connection is gone or went
-    /// on to another phase.
+    /// Moves request bytes from the client to the peer. False when the exchange has ended.
     @inline(__always)
     private func pumpRequest(_ index: Int) -> Bool {
-        let client = clients.elements + index
+        let exchange = exchanges.elements + index
+        let place = Int(exchange.pointee.client)
+        let client = clients.elements + place
         while true {
-            if !client.pointee.bodyDone, !pullBody(index) { return false }
-            guard client.pointee.link >= 0 else { return true }
-            let link = links.elements + Int(client.pointee.link)
-            let unsent = client.pointee.request.count - Int(client.pointee.requestSent)
-            if unsent == 0, isOutOfRoom(client) {
+            if !exchange.pointee.course.isWhole, !pullBody(index) { return false }
+            guard exchange.pointee.link >= 0 else { return true }
+            let link = links.elements + Int(exchange.pointee.link)
+            let unsent = exchange.pointee.request.count - Int(exchange.pointee.requestSent)
+            if unsent == 0, isOutOfRoom(exchange, client) {
                 // Everything here has been sent, and what comes next does not fit behind it: from
                 // now on it cannot be sent again.
-                client.pointee.isReplayable = false
-                client.pointee.request.start = 0
-                client.pointee.request.end = 0
-                client.pointee.requestSent = 0
+                exchange.pointee.course.isReplayable = false
+                exchange.pointee.request.start = 0
+                exchange.pointee.request.end = 0
+                exchange.pointee.requestSent = 0
                 continue
             }
-            guard link.pointee.phase == .busy, link.pointee.canWrite, unsent > 0,
-                let base = client.pointee.request.base
+            guard link.pointee.phase == .busy, link.pointee.wire.canWrite, unsent > 0,
+                let base = exchange.pointee.request.base
             else { return true }
-            let offset = Int(client.pointee.request.start) + Int(client.pointee.requestSent)
-            let (written, result) = write(
-                link.pointee.handle.descriptor,
-                base + offset,
-                unsent,
-                canWrite: &link.pointee.canWrite
-            )
-            if written > 0 { link.pointee.wroteBytes = true }
-            client.pointee.requestSent &+= Int32(truncatingIfNeeded: written)
+            let offset = Int(exchange.pointee.request.start) + Int(exchange.pointee.requestSent)
+            let (written, result) = link.pointee.wire.write(base + offset, unsent)
+            if written > 0 { _ = exchange.pointee.course.on(.asked) }
+            exchange.pointee.requestSent &+= Int32(truncatingIfNeeded: written)
             switch result {
             case .blocked:
                 // A slow peer may take its time, as long as it reads.
-                if written > 0 { setDeadline(index, timeouts.bodyIdle) }
+                if written > 0 { setDeadline(place, timeouts.bodyIdle) }
                 return true
             case .failed:
-                // The peer hung up. It may have answered before it did: reading will tell, but not
-                // tell again that this was a reset.
-                link.pointee.isReset = true
-                link.pointee.canRead = true
-                link.pointee.hasEnded = true
+                // The peer hung up. It may have answered before it did: reading will tell.
+                link.pointee.wire.noteReset()
                 return true
             case .all:
-                if client.pointee.bodyDone {
-                    setDeadline(index, timeouts.response)
+                if exchange.pointee.course.isWhole {
+                    setDeadline(place, timeouts.response)
                     return true
                 }
-                setDeadline(index, timeouts.bodyIdle)
-                if client.pointee.input.isEmpty, !client.pointee.canRead { return true }
+                setDeadline(place, timeouts.bodyIdle)
+                if client.pointee.wire.input.isEmpty, !client.pointee.wire.canRead { return true }
             }
         }
     }
 
     /// Body bytes wait, or may be waiting, that `request` has no room for.
     @inline(__always)
-    private func isOutOfRoom(_ client: UnsafeMutablePointer<ClientConnection>) -> Bool {
-        if client.pointee.bodyDone || client.pointee.request.isEmpty { return false }
+    private func isOutOfRoom(
+        _ exchange: UnsafeMutablePointer<Exchange>,
+        _ client: UnsafeMutablePointer<ClientConnection>
+    ) -> Bool {
+        if exchange.pointee.course.isWhole || exchange.pointee.request.isEmpty { return false }
         // A trailer line is moved whole, so it may wait in front of room enough for most things.
-        return client.pointee.request.room < Self.bodyRoomMin || !client.pointee.input.isEmpty
+        return exchange.pointee.request.room < Self.bodyRoomMin
+            || !client.pointee.wire.input.isEmpty
     }
 
     /// Room in the request buffer below which no body byte is moved.
@@ -93,74 +89,58 @@ extension Worker {
     /// Moves body bytes from the client's input to the request buffer. False when the exchange is
     /// over.
     private func pullBody(_ index: Int) -> Bool {
-        let client = clients.elements + index
-        pulling: while !client.pointee.bodyDone {
-            if client.pointee.request.room < Self.bodyRoomMin { break }
-            if !client.pointee.input.isEmpty {
+        let exchange = exchanges.elements + index
+        let client = clients.elements + Int(exchange.pointee.client)
+        pulling: while !exchange.pointee.course.isWhole {
+            if exchange.pointee.request.room < Self.bodyRoomMin { break }
+            if !client.pointee.wire.input.isEmpty {
                 do throws(HTTPError) {
-                    let step = try moveBody(client)
+                    let step = try moveBody(exchange, client)
                     if step.isDone {
-                        client.pointee.bodyDone = true
+                        exchange.pointee.course.isWhole = true
                         break
                     }
                     if step.consumed > 0 { continue }
                 } catch {
                     counters.badRequests += 1
-                    complain(.badRequest, .status(error.status), error)
-                    abandonRequest(index, Int(error.status), error.description)
+                    exchange.pointee.note = FailureNote(cause: .badRequest, error: error)
+                    act(index, exchange.pointee.course.on(.senseless(status: error.status)))
                     return false
                 }
             }
-            guard client.pointee.canRead else { break }
-            switch read(
-                client.pointee.handle.descriptor,
-                into: &client.pointee.input,
-                canRead: &client.pointee.canRead,
-                hasEnded: client.pointee.hasEnded
-            )
-            {
+            guard client.pointee.wire.canRead else { break }
+            switch read(&client.pointee.wire) {
             case .bytes: continue
             // Nothing there, or the input is full: then the request has to go out first.
             case .blocked: break pulling
             case .ended, .failed:
                 // The body will never be whole (RFC 9112, section 8): nobody is left to answer.
-                counters.aborted += 1
-                dropClient(index)
+                act(index, exchange.pointee.course.on(.clientGone))
                 return false
             }
         }
-        if client.pointee.input.isEmpty { buffers.release(&client.pointee.input) }
+        if client.pointee.wire.input.isEmpty { buffers.release(&client.pointee.wire.input) }
         return true
     }
 
     private func moveBody(
+        _ exchange: UnsafeMutablePointer<Exchange>,
         _ client: UnsafeMutablePointer<ClientConnection>
     ) throws(HTTPError) -> BodyTransfer.Step {
-        if client.pointee.bodyIsChunked {
+        if case .chunked = exchange.pointee.upload.framing {
             return try BodyTransfer.chunked(
-                &client.pointee.bodyDecoder,
-                from: &client.pointee.input,
-                to: &client.pointee.request,
+                &exchange.pointee.upload.decoder,
+                from: &client.pointee.wire.input,
+                to: &exchange.pointee.request,
                 rechunks: true,
-                trailersBegun: &client.pointee.requestTrailersBegun
+                trailersBegun: &exchange.pointee.upload.trailersBegun
             )
         }
         return BodyTransfer.length(
-            &client.pointee.bodyLeft,
-            from: &client.pointee.input,
-            to: &client.pointee.request
+            &exchange.pointee.upload.left,
+            from: &client.pointee.wire.input,
+            to: &exchange.pointee.request
         )
-    }
-
-    /// The request turned out to be malformed while it was under way.
-    private func abandonRequest(_ index: Int, _ status: Int, _ sentence: String) {
-        let client = clients.elements + index
-        if client.pointee.link >= 0 { dropLink(Int(client.pointee.link)) }
-        if client.pointee.responseStarted {
-            dropClient(index, reset: true)
-        } else {
-            refuse(index, status, sentence)
-        }
     }
 
     // MARK: The response
@@ -169,25 +149,29 @@ extension Worker {
     /// another phase.
     @inline(__always)
     private func pumpResponse(_ index: Int) -> Bool {
-        let client = clients.elements + index
+        let exchange = exchanges.elements + index
+        let client = Int(exchange.pointee.client)
         while true {
-            let link = links.elements + Int(client.pointee.link)
-            if !link.pointee.headDone {
+            let link = links.elements + Int(exchange.pointee.link)
+            if exchange.pointee.course.heard != .answer {
                 switch takeHead(index, link) {
                 case .again: continue
                 case .wait:
-                    _ = flush(index)
+                    _ = flush(client)
                     return false
-                case .phaseChanged: return isOpen(index)
+                case .phaseChanged: return isOpen(client)
                 case .done: break
                 }
             }
-            if link.pointee.isTunnel { return becomeTunnel(index) }
+            if exchange.pointee.isUpgrade { return becomeTunnel(index) }
             switch takeBody(index, link) {
             case .again: continue
             case .wait: return false
-            case .phaseChanged: return isOpen(index)
-            case .done: return finish(index)
+            case .phaseChanged: return isOpen(client)
+            case .done:
+                guard flush(client) else { return false }
+                act(index, exchange.pointee.course.on(.complete))
+                return true
             }
         }
     }
@@ -197,14 +181,14 @@ extension Worker {
     /// Reads and forwards heads until the final one has been.
     @inline(__always)
     private func takeHead(_ index: Int, _ link: UnsafeMutablePointer<PeerConnection>) -> Take {
-        let client = clients.elements + index
-        if !link.pointee.input.isEmpty {
+        let exchange = exchanges.elements + index
+        if !link.pointee.wire.input.isEmpty {
             do throws(HTTPError) {
-                let input = link.pointee.input
+                let input = link.pointee.wire.input
                 let head = try input.withSpan { (bytes) throws(HTTPError) in
                     let head = try link.pointee.parser.parseResponse(
                         bytes,
-                        to: client.pointee.method,
+                        to: exchange.pointee.method,
                         fields: &fields,
                         limits: headLimits
                     )
@@ -218,26 +202,15 @@ extension Worker {
                 return .phaseChanged
             }
         }
-        guard link.pointee.canRead else {
-            if link.pointee.input.isEmpty { buffers.release(&link.pointee.input) }
+        guard link.pointee.wire.canRead else {
+            if link.pointee.wire.input.isEmpty { buffers.release(&link.pointee.wire.input) }
             return .wait
         }
-        let result = read(
-            link.pointee.handle.descriptor,
-            into: &link.pointee.input,
-            canRead: &link.pointee.canRead,
-            hasEnded: link.pointee.hasEnded
-        )
+        let result = read(&link.pointee.wire)
         if result == .bytes || result == .blocked { return .again }
-        if link.pointee.input.isEmpty {
-            attemptFailed(
-                index,
-                .diedSilent(
-                    isReused: link.pointee.isReused,
-                    wroteBytes: link.pointee.wroteBytes
-                ),
-                result == .failed || link.pointee.isReset ? .reset : .closed
-            )
+        if link.pointee.wire.input.isEmpty {
+            let isReset = result == .failed || link.pointee.wire.isReset
+            attemptFailed(index, .silent, isReset ? .reset : .closed)
         } else {
             attemptFailed(index, .malformed, .headCut)
         }
@@ -251,23 +224,25 @@ extension Worker {
         _ index: Int,
         _ link: UnsafeMutablePointer<PeerConnection>
     ) -> Take {
-        let client = clients.elements + index
+        let exchange = exchanges.elements + index
+        let place = Int(exchange.pointee.client)
+        let client = clients.elements + place
         buffers.fill(&client.pointee.output)
         // What an interim response left unsent must not be overrun.
         if client.pointee.output.room < Int(head.end) + HeadRewriter.growthMax {
-            guard flush(index) else { return .phaseChanged }
+            guard flush(place) else { return .phaseChanged }
             buffers.fill(&client.pointee.output)
             client.pointee.output.compact()
             if client.pointee.output.room < Int(head.end) + HeadRewriter.growthMax {
                 return .wait
             }
         }
-        guard let base = link.pointee.input.base else { return .wait }
-        let bytes = UnsafePointer(base + Int(link.pointee.input.start))
+        guard let base = link.pointee.wire.input.base else { return .wait }
+        let bytes = UnsafePointer(base + Int(link.pointee.wire.input.start))
 
         if head.isInterim {
             // An interim response means nothing to HTTP/1.0 (RFC 9110, section 15.2).
-            if client.pointee.minorVersion >= 1 {
+            if exchange.pointee.minorVersion >= 1 {
                 HeadRewriter.response(
                     head,
                     fields,
@@ -275,26 +250,25 @@ extension Worker {
                     style: HeadRewriter.ResponseStyle(),
                     to: &client.pointee.output
                 )
-                client.pointee.interimSent = true
-                guard flush(index) else { return .phaseChanged }
+                _ = exchange.pointee.course.on(.interim)
+                guard flush(place) else { return .phaseChanged }
             }
-            link.pointee.input.consume(Int(head.end))
+            link.pointee.wire.input.consume(Int(head.end))
             return .again
         }
-        if head.isTunnel, !client.pointee.wantsUpgrade || !requestIsSent(client) {
+        if head.isTunnel, !exchange.pointee.wantsUpgrade || !exchange.pointee.isSent {
             // 101 without having been asked, or before the request was whole (RFC 9110, section
             // 7.8): whatever follows is not HTTP.
             attemptFailed(index, .malformed, .strayUpgrade)
             return .phaseChanged
         }
-        var style = settle(head, client, link)
+        var style = settle(head, exchange)
         style.date = date
         HeadRewriter.response(head, fields, bytes, style: style, to: &client.pointee.output)
-        link.pointee.input.consume(Int(head.end))
-        link.pointee.headDone = true
-        client.pointee.responseStarted = true
+        link.pointee.wire.input.consume(Int(head.end))
+        _ = exchange.pointee.course.on(.answering)
         countResponse(link.pointee.peer, head.status)
-        setDeadline(index, timeouts.bodyIdle)
+        setDeadline(place, timeouts.bodyIdle)
         return .done
     }
 
@@ -302,102 +276,93 @@ extension Worker {
     @inline(__always)
     private func settle(
         _ head: ResponseHead,
-        _ client: UnsafeMutablePointer<ClientConnection>,
-        _ link: UnsafeMutablePointer<PeerConnection>
+        _ exchange: UnsafeMutablePointer<Exchange>
     ) -> HeadRewriter.ResponseStyle {
         var style = HeadRewriter.ResponseStyle()
-        link.pointee.framing = head.framing
-        link.pointee.isPersistent = head.isPersistent
-        link.pointee.isTunnel = head.isTunnel
-        link.pointee.trailersBegun = false
-        var closes = !client.pointee.isPersistent || isDraining || !client.pointee.bodyDone
+        exchange.pointee.download.begin(head.framing)
+        exchange.pointee.keepsLink = head.isPersistent
+        exchange.pointee.isUpgrade = head.isTunnel
+        let knowsChunks = exchange.pointee.minorVersion >= 1
+        var closes =
+            !exchange.pointee.isPersistent || isDraining || !exchange.pointee.course.isWhole
         switch head.framing {
-        case .none:
-            link.pointee.bodyLeft = 0
-        case .length(let count):
-            link.pointee.bodyLeft = count
+        case .none, .length: break
         case .chunked:
-            link.pointee.decoder = ChunkedDecoder(of: .response)
-            style.rechunks = client.pointee.minorVersion >= 1
+            style.rechunks = knowsChunks
             closes = closes || !style.rechunks
         case .untilClose:
-            style.rechunks =
-                client.pointee.minorVersion >= 1 && !head.hasForeignCoding && !head.isTunnel
+            style.rechunks = knowsChunks && !head.hasForeignCoding && !head.isTunnel
             closes = closes || !style.rechunks
         }
-        link.pointee.rechunks = style.rechunks
+        exchange.pointee.rechunks = style.rechunks
         style.isUpgrade = head.isTunnel
         style.closes = closes && !head.isTunnel
-        style.saysKeepAlive = !closes && client.pointee.minorVersion == 0
-        client.pointee.closesAfterResponse = closes
+        style.saysKeepAlive = !closes && exchange.pointee.minorVersion == 0
+        exchange.pointee.closesClient = closes
         return style
     }
 
     /// Moves body bytes.
     @inline(__always)
     private func takeBody(_ index: Int, _ link: UnsafeMutablePointer<PeerConnection>) -> Take {
-        let client = clients.elements + index
+        let exchange = exchanges.elements + index
+        let place = Int(exchange.pointee.client)
+        let client = clients.elements + place
         var moved = false
         while true {
             buffers.fill(&client.pointee.output)
             var progressed = false
             do throws(HTTPError) {
-                let step = try moveResponseBody(client, link)
+                let step = try moveResponseBody(exchange, client, link)
                 if step.isDone { return .done }
                 progressed = step.consumed > 0
             } catch {
-                attemptFailed(index, .midResponse, .badBody, error)
+                attemptFailed(index, .broken, .badBody, error)
                 return .phaseChanged
             }
             // A large body that waits for nothing else goes out without being copied.
-            if link.pointee.input.count >= Self.directBytesMin, client.pointee.output.isEmpty,
-                case .length = link.pointee.framing
+            if link.pointee.wire.input.count >= Self.directBytesMin, client.pointee.output.isEmpty,
+                case .length = exchange.pointee.download.framing
             {
-                let before = link.pointee.bodyLeft
+                let before = exchange.pointee.download.left
                 guard sendDirectly(index, link) else { return .phaseChanged }
-                if link.pointee.bodyLeft == 0 { return .done }
-                progressed = link.pointee.bodyLeft < before
+                if exchange.pointee.download.left == 0 { return .done }
+                progressed = exchange.pointee.download.left < before
                 moved = moved || progressed
             }
             if !client.pointee.output.isEmpty {
-                guard flush(index) else { return .phaseChanged }
+                guard flush(place) else { return .phaseChanged }
                 if !client.pointee.output.isEmpty { break }
                 // What had no room before has some now, and no edge will say so.
                 progressed = true
                 moved = true
             }
-            if progressed, !link.pointee.input.isEmpty { continue }
-            guard link.pointee.canRead, client.pointee.canWrite else { break }
-            let result = read(
-                link.pointee.handle.descriptor,
-                into: &link.pointee.input,
-                canRead: &link.pointee.canRead,
-                hasEnded: link.pointee.hasEnded
-            )
+            if progressed, !link.pointee.wire.input.isEmpty { continue }
+            guard link.pointee.wire.canRead, client.pointee.wire.canWrite else { break }
+            let result = read(&link.pointee.wire)
             switch result {
             case .bytes:
                 moved = true
                 continue
             case .blocked: break
             case .ended, .failed:
-                link.pointee.isPersistent = false
+                exchange.pointee.keepsLink = false
+                let isReset = result == .failed || link.pointee.wire.isReset
                 // A reset is no end: what came before it may be a part of the body.
-                if result == .ended, !link.pointee.isReset, case .untilClose = link.pointee.framing
-                {
-                    if link.pointee.rechunks {
+                if !isReset, case .untilClose = exchange.pointee.download.framing {
+                    if exchange.pointee.rechunks {
                         buffers.fill(&client.pointee.output)
                         BodyTransfer.appendLastChunk(to: &client.pointee.output)
                     }
                     return .done
                 }
-                let isReset = result == .failed || link.pointee.isReset
-                attemptFailed(index, .midResponse, isReset ? .bodyReset : .bodyCut)
+                attemptFailed(index, .broken, isReset ? .bodyReset : .bodyCut)
                 return .phaseChanged
             }
-            if !link.pointee.canRead { break }
+            if !link.pointee.wire.canRead { break }
         }
-        if moved { setDeadline(index, timeouts.bodyIdle) }
-        if link.pointee.input.isEmpty { buffers.release(&link.pointee.input) }
+        if moved { setDeadline(place, timeouts.bodyIdle) }
+        if link.pointee.wire.input.isEmpty { buffers.release(&link.pointee.wire.input) }
         if client.pointee.output.isEmpty { buffers.release(&client.pointee.output) }
         return .wait
     }
@@ -408,91 +373,68 @@ extension Worker {
     /// Moves what the input holds into the output.
     @inline(__always)
     private func moveResponseBody(
+        _ exchange: UnsafeMutablePointer<Exchange>,
         _ client: UnsafeMutablePointer<ClientConnection>,
         _ link: UnsafeMutablePointer<PeerConnection>
     ) throws(HTTPError) -> BodyTransfer.Step {
-        switch link.pointee.framing {
+        switch exchange.pointee.download.framing {
         case .none: return BodyTransfer.Step(isDone: true)
         case .length:
-            if link.pointee.input.count >= Self.directBytesMin, client.pointee.output.isEmpty {
+            if link.pointee.wire.input.count >= Self.directBytesMin, client.pointee.output.isEmpty {
                 return BodyTransfer.Step()
             }
             return BodyTransfer.length(
-                &link.pointee.bodyLeft,
-                from: &link.pointee.input,
+                &exchange.pointee.download.left,
+                from: &link.pointee.wire.input,
                 to: &client.pointee.output
             )
         case .chunked:
             return try BodyTransfer.chunked(
-                &link.pointee.decoder,
-                from: &link.pointee.input,
+                &exchange.pointee.download.decoder,
+                from: &link.pointee.wire.input,
                 to: &client.pointee.output,
-                rechunks: link.pointee.rechunks,
-                trailersBegun: &link.pointee.trailersBegun
+                rechunks: exchange.pointee.rechunks,
+                trailersBegun: &exchange.pointee.download.trailersBegun
             )
         case .untilClose:
             return BodyTransfer.untilClose(
-                from: &link.pointee.input,
+                from: &link.pointee.wire.input,
                 to: &client.pointee.output,
-                rechunks: link.pointee.rechunks
+                rechunks: exchange.pointee.rechunks
             )
         }
     }
 
     /// Writes body bytes from the link's input straight to the client. False when it is gone.
     private func sendDirectly(_ index: Int, _ link: UnsafeMutablePointer<PeerConnection>) -> Bool {
-        let client = clients.elements + index
-        guard client.pointee.canWrite, let base = link.pointee.input.base else { return true }
-        let available = link.pointee.input.count
-        let count =
-            link.pointee.bodyLeft < UInt64(available) ? Int(link.pointee.bodyLeft) : available
-        let (written, result) = write(
-            client.pointee.handle.descriptor,
-            base + Int(link.pointee.input.start),
-            count,
-            canWrite: &client.pointee.canWrite
+        let exchange = exchanges.elements + index
+        let client = clients.elements + Int(exchange.pointee.client)
+        guard client.pointee.wire.canWrite, let base = link.pointee.wire.input.base else {
+            return true
+        }
+        let available = link.pointee.wire.input.count
+        let left = exchange.pointee.download.left
+        let count = left < UInt64(available) ? Int(left) : available
+        let (written, result) = client.pointee.wire.write(
+            base + Int(link.pointee.wire.input.start),
+            count
         )
-        link.pointee.input.consume(written)
-        link.pointee.bodyLeft &-= UInt64(written)
+        link.pointee.wire.input.consume(written)
+        exchange.pointee.download.left &-= UInt64(written)
         if result == .failed {
-            dropClient(index)
+            act(index, exchange.pointee.course.on(.clientGone))
             return false
         }
         return true
     }
 
-    /// The response is complete. True when there is something else to do now.
-    @inline(__always)
-    private func finish(_ index: Int) -> Bool {
-        let client = clients.elements + index
-        guard flush(index) else { return false }
-        releaseLink(Int(client.pointee.link), requestWasWhole: requestIsSent(client))
-        client.pointee.link = -1
-        buffers.release(&client.pointee.request)
-        if client.pointee.closesAfterResponse || !client.pointee.bodyDone || isDraining {
-            client.pointee.phase = .flushing
-            setDeadline(index, timeouts.bodyIdle)
-        } else {
-            client.pointee.phase = .head
-            setDeadline(
-                index,
-                client.pointee.output.isEmpty ? timeouts.clientIdle : timeouts.bodyIdle
-            )
-        }
-        return true
-    }
-
-    @inline(__always)
-    private func requestIsSent(_ client: UnsafeMutablePointer<ClientConnection>) -> Bool {
-        client.pointee.bodyDone
-            && Int(client.pointee.requestSent) == client.pointee.request.count
-    }
-
     private func becomeTunnel(_ index: Int) -> Bool {
-        let client = clients.elements + index
-        buffers.release(&client.pointee.request)
-        client.pointee.phase = .tunnel
-        setDeadline(index, timeouts.tunnelIdle)
+        let exchange = exchanges.elements + index
+        buffers.release(&exchange.pointee.request)
+        _ = exchange.pointee.course.on(.tunnelled)
+        let client = Int(exchange.pointee.client)
+        clients.elements[client].phase = .tunnel
+        setDeadline(client, timeouts.tunnelIdle)
         return true
     }
 

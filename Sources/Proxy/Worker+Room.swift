@@ -66,7 +66,7 @@ extension Worker {
             endRest(index)
             let client = clients.elements + index
             // A request has come, of which the kernel has not told yet: it will, and that is served.
-            if client.pointee.phase == .head, hasBytes(client.pointee.handle.descriptor) {
+            if client.pointee.phase == .head, hasBytes(client.pointee.wire.handle.descriptor) {
                 continue
             }
             counters.displaced += 1
@@ -95,7 +95,7 @@ extension Worker {
             resting.nextLink = index + 1
             let link = links.elements + index
             // A free place keeps its last content, but no handle.
-            guard link.pointee.phase == .idle, !link.pointee.handle.isNone else { continue }
+            guard link.pointee.phase == .idle, !link.pointee.wire.handle.isNone else { continue }
             tell(FailureNote(cause: .spareClosed, code: code), of: -1, .retried)
             closeIdle(link: index)
             return true

@@ -9,128 +9,69 @@ import Vocabulary
 extension Worker {
     func stepTunnel(_ index: Int) {
         let client = clients.elements + index
-        guard client.pointee.link >= 0 else {
-            dropClient(index)
-            return
-        }
-        let link = links.elements + Int(client.pointee.link)
+        let exchange = Int(client.pointee.exchange)
+        let link = links.elements + Int(exchanges.elements[exchange].link)
         // What the response head left for the client goes first.
-        if !client.pointee.output.isEmpty, !client.pointee.isReset {
+        if !client.pointee.output.isEmpty, !client.pointee.wire.isReset {
             guard flush(index) else { return }
             guard client.pointee.output.isEmpty else { return }
         }
-        var moved = carryUp(client, link)
-        moved = carryDown(client, link) || moved
+        var moved = carry(&client.pointee.wire, to: &link.pointee.wire)
+        moved = carry(&link.pointee.wire, to: &client.pointee.wire) || moved
         // Writing to the client may have told that it is gone: what it had said is still to be read.
-        if client.pointee.isReset { moved = carryUp(client, link) || moved }
+        if client.pointee.wire.isReset {
+            moved = carry(&client.pointee.wire, to: &link.pointee.wire) || moved
+        }
 
-        let clientIsDone = client.pointee.isShut && client.pointee.input.isEmpty
-        let peerIsDone = link.pointee.isShut && link.pointee.input.isEmpty
-        if client.pointee.isReset, link.pointee.isReset {
-            dropClient(index, reset: true)
-        } else if link.pointee.isReset && peerIsDone {
-            dropLink(Int(client.pointee.link))
+        let clientIsDone = client.pointee.wire.isShut && client.pointee.wire.input.isEmpty
+        let peerIsDone = link.pointee.wire.isShut && link.pointee.wire.input.isEmpty
+        if client.pointee.wire.isReset, link.pointee.wire.isReset {
+            end(exchange, .reset)
+        } else if link.pointee.wire.isReset && peerIsDone {
+            end(exchange, .cut)
+        } else if client.pointee.wire.isReset && clientIsDone {
+            // The peer is the one to be cut: the connection to it stays until then.
             beginCut(index)
-        } else if client.pointee.isReset && clientIsDone {
-            beginCut(index)
-        } else if client.pointee.isShut, link.pointee.isShut {
-            dropClient(index)
+        } else if client.pointee.wire.isShut, link.pointee.wire.isShut {
+            end(exchange, .gone)
         } else if moved {
             setDeadline(index, timeouts.tunnelIdle)
         }
     }
 
-    private func carryUp(
-        _ client: UnsafeMutablePointer<ClientConnection>,
-        _ link: UnsafeMutablePointer<PeerConnection>
-    ) -> Bool {
-        if link.pointee.isReset { return false }
-        let moved = carry(
-            from: client.pointee.handle.descriptor,
-            &client.pointee.input,
-            canRead: &client.pointee.canRead,
-            hasEnded: client.pointee.hasEnded,
-            isShut: &client.pointee.isShut,
-            isReset: &client.pointee.isReset,
-            to: link.pointee.handle.descriptor,
-            canWrite: &link.pointee.canWrite,
-            isSinkReset: &link.pointee.isReset
-        )
-        noteReset(&link.pointee.isReset, &link.pointee.canRead, &link.pointee.hasEnded)
-        return moved
-    }
-
-    private func carryDown(
-        _ client: UnsafeMutablePointer<ClientConnection>,
-        _ link: UnsafeMutablePointer<PeerConnection>
-    ) -> Bool {
-        if client.pointee.isReset { return false }
-        let moved = carry(
-            from: link.pointee.handle.descriptor,
-            &link.pointee.input,
-            canRead: &link.pointee.canRead,
-            hasEnded: link.pointee.hasEnded,
-            isShut: &link.pointee.isShut,
-            isReset: &link.pointee.isReset,
-            to: client.pointee.handle.descriptor,
-            canWrite: &client.pointee.canWrite,
-            isSinkReset: &client.pointee.isReset
-        )
-        noteReset(&client.pointee.isReset, &client.pointee.canRead, &client.pointee.hasEnded)
-        return moved
-    }
-
-    /// Whoever was reset may still have something to read, and no event will say so.
-    private func noteReset(_ isReset: inout Bool, _ canRead: inout Bool, _ hasEnded: inout Bool) {
-        if !isReset { return }
-        canRead = true
-        hasEnded = true
-    }
-
     /// Moves bytes one way until one side has to be waited for. Returns whether any were.
-    private func carry(
-        from source: Int32,
-        _ buffer: inout Buffer,
-        canRead: inout Bool,
-        hasEnded: Bool,
-        isShut: inout Bool,
-        isReset: inout Bool,
-        to sink: Int32,
-        canWrite: inout Bool,
-        isSinkReset: inout Bool
-    ) -> Bool {
+    private func carry(_ source: inout Wire, to sink: inout Wire) -> Bool {
+        if sink.isReset { return false }
         var moved = false
-        while true {
-            if !buffer.isEmpty, let base = buffer.base {
-                guard canWrite else { break }
-                let (written, result) = write(
-                    sink,
-                    base + Int(buffer.start),
-                    buffer.count,
-                    canWrite: &canWrite
+        moving: while true {
+            if !source.input.isEmpty, let base = source.input.base {
+                guard sink.canWrite else { break }
+                let (written, result) = sink.write(
+                    base + Int(source.input.start),
+                    source.input.count
                 )
-                buffer.consume(written)
+                source.input.consume(written)
                 moved = moved || written > 0
                 if result == .failed {
-                    isSinkReset = true
+                    sink.noteReset()
                     break
                 }
                 if result == .blocked { break }
             }
-            guard canRead, !isShut else { break }
-            switch read(source, into: &buffer, canRead: &canRead, hasEnded: hasEnded) {
+            guard source.canRead, !source.isShut else { break }
+            switch read(&source) {
             case .bytes: continue
-            case .blocked: break
+            case .blocked: break moving
             case .failed:
-                isReset = true
-                isShut = true
+                source.isReset = true
+                source.isShut = true
             case .ended:
-                isShut = true
+                source.isShut = true
                 // An end after an error that some call has told already is no end.
-                if !isReset { shutdown(sink, Int32(SHUT_WR)) }
+                if !source.isReset { shutdown(sink.handle.descriptor, Int32(SHUT_WR)) }
             }
         }
-        if buffer.isEmpty { buffers.release(&buffer) }
+        if source.input.isEmpty { buffers.release(&source.input) }
         return moved
     }
 
@@ -150,18 +91,16 @@ extension Worker {
     /// that is looked at with every sweep.
     func stepCut(_ index: Int) {
         let client = clients.elements + index
-        var sink = client.pointee.handle.descriptor
-        if client.pointee.isReset {
-            guard client.pointee.link >= 0 else {
+        var sink = client.pointee.wire.handle.descriptor
+        if client.pointee.wire.isReset {
+            let link =
+                client.pointee.exchange < 0
+                ? -1 : Int(exchanges.elements[Int(client.pointee.exchange)].link)
+            guard link >= 0, !links.elements[link].wire.isReset else {
                 dropClient(index, reset: true)
                 return
             }
-            let link = links.elements + Int(client.pointee.link)
-            if link.pointee.isReset {
-                dropClient(index, reset: true)
-                return
-            }
-            sink = link.pointee.handle.descriptor
+            sink = links.elements[link].wire.handle.descriptor
         } else {
             guard flush(index) else { return }
             if !client.pointee.output.isEmpty { return }

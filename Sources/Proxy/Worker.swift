@@ -3,8 +3,9 @@
 // has to say arrives through the loop's mailbox.
 //
 // The parts: `Worker+Client` reads requests, `Worker+Exchange` moves them to a peer and the answer
-// back, `Worker+Attempt` chooses peers and tries again, `Worker+Tunnel` moves bytes unread,
-// `Worker+Room` decides who goes for a newcomer.
+// back, `Worker+Attempt` chooses peers and does what the exchange's course says, `Worker+Ending` is
+// where every exchange ends, `Worker+Link` keeps the connections to peers, `Worker+Tunnel` moves bytes
+// unread, `Worker+Room` decides who goes for a newcomer.
 
 import EventLoop
 import Glibc
@@ -48,6 +49,7 @@ final class Worker: EventSink {
     struct State: ~Copyable {
         var clients: Slab<ClientConnection>
         var links: Slab<PeerConnection>
+        var exchanges: Slab<Exchange>
         /// How many of `links` serve nobody.
         var idleLinks = 0
         var resting = RestingList()
@@ -121,7 +123,8 @@ final class Worker: EventSink {
             to: State(
                 clients: Slab(capacity: limits.clientConnections),
                 // Each client has at most one peer connection; the rest are idle ones.
-                links: Slab(capacity: limits.clientConnections * 2)
+                links: Slab(capacity: limits.clientConnections * 2),
+                exchanges: Slab(capacity: limits.clientConnections)
             )
         )
         deadlines = .allocate(capacity: limits.clientConnections)
@@ -134,6 +137,7 @@ final class Worker: EventSink {
         for listener in listeners { listener.routes?.release() }
         clients.destroy()
         links.destroy()
+        exchanges.destroy()
         buffers.destroy()
         pool.destroy()
         failures.destroy()
@@ -187,8 +191,10 @@ final class Worker: EventSink {
 
     private func releaseUpstreams() {
         leavingUpstreams.removeAll { upstream in
-            for index in 0..<clients.highWater
-            where isOpen(index) && clients.elements[index].upstream == upstream {
+            for index in 0..<exchanges.highWater
+            where exchanges.elements[index].isUnderWay
+                && exchanges.elements[index].upstream == upstream
+            {
                 return false
             }
             pool.destroy(upstream)
@@ -279,7 +285,7 @@ final class Worker: EventSink {
         let grace = (loop.now + timeouts.drainGrace).nanoseconds
         for index in 0..<clients.highWater where isOpen(index) {
             let client = clients.elements + index
-            if client.pointee.phase == .head, client.pointee.input.isEmpty,
+            if client.pointee.phase == .head, client.pointee.wire.input.isEmpty,
                 client.pointee.output.isEmpty
             {
                 deadlines[index] = min(deadlines[index], grace)
@@ -394,65 +400,11 @@ final class Worker: EventSink {
 
     // MARK: Bytes
 
-    enum ReadResult { case bytes, blocked, ended, failed }
-
-    /// Reads once into `buffer`. A short read has drained the socket, except that an end already
-    /// announced still has to be read.
+    /// Reads once into the input of `wire`.
     @inline(__always)
-    func read(
-        _ descriptor: Int32,
-        into buffer: inout Buffer,
-        canRead: inout Bool,
-        hasEnded: Bool
-    ) -> ReadResult {
-        buffers.fill(&buffer)
-        if buffer.isEmpty {
-            buffer.start = 0
-            buffer.end = 0
-        } else if buffer.room == 0 {
-            buffer.compact()
-        }
-        let room = buffer.room
-        guard room > 0, let base = buffer.base else { return .blocked }
-        while true {
-            let count = recv(descriptor, base + Int(buffer.end), room, 0)
-            if count > 0 {
-                buffer.end &+= Int32(truncatingIfNeeded: count)
-                if count < room, !hasEnded { canRead = false }
-                return .bytes
-            }
-            if count == 0 {
-                canRead = false
-                return .ended
-            }
-            if errno == EINTR { continue }
-            canRead = false
-            return errno == EAGAIN ? .blocked : .failed
-        }
-    }
-
-    enum WriteResult { case all, blocked, failed }
-
-    /// Writes what `buffer` holds from `offset` on. Returns how far it got.
-    @inline(__always)
-    func write(
-        _ descriptor: Int32,
-        _ bytes: UnsafePointer<UInt8>,
-        _ count: Int,
-        canWrite: inout Bool
-    ) -> (written: Int, result: WriteResult) {
-        var written = 0
-        while written < count {
-            let sent = send(descriptor, bytes + written, count - written, Int32(MSG_NOSIGNAL))
-            if sent >= 0 {
-                written &+= sent
-                continue
-            }
-            if errno == EINTR { continue }
-            canWrite = false
-            return (written, errno == EAGAIN ? .blocked : .failed)
-        }
-        return (written, .all)
+    func read(_ wire: inout Wire) -> Wire.ReadResult {
+        buffers.fill(&wire.input)
+        return wire.read()
     }
 }
 
@@ -464,6 +416,10 @@ extension Worker {
     var links: Slab<PeerConnection> {
         @inline(__always) _read { yield state.pointee.links }
         @inline(__always) _modify { yield &state.pointee.links }
+    }
+    var exchanges: Slab<Exchange> {
+        @inline(__always) _read { yield state.pointee.exchanges }
+        @inline(__always) _modify { yield &state.pointee.exchanges }
     }
     var idleLinks: Int {
         @inline(__always) _read { yield state.pointee.idleLinks }
@@ -528,6 +484,7 @@ struct WorkerCounters: Sendable {
 /// is served: for tests that look for leaks.
 struct Holdings: Equatable, Sendable {
     var clients = 0
+    var exchanges = 0
     var busyLinks = 0
     var idleLinks = 0
     var inFlight = 0
@@ -539,6 +496,7 @@ extension Worker {
     var holdings: Holdings {
         var holdings = Holdings()
         holdings.clients = clients.count
+        holdings.exchanges = exchanges.count
         holdings.busyLinks = links.count - idleLinks
         holdings.idleLinks = idleLinks
         for peer in 0..<pool.peerCount { holdings.inFlight += Int(pool.peers[peer].inFlight) }

@@ -7,7 +7,7 @@
 // hand, and a wrong one must not end the process. Sums saturate at the ends of their range.
 
 /// A point on the monotonic clock, in nanoseconds. Means nothing on another machine.
-public struct Instant: Comparable, Hashable, Sendable {
+public struct Instant: BitwiseCopyable, Comparable, Hashable, Sendable {
     public var nanoseconds: Int64
 
     @inlinable

@@ -22,12 +22,13 @@ import Vocabulary
         var client = ClientConnection()
         for (index, byte) in "10.9.8.7".utf8.enumerated() { client.address[index] = byte }
         client.addressCount = 8
+        var wantsUpgrade = false
         var output = Buffer.make()
         defer { output.free() }
         bytes.withUnsafeBufferPointer { buffer in
             guard let base = buffer.baseAddress else { return }
             if head.hasUpgrade, let upgrade = table.first(.upgrade) {
-                client.wantsUpgrade = HeadRewriter.isForwarded(upgrade, base)
+                wantsUpgrade = HeadRewriter.isForwarded(upgrade, base)
             }
             Array(normalised.utf8).withUnsafeBufferPointer { path in
                 HeadRewriter.request(
@@ -37,6 +38,7 @@ import Vocabulary
                     stripBytes: stripBytes,
                     normalised: path,
                     client: client,
+                    wantsUpgrade: wantsUpgrade,
                     to: &output
                 )
             }

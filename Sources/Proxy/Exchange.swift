@@ -1,0 +1,74 @@
+// What is there to know of one request and its answer? Whose it is, who is asked, how far the bytes of
+// either have come. What becomes of it is decided by its `Course`; bytes are moved by the worker.
+
+import HTTP1
+import Vocabulary
+
+/// How far a body has come.
+struct BodyProgress {
+    var framing = BodyFraming.none
+    /// Of a body of known length.
+    var left: UInt64 = 0
+    var decoder: ChunkedDecoder
+    var trailersBegun = false
+
+    private let side: HTTPError.Side
+
+    init(of side: HTTPError.Side) {
+        self.side = side
+        decoder = ChunkedDecoder(of: side)
+    }
+
+    @inline(__always)
+    mutating func begin(_ framing: BodyFraming) {
+        self.framing = framing
+        switch framing {
+        case .none, .untilClose: left = 0
+        case .length(let count): left = count
+        case .chunked:
+            decoder = ChunkedDecoder(of: side)
+            trailersBegun = false
+        }
+    }
+}
+
+/// One request and its answer, or one tunnel.
+struct Exchange {
+    /// The client connection that it came on; -1 where nothing is under way.
+    var client: Int32 = -1
+    /// Index into the worker's links, the connections to peers; -1 while there is none.
+    var link: Int32 = -1
+    var upstream: Int32 = -1
+    var course = Course()
+    var pick = Pick()
+    /// Of the last attempt, as long as it is not known what becomes of the request.
+    var note = FailureNote()
+
+    // The request.
+    var method = Method.other
+    var minorVersion: UInt8 = 1
+    var isPersistent = true
+    var wantsUpgrade = false
+    /// The request as it goes to a peer: rewritten head, then body. Kept until the answer has ended,
+    /// as long as all of it is here, so that it can be sent again.
+    var request = Buffer()
+    /// How much of `request` has been sent on the present attempt.
+    var requestSent: Int32 = 0
+    var upload = BodyProgress(of: .request)
+
+    // The answer.
+    var download = BodyProgress(of: .response)
+    /// The body goes to the client in chunks, whatever framing it came in.
+    var rechunks = false
+    var isUpgrade = false
+    var closesClient = false
+    /// The connection to the peer may serve another exchange after this one.
+    var keepsLink = false
+
+    @inline(__always)
+    var isUnderWay: Bool { client >= 0 }
+
+    /// Nothing of the request is left to be sent.
+    @inline(__always)
+    var isSent: Bool { course.isWhole && Int(requestSent) == request.count }
+}
