@@ -105,25 +105,11 @@ enum AgentRequest: Hashable {
 
     /// The path, without the query, and with `%41` as `A`. Nil where that cannot be text.
     private static func decoded(_ target: String) -> String? {
-        var bytes: [UInt8] = []
         var target = target[...]
         // The absolute form, which every server has to accept: RFC 9112, section 3.2.2.
         if let scheme = ["http://", "https://"].first(where: target.lowercased().hasPrefix) {
             target = target.dropFirst(scheme.count).drop { $0 != "/" }
         }
-        var rest = Array(target.utf8.prefix { $0 != UInt8(ascii: "?") })[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            let digits = rest.prefix(2)
-            guard digits.count == 2, digits.allSatisfy({ Character(UnicodeScalar($0)).isHexDigit }),
-                let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16)
-            else { return nil }
-            bytes.append(value)
-            rest = rest.dropFirst(2)
-        }
-        return String(validating: bytes, as: UTF8.self)
+        return Substring(target.utf8.prefix { $0 != UInt8(ascii: "?") }).percentDecoded
     }
 }

@@ -69,8 +69,8 @@ public struct RedisURL: Hashable, Sendable {
                 maxSplits: 1,
                 omittingEmptySubsequences: false
             )
-            guard parts.count == 2, let name = Self.decode(parts[0]),
-                let secret = Self.decode(parts[1])
+            guard parts.count == 2, let name = parts[0].percentDecoded,
+                let secret = parts[1].percentDecoded
             else {
                 throw Problem(description: "expected user:password before '@', saw neither")
             }
@@ -100,23 +100,6 @@ public struct RedisURL: Hashable, Sendable {
             )
         }
         return number
-    }
-
-    /// Undoes `%40` and the like; nil where a `%` is followed by something else.
-    private static func decode(_ text: Substring) -> String? {
-        var bytes: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            let digits = String(decoding: rest.prefix(2), as: UTF8.self)
-            guard digits.utf8.count == 2, let value = UInt8(digits, radix: 16) else { return nil }
-            bytes.append(value)
-            rest = rest.dropFirst(2)
-        }
-        return String(validating: bytes, as: UTF8.self)
     }
 }
 

@@ -255,8 +255,8 @@ import Vocabulary
 
     @Test(arguments: [
         "", "127.0.0.1:6379", "rediss://h", "redis://", "redis://h:0", "redis://h:x",
-        "redis://h/x", "redis://h/-1", "redis://secret@h", "redis://:p%4@h", "unix://rel",
-        "unix:///p?x=1", "unix:///p?db=99999999",
+        "redis://h/x", "redis://h/-1", "redis://secret@h", "redis://:p%4@h", "redis://:%+4@h",
+        "unix://rel", "unix:///p?x=1", "unix:///p?db=99999999",
     ])
     func `what is no URL is refused without repeating a password`(text: String) {
         let problem = #expect(throws: RedisURL.Problem.self) { try RedisURL(text: text) }
