@@ -13,7 +13,6 @@ let argumentParser = Target.Dependency.product(
     name: "ArgumentParser",
     package: "swift-argument-parser"
 )
-let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let lifecycle = Target.Dependency.product(
     name: "ServiceLifecycle",
     package: "swift-service-lifecycle"
@@ -76,12 +75,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-        // Its traits bring swift-configuration and all of Foundation, neither of which is used here.
-        .package(
-            url: "https://github.com/hummingbird-project/hummingbird",
-            from: "2.28.1",
-            traits: []
-        ),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
@@ -145,8 +138,7 @@ let package = Package(
             "Admin",
             [
                 "AgentCheck", "Checks", "Ledger", "Monitor", "Proxy", "Store", "EventLoop",
-                "Health",
-                "TLS", "Front", "Vocabulary", hummingbird, lifecycle, logging,
+                "Health", "TLS", "Front", "Vocabulary", lifecycle,
             ]
         ),
         .executableTarget(
@@ -214,7 +206,10 @@ let package = Package(
         ),
         tests(
             "AdminTests",
-            ["Admin", "Ledger", "Monitor", "Proxy", "Store", "Health", "Vocabulary"]
+            [
+                "Admin", "EventLoop", "Front", "Ledger", "Monitor", "Proxy", "Store", "Health",
+                "Vocabulary", "TestSupport",
+            ]
         ),
         tests("LiveTests", ["muster", "EventLoop", "HTTP1", "Vocabulary", "TestSupport"]),
         tests("TidyTests", []),

@@ -1,15 +1,10 @@
-// What does a request bring along besides itself? Only a logger: the connection it came over is the
-// front's business.
+// What do handlers draw on? The values of the process, given to each with the request: so the table of
+// routes needs none of them.
 
-import Hummingbird
-import Logging
+import Front
 
-struct AdminContext: RequestContext {
-    struct Source: RequestContextSource {
-        var logger: Logger
-    }
-
-    var coreContext: CoreRequestContextStorage
-
-    init(source: Source) { coreContext = CoreRequestContextStorage(source: source) }
+struct AdminContext: Sendable {
+    let plane: ControlPlane
+    /// How busy the endpoint itself is.
+    let front: FrontTally
 }

@@ -1,10 +1,8 @@
-// Who answers on the admin address? The front reads a whole request, Hummingbird's router answers it:
-// the API, the metrics, the dashboard.
+// Who answers on the admin address? The front reads a whole request, the route of the table that it
+// means answers it: the API, the metrics, the dashboard.
 
 public import EventLoop
 public import Front
-import Hummingbird
-public import Logging
 public import ServiceLifecycle
 public import TLS
 public import Vocabulary
@@ -31,7 +29,6 @@ public struct AdminServer: Service {
 
     private let configuration: Configuration
     private let plane: ControlPlane
-    private let logger: Logger
     private let journal: Journal
     private let onRunning: @Sendable (String) async -> Void
 
@@ -42,13 +39,11 @@ public struct AdminServer: Service {
     public init(
         _ configuration: Configuration,
         plane: ControlPlane,
-        logger: Logger,
         journal: Journal = .silent,
         onRunning: @escaping @Sendable (String) async -> Void = { _ in }
     ) {
         self.configuration = configuration
         self.plane = plane
-        self.logger = logger
         self.journal = journal
         self.onRunning = onRunning
     }
@@ -100,32 +95,12 @@ public struct AdminServer: Service {
     // MARK: Answering
 
     private func handler(counting tally: FrontTally) -> Front.Handler {
-        let responder = makeRouter(counting: tally).buildResponder()
-        // The framework's own lines repeat ours.
-        var logger = logger
-        logger.logLevel = .warning
-        let source = AdminContext.Source(logger: logger)
-        return { request, writer in
-            let response = try await responder.respond(
-                to: try Request(request),
-                context: AdminContext(source: source)
-            )
-            await writer.begin(AnswerHead(response))
-            try await response.body.write(FrontBodyWriter(writer: writer))
-        }
-    }
-
-    private func makeRouter(counting tally: FrontTally) -> Router<AdminContext> {
-        var router = AdminRouter(
-            token: configuration.token,
-            protectsReads: configuration.protectsReads
+        let grants = configuration.token.map { [Access.Grant(token: $0, scope: .admin)] } ?? []
+        let responder = Responder(
+            router: Router(AdminTable.routes),
+            access: Access(grants: grants, protectsReads: configuration.protectsReads),
+            context: AdminContext(plane: plane, front: tally)
         )
-        UpstreamRoutes(plane: plane).add(to: &router)
-        StateRoutes(plane: plane, front: tally).add(to: &router)
-        AgentRoutes(plane: plane).add(to: &router)
-        router.get("/") { _, _ in
-            Response.text(Dashboard.page, type: "text/html; charset=utf-8")
-        }
-        return router.finish()
+        return { request, writer in try await responder.answer(request, over: writer) }
     }
 }

@@ -1,32 +1,20 @@
 // What does a checker that speaks HTTP hear of a peer? The agent-check line, with a status that plain
 // HTTP checks understand.
 
-import Foundation
+import AgentCheck
 import Health
-import Hummingbird
-import Vocabulary
 
-struct AgentRoutes: Sendable {
-    let plane: ControlPlane
+enum AgentRoutes {
+    static let table: [AdminTable.Row] = [
+        .init(.get, "/agent/{upstream}/{peer}", .read, line)
+    ]
 
-    func add(to router: inout AdminRouter) {
-        router.get("/agent/:upstream/:peer") { _, context in
-            try await answer(context)
-        }
-    }
-
-    private func answer(_ context: AdminContext) async throws -> Response {
-        let upstream = try context.parameters.require("upstream")
-        let peer = try context.parameters.require("peer")
+    private static func line(_ request: Request, _ context: AdminContext) async -> Response {
         let key = PeerKey(
-            upstream: upstream.removingPercentEncoding ?? upstream,
-            peer: peer.removingPercentEncoding ?? peer
+            upstream: request[parameter: "upstream"],
+            peer: request[parameter: "peer"]
         )
-        let answer = await plane.endpoint.call { $0.line(for: key) }
-        return .text(
-            answer.text,
-            type: "text/plain",
-            status: HTTPResponse.Status(code: answer.httpStatus)
-        )
+        let answer = await context.plane.endpoint.call { $0.line(for: key) }
+        return .text(answer.text, type: "text/plain", Status(answer.httpStatus))
     }
 }

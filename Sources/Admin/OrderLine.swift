@@ -2,7 +2,6 @@
 // after, somebody wants to know who drained the peer.
 
 import Health
-import Hummingbird
 import Vocabulary
 
 /// Who a request says it is from. Nobody proves it: whoever may write may also lie.
@@ -13,8 +12,8 @@ struct Asker: Equatable {
     static let bytesMax = 80
 
     /// `From` is the login name that muster's commands tell; a browser or a script has its program's.
-    init(_ headers: HTTPFields) {
-        let words = [headers[Self.from], headers[.userAgent]].map { field in
+    init(_ request: Request) {
+        let words = [request[field: "from"], request[field: "user-agent"]].map { field in
             field.map { String($0.prefix(Self.bytesMax)).printable } ?? ""
         }
         text =
@@ -25,8 +24,6 @@ struct Asker: Equatable {
             case (true, true): "somebody who gave no name"
             }
     }
-
-    private static let from = HTTPFields.Element.Name("from") ?? .userAgent
 }
 
 enum OrderLine {

@@ -1,57 +1,32 @@
 // How is an error told to a program? As RFC 9457 has it: one shape, whatever went wrong.
 
-import Hummingbird
-import NIOCore
+import Front
 import Vocabulary
 
 /// A problem that a client can act on.
-struct Problem: Error, HTTPResponseError {
-    var status: HTTPResponse.Status
+struct Problem: Error {
+    var status: Status
     /// What was wrong here: expected x, saw y.
     var detail: String
-    var headers: HTTPFields
+    var fields: [FrontRequest.Field]
 
-    init(_ status: HTTPResponse.Status, _ detail: String, headers: HTTPFields = [:]) {
+    init(_ status: Status, _ detail: String, fields: [FrontRequest.Field] = []) {
         self.status = status
         self.detail = detail
-        self.headers = headers
+        self.fields = fields
     }
 
-    func response(from request: Request, context: some RequestContext) throws -> Response {
+    /// `path`: what was asked.
+    func response(to path: String) -> Response {
         let body = JSON.object([
             .init("type", "about:blank"),
-            .init("title", .string(status.reasonPhrase)),
+            .init("title", .string(status.phrase)),
             .init("status", .integer(Int64(status.code))),
             .init("detail", .string(detail)),
-            .init("instance", .string(request.uri.path)),
+            .init("instance", .string(path)),
         ])
-        var response = Response.text(
-            body.text + "\n",
-            type: "application/problem+json",
-            status: status
-        )
-        for field in headers { response.headers[field.name] = field.value }
+        var response = Response.text(body.text + "\n", type: "application/problem+json", status)
+        response.fields += fields
         return response
-    }
-}
-
-/// Gives every error of the framework the same shape.
-struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
-    func handle(
-        _ request: Request,
-        context: Context,
-        next: (Request, Context) async throws -> Response
-    ) async throws -> Response {
-        do {
-            return try await next(request, context)
-        } catch let problem as Problem {
-            return try problem.response(from: request, context: context)
-        } catch let error as HTTPError {
-            let detail = error.body ?? "\(request.method) \(request.uri.path): no such resource"
-            return try Problem(error.status, detail).response(from: request, context: context)
-        } catch is NIOTooManyBytesError {
-            return try Problem(.contentTooLarge, "body: expected less of it")
-                .response(from: request, context: context)
-        }
     }
 }

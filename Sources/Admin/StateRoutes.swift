@@ -3,49 +3,46 @@
 import EventLoop
 import Front
 import Health
-import Hummingbird
 import Ledger
 import Monitor
 import Proxy
 import Store
 import Vocabulary
 
-struct StateRoutes: Sendable {
-    let plane: ControlPlane
-    let front: FrontTally
+enum StateRoutes {
+    static let table: [AdminTable.Row] = [
+        .init(.get, "/health", .open, health), .init(.get, "/ready", .open, ready),
+        .init(.get, "/metrics", .read, metrics), .init(.get, "/v1/store", .read, store),
+        .init(.post, "/v1/reload", .admin, reload),
+    ]
 
     /// How long a start may wait for first verdicts before it counts as ready without them.
     private static let firstVerdictsWithin = Nanoseconds.seconds(10)
 
-    func add(to router: inout AdminRouter) {
-        router.get("/health") { _, _ in
-            // Answered by the control loop itself: a loop that is stuck is not alive.
-            let uptime = await plane.board.call { _ in plane.loop.instant } - plane.began
-            return Response.json(
-                .object([
-                    .init("status", "ok"),
-                    .init("agent", .string(plane.agent)),
-                    .init("uptime_s", .number(uptime.seconds)),
-                ])
-            )
-        }
-        router.get("/ready") { _, _ in await ready() }
-        router.get("/v1/store") { _, _ in
-            Response.json(Self.json(await plane.store.call { $0.status }))
-        }
-        router.post("/v1/reload") { _, _ in try await reload() }
-        router.get("/metrics") { _, _ in
-            Response.text(
-                await metrics(),
-                type: "text/plain; version=0.0.4; charset=utf-8"
-            )
-        }
+    private static func health(_: Request, _ context: AdminContext) async -> Response {
+        let plane = context.plane
+        // Answered by the control loop itself: a loop that is stuck is not alive.
+        let uptime = await plane.board.call { _ in plane.loop.instant } - plane.began
+        return .json(
+            .object([
+                .init("status", "ok"),
+                .init("agent", .string(plane.agent)),
+                .init("uptime_s", .number(uptime.seconds)),
+            ])
+        )
     }
 
-    private func reload() async throws -> Response {
-        switch await plane.reload() {
+    private static func store(_: Request, _ context: AdminContext) async -> Response {
+        .json(json(await context.plane.store.call { $0.status }))
+    }
+
+    private static func reload(
+        _: Request,
+        _ context: AdminContext
+    ) async throws(Problem) -> Response {
+        switch await context.plane.reload() {
         case .done(let changes, let later):
-            return Response.json(
+            return .json(
                 .object([
                     .init("changes", .array(changes.map { .string($0) })),
                     .init("later", .array(later.map { .string($0) })),
@@ -72,7 +69,8 @@ struct StateRoutes: Sendable {
         ])
     }
 
-    private func ready() async -> Response {
+    private static func ready(_: Request, _ context: AdminContext) async -> Response {
+        let plane = context.plane
         let upstreams = await plane.upstreams()
         let store = await plane.store.call { $0.status }
         let ledger = await plane.ledger?.call { $0.status }
@@ -84,16 +82,16 @@ struct StateRoutes: Sendable {
                 }
             }.map { "\(view.name)/\($0.definition.id)" }
         }
-        let isYoung = plane.loop.instant - plane.began < Self.firstVerdictsWithin
+        let isYoung = plane.loop.instant - plane.began < firstVerdictsWithin
         let isReady = unprobed.isEmpty || !isYoung
-        return Response.json(
+        return .json(
             .object([
                 .init("ready", .bool(isReady)),
-                .init("store", Self.json(store)),
-                .init("ledger", ledger.map(Self.json) ?? .null),
+                .init("store", json(store)),
+                .init("ledger", ledger.map(json) ?? .null),
                 .init("unprobed", .array(unprobed.prefix(20).map { .string($0) })),
             ]),
-            status: isReady ? .ok : .serviceUnavailable
+            isReady ? .ok : .serviceUnavailable
         )
     }
 
@@ -107,13 +105,14 @@ struct StateRoutes: Sendable {
         ])
     }
 
-    private func metrics() async -> String {
+    private static func metrics(_: Request, _ context: AdminContext) async -> Response {
+        let plane = context.plane
         let proxy = plane.proxy
         let report = await plane.run { await proxy.value.report() }
         let store = await plane.store.call { $0.status }
         let scheduler = await plane.scheduler.call { $0.metrics }
-        let counters = front.now
-        return MetricsText.make(
+        let counters = context.front.now
+        let text = MetricsText.make(
             agent: plane.agent,
             uptime: plane.loop.instant - plane.began,
             upstreams: await plane.upstreams(),
@@ -132,6 +131,10 @@ struct StateRoutes: Sendable {
                 (.proxy, report.connectionsActive + report.connectionsToPeers),
             ],
             isPerPeer: plane.hasMetricsPerPeer
-        ) + counters.metricsText
+        )
+        return .text(
+            text + counters.metricsText,
+            type: "text/plain; version=0.0.4; charset=utf-8"
+        )
     }
 }

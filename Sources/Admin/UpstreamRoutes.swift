@@ -2,69 +2,77 @@
 
 import Checks
 import EventLoop
-import Foundation
 import Health
-import Hummingbird
 import Store
 import Vocabulary
 
-struct UpstreamRoutes: Sendable {
-    let plane: ControlPlane
+enum UpstreamRoutes {
+    static let table: [AdminTable.Row] = [
+        .init(.get, "/v1/upstreams", .read, list),
+        .init(.get, "/v1/upstreams/{upstream}", .read, one),
+        .init(.get, "/v1/upstreams/{upstream}/peers/{peer}", .read, peer),
+        .init(.patch, "/v1/upstreams/{upstream}/peers/{peer}", .operate, patch),
+        .init(.post, "/v1/upstreams/{upstream}/peers/{peer}/heartbeat", .operate, heartbeat),
+        .init(.post, "/v1/upstreams/{upstream}/peers/{peer}/check", .operate, probe),
+    ]
 
-    /// A body that says more than this is no request of this API.
-    private static let bodyBytesMax = 65_536
     /// So many names are told to whoever named something else.
     private static let namesMax = 8
 
-    func add(to router: inout AdminRouter) {
-        router.get("/v1/upstreams") { _, _ in
-            let views = await plane.upstreams()
-            return Response.json(
-                .object([
-                    .init(
-                        "upstreams",
-                        .array(views.map { UpstreamJSON.upstream($0, now: plane.loop.wall) })
-                    )
-                ])
-            )
-        }
-        router.get("/v1/upstreams/:upstream") { _, context in
-            Response.json(UpstreamJSON.upstream(try await view(context), now: plane.loop.wall))
-        }
-        router.get("/v1/upstreams/:upstream/peers/:peer") { _, context in
-            let view = try await view(context)
-            return Response.json(
-                UpstreamJSON.peer(
-                    try peer(context, of: view),
-                    monitors: view.monitors,
-                    now: plane.loop.wall
+    // MARK: Telling
+
+    private static func list(_: Request, _ context: AdminContext) async -> Response {
+        let plane = context.plane
+        let views = await plane.upstreams()
+        return .json(
+            .object([
+                .init(
+                    "upstreams",
+                    .array(views.map { UpstreamJSON.upstream($0, now: plane.loop.wall) })
                 )
-            )
-        }
-        router.patch("/v1/upstreams/:upstream/peers/:peer") { request, context in
-            try await patch(request, context)
-        }
-        router.post("/v1/upstreams/:upstream/peers/:peer/heartbeat") { request, context in
-            try await heartbeat(request, context)
-        }
-        router.post("/v1/upstreams/:upstream/peers/:peer/check") { _, context in
-            try await probe(context)
-        }
+            ])
+        )
+    }
+
+    private static func one(
+        _ request: Request,
+        _ context: AdminContext
+    ) async throws(Problem) -> Response {
+        let view = try await view(request, context)
+        return .json(UpstreamJSON.upstream(view, now: context.plane.loop.wall))
+    }
+
+    private static func peer(
+        _ request: Request,
+        _ context: AdminContext
+    ) async throws(Problem) -> Response {
+        let view = try await view(request, context)
+        let report = try report(request, of: view)
+        return .json(
+            UpstreamJSON.peer(report, monitors: view.monitors, now: context.plane.loop.wall)
+        )
     }
 
     // MARK: Finding
 
-    private func view(_ context: AdminContext) async throws -> UpstreamView {
-        let name = try parameter("upstream", context)
-        guard let view = await plane.board.call({ $0.upstream(named: name) }) else {
-            let known = await plane.board.call { $0.names }
+    private static func view(
+        _ request: Request,
+        _ context: AdminContext
+    ) async throws(Problem) -> UpstreamView {
+        let name = request[parameter: "upstream"]
+        let board = context.plane.board
+        guard let view = await board.call({ $0.upstream(named: name) }) else {
+            let known = await board.call { $0.names }
             throw Problem(.notFound, unknown("upstream", name, known))
         }
         return view
     }
 
-    private func peer(_ context: AdminContext, of view: UpstreamView) throws -> PeerReport {
-        let id = try parameter("peer", context)
+    private static func report(
+        _ request: Request,
+        of view: UpstreamView
+    ) throws(Problem) -> PeerReport {
+        let id = request[parameter: "peer"]
         guard let report = view.peers.first(where: { $0.definition.id == id }) else {
             throw Problem(
                 .notFound,
@@ -74,35 +82,29 @@ struct UpstreamRoutes: Sendable {
         return report
     }
 
-    private func parameter(_ name: String, _ context: AdminContext) throws -> String {
-        let raw = try context.parameters.require(name)
-        return raw.removingPercentEncoding ?? raw
-    }
-
-    private func unknown(_ what: String, _ name: String, _ known: [String]) -> String {
+    private static func unknown(_ what: String, _ name: String, _ known: [String]) -> String {
         var text = "no \(what) is called '\(name)'"
         if let near = nearest(to: name, among: known) {
             text += "; did you mean '\(near)'?"
         } else if !known.isEmpty {
-            text += "; expected \(known.prefix(Self.namesMax).joined(separator: ", "))"
-            if known.count > Self.namesMax { text += " or another of \(known.count)" }
+            text += "; expected \(known.prefix(namesMax).joined(separator: ", "))"
+            if known.count > namesMax { text += " or another of \(known.count)" }
         }
         return text
     }
 
     // MARK: Changing
 
-    private func patch(
+    private static func patch(
         _ request: Request,
         _ context: AdminContext
-    ) async throws -> Response {
-        let view = try await view(context)
-        let report = try peer(context, of: view)
-        var request = request
-        let buffer = try await request.collectBody(upTo: Self.bodyBytesMax)
+    ) async throws(Problem) -> Response {
+        let plane = context.plane
+        let view = try await view(request, context)
+        let report = try report(request, of: view)
         let change: IntentChange
         do throws(PeerPatchError) {
-            let patch = try PeerPatch(Array(buffer.readableBytesView))
+            let patch = try PeerPatch(request.body)
             change = try patch.change(
                 isConfiguredDown: report.definition.isDisabled,
                 now: plane.loop.wall
@@ -125,36 +127,35 @@ struct UpstreamRoutes: Sendable {
         case .failure(let error):
             throw Problem(.serviceUnavailable, "the store refused: \(error)")
         }
-        plane.journal.log(OrderLine.line(change, of: key, by: Asker(request.headers)))
-        let changed = try await self.view(context)
+        plane.journal.log(OrderLine.line(change, of: key, by: Asker(request)))
+        let changed = try await Self.view(request, context)
         let shown = UpstreamJSON.peer(
-            try peer(context, of: changed),
+            try Self.report(request, of: changed),
             monitors: changed.monitors,
             now: plane.loop.wall
         )
-        return Response.json(
+        return .json(
             .object((shown.members ?? []) + UpstreamJSON.acknowledgement(reach)),
-            status: UpstreamJSON.isKept(reach) ? .ok : .accepted
+            UpstreamJSON.isKept(reach) ? .ok : .accepted
         )
     }
 
     // MARK: Heartbeats
 
-    private func heartbeat(
+    private static func heartbeat(
         _ request: Request,
         _ context: AdminContext
-    ) async throws -> Response {
-        let view = try await view(context)
-        let id = try peer(context, of: view).definition.id
+    ) async throws(Problem) -> Response {
+        let plane = context.plane
+        let view = try await view(request, context)
+        let id = try report(request, of: view).definition.id
         let monitors = view.monitors.filter { $0.kind == HeartbeatCheck.kind }
         if monitors.isEmpty {
             throw Problem(.conflict, "\(view.name) has no monitor of kind heartbeat")
         }
-        var request = request
-        let buffer = try await request.collectBody(upTo: Self.bodyBytesMax)
         let sign: HeartbeatSign
         do throws(HeartbeatSignError) {
-            sign = try HeartbeatSign(Array(buffer.readableBytesView))
+            sign = try HeartbeatSign(request.body)
         } catch {
             throw Problem(.badRequest, error.description)
         }
@@ -172,14 +173,18 @@ struct UpstreamRoutes: Sendable {
                 scheduler.hurry(VerdictKey(upstream: view.name, peer: id, monitor: monitor.id))
             }
         }
-        return Response(status: .noContent)
+        return Response(.noContent)
     }
 
     // MARK: Probing
 
-    private func probe(_ context: AdminContext) async throws -> Response {
-        let view = try await view(context)
-        let id = try peer(context, of: view).definition.id
+    private static func probe(
+        _ request: Request,
+        _ context: AdminContext
+    ) async throws(Problem) -> Response {
+        let plane = context.plane
+        let view = try await view(request, context)
+        let id = try report(request, of: view).definition.id
         let scheduler = plane.scheduler
         var results: [JSON] = []
         for monitor in view.monitors {
@@ -189,6 +194,6 @@ struct UpstreamRoutes: Sendable {
             }
             results.append(ProbeJSON.report(report, monitor: monitor))
         }
-        return Response.json(.object([.init("results", .array(results))]))
+        return .json(.object([.init("results", .array(results))]))
     }
 }

@@ -8,7 +8,6 @@ import Vocabulary
 /// What comes before an answer's body.
 public struct AnswerHead: Hashable, Sendable {
     public var status: Int
-    public var reason: String
     /// Without those of the connection and the framing, which are the front's.
     public var fields: [FrontRequest.Field]
     /// Nil where it is not known before the end.
@@ -16,15 +15,9 @@ public struct AnswerHead: Hashable, Sendable {
     /// A stream of events: it has no end, and is only cut where nobody reads it.
     public var isEndless = false
 
-    public init(
-        status: Int,
-        reason: String,
-        fields: [(name: String, value: String)],
-        length: Int?
-    ) {
+    public init(status: Int, fields: [FrontRequest.Field], length: Int?) {
         self.status = status
-        self.reason = reason
-        self.fields = fields.map { FrontRequest.Field(name: $0.name, value: $0.value) }
+        self.fields = fields
         self.length = length
     }
 }
@@ -99,7 +92,8 @@ final class Answer {
         isEndless = head.isEndless
         deadline = isEndless ? .distantFuture : loop.instant + limits.answer
         let hasNoBody = isHead || head.status == 204 || head.status == 304
-        var text = "HTTP/1.1 \(head.status) \(head.reason)\r\nDate: \(HTTPDate.now(loop.wall))\r\n"
+        var text = "HTTP/1.1 \(head.status) \(ReasonPhrase.of(head.status))\r\n"
+        text += "Date: \(HTTPDate.now(loop.wall))\r\n"
         for field in head.fields {
             text += "\(field.name): \(field.value.filter { $0 != "\r" && $0 != "\n" })\r\n"
         }

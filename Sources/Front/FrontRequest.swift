@@ -7,6 +7,11 @@ public struct FrontRequest: Hashable, Sendable {
     public struct Field: Hashable, Sendable {
         public var name: String
         public var value: String
+
+        public init(_ name: String, _ value: String) {
+            self.name = name
+            self.value = value
+        }
     }
 
     public var method: String
@@ -21,13 +26,32 @@ public struct FrontRequest: Hashable, Sendable {
     /// HTTP/1.1, which knows chunks.
     var isModern: Bool
 
+    /// As somebody asks who has no connection: a test, a command.
+    public init(_ method: String, _ target: String, fields: [Field] = [], body: [UInt8] = []) {
+        self.method = method
+        self.target = target
+        authority = nil
+        self.fields = fields
+        self.body = body
+        isPersistent = false
+        isModern = true
+    }
+
     /// All values of a field, as one (RFC 9110 5.3). Names are compared without regard to case.
     public subscript(_ name: String) -> String? {
         let values = fields.filter { $0.name.lowercased() == name }.map(\.value)
         return values.isEmpty ? nil : values.joined(separator: ", ")
     }
 
-    var path: String { String(target.prefix { $0 != "?" }) }
+    /// Looked at byte by byte, as the parser does: a `?` with an accent on it is a `?` still.
+    public var path: String { String(Substring(target.utf8.prefix { $0 != Self.mark })) }
+
+    /// What stands behind the first `?`; nil without one.
+    public var query: Substring? {
+        target.utf8.firstIndex(of: Self.mark).map { target[target.utf8.index(after: $0)...] }
+    }
+
+    private static let mark = UInt8(ascii: "?")
 }
 
 extension FrontRequest {
@@ -42,7 +66,7 @@ extension FrontRequest {
         var fields: [Field] = []
         fields.reserveCapacity(table.count)
         for index in 0..<table.count {
-            fields.append(Field(name: text(table[index].name), value: text(table[index].value)))
+            fields.append(Field(text(table[index].name), text(table[index].value)))
         }
         self.fields = fields
         isPersistent = head.isPersistent

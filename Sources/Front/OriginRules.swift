@@ -42,7 +42,7 @@ public struct Visit: Hashable, Sendable {
     init(_ request: FrontRequest) {
         self.init(
             request.method,
-            String(request.target.prefix { $0 != "?" }),
+            request.path,
             host: request.authority,
             origin: request["origin"],
             fetchSite: request["sec-fetch-site"],

@@ -17,7 +17,7 @@ public struct Refusal: Error, Hashable, Sendable {
     func body(path: String) -> [UInt8] {
         let problem = JSON.object([
             .init("type", "about:blank"),
-            .init("title", .string(Self.phrase(of: status))),
+            .init("title", .string(ReasonPhrase.of(status))),
             .init("status", .integer(Int64(status))),
             .init("detail", .string(detail)),
             .init("instance", .string(path)),
@@ -29,30 +29,10 @@ public struct Refusal: Error, Hashable, Sendable {
     func bytes(path: String, date: String) -> [UInt8] {
         let content = body(path: path)
         let length = content.count
-        var head = "HTTP/1.1 \(status) \(Self.phrase(of: status))\r\nDate: \(date)\r\n"
+        var head = "HTTP/1.1 \(status) \(ReasonPhrase.of(status))\r\nDate: \(date)\r\n"
         if let allow { head += "Allow: \(allow)\r\n" }
         head += "Content-Type: application/problem+json\r\nContent-Length: \(length)\r\n"
         head += "X-Content-Type-Options: nosniff\r\n"
         return Array((head + "Cache-Control: no-store\r\nConnection: close\r\n\r\n").utf8) + content
-    }
-
-    static func phrase(of status: Int) -> String {
-        switch status {
-        case 400: "Bad Request"
-        case 403: "Forbidden"
-        case 405: "Method Not Allowed"
-        case 408: "Request Timeout"
-        case 413: "Content Too Large"
-        case 414: "URI Too Long"
-        case 415: "Unsupported Media Type"
-        case 417: "Expectation Failed"
-        case 421: "Misdirected Request"
-        case 431: "Request Header Fields Too Large"
-        case 500: "Internal Server Error"
-        case 501: "Not Implemented"
-        case 503: "Service Unavailable"
-        case 505: "HTTP Version Not Supported"
-        default: "Refused"
-        }
     }
 }

@@ -87,7 +87,6 @@ struct Runtime {
         let admin = AdminServer(
             adminConfiguration(certificate),
             plane: plane,
-            logger: log.logger,
             journal: journal,
             onRunning: { journal.notice("admin API and dashboard on \($0)", [.event("listening")]) }
         )

@@ -1,7 +1,7 @@
 // Does the log say who asked for what?
 
+import Front
 import Health
-import Hummingbird
 import Testing
 import Vocabulary
 
@@ -11,11 +11,11 @@ import Vocabulary
     private let peer = PeerKey(upstream: "web", peer: "a")
     private let end = WallTime(milliseconds: 0)
 
-    private func asker(_ from: String?, _ agent: String?) throws -> Asker {
-        var headers = HTTPFields()
-        if let from { headers[try #require(HTTPFields.Element.Name("From"))] = from }
-        if let agent { headers[.userAgent] = agent }
-        return Asker(headers)
+    private func asker(_ from: String?, _ agent: String?) -> Asker {
+        let fields = [("From", from), ("User-Agent", agent)].compactMap { name, value in
+            value.map { FrontRequest.Field(name, $0) }
+        }
+        return Asker(Request(FrontRequest("PATCH", "/", fields: fields)))
     }
 
     @Test(
@@ -24,15 +24,15 @@ import Vocabulary
             ("root", nil, "root"), (nil, nil, "somebody who gave no name"),
         ] as [(String?, String?, String)]
     )
-    func `who it is stands in the request`(from: String?, agent: String?, text: String) throws {
-        #expect(try asker(from, agent).text == text)
+    func `who it is stands in the request`(from: String?, agent: String?, text: String) {
+        #expect(asker(from, agent).text == text)
     }
 
-    @Test func `one line tells everything that was asked for`() throws {
+    @Test func `one line tells everything that was asked for`() {
         let line = OrderLine.line(
             IntentChange(mode: .init(.drain, reason: "deploy", until: end), weight: .init(3)),
             of: peer,
-            by: try asker("root", nil)
+            by: asker("root", nil)
         )
         #expect(
             line.text
@@ -53,8 +53,8 @@ import Vocabulary
         (IntentChange(weight: .init(nil)), "the configured weight"),
         (IntentChange(weight: .init(0, reason: "warm up")), "weight 0: warm up"),
     ])
-    func `what is lifted is told as well`(change: IntentChange, words: String) throws {
-        let line = OrderLine.line(change, of: peer, by: try asker("root", nil))
+    func `what is lifted is told as well`(change: IntentChange, words: String) {
+        let line = OrderLine.line(change, of: peer, by: asker("root", nil))
         #expect(line.text == "web/a: root asked for \(words)")
     }
 }

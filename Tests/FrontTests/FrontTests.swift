@@ -103,7 +103,7 @@ private func post(_ body: String, _ fields: String = "") -> String {
 
     @Test func `an answer without a length comes in chunks, or ends the connection`() async throws {
         let handler: Front.Handler = { _, writer in
-            await writer.begin(AnswerHead(status: 200, reason: "OK", fields: [], length: nil))
+            await writer.begin(AnswerHead(status: 200, fields: [], length: nil))
             try await writer.write(Array("ab".utf8))
             try await writer.write(Array("cde".utf8))
         }
@@ -121,7 +121,7 @@ private func post(_ body: String, _ fields: String = "") -> String {
     @Test func `a stream's first event is there before its second is thought of`() async throws {
         let gate = Signal()
         let handler: Front.Handler = { _, writer in
-            var head = AnswerHead(status: 200, reason: "OK", fields: [], length: nil)
+            var head = AnswerHead(status: 200, fields: [], length: nil)
             head.isEndless = true
             await writer.begin(head)
             try await writer.write(Array("one".utf8))
@@ -143,7 +143,7 @@ private func post(_ body: String, _ fields: String = "") -> String {
         struct Trouble: Error {}
         let handler: Front.Handler = { request, writer in
             if request.target == "/late" {
-                await writer.begin(AnswerHead(status: 200, reason: "OK", fields: [], length: 9))
+                await writer.begin(AnswerHead(status: 200, fields: [], length: 9))
                 try await writer.write(Array("abc".utf8))
             }
             throw Trouble()
@@ -249,7 +249,7 @@ private func post(_ body: String, _ fields: String = "") -> String {
     @Test func `a reader that reads nothing is cut`() async throws {
         let handler: Front.Handler = { _, writer in
             let size = 64 << 20
-            await writer.begin(AnswerHead(status: 200, reason: "OK", fields: [], length: size))
+            await writer.begin(AnswerHead(status: 200, fields: [], length: size))
             try await writer.write([UInt8](repeating: 0x78, count: size))
         }
         try await Rig.run(isVirtual: true, handler: handler) { rig in

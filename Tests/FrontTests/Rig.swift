@@ -50,7 +50,7 @@ struct Rig: Sendable {
     static let echo: Front.Handler = { request, writer in
         let text = Array("\(request.method) \(request.target) ".utf8) + request.body
         await writer.begin(
-            AnswerHead(status: 200, reason: "OK", fields: [], length: text.count)
+            AnswerHead(status: 200, fields: [], length: text.count)
         )
         try await writer.write(text)
     }

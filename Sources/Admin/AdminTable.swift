@@ -1,0 +1,14 @@
+// What is on the admin address? Everything, in the order in which the documents tell it.
+
+enum AdminTable {
+    typealias Row = Route<AdminContext>
+
+    static let routes =
+        UpstreamRoutes.table + StateRoutes.table + AgentRoutes.table + [
+            Row(.get, "/", .read, dashboard)
+        ]
+
+    private static func dashboard(_: Request, _: AdminContext) -> Response {
+        .text(Dashboard.page, type: "text/html; charset=utf-8")
+    }
+}

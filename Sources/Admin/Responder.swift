@@ -1,0 +1,57 @@
+// What happens to a request between the front and its handler? Its route is looked up, its token judged,
+// and whatever goes wrong told in one shape.
+
+import EventLoop
+import Front
+
+struct Responder<Context: Sendable>: Sendable {
+    let router: Router<Context>
+    let access: Access
+    let context: Context
+
+    func answer(
+        _ request: FrontRequest,
+        over writer: AnswerWriter
+    ) async throws(StreamError) {
+        let response = await response(to: request)
+        await writer.begin(AnswerHead(response))
+        // A HEAD is told how much would come; what it takes to make it come is not begun.
+        if request.method == "HEAD" { return }
+        switch response.body {
+        case .bytes(let bytes): try await writer.write(bytes)
+        case .pieces(let stream), .events(let stream): try await stream(writer)
+        }
+    }
+
+    func response(to asked: FrontRequest) async -> Response {
+        var request = Request(asked)
+        do throws(Problem) {
+            return try await respond(to: &request)
+        } catch {
+            return error.response(to: request.path)
+        }
+    }
+
+    private func respond(to request: inout Request) async throws(Problem) -> Response {
+        let finding = router.find(request.method, request.path)
+        let need = access.need(request.method, finding.scope(of: request.path))
+        // Before anything else is told: what is here is for those who may ask.
+        if let problem = access.refusal(of: request[field: "authorization"], needing: need) {
+            throw problem
+        }
+        switch finding {
+        case .route(let route, let parameters):
+            request.parameters = parameters
+            return try await route.handler(request, context)
+        case .otherMethods(let known):
+            let allowed = known.flatMap(\.methods).joined(separator: ", ")
+            throw Problem(
+                .methodNotAllowed,
+                "expected \(allowed), saw \(request.method)",
+                fields: [.init("Allow", allowed)]
+            )
+        case .nothing:
+            throw Problem(.notFound, "\(request.method) \(request.path): no such resource")
+        }
+    }
+}
