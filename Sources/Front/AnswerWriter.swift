@@ -95,7 +95,7 @@ final class Answer {
         var text = "HTTP/1.1 \(head.status) \(ReasonPhrase.of(head.status))\r\n"
         text += "Date: \(HTTPDate.now(loop.wall))\r\n"
         for field in head.fields {
-            text += "\(field.name): \(field.value.filter { $0 != "\r" && $0 != "\n" })\r\n"
+            text += "\(field.name): \(Self.oneLine(field.value))\r\n"
         }
         if let length = head.length, head.status != 204 {
             text += "Content-Length: \(length)\r\n"
@@ -115,6 +115,16 @@ final class Answer {
             text += "Connection: keep-alive\r\n"
         }
         waiting = Array((text + "\r\n").utf8)
+    }
+
+    /// A line break would begin another field, or the body. Looked for in scalars: as a character,
+    /// CR and LF together are neither of the two.
+    private static func oneLine(_ value: String) -> String {
+        var text = String.UnicodeScalarView()
+        for scalar in value.unicodeScalars where scalar != "\r" && scalar != "\n" {
+            text.append(scalar)
+        }
+        return String(text)
     }
 
     func write(_ bytes: [UInt8]) async throws(StreamError) {

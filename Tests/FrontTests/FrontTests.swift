@@ -118,6 +118,21 @@ private func post(_ body: String, _ fields: String = "") -> String {
         }
     }
 
+    @Test func `a field's value begins no line of its own`() async throws {
+        let handler: Front.Handler = { _, writer in
+            let fields = ["a\r\nX: 1", "b\nX: 1", "c\rX: 1", "d\r\n\r\nX: 1"]
+                .map { FrontRequest.Field("Name", $0) }
+            await writer.begin(AnswerHead(status: 200, fields: fields, length: 0))
+        }
+        try await Rig.run(handler: handler) { rig in
+            let client = try rig.client()
+            client.send(get("/"))
+            #expect(await client.hears("\r\n\r\n"))
+            let names = "Name: aX: 1\r\nName: bX: 1\r\nName: cX: 1\r\nName: dX: 1\r\nContent-"
+            #expect(client.text.contains(names), "\(client.text)")
+        }
+    }
+
     @Test func `a stream's first event is there before its second is thought of`() async throws {
         let gate = Signal()
         let handler: Front.Handler = { _, writer in
