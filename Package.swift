@@ -90,6 +90,7 @@ let package = Package(
         // Pure: no I/O, no clock, no Foundation.
         library("Vocabulary"),
         library("Health", ["Vocabulary"], settings: hotPath),
+        library("Fleet", ["Health", "Vocabulary"], settings: hotPath),
         library("HTTP1"),
         library("HTTP2", ["Vocabulary"], settings: hotPath),
         library("Patterns", ["Vocabulary"], settings: hotPath),
@@ -160,6 +161,7 @@ let package = Package(
         ),
         tests("VocabularyTests", ["Vocabulary", "TestSupport"]),
         tests("HealthTests", ["Health", "Vocabulary"]),
+        tests("FleetTests", ["Fleet", "Health", "Vocabulary"]),
         tests("HTTP1Tests", ["HTTP1"], exclude: ["Corpus"]),
         tests("HTTP2Tests", ["HTTP2"]),
         tests("PatternsTests", ["Patterns"]),

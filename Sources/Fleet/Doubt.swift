@@ -1,0 +1,165 @@
+// Is it this agent that is sick? One that is late, cut off or blind finds its peers dead when they are not.
+// Doubt is a number from 0 to 1 with reasons; from one half on, what the agent finds is not to be believed,
+// and it says so. Pure: it is told what happened, and when.
+
+public import Vocabulary
+
+public struct Doubt: Sendable {
+    public enum Reason: String, Hashable, Sendable, CaseIterable {
+        case loopLag = "loop-lag"
+        case network
+        case store
+        case massFailure = "mass-failure"
+    }
+
+    /// How a target last answered.
+    public enum Answer: UInt8, Sendable {
+        /// Not probed yet.
+        case none
+        /// A byte, or a reset: the network is there.
+        case answered
+        /// A timeout, unreachable, no name.
+        case silent
+    }
+
+    private struct Target: Sendable {
+        var host: UInt64
+        var answer = Answer.none
+        /// It has answered before: that it is silent is news.
+        var hasAnswered = false
+    }
+
+    private var targets: [Target] = []
+    private var answered = 0
+    private var silent = 0
+    /// Silent ones that answered before, by host: one host that is dead is no sign of anything.
+    private var fellSilent = 0
+    private var silentHosts: [UInt64: Int] = [:]
+
+    private var lagWindow: (began: Instant, sum: Nanoseconds) = (
+        Instant(nanoseconds: .min), .zero
+    )
+    private var lagDoubtUntil: Instant?
+    private var isStoreAway = false
+    private var hasNetwork = true
+    /// The others see the same.
+    private var isWorld = false
+    /// Since when it withholds.
+    public private(set) var since: Instant?
+
+    /// Doubt by lag needs so much of it within the window.
+    static let lagMax = Nanoseconds.seconds(1)
+    static let lagWindow = Nanoseconds.seconds(10)
+    /// Fewer targets, or all on one host, are no sample.
+    static let targetsMin = 5
+    static let hostsMin = 2
+    /// From here on it withholds.
+    public static let withheldFrom = 0.5
+
+    public init() {}
+
+    // MARK: What happened
+
+    public mutating func define(_ pair: PairNumber, host: UInt64) {
+        while targets.count <= Int(pair) { targets.append(Target(host: 0)) }
+        leave(pair)
+        targets[Int(pair)] = Target(host: host)
+    }
+
+    /// The pair is another agent's now: it says nothing of this one's network.
+    public mutating func leave(_ pair: PairNumber) {
+        guard targets.indices.contains(Int(pair)) else { return }
+        count(pair, by: -1)
+        targets[Int(pair)].answer = .none
+        targets[Int(pair)].hasAnswered = false
+    }
+
+    public mutating func note(_ answer: Answer, of pair: PairNumber) {
+        guard targets.indices.contains(Int(pair)) else { return }
+        count(pair, by: -1)
+        targets[Int(pair)].answer = answer
+        if answer == .answered {
+            targets[Int(pair)].hasAnswered = true
+            hasNetwork = true
+        }
+        count(pair, by: 1)
+    }
+
+    private mutating func count(_ pair: PairNumber, by step: Int) {
+        let target = targets[Int(pair)]
+        switch target.answer {
+        case .none: break
+        case .answered: answered += step
+        case .silent:
+            silent += step
+            if target.hasAnswered { fellSilent += step }
+            let hosts = silentHosts[target.host, default: 0] + step
+            silentHosts[target.host] = hosts == 0 ? nil : hosts
+        }
+    }
+
+    /// The loop was kept from what was due for so long.
+    public mutating func note(lag: Nanoseconds, at now: Instant) {
+        if lag <= .zero { return }
+        if now - lagWindow.began > Self.lagWindow { lagWindow = (now, .zero) }
+        lagWindow.sum = lagWindow.sum + lag
+        if lagWindow.sum >= Self.lagMax { lagDoubtUntil = now + Self.lagWindow }
+    }
+
+    public mutating func note(storeAway: Bool) { isStoreAway = storeAway }
+    public mutating func note(network: Bool) { hasNetwork = network }
+
+    /// How many of how many say that what they probe fell silent, this one among them.
+    public mutating func note(silentAgents: Int, of size: Int) {
+        isWorld = silentAgents >= 2 && silentAgents * 2 >= size
+    }
+
+    // MARK: What follows
+
+    /// Most of what it probes fell silent: told to the others whether it is doubted or not.
+    public var isSilent: Bool {
+        fellSilent >= Self.targetsMin && silentHosts.count >= Self.hostsMin
+            && silent * 2 >= silent + answered
+    }
+
+    /// At the start: nothing has answered yet, and what was asked is enough of a sample.
+    public var isBlind: Bool {
+        answered == 0 && silent >= Self.targetsMin && silentHosts.count >= Self.hostsMin
+    }
+
+    /// Others can be asked whether they see the same: one agent alone must decide.
+    public func reasons(hasOthers: Bool, at now: Instant) -> [Reason] {
+        var reasons: [Reason] = []
+        if let until = lagDoubtUntil, now < until { reasons.append(.loopLag) }
+        if !hasNetwork { reasons.append(.network) }
+        if isStoreAway { reasons.append(.store) }
+        if isSilent && hasOthers && !isWorld { reasons.append(.massFailure) }
+        return reasons
+    }
+
+    public func value(hasOthers: Bool, at now: Instant) -> Double {
+        var value = 0.0
+        for reason in reasons(hasOthers: hasOthers, at: now) {
+            switch reason {
+            case .massFailure:
+                value = max(value, Double(silent) / Double(max(silent + answered, 1)))
+            case .loopLag, .network, .store: value = 1
+            }
+        }
+        return value
+    }
+
+    /// Its own failures are not to be counted: the store being away is no reason for that.
+    public func withholdsFailures(hasOthers: Bool, at now: Instant) -> Bool {
+        reasons(hasOthers: hasOthers, at: now).contains { $0 != .store }
+    }
+
+    /// Keeps since when it withholds. Ask with each beat.
+    public mutating func settle(hasOthers: Bool, at now: Instant) {
+        if withholdsFailures(hasOthers: hasOthers, at: now) {
+            since = since ?? now
+        } else {
+            since = nil
+        }
+    }
+}

@@ -1,0 +1,189 @@
+// Is it the peer that fails, or the way from here to it? Who probes a peer and sees it fail for the first
+// time asks others, and takes it down when enough of them see the same. Pure: what it asks and what it
+// concludes are values; somebody else sends, probes and counts.
+
+public import Vocabulary
+
+/// How many must agree before a peer is down.
+public struct ConfirmRule: Hashable, Sendable {
+    public enum Quorum: Hashable, Sendable {
+        case majority, any, all
+        case count(Int)
+
+        /// Of so many that have a vote.
+        public func needed(of size: Int) -> Int {
+            switch self {
+            case .majority: size / 2 + 1
+            case .any: min(1, size)
+            case .all: size
+            case .count(let count): min(max(count, 1), size)
+            }
+        }
+    }
+
+    /// How many others are asked; none means that the owner decides alone.
+    public var agents: Int
+    public var quorum: Quorum
+
+    public init(agents: Int = 0, quorum: Quorum = .majority) {
+        self.agents = agents
+        self.quorum = quorum
+    }
+}
+
+/// A question of the owner: probe this pair now, and say what you find.
+public struct Ask: Hashable, Sendable {
+    public var by: String
+    public var epoch: UInt64
+    /// Counts the askings of one owner, so that an answer finds its question.
+    public var number: UInt64
+    public var askedAt: WallTime
+
+    public init(by: String, epoch: UInt64, number: UInt64, askedAt: WallTime) {
+        self.by = by
+        self.epoch = epoch
+        self.number = number
+        self.askedAt = askedAt
+    }
+}
+
+public struct Vote: Hashable, Sendable {
+    public enum Word: String, Hashable, Sendable, CaseIterable {
+        case passes, fails
+        /// Doubts, does not know the pair, or has withdrawn from it.
+        case abstains
+    }
+
+    public var by: String
+    public var word: Word
+    public var epoch: UInt64
+    public var number: UInt64
+    /// When the voter probed.
+    public var at: WallTime
+
+    public init(by: String, word: Word, epoch: UInt64, number: UInt64, at: WallTime) {
+        self.by = by
+        self.word = word
+        self.epoch = epoch
+        self.number = number
+        self.at = at
+    }
+}
+
+/// One failing run of one pair: from its first failure until it passes, is down, or is given away.
+public struct FailingRun: Hashable, Sendable {
+    public enum Tally: Hashable, Sendable {
+        case open
+        /// So many of so many see it fail: enough.
+        case confirmed(Int, of: Int)
+        /// So many see it pass that the others cannot be enough.
+        case lost(Int, of: Int)
+    }
+
+    private struct Elector: Hashable {
+        var id: String
+        var word: Vote.Word?
+        /// Askings in a row without an answer.
+        var silences = 0
+    }
+
+    public let rule: ConfirmRule
+    public let owner: String
+    public let epoch: UInt64
+    /// The owner's own word counts unless it doubts.
+    public var ownerVotes: Bool
+    private var electors: [Elector]
+    public private(set) var number: UInt64
+    public private(set) var askedAt: WallTime
+    private var interval: Nanoseconds
+    /// The vote was lost in this asking already.
+    private var isCounted = false
+    public private(set) var lostVotes = 0
+    /// Failures of this run that were not counted.
+    public private(set) var held = 0
+
+    public init(
+        rule: ConfirmRule,
+        owner: String,
+        epoch: UInt64,
+        ownerVotes: Bool,
+        electors: [String],
+        number: UInt64,
+        interval: Nanoseconds,
+        at now: WallTime
+    ) {
+        self.rule = rule
+        self.owner = owner
+        self.epoch = epoch
+        self.ownerVotes = ownerVotes
+        self.electors = electors.map { Elector(id: $0) }
+        self.number = number
+        self.interval = interval
+        askedAt = now
+    }
+
+    public var electorate: [String] { electors.map(\.id) }
+
+    /// Those that have not answered the present asking.
+    public var silent: [String] { electors.filter { $0.word == nil }.map(\.id) }
+
+    /// Whom to offer the pair to: the first that sees it pass.
+    public var successor: String? { electors.first { $0.word == .passes }?.id }
+
+    public var tally: Tally {
+        let voting = electors.filter {
+            $0.word != .abstains && $0.silences < FleetTerms.patience
+        }
+        let size = voting.count + (ownerVotes ? 1 : 0)
+        if size == 0 { return .open }
+        let fails = voting.count { $0.word == .fails } + (ownerVotes ? 1 : 0)
+        let passes = voting.count { $0.word == .passes }
+        let needed = rule.quorum.needed(of: size)
+        if fails >= needed { return .confirmed(fails, of: size) }
+        if size - passes < needed { return .lost(passes, of: size) }
+        return .open
+    }
+
+    /// One more failure that waits for the quorum.
+    public mutating func hold() { held += 1 }
+
+    /// Takes a vote, unless it answers another question, is of another epoch, or is old.
+    public mutating func take(_ vote: Vote) -> Bool {
+        guard vote.epoch == epoch, vote.number == number, askedAt - vote.at <= interval,
+            let index = electors.firstIndex(where: { $0.id == vote.by })
+        else { return false }
+        electors[index].word = vote.word
+        if vote.word != .abstains { electors[index].silences = 0 }
+        return true
+    }
+
+    /// One that does not beat any more has no vote. Returns whether it had one.
+    public mutating func gone(_ agent: String) -> Bool {
+        let count = electors.count
+        electors.removeAll { $0.id == agent }
+        return electors.count != count
+    }
+
+    /// Notes a lost vote, once an asking. Returns whether it is time to give the pair away.
+    public mutating func noteLost() -> Bool {
+        if !isCounted {
+            isCounted = true
+            lostVotes += 1
+        }
+        return lostVotes >= FleetTerms.patience
+    }
+
+    /// It goes on failing, and the last asking is an interval old: everybody is asked again.
+    public func isDueAgain(at now: WallTime) -> Bool { now - askedAt >= interval }
+
+    public mutating func ask(again number: UInt64, at now: WallTime) {
+        for index in electors.indices {
+            if electors[index].word == nil { electors[index].silences += 1 }
+            // What withdrew or fell silent for good may come back with an answer.
+            if electors[index].silences < FleetTerms.patience { electors[index].word = nil }
+        }
+        self.number = number
+        askedAt = now
+        isCounted = false
+    }
+}

@@ -1,0 +1,254 @@
+// What follows from what the store answered, or did not? The part of `FleetMember` that hears replies.
+
+import Health
+public import Vocabulary
+
+extension FleetMember {
+    /// The store answered a call.
+    public mutating func replied(
+        _ number: CallNumber,
+        _ reply: FleetReply,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        guard let (calling, sent) = end(number) else { return }
+        switch (reply, calling) {
+        case (.beaten(let answer), _): beaten(answer, sent: sent, at: now, into: &effects)
+        case (.claimed(_, let answers), .claim(let batch)):
+            for (asked, answer) in zip(batch, answers) {
+                claimed(asked.pair, asked.claim, answer, at: now, into: &effects)
+            }
+        case (.published(let answers), .publish(let batch)):
+            for (asked, answer) in zip(batch, answers) {
+                published(asked.pair, asked.epoch, answer, at: now, into: &effects)
+            }
+        case (.refused(let refusal), _):
+            again(calling)
+            refused(refusal, at: now, into: &effects)
+        default: again(calling)
+        }
+        send(at: now, into: &effects)
+    }
+
+    /// The call may have arrived, or may not, or will.
+    public mutating func lost(
+        _ number: CallNumber,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        guard let (calling, _) = end(number) else { return }
+        isCut = true
+        if case .claim(let batch) = calling {
+            // It may hold them since: better probed twice than by nobody.
+            for (pair, claim) in batch where plan(of: pair)?.key == claim.pair {
+                claims.settle(pair)
+                keep(pair, at: now, into: &effects)
+                claims.want(pair, .keep)
+            }
+        } else {
+            again(calling)
+        }
+    }
+
+    /// What was called for is still to be done.
+    private mutating func again(_ calling: Calling) {
+        switch calling {
+        case .beat, .other: break
+        case .claim(let batch):
+            for (pair, claim) in batch where plan(of: pair)?.key == claim.pair {
+                claims.settle(pair)
+                claims.want(pair, claim.reason, holder: claim.holder, mark: claim.mark)
+            }
+        case .publish(let batch):
+            for (pair, _, _) in batch where plan(of: pair) != nil { said(pair) }
+        }
+    }
+
+    // MARK: Beats
+
+    private mutating func beaten(
+        _ answer: FleetReply.BeatAnswer,
+        sent: Instant,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        let wasMember = membership.isMember
+        let isFirst = membership.era == 0
+        let isNewEra = !isFirst && membership.era != answer.era
+        isCut = false
+        clock.take(store: answer.time, sent: sent, received: now, anew: isNewEra)
+        let change = membership.answered(answer, sent: sent)
+        isRosterOld = false
+        if isNewEra {
+            effects.append(.say(.newEra(answer.era)))
+            keepEverything()
+        } else if isFirst, claims.heldCount > 0 {
+            keepEverything()
+        }
+        if let roster = change.roster { ownership.take(roster.members) }
+        if membership.isMember && !wasMember {
+            effects.append(
+                .say(.tookPart(roster: answer.roster, size: answer.size))
+            )
+        }
+        if change.roster != nil || membership.isMember != wasMember {
+            reviewAll(at: now, wasMember: wasMember)
+        }
+        let silent = membership.doubting.values.count { $0 }
+        doubt.note(silentAgents: silent, of: answer.size)
+        dropElectors(at: now, into: &effects)
+        lookThrough(pairsOf: watch.take(membership.late), at: now)
+    }
+
+    /// Who becomes a member looks at all of its pairs once; a roster's changes come out of `advance`.
+    private mutating func reviewAll(at now: Instant, wasMember: Bool) {
+        if membership.isMember == wasMember { return }
+        for number in plans.indices { review(PairNumber(number), at: now) }
+    }
+
+    private mutating func keepEverything() {
+        claims.keepAll()
+        ceding = []
+        runs = [:]
+    }
+
+    /// Who beats no more has no vote.
+    private mutating func dropElectors(at now: Instant, into effects: inout [FleetEffect]) {
+        if runs.isEmpty || membership.late.isEmpty { return }
+        for pair in runs.keys.sorted() {
+            guard let run = runs[pair] else { continue }
+            for elector in run.electorate where isGone(elector, at: now) {
+                if runs[pair]?.gone(elector) == true { weigh(pair, at: now, into: &effects) }
+            }
+        }
+    }
+
+    /// No member any more, or late by a lease.
+    private func isGone(_ agent: String, at now: Instant) -> Bool {
+        if !membership.roster.members.contains(where: { $0.id == agent }) { return true }
+        return membership.late[agent].map { clock.now(at: now) - $0 > terms.lease } ?? false
+    }
+
+    private mutating func refused(
+        _ refusal: FleetReply.Refusal,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        if case .roster = refusal { isRosterOld = true }
+        if case .era = refusal { isRosterOld = true }
+        let change = membership.refused(
+            refusal,
+            lease: terms.lease,
+            dice: &dice,
+            at: now
+        )
+        if let format = change.newerFormat { effects.append(.say(.newerFormat(format))) }
+        if change.isDoubled { effects.append(.say(.doubled)) }
+        if change.isReborn {
+            forgetCalls()
+            if case .taken = refusal {
+                dropAll(at: now, into: &effects)
+            } else {
+                keepEverything()
+            }
+        }
+        // Whatever it was, the next beat's answer tells how things are.
+        switch refusal {
+        case .taken, .format: break
+        case .era, .lease, .roster, .expired, .twin: beatSoon(at: now)
+        }
+    }
+
+    // MARK: Claims
+
+    private mutating func claimed(
+        _ pair: PairNumber,
+        _ claim: FleetCall.Claim,
+        _ answer: FleetReply.ClaimAnswer,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        guard let plan = plan(of: pair), plan.key == claim.pair else {
+            if case .granted(let epoch, _, _) = answer {
+                // Defined no more since it was asked for.
+                call(
+                    .release([.init(pair: claim.pair, epoch: epoch)]),
+                    .other,
+                    at: now,
+                    into: &effects
+                )
+            }
+            return
+        }
+        claims.settle(pair)
+        let soon = now + terms.lateAfter
+        switch answer {
+        case .granted(let epoch, let from, let verdict):
+            _ = claims.grant(pair, epoch: epoch, from: from)
+            holders[Int(pair)] = agent
+            shy.remove(pair)
+            runs[pair] = nil
+            effects.append(.probe(pair, from: from, epoch: epoch, resuming: verdict))
+            if claim.reason == .keep { said(pair) }
+        case .held(let holder, let epoch):
+            hold(pair, by: holder, epoch: epoch, at: now, into: &effects)
+        case .fresh:
+            if claim.reason == .stale { watch.add(pair, at: clock.now(at: soon)) }
+        case .joining, .frozen:
+            postpone(pair, claim.reason, until: soon)
+        }
+    }
+
+    /// Another holds it, and this agent's slots are over.
+    private mutating func hold(
+        _ pair: PairNumber,
+        by holder: String,
+        epoch: UInt64,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        claims.note(epoch: epoch, of: pair)
+        holders[Int(pair)] = holder
+        if claims.drop(pair) {
+            effects.append(.stop(pair, at: clock.now(at: now)))
+            doubt.leave(pair)
+            runs[pair] = nil
+            notePairLost(pair, at: now)
+        }
+        review(pair, at: now)
+    }
+
+    /// Lost to somebody who found this agent late: not pulled back at once.
+    mutating func notePairLost(_ pair: PairNumber, at now: Instant) {
+        let isHeir = me >= 0 && ownership.isSettled && ownership.ranks(of: pair).first == me
+        guard isHeir, membership.state == .working else { return }
+        shy.insert(pair)
+        shyUntil = now + terms.settle
+    }
+
+    // MARK: Publishing
+
+    private mutating func published(
+        _ pair: PairNumber,
+        _ epoch: UInt64,
+        _ answer: FleetReply.PublishAnswer,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        guard plan(of: pair) != nil else { return }
+        switch answer {
+        case .written, .known: break
+        case .held(let holder, let other):
+            // It was granted anew meanwhile: what was refused is of the past.
+            if let mine = claims.publishableEpoch(of: pair), mine > epoch { return said(pair) }
+            if holder == agent {
+                // Written under a later epoch by somebody who knows no claims: above that one, then.
+                claims.note(epoch: other, of: pair)
+                claims.want(pair, .offer, holder: agent)
+                said(pair)
+            } else {
+                hold(pair, by: holder, epoch: other, at: now, into: &effects)
+            }
+        }
+    }
+}

@@ -1,0 +1,342 @@
+// What is to be believed of what was found, here and by others? The part of `FleetMember` that weighs
+// outcomes, asks, votes and gives pairs away.
+
+public import Health
+public import Vocabulary
+
+extension FleetMember {
+    /// A probe of a pair that this agent probes has ended. `counter` is the count before it.
+    public mutating func outcome(
+        _ found: Found,
+        of pair: PairNumber,
+        counter: HealthCounter,
+        begun: Instant,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) -> Ruling {
+        guard let plan = plan(of: pair) else { return .ignore }
+        note(found, of: pair)
+        answer(pair, found, begun: begun, at: now, into: &effects)
+        guard case .fails(_, let isImmediate) = found else {
+            if found == .passes { runs[pair] = nil }
+            return .count
+        }
+        if counter.status == .down { return .count }
+        let isAway = isAway(at: now)
+        let hasOthers = membership.hasOthers && !isAway
+        if doubt.withholdsFailures(hasOthers: hasOthers, at: now) {
+            giveAwayInDoubt(pair, at: now, into: &effects)
+            return .ignore
+        }
+        var next = counter
+        let fall = next.observe(passed: false, isImmediate: isImmediate)?.to == .down
+        if isAway {
+            if runs[pair] == nil { begin(pair, electors: [], at: clock.now(at: now)) }
+        } else {
+            ask(about: pair, plan, at: now, into: &effects)
+        }
+        if !fall { return .count }
+        runs[pair]?.hold()
+        if staysUnknown(pair, counter) { return .hold }
+        // Without a store nobody can be asked, and waiting would be believing that all is well.
+        return isAway || mayFall(pair, at: now, into: &effects) ? .count : .hold
+    }
+
+    private mutating func note(_ found: Found, of pair: PairNumber) {
+        switch found {
+        case .passes: doubt.note(.answered, of: pair)
+        case .fails(let isSilent, _): doubt.note(isSilent ? .silent : .answered, of: pair)
+        case .nothing: break
+        }
+    }
+
+    /// The first outcome ever of a pair, where nothing at all has answered so far: that is a network that
+    /// is not there yet, until it has lasted or others say the same.
+    private func staysUnknown(_ pair: PairNumber, _ counter: HealthCounter) -> Bool {
+        guard counter.status == .unknown, doubt.isBlind, let run = runs[pair] else { return false }
+        if case .confirmed = run.tally, !run.electorate.isEmpty { return false }
+        return run.held < counter.thresholds.fall
+    }
+
+    // MARK: Asking
+
+    private mutating func begin(_ pair: PairNumber, electors: [String], at time: WallTime) {
+        guard let plan = plan(of: pair) else { return }
+        askings += 1
+        runs[pair] = FailingRun(
+            rule: plan.confirm,
+            owner: agent,
+            epoch: claims.publishableEpoch(of: pair) ?? 0,
+            ownerVotes: true,
+            electors: electors,
+            number: askings,
+            interval: plan.schedule.interval + plan.schedule.timeout,
+            at: time
+        )
+    }
+
+    /// Once a failing run, and then once an interval for as long as others do not agree.
+    private mutating func ask(
+        about pair: PairNumber,
+        _ plan: PairPlan,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        let time = clock.now(at: now)
+        if var run = runs[pair] {
+            if case .confirmed = run.tally { return }
+            guard run.isDueAgain(at: time) else { return }
+            askings += 1
+            run.ask(again: askings, at: time)
+            runs[pair] = run
+        } else {
+            begin(pair, electors: electors(for: pair, plan.confirm), at: time)
+        }
+        guard let run = runs[pair], !run.electorate.isEmpty else { return }
+        let ask = Ask(by: agent, epoch: run.epoch, number: run.number, askedAt: time)
+        let letters = run.electorate.map { FleetCall.Letter(to: $0, .asked(plan.key, ask)) }
+        call(.tell(letters), .other, at: now, into: &effects)
+    }
+
+    /// In rank order, of those that beat in time and do not doubt.
+    private func electors(for pair: PairNumber, _ rule: ConfirmRule) -> [String] {
+        if rule.agents == 0 { return [] }
+        let others = ownership.order(of: pair).lazy.map { ownership.id(of: $0) }
+            .filter {
+                $0 != agent && membership.late[$0] == nil && membership.doubting[$0] == nil
+            }
+        return Array(others.prefix(rule.agents))
+    }
+
+    // MARK: Weighing
+
+    /// Votes have come, or electors have gone: is it enough now?
+    mutating func weigh(
+        _ pair: PairNumber,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        guard let run = runs[pair] else { return }
+        switch run.tally {
+        case .open: return
+        case .confirmed:
+            guard run.held > 0, mayFall(pair, at: now, into: &effects) else { return }
+            runs[pair] = nil
+            effects.append(.fall(pair))
+        case .lost: noteLost(pair, at: now, into: &effects)
+        }
+    }
+
+    /// The quorum, and then the guard against too much at once.
+    private mutating func mayFall(
+        _ pair: PairNumber,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) -> Bool {
+        guard let run = runs[pair] else { return true }
+        switch run.tally {
+        case .open: return false
+        case .lost:
+            noteLost(pair, at: now, into: &effects)
+            return false
+        case .confirmed: break
+        }
+        let wasHolding = mass.isHolding
+        let may = mass.mayFall(
+            pair,
+            of: claims.heldCount,
+            hasOthers: membership.hasOthers,
+            at: now
+        )
+        if !may && !wasHolding { effects.append(.say(.massHeld)) }
+        return may
+    }
+
+    private mutating func noteLost(
+        _ pair: PairNumber,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        guard var run = runs[pair], case .lost(let passes, let size) = run.tally else { return }
+        let before = run.lostVotes
+        let isEnough = run.noteLost()
+        runs[pair] = run
+        if run.lostVotes != before {
+            effects.append(.say(.disagreement(pair, passes: passes, of: size)))
+        }
+        if isEnough, let successor = run.successor {
+            giveAway(pair, to: successor, at: now, into: &effects)
+        }
+    }
+
+    /// Offers the pair, and probes it until the other has claimed it.
+    private mutating func giveAway(
+        _ pair: PairNumber,
+        to successor: String,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        guard let plan = plan(of: pair), let epoch = claims.publishableEpoch(of: pair) else {
+            return
+        }
+        claims.abstain(from: pair, until: now + terms.abstention)
+        let letter = FleetCall.Letter(to: successor, .offered(plan.key, epoch: epoch, by: agent))
+        call(.tell([letter]), .other, at: now, into: &effects)
+        effects.append(.say(.gaveAway(pair, to: successor)))
+        runs[pair] = nil
+    }
+
+    /// Doubting for a lease already: somebody who does not should look at what fails here.
+    private mutating func giveAwayInDoubt(
+        _ pair: PairNumber,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        guard let since = doubt.since, now - since > terms.lease,
+            !claims.abstains(from: pair, at: now)
+        else { return }
+        guard let successor = electors(for: pair, ConfirmRule(agents: 1)).first else { return }
+        giveAway(pair, to: successor, at: now, into: &effects)
+    }
+
+    // MARK: Hearing
+
+    public mutating func heard(
+        _ hint: FleetHint,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        switch hint {
+        case .ceded(let key, let epoch, let from, let by):
+            guard let pair = number(of: key) else { return }
+            let wasStale = from <= clock.now(at: now) + Nanoseconds.milliseconds(1)
+            guard claims.cede(pair, epoch: epoch, at: from) else { return }
+            holders[Int(pair)] = by
+            ceding.append(pair)
+            effects.append(.stop(pair, at: from))
+            if wasStale, !claims.abstains(from: pair, at: now) { notePairLost(pair, at: now) }
+        case .offered(let key, let epoch, let by):
+            guard let pair = number(of: key), membership.isMember,
+                membership.state == .working, !withholds(at: now),
+                !claims.abstains(from: pair, at: now), epoch >= claims.epoch(of: pair)
+            else { return }
+            claims.note(epoch: epoch, of: pair)
+            claims.want(pair, .offer, holder: by)
+        case .asked(let key, let ask): asked(key, ask, at: now, into: &effects)
+        case .voted(let key, let vote):
+            guard let pair = number(of: key), runs[pair]?.take(vote) == true else { return }
+            weigh(pair, at: now, into: &effects)
+        }
+        send(at: now, into: &effects)
+    }
+
+    private mutating func asked(
+        _ key: VerdictKey,
+        _ ask: Ask,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        guard let pair = number(of: key), !withholds(at: now), !isAway(at: now),
+            !claims.abstains(from: pair, at: now)
+        else {
+            return vote(.abstains, on: key, ask, at: clock.now(at: now), now, into: &effects)
+        }
+        claims.note(epoch: ask.epoch, of: pair)
+        asks[pair, default: []].removeAll { $0.by == ask.by }
+        asks[pair, default: []].append(ask)
+        effects.append(.look(pair))
+    }
+
+    /// A probe that was asked for (`look`) has ended. It says nothing of this agent's own count.
+    public mutating func found(
+        _ found: Found,
+        of pair: PairNumber,
+        begun: Instant,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        answer(pair, found, begun: begun, at: now, into: &effects)
+    }
+
+    private mutating func answer(
+        _ pair: PairNumber,
+        _ found: Found,
+        begun: Instant,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        guard !asks.isEmpty, let waiting = asks[pair], let key = plan(of: pair)?.key else { return }
+        let time = clock.now(at: begun)
+        // What began before the question was asked is no answer to it.
+        let answered = waiting.filter { $0.askedAt <= time + Nanoseconds.milliseconds(1) }
+        let rest = waiting.filter { !answered.contains($0) }
+        asks[pair] = rest.isEmpty ? nil : rest
+        let word: Vote.Word =
+            switch found {
+            case _ where withholds(at: now): .abstains
+            case .passes: .passes
+            case .fails: .fails
+            case .nothing: .abstains
+            }
+        for ask in answered { vote(word, on: key, ask, at: time, now, into: &effects) }
+    }
+
+    private mutating func vote(
+        _ word: Vote.Word,
+        on key: VerdictKey,
+        _ ask: Ask,
+        at time: WallTime,
+        _ now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        let vote = Vote(by: agent, word: word, epoch: ask.epoch, number: ask.number, at: time)
+        call(.tell([.init(to: ask.by, .voted(key, vote))]), .other, at: now, into: &effects)
+    }
+
+    // MARK: What readers see
+
+    /// A verdict of the pair was read: who wrote it holds it.
+    public mutating func heard(
+        verdictOf key: VerdictKey,
+        by holder: String,
+        epoch: UInt64,
+        at now: Instant
+    ) {
+        guard let pair = number(of: key), epoch >= claims.epoch(of: pair) else { return }
+        claims.note(epoch: epoch, of: pair)
+        if holder == agent || holders[Int(pair)] == holder { return }
+        holders[Int(pair)] = holder
+        if watch.lateAgents[holder] != nil, let (time, _, _) = takeover(of: pair) {
+            watch.add(pair, at: time)
+        }
+        review(pair, at: now)
+    }
+
+    /// The pair's verdict is over and nobody renews it: nobody probes it, whatever the roster says.
+    public mutating func orphaned(_ key: VerdictKey, at now: Instant) {
+        guard let pair = number(of: key), !claims.probes(pair), membership.isMember,
+            membership.state == .working, !claims.wants(pair)
+        else { return }
+        if postponed.contains(where: { $0.pair == pair }) { return }
+        let rank = ownership.order(of: pair).firstIndex(of: me) ?? 0
+        postpone(pair, .offer, until: now + terms.rankStep * Int64(rank))
+    }
+
+    /// Requests find this peer failing. While others cannot be asked, this agent looks itself.
+    public mutating func suspected(
+        _ key: VerdictKey,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        guard let pair = number(of: key), !claims.probes(pair), isAway(at: now) else { return }
+        effects.append(.look(pair))
+    }
+
+    /// The loop was kept from what was due for so long.
+    public mutating func lagged(by span: Nanoseconds, at now: Instant) {
+        doubt.note(lag: span, at: now)
+    }
+
+    /// Whether there is a way out of this machine.
+    public mutating func network(isThere: Bool) { doubt.note(network: isThere) }
+}

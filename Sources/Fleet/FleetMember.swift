@@ -1,0 +1,603 @@
+// How does one agent take its part? Everything of the protocol that is decided in a process passes this
+// one value: events go in with a moment, effects come out, and its shells (Redis, scheduler, board)
+// decide nothing. docs/FLEET.md says why each rule is as it is.
+//
+//   outcome, reply, lost, heard, pairs, tick ──► FleetMember ──► call, probe, stop, vote, fall, say, wake
+
+public import Health
+public import Vocabulary
+
+/// One (monitor, peer) as the protocol sees it.
+public struct PairPlan: Hashable, Sendable {
+    public var key: VerdictKey
+    public var schedule: Schedule
+    public var confirm: ConfirmRule
+    /// Who is asked without being one of many: two targets on one host fall together.
+    public var host: UInt64
+
+    public init(
+        key: VerdictKey,
+        schedule: Schedule,
+        confirm: ConfirmRule = ConfirmRule(),
+        host: UInt64 = 0
+    ) {
+        self.key = key
+        self.schedule = schedule
+        self.confirm = confirm
+        self.host = host
+    }
+
+    public var beat: Beat { Beat(monitor: key.monitor, peer: "\(key.upstream)/\(key.peer)") }
+}
+
+/// What one probe found, as far as the protocol is concerned.
+public enum Found: Hashable, Sendable {
+    case passes
+    /// `silent`: not a byte came, not even a reset.
+    case fails(silent: Bool, immediate: Bool)
+    /// Says nothing of the peer.
+    case nothing
+
+    public init(_ outcome: Outcome) {
+        switch outcome.verdict {
+        case .pass, .warn: self = .passes
+        case .neutral: self = .nothing
+        case .fail: self = .fails(silent: outcome.isSilence, immediate: outcome.isImmediate)
+        }
+    }
+}
+
+extension Outcome {
+    /// Nothing came from the target: no byte, and no reset either. Two errors of the kernel say the same.
+    fileprivate var isSilence: Bool {
+        let (networkUnreachable, hostUnreachable) = (101, 113)
+        switch reason {
+        case .layer4Timeout, .resolver: return true
+        case .layer4Connect: return code == networkUnreachable || code == hostUnreachable
+        default: return false
+        }
+    }
+}
+
+/// What becomes of an outcome.
+public enum Ruling: Hashable, Sendable {
+    /// It counts.
+    case count
+    /// It would take the peer down, and others have not said yet that they see the same.
+    case hold
+    /// This agent doubts itself: as if it had not been.
+    case ignore
+}
+
+public typealias CallNumber = UInt64
+
+public enum FleetEffect: Hashable, Sendable {
+    /// In this order, on one connection.
+    case call(CallNumber, Signature, FleetCall)
+    /// Probe the pair at each of its slots from then on; the first at once if it is overdue. Go on from
+    /// this verdict's count where it is newer than what is known.
+    case probe(PairNumber, from: WallTime, epoch: UInt64, resuming: Verdict?)
+    /// Slots from then on are not this agent's.
+    case stop(PairNumber, at: WallTime)
+    /// Probe it once, now, and report with `found`.
+    case look(PairNumber)
+    /// Count the failure that was held: enough others see it.
+    case fall(PairNumber)
+    case say(FleetWord)
+    /// The clean stop is over.
+    case finished
+}
+
+/// What people should hear of.
+public enum FleetWord: Hashable, Sendable {
+    case tookPart(roster: UInt64, size: Int)
+    case stoodStill(Nanoseconds)
+    case doubled
+    case newEra(UInt64)
+    case newerFormat(Int)
+    case disagreement(PairNumber, passes: Int, of: Int)
+    case gaveAway(PairNumber, to: String)
+    case massHeld
+}
+
+public struct FleetMember: Sendable {
+    public let agent: String
+    public let terms: FleetTerms
+    public let weight: Double
+
+    public internal(set) var membership: Membership
+    public internal(set) var clock: StoreClock
+    public internal(set) var ownership = Ownership()
+    public internal(set) var claims = Claims()
+    public internal(set) var doubt = Doubt()
+    var watch = Watch()
+    var mass: MassChange
+    var dice: Dice
+
+    // MARK: Pairs
+
+    private(set) var plans: [PairPlan?] = []
+    private var beats: [Beat] = []
+    private var numbers: [VerdictKey: PairNumber] = [:]
+    private var free: [PairNumber] = []
+    /// Who last published a verdict of the pair, or claimed it; empty where nobody is known.
+    var holders: [String] = []
+
+    // MARK: Words
+
+    var runs: [PairNumber: FailingRun] = [:]
+    /// Questions that wait for a probe of ours.
+    var asks: [PairNumber: [Ask]] = [:]
+    var askings: UInt64 = 0
+    private var sequence: UInt64 = 0
+    private var dirty: [PairNumber] = []
+    private var isDirty = Set<PairNumber>()
+
+    // MARK: Calls
+
+    enum Calling: Sendable {
+        case beat
+        case claim([(pair: PairNumber, claim: FleetCall.Claim)])
+        case publish([(pair: PairNumber, epoch: UInt64, sequence: UInt64)])
+        case other
+    }
+
+    var calls: [CallNumber: (calling: Calling, sent: Instant)] = [:]
+    private var lastCall: CallNumber = 0
+    private var nextBeatAt: Instant
+    private var isBeating = false
+    private var isClaiming = false
+    private var isPublishing = false
+    /// The roster is not the one that the store has: no claim by it.
+    var isRosterOld = false
+    /// The last call was lost: until a beat is answered, nothing but beats.
+    var isCut = false
+
+    private var lastTick: Instant
+    private let began: Instant
+    private var isProbingAll = false
+    var ceding: [PairNumber] = []
+    /// Refused for a reason that passes by itself.
+    var postponed: [(at: Instant, pair: PairNumber, reason: FleetCall.Reason)] = []
+    /// Lost by standing still: not taken back before.
+    var shyUntil: Instant
+    var shy = Set<PairNumber>()
+    private var leavesBy: Instant?
+    private var isFinished = false
+
+    public init(
+        agent: String,
+        weight: Double = 1,
+        terms: FleetTerms = FleetTerms(),
+        massChange: MassChange.Rule = MassChange.Rule(),
+        dice: Dice,
+        at now: Moment
+    ) {
+        var dice = dice
+        self.agent = agent
+        self.weight = weight
+        self.terms = terms
+        membership = Membership(agent: agent, dice: &dice)
+        clock = StoreClock(at: now)
+        mass = MassChange(rule: massChange)
+        self.dice = dice
+        nextBeatAt = now.instant
+        lastTick = now.instant
+        began = now.instant
+        shyUntil = now.instant
+    }
+
+    // MARK: Reading
+
+    public func number(of key: VerdictKey) -> PairNumber? { numbers[key] }
+    public func plan(of pair: PairNumber) -> PairPlan? {
+        plans.indices.contains(Int(pair)) ? plans[Int(pair)] : nil
+    }
+    public func holder(of pair: PairNumber) -> String { holders[Int(pair)] }
+    public var me: MemberNumber { ownership.number(of: agent) ?? -1 }
+    func beat(of pair: PairNumber) -> Beat { beats[Int(pair)] }
+
+    public func isAway(at now: Instant) -> Bool {
+        membership.isAway(at: now, lease: terms.lease)
+    }
+
+    /// What it finds is not to be believed, for whatever reason.
+    public func withholds(at now: Instant) -> Bool {
+        doubt.value(hasOthers: membership.hasOthers, at: now) >= Doubt.withheldFrom
+    }
+
+    // MARK: Pairs come and go
+
+    @discardableResult
+    public mutating func define(_ plan: PairPlan, at now: Instant) -> PairNumber {
+        let number: PairNumber
+        if let known = numbers[plan.key] {
+            number = known
+            let hostBefore = plans[Int(number)]?.host
+            plans[Int(number)] = plan
+            if hostBefore != plan.host { doubt.define(number, host: plan.host) }
+            return number
+        }
+        if let reused = free.popLast() {
+            number = reused
+            plans[Int(number)] = plan
+            beats[Int(number)] = plan.beat
+            holders[Int(number)] = ""
+        } else {
+            number = PairNumber(plans.count)
+            plans.append(plan)
+            beats.append(plan.beat)
+            holders.append("")
+        }
+        numbers[plan.key] = number
+        ownership.define(number, key: Ownership.key(of: plan.key))
+        claims.define(number)
+        doubt.define(number, host: plan.host)
+        review(number, at: now)
+        return number
+    }
+
+    /// It is defined no more here. Others may still have it: its claim is given back.
+    public mutating func remove(
+        _ key: VerdictKey,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        guard let number = numbers.removeValue(forKey: key) else { return }
+        let epoch = claims.publishableEpoch(of: number)
+        if claims.drop(number) {
+            effects.append(.stop(number, at: clock.now(at: now)))
+        }
+        if let epoch, membership.hasLease {
+            call(.release([.init(pair: key, epoch: epoch)]), .other, at: now, into: &effects)
+        }
+        claims.forget(number)
+        doubt.leave(number)
+        ownership.remove(number)
+        runs[number] = nil
+        asks[number] = nil
+        shy.remove(number)
+        plans[Int(number)] = nil
+        free.append(number)
+    }
+
+    // MARK: Time
+
+    /// Does what is due. `lag` is how far the mark is behind: the oldest slot of its pairs that has not
+    /// been begun.
+    public mutating func tick(
+        at now: Instant,
+        lag: Nanoseconds,
+        into effects: inout [FleetEffect]
+    ) {
+        if isFinished { return }
+        let pause = now - lastTick
+        lastTick = now
+        if pause > terms.lease { standStill(for: pause, at: now, into: &effects) }
+
+        doubt.note(storeAway: isAway(at: now))
+        doubt.settle(hasOthers: membership.hasOthers, at: now)
+        if !ownership.isSettled {
+            for pair in ownership.advance() { review(pair, at: now) }
+        }
+        endCedings(at: now)
+        retry(at: now)
+        takeOver(at: now)
+        for pair in claims.endAbstentions(at: now) { review(pair, at: now) }
+        probeAllIfAlone(at: now, into: &effects)
+        leaveIfDone(at: now, into: &effects)
+        if now >= nextBeatAt, !isBeating { beat(lag: lag, at: now, into: &effects) }
+        send(at: now, into: &effects)
+    }
+
+    /// When it is to be ticked again at the latest.
+    public func wakeAt(from now: Instant) -> Instant {
+        var time = isBeating ? now + terms.beat : nextBeatAt
+        if !ownership.isSettled { time = now }
+        if let next = watch.next { time = min(time, clock.instant(of: next, from: now)) }
+        if let next = postponed.first { time = min(time, next.at) }
+        return max(time, now)
+    }
+
+    /// This process did not run for longer than its lease: others have its pairs, and what is in flight
+    /// is of the past.
+    private mutating func standStill(
+        for pause: Nanoseconds,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        effects.append(.say(.stoodStill(pause)))
+        forgetCalls()
+        membership.beginAnew(dice: &dice)
+        dropAll(at: now, into: &effects)
+        nextBeatAt = now
+    }
+
+    mutating func dropAll(at now: Instant, into effects: inout [FleetEffect]) {
+        for pair in claims.dropAll() {
+            effects.append(.stop(pair, at: clock.now(at: now)))
+            doubt.leave(pair)
+        }
+        runs = [:]
+        asks = [:]
+        ceding = []
+        dirty = []
+        isDirty = []
+        isProbingAll = false
+    }
+
+    /// A store that was never reached cannot say who probes what: after a lease, everything.
+    private mutating func probeAllIfAlone(at now: Instant, into effects: inout [FleetEffect]) {
+        guard membership.isNew, !isProbingAll, weight > 0, now - began > terms.lease,
+            membership.state == .working
+        else { return }
+        isProbingAll = true
+        for number in plans.indices where plans[number] != nil {
+            keep(PairNumber(number), at: now, into: &effects)
+        }
+    }
+
+    /// Probes it without knowing whether it may: twice is better than never.
+    mutating func keep(_ pair: PairNumber, at now: Instant, into effects: inout [FleetEffect]) {
+        if claims.probes(pair) { return }
+        claims.keep(pair)
+        effects.append(
+            .probe(pair, from: clock.now(at: now), epoch: 0, resuming: nil)
+        )
+    }
+
+    // MARK: Leaving
+
+    /// Begins a clean stop: others take what it holds, and it probes until they have.
+    public mutating func leave(at now: Instant) {
+        guard membership.state == .working else { return }
+        membership.leave()
+        leavesBy = now + terms.farewell
+        nextBeatAt = now
+    }
+
+    private mutating func leaveIfDone(at now: Instant, into effects: inout [FleetEffect]) {
+        guard let leavesBy, membership.state == .leaving else { return }
+        let isTaken = claims.heldCount == 0
+        let nobodyTakes = !membership.hasOthers || isAway(at: now) || !membership.hasLease
+        guard isTaken || nobodyTakes || now >= leavesBy else { return }
+        membership.end()
+        isFinished = true
+        if membership.hasLease {
+            call(.beat(membership.nextBeat()), .other, at: now, into: &effects)
+        }
+        for pair in claims.dropAll() {
+            effects.append(.stop(pair, at: clock.now(at: now)))
+        }
+        effects.append(.finished)
+    }
+
+    // MARK: Wanting
+
+    /// Whether this agent should claim the pair because it is the heir.
+    mutating func review(_ pair: PairNumber, at now: Instant) {
+        guard plan(of: pair) != nil else { return }
+        let isHeir = me >= 0 && ownership.ranks(of: pair).first == me
+        guard isHeir, membership.isMember, membership.state == .working,
+            !claims.abstains(from: pair, at: now)
+        else { return claims.unwant(pair) }
+        switch claims.hold(of: pair) {
+        case .held, .kept: return
+        case .ceding, .nothing: break
+        }
+        if shy.contains(pair), now < shyUntil { return postpone(pair, .rank, until: shyUntil) }
+        claims.want(pair, .rank)
+    }
+
+    mutating func postpone(_ pair: PairNumber, _ reason: FleetCall.Reason, until time: Instant) {
+        let place = postponed.firstIndex { $0.at > time } ?? postponed.count
+        postponed.insert((time, pair, reason), at: place)
+    }
+
+    private mutating func retry(at now: Instant) {
+        guard let first = postponed.first, first.at <= now else { return }
+        let due = postponed.prefix { $0.at <= now }
+        postponed.removeFirst(due.count)
+        for (_, pair, reason) in due where plan(of: pair) != nil {
+            switch reason {
+            case .rank: review(pair, at: now)
+            case .keep: if case .kept = claims.hold(of: pair) { claims.want(pair, .keep) }
+            case .offer: if !claims.probes(pair) { claims.want(pair, .offer) }
+            case .stale: watch.add(pair, at: clock.now(at: now))
+            }
+        }
+    }
+
+    /// Slots from now on are another's.
+    private mutating func endCedings(at now: Instant) {
+        if ceding.isEmpty { return }
+        let time = clock.now(at: now)
+        var rest: [PairNumber] = []
+        for pair in ceding {
+            guard case .ceding(_, let at) = claims.hold(of: pair) else { continue }
+            if at > time {
+                rest.append(pair)
+                continue
+            }
+            _ = claims.drop(pair)
+            doubt.leave(pair)
+            runs[pair] = nil
+            review(pair, at: now)
+        }
+        ceding = rest
+    }
+
+    // MARK: Taking over
+
+    /// Looks at what late agents hold, when its time has come.
+    private mutating func takeOver(at now: Instant) {
+        guard membership.isMember, ownership.isSettled, !isAway(at: now) else { return }
+        let time = clock.now(at: now)
+        while let pair = watch.due(at: time) {
+            guard let (at, holder, mark) = takeover(of: pair) else { continue }
+            if at > time {
+                watch.add(pair, at: at)
+            } else if !claims.probes(pair), !claims.abstains(from: pair, at: now) {
+                claims.want(pair, .stale, holder: holder, mark: mark)
+            }
+        }
+    }
+
+    /// When this agent would take the pair over, if its holder is late and nothing changes.
+    func takeover(of pair: PairNumber) -> (WallTime, holder: String, mark: WallTime)? {
+        guard let plan = plan(of: pair) else { return nil }
+        let ranks = ownership.ranks(of: pair)
+        let holder =
+            !holders[Int(pair)].isEmpty
+            ? holders[Int(pair)] : ranks.first >= 0 ? ownership.id(of: ranks.first) : ""
+        guard holder != agent, let mark = watch.lateAgents[holder],
+            let rank = rank(in: pair, after: holder)
+        else { return nil }
+        let at = Watch.takeover(
+            mark: mark,
+            beat: beat(of: pair),
+            schedule: plan.schedule,
+            rank: rank,
+            terms: terms
+        )
+        return (at, holder, mark)
+    }
+
+    /// How many would take it before this agent. Of three that rank first, and of all where these are
+    /// late: agents that die together must not leave what they all stand before.
+    private func rank(in pair: PairNumber, after holder: String) -> Int? {
+        let ranks = ownership.ranks(of: pair)
+        let places = [ranks.first, ranks.second, ranks.third].filter { $0 >= 0 }
+        if let place = place(of: me, in: places, after: holder) { return place }
+        let areAllLate = places.allSatisfy { watch.lateAgents[ownership.id(of: $0)] != nil }
+        return areAllLate ? place(of: me, in: ownership.order(of: pair), after: holder) : nil
+    }
+
+    private func place(of me: MemberNumber, in order: [MemberNumber], after holder: String) -> Int?
+    {
+        order.filter { ownership.id(of: $0) != holder }.firstIndex(of: me)
+    }
+
+    /// These agents are late as of now: their pairs are looked through, once.
+    mutating func lookThrough(pairsOf late: [String], at now: Instant) {
+        if late.isEmpty { return }
+        for number in plans.indices where plans[number] != nil {
+            let pair = PairNumber(number)
+            if claims.probes(pair) { continue }
+            guard let (at, holder, _) = takeover(of: pair), late.contains(holder) else { continue }
+            watch.add(pair, at: at)
+        }
+    }
+
+    // MARK: Sending
+
+    mutating func call(
+        _ call: FleetCall,
+        _ calling: Calling,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        lastCall += 1
+        calls[lastCall] = (calling, now)
+        switch calling {
+        case .beat: isBeating = true
+        case .claim: isClaiming = true
+        case .publish: isPublishing = true
+        case .other: break
+        }
+        effects.append(.call(lastCall, membership.signature, call))
+    }
+
+    /// Nobody waits for what was called any more.
+    mutating func forgetCalls() {
+        calls = [:]
+        (isBeating, isClaiming, isPublishing) = (false, false, false)
+    }
+
+    /// The call is over, answered or lost. Nil where it was called by a former life.
+    mutating func end(_ number: CallNumber) -> (calling: Calling, sent: Instant)? {
+        guard let ended = calls.removeValue(forKey: number) else { return nil }
+        switch ended.calling {
+        case .beat: isBeating = false
+        case .claim: isClaiming = false
+        case .publish: isPublishing = false
+        case .other: break
+        }
+        return ended
+    }
+
+    private mutating func beat(
+        lag: Nanoseconds,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        nextBeatAt = now + terms.beat
+        var beat = membership.nextBeat()
+        beat.weight = weight
+        beat.lag = lag
+        let value = doubt.value(hasOthers: membership.hasOthers, at: now)
+        beat.doubt = Int((value * 100).rounded())
+        beat.isSilent = doubt.isSilent
+        call(.beat(beat), .beat, at: now, into: &effects)
+    }
+
+    /// The next beat goes out with the next tick.
+    mutating func beatSoon(at now: Instant) { nextBeatAt = now }
+
+    /// Claims and verdicts that wait, one call of each at a time.
+    mutating func send(at now: Instant, into effects: inout [FleetEffect]) {
+        guard membership.hasLease, !isCut else { return }
+        let mayRank =
+            membership.isMember && ownership.isSettled && !isRosterOld
+            && membership.state == .working
+        if !isClaiming, claims.hasWishes(mayRank: mayRank) {
+            let batch = claims.nextBatch(mayRank: mayRank) { plans[Int($0)]?.key ?? Self.nobody }
+            if !batch.isEmpty {
+                call(
+                    .claim(roster: membership.roster.number, batch.map(\.claim)),
+                    .claim(batch),
+                    at: now,
+                    into: &effects
+                )
+            }
+        }
+        if !isPublishing, !dirty.isEmpty { publish(at: now, into: &effects) }
+    }
+
+    private static let nobody = VerdictKey(upstream: "", peer: "", monitor: "")
+
+    // MARK: Publishing
+
+    /// The opinion of a pair says something new.
+    public mutating func said(_ pair: PairNumber) {
+        if isDirty.insert(pair).inserted { dirty.append(pair) }
+    }
+
+    private mutating func publish(at now: Instant, into effects: inout [FleetEffect]) {
+        var batch: [(pair: PairNumber, epoch: UInt64, sequence: UInt64)] = []
+        var publications: [FleetCall.Publication] = []
+        var rest: [PairNumber] = []
+        for (index, pair) in dirty.enumerated() {
+            if batch.count == FleetTerms.batch {
+                rest.append(contentsOf: dirty[index...])
+                break
+            }
+            guard let plan = plan(of: pair) else {
+                isDirty.remove(pair)
+                continue
+            }
+            guard let epoch = claims.publishableEpoch(of: pair) else {
+                // What is claimed anew is told when it is granted.
+                if claims.probes(pair) { rest.append(pair) } else { isDirty.remove(pair) }
+                continue
+            }
+            sequence += 1
+            isDirty.remove(pair)
+            batch.append((pair, epoch, sequence))
+            publications.append(.init(pair: plan.key, epoch: epoch, sequence: sequence))
+        }
+        dirty = rest
+        if batch.isEmpty { return }
+        call(.publish(publications), .publish(batch), at: now, into: &effects)
+    }
+}

@@ -1,0 +1,44 @@
+// By which numbers do agents live together? Every span of the protocol, in one place, with what it costs
+// to make it longer or shorter. docs/FLEET.md has the same table.
+
+public import Vocabulary
+
+/// A pair, by the number that this process gave it.
+public typealias PairNumber = Int32
+
+/// The spans and counts that all agents of a fleet must share: scripts and agents are made from them.
+public struct FleetTerms: Hashable, Sendable {
+    /// How often an agent says that it lives and how far it is. Shorter costs calls, longer costs time
+    /// in which nobody notices a death.
+    public var beat = Nanoseconds.milliseconds(250)
+    /// Without a beat for so long an agent is out of the roster.
+    public var lease = Nanoseconds.seconds(3)
+    /// A newcomer lives so long before it gets work.
+    public var settle = Nanoseconds.seconds(3)
+    /// A mark so far behind is told of: two beats, so that one that is lost is no news.
+    public var lateAfter = Nanoseconds.milliseconds(500)
+    /// Added to a slot and its timeout before the pair counts as stale.
+    public var grace = Nanoseconds.milliseconds(500)
+    /// Each further rank waits so much longer.
+    public var rankStep = Nanoseconds.milliseconds(500)
+    /// From a claim on a pair that somebody probes until the new holder's first slot: two beats, in
+    /// which the old holder hears of it.
+    public var handOver = Nanoseconds.milliseconds(500)
+    /// Where nobody's beat came for so long, the store itself stood still.
+    public var resumeAfter = Nanoseconds.seconds(1)
+    /// Who lost the vote on a pair leaves it alone for so long.
+    public var abstention = Nanoseconds.seconds(60)
+    /// A clean stop waits so long for others to take what it holds.
+    public var farewell = Nanoseconds.seconds(2)
+
+    /// Pairs in one call: what Redis does within two milliseconds.
+    public static let batch = 128
+    /// Late agents that one answer names. More are named as these are dealt with.
+    public static let lateMax = 32
+    /// Lost votes, and askings in silence, after which something is done about them.
+    public static let patience = 3
+    /// The format of what lies in the store.
+    public static let format = 2
+
+    public init() {}
+}

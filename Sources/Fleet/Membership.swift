@@ -1,0 +1,143 @@
+// Does this agent take part, and who else does? It beats, and reads what the store answers: whether it
+// holds the lease of its id, since when it is in the roster, and who else is. Pure.
+
+public import Vocabulary
+
+public struct Membership: Sendable {
+    public enum Standing: Hashable, Sendable {
+        /// No answer yet in this life.
+        case outside
+        /// Another instance of this id has the lease.
+        case taken(since: Instant)
+        /// It lives, and waits until it has settled.
+        case joining
+        case member
+    }
+
+    /// What an answer changed.
+    public struct Change: Hashable, Sendable {
+        /// Another era: what is held must be claimed again, first of all.
+        public var isNewEra = false
+        /// The lease was over: it has a new instance, and nothing that the former one called counts.
+        public var isReborn = false
+        public var roster: Roster?
+        /// Another process has had this id for a lease and longer.
+        public var isDoubled = false
+        /// What lies in the store is of a newer format.
+        public var newerFormat: Int?
+    }
+
+    public let agent: String
+    public private(set) var instance: UInt64
+    public private(set) var era: UInt64 = 0
+    public private(set) var standing = Standing.outside
+    public private(set) var roster = Roster.none
+    public private(set) var state = FleetCall.State.working
+    private var count: UInt64 = 0
+    private var isDoubleTold = false
+
+    public private(set) var late: [String: WallTime] = [:]
+    public private(set) var doubting: [String: Bool] = [:]
+
+    /// When the last beat that was answered had been sent: the lease runs from there.
+    private var acknowledged: Instant?
+
+    public init(agent: String, dice: inout Dice) {
+        self.agent = agent
+        instance = Self.draw(&dice)
+    }
+
+    /// Below 2^53, so that a script counts it exactly; never zero.
+    private static func draw(_ dice: inout Dice) -> UInt64 { dice.next() >> 12 | 1 }
+
+    public var signature: Signature {
+        Signature(agent: agent, instance: instance, era: era, count: count)
+    }
+    public var isMember: Bool { standing == .member }
+    public var hasLease: Bool { standing == .member || standing == .joining }
+    /// Others that take part.
+    public var hasOthers: Bool { roster.members.contains { $0.id != agent } }
+
+    /// The store has not answered a beat for a lease: it is away, or this agent is cut off from it.
+    public func isAway(at now: Instant, lease: Nanoseconds) -> Bool {
+        acknowledged.map { now - $0 > lease } ?? true
+    }
+
+    /// Has never been answered in this process.
+    public var isNew: Bool { acknowledged == nil }
+
+    // MARK: Calling
+
+    public mutating func nextBeat() -> FleetCall.Beat {
+        count += 1
+        var beat = FleetCall.Beat()
+        beat.state = state
+        beat.roster = roster.number
+        return beat
+    }
+
+    public mutating func leave() { if state == .working { state = .leaving } }
+    public mutating func end() { state = .gone }
+
+    /// A new life: nothing that the former one said counts any more.
+    public mutating func beginAnew(dice: inout Dice) {
+        instance = Self.draw(&dice)
+        count = 0
+        standing = .outside
+    }
+
+    // MARK: Hearing
+
+    public mutating func answered(
+        _ answer: FleetReply.BeatAnswer,
+        sent: Instant
+    ) -> Change {
+        var change = Change()
+        acknowledged = max(acknowledged ?? sent, sent)
+        isDoubleTold = false
+        if answer.era != era {
+            // The first answer of a life is no news of the store.
+            change.isNewEra = era != 0
+            era = answer.era
+        }
+        standing = answer.isMember ? .member : .joining
+        if let members = answer.members {
+            roster = Roster(number: answer.roster, members: members)
+            change.roster = roster
+        }
+        late = [:]
+        for one in answer.late { late[one.agent] = one.mark }
+        doubting = [:]
+        for one in answer.doubting { doubting[one.agent] = one.isSilent }
+        return change
+    }
+
+    public mutating func refused(
+        _ refusal: FleetReply.Refusal,
+        lease: Nanoseconds,
+        dice: inout Dice,
+        at now: Instant
+    ) -> Change {
+        var change = Change()
+        switch refusal {
+        case .format(let format):
+            change.newerFormat = format
+            standing = .outside
+        case .taken:
+            if case .taken(let since) = standing {
+                if now - since > lease && !isDoubleTold {
+                    isDoubleTold = true
+                    change.isDoubled = true
+                }
+            } else {
+                change.isReborn = hasLease
+                standing = .taken(since: now)
+            }
+        case .expired, .twin:
+            beginAnew(dice: &dice)
+            change.isReborn = true
+        case .era, .lease, .roster: break
+        }
+        return change
+    }
+}

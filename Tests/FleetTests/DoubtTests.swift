@@ -1,0 +1,157 @@
+// When does an agent not believe itself, and when is it the world after all?
+
+import Fleet
+import Testing
+import Vocabulary
+
+@Suite struct DoubtTests {
+    private static func at(_ seconds: Int64) -> Instant {
+        Instant(nanoseconds: seconds * 1_000_000_000)
+    }
+
+    /// Ten targets on five hosts, all of which have answered.
+    private static func doubt(_ targets: Int = 10, hosts: Int = 5, answered: Bool = true) -> Doubt {
+        var doubt = Doubt()
+        for target in 0..<targets {
+            doubt.define(PairNumber(target), host: UInt64(target % hosts))
+            if answered { doubt.note(.answered, of: PairNumber(target)) }
+        }
+        return doubt
+    }
+
+    @Test func `half of the targets silent is doubt, fewer are not`() {
+        var doubt = Self.doubt()
+        for target in PairNumber(0)..<4 { doubt.note(.silent, of: target) }
+        #expect(doubt.reasons(hasOthers: true, at: Self.at(1)).isEmpty)
+        doubt.note(.silent, of: 4)
+        #expect(doubt.reasons(hasOthers: true, at: Self.at(1)) == [.massFailure])
+        #expect(doubt.value(hasOthers: true, at: Self.at(1)) == 0.5)
+        // A reset proves the network.
+        doubt.note(.answered, of: 4)
+        #expect(doubt.reasons(hasOthers: true, at: Self.at(1)).isEmpty)
+    }
+
+    @Test func `refusals are deaths and no doubt`() {
+        let doubt = Self.doubt()
+        #expect(!doubt.isSilent)
+    }
+
+    @Test func `a handful, or one host, is no sample`() {
+        var few = Self.doubt(4, hosts: 4)
+        for target in PairNumber(0)..<4 { few.note(.silent, of: target) }
+        #expect(!few.isSilent)
+        var one = Self.doubt(10, hosts: 1)
+        for target in PairNumber(0)..<10 { one.note(.silent, of: target) }
+        #expect(!one.isSilent)
+    }
+
+    /// With too much doubt, a rack loses power, every agent doubts itself, and nothing is ever down.
+    @Test func `what most others see too is the world`() {
+        var doubt = Self.doubt()
+        for target in PairNumber(0)..<10 { doubt.note(.silent, of: target) }
+        doubt.note(silentAgents: 1, of: 3)
+        #expect(doubt.withholdsFailures(hasOthers: true, at: Self.at(1)))
+        doubt.note(silentAgents: 2, of: 3)
+        #expect(!doubt.withholdsFailures(hasOthers: true, at: Self.at(1)))
+        #expect(doubt.isSilent)
+        doubt.note(silentAgents: 2, of: 5)
+        #expect(doubt.withholdsFailures(hasOthers: true, at: Self.at(1)))
+    }
+
+    @Test func `one agent alone does not doubt by what it finds`() {
+        var doubt = Self.doubt()
+        for target in PairNumber(0)..<10 { doubt.note(.silent, of: target) }
+        #expect(!doubt.withholdsFailures(hasOthers: false, at: Self.at(1)))
+    }
+
+    @Test func `a store that is away is doubt, and no reason to ignore what is found`() {
+        var doubt = Self.doubt()
+        doubt.note(storeAway: true)
+        #expect(doubt.value(hasOthers: true, at: Self.at(1)) == 1)
+        #expect(!doubt.withholdsFailures(hasOthers: true, at: Self.at(1)))
+    }
+
+    @Test func `lag is doubt from a second of it on, and for ten seconds`() {
+        var doubt = Self.doubt()
+        for second in Int64(1)...9 { doubt.note(lag: .milliseconds(100), at: Self.at(second)) }
+        #expect(doubt.reasons(hasOthers: true, at: Self.at(9)).isEmpty)
+        doubt.note(lag: .milliseconds(100), at: Self.at(10))
+        #expect(doubt.reasons(hasOthers: true, at: Self.at(10)) == [.loopLag])
+        #expect(doubt.reasons(hasOthers: true, at: Self.at(19)) == [.loopLag])
+        #expect(doubt.reasons(hasOthers: true, at: Self.at(20)).isEmpty)
+    }
+
+    @Test func `pairs that were given away say nothing any more`() {
+        var doubt = Self.doubt()
+        for target in PairNumber(0)..<10 { doubt.note(.silent, of: target) }
+        for target in PairNumber(0)..<6 { doubt.leave(target) }
+        #expect(!doubt.isSilent)
+        for target in PairNumber(6)..<10 { doubt.leave(target) }
+        #expect(doubt.value(hasOthers: true, at: Self.at(1)) == 0)
+    }
+
+    @Test func `an agent that starts before its network is blind`() {
+        var doubt = Self.doubt(answered: false)
+        for target in PairNumber(0)..<5 { doubt.note(.silent, of: target) }
+        #expect(doubt.isBlind)
+        #expect(!doubt.isSilent)
+        doubt.note(.answered, of: 7)
+        #expect(!doubt.isBlind)
+    }
+
+    @Test func `it knows since when`() {
+        var doubt = Self.doubt()
+        for target in PairNumber(0)..<10 { doubt.note(.silent, of: target) }
+        doubt.settle(hasOthers: true, at: Self.at(3))
+        doubt.settle(hasOthers: true, at: Self.at(5))
+        #expect(doubt.since == Self.at(3))
+        for target in PairNumber(0)..<10 { doubt.note(.answered, of: target) }
+        doubt.settle(hasOthers: true, at: Self.at(6))
+        #expect(doubt.since == nil)
+    }
+}
+
+@Suite struct MassChangeTests {
+    private static func at(_ milliseconds: Int64) -> Instant {
+        Instant(nanoseconds: milliseconds * 1_000_000)
+    }
+
+    @Test func `half at once is held, what goes down one by one is not`() {
+        var mass = MassChange()
+        let together = (PairNumber(0)..<10).map {
+            mass.mayFall($0, of: 10, hasOthers: true, at: Self.at(1))
+        }
+        #expect(together == [true, true, true, true, false, false, false, false, false, false])
+        #expect(mass.isHolding)
+
+        var slow = MassChange()
+        for pair in PairNumber(0)..<10 {
+            let may = slow.mayFall(pair, of: 10, hasOthers: true, at: Self.at(Int64(pair) * 2_000))
+            #expect(may)
+        }
+    }
+
+    @Test func `one that is held and fails again is still one`() {
+        var mass = MassChange()
+        for pair in PairNumber(0)..<5 {
+            _ = mass.mayFall(pair, of: 10, hasOthers: true, at: Self.at(0))
+        }
+        // The others came back; this one goes on failing.
+        var held = 0
+        for second in Int64(1)...10 {
+            if !mass.mayFall(4, of: 10, hasOthers: true, at: Self.at(second * 1_000)) { held += 1 }
+        }
+        #expect(held == 5)
+        #expect(!mass.isHolding)
+    }
+
+    @Test func `an agent alone holds nothing, nor does one that is told to publish`() {
+        var alone = MassChange()
+        var publishing = MassChange(rule: .init(action: .publish))
+        for pair in PairNumber(0)..<10 {
+            let mayAlone = alone.mayFall(pair, of: 10, hasOthers: false, at: Self.at(0))
+            let mayPublish = publishing.mayFall(pair, of: 10, hasOthers: true, at: Self.at(0))
+            #expect(mayAlone && mayPublish)
+        }
+    }
+}
