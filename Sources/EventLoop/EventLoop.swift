@@ -179,16 +179,18 @@ public final class EventLoop: @unchecked Sendable {
                 dispatch(events + index)
             }
         }
-        if count > 0, isLate { catchUp(events) }
-        fireTimers()
+        if let next = timers.next, next <= now {
+            let late = now - next
+            if count > 0, late > LoopLag.allowance { catchUp(events) }
+            lag.note(late)
+            fireTimers()
+        }
         drainMail()
         if let virtual, isQuiet {
             virtual.pass(to: timers.next)
             now = virtual.instant
         }
     }
-
-    private var isLate: Bool { timers.next.map { now - $0 > LoopLag.allowance } ?? false }
 
     /// After a hold-up more may be ready than fits one batch: what came in time is taken before the
     /// deadline that it would have met.
@@ -222,10 +224,10 @@ public final class EventLoop: @unchecked Sendable {
     /// Rounds up: waking a millisecond early would spin until the timer is due.
     private func waitMilliseconds(atMost limit: Nanoseconds) -> Int32 {
         if let virtual { return virtual.isMoving ? 0 : Int32(limit.milliseconds) }
-        guard let next = timers.next else { return Int32(limit.milliseconds) }
-        let wait = next - Clock.instant()
+        var wait = limit
+        if let next = timers.next { wait = min(next - Clock.instant(), limit) }
         if wait <= .zero { return 0 }
-        return Int32(min((wait.count + 999_999) / 1_000_000, limit.milliseconds))
+        return Int32(truncatingIfNeeded: (wait.count &+ 999_999) / 1_000_000)
     }
 
     @inline(__always)
@@ -248,7 +250,6 @@ public final class EventLoop: @unchecked Sendable {
     }
 
     private func fireTimers() {
-        if let next = timers.next { lag.note(now - next) }
         // Timers set by timers wait for the next turn, or a timer of zero would never end the loop.
         let mark = timers.mark
         while let timer = timers.popDue(at: now, setBefore: mark) {

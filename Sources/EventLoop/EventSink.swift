@@ -1,20 +1,21 @@
 // Who hears of events? Anything that wants to know of a descriptor or a timer is an event sink.
 
-/// What happened to a descriptor.
+/// What happened to a descriptor. The constants are computed: a stored one of another module would
+/// be a call for each event.
 public struct Readiness: OptionSet, Sendable {
     public let rawValue: UInt32
 
     @inlinable
     public init(rawValue: UInt32) { self.rawValue = rawValue }
 
-    public static let readable = Readiness(rawValue: 0x001)
-    public static let writable = Readiness(rawValue: 0x004)
+    @inlinable public static var readable: Readiness { Readiness(rawValue: 0x001) }
+    @inlinable public static var writable: Readiness { Readiness(rawValue: 0x004) }
     /// EPOLLERR.
-    public static let failed = Readiness(rawValue: 0x008)
+    @inlinable public static var failed: Readiness { Readiness(rawValue: 0x008) }
     /// EPOLLHUP: both directions are over.
-    public static let hungUp = Readiness(rawValue: 0x010)
+    @inlinable public static var hungUp: Readiness { Readiness(rawValue: 0x010) }
     /// EPOLLRDHUP: the other side will send no more. There may still be bytes to read.
-    public static let readEnded = Readiness(rawValue: 0x2000)
+    @inlinable public static var readEnded: Readiness { Readiness(rawValue: 0x2000) }
 }
 
 /// Hears of descriptors and timers, on the loop's thread.

@@ -9,7 +9,7 @@ public struct LoopLag: Hashable, Sendable {
     public private(set) var longest = Nanoseconds.zero
 
     /// A shorter wait is how timers are, not a lag.
-    public static let allowance = Nanoseconds.milliseconds(10)
+    @inlinable public static var allowance: Nanoseconds { Nanoseconds(10_000_000) }
 
     public init() {}
 

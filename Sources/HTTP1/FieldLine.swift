@@ -35,7 +35,8 @@ enum FieldLine {
             name: (start, nameEnd),
             value: window.trimmed(cursor &+ 1, end),
             known: .recognise(window, at: start, length: nameEnd &- start),
-            hasUnderscore: seen & ASCII.underscoreBit != 0
+            hasUnderscore: seen & ASCII.underscoreBit != 0,
+            hasBlank: cursor != nameEnd
         )
     }
 

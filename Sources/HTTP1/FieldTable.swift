@@ -12,20 +12,22 @@ public struct Field: Equatable, Sendable, BitwiseCopyable {
 
     @usableFromInline static let underscoreFlag: UInt8 = 1
     @usableFromInline static let droppedFlag: UInt8 = 2
+    @usableFromInline static let blankFlag: UInt8 = 4
 
     @inline(__always)
     init(
         name: (start: Int, end: Int),
         value: (start: Int, end: Int),
         known: KnownField,
-        hasUnderscore: Bool
+        hasUnderscore: Bool,
+        hasBlank: Bool
     ) {
         nameStart = UInt32(truncatingIfNeeded: name.start)
         nameLength = UInt16(truncatingIfNeeded: name.end &- name.start)
         valueStart = UInt32(truncatingIfNeeded: value.start)
         valueLength = UInt32(truncatingIfNeeded: value.end &- value.start)
         self.known = known
-        flags = hasUnderscore ? Self.underscoreFlag : 0
+        flags = (hasUnderscore ? Self.underscoreFlag : 0) | (hasBlank ? Self.blankFlag : 0)
     }
 
     /// The name, without any whitespace an upstream put before the colon.
@@ -48,6 +50,15 @@ public struct Field: Equatable, Sendable, BitwiseCopyable {
     /// Set by `FieldTable.markHopByHop`: the field ends at this hop and is not forwarded.
     @inlinable
     public var isHopByHop: Bool { flags & Self.droppedFlag != 0 }
+
+    /// Whitespace stands before the colon, which only a response may have (RFC 9112 5.1).
+    @inlinable
+    public var hasBlankName: Bool { flags & Self.blankFlag != 0 }
+
+    /// False for a field that goes on as it is: of none of `kinds`, and nothing odd about it. Most
+    /// are, and one test of this costs a head less than a test for each reason.
+    @inlinable
+    public func needsCare(_ kinds: UInt64) -> Bool { flags != 0 || kinds & known.bit != 0 }
 }
 
 /// The fields of the head parsed last, in the order they came, in storage allocated once.

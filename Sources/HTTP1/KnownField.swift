@@ -20,6 +20,10 @@ public enum KnownField: UInt8, CaseIterable, Equatable, Sendable, BitwiseCopyabl
     case accept, origin, cacheControl, range
     case contentType, contentEncoding, contentRange
 
+    /// This kind in a set of kinds: a loop over a head's fields asks for several with one test.
+    @inlinable
+    public var bit: UInt64 { 1 &<< UInt64(rawValue) }
+
     /// Dropped from every forwarded head, named in `Connection` or not (RFC 9110 7.6.1).
     @inlinable
     public var isHopByHop: Bool {

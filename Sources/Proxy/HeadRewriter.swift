@@ -31,11 +31,19 @@ enum HeadRewriter {
             )
             output.append("\r\n")
         }
+        var careful = carefulInRequest
+        if replacesHost { careful |= KnownField.host.bit }
+        if maxForwards >= 0 { careful |= KnownField.maxForwards.bit }
         let count = fields.count
         var run = -1
         var index = 0
         while index < count {
             let field = fields[index]
+            guard field.needsCare(careful) else {
+                if run < 0 { run = Int(field.nameStart) }
+                index &+= 1
+                continue
+            }
             let isPadded = isPaddedLength(field, bytes)
             if isDroppedFromRequest(field) || (replacesHost && field.known == .host) || isPadded
                 || (maxForwards >= 0 && field.known == .maxForwards)
@@ -72,6 +80,15 @@ enum HeadRewriter {
         } else {
             output.append("\r\nX-Forwarded-Proto: http\r\nVia: 1.1 muster\r\n\r\n")
         }
+    }
+
+    /// Kinds that may not go on as they are: a length with zeros in front, and who claims to know
+    /// where the request came from.
+    @inline(__always)
+    private static var carefulInRequest: UInt64 {
+        KnownField.contentLength.bit | KnownField.xForwardedFor.bit
+            | KnownField.xForwardedProto.bit | KnownField.xForwardedHost.bit
+            | KnownField.xForwardedPort.bit | KnownField.xRealIP.bit | KnownField.forwarded.bit
     }
 
     /// What `Max-Forwards` says; nil where it is no number, and then it is passed on as it is.
@@ -240,6 +257,11 @@ enum HeadRewriter {
         var date: UnsafePointer<UInt8>?
     }
 
+    @inline(__always)
+    private static var carefulInResponse: UInt64 {
+        KnownField.contentLength.bit | KnownField.transferEncoding.bit | KnownField.date.bit
+    }
+
     /// Writes a final or interim response as the client gets it.
     @inline(__always)
     static func response(
@@ -258,13 +280,17 @@ enum HeadRewriter {
         var index = 0
         while index < count {
             let field = fields[index]
-            let hasBlankName = bytes[field.name.upperBound] != UInt8(ascii: ":")
+            guard field.needsCare(carefulInResponse) else {
+                if run < 0 { run = Int(field.nameStart) }
+                index &+= 1
+                continue
+            }
             let isForeign = head.hasForeignCoding && field.known == .transferEncoding
             if field.known == .date { hasDate = true }
             let isPadded = isPaddedLength(field, bytes)
             let isDropped =
                 (field.isHopByHop && !isForeign) || (dropsLength && field.known == .contentLength)
-            if isDropped || hasBlankName || isPadded {
+            if isDropped || field.hasBlankName || isPadded {
                 if run >= 0 {
                     output.append(bytes + run, Int(field.nameStart) - run)
                     run = -1

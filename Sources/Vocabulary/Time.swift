@@ -14,7 +14,7 @@ public struct Instant: BitwiseCopyable, Comparable, Hashable, Sendable {
     public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
     /// Later than every instant a clock will show: a deadline that never comes.
-    public static let distantFuture = Instant(nanoseconds: .max)
+    @inlinable public static var distantFuture: Instant { Instant(nanoseconds: .max) }
 
     @inlinable
     public static func < (left: Instant, right: Instant) -> Bool {
@@ -40,7 +40,7 @@ public struct Nanoseconds: Comparable, Hashable, Sendable {
     @inlinable
     public init(_ count: Int64) { self.count = count }
 
-    public static let zero = Nanoseconds(0)
+    @inlinable public static var zero: Nanoseconds { Nanoseconds(0) }
 
     @inlinable
     public static func microseconds(_ count: Int64) -> Nanoseconds {
