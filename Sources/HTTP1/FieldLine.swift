@@ -30,13 +30,13 @@ enum FieldLine {
         }
         if window[cursor] != ASCII.colon || cursor == start {
             cursor = try colon(after: cursor, window, start, end, of: side, isFirst: isFirst)
+            seen |= Field.blankFlag
         }
         return Field(
             name: (start, nameEnd),
             value: window.trimmed(cursor &+ 1, end),
             known: .recognise(window, at: start, length: nameEnd &- start),
-            hasUnderscore: seen & ASCII.underscoreBit != 0,
-            hasBlank: cursor != nameEnd
+            flags: seen & (Field.underscoreFlag | Field.blankFlag)
         )
     }
 

@@ -105,4 +105,10 @@ enum ContentLength {
         }
         return length
     }
+
+    /// More digits than the number has.
+    @inline(__always)
+    static func isPadded(_ window: ByteWindow, _ value: Range<Int>) -> Bool {
+        value.count > 1 && window[value.lowerBound] == 0x30
+    }
 }

@@ -10,24 +10,25 @@ public struct Field: Equatable, Sendable, BitwiseCopyable {
     public let known: KnownField
     @usableFromInline var flags: UInt8
 
-    @usableFromInline static let underscoreFlag: UInt8 = 1
-    @usableFromInline static let droppedFlag: UInt8 = 2
-    @usableFromInline static let blankFlag: UInt8 = 4
+    /// The same bit as the class of the byte, so that a name's classes need no translation.
+    @usableFromInline static let underscoreFlag: UInt8 = 4
+    @usableFromInline static let droppedFlag: UInt8 = 8
+    @usableFromInline static let blankFlag: UInt8 = 16
+    @usableFromInline static let paddedFlag: UInt8 = 32
 
     @inline(__always)
     init(
         name: (start: Int, end: Int),
         value: (start: Int, end: Int),
         known: KnownField,
-        hasUnderscore: Bool,
-        hasBlank: Bool
+        flags: UInt8
     ) {
         nameStart = UInt32(truncatingIfNeeded: name.start)
         nameLength = UInt16(truncatingIfNeeded: name.end &- name.start)
         valueStart = UInt32(truncatingIfNeeded: value.start)
         valueLength = UInt32(truncatingIfNeeded: value.end &- value.start)
         self.known = known
-        flags = (hasUnderscore ? Self.underscoreFlag : 0) | (hasBlank ? Self.blankFlag : 0)
+        self.flags = flags
     }
 
     /// The name, without any whitespace an upstream put before the colon.
@@ -54,6 +55,10 @@ public struct Field: Equatable, Sendable, BitwiseCopyable {
     /// Whitespace stands before the colon, which only a response may have (RFC 9112 5.1).
     @inlinable
     public var hasBlankName: Bool { flags & Self.blankFlag != 0 }
+
+    /// A `Content-Length` such as `005`, which is legal and some read as octal (RFC 9110 8.6).
+    @inlinable
+    public var isPaddedLength: Bool { flags & Self.paddedFlag != 0 }
 
     /// False for a field that goes on as it is: of none of `kinds`, and nothing odd about it. Most
     /// are, and one test of this costs a head less than a test for each reason.
@@ -104,6 +109,12 @@ public struct Field: Equatable, Sendable, BitwiseCopyable {
     func put(_ field: Field, at index: Int) {
         assert(index < capacity)
         unsafe (storage + index).initialize(to: field)
+    }
+
+    @inline(__always)
+    func markPadded(at index: Int) {
+        assert(index < count)
+        unsafe storage[index].flags |= Field.paddedFlag
     }
 
     @inline(__always)

@@ -32,6 +32,7 @@ enum RequestRules {
                     throw HTTPError(.duplicateContentLength, .request, at: Int(field.nameStart))
                 }
                 length = try ContentLength.parse(window, field.value, of: .request)
+                if ContentLength.isPadded(window, field.value) { fields.markPadded(at: index) }
                 lengthAt = Int(field.nameStart)
             case .transferEncoding:
                 guard codings == nil else {

@@ -25,6 +25,7 @@ enum ResponseRules {
                     throw HTTPError(.duplicateContentLength, .response, at: Int(field.nameStart))
                 }
                 length = try ContentLength.parse(window, field.value, of: .response)
+                if ContentLength.isPadded(window, field.value) { fields.markPadded(at: index) }
                 lengthAt = Int(field.nameStart)
             case .transferEncoding:
                 codings.add(window, field.value)

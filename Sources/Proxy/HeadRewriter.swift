@@ -44,7 +44,7 @@ enum HeadRewriter {
                 index &+= 1
                 continue
             }
-            let isPadded = isPaddedLength(field, bytes)
+            let isPadded = field.isPaddedLength
             if isDroppedFromRequest(field) || (replacesHost && field.known == .host) || isPadded
                 || (maxForwards >= 0 && field.known == .maxForwards)
             {
@@ -82,13 +82,12 @@ enum HeadRewriter {
         }
     }
 
-    /// Kinds that may not go on as they are: a length with zeros in front, and who claims to know
-    /// where the request came from.
+    /// Kinds that never go on: they claim to know where the request came from.
     @inline(__always)
     private static var carefulInRequest: UInt64 {
-        KnownField.contentLength.bit | KnownField.xForwardedFor.bit
-            | KnownField.xForwardedProto.bit | KnownField.xForwardedHost.bit
-            | KnownField.xForwardedPort.bit | KnownField.xRealIP.bit | KnownField.forwarded.bit
+        KnownField.xForwardedFor.bit | KnownField.xForwardedProto.bit
+            | KnownField.xForwardedHost.bit | KnownField.xForwardedPort.bit
+            | KnownField.xRealIP.bit | KnownField.forwarded.bit
     }
 
     /// What `Max-Forwards` says; nil where it is no number, and then it is passed on as it is.
@@ -147,13 +146,6 @@ enum HeadRewriter {
             }
         }
         return true
-    }
-
-    /// `005` is legal, and some read it as octal (RFC 9110, section 8.6).
-    @inline(__always)
-    private static func isPaddedLength(_ field: Field, _ bytes: UnsafePointer<UInt8>) -> Bool {
-        field.known == .contentLength && field.valueLength > 1
-            && bytes[Int(field.valueStart)] == UInt8(ascii: "0")
     }
 
     /// Without the zeros in front.
@@ -257,11 +249,6 @@ enum HeadRewriter {
         var date: UnsafePointer<UInt8>?
     }
 
-    @inline(__always)
-    private static var carefulInResponse: UInt64 {
-        KnownField.contentLength.bit | KnownField.transferEncoding.bit | KnownField.date.bit
-    }
-
     /// Writes a final or interim response as the client gets it.
     @inline(__always)
     static func response(
@@ -274,20 +261,21 @@ enum HeadRewriter {
         output.append("HTTP/1.1 ")
         appendStatus(head, bytes, to: &output)
         let dropsLength = head.forbidsContentLength || style.rechunks
-        var hasDate = false
+        let careful = dropsLength ? KnownField.contentLength.bit : 0
+        var kinds: UInt64 = 0
         let count = fields.count
         var run = -1
         var index = 0
         while index < count {
             let field = fields[index]
-            guard field.needsCare(carefulInResponse) else {
+            kinds |= field.known.bit
+            guard field.needsCare(careful) else {
                 if run < 0 { run = Int(field.nameStart) }
                 index &+= 1
                 continue
             }
             let isForeign = head.hasForeignCoding && field.known == .transferEncoding
-            if field.known == .date { hasDate = true }
-            let isPadded = isPaddedLength(field, bytes)
+            let isPadded = field.isPaddedLength
             let isDropped =
                 (field.isHopByHop && !isForeign) || (dropsLength && field.known == .contentLength)
             if isDropped || field.hasBlankName || isPadded {
@@ -312,7 +300,7 @@ enum HeadRewriter {
         if run >= 0 { output.append(bytes + run, Int(head.end) - 2 - run) }
 
         if style.rechunks { output.append("Transfer-Encoding: chunked\r\n") }
-        if !hasDate, let date = style.date {
+        if kinds & KnownField.date.bit == 0, let date = style.date {
             output.append("Date: ")
             output.append(date, HTTPDate.count)
             output.append("\r\n")

@@ -189,13 +189,19 @@ final class ProxyRig: Sendable {
     }
 
     /// Stops the worker's thread between two waits until `release`, so that what happens meanwhile
-    /// comes to it as one event.
+    /// comes to it as one event. Made only once the thread has stopped: what is sent before that
+    /// would be served first.
     struct Hold {
         private let semaphore = DispatchSemaphore(value: 0)
 
         init(_ loop: EventLoop) {
             let semaphore = semaphore
-            loop.execute { semaphore.wait() }
+            let stopped = DispatchSemaphore(value: 0)
+            loop.execute {
+                stopped.signal()
+                semaphore.wait()
+            }
+            stopped.wait()
         }
 
         func release() { semaphore.signal() }
