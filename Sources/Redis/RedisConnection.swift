@@ -20,6 +20,8 @@ public enum RedisError: Error, Hashable, Sendable {
     case timedOut(after: Nanoseconds)
     /// Redis answered, and refused: `WRONGPASS …`.
     case refused(String)
+    /// More came as one answer than is read.
+    case tooLong(bytesMax: Int)
 }
 
 extension RedisError: CustomStringConvertible {
@@ -29,6 +31,7 @@ extension RedisError: CustomStringConvertible {
         case .disconnected(let why): why
         case .timedOut(let span): "no answer within \(span.rounded)"
         case .refused(let text): text
+        case .tooLong(let limit): "expected replies of at most \(limit) bytes, saw a longer one"
         }
     }
 }
@@ -329,9 +332,7 @@ public final class RedisConnection: EventSink {
         if let context, let reader = context.pointee.c.reader,
             reader.pointee.len > Self.replyBytesMax
         {
-            let error = RedisError.disconnected(
-                "expected replies of at most \(Self.replyBytesMax) bytes, saw a longer one"
-            )
+            let error = RedisError.tooLong(bytesMax: Self.replyBytesMax)
             fail(error)
             return end(error)
         }
@@ -403,7 +404,7 @@ extension RedisReply {
         let reply = reply.pointee
         let bytes = UnsafeBufferPointer(start: reply.str, count: reply.str == nil ? 0 : reply.len)
         switch reply.type {
-        case REDIS_REPLY_STRING: self = .string(bytes.map { UInt8(bitPattern: $0) })
+        case REDIS_REPLY_STRING: self = .string(Array(UnsafeRawBufferPointer(bytes)))
         case REDIS_REPLY_STATUS: self = .status(Self.text(bytes))
         case REDIS_REPLY_ERROR: self = .error(Self.text(bytes))
         case REDIS_REPLY_INTEGER: self = .integer(reply.integer)
@@ -415,6 +416,6 @@ extension RedisReply {
     }
 
     private static func text(_ bytes: UnsafeBufferPointer<CChar>) -> String {
-        String(decoding: bytes.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        String(decoding: UnsafeRawBufferPointer(bytes), as: UTF8.self)
     }
 }

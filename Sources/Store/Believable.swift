@@ -27,8 +27,9 @@ enum Believable {
     static let addressesMax = 64
     /// The longest IPv6 address with an interface and a port.
     static let addressBytesMax = 64
-    /// Of one value in Redis. Nothing of ours comes near.
-    static let valueBytesMax = 64 << 10
+    /// Of one value in Redis. Nothing of ours comes near, and what is read at once stays well below what
+    /// is read of one reply.
+    static let valueBytesMax = 16 << 10
 
     static func isName(_ text: String) -> Bool {
         !text.isEmpty && text.utf8.count <= nameBytesMax

@@ -500,7 +500,7 @@ extension Board: StoreObserver {
         storeStatus = status
         guard before?.isConnected != status.isConnected else { return }
         // That it is away the store says itself, and why, also where it never was there.
-        if status.isConnected {
+        if status.isConnected, !status.isReturnSilent {
             journal.notice(
                 "store \(status.kind) is connected",
                 [.event("store-connected"), .store(status.kind)]

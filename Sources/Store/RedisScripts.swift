@@ -23,7 +23,7 @@ struct RedisKeys: Hashable, Sendable {
 
 /// A script with the name Redis gives it once it is loaded.
 enum RedisScript: String, CaseIterable {
-    case publish, intend, remove, sweep, scan, read
+    case look, publish, intend, remove, sweep, scan, read
 
     /// Entries the stream keeps, about: a reader that is further behind reads everything again.
     static let changesMax = 10_000
@@ -31,6 +31,7 @@ enum RedisScript: String, CaseIterable {
     /// KEYS: the hash, revision, changes. ARGV differs.
     var source: String {
         switch self {
+        case .look: Self.lookBody
         case .publish: Self.wake("verdict") + Self.publishBody
         case .intend: Self.wake("intent") + Self.intendBody
         case .remove: Self.get + Self.removeBody
@@ -49,6 +50,38 @@ enum RedisScript: String, CaseIterable {
         end
 
         """
+
+    /// KEYS: the id, revision, changes, verdicts, intents. ARGV: an id to take where there is none. Answers why nothing can
+    /// be written, or nothing; whether the id is new; the id; the revision; the time. What lies there and
+    /// cannot be ours is taken away, unread: it may be of another type, or a hundred megabytes.
+    private static let lookBody = """
+        local function value(key)
+          local kind = redis.call('TYPE', key).ok
+          if kind == 'none' then return false end
+          if kind == 'string' and redis.call('STRLEN', key) <= \(wordBytesMax) then
+            return redis.call('GET', key)
+          end
+          redis.pcall('DEL', key)
+          return false
+        end
+        local id, revision = value(KEYS[1]), value(KEYS[2])
+        for i, wanted in pairs({[3] = 'stream', [4] = 'hash', [5] = 'hash'}) do
+          local kind = redis.call('TYPE', KEYS[i]).ok
+          if kind ~= 'none' and kind ~= wanted then redis.pcall('DEL', KEYS[i]) end
+        end
+        -- Also where there is an id: it tells whether Redis takes writes.
+        local taken = redis.pcall('SET', KEYS[1], ARGV[1], 'NX')
+        local refusal, isNew = '', 0
+        if type(taken) == 'table' and taken.err then
+          refusal = taken.err
+        elseif taken then
+          id, isNew = ARGV[1], 1
+        end
+        return {refusal, isNew, id or '', revision or '0', redis.call('TIME')}
+        """
+
+    /// Of an id or a revision.
+    private static let wordBytesMax = 64
 
     /// ARGV: a cursor, how many. Answers the next cursor; fields and values; fields whose value is too
     /// large, with its size.
@@ -84,7 +117,8 @@ enum RedisScript: String, CaseIterable {
               if type(reply) ~= 'table' or not reply.err then return reply end
               local text = reply.err
               local isForeign = string.find(text, 'WRONGTYPE') or string.find(text, 'not an integer')
-                or string.find(text, 'overflow')
+                or string.find(text, 'overflow') or string.find(text, 'exhausted')
+                or string.find(text, 'equal or smaller')
               if isForeign then redis.call('DEL', key) end
               return redis.call(...)
             end
@@ -139,14 +173,16 @@ enum RedisScript: String, CaseIterable {
         return answers
         """
 
-    /// ARGV: field, what changes. Mode and weight are merged each by itself: one that says when it
+    /// ARGV: field, what changes, `afresh` where what is held made no sense. Mode and weight are merged each by itself: one that says when it
     /// was asked for holds unless a later one is there, one that does not is asked for now, by the
     /// clock of Redis, and later than anything before it. Answers what holds then.
     private static let intendBody = """
         local time = redis.call('TIME')
         local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
         local held = get(ARGV[1])
-        local old = decode(held) or {}
+        local old = ARGV[3] ~= 'afresh' and decode(held) or {}
+        -- What can be read and not written again: a number beyond all.
+        if not pcall(cjson.encode, old) then old = {} end
         local change = cjson.decode(ARGV[2])
         local applied = false
         local function merge(part, names)

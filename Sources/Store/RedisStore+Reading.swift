@@ -11,16 +11,28 @@ extension RedisStore {
         var reconcileAt = loop.instant + reconcileEvery
         while let reader, !isStopping {
             let wait = max(min(reconcileAt - loop.instant, Self.followFor), .milliseconds(1))
-            let replies = try await ask(
-                reader,
-                [
+            let replies: [RedisReply]
+            do throws(RedisError) {
+                replies = try await ask(
+                    reader,
                     [
-                        "XREAD", "COUNT", "\(Self.scanCount)", "BLOCK", "\(wait.milliseconds)",
-                        "STREAMS", keys.changes, streamID,
-                    ]
-                ],
-                timeout: wait + commandTimeout
-            )
+                        [
+                            "XREAD", "COUNT", "\(Self.scanCount)", "BLOCK", "\(wait.milliseconds)",
+                            "STREAMS", keys.changes, streamID,
+                        ]
+                    ],
+                    timeout: wait + commandTimeout
+                )
+            } catch {
+                if case .tooLong = error { skipsHints = true }
+                guard case .refused(let text) = error, Refusal.word(text) == "WRONGTYPE" else {
+                    throw error
+                }
+                // Not as often as somebody else may write there.
+                await sleep(Self.backoffMin)
+                reconcileAt = loop.instant
+                replies = []
+            }
             try await read(hints: replies.first ?? .null, on: reader)
             if loop.instant >= reconcileAt {
                 try await reconcile(reader)
@@ -73,32 +85,27 @@ extension RedisStore {
     /// Reads everything, and finds out whether Redis still is the one we knew.
     func reconcile(_ reader: RedisConnection) async throws(RedisError) {
         let made = "\(UInt64.random(in: 0...UInt64.max, using: &loop.dice))"
-        let replies = try await ask(
-            reader,
-            [
-                ["SET", keys.id, made, "NX"], ["GET", keys.id], ["GET", keys.revision],
-                ["XREVRANGE", keys.changes, "+", "-", "COUNT", "1"], ["TIME"],
-            ],
-            // A Redis that takes no writes can be read all the same.
-            mayRefuse: 1
-        )
-        if case .error(let text) = replies[0] { refuseWriting(text) } else { wroteAgain() }
-        let isNew = replies[0].text == "OK"
-        note(time: replies[4])
-        let id = replies[1].text
-        let number = replies[2].text.flatMap(UInt64.init) ?? 0
+        let replies = try await ask(reader, [look(made)])
+        guard let parts = replies.first?.array, parts.count == 5,
+            let refusal = parts[0].text, let time = Self.time(parts[4])
+        else { throw .refused("expected a look, saw another reply") }
+        // A Redis that takes no writes can be read all the same.
+        if refusal.isEmpty { wroteAgain() } else { refuseWriting(refusal) }
+        let isNew = parts[1].integer == 1
+        note(time: time)
+        let id = parts[2].text
+        let number = parts[3].text.flatMap(UInt64.init) ?? 0
         let wasEmptied = isNew || (storeID != nil && id != storeID) || number < revision
-        if wasEmptied, storeID != nil {
-            journal.warning(
-                "store \(url) has lost its state; telling it everything again\(evictionAdvice)",
-                [.event("store-emptied"), .store("redis")]
-            )
-        }
+        if wasEmptied, storeID != nil { complainOfLoss(of: "its state") }
         if wasEmptied { scanned = [:] }
         storeID = id
         revision = number
-        // Taken before the hashes are read: a change in between is read twice rather than missed.
-        streamID = replies[3].array?.first?.array?.first?.text ?? "0-0"
+        // Taken before the hashes are read: a change in between is read twice rather than missed. By time,
+        // as the ids are made: what lies at the end of the stream may be anything. Scripts see a time
+        // that is a little older than the clock's.
+        let margin = skipsHints ? Nanoseconds.zero : Self.hintMargin
+        skipsHints = false
+        streamID = "\(max((time + -margin).milliseconds, 0))-0"
 
         let stale = try await scanVerdicts(reader)
         let over = try await readIntents(reader, wasEmptied: wasEmptied)
@@ -193,11 +200,7 @@ extension RedisStore {
         if wasEmptied || !isOurs {
             untold.formUnion(missing)
             if !wasEmptied, missing.contains(where: { known.intents[$0]?.asked != nil }) {
-                journal.warning(
-                    "store \(url) has lost \(keys.intents) whole; telling it everything again"
-                        + evictionAdvice,
-                    [.event("store-emptied"), .store("redis")]
-                )
+                complainOfLoss(of: "\(keys.intents) whole")
             }
         } else {
             for key in missing { forget(intent: key) }
@@ -205,13 +208,27 @@ extension RedisStore {
         return over
     }
 
-    private func note(time reply: RedisReply) {
+    /// Once a minute: whoever empties it again and again fills no log.
+    private func complainOfLoss(of what: String) {
+        guard let silent = throttle.note("emptied", at: loop.instant) else { return }
+        let times = silent > 0 ? " (\(silent) times more in the last minute)" : ""
+        journal.warning(
+            "store \(url) has lost \(what)\(times); telling it everything again\(evictionAdvice)",
+            [.event("store-emptied"), .store("redis")]
+        )
+    }
+
+    /// As `TIME` answers it: seconds, and microseconds beside them.
+    private static func time(_ reply: RedisReply) -> WallTime? {
         guard let parts = reply.array, parts.count == 2,
             let seconds = parts[0].text.flatMap(Int64.init),
             let microseconds = parts[1].text.flatMap(Int64.init),
             (0...Int64(1) << 40).contains(seconds), (0..<1_000_000).contains(microseconds)
-        else { return }
-        let wall = WallTime(milliseconds: seconds * 1_000 + microseconds / 1_000)
+        else { return nil }
+        return WallTime(milliseconds: seconds * 1_000 + microseconds / 1_000)
+    }
+
+    private func note(time wall: WallTime) {
         if storeTime == nil {
             // What was asked for until now was stamped by this machine's clock.
             for key in untold { known.shift(key, by: wall - loop.wall) }
@@ -241,21 +258,28 @@ extension RedisStore {
         }
     }
 
+    /// What Redis holds of an intent; nil where it makes no sense.
+    private func record(of reply: RedisReply) -> IntentRecord? {
+        guard let bytes = reply.bytes,
+            let json = try? JSON(
+                parsing: bytes,
+                limits: JSONLimits(bytes: Believable.valueBytesMax)
+            )
+        else { return nil }
+        return IntentRecord(json: json)?.believed(at: now)
+    }
+
+    func isIntent(_ reply: RedisReply) -> Bool { record(of: reply) != nil }
+
     /// `isAnswer` where Redis has just taken in what was asked for here: then it knows best, its
     /// stamps included.
     func learn(intent reply: RedisReply, field: String, isAnswer: Bool = false) {
         guard let key = PeerKey(field: field) else { return }
-        guard let bytes = reply.bytes else {
+        if reply.bytes == nil {
             if !untold.contains(key) { forget(intent: key) }
             return
         }
-        guard
-            let json = try? JSON(
-                parsing: bytes,
-                limits: JSONLimits(bytes: Believable.valueBytesMax)
-            ),
-            let record = IntentRecord(json: json)?.believed(at: now)
-        else {
+        guard let record = record(of: reply) else {
             return ignore(.intent, keys.intents, field, "is no intent")
         }
         let held = known.intents[key]

@@ -40,6 +40,8 @@ public final class RedisStore: Store {
     var storeID: String?
     var revision: UInt64 = 0
     var streamID = "0-0"
+    /// The last hints were too long to be read.
+    var skipsHints = false
     var scanned: [String: Int] = [:]
 
     private var clockWatch = ClockWatch()
@@ -57,6 +59,8 @@ public final class RedisStore: Store {
     var ignored: UInt64 = 0
     var throttle = Throttle()
     private var awaySince: Instant?
+    /// Of its present or last absence somebody was told; and that it is not here yet needs no telling.
+    private var isAwayTold = true
     private var isFlushing = false
     private var onFlushed: [CheckedContinuation<Void, Never>] = []
     private var renewalTimer: Timers.Token?
@@ -84,6 +88,8 @@ public final class RedisStore: Store {
     static let pipelineMax = 16
     /// Entries read at once: some milliseconds of work, then probes get their turn.
     static let scanCount = 100
+    /// Hints of so long before are read once more.
+    static let hintMargin = Nanoseconds.seconds(1)
     /// Fields removed after one reading of everything.
     static let staleMax = 1_000
     /// A Redis that refuses writes is asked again after this long.
@@ -135,6 +141,7 @@ public final class RedisStore: Store {
             ignored: ignored
         )
         status.connections = [writer, reader].count { $0 != nil }
+        status.isReturnSilent = !isAwayTold
         return status
     }
 
@@ -323,6 +330,7 @@ public final class RedisStore: Store {
         let since = awaySince ?? now
         awaySince = since
         guard let silent = throttle.note("away \(error.kind)", at: now) else { return }
+        isAwayTold = true
         var text = "store \(url) is away: \("\(error)".printable)"
         if silent > 0 {
             text +=
@@ -385,6 +393,7 @@ public final class RedisStore: Store {
         isConnected = connected
         if connected { awaySince = nil }
         observer?.storeStatusChanged(status)
+        if connected { isAwayTold = false }
     }
 
     private func closeConnections() {
@@ -394,7 +403,7 @@ public final class RedisStore: Store {
         reader = nil
     }
 
-    private func sleep(_ span: Nanoseconds) async {
+    func sleep(_ span: Nanoseconds) async {
         await withCheckedContinuation { waiter in
             let timer = timers.schedule(after: span) { [unowned self] in endPause() }
             pause = (timer, waiter)
@@ -513,7 +522,12 @@ public final class RedisStore: Store {
         on writer: RedisConnection
     ) async throws(RedisError) {
         let command = call(.intend, on: keys.intents) + [key.field, change.text]
-        guard let reply = try await ask(writer, [command]).first else { return }
+        guard var reply = try await ask(writer, [command]).first else { return }
+        if !isIntent(reply) {
+            // What was held makes no sense, also with this in it: it goes as a whole.
+            ignore(.intent, keys.intents, key.field, "was no intent")
+            reply = try await ask(writer, [command + ["afresh"]]).first ?? reply
+        }
         learn(intent: reply, field: key.field, isAnswer: true)
     }
 
@@ -545,6 +559,14 @@ public final class RedisStore: Store {
             call(.remove, on: keys.verdicts) + [agent, "\(oldest.milliseconds)"] + fields
         _ = try await ask(writer, [command])
         for field in fields { scanned[field] = nil }
+    }
+
+    /// Asks whether Redis is the one we knew; `id` is its name if it has none.
+    func look(_ id: String) -> [String] {
+        [
+            "EVALSHA", scripts[.look] ?? "", "5", keys.id, keys.revision, keys.changes,
+            keys.verdicts, keys.intents, id,
+        ]
     }
 
     func call(_ script: RedisScript, on hash: String) -> [String] {

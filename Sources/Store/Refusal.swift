@@ -52,13 +52,17 @@ extension RedisError {
         switch self {
         case .closed: "closed"
         case .disconnected: "disconnected"
+        case .tooLong: "too long"
         case .timedOut: "timed out"
         case .refused(let text): Refusal.word(text)
         }
     }
 
     var advice: String? {
-        if case .refused(let text) = self { return Refusal.advice(text) }
-        return nil
+        switch self {
+        case .refused(let text): Refusal.advice(text)
+        case .tooLong: "another program uses these keys: give one of the two another prefix"
+        case .closed, .disconnected, .timedOut: nil
+        }
     }
 }

@@ -77,6 +77,8 @@ public struct StoreStatus: Hashable, Sendable {
     public var ignored: UInt64
     /// Open to a server.
     public var connections = 0
+    /// Lost and found again so soon that nobody was told of the loss, nor is of the return.
+    public var isReturnSilent = false
 
     public init(
         kind: String,

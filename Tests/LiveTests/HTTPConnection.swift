@@ -70,8 +70,10 @@ final class HTTPConnection: @unchecked Sendable {
     /// Says that nothing more comes, as a client does that is done.
     func finish() { shutdown(raw, Int32(SHUT_WR)) }
 
-    func send(_ text: String) throws {
-        var rest = Array(text.utf8)[...]
+    func send(_ text: String) throws { try send(Array(text.utf8)) }
+
+    func send(_ bytes: [UInt8]) throws {
+        var rest = bytes[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes {
                 Glibc.send(raw, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))

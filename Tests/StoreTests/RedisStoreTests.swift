@@ -296,7 +296,7 @@ import Vocabulary
             #expect(lines.count == 2)
             #expect(
                 lines.contains {
-                    $0.contains("has 2000001") && $0.contains("expected at most 65536")
+                    $0.contains("has 2000001") && $0.contains("expected at most 16384")
                 }
             )
             #expect(lines.contains { $0.contains("'foreign ") && $0.contains("names no pair") })
