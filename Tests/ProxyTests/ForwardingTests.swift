@@ -314,7 +314,7 @@ import Testing
         // answer and the end then come to it as one event.
         let first = rig.hold()
         try client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-        let second = rig.hold()
+        let second = rig.holdAgain()
         first.release()
         let isThere = await eventually { server.connectionCount == 1 }
         #expect(isThere)

@@ -189,25 +189,28 @@ final class ProxyRig: Sendable {
     }
 
     /// Stops the worker's thread between two waits until `release`, so that what happens meanwhile
-    /// comes to it as one event. Made only once the thread has stopped: what is sent before that
-    /// would be served first.
+    /// comes to it as one event. Whoever does not wait until it has stopped may send something that
+    /// is served before.
     struct Hold {
         private let semaphore = DispatchSemaphore(value: 0)
 
-        init(_ loop: EventLoop) {
+        init(_ loop: EventLoop, isAwaited: Bool) {
             let semaphore = semaphore
             let stopped = DispatchSemaphore(value: 0)
             loop.execute {
                 stopped.signal()
                 semaphore.wait()
             }
-            stopped.wait()
+            if isAwaited { stopped.wait() }
         }
 
         func release() { semaphore.signal() }
     }
 
-    func hold() -> Hold { Hold(worker.loop) }
+    func hold() -> Hold { Hold(worker.loop, isAwaited: true) }
+
+    /// One that begins once the hold before it is released and what came meanwhile is served.
+    func holdAgain() -> Hold { Hold(worker.loop, isAwaited: false) }
 
     func holdings() async -> Holdings { await worker.call { $0.holdings } }
 
