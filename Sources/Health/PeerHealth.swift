@@ -163,7 +163,10 @@ public struct PeerHealth: Sendable {
             return refresh(now: now)
         }
         if verdicts[place].isNewer(than: verdict) { return nil }
-        let isRenewal = isQuiet(now: now) && verdict.saysTheSame(as: verdicts[place], now: now)
+        let held = verdicts[place]
+        let isRenewal =
+            isQuiet(now: now) && held.expiresAt >= now && verdict.expiresAt >= now
+            && verdict.agrees(with: held)
         verdicts[place] = verdict
         if !isRenewal { return refresh(now: now) }
         view.nextChange = nextChange(now: now, ramp: nil)
@@ -503,16 +506,5 @@ public struct PeerHealth: Sendable {
         if ramp != nil { consider(now + Self.slowStartStep) }
         if let strangerUntil { consider(strangerUntil) }
         return next
-    }
-}
-
-extension Verdict {
-    /// Only when it was said, by whom, and how long it holds differ: neither status nor reason of
-    /// its peer can change by it. Both must hold now.
-    fileprivate func saysTheSame(as other: Verdict, now: WallTime) -> Bool {
-        other.expiresAt >= now && expiresAt >= now && status == other.status
-            && health == other.health && rise == other.rise && isDegraded == other.isDegraded
-            && reason == other.reason && code == other.code && hints == other.hints
-            && message == other.message && downAddresses == other.downAddresses
     }
 }

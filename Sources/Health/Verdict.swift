@@ -152,6 +152,23 @@ public struct Verdict: Hashable, Sendable {
     /// Two clocks that agree may differ by this.
     private static let clockTolerance = Nanoseconds.seconds(1)
 
+    // MARK: Saying the same. Each stored property is in exactly one of the three lists.
+
+    /// Neither status nor reason of its peer differ: only who said it, and when.
+    func agrees(with other: Verdict) -> Bool {
+        status == other.status && health == other.health && rise == other.rise
+            && fall == other.fall && isDegraded == other.isDegraded && reason == other.reason
+            && code == other.code && hints == other.hints && message == other.message
+            && downAddresses == other.downAddresses
+    }
+
+    /// Said by the same again, later: `checkedAt`, `expiresAt`, `latency` and `sequence` alone differ. It is
+    /// news to nobody.
+    public func renews(_ other: Verdict) -> Bool {
+        agrees(with: other) && key == other.key && kind == other.kind && since == other.since
+            && agent == other.agent && epoch == other.epoch
+    }
+
     public func isNewer(than other: Verdict) -> Bool {
         (epoch, sequence) > (other.epoch, other.sequence)
     }

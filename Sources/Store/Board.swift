@@ -488,10 +488,11 @@ public final class Board: EventSink {
 }
 
 extension Board: StoreObserver {
-    public func storeChanged(_ change: StoreChange) {
+    public func storeChanged(_ change: any StoreChange) {
         switch change {
-        case .verdict(let verdict): receive(verdict)
-        case .intent(let key, let intent): set(intent: intent, for: key)
+        case let verdict as Verdict: receive(verdict)
+        case let asking as Asking<Intent>: set(intent: asking.wish, for: asking.key)
+        default: break
         }
     }
 

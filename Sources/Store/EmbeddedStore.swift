@@ -3,13 +3,13 @@
 // ledger; verdicts go to the state file now and then, for they are found again within an interval.
 
 public import EventLoop
-public import Health
+import Health
 public import Ledger
 public import Vocabulary
 
 /// The store of a process that shares with nobody. Confined to its loop's thread.
 public final class EmbeddedStore: Store {
-    private var state = State()
+    private let state: State
     private var file: StateFile?
     private let ledger: Ledger?
     private var observer: (any StoreObserver)?
@@ -17,21 +17,43 @@ public final class EmbeddedStore: Store {
     private var refused: UInt64 = 0
     private let loop: EventLoop
     private let startedAt: WallTime
+    /// The ledger told of something.
+    private var hasRecovered = false
 
     /// Without a path and a ledger, nothing outlives the process. The ledger is opened before `start`,
     /// and ended after `stop`, by whoever made it.
-    public init(
+    public convenience init(
         loop: EventLoop,
         statePath: String? = nil,
         ledger: Ledger? = nil,
         journal: Journal = .silent
     ) {
+        self.init(
+            loop: loop,
+            statePath: statePath,
+            ledger: ledger,
+            journal: journal,
+            state: State()
+        )
+    }
+
+    /// With other sorts of records.
+    init(
+        loop: EventLoop,
+        statePath: String? = nil,
+        ledger: Ledger? = nil,
+        journal: Journal = .silent,
+        state: State
+    ) {
         self.loop = loop
         self.ledger = ledger
+        self.state = state
         startedAt = loop.wall
         file = statePath.map { path in
-            StateFile(path: path, loop: loop, retention: .zero, journal: journal) {
-                [unowned self] in state
+            // What was lifted is remembered by the ledger.
+            StateFile(path: path, loop: loop, journal: journal) { now in
+                state.prune(at: now)
+                return state.snapshot(at: now, keeping: .zero)
             }
         }
         ledger?.join(self)
@@ -54,26 +76,26 @@ public final class EmbeddedStore: Store {
     public func start(_ observer: any StoreObserver) {
         self.observer = observer
         if let file {
-            let recorded = state.intents
-            state = file.load()
-            let filed = state.intents
-            for (key, record) in recorded { _ = state.merge(record, for: key) }
-            if state.intents != recorded { ledger?.rewrite() }
-            if state.intents != filed { file.touch(within: StateFile.transitionDelay) }
+            let recorded = ledgerContent
+            file.load(into: state)
+            if ledgerContent != recorded { ledger?.rewrite() }
+            if hasRecovered { file.touch(within: StateFile.transitionDelay) }
         }
         let now = loop.wall
-        state.prune(now: now, keeping: IntentRecord.retention)
-        for (key, record) in state.intents {
-            guard let asked = record.asked?.current(at: now) else { continue }
-            observer.storeChanged(.intent(key, asked))
-        }
-        for verdict in state.verdicts.values { observer.storeChanged(.verdict(verdict)) }
+        state.prune(at: now)
+        for change in state.changes(at: now) { observer.storeChanged(change) }
         observer.storeStatusChanged(status)
     }
 
-    public func publish(_ verdict: Verdict, isTransition: Bool) {
+    private var ledgerContent: [[LedgerRecord]] {
+        state.shelves.map {
+            $0.ledgerRecords()().sorted { $0.bytes.lexicographicallyPrecedes($1.bytes) }
+        }
+    }
+
+    public func publish<R: FencedRecord>(_ record: R, isTransition: Bool) {
         // Without a file nobody would ever read it: the board has it already.
-        guard file == nil || state.take(verdict) else {
+        guard file == nil || state.shelf(of: R.self).take(record) else {
             refused += 1
             return
         }
@@ -83,37 +105,54 @@ public final class EmbeddedStore: Store {
         )
     }
 
-    public func forget(_ key: VerdictKey) {
-        guard file == nil || state.forget(key) else { return }
+    public func forget<R: FencedRecord>(_ type: R.Type, _ key: R.Key) {
+        guard file == nil || state.shelf(of: type).put(nil, for: key) else { return }
         revision += 1
         file?.touch(within: StateFile.transitionDelay)
     }
 
-    @discardableResult
-    public func change(
-        _ change: IntentChange,
-        of key: PeerKey
-    ) async throws(StoreError) -> IntentReach {
-        // One process, one clock: a clock that was set back must not keep an order from holding.
-        let held = state.intents[key]
-        let now = max(loop.wall, held.map { max($0.modeAt, $0.weightAt) } ?? IntentRecord.never)
-        if state.take(change, of: key, at: now) {
+    public func change<W: Wish>(
+        _ wish: W.Type,
+        _ change: W.Change,
+        of key: W.Key,
+        expecting expected: UInt64?
+    ) async throws(StoreError) -> Acknowledgement {
+        let shelf = state.shelf(of: Asked<W>.self)
+        if let expected, let owner = key.owner, state.stampSum(of: owner) != expected {
+            throw .outdated
+        }
+        // One process, one clock: a clock that was set back must not keep an order from holding, and two
+        // orders in one millisecond are two.
+        let held = shelf[key] ?? Asked<W>()
+        let now = max(loop.wall, held.lastStamp + .milliseconds(1))
+        var record = held
+        record.take(change, at: now)
+        if shelf.put(record, for: key) {
             revision += 1
-            observer?.storeChanged(.intent(key, state.intents[key]?.asked))
+            if held.wish != record.wish {
+                observer?.storeChanged(Asking<W>(key, record.wish))
+            }
             file?.touch(within: StateFile.transitionDelay)
         }
-        guard let record = state.intents[key] else {
-            throw StoreError("expected at most \(State.entriesMax) peers with an intent, saw more")
+        guard let line = shelf.ledgerRecord(of: key) else {
+            throw StoreError(
+                "expected at most \(State.entriesMax) of \(W.sort.collection), saw more"
+            )
         }
-        guard let ledger else { return .memory }
+        let sum = key.owner.map { state.stampSum(of: $0) } ?? 0
+        guard let ledger else { return Acknowledgement(.memory, stampSum: sum) }
         // Also where nothing changed: what was asked for before may not be on the disk yet.
         do throws(LedgerError) {
-            try await ledger.append(Self.record(of: record, for: key))
-            return .everywhere
+            try await ledger.append(line)
+            return Acknowledgement(.everywhere, stampSum: sum)
         } catch {
-            return .unwritten(why: "\(error)")
+            return Acknowledgement(.unwritten(why: "\(error)"), stampSum: sum)
         }
     }
+
+    public func stampSum(of upstream: String) -> UInt64 { state.stampSum(of: upstream) }
+
+    public func refresh(_ upstream: String) async throws(StoreError) {}
 
     public func stop() async {
         await file?.flush()
@@ -123,32 +162,16 @@ public final class EmbeddedStore: Store {
 }
 
 extension EmbeddedStore: LedgerClient {
-    public var recordKinds: Set<UInt8> { [RecordKind.intent] }
+    public var recordKinds: Set<UInt8> { Set(state.shelves.compactMap(\.sort.ledgerKind)) }
 
-    private static func record(of record: IntentRecord, for key: PeerKey) -> LedgerRecord {
-        LedgerRecord(
-            kind: RecordKind.intent,
-            bytes: JSON.object([.init("peer", .string(key.field)), .init("asked", record.json)])
-                .bytes
-        )
-    }
-
-    /// One that cannot be read is left out: it must not cost all the others.
     public func recover(_ record: LedgerRecord) {
-        guard let json = try? JSON(parsing: record.bytes),
-            let key = json["peer"]?.string.flatMap(PeerKey.init(field:)),
-            let asked = json["asked"].flatMap(IntentRecord.init(json:))
-        else { return }
-        _ = state.merge(asked, for: key)
+        hasRecovered = true
+        state.shelves.first { $0.sort.ledgerKind == record.kind }?.recover(record)
     }
 
-    /// What was lifted is kept for a while: the state file may still hold it.
     public func snapshot() -> @Sendable () -> [LedgerRecord] {
-        let intents = state.intents
-        let now = loop.wall
-        return {
-            intents.filter { !$0.value.isOver(at: now) }
-                .map { Self.record(of: $0.value, for: $0.key) }
-        }
+        state.prune(at: loop.wall)
+        let shelves = state.shelves.map { $0.ledgerRecords() }
+        return { shelves.flatMap { $0() } }
     }
 }

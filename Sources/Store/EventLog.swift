@@ -118,17 +118,17 @@ public final class EventLog {
             .init("complete_after", .integer(Int64(clamping: completeAfter))),
             .init("end", .bool(hasEnded)),
         ])
-        return LedgerRecord(kind: RecordKind.eventMark, bytes: json.bytes)
+        return LedgerRecord(kind: LedgerKind.eventMark, bytes: json.bytes)
     }
 }
 
 extension EventLog: LedgerClient {
-    public var recordKinds: Set<UInt8> { [RecordKind.event, RecordKind.eventMark] }
+    public var recordKinds: Set<UInt8> { [LedgerKind.event, LedgerKind.eventMark] }
 
     public func recover(_ record: LedgerRecord) {
         left.hasEnded = false
         guard let json = try? JSON(parsing: record.bytes) else { return }
-        if record.kind == RecordKind.event {
+        if record.kind == LedgerKind.event {
             guard let event = TransitionEvent(json: json), (events.last?.id ?? 0) < event.id else {
                 return
             }

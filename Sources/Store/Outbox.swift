@@ -1,56 +1,57 @@
-// What does Redis still have to hear from us? Of each pair only the newest verdict, transitions
+// What does Redis still have to hear of what we say? Of each thing only the newest word, transitions
 // before renewals, and after Redis was away everything once more. Pure.
 
 import Health
 import Vocabulary
 
-struct Outbox: Sendable {
+enum OutboxLimits {
+    /// Added to a word's life in Redis. Other agents look for renewals this often and a bit more, so a
+    /// renewal need not wake them.
+    static let grace = Nanoseconds.seconds(10)
+    /// Written by one call of the script.
+    static let batchMax = 64
+    /// Removals kept while Redis is away; what is lost here expires.
+    static let forgottenMax = 10_000
+}
+
+struct Outbox<R: FencedRecord>: Sendable {
     private struct Mine {
-        var verdict: Verdict
+        var record: R
         /// What Redis believes until then; zero before the first write.
         var storedUntil: WallTime
     }
 
-    private var mine: [VerdictKey: Mine] = [:]
-    private var urgent = Set<VerdictKey>()
-    private var lazy = Set<VerdictKey>()
-    private var forgotten: [VerdictKey] = []
+    private var mine: [R.Key: Mine] = [:]
+    private var urgent = Set<R.Key>()
+    private var lazy = Set<R.Key>()
+    private var forgotten: [R.Key] = []
     private var underWay = 0
-
-    private static let never = WallTime(milliseconds: 0)
-    /// Added to a verdict's life in Redis. Other agents look for renewals this often and a bit
-    /// more, so a renewal need not wake them.
-    static let grace = Nanoseconds.seconds(10)
-    /// Verdicts written by one call of the script.
-    static let batchMax = 64
-    /// Removals kept while Redis is away; what is lost here expires.
-    static let forgottenMax = 10_000
 
     /// Taken and not confirmed, those under way included.
     var pendingCount: Int { urgent.count + lazy.count + forgotten.count + underWay }
     var hasUrgent: Bool { !urgent.isEmpty || !forgotten.isEmpty }
     var lazyCount: Int { lazy.count }
 
-    /// Takes a verdict. False when a newer one is here already.
-    mutating func take(_ verdict: Verdict, isTransition: Bool, now: WallTime) -> Bool {
-        let key = verdict.key
+    /// Takes a record. False when a newer one is here already.
+    mutating func take(_ record: R, isTransition: Bool, now: WallTime) -> Bool {
+        let key = record.key
         let held = mine[key]
-        if let held, held.verdict.isNewer(than: verdict) { return false }
-        let storedUntil = held?.storedUntil ?? Self.never
-        let renews = held.map { verdict.renews($0.verdict) } ?? false
-        mine[key] = Mine(verdict: verdict, storedUntil: storedUntil)
+        if let held, held.record.isNewer(than: record) { return false }
+        let storedUntil = held?.storedUntil ?? StampTime.never
+        let renews = held.map { record.renews($0.record) } ?? false
+        mine[key] = Mine(record: record, storedUntil: storedUntil)
         if isTransition || !renews {
             mark(key, isUrgent: isTransition)
         } else {
             // A third of its life in Redis is over: time to renew it. Other agents look each five
             // seconds, and take over what seems to come to its end.
-            let life = verdict.expiresAt + Self.grace - verdict.checkedAt
+            let life = record.expiresAt + OutboxLimits.grace - record.checkedAt
             if storedUntil - now < Nanoseconds(life.count / 3 * 2) { mark(key, isUrgent: false) }
         }
         return true
     }
 
-    private mutating func mark(_ key: VerdictKey, isUrgent: Bool) {
+    private mutating func mark(_ key: R.Key, isUrgent: Bool) {
         if isUrgent {
             urgent.insert(key)
             lazy.remove(key)
@@ -62,17 +63,17 @@ struct Outbox: Sendable {
     /// The wall clock was set by `step`.
     mutating func shift(by step: Nanoseconds) {
         for key in mine.keys {
-            guard let until = mine[key]?.storedUntil, until != Self.never else { continue }
+            mine[key]?.record.shift(by: step)
+            guard let until = mine[key]?.storedUntil, until != StampTime.never else { continue }
             mine[key]?.storedUntil = until + step
-            mine[key]?.verdict.shift(by: step)
         }
     }
 
-    mutating func forget(_ key: VerdictKey) {
+    mutating func forget(_ key: R.Key) {
         guard mine.removeValue(forKey: key) != nil else { return }
         urgent.remove(key)
         lazy.remove(key)
-        if forgotten.count < Self.forgottenMax { forgotten.append(key) }
+        if forgotten.count < OutboxLimits.forgottenMax { forgotten.append(key) }
     }
 
     /// Redis may have lost what it had: everything goes out again.
@@ -80,47 +81,47 @@ struct Outbox: Sendable {
         for key in mine.keys { mark(key, isUrgent: true) }
     }
 
-    /// The next verdicts to write, with their life in Redis. Every batch ends in `wrote` or
+    /// The next to write, with their life in Redis. Every batch ends in `wrote` or
     /// `failed`.
-    mutating func nextBatch() -> [Verdict] {
-        let keys = urgent.prefix(Self.batchMax)
-        let more = lazy.prefix(Self.batchMax - keys.count)
-        let batch: [Verdict] = (Array(keys) + Array(more)).compactMap { key in
+    mutating func nextBatch() -> [R] {
+        let keys = urgent.prefix(OutboxLimits.batchMax)
+        let more = lazy.prefix(OutboxLimits.batchMax - keys.count)
+        let batch: [R] = (Array(keys) + Array(more)).compactMap { key in
             urgent.remove(key)
             lazy.remove(key)
-            guard var verdict = mine[key]?.verdict else { return nil }
-            verdict.expiresAt = verdict.expiresAt + Self.grace
-            return verdict
+            guard var record = mine[key]?.record else { return nil }
+            record.expiresAt = record.expiresAt + OutboxLimits.grace
+            return record
         }
         underWay += batch.count
         return batch
     }
 
-    mutating func nextForgotten() -> [VerdictKey] {
+    mutating func nextForgotten() -> [R.Key] {
         defer { forgotten = [] }
         return forgotten
     }
 
     /// The batch is in Redis, or was refused there: either way it is dealt with.
-    mutating func wrote(_ batch: [Verdict]) {
+    mutating func wrote(_ batch: [R]) {
         underWay -= batch.count
-        for verdict in batch {
-            mine[verdict.key]?.storedUntil = verdict.expiresAt
+        for record in batch {
+            mine[record.key]?.storedUntil = record.expiresAt
         }
     }
 
     /// The batch may not have arrived.
-    mutating func failed(_ batch: [Verdict]) {
+    mutating func failed(_ batch: [R]) {
         underWay -= batch.count
-        for verdict in batch where mine[verdict.key] != nil {
-            mark(verdict.key, isUrgent: true)
+        for record in batch where mine[record.key] != nil {
+            mark(record.key, isUrgent: true)
         }
     }
 
-    /// We wrote this very verdict ourselves: reading it back is no news.
-    func isOwn(_ verdict: Verdict) -> Bool {
-        guard let held = mine[verdict.key]?.verdict else { return false }
-        return held.agent == verdict.agent && held.epoch == verdict.epoch
-            && held.sequence >= verdict.sequence
+    /// We wrote these very words ourselves: reading it back is no news.
+    func isOwn(_ record: R) -> Bool {
+        guard let held = mine[record.key]?.record else { return false }
+        return held.agent == record.agent && held.epoch == record.epoch
+            && held.sequence >= record.sequence
     }
 }

@@ -1,17 +1,15 @@
 // Under which keys does the state lie in Redis, and who may write them? Every write goes through one
 // of these scripts, which run whole or not at all: nobody ever sees a verdict without its revision,
-// and an agent that was stopped and continued cannot overwrite its successor. docs/STATE.md has the
-// same for readers.
+// and an agent that was stopped and continued cannot overwrite its successor. What differs between sorts
+// of records is written into the script by their sort. docs/STATE.md has the same for readers.
 
 /// The names of everything we keep in Redis.
 struct RedisKeys: Hashable, Sendable {
     let prefix: String
 
-    /// HASH: `upstream|peer|monitor` → verdict.
-    var verdicts: String { prefix + "verdicts" }
-    /// HASH: `upstream|peer` → intent.
-    var intents: String { prefix + "intents" }
-    /// A field of the intents that is always there.
+    /// HASH: a field for each record of the sort.
+    func hash(of sort: RecordSort) -> String { prefix + sort.collection }
+    /// A field of each hash of merged records that is always there.
     static let mark = "#"
     /// STRING: counts changes.
     var revision: String { prefix + "revision" }
@@ -22,24 +20,77 @@ struct RedisKeys: Hashable, Sendable {
 }
 
 /// A script with the name Redis gives it once it is loaded.
-enum RedisScript: String, CaseIterable {
-    case look, publish, intend, remove, sweep, scan, read
+enum RedisScript: CaseIterable {
+    /// Of any sort.
+    case scan, read
+    /// Of fenced records.
+    case publish, remove
+    /// Of merged records.
+    case ask, sweep
 
     /// Entries the stream keeps, about: a reader that is further behind reads everything again.
     static let changesMax = 10_000
+    /// Fields looked at in one step of a count.
+    private static let countStep = 1_000
 
-    /// KEYS: the hash, revision, changes. ARGV differs.
-    var source: String {
-        switch self {
-        case .look: Self.lookBody
-        case .publish: Self.wake("verdict") + Self.publishBody
-        case .intend: Self.wake("intent") + Self.intendBody
-        case .remove: Self.get + Self.removeBody
-        case .sweep: Self.get + Self.sweepBody
-        case .scan: Self.scanBody
-        case .read: Self.get + Self.readBody
+    static func cases(for sort: RecordSort) -> [RedisScript] {
+        switch sort.rule {
+        case .fenced: [.scan, .read, .publish, .remove]
+        case .merged: [.scan, .read, .ask, .sweep]
         }
     }
+
+    /// KEYS: the hash, revision, changes; for `ask` then the hash of each sort of `counted`. ARGV differs.
+    func source(of sort: RecordSort, counting counted: [RecordSort] = []) -> String {
+        switch self {
+        case .scan: Self.scanBody
+        case .read: Self.get + Self.readBody
+        case .publish:
+            Self.get + Self.wake(sort) + Self.table("silent", Self.silent(of: sort))
+                + Self.publishBody
+        case .remove: Self.get + Self.removeBody
+        case .ask:
+            Self.get + Self.wake(sort) + Self.registers(of: sort) + Self.stamps(of: counted)
+                + Self.countBody + Self.askBody
+        case .sweep: Self.get + Self.registers(of: sort) + Self.sweepBody
+        }
+    }
+
+    // MARK: What a sort is, as a table of Lua
+
+    private static func table(_ name: String, _ words: [String]) -> String {
+        let members = words.map { "['\($0)'] = true" }.joined(separator: ", ")
+        return "local \(name) = {\(members)}\n"
+    }
+
+    private static func list(_ words: [String]) -> String {
+        "{" + words.map { "'\($0)'" }.joined(separator: ", ") + "}"
+    }
+
+    private static func silent(of sort: RecordSort) -> [String] {
+        if case .fenced(let silent) = sort.rule { return silent }
+        return []
+    }
+
+    private static func registers(of sort: RecordSort) -> String {
+        guard case .merged(let registers) = sort.rule else { return "" }
+        let rows = registers.map { register in
+            let end = register.end.map { ", ends = '\($0)'" } ?? ""
+            return "{name = '\(register.name)', at = '\(register.stamp)', "
+                + "members = \(list(register.members))\(end)}"
+        }
+        return "local registers = {" + rows.joined(separator: ", ") + "}\n"
+    }
+
+    private static func stamps(of sorts: [RecordSort]) -> String {
+        let rows = sorts.map { sort in
+            guard case .merged(let registers) = sort.rule else { return "{}" }
+            return list(registers.map(\.stamp))
+        }
+        return "local stamps = {" + rows.joined(separator: ", ") + "}\n"
+    }
+
+    // MARK: Parts
 
     /// A value that is larger than any of ours counts as none, and is not even looked at: of a hundred
     /// megabytes somebody left there nobody may have to wait for a copy.
@@ -48,13 +99,45 @@ enum RedisScript: String, CaseIterable {
           if redis.call('HSTRLEN', KEYS[1], field) > \(Believable.valueBytesMax) then return false end
           return redis.call('HGET', KEYS[1], field)
         end
+        local function decode(text)
+          if not text then return nil end
+          local fine, value = pcall(cjson.decode, text)
+          if fine and type(value) == 'table' then return value end
+          return nil
+        end
 
         """
 
-    /// KEYS: the id, revision, changes, verdicts, intents. ARGV: an id to take where there is none. Answers why nothing can
-    /// be written, or nothing; whether the id is new; the id; the revision; the time. What lies there and
-    /// cannot be ours is taken away, unread: it may be of another type, or a hundred megabytes.
-    private static let lookBody = """
+    private static func wake(_ sort: RecordSort) -> String {
+        """
+        -- What somebody else wrote under our name is taken away: readers see that the count began
+        -- anew, and read everything.
+        local function mended(key, ...)
+          local reply = redis.pcall(...)
+          if type(reply) ~= 'table' or not reply.err then return reply end
+          local text = reply.err
+          local isForeign = string.find(text, 'WRONGTYPE') or string.find(text, 'not an integer')
+            or string.find(text, 'overflow') or string.find(text, 'exhausted')
+            or string.find(text, 'equal or smaller')
+          if isForeign then redis.call('DEL', key) end
+          return redis.call(...)
+        end
+        local function wake(field)
+          local revision = mended(KEYS[2], 'INCR', KEYS[2])
+          mended(KEYS[3], 'XADD', KEYS[3], 'MAXLEN', '~', \(changesMax), '*',
+            'revision', revision, 'kind', '\(sort.name)', 'field', field)
+        end
+
+        """
+    }
+
+    // MARK: The store itself
+
+    /// KEYS: the id, revision, changes, the hash of each sort. ARGV: an id to take where there is none.
+    /// Answers why nothing can be written, or nothing; whether the id is new; the id; the revision; the
+    /// time. What lies there and cannot be ours is taken away, unread: it may be of another type, or a
+    /// hundred megabytes.
+    static let look = """
         local function value(key)
           local kind = redis.call('TYPE', key).ok
           if kind == 'none' then return false end
@@ -65,7 +148,8 @@ enum RedisScript: String, CaseIterable {
           return false
         end
         local id, revision = value(KEYS[1]), value(KEYS[2])
-        for i, wanted in pairs({[3] = 'stream', [4] = 'hash', [5] = 'hash'}) do
+        for i = 3, #KEYS do
+          local wanted = i == 3 and 'stream' or 'hash'
           local kind = redis.call('TYPE', KEYS[i]).ok
           if kind ~= 'none' and kind ~= wanted then redis.pcall('DEL', KEYS[i]) end
         end
@@ -82,6 +166,7 @@ enum RedisScript: String, CaseIterable {
 
     /// Of an id or a revision.
     private static let wordBytesMax = 64
+    // MARK: Any sort
 
     /// ARGV: a cursor, how many. Answers the next cursor; fields and values; fields whose value is too
     /// large, with its size.
@@ -108,41 +193,20 @@ enum RedisScript: String, CaseIterable {
         return values
         """
 
-    private static func wake(_ kind: String) -> String {
-        get + """
-            -- What somebody else wrote under our name is taken away: readers see that the count began
-            -- anew, and read everything.
-            local function mended(key, ...)
-              local reply = redis.pcall(...)
-              if type(reply) ~= 'table' or not reply.err then return reply end
-              local text = reply.err
-              local isForeign = string.find(text, 'WRONGTYPE') or string.find(text, 'not an integer')
-                or string.find(text, 'overflow') or string.find(text, 'exhausted')
-                or string.find(text, 'equal or smaller')
-              if isForeign then redis.call('DEL', key) end
-              return redis.call(...)
-            end
-            local function wake(field)
-              local revision = mended(KEYS[2], 'INCR', KEYS[2])
-              mended(KEYS[3], 'XADD', KEYS[3], 'MAXLEN', '~', \(changesMax), '*',
-                'revision', revision, 'kind', '\(kind)', 'field', field)
-            end
-            local function decode(text)
-              if not text then return nil end
-              local fine, value = pcall(cjson.decode, text)
-              if fine and type(value) == 'table' then return value end
-              return nil
-            end
+    // MARK: Fenced records
 
-            """
-    }
-
-    /// ARGV: field, verdict, field, verdict, … Answers 1 for each that is in now, 0 for each that
-    /// was refused because the one held is newer. A renewal, which only moves times, wakes nobody.
+    /// ARGV: field, record, field, record, … Answers 1 for each that is in now, 0 for each that
+    /// was refused because the one held is newer. A renewal, which only says the same later, wakes nobody.
     private static let publishBody = """
-        local said = {'status', 'degraded', 'health', 'rise', 'fall', 'kind', 'reason', 'code',
-          'message', 'weight_percent', 'max_connections', 'admin', 'down_addresses', 'since', 'agent',
-          'epoch'}
+        local function differs(old, new)
+          for name, value in pairs(new) do
+            if not silent[name] and old[name] ~= value then return true end
+          end
+          for name in pairs(old) do
+            if not silent[name] and new[name] == nil then return true end
+          end
+          return false
+        end
         local answers, fields, writes, woken = {}, {}, {}, {}
         for i = 1, #ARGV, 2 do fields[#fields + 1] = ARGV[i] end
         -- Two commands for the whole batch, and not two for each.
@@ -158,13 +222,9 @@ enum RedisScript: String, CaseIterable {
           if new.epoch < epoch or (new.epoch == epoch and new.sequence < sequence) then
             answers[i] = 0
           else
-            local differs = old == nil
-            for _, name in ipairs(said) do
-              differs = differs or old[name] ~= new[name]
-            end
             writes[#writes + 1] = field
             writes[#writes + 1] = text
-            if differs then woken[#woken + 1] = field end
+            if not old or differs(old, new) then woken[#woken + 1] = field end
             answers[i] = 1
           end
         end
@@ -173,41 +233,104 @@ enum RedisScript: String, CaseIterable {
         return answers
         """
 
-    /// ARGV: field, what changes, `afresh` where what is held made no sense. Mode and weight are merged each by itself: one that says when it
-    /// was asked for holds unless a later one is there, one that does not is asked for now, by the
-    /// clock of Redis, and later than anything before it. Answers what holds then.
-    private static let intendBody = """
+    /// ARGV: an agent, a time, fields. Removes what that agent said, and what expired before that time.
+    private static let removeBody = """
+        local removed = 0
+        for i = 3, #ARGV do
+          local held = get(ARGV[i])
+          if held then
+            local old = decode(held)
+            if not old or old.agent == ARGV[1]
+              or (tonumber(old.expires_at) or 0) < tonumber(ARGV[2]) then
+              removed = removed + redis.call('HDEL', KEYS[1], ARGV[i])
+            end
+          end
+        end
+        return removed
+        """
+
+    // MARK: Merged records
+
+    /// The sum of all stamps of one owner, and what was found on the way: what a revision counts.
+    private static let countBody = """
         local time = redis.call('TIME')
         local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+        -- Written by a clock that is wrong: as if it had no time, for readers too.
+        local function stamp(record, name)
+          local at = tonumber(record[name]) or tonumber(record.set_at) or 0
+          if at > now + \(StampTime.aheadMax.milliseconds) then return 0 end
+          return at
+        end
+        local function count(patterns)
+          local sum, found = 0, {}
+          for k = 1, #stamps do
+            local seen, list, cursor = {}, {}, '0'
+            repeat
+              local page = redis.call('HSCAN', KEYS[3 + k], cursor, 'MATCH', patterns[k],
+                'COUNT', \(countStep))
+              cursor = page[1]
+              for i = 1, #page[2], 2 do
+                local field, value = page[2][i], page[2][i + 1]
+                if not seen[field] and #value <= \(Believable.valueBytesMax) then
+                  seen[field] = true
+                  list[#list + 1] = field
+                  list[#list + 1] = value
+                  local record = decode(value)
+                  if record then
+                    for _, name in ipairs(stamps[k]) do
+                      sum = (sum + stamp(record, name)) % \(StampSum.modulus)
+                    end
+                  end
+                end
+              end
+            until cursor == '0'
+            found[k] = list
+          end
+          return string.format('%.0f', sum), found
+        end
+
+        """
+
+    /// ARGV: field, what changes, `afresh` where what is held made no sense, or nothing; or then also the sum
+    /// of stamps that is expected, and for each counted sort a pattern of the fields that count. Registers
+    /// are merged each by itself: one that says when it was asked for holds unless a later one is there,
+    /// one that does not is asked for now, by the clock of Redis, and later than anything before it.
+    /// Answers what holds then; where another sum was expected nothing changes, and the answer is the
+    /// sum and everything that counts.
+    private static let askBody = """
+        if #ARGV > 3 then
+          local sum, found = count({unpack(ARGV, 5)})
+          if sum ~= ARGV[4] then return {sum, found} end
+        end
         local held = get(ARGV[1])
         local old = ARGV[3] ~= 'afresh' and decode(held) or {}
         -- What can be read and not written again: a number beyond all.
         if not pcall(cjson.encode, old) then old = {} end
         local change = cjson.decode(ARGV[2])
-        local applied = false
-        local function merge(part, names)
-          local stamp = part .. '_at'
-          local before = tonumber(old[stamp]) or tonumber(old.set_at) or 0
-          -- Written by a clock that is wrong: as if it had no time, for readers too.
-          if before > now + \(IntentRecord.aheadMax.milliseconds) then before = 0 end
-          old[stamp] = before
-          local new = change[part]
-          if not new then return end
-          -- Later than what is held, also within one millisecond: a reader that still has the
-          -- former must see which is which.
-          local at = math.max(now, before + 1)
-          if new.at then at = math.min(tonumber(new.at), at) end
-          if at < before then return end
-          for field, name in pairs(names) do
-            applied = applied or old[field] ~= new[name]
-            old[field] = new[name]
+        local applied, last = false, 0
+        for _, register in ipairs(registers) do
+          local before = stamp(old, register.at)
+          local new = change[register.name]
+          if new then
+            -- Later than what is held, also within one millisecond: a reader that still has the
+            -- former must see which is which.
+            local at = math.max(now, before + 1)
+            if new.at then at = math.min(tonumber(new.at), at) end
+            if at >= before then
+              for _, name in ipairs(register.members) do
+                applied = applied or old[name] ~= new[name]
+                old[name] = new[name]
+              end
+              applied = applied or before ~= at
+              before = at
+            end
           end
-          applied = applied or old[stamp] ~= at
-          old[stamp] = at
+          register.now = before
+          last = math.max(last, before)
         end
-        merge('mode', {mode = 'mode', reason = 'reason', ['until'] = 'until'})
-        merge('weight', {weight = 'weight', weight_reason = 'reason', weight_until = 'until'})
-        old.set_at = math.max(old.mode_at, old.weight_at)
+        -- Only then: until here a stamp that is missing was `set_at`.
+        for _, register in ipairs(registers) do old[register.at] = register.now end
+        old.set_at = last
         local text = cjson.encode(old)
         if applied or not held then
           -- The mark says that the hash is the one we filled: without it, it was thrown away whole.
@@ -221,34 +344,18 @@ enum RedisScript: String, CaseIterable {
     private static let sweepBody = """
         local before = tonumber(ARGV[1])
         local removed = 0
-        local function over(value, name, ends, at)
-          if value[name] and not value[ends] then return false end
-          return (tonumber(value[ends]) or 0) < before and (tonumber(value[at]) or 0) < before
+        local function over(value)
+          for _, register in ipairs(registers) do
+            local ends = register.ends and value[register.ends]
+            if value[register.name] and not ends then return false end
+            if (tonumber(ends) or 0) >= before then return false end
+            if (tonumber(value[register.at]) or 0) >= before then return false end
+          end
+          return true
         end
         for i = 2, #ARGV do
-          local held = get(ARGV[i])
-          local fine, value = pcall(cjson.decode, held or '')
-          if fine and type(value) == 'table' and over(value, 'mode', 'until', 'mode_at')
-            and over(value, 'weight', 'weight_until', 'weight_at') then
-            removed = removed + redis.call('HDEL', KEYS[1], ARGV[i])
-          end
-        end
-        return removed
-        """
-
-    /// ARGV: an agent, a time, fields. Removes verdicts of that agent, and verdicts that expired
-    /// before that time.
-    private static let removeBody = """
-        local removed = 0
-        for i = 3, #ARGV do
-          local held = get(ARGV[i])
-          if held then
-            local fine, old = pcall(cjson.decode, held)
-            if not fine or type(old) ~= 'table' or old.agent == ARGV[1]
-              or (tonumber(old.expires_at) or 0) < tonumber(ARGV[2]) then
-              removed = removed + redis.call('HDEL', KEYS[1], ARGV[i])
-            end
-          end
+          local value = decode(get(ARGV[i]))
+          if value and over(value) then removed = removed + redis.call('HDEL', KEYS[1], ARGV[i]) end
         end
         return removed
         """

@@ -46,8 +46,7 @@ extension RedisStore {
     /// `[[stream, [[id, [name, value, …]], …]]]`, or null when nothing came.
     private func read(hints: RedisReply, on reader: RedisConnection) async throws(RedisError) {
         guard let entries = hints.array?.first?.array?.last?.array, !entries.isEmpty else { return }
-        var verdicts: [String] = []
-        var intents: [String] = []
+        var fields = Array(repeating: [String](), count: sides.count)
         for entry in entries {
             guard let parts = entry.array, let id = parts.first?.text else { continue }
             streamID = id
@@ -60,25 +59,20 @@ extension RedisStore {
             if let number = values["revision"].flatMap(UInt64.init) {
                 revision = max(revision, number)
             }
-            if values["kind"] == "intent" {
-                if !intents.contains(field) { intents.append(field) }
-            } else if values["kind"] == "verdict" {
-                if !verdicts.contains(field) { verdicts.append(field) }
-            }
+            guard let place = sides.firstIndex(where: { $0.sort.name == values["kind"] }),
+                !fields[place].contains(field)
+            else { continue }
+            fields[place].append(field)
         }
-        var commands: [[String]] = []
-        if !verdicts.isEmpty { commands.append(call(.read, on: keys.verdicts) + verdicts) }
-        if !intents.isEmpty { commands.append(call(.read, on: keys.intents) + intents) }
-        var replies = try await ask(reader, commands)[...]
-        if !verdicts.isEmpty, let values = replies.popFirst()?.array {
-            var pace = Pace(on: loop)
-            for (field, value) in zip(verdicts, values) {
-                learn(verdict: value, field: field)
+        let named = zip(sides, fields).filter { !$1.isEmpty }
+        if named.isEmpty { return }
+        let replies = try await ask(reader, named.map { call(.read, on: $0.sort) + $1 })
+        var pace = Pace(on: loop)
+        for ((side, fields), reply) in zip(named, replies) {
+            for (field, value) in zip(fields, reply.array ?? []) {
+                side.learn(value, field: field)
                 if pace.isOver() { await breathe() }
             }
-        }
-        if !intents.isEmpty, let values = replies.popFirst()?.array {
-            for (field, value) in zip(intents, values) { learn(intent: value, field: field) }
         }
     }
 
@@ -97,7 +91,6 @@ extension RedisStore {
         let number = parts[3].text.flatMap(UInt64.init) ?? 0
         let wasEmptied = isNew || (storeID != nil && id != storeID) || number < revision
         if wasEmptied, storeID != nil { complainOfLoss(of: "its state") }
-        if wasEmptied { scanned = [:] }
         storeID = id
         revision = number
         // Taken before the hashes are read: a change in between is read twice rather than missed. By time,
@@ -107,21 +100,13 @@ extension RedisStore {
         skipsHints = false
         streamID = "\(max((time + -margin).milliseconds, 0))-0"
 
-        let stale = try await scanVerdicts(reader)
-        let over = try await readIntents(reader, wasEmptied: wasEmptied)
-        if wasEmptied { outbox.restate() }
-        do throws(RedisError) {
-            if !over.isEmpty, let writer { try await sweep(over, on: writer) }
-            if !stale.isEmpty, let writer { try await remove(stale, on: writer) }
-        } catch {
-            try tolerate(error)
-        }
+        for side in sides { try await side.reconcile(reader, wasEmptied: wasEmptied) }
     }
 
     /// Walks through a hash in slices small enough for probes to get their turn in between, and for
     /// Redis too: what somebody left there, be it a hundred thousand fields, delays nobody.
-    private func walk(
-        _ hash: String,
+    func walk(
+        _ sort: RecordSort,
         _ reader: RedisConnection,
         _ take: (_ field: String, _ value: RedisReply) -> Void
     ) async throws(RedisError) {
@@ -129,7 +114,7 @@ extension RedisStore {
         repeat {
             let reply = try await ask(
                 reader,
-                [call(.scan, on: hash) + [cursor, "\(Self.scanCount)"]]
+                [call(.scan, on: sort) + [cursor, "\(Self.scanCount)"]]
             )
             guard let parts = reply.first?.array, parts.count == 3, let next = parts[0].text,
                 let entries = parts[1].array, let large = parts[2].array
@@ -142,74 +127,16 @@ extension RedisStore {
             }
             for index in stride(from: 0, to: large.count - 1, by: 2) {
                 ignore(
-                    .tooLarge,
-                    hash,
-                    large[index].text ?? "",
-                    "has \(large[index + 1].integer ?? 0) bytes, expected at most "
-                        + "\(Believable.valueBytesMax)"
+                    .tooLarge(sort, bytes: large[index + 1].integer ?? 0),
+                    large[index].text ?? ""
                 )
             }
             await breathe()
         } while cursor != "0" && !isStopping
     }
 
-    /// Answers fields that belong to nobody any more.
-    private func scanVerdicts(_ reader: RedisConnection) async throws(RedisError) -> [String] {
-        var stale: [String] = []
-        let oldest = loop.wall + -Self.retention
-        try await walk(keys.verdicts, reader) { field, value in
-            guard let bytes = value.bytes else { return }
-            // Most of it is what it was: not worth parsing.
-            let digest = bytes.hashValue
-            if scanned.updateValue(digest, forKey: field) == digest { return }
-            learn(verdict: value, field: field)
-            if let key = VerdictKey(field: field), let held = known.verdicts[key],
-                held.expiresAt < oldest, stale.count < Self.staleMax
-            {
-                stale.append(field)
-            }
-        }
-        if scanned.count > State.entriesMax { scanned = [:] }
-        return stale
-    }
-
-    /// Answers fields that ask for nothing any more.
-    private func readIntents(
-        _ reader: RedisConnection,
-        wasEmptied: Bool
-    ) async throws(RedisError) -> [String] {
-        var held = Set<PeerKey>()
-        var over: [String] = []
-        var isOurs = false
-        try await walk(keys.intents, reader) { field, value in
-            if field == RedisKeys.mark {
-                isOurs = true
-                return
-            }
-            guard let key = PeerKey(field: field) else {
-                return ignore(.intent, keys.intents, field, "names no peer")
-            }
-            held.insert(key)
-            learn(intent: value, field: field)
-            if known.intents[key]?.isOver(at: now) == true, over.count < Self.staleMax {
-                over.append(field)
-            }
-        }
-        let missing = known.intents.keys.filter { !held.contains($0) && !untold.contains($0) }
-        // Nobody lifted what an emptied store forgot, or what it threw away whole.
-        if wasEmptied || !isOurs {
-            untold.formUnion(missing)
-            if !wasEmptied, missing.contains(where: { known.intents[$0]?.asked != nil }) {
-                complainOfLoss(of: "\(keys.intents) whole")
-            }
-        } else {
-            for key in missing { forget(intent: key) }
-        }
-        return over
-    }
-
     /// Once a minute: whoever empties it again and again fills no log.
-    private func complainOfLoss(of what: String) {
+    func complainOfLoss(of what: String) {
         guard let silent = throttle.note("emptied", at: loop.instant) else { return }
         let times = silent > 0 ? " (\(silent) times more in the last minute)" : ""
         journal.warning(
@@ -229,97 +156,32 @@ extension RedisStore {
     }
 
     private func note(time wall: WallTime) {
-        if storeTime == nil {
-            // What was asked for until now was stamped by this machine's clock.
-            for key in untold { known.shift(key, by: wall - loop.wall) }
-        }
+        let isFirst = storeTime == nil
+        let ahead = wall - loop.wall
         storeTime = (wall, loop.instant)
-        known.believe(at: now)
+        for side in sides { side.believe(at: now, isFirst: isFirst, ahead: ahead) }
     }
 
-    private func learn(verdict reply: RedisReply, field: String) {
-        guard let bytes = reply.bytes else { return }
-        guard let key = VerdictKey(field: field) else {
-            return ignore(.verdict, keys.verdicts, field, "names no pair")
-        }
-        guard
-            let json = try? JSON(
-                parsing: bytes,
-                limits: JSONLimits(bytes: Believable.valueBytesMax)
-            ),
-            let verdict = Verdict(key: key, json: json)
-        else {
-            return ignore(.verdict, keys.verdicts, field, "is no verdict")
-        }
-        if outbox.isOwn(verdict) { return }
-        if known.take(verdict) {
-            observer?.storeChanged(.verdict(verdict))
-            file?.touch(within: StateFile.renewalDelay)
-        }
+    /// Nil where it is none of ours.
+    static func json(_ bytes: [UInt8]) -> JSON? {
+        try? JSON(parsing: bytes, limits: JSONLimits(bytes: Believable.valueBytesMax))
     }
 
-    /// What Redis holds of an intent; nil where it makes no sense.
-    private func record(of reply: RedisReply) -> IntentRecord? {
-        guard let bytes = reply.bytes,
-            let json = try? JSON(
-                parsing: bytes,
-                limits: JSONLimits(bytes: Believable.valueBytesMax)
-            )
-        else { return nil }
-        return IntentRecord(json: json)?.believed(at: now)
-    }
+    func tell(_ change: any StoreChange) { observer?.storeChanged(change) }
 
-    func isIntent(_ reply: RedisReply) -> Bool { record(of: reply) != nil }
-
-    /// `isAnswer` where Redis has just taken in what was asked for here: then it knows best, its
-    /// stamps included.
-    func learn(intent reply: RedisReply, field: String, isAnswer: Bool = false) {
-        guard let key = PeerKey(field: field) else { return }
-        if reply.bytes == nil {
-            if !untold.contains(key) { forget(intent: key) }
-            return
-        }
-        guard let record = record(of: reply) else {
-            return ignore(.intent, keys.intents, field, "is no intent")
-        }
-        let held = known.intents[key]
-        let isChanged = isAnswer ? known.replace(record, for: key) : known.merge(record, for: key)
-        tell(key, isChanged, before: held)
-        // Redis has lost what was asked for last, as after a failover.
-        if known.intents[key]?.isAhead(of: record) == true { untold.insert(key) }
-    }
-
-    private func forget(intent key: PeerKey) {
-        let held = known.intents[key]
-        tell(key, known.forget(key), before: held)
-    }
-
-    /// Tells of what is asked of a peer now, if that is something else than before.
-    func tell(_ key: PeerKey, _ isChanged: Bool, before: IntentRecord?) {
-        guard isChanged else { return }
-        let asked = known.intents[key]?.asked
-        if asked != before?.asked {
-            observer?.storeChanged(.intent(key, asked?.shifted(by: -clockAhead)))
-        }
-        file?.touch(within: StateFile.transitionDelay)
-    }
+    func touchFile(within delay: Nanoseconds) { file?.touch(within: delay) }
 }
 
 // MARK: Patience
 
 extension RedisStore {
-    /// What somebody else left in our keys, by the kind of it.
-    enum Nonsense: String {
-        case verdict, intent
-        case tooLarge = "too-large"
-    }
-
     /// One line a minute for each kind, with an example.
-    func ignore(_ kind: Nonsense, _ hash: String, _ field: String, _ what: String) {
+    func ignore(_ what: Nonsense, _ field: String) {
         ignored += 1
-        guard let silent = throttle.note(kind.rawValue, at: loop.instant) else { return }
+        guard let silent = throttle.note(what.kind, at: loop.instant) else { return }
         let name = String(field.prefix(100)).printable
-        var text = "store \(url): \(hash) '\(name)' \(what); ignored"
+        let hash = keys.hash(of: what.sort)
+        var text = "store \(url): \(hash) '\(name)' \(what.words); ignored"
         if silent > 0 { text += ", as were \(silent) more in the last minute" }
         journal.warning(text, [.event("store-ignored")])
     }

@@ -2,15 +2,17 @@
 // that something changed. A reader takes everything, follows the stream, and takes everything again
 // now and then, so a lost hint costs seconds and never correctness.
 //
-//   publish ──► Outbox ──► writing connection ──► scripts ──► hash, revision, stream
-//   board   ◄── changes ◄── reading connection ◄── XREAD, HSCAN
+//   publish, change ──► sides ──► writing connection ──► scripts ──► hashes, revision, stream
+//   board ◄── changes ◄── sides ◄── reading connection ◄── XREAD, HSCAN
+//
+// A side (`RedisSide`) is what one sort of record has to do with Redis.
 //
 // Redis being away is an ordinary state: everyone goes on from memory, what happens meanwhile waits
-// in the outbox, and when Redis is back it is told everything again. An empty Redis is not an order
+// in the sides, and when Redis is back it is told everything again. An empty Redis is not an order
 // to delete.
 
 public import EventLoop
-public import Health
+import Health
 public import Redis
 public import Vocabulary
 
@@ -18,7 +20,7 @@ public import Vocabulary
 public final class RedisStore: Store {
     let loop: EventLoop
     let url: RedisURL
-    private let agent: String
+    let agent: String
     let keys: RedisKeys
     let journal: Journal
     private let lookup: HostLookup?
@@ -26,23 +28,21 @@ public final class RedisStore: Store {
     var observer: (any StoreObserver)?
     var file: StateFile?
 
-    var outbox = Outbox()
     /// Everything known of the shared state, for the state file and to tell what is news.
-    var known = State()
-    /// Peers of which something is asked here that Redis may not know yet.
-    var untold = Set<PeerKey>()
+    let known: State
+    private(set) var sides: [any RedisSide] = []
     /// What the clock of Redis showed, and when.
     var storeTime: (wall: WallTime, at: Instant)?
 
     var writer: RedisConnection?
     var reader: RedisConnection?
-    private var scripts: [RedisScript: String] = [:]
+    private var lookScript = ""
+    private var scripts: [RedisScript: [String: String]] = [:]
     var storeID: String?
     var revision: UInt64 = 0
     var streamID = "0-0"
     /// The last hints were too long to be read.
     var skipsHints = false
-    var scanned: [String: Int] = [:]
 
     private var clockWatch = ClockWatch()
     private var isConnected = false
@@ -94,15 +94,13 @@ public final class RedisStore: Store {
     static let staleMax = 1_000
     /// A Redis that refuses writes is asked again after this long.
     static let writeAgainAfter = Nanoseconds.seconds(1)
-    /// A verdict that expired this long ago belongs to nobody any more.
-    static let retention = Nanoseconds.seconds(7 * 86_400)
 
     /// `agent` names this process, as verdicts do. `lookup` turns host names into addresses;
     /// without it the URL must hold an IP address, `localhost` or a unix socket. With a state file,
     /// a process that starts while Redis is away begins with what it knew last. The two spans are
     /// for tests: one machine may be slow without a fault, and what a hint brought must be told from
     /// what the next reconciliation would.
-    public init(
+    public convenience init(
         loop: EventLoop,
         url: RedisURL,
         prefix: String = "muster:",
@@ -112,6 +110,33 @@ public final class RedisStore: Store {
         commandTimeout: Nanoseconds = commandTimeoutDefault,
         reconcileEvery: Nanoseconds = reconcileEveryDefault,
         journal: Journal = .silent
+    ) {
+        self.init(
+            loop: loop,
+            url: url,
+            prefix: prefix,
+            agent: agent,
+            statePath: statePath,
+            lookup: lookup,
+            commandTimeout: commandTimeout,
+            reconcileEvery: reconcileEvery,
+            journal: journal,
+            sorts: Records.all
+        )
+    }
+
+    /// With other sorts of records.
+    init(
+        loop: EventLoop,
+        url: RedisURL,
+        prefix: String = "muster:",
+        agent: String,
+        statePath: String? = nil,
+        lookup: HostLookup? = nil,
+        commandTimeout: Nanoseconds = commandTimeoutDefault,
+        reconcileEvery: Nanoseconds = reconcileEveryDefault,
+        journal: Journal = .silent,
+        sorts: [any Record.Type]
     ) {
         self.loop = loop
         since = loop.wall
@@ -123,10 +148,18 @@ public final class RedisStore: Store {
         self.journal = journal
         keys = RedisKeys(prefix: prefix)
         timers = Timers(loop: loop)
+        let known = State(sorts)
+        self.known = known
         file = statePath.map { path in
-            StateFile(path: path, loop: loop, journal: journal) { [unowned self] in known }
+            StateFile(path: path, loop: loop, journal: journal) { known.snapshot(at: $0) }
         }
+        // What is asked for goes first: there is less of it, and somebody waits.
+        let made = sorts.compactMap(makeSide)
+        sides = made.filter(\.sort.isMerged) + made.filter { !$0.sort.isMerged }
     }
+
+    private var pendingCount: Int { sides.reduce(0) { $0 + $1.pendingCount } }
+    private var lazyCount: Int { sides.reduce(0) { $0 + $1.lazyCount } }
 
     public var status: StoreStatus {
         var status = StoreStatus(
@@ -134,7 +167,7 @@ public final class RedisStore: Store {
             isConnected: isConnected,
             since: since,
             revision: revision,
-            pending: outbox.pendingCount + untold.count,
+            pending: pendingCount,
             lastError: lastError ?? file?.lastError,
             writeError: writeError,
             refused: refused,
@@ -150,70 +183,103 @@ public final class RedisStore: Store {
     public func start(_ observer: any StoreObserver) {
         precondition(!isRunning, "a store starts once")
         self.observer = observer
-        if let file { known = file.load() }
-        for (key, record) in known.intents {
-            observer.storeChanged(.intent(key, record.asked))
-        }
-        for verdict in known.verdicts.values { observer.storeChanged(.verdict(verdict)) }
+        file?.load(into: known)
+        for change in known.changes(at: now) { observer.storeChanged(change) }
         observer.storeStatusChanged(status)
         isRunning = true
         let home = LoopBound(self, on: loop)
         Task(executorPreference: loop) { await home.value.run() }
     }
 
-    public func publish(_ verdict: Verdict, isTransition: Bool) {
+    // Verdicts are published at each probe, everything else now and then.
+    @_specialize(where R == Verdict)
+    public func publish<R: FencedRecord>(_ record: R, isTransition: Bool) {
         let now = loop.moment
-        if let step = clockWatch.step(at: now) { outbox.shift(by: step) }
-        guard outbox.take(verdict, isTransition: isTransition, now: now.wall) else {
+        if let step = clockWatch.step(at: now) { for side in sides { side.shift(by: step) } }
+        guard fenced(R.self).publish(record, isTransition: isTransition, now: now.wall) else {
             refused += 1
             return
         }
-        if known.take(verdict) {
-            file?.touch(
-                within: isTransition ? StateFile.transitionDelay : StateFile.renewalDelay
-            )
+        flushSoon()
+    }
+
+    public func forget<R: FencedRecord>(_ type: R.Type, _ key: R.Key) {
+        fenced(type).forget(key)
+        flushSoon()
+    }
+
+    private func fenced<R: FencedRecord>(_ type: R.Type) -> FencedSide<R> {
+        for side in sides { if let side = side as? FencedSide<R> { return side } }
+        preconditionFailure("\(R.sort.collection): expected a sort of Records, saw another")
+    }
+
+    private func asked<W: Wish>(_ type: W.Type) -> AskedSide<W> {
+        for side in sides { if let side = side as? AskedSide<W> { return side } }
+        preconditionFailure("\(W.sort.collection): expected a sort of Records, saw another")
+    }
+
+    public func change<W: Wish>(
+        _ wish: W.Type,
+        _ change: W.Change,
+        of key: W.Key,
+        expecting expected: UInt64?
+    ) async throws(StoreError) -> Acknowledgement {
+        let side = asked(wish)
+        let answer = try await askRedis(isCompared: expected != nil) {
+            writer throws(RedisError) in
+            try await side.change(change, of: key, expecting: expected, on: writer)
         }
-        flushSoon()
+        switch answer {
+        case .taken(let sum)?: return Acknowledgement(.everywhere, stampSum: sum)
+        case .outdated?: throw .outdated
+        case nil:
+            side.hold(change, of: key)
+            return Acknowledgement(.here, stampSum: key.owner.map { stampSum(of: $0) } ?? 0)
+        }
     }
 
-    public func forget(_ key: VerdictKey) {
-        outbox.forget(key)
-        if known.forget(key) { file?.touch(within: StateFile.transitionDelay) }
-        flushSoon()
-    }
-
-    @discardableResult
-    public func change(
-        _ change: IntentChange,
-        of key: PeerKey
-    ) async throws(StoreError) -> IntentReach {
-        // Ends are kept by the clock of Redis, which is the same for all.
-        let change = change.shifted(by: clockAhead)
+    /// Nil where Redis is away, or takes no writes. What has to be compared cannot be, then.
+    private func askRedis<Answer>(
+        isCompared: Bool,
+        _ body: (RedisConnection) async throws(RedisError) -> Answer
+    ) async throws(StoreError) -> Answer? {
+        var why = "it is away"
         if let writer, isConnected {
             do throws(RedisError) {
-                try await write(change.json(), for: key, on: writer)
-                return .everywhere
+                return try await body(writer)
             } catch {
-                guard case .refused(let text) = error else {
+                why = "\(error)".printable
+                if case .refused(let text) = error {
+                    switch Refusal(text) {
+                    case .scripts: lost(error)
+                    case .writing: refuseWriting(text)
+                    case .other: throw StoreError(text)
+                    }
+                } else {
                     lost(error)
-                    return reach(change, of: key)
-                }
-                switch Refusal(text) {
-                case .scripts: lost(error)
-                case .writing: refuseWriting(text)
-                case .other: throw StoreError(text)
                 }
             }
         }
-        return reach(change, of: key)
+        if isCompared {
+            throw StoreError(
+                "whether another write came first cannot be known without the store: \(why)",
+                .unknown
+            )
+        }
+        return nil
     }
 
-    /// Takes a change in here alone, until Redis can be told.
-    private func reach(_ change: IntentChange, of key: PeerKey) -> IntentReach {
-        untold.insert(key)
-        let held = known.intents[key]
-        tell(key, known.take(change, of: key, at: now), before: held)
-        return .here
+    public func stampSum(of upstream: String) -> UInt64 { known.stampSum(of: upstream) }
+
+    public func refresh(_ upstream: String) async throws(StoreError) {
+        guard let side = counted.first else { return }
+        let known = sums(of: upstream)
+        // No sum is that: nothing changes, and everything is told.
+        let command = call(.ask, on: side.sort) + ["", "{}", "", "?"] + patterns(of: upstream)
+        let reply = try await askRedis(isCompared: true) { writer throws(RedisError) in
+            try await ask(writer, [command]).first
+        }
+        learn(reply??.array?.last ?? .null, of: upstream, knownBefore: known)
     }
 
     public func stop() async {
@@ -222,7 +288,10 @@ public final class RedisStore: Store {
         if let writeAgain { timers.cancel(writeAgain) }
         endPause()
         closeConnections()
-        if isRunning { await withCheckedContinuation { onEnd.append($0) } }
+        // Asked where the wait begins: on the way there it may have ended.
+        await withCheckedContinuation { waiter in
+            if isRunning { onEnd.append(waiter) } else { waiter.resume() }
+        }
         timers.cancelAll()
         await file?.flush()
         file?.close()
@@ -259,18 +328,35 @@ public final class RedisStore: Store {
         self.writer = writer
         let reader = try await open()
         self.reader = reader
-        for script in RedisScript.allCases {
-            let reply = try await ask(writer, [["SCRIPT", "LOAD", script.source]])
-            scripts[script] = reply.first?.text
-        }
-        scanned = [:]
+        try await load(on: writer)
+        for side in sides { side.forgetWhatWasRead() }
         await askForEviction(reader)
         try await reconcile(reader)
-        outbox.restate()
+        for side in sides { side.restate() }
         lastError = nil
         turn(connected: true)
         // Told everything again before anything else, so that the state is whole within a moment.
         await flush()
+    }
+
+    private func load(on writer: RedisConnection) async throws(RedisError) {
+        lookScript = try await load(RedisScript.look, on: writer)
+        for side in sides {
+            for script in RedisScript.cases(for: side.sort) {
+                let source = script.source(of: side.sort, counting: counted.map(\.sort))
+                scripts[script, default: [:]][side.sort.name] = try await load(
+                    source,
+                    on: writer
+                )
+            }
+        }
+    }
+
+    private func load(
+        _ source: String,
+        on writer: RedisConnection
+    ) async throws(RedisError) -> String {
+        try await ask(writer, [["SCRIPT", "LOAD", source]]).first?.text ?? ""
     }
 
     /// A Redis that evicts any key when its memory is full loses drains. Where an ACL does not let us
@@ -405,6 +491,8 @@ public final class RedisStore: Store {
 
     func sleep(_ span: Nanoseconds) async {
         await withCheckedContinuation { waiter in
+            // Stopped on the way here: nobody would end this pause.
+            if isStopping { return waiter.resume() }
             let timer = timers.schedule(after: span) { [unowned self] in endPause() }
             pause = (timer, waiter)
         }
@@ -434,10 +522,10 @@ public final class RedisStore: Store {
 
     func flushSoon() {
         guard isConnected, !isFlushing, writeAgain == nil else { return }
-        if outbox.hasUrgent || outbox.lazyCount >= Self.renewalsMax || !untold.isEmpty {
+        if sides.contains(where: \.hasUrgent) || lazyCount >= Self.renewalsMax {
             let home = LoopBound(self, on: loop)
             Task(executorPreference: loop) { await home.value.flush() }
-        } else if outbox.lazyCount > 0, renewalTimer == nil {
+        } else if lazyCount > 0, renewalTimer == nil {
             renewalTimer = timers.schedule(after: Self.renewalDelay) { [unowned self] in
                 renewalTimer = nil
                 let home = LoopBound(self, on: loop)
@@ -448,14 +536,15 @@ public final class RedisStore: Store {
 
     /// Writes until nothing is pending, or Redis is lost.
     private func flush() async {
-        if isFlushing { return await withCheckedContinuation { onFlushed.append($0) } }
+        if isFlushing {
+            return await withCheckedContinuation { waiter in
+                if isFlushing { onFlushed.append(waiter) } else { waiter.resume() }
+            }
+        }
         isFlushing = true
-        while let writer, isConnected, outbox.pendingCount + untold.count > 0 {
+        while let writer, isConnected, pendingCount > 0 {
             do throws(RedisError) {
-                try await flushIntents(on: writer)
-                let forgotten = outbox.nextForgotten()
-                if !forgotten.isEmpty { try await remove(forgotten.map(\.field), on: writer) }
-                try await flushVerdicts(on: writer)
+                for side in sides { try await side.flush(on: writer) }
             } catch {
                 if case .refused(let text) = error, Refusal(text) == .writing {
                     refuseWriting(text)
@@ -469,66 +558,12 @@ public final class RedisStore: Store {
         onFlushed = []
     }
 
-    private func flushVerdicts(on writer: RedisConnection) async throws(RedisError) {
-        var batches: [[Verdict]] = []
-        while batches.count < Self.pipelineMax {
-            let batch = outbox.nextBatch()
-            if batch.isEmpty { break }
-            batches.append(batch)
-        }
-        if batches.isEmpty { return }
-        do throws(RedisError) {
-            let commands = batches.map { batch in
-                call(.publish, on: keys.verdicts)
-                    + batch.flatMap { [$0.key.field, $0.json.text] }
-            }
-            let replies = try await ask(writer, commands)
-            for (batch, reply) in zip(batches, replies) { settle(batch, reply) }
-        } catch {
-            for batch in batches { outbox.failed(batch) }
-            throw error
-        }
-    }
-
-    private func settle(_ batch: [Verdict], _ reply: RedisReply) {
-        outbox.wrote(batch)
-        for (verdict, answer) in zip(batch, reply.array ?? []) where answer.integer == 0 {
-            refused += 1
-            // Whoever wrote the newer one is heard of at the next reconciliation at the latest.
-            scanned[verdict.key.field] = nil
-            journal.debug(
-                "store \(url) holds a newer verdict of \(verdict.key.field)",
-                [.event("store-newer")]
-            )
-        }
-    }
-
-    private func flushIntents(on writer: RedisConnection) async throws(RedisError) {
-        for key in untold {
-            guard let record = known.intents[key] else {
-                untold.remove(key)
-                continue
-            }
-            let change = record.whole.json(modeAt: record.modeAt, weightAt: record.weightAt)
-            try await write(change, for: key, on: writer)
-            untold.remove(key)
-        }
-    }
-
-    /// What holds then is known when this returns.
-    private func write(
-        _ change: JSON,
-        for key: PeerKey,
-        on writer: RedisConnection
-    ) async throws(RedisError) {
-        let command = call(.intend, on: keys.intents) + [key.field, change.text]
-        guard var reply = try await ask(writer, [command]).first else { return }
-        if !isIntent(reply) {
-            // What was held makes no sense, also with this in it: it goes as a whole.
-            ignore(.intent, keys.intents, key.field, "was no intent")
-            reply = try await ask(writer, [command + ["afresh"]]).first ?? reply
-        }
-        learn(intent: reply, field: key.field, isAnswer: true)
+    func noteRefused(_ field: String, of sort: RecordSort) {
+        refused += 1
+        journal.debug(
+            "store \(url) holds a newer \(sort.name) of \(field)",
+            [.event("store-newer")]
+        )
     }
 
     /// By how much the clock of Redis is ahead of this machine's. What is less than a second is less
@@ -543,33 +578,33 @@ public final class RedisStore: Store {
         storeTime.map { $0.wall + (loop.instant - $0.at) } ?? loop.wall
     }
 
-    /// Removes what was lifted so long ago that nobody can bring it back.
-    func sweep(_ fields: [String], on writer: RedisConnection) async throws(RedisError) {
-        let before = now + Nanoseconds(-IntentRecord.retention.count)
-        let command = call(.sweep, on: keys.intents) + ["\(before.milliseconds)"] + fields
-        _ = try await ask(writer, [command])
-    }
-
-    func remove(
-        _ fields: [String],
-        on writer: RedisConnection
-    ) async throws(RedisError) {
-        let oldest = loop.wall + Nanoseconds(-Self.retention.count)
-        let command =
-            call(.remove, on: keys.verdicts) + [agent, "\(oldest.milliseconds)"] + fields
-        _ = try await ask(writer, [command])
-        for field in fields { scanned[field] = nil }
+    func call(_ script: RedisScript, on sort: RecordSort) -> [String] {
+        var hashes = [keys.hash(of: sort), keys.revision, keys.changes]
+        if script == .ask { hashes += counted.map { keys.hash(of: $0.sort) } }
+        return ["EVALSHA", scripts[script]?[sort.name] ?? "", "\(hashes.count)"] + hashes
     }
 
     /// Asks whether Redis is the one we knew; `id` is its name if it has none.
     func look(_ id: String) -> [String] {
-        [
-            "EVALSHA", scripts[.look] ?? "", "5", keys.id, keys.revision, keys.changes,
-            keys.verdicts, keys.intents, id,
-        ]
+        let names = [keys.id, keys.revision, keys.changes] + sides.map { keys.hash(of: $0.sort) }
+        return ["EVALSHA", lookScript, "\(names.count)"] + names + [id]
     }
 
-    func call(_ script: RedisScript, on hash: String) -> [String] {
-        ["EVALSHA", scripts[script] ?? "", "3", hash, keys.revision, keys.changes]
+    // MARK: What a revision counts
+
+    /// The sides whose records some upstream owns.
+    private var counted: [any CountedSide] {
+        sides.compactMap { $0 as? any CountedSide }.filter { $0.pattern(of: "") != nil }
+    }
+
+    func patterns(of owner: String) -> [String] { counted.compactMap { $0.pattern(of: owner) } }
+
+    func sums(of owner: String) -> [[String: UInt64]] { counted.map { $0.sums(of: owner) } }
+
+    /// All that Redis has of one owner, a list for each counted side.
+    func learn(_ found: RedisReply, of owner: String, knownBefore known: [[String: UInt64]]) {
+        for (side, (list, known)) in zip(counted, zip(found.array ?? [], known)) {
+            side.learn(all: list.array ?? [], of: owner, knownBefore: known)
+        }
     }
 }

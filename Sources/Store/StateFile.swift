@@ -14,8 +14,7 @@ final class StateFile {
     private let loop: EventLoop
     private let timers: Timers
     private let journal: Journal
-    private let current: () -> State
-    private let retention: Nanoseconds
+    private let snapshot: (WallTime) -> @Sendable () -> [UInt8]
 
     private var writer: EventLoop?
     private var timer: Timers.Token?
@@ -35,42 +34,36 @@ final class StateFile {
     static let renewalDelay = Nanoseconds.seconds(5)
     static let bytesMax = 256 << 20
 
-    /// Intents that have ended are kept for `retention`, where others may not have heard of it.
+    /// `snapshot` gives what is written; its closure runs on the writing thread.
     init(
         path: String,
         loop: EventLoop,
-        retention: Nanoseconds = IntentRecord.retention,
         journal: Journal,
-        current: @escaping () -> State
+        snapshot: @escaping (WallTime) -> @Sendable () -> [UInt8]
     ) {
         self.path = path
-        self.retention = retention
         self.loop = loop
         self.journal = journal
-        self.current = current
+        self.snapshot = snapshot
         timers = Timers(loop: loop)
     }
 
     // MARK: Reading
 
-    /// What the file holds; an empty state where there is none. A damaged file is moved aside, so
-    /// that it can be looked at, and never keeps the process from starting.
-    func load() -> State {
+    /// Brings what the file holds into `state`. A damaged file is moved aside, so that it can be looked
+    /// at, and never keeps the process from starting.
+    func load(into state: State) {
         do throws(StoreError) {
-            guard let bytes = try read() else { return State() }
-            let state = try State(json: Self.parse(bytes))
-            if state.leftOut > 0 {
+            guard let bytes = try read() else { return }
+            let leftOut = try state.load(Self.parse(bytes))
+            if leftOut > 0 {
                 journal.warning(
-                    "state file \(path): \(state.leftOut) entries make no sense and were left out",
+                    "state file \(path): \(leftOut) entries make no sense and were left out",
                     [.event("state-file"), .file(path)]
                 )
             }
-            return state
         } catch {
-            if isNoFile {
-                fail("\(error)")
-                return State()
-            }
+            if isNoFile { return fail("\(error)") }
             let aside = path + ".damaged"
             let isMoved = rename(path, aside) == 0
             journal.error(
@@ -79,7 +72,6 @@ final class StateFile {
                     + "starting without it",
                 [.event("state-file"), .file(path)]
             )
-            return State()
         }
     }
 
@@ -122,7 +114,10 @@ final class StateFile {
         timer = nil
         due = .distantFuture
         write()
-        if isWriting { await withCheckedContinuation { waiters.append($0) } }
+        // Asked where the wait begins: on the way there the writing may have ended.
+        await withCheckedContinuation { waiter in
+            if isWriting { waiters.append(waiter) } else { waiter.resume() }
+        }
     }
 
     /// Ends the writing thread. After `flush`.
@@ -141,14 +136,12 @@ final class StateFile {
         }
         isDirty = false
         isWriting = true
-        var state = current()
-        let now = loop.wall
-        state.prune(now: now, keeping: retention)
+        let bytes = snapshot(loop.wall)
         let home = LoopBound(self, on: loop)
-        writer?.execute { [path, state, loop] in
+        writer?.execute { [path, loop] in
             var error: String?
             do throws(WholeFile.Problem) {
-                try WholeFile.replace(path, with: state.json(writtenAt: now).bytes)
+                try WholeFile.replace(path, with: bytes())
             } catch let problem {
                 error = "\(problem)"
             }

@@ -1,4 +1,4 @@
-// Where do verdicts and intents live, beyond this process's memory? Behind this protocol: in a file
+// Where do records live, beyond this process's memory? Behind this protocol: in a file
 // beside the process (`EmbeddedStore`), or in a Redis that many agents share (`RedisStore`).
 //
 // A store is confined to its loop's thread. What it holds is the truth between agents; what a
@@ -7,7 +7,7 @@
 public import Health
 public import Vocabulary
 
-/// Keeps verdicts and intents, and tells of changes that others made.
+/// Keeps records of every sort, and tells of changes that others made.
 public protocol Store: AnyObject {
     var status: StoreStatus { get }
 
@@ -15,34 +15,68 @@ public protocol Store: AnyObject {
     /// the store runs. A store that cannot be reached yet goes on trying; this never waits for it.
     func start(_ observer: any StoreObserver)
 
-    /// Takes a verdict of this process. Never blocks and never fails: a transition goes out at
-    /// once, a renewal with the next batch, and of several for one key only the newest.
-    func publish(_ verdict: Verdict, isTransition: Bool)
+    /// Takes a word of this process. Never blocks and never fails: a transition goes out at once, a
+    /// renewal with the next batch, and of several for one key only the newest.
+    func publish<R: FencedRecord>(_ record: R, isTransition: Bool)
 
-    /// Forgets a verdict whose monitor or peer is no longer defined.
-    func forget(_ key: VerdictKey)
+    /// Forgets what is no longer defined.
+    func forget<R: FencedRecord>(_ type: R.Type, _ key: R.Key)
 
-    /// Changes what the operator asks of a peer, and nothing that the change does not mention. The
-    /// observer hears of it at once; this returns when it is acknowledged, and says what that is worth.
-    /// Throws only when the store answered and refused.
-    @discardableResult
-    func change(_ change: IntentChange, of key: PeerKey) async throws(StoreError) -> IntentReach
+    /// Changes what is asked for, and nothing that the change does not mention. The observer hears of it
+    /// at once; this returns when it is acknowledged, and says what that is worth. Throws only when the
+    /// store answered and refused, or where `expected` is given: then nothing is changed unless
+    /// `stampSum` of the key's owner is that much, where the store keeps the truth, in the same step.
+    func change<W: Wish>(
+        _ wish: W.Type,
+        _ change: W.Change,
+        of key: W.Key,
+        expecting expected: UInt64?
+    ) async throws(StoreError) -> Acknowledgement
+
+    /// Grows with each thing that is asked for of what `upstream` owns: the same for all who know of the
+    /// same orders, over restarts too. As far as this process has heard.
+    func stampSum(of upstream: String) -> UInt64
+
+    /// Hears of everything that was asked for of `upstream` until now. Throws where that cannot be known.
+    func refresh(_ upstream: String) async throws(StoreError)
 
     /// Writes out what is still pending, as far as a short deadline allows, and ends.
     func stop() async
 }
 
+extension Store {
+    /// Changes what the operator asks of a peer.
+    @discardableResult
+    public func change(
+        _ change: IntentChange,
+        of key: PeerKey
+    ) async throws(StoreError) -> IntentReach {
+        try await self.change(Intent.self, change, of: key, expecting: nil).reach
+    }
+
+    /// Forgets a verdict whose monitor or peer is no longer defined.
+    public func forget(_ key: VerdictKey) { forget(Verdict.self, key) }
+}
+
 /// Hears what a store holds. Called on the loop's thread.
 public protocol StoreObserver: AnyObject {
-    func storeChanged(_ change: StoreChange)
+    /// A verdict (of which the observer may hold a newer one: it compares epoch and sequence), or
+    /// `Asking` for something. Others are none of its business.
+    func storeChanged(_ change: any StoreChange)
     /// Connected, disconnected, or of an error.
     func storeStatusChanged(_ status: StoreStatus)
 }
 
-public enum StoreChange: Hashable, Sendable {
-    /// May be older than what the observer holds: it compares epoch and sequence.
-    case verdict(Verdict)
-    case intent(PeerKey, Intent?)
+/// A write was taken in.
+public struct Acknowledgement: Hashable, Sendable {
+    public let reach: IntentReach
+    /// `Store.stampSum` right after this write, and before any other.
+    public let stampSum: UInt64
+
+    public init(_ reach: IntentReach, stampSum: UInt64) {
+        self.reach = reach
+        self.stampSum = stampSum
+    }
 }
 
 /// How far an intent got, when it was acknowledged.
@@ -103,9 +137,24 @@ public struct StoreStatus: Hashable, Sendable {
     }
 }
 
-/// The store answered, and the answer was no.
+/// Nothing was changed, and why.
 public struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
+    public enum Kind: Hashable, Sendable {
+        /// The store answered, and the answer was no.
+        case refused
+        /// Somebody else's write came first.
+        case outdated
+        /// The store cannot be asked whether another came first.
+        case unknown
+    }
+
+    public var kind: Kind
     public var description: String
 
-    public init(_ description: String) { self.description = description }
+    public init(_ description: String, _ kind: Kind = .refused) {
+        self.kind = kind
+        self.description = description
+    }
+
+    static let outdated = StoreError("another write came first", .outdated)
 }

@@ -107,7 +107,7 @@ import Vocabulary
             func address() -> String? { proxy.routing.snapshot(of: key)?.address?.description }
             #expect(await eventually { address() == "127.0.0.2:\(port)" })
 
-            rig.store.onPublish = { other.storeChanged(.verdict($0)) }
+            rig.store.onPublish = { other.storeChanged($0) }
             rig.define([upstream])
             #expect(await eventually { address() == "127.0.0.1:\(port)" })
             let back = try ScriptedServer([[.stall]], at: .host("127.0.0.2", port: port))

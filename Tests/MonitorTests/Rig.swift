@@ -133,17 +133,24 @@ final class RecordingStore: Store {
     )
 
     func start(_ observer: any StoreObserver) { observer.storeStatusChanged(status) }
-    func publish(_ verdict: Verdict, isTransition: Bool) {
+    func publish<R: FencedRecord>(_ record: R, isTransition: Bool) {
+        guard let verdict = record as? Verdict else { return }
         published.append((verdict, isTransition))
         onPublish?(verdict)
     }
-    func forget(_ key: VerdictKey) { forgotten.append(key) }
-    func change(
-        _ change: IntentChange,
-        of key: PeerKey
-    ) async throws(StoreError) -> IntentReach {
-        .everywhere
+    func forget<R: FencedRecord>(_ type: R.Type, _ key: R.Key) {
+        if let key = key as? VerdictKey { forgotten.append(key) }
     }
+    func change<W: Wish>(
+        _ wish: W.Type,
+        _ change: W.Change,
+        of key: W.Key,
+        expecting expected: UInt64?
+    ) async throws(StoreError) -> Acknowledgement {
+        Acknowledgement(.everywhere, stampSum: 0)
+    }
+    func stampSum(of upstream: String) -> UInt64 { 0 }
+    func refresh(_ upstream: String) async throws(StoreError) {}
     func stop() async {}
 }
 

@@ -390,7 +390,7 @@ private final class Watcher: BoardObserver {
         for (peer, status) in [("a", HealthCounter.Status.up), ("b", .down)] {
             var verdict = Verdict.sample(status, peer: peer, at: clock.wall)
             verdict.since = before
-            board.storeChanged(.verdict(verdict))
+            board.storeChanged(verdict)
             #expect(board.view(of: key(peer))?.since == before)
         }
         say(.up, of: "c", sequence: 1)

@@ -55,7 +55,7 @@ import Vocabulary
             // Before anybody is there, and under their eyes.
             _ = try await connection.command(words, timeout: patience)
             let (store, listener) = await rig.start(reconcileEvery: .milliseconds(100))
-            store.publish(.sample(), isTransition: true)
+            store.publish(Verdict.sample(), isTransition: true)
             #expect(await eventually(within: .seconds(60)) { store.status.pending == 0 })
             _ = try await connection.pipeline([["DEL", key], words], timeout: patience)
             try await expectOrders(rig, store, listener)
@@ -188,7 +188,7 @@ import Vocabulary
             }
             try await store.change(IntentChange(mode: .init(.drain)), of: peer)
             try await store.change(IntentChange(mode: .init(nil)), of: peer)
-            store.publish(.sample(), isTransition: true)
+            store.publish(Verdict.sample(), isTransition: true)
             #expect(await eventually(within: .seconds(60)) { store.status.pending == 0 })
             store.forget(Verdict.sample().key)
             #expect(await eventually(within: .seconds(60)) { store.status.pending == 0 })

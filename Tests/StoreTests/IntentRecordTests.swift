@@ -19,8 +19,8 @@ import Vocabulary
         (IntentChange(weight: .init(nil)), 5),
     ]
 
-    private static func record(_ order: [Int]) -> IntentRecord {
-        var record = IntentRecord()
+    private static func record(_ order: [Int]) -> Asked<Intent> {
+        var record = Asked<Intent>()
         for index in order {
             record.take(changes[index].0, at: WallTime(milliseconds: changes[index].1))
         }
@@ -31,7 +31,7 @@ import Vocabulary
         let all = permutations(Array(Self.changes.indices))
         #expect(all.count == 120)
         let expected = Self.record([0, 1, 2, 3, 4])
-        #expect(expected.intent == Intent(mode: .maint, until: WallTime(milliseconds: 99)))
+        #expect(expected.wish == Intent(mode: .maint, until: WallTime(milliseconds: 99)))
         for order in all { #expect(Self.record(order) == expected, "\(order)") }
     }
 
@@ -52,7 +52,7 @@ import Vocabulary
     @Test func `what is written is read back`() throws {
         for mask in 0..<32 {
             let record = Self.record((0..<5).filter { mask >> $0 & 1 == 1 })
-            #expect(IntentRecord(json: record.json) == record)
+            #expect(Asked<Intent>(json: record.json) == record)
         }
     }
 
@@ -60,10 +60,10 @@ import Vocabulary
         let json = try JSON(
             parsing: Array(#"{"mode":"drain","reason":"x","weight":5,"set_at":1000}"#.utf8)
         )
-        let record = try #require(IntentRecord(json: json))
-        #expect(record.intent == Intent(mode: .drain, reason: "x", weight: 5))
-        #expect(record.modeAt == WallTime(milliseconds: 1_000))
-        #expect(record.weightAt == WallTime(milliseconds: 1_000))
+        let record = try #require(Asked<Intent>(json: json))
+        #expect(record.wish == Intent(mode: .drain, reason: "x", weight: 5))
+        #expect(record.parts[0].at == WallTime(milliseconds: 1_000))
+        #expect(record.parts[1].at == WallTime(milliseconds: 1_000))
     }
 
     @Test(arguments: [
@@ -75,18 +75,18 @@ import Vocabulary
         #"{"mode":"drain","until":9223372036854775807,"set_at":1}"#,
     ])
     func `what makes no sense is no intent`(text: String) throws {
-        #expect(IntentRecord(json: try JSON(parsing: Array(text.utf8))) == nil)
+        #expect(Asked<Intent>(json: try JSON(parsing: Array(text.utf8))) == nil)
     }
 
     @Test func `what was lifted is remembered for seven days, and what holds for ever`() {
         let day = Nanoseconds.seconds(86_400)
         let then = WallTime(milliseconds: 1_000_000)
-        let lifted = IntentRecord(IntentChange(mode: .init(nil)), at: then)
+        let lifted = Asked<Intent>(IntentChange(mode: .init(nil)), at: then)
         #expect(!lifted.isOver(at: then + day * 7))
         #expect(lifted.isOver(at: then + day * 7 + .milliseconds(1)))
-        let held = IntentRecord(IntentChange(weight: .init(3)), at: then)
+        let held = Asked<Intent>(IntentChange(weight: .init(3)), at: then)
         #expect(!held.isOver(at: then + day * 10_000))
-        let ending = IntentRecord(IntentChange(mode: .init(.drain, until: then + day)), at: then)
+        let ending = Asked<Intent>(IntentChange(mode: .init(.drain, until: then + day)), at: then)
         #expect(!ending.isOver(at: then + day * 8))
         #expect(ending.isOver(at: then + day * 8 + .milliseconds(1)))
     }
@@ -112,7 +112,7 @@ import Vocabulary
             let modes: [Intent.Mode?] = [nil, .ready, .drain, .maint]
             for round in 0..<200 {
                 let field = "web|p\(round % 4)"
-                var record = IntentRecord()
+                var record = Asked<Intent>()
                 _ = try await connection.command(
                     ["HDEL", "muster:intents", field],
                     timeout: patience
@@ -136,15 +136,15 @@ import Vocabulary
                     record.take(change, at: at)
                     let reply = try await connection.command(
                         [
-                            "EVAL", RedisScript.intend.source, "3", "muster:intents",
+                            "EVAL", RedisScript.ask.source(of: Intent.sort), "3", "muster:intents",
                             "muster:revision", "muster:changes", field,
-                            change.json(modeAt: at, weightAt: at).text,
+                            AskedChange(change, of: Intent.self, at: at).json.text,
                         ],
                         timeout: patience
                     )
                     let text = try #require(reply.text)
                     let merged = try #require(
-                        IntentRecord(json: try JSON(parsing: Array(text.utf8)))
+                        Asked<Intent>(json: try JSON(parsing: Array(text.utf8)))
                     )
                     #expect(merged == record, "round \(round): \(text)")
                 }
@@ -183,9 +183,9 @@ import Vocabulary
 
     @Test func `written by hand, an intent needs no time`() throws {
         let json = try JSON(parsing: Array(#"{"mode":"drain"}"#.utf8))
-        let record = try #require(IntentRecord(json: json))
-        #expect(record.intent == Intent(mode: .drain))
-        #expect(record.modeAt == IntentRecord.never)
+        let record = try #require(Asked<Intent>(json: json))
+        #expect(record.wish == Intent(mode: .drain))
+        #expect(record.parts[0].at == StampTime.never)
     }
 
     /// Both agents heard of it, and neither may bring it back.
@@ -300,7 +300,7 @@ import Vocabulary
                 "the drain, and the mark"
             )
             #expect(listener.intents[peer]?.mode == .drain)
-            #expect(!listener.changes.contains(.intent(peer, nil)))
+            #expect(!listener.askings.contains(Asking(peer, nil)))
             #expect(rig.lines.all.contains { $0.contains("has lost muster:intents whole") })
             // Taken out by hand it is lifted, as before.
             _ = try await server.ask("HDEL", "muster:intents", peer.field, on: rig.loop)

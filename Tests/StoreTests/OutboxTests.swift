@@ -26,12 +26,14 @@ import Vocabulary
         return verdict
     }
 
-    private func next(_ outbox: inout Outbox) -> [Verdict] { outbox.nextBatch() }
+    private func next(_ outbox: inout Outbox<Verdict>) -> [Verdict] { outbox.nextBatch() }
 
-    private func forgotten(_ outbox: inout Outbox) -> [VerdictKey] { outbox.nextForgotten() }
+    private func forgotten(_ outbox: inout Outbox<Verdict>) -> [VerdictKey] {
+        outbox.nextForgotten()
+    }
 
     @Test func `a steady pair is renewed when a third of its life in Redis is over`() {
-        var outbox = Outbox()
+        var outbox = Outbox<Verdict>()
         var written: [Int64] = []
         for second in 0..<30 as Range<Int64> {
             let now = start + .seconds(second)
@@ -47,15 +49,15 @@ import Vocabulary
     }
 
     @Test func `a verdict lives longer in Redis than its agent believes it`() throws {
-        var outbox = Outbox()
+        var outbox = Outbox<Verdict>()
         let said = verdict(0)
         _ = outbox.take(said, isTransition: true, now: start)
         let written = try #require(next(&outbox).first)
-        #expect(written.expiresAt == said.expiresAt + Outbox.grace)
+        #expect(written.expiresAt == said.expiresAt + OutboxLimits.grace)
     }
 
     @Test func `of many verdicts for a pair only the newest goes out`() {
-        var outbox = Outbox()
+        var outbox = Outbox<Verdict>()
         for second in 0..<5 as Range<Int64> {
             _ = outbox.take(
                 verdict(second, second.isMultiple(of: 2) ? .up : .down),
@@ -71,15 +73,15 @@ import Vocabulary
     }
 
     @Test func `what is under way is pending until it is confirmed`() {
-        var outbox = Outbox()
+        var outbox = Outbox<Verdict>()
         for peer in 0..<100 {
             _ = outbox.take(verdict(0, peer: "\(peer)"), isTransition: true, now: start)
         }
         let batch = next(&outbox)
-        #expect(batch.count == Outbox.batchMax)
+        #expect(batch.count == OutboxLimits.batchMax)
         #expect(outbox.pendingCount == 100)
         outbox.wrote(batch)
-        #expect(outbox.pendingCount == 100 - Outbox.batchMax)
+        #expect(outbox.pendingCount == 100 - OutboxLimits.batchMax)
         let rest = next(&outbox)
         outbox.failed(rest)
         #expect(outbox.pendingCount == rest.count)
@@ -87,7 +89,7 @@ import Vocabulary
     }
 
     @Test func `transitions go before renewals`() {
-        var outbox = Outbox()
+        var outbox = Outbox<Verdict>()
         for peer in 0..<200 {
             let name = "old\(peer)"
             _ = outbox.take(verdict(0, peer: name), isTransition: false, now: start)
@@ -99,7 +101,7 @@ import Vocabulary
     }
 
     @Test func `after Redis was lost everything goes out again, also what had arrived`() {
-        var outbox = Outbox()
+        var outbox = Outbox<Verdict>()
         for peer in 0..<10 {
             _ = outbox.take(verdict(0, peer: "\(peer)"), isTransition: true, now: start)
         }
@@ -111,7 +113,7 @@ import Vocabulary
     }
 
     @Test func `a forgotten pair is removed and never restated`() {
-        var outbox = Outbox()
+        var outbox = Outbox<Verdict>()
         _ = outbox.take(verdict(0), isTransition: true, now: start)
         outbox.forget(verdict(0).key)
         outbox.forget(VerdictKey(upstream: "web", peer: "never", monitor: "http"))
@@ -123,7 +125,7 @@ import Vocabulary
     }
 
     @Test func `what we wrote ourselves is no news, what another wrote is`() {
-        var outbox = Outbox()
+        var outbox = Outbox<Verdict>()
         let mine = verdict(3)
         _ = outbox.take(mine, isTransition: true, now: start)
         #expect(outbox.isOwn(mine))

@@ -25,7 +25,7 @@ import Vocabulary
             #expect(
                 await eventually(within: .seconds(30)) { other.verdicts[up.key]?.status == .up }
             )
-            one.publish(.sample(.down, agent: "a1", sequence: 2), isTransition: true)
+            one.publish(Verdict.sample(.down, agent: "a1", sequence: 2), isTransition: true)
             #expect(
                 await eventually(within: .seconds(30)) { other.verdicts[up.key]?.status == .down }
             )
@@ -60,7 +60,7 @@ import Vocabulary
             one.publish(renewed, isTransition: true)
             #expect(await eventually { one.status.pending == 0 })
             let (two, _) = await rig.start(agent: "a2")
-            two.publish(.sample(.down, agent: "a2", sequence: 4), isTransition: true)
+            two.publish(Verdict.sample(.down, agent: "a2", sequence: 4), isTransition: true)
             #expect(await eventually { two.status.refused == 1 })
 
             let revision = try await server.ask("GET", "muster:revision", on: rig.loop)
@@ -93,13 +93,16 @@ import Vocabulary
             let intent = Intent(mode: .drain)
             try await store.set(intent: intent, for: peer)
             for number in 1...500 {
-                store.publish(.sample(peer: "p\(number)", sequence: 1), isTransition: true)
+                store.publish(Verdict.sample(peer: "p\(number)", sequence: 1), isTransition: true)
                 if number == 250 { server.kill() }
             }
             #expect(await eventually(within: .seconds(30)) { !store.status.isConnected })
             #expect(store.status.lastError != nil)
             for number in 1...500 {
-                store.publish(.sample(.down, peer: "p\(number)", sequence: 2), isTransition: true)
+                store.publish(
+                    Verdict.sample(.down, peer: "p\(number)", sequence: 2),
+                    isTransition: true
+                )
             }
             try server.restart()
             #expect(await server.isReady(on: rig.loop))
@@ -123,7 +126,7 @@ import Vocabulary
             let (store, listener) = await rig.start(agent: "a1", reconcileEvery: .seconds(1))
             let intent = Intent(mode: .maint)
             try await store.set(intent: intent, for: peer)
-            store.publish(.sample(), isTransition: true)
+            store.publish(Verdict.sample(), isTransition: true)
             #expect(await eventually { store.status.pending == 0 })
             _ = try await server.ask("FLUSHALL", on: rig.loop)
             #expect(
@@ -147,7 +150,7 @@ import Vocabulary
                 commandTimeout: RedisStore.commandTimeoutDefault
             )
             server.signal(SIGSTOP)
-            store.publish(.sample(.down), isTransition: true)
+            store.publish(Verdict.sample(.down), isTransition: true)
             #expect(await eventually(within: .seconds(30)) { !store.status.isConnected })
             #expect(store.status.lastError?.contains("no answer within") == true)
             let reach = try await store.set(
@@ -188,7 +191,7 @@ import Vocabulary
             let (other, _) = await rig.start(agent: "a2")
             // What another agent still holds from before does not come back with it.
             let older = #"{"mode":{"mode":"ready","at":1000},"weight":{"weight":3,"at":1000}}"#
-            let script = RedisScript.intend.source
+            let script = RedisScript.ask.source(of: Intent.sort)
             let keys = ["muster:intents", "muster:revision", "muster:changes"]
             let connection = try await server.connect(on: rig.loop)
             _ = try await connection.command(
@@ -209,7 +212,7 @@ import Vocabulary
             let server = try #require(rig.server)
             let path = rig.folder.path("a1.json")
             let (store, _) = await rig.start(agent: "a1", state: path)
-            store.publish(.sample(.down), isTransition: true)
+            store.publish(Verdict.sample(.down), isTransition: true)
             try await store.set(intent: Intent(mode: .drain), for: peer)
             await rig.stop(store)
             server.kill()
@@ -230,7 +233,7 @@ import Vocabulary
             let store = rig.make()
             let listener = Listener()
             store.start(listener)
-            store.publish(.sample(), isTransition: true)
+            store.publish(Verdict.sample(), isTransition: true)
             #expect(await eventually(within: .seconds(30)) { store.status.lastError != nil })
             #expect(store.status.lastError?.contains("Connection refused") == true)
             let told = rig.lines.all.filter { $0.contains("is away") }
@@ -296,7 +299,7 @@ import Vocabulary
             #expect(lines.count == 2)
             #expect(
                 lines.contains {
-                    $0.contains("has 2000001") && $0.contains("expected at most 16384")
+                    $0.contains("has 200000") && $0.contains("expected at most 16384")
                 }
             )
             #expect(lines.contains { $0.contains("'foreign ") && $0.contains("names no pair") })
@@ -321,7 +324,7 @@ import Vocabulary
             _ = try await server.ask("REPLICAOF", "127.0.0.1", "1", on: rig.loop)
             let (store, listener) = await rig.start()
             #expect(listener.verdicts[other.key]?.status == .down)
-            store.publish(.sample(peer: "ours"), isTransition: true)
+            store.publish(Verdict.sample(peer: "ours"), isTransition: true)
             let isRefused = await eventually(within: .seconds(30)) {
                 store.status.writeError?.hasPrefix("READONLY") == true
             }

@@ -23,7 +23,7 @@ import Vocabulary
             #expect(told.hasPrefix("error: state file \(path) cannot be used: "))
             #expect(told.hasSuffix("moved to \(path).damaged, starting without it"))
 
-            store.publish(.sample(), isTransition: true)
+            store.publish(Verdict.sample(), isTransition: true)
             await rig.stop(store)
             #expect(await rig.reopened().verdicts.count == 1)
         }
@@ -32,8 +32,8 @@ import Vocabulary
     @Test func `one strange entry does not cost the others`() async throws {
         try await StoreRig.run(.embedded) { rig in
             let (store, _) = await rig.start()
-            store.publish(.sample(peer: "good"), isTransition: true)
-            store.publish(.sample(peer: "bad"), isTransition: true)
+            store.publish(Verdict.sample(peer: "good"), isTransition: true)
+            store.publish(Verdict.sample(peer: "bad"), isTransition: true)
             await rig.stop(store)
             let path = rig.folder.path("state.json")
             let text = try String(contentsOfFile: path, encoding: .utf8)
@@ -53,7 +53,7 @@ import Vocabulary
         try await StoreRig.run(.embedded) { rig in
             let (store, _) = await rig.start(state: rig.folder.path("none/state.json"))
             for sequence in 1...3 {
-                store.publish(.sample(sequence: UInt64(sequence)), isTransition: true)
+                store.publish(Verdict.sample(sequence: UInt64(sequence)), isTransition: true)
                 #expect(await eventually { store.status.lastError != nil })
             }
             await rig.stop(store)
@@ -92,7 +92,7 @@ import Vocabulary
             #expect(WholeFile.problem(at: path) == problem, "it is what it was")
             try await StoreRig.run(.embedded) { rig in
                 let (store, _) = await rig.start(state: path)
-                store.publish(.sample(), isTransition: true)
+                store.publish(Verdict.sample(), isTransition: true)
                 #expect(store.status.lastError?.contains(what) == true)
                 await rig.stop(store)
                 #expect(rig.lines.all.contains { $0.contains(path) && $0.contains(what) })
@@ -123,11 +123,11 @@ import Vocabulary
         try await StoreRig.run(.embedded) { rig in
             let path = rig.folder.path("state.json")
             let (store, _) = await rig.start()
-            store.publish(.sample(message: "1"), isTransition: true)
+            store.publish(Verdict.sample(message: "1"), isTransition: true)
             #expect(await eventually { FileManager.default.fileExists(atPath: path) })
             for sequence in 2...50 {
                 store.publish(
-                    .sample(sequence: UInt64(sequence), message: "\(sequence)"),
+                    Verdict.sample(sequence: UInt64(sequence), message: "\(sequence)"),
                     isTransition: true
                 )
                 let text = try String(contentsOfFile: path, encoding: .utf8)

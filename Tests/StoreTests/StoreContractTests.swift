@@ -56,7 +56,7 @@ import Vocabulary
             let names = ["a|b", "%7C", "100%", "h\u{E9}", "a b", "|", "%"]
             for name in names {
                 store.publish(
-                    .sample(peer: name, upstream: name, monitor: name),
+                    Verdict.sample(peer: name, upstream: name, monitor: name),
                     isTransition: true
                 )
                 let key = PeerKey(upstream: name, peer: name)
@@ -126,7 +126,7 @@ import Vocabulary
             let (store, _) = await rig.start()
             for sequence in 1...200 {
                 store.publish(
-                    .sample(.up, sequence: UInt64(sequence), message: "\(sequence)"),
+                    Verdict.sample(.up, sequence: UInt64(sequence), message: "\(sequence)"),
                     isTransition: sequence == 1
                 )
             }
@@ -141,7 +141,7 @@ import Vocabulary
         try await StoreRig.run(backend) { rig in
             let (store, _) = await rig.start()
             for number in 1...5_000 {
-                store.publish(.sample(peer: "10.0.0.\(number)"), isTransition: true)
+                store.publish(Verdict.sample(peer: "10.0.0.\(number)"), isTransition: true)
             }
             await rig.stop(store)
             #expect(await rig.reopened().verdicts.count == 5_000)
@@ -220,7 +220,7 @@ import Vocabulary
             try await store.set(intent: Intent(mode: .maint), for: peer)
             try await store.set(intent: nil, for: peer)
             #expect(listener.intents.isEmpty)
-            #expect(listener.changes.last == .intent(peer, nil))
+            #expect(listener.askings.last == Asking(peer, nil))
             await rig.stop(store)
             #expect(await rig.reopened().intents.isEmpty)
         }
@@ -234,7 +234,7 @@ import Vocabulary
             #expect(store.status.lastError == nil)
             #expect(listener.statuses.last?.isConnected == true)
             let before = store.status.revision
-            store.publish(.sample(), isTransition: true)
+            store.publish(Verdict.sample(), isTransition: true)
             #expect(await eventually { store.status.revision > before })
         }
     }
@@ -253,7 +253,7 @@ import Vocabulary
             store.publish(renewed, isTransition: false)
             #expect(await eventually { store.status.pending == 0 })
             // A second transition is the barrier: everything before it has been dealt with.
-            store.publish(.sample(peer: "other"), isTransition: true)
+            store.publish(Verdict.sample(peer: "other"), isTransition: true)
             #expect(await eventually { store.status.revision >= 2 })
             #expect(store.status.revision == 2)
         }

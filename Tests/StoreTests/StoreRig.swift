@@ -6,11 +6,12 @@ import Foundation
 import Health
 import Ledger
 import Redis
-import Store
 import Synchronization
 import TestSupport
 import Testing
 import Vocabulary
+
+@testable import Store
 
 /// A kind of store under test.
 enum Backend: String, CaseIterable, Sendable, CustomTestStringConvertible {
@@ -81,14 +82,19 @@ final class RedisServer: Sendable {
 final class Listener: StoreObserver {
     private(set) var verdicts: [VerdictKey: Verdict] = [:]
     private(set) var intents: [PeerKey: Intent] = [:]
-    private(set) var changes: [StoreChange] = []
+    /// Of intents, in the order in which they were told.
+    private(set) var askings: [Asking<Intent>] = []
+    /// Of sorts that are none of the above.
+    private(set) var others: [any StoreChange] = []
     private(set) var statuses: [StoreStatus] = []
 
-    func storeChanged(_ change: StoreChange) {
-        changes.append(change)
+    func storeChanged(_ change: any StoreChange) {
         switch change {
-        case .verdict(let verdict): verdicts[verdict.key] = verdict
-        case .intent(let key, let intent): intents[key] = intent
+        case let verdict as Verdict: verdicts[verdict.key] = verdict
+        case let asking as Asking<Intent>:
+            askings.append(asking)
+            intents[asking.key] = asking.wish
+        default: others.append(change)
         }
     }
 
@@ -154,13 +160,15 @@ final class StoreRig {
         agent: String = "a1",
         state: String? = nil,
         commandTimeout: Nanoseconds = patience,
-        reconcileEvery: Nanoseconds = RedisStore.reconcileEveryDefault
+        reconcileEvery: Nanoseconds = RedisStore.reconcileEveryDefault,
+        sorts: [any Record.Type] = Records.all
     ) async -> (any Store, Listener) {
         let store = make(
             agent: agent,
             state: state,
             commandTimeout: commandTimeout,
-            reconcileEvery: reconcileEvery
+            reconcileEvery: reconcileEvery,
+            sorts: sorts
         )
         let listener = Listener()
         do throws(LedgerError) {
@@ -177,7 +185,8 @@ final class StoreRig {
         agent: String = "a1",
         state: String? = nil,
         commandTimeout: Nanoseconds = patience,
-        reconcileEvery: Nanoseconds = RedisStore.reconcileEveryDefault
+        reconcileEvery: Nanoseconds = RedisStore.reconcileEveryDefault,
+        sorts: [any Record.Type] = Records.all
     ) -> any Store {
         let store: any Store
         var ledger: Ledger?
@@ -189,7 +198,8 @@ final class StoreRig {
                 statePath: state,
                 commandTimeout: commandTimeout,
                 reconcileEvery: reconcileEvery,
-                journal: lines.journal
+                journal: lines.journal,
+                sorts: sorts
             )
         } else {
             let path = state ?? folder.path("state.json")
@@ -199,7 +209,8 @@ final class StoreRig {
                 loop: loop,
                 statePath: path,
                 ledger: made,
-                journal: lines.journal
+                journal: lines.journal,
+                state: State(sorts)
             )
         }
         open.append((store, ledger))

@@ -1,17 +1,11 @@
-// Which records of the ledger are whose? The numbers stay what they are for ever: they are in files.
+// How does an event look in the ledger? As JSON, readable with `strings`.
 
 import Health
 import Ledger
 import Vocabulary
 
-enum RecordKind {
-    static let intent: UInt8 = 1
-    static let event: UInt8 = 2
-    static let eventMark: UInt8 = 3
-}
-
 extension TransitionEvent {
-    var record: LedgerRecord { LedgerRecord(kind: RecordKind.event, bytes: json.bytes) }
+    var record: LedgerRecord { LedgerRecord(kind: LedgerKind.event, bytes: json.bytes) }
 
     private var json: JSON {
         .object([

@@ -1,75 +1,30 @@
-// How do verdicts and intents look at rest? As compact JSON, the same in the state file and in
-// Redis, readable with redis-cli. docs/STATE.md describes every key.
+// How is a verdict kept? As compact JSON, the same in the state file and in Redis, readable with redis-cli:
+// docs/STATE.md describes every member. One agent at a time speaks for a pair.
 
-import Health
-import Vocabulary
+public import Health
+public import Vocabulary
 
-extension VerdictKey {
-    /// `web|127.0.0.1:9001|http`. A `|` or `%` in a name is written as in a URL.
-    var field: String {
-        [upstream, peer, monitor].map(Field.escape).joined(separator: "|")
-    }
+extension Verdict: FencedRecord {
+    /// `renews` says the same of the value itself.
+    static let silent = ["latency_us", "checked_at", "expires_at", "sequence"]
 
-    init?(field: String) {
-        let parts = Field.split(field)
-        guard parts.count == 3 else { return nil }
-        self.init(upstream: parts[0], peer: parts[1], monitor: parts[2])
-    }
-}
+    /// What a script compares has to be no list and no object: it compares references of those.
+    public static let sort = RecordSort(
+        name: "verdict",
+        collection: "verdicts",
+        names: "pair",
+        rule: .fenced(silent: silent)
+    )
 
-extension PeerKey {
-    /// `web|127.0.0.1:9001`.
-    var field: String { [upstream, peer].map(Field.escape).joined(separator: "|") }
-
-    init?(field: String) {
-        let parts = Field.split(field)
-        guard parts.count == 2 else { return nil }
-        self.init(upstream: parts[0], peer: parts[1])
+    public static func read(_ json: JSON, of key: VerdictKey) -> Verdict? {
+        Verdict(key: key, json: json)
     }
 }
 
-private enum Field {
-    static func escape(_ name: String) -> String {
-        guard name.utf8.contains(where: { $0 == UInt8(ascii: "|") || $0 == UInt8(ascii: "%") })
-        else { return name }
-        var escaped = ""
-        for character in name.unicodeScalars {
-            switch character {
-            case "|": escaped += "%7C"
-            case "%": escaped += "%25"
-            default: escaped.unicodeScalars.append(character)
-            }
-        }
-        return escaped
-    }
-
-    static func split(_ field: String) -> [String] {
-        // By bytes: a name that begins with an accent makes one letter of it and the `|`.
-        field.utf8.split(separator: UInt8(ascii: "|"), omittingEmptySubsequences: false)
-            .map { unescape($0) }
-    }
-
-    private static func unescape(_ part: Substring.UTF8View) -> String {
-        var bytes: [UInt8] = []
-        var rest = Array(part)[...]
-        while let byte = rest.popFirst() {
-            if byte == UInt8(ascii: "%"), rest.starts(with: "7C".utf8) {
-                bytes.append(UInt8(ascii: "|"))
-                rest = rest.dropFirst(2)
-            } else if byte == UInt8(ascii: "%"), rest.starts(with: "25".utf8) {
-                bytes.append(UInt8(ascii: "%"))
-                rest = rest.dropFirst(2)
-            } else {
-                bytes.append(byte)
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
-    }
-}
+extension Verdict: StoreChange {}
 
 extension Verdict {
-    /// Without its key, which is the field's name.
-    var json: JSON {
+    public var json: JSON {
         JSON.object([
             .init("status", .string(status.rawValue)),
             .init("degraded", isDegraded ? .bool(true) : .null),
@@ -146,15 +101,5 @@ extension Verdict {
             epoch: epoch,
             sequence: sequence
         )
-    }
-
-    /// Says the same as `other`, only later: nobody needs to be woken for it.
-    func renews(_ other: Verdict) -> Bool {
-        var other = other
-        other.checkedAt = checkedAt
-        other.expiresAt = expiresAt
-        other.latency = latency
-        other.sequence = sequence
-        return self == other
     }
 }

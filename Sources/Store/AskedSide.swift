@@ -1,0 +1,251 @@
+// How does what people ask for come to Redis and from there? Each change is merged there, by the clock of
+// Redis, and what holds then is the answer. While Redis is away it is held here, with a time of its own.
+
+import EventLoop
+import Health
+import Redis
+import Vocabulary
+
+final class AskedSide<W: Wish>: CountedSide {
+    private unowned let store: RedisStore
+    private let shelf: Shelf<Asked<W>>
+    /// What is asked for here that Redis may not know yet.
+    private var untold = Set<W.Key>()
+
+    /// Times that a comparison is tried again where Redis counts otherwise than we.
+    private static var comparisonsMax: Int { 3 }
+
+    init(of store: RedisStore) {
+        self.store = store
+        shelf = store.known.shelf(of: Asked<W>.self)
+    }
+
+    var sort: RecordSort { W.sort }
+    var pendingCount: Int { untold.count }
+    var hasUrgent: Bool { !untold.isEmpty }
+    var lazyCount: Int { 0 }
+
+    func restate() {}
+    func shift(by step: Nanoseconds) {}
+    func forgetWhatWasRead() {}
+
+    func believe(at now: WallTime, isFirst: Bool, ahead span: Nanoseconds) {
+        // What was asked for until now was stamped by this machine's clock.
+        if isFirst {
+            for key in untold { shelf.put(shelf[key]?.shifted(by: span), for: key) }
+        }
+        shelf.believe(at: now)
+    }
+
+    // MARK: Asking
+
+    /// Answers what `Store.stampSum` is right after.
+    func change(
+        _ change: W.Change,
+        of key: W.Key,
+        expecting expected: UInt64?,
+        on writer: RedisConnection
+    ) async throws(RedisError) -> ChangeAnswer {
+        let text = AskedChange(change, of: W.self, later: store.clockAhead).json.text
+        guard let expected, let owner = key.owner else {
+            try await write(text, for: key, on: writer)
+            return .taken(stampSum: key.owner.map(store.stampSum) ?? 0)
+        }
+        var sum = "\(expected)"
+        for _ in 0..<Self.comparisonsMax {
+            let before = shelf[key]?.stampSum ?? 0
+            let known = store.sums(of: owner)
+            let reply = try await store.ask(
+                writer,
+                [
+                    store.call(.ask, on: sort) + [key.field, text, "", sum]
+                        + store.patterns(of: owner)
+                ]
+            ).first
+            if case .array(let parts)? = reply {
+                sum = parts.first?.text ?? ""
+                store.learn(parts.last ?? .null, of: owner, knownBefore: known)
+                // Another state than the one that was seen; or the same, which Redis counts otherwise.
+                if store.stampSum(of: owner) != expected { return .outdated }
+                continue
+            }
+            try await settle(reply ?? .null, text, of: key, on: writer)
+            let after = shelf[key]?.stampSum ?? 0
+            return .taken(
+                stampSum: StampSum.add(StampSum.subtract(before, from: expected), after)
+            )
+        }
+        return .outdated
+    }
+
+    /// Takes a change in here alone, until Redis can be told.
+    func hold(_ change: W.Change, of key: W.Key) {
+        untold.insert(key)
+        let held = shelf[key]
+        var record = held ?? Asked<W>()
+        record.take(change, at: store.now, later: store.clockAhead)
+        tell(key, shelf.put(record, for: key), before: held)
+    }
+
+    func flush(on writer: RedisConnection) async throws(RedisError) {
+        for key in untold {
+            guard let record = shelf[key] else {
+                untold.remove(key)
+                continue
+            }
+            try await write(AskedChange(whole: record).json.text, for: key, on: writer)
+            untold.remove(key)
+        }
+    }
+
+    /// What holds then is known when this returns.
+    private func write(
+        _ change: String,
+        for key: W.Key,
+        on writer: RedisConnection
+    ) async throws(RedisError) {
+        let command = store.call(.ask, on: sort) + [key.field, change]
+        guard let reply = try await store.ask(writer, [command]).first else { return }
+        try await settle(reply, change, of: key, on: writer)
+    }
+
+    private func settle(
+        _ reply: RedisReply,
+        _ change: String,
+        of key: W.Key,
+        on writer: RedisConnection
+    ) async throws(RedisError) {
+        var reply = reply
+        if record(of: reply) == nil {
+            // What was held makes no sense, also with this in it: it goes as a whole.
+            store.ignore(.replaced(sort), key.field)
+            let command = store.call(.ask, on: sort) + [key.field, change, "afresh"]
+            reply = try await store.ask(writer, [command]).first ?? reply
+        }
+        learn(reply, field: key.field, isAnswer: true)
+    }
+
+    // MARK: Hearing
+
+    /// Nil where it makes no sense.
+    private func record(of value: RedisReply) -> Asked<W>? {
+        value.bytes.flatMap(RedisStore.json).flatMap { Asked<W>(json: $0) }?.believed(at: store.now)
+    }
+
+    func learn(_ value: RedisReply, field: String) { learn(value, field: field, isAnswer: false) }
+
+    /// `isAnswer` where Redis has just taken in what was asked for here: then it knows best, its
+    /// stamps included.
+    private func learn(_ value: RedisReply, field: String, isAnswer: Bool) {
+        guard let key = W.Key(field: field) else { return }
+        guard let bytes = value.bytes else {
+            if !untold.contains(key) { forget(key) }
+            return
+        }
+        guard
+            let record = RedisStore.json(bytes).flatMap({ Asked<W>(json: $0) })?
+                .believed(at: store.now)
+        else { return store.ignore(.value(sort), field) }
+        let held = shelf[key]
+        let isChanged = isAnswer ? shelf.put(record, for: key) : shelf.merge(record, for: key)
+        tell(key, isChanged, before: held)
+        // Redis has lost what was asked for last, as after a failover.
+        if shelf[key]?.isAhead(of: record) == true { untold.insert(key) }
+    }
+
+    /// Takes in all that is asked for of one owner, as it was when Redis read it; `before` is what was
+    /// known then.
+    func learn(all list: [RedisReply], of owner: String, knownBefore before: [String: UInt64]) {
+        var held = Set<String>()
+        for place in stride(from: 0, to: list.count - 1, by: 2) {
+            guard let field = list[place].text else { continue }
+            held.insert(field)
+            learn(list[place + 1], field: field)
+        }
+        for (field, sum) in before where !held.contains(field) {
+            // Unless it came meanwhile.
+            guard let key = W.Key(field: field), !untold.contains(key),
+                shelf[key]?.stampSum == sum
+            else { continue }
+            forget(key)
+        }
+    }
+
+    func sums(of owner: String) -> [String: UInt64] {
+        var known: [String: UInt64] = [:]
+        for (key, record) in shelf.records where key.owner == owner {
+            known[key.field] = record.stampSum
+        }
+        return known
+    }
+
+    func pattern(of owner: String) -> String? { W.Key.pattern(of: owner) }
+
+    func reconcile(
+        _ reader: RedisConnection,
+        wasEmptied: Bool
+    ) async throws(RedisError) {
+        var held = Set<W.Key>()
+        var isOurs = false
+        try await store.walk(sort, reader) { field, value in
+            if field == RedisKeys.mark {
+                isOurs = true
+                return
+            }
+            guard let key = W.Key(field: field) else { return store.ignore(.name(sort), field) }
+            held.insert(key)
+            learn(value, field: field)
+        }
+        let missing = shelf.records.keys.filter { !held.contains($0) && !untold.contains($0) }
+        // Nobody lifted what an emptied store forgot, or what it threw away whole.
+        if wasEmptied || !isOurs {
+            untold.formUnion(missing)
+            let isLost = missing.contains { shelf[$0]?.isTombstone == false }
+            if !wasEmptied, isLost {
+                store.complainOfLoss(of: "\(store.keys.hash(of: sort)) whole")
+            }
+        } else {
+            for key in missing { forget(key) }
+        }
+        try await sweep()
+    }
+
+    /// Removes what was lifted so long ago that nobody can bring it back.
+    private func sweep() async throws(RedisError) {
+        let over = shelf.over(at: store.now, keeping: Retention.span).prefix(RedisStore.staleMax)
+        guard let writer = store.writer, !over.isEmpty else { return }
+        // Where there are more tombstones than anybody needs, younger ones go too.
+        let youngest = over.compactMap { shelf[$0]?.lastStamp }.max() ?? StampTime.never
+        let before = max(store.now + -Retention.span, youngest + .milliseconds(1))
+        let command =
+            store.call(.sweep, on: sort) + ["\(before.milliseconds)"] + over.map(\.field)
+        do throws(RedisError) {
+            _ = try await store.ask(writer, [command])
+        } catch {
+            try store.tolerate(error)
+        }
+    }
+
+    private func forget(_ key: W.Key) {
+        let held = shelf[key]
+        tell(key, shelf.put(nil, for: key), before: held)
+    }
+
+    /// Tells of what is asked for now, if that is something else than before.
+    private func tell(_ key: W.Key, _ isChanged: Bool, before: Asked<W>?) {
+        guard isChanged else { return }
+        let record = shelf[key]
+        if record?.wish != before?.wish,
+            let change = Asked<W>.change(record, of: key, later: -store.clockAhead)
+        {
+            store.tell(change)
+        }
+        store.touchFile(within: StateFile.transitionDelay)
+    }
+}
+
+/// What became of a change.
+enum ChangeAnswer {
+    case taken(stampSum: UInt64)
+    case outdated
+}

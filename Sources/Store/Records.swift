@@ -1,0 +1,18 @@
+// Which sorts of records are there? One line each. What is in files stays in them: a number of the ledger
+// is never given to another sort.
+
+import Health
+
+enum Records {
+    static let all: [any Record.Type] = [
+        Verdict.self,
+        Asked<Intent>.self,
+    ]
+}
+
+/// Whose are the records of the ledger?
+enum LedgerKind {
+    static let intent: UInt8 = 1
+    static let event: UInt8 = 2
+    static let eventMark: UInt8 = 3
+}
