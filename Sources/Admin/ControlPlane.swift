@@ -20,6 +20,8 @@ public struct ControlPlane: Sendable {
     public var board: LoopBound<Board>
     public var scheduler: LoopBound<Scheduler>
     public var store: LoopBound<any Store>
+    /// The door for everything that is written.
+    public var operations: LoopBound<Operations>
     /// Nil where nothing has to survive a restart.
     public var ledger: LoopBound<Ledger>?
     public var proxy: LoopBound<Proxy>
@@ -46,6 +48,7 @@ public struct ControlPlane: Sendable {
         board: LoopBound<Board>,
         scheduler: LoopBound<Scheduler>,
         store: LoopBound<any Store>,
+        operations: LoopBound<Operations>,
         ledger: LoopBound<Ledger>?,
         proxy: LoopBound<Proxy>,
         endpoint: LoopBound<AgentEndpoint>,
@@ -59,6 +62,7 @@ public struct ControlPlane: Sendable {
         self.board = board
         self.scheduler = scheduler
         self.store = store
+        self.operations = operations
         self.ledger = ledger
         self.proxy = proxy
         self.endpoint = endpoint

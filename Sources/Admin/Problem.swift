@@ -9,22 +9,32 @@ struct Problem: Error {
     /// What was wrong here: expected x, saw y.
     var detail: String
     var fields: [FrontRequest.Field]
+    /// What a program needs to go on, beside the words.
+    var members: [JSON.Member]
 
-    init(_ status: Status, _ detail: String, fields: [FrontRequest.Field] = []) {
+    init(
+        _ status: Status,
+        _ detail: String,
+        fields: [FrontRequest.Field] = [],
+        members: [JSON.Member] = []
+    ) {
         self.status = status
         self.detail = detail
         self.fields = fields
+        self.members = members
     }
 
     /// `path`: what was asked.
     func response(to path: String) -> Response {
-        let body = JSON.object([
-            .init("type", "about:blank"),
-            .init("title", .string(status.phrase)),
-            .init("status", .integer(Int64(status.code))),
-            .init("detail", .string(detail)),
-            .init("instance", .string(path)),
-        ])
+        let body = JSON.object(
+            [
+                .init("type", "about:blank"),
+                .init("title", .string(status.phrase)),
+                .init("status", .integer(Int64(status.code))),
+                .init("detail", .string(detail)),
+                .init("instance", .string(path)),
+            ] + members
+        )
         var response = Response.text(body.text + "\n", type: "application/problem+json", status)
         response.fields += fields
         return response

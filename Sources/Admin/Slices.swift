@@ -10,15 +10,15 @@ extension ControlPlane {
     private static let upstreamsAtOnce = 64
 
     /// Every upstream, in the order of the definition. One that goes meanwhile is left out.
-    func upstreams() async -> [UpstreamView] {
+    func upstreams() async -> [SeenUpstream] {
         let names = await board.call { $0.names }
-        var views: [UpstreamView] = []
-        views.reserveCapacity(names.count)
+        var seen: [SeenUpstream] = []
+        seen.reserveCapacity(names.count)
         for start in stride(from: 0, to: names.count, by: Self.upstreamsAtOnce) {
             let slice = names[start..<min(start + Self.upstreamsAtOnce, names.count)]
-            views += await board.call { board in slice.compactMap { board.upstream(named: $0) } }
+            seen += await operations.call { slice.compactMap($0.upstream) }
         }
-        return views
+        return seen
     }
 
     /// The numbers of every pair.

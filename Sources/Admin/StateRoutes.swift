@@ -71,7 +71,7 @@ enum StateRoutes {
 
     private static func ready(_: Request, _ context: AdminContext) async -> Response {
         let plane = context.plane
-        let upstreams = await plane.upstreams()
+        let upstreams = await plane.upstreams().map(\.view)
         let store = await plane.store.call { $0.status }
         let ledger = await plane.ledger?.call { $0.status }
         let unprobed = upstreams.flatMap { view in
@@ -115,7 +115,7 @@ enum StateRoutes {
         let text = MetricsText.make(
             agent: plane.agent,
             uptime: plane.loop.instant - plane.began,
-            upstreams: await plane.upstreams(),
+            upstreams: await plane.upstreams().map(\.view),
             store: store,
             ledger: await plane.ledger?.call { $0.status },
             scheduler: scheduler,

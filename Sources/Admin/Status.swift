@@ -18,6 +18,7 @@ struct Status: Hashable, Sendable {
     static let notFound = Status(404)
     static let methodNotAllowed = Status(405)
     static let conflict = Status(409)
+    static let preconditionFailed = Status(412)
     static let unprocessableContent = Status(422)
     static let serviceUnavailable = Status(503)
 }

@@ -6,10 +6,11 @@ import Store
 import Vocabulary
 
 enum UpstreamJSON {
-    static func upstream(_ view: UpstreamView, now: WallTime) -> JSON {
-        .object([
+    static func upstream(_ seen: SeenUpstream, now: WallTime) -> JSON {
+        let view = seen.view
+        return .object([
             .init("name", .string(view.name)),
-            .init("revision", .integer(Int64(view.revision))),
+            .init("revision", revision(seen.revision)),
             .init("balance", .string(view.balance)),
             .init("status", .string(view.status.rawValue)),
             .init("panic", .bool(view.isPanic)),
@@ -17,6 +18,8 @@ enum UpstreamJSON {
             .init("monitors", .array(view.monitors.map(monitor))),
         ])
     }
+
+    static func revision(_ revision: Revision) -> JSON { .integer(Int64(revision.number)) }
 
     static func peer(
         _ report: PeerReport,

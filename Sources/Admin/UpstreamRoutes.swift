@@ -23,12 +23,12 @@ enum UpstreamRoutes {
 
     private static func list(_: Request, _ context: AdminContext) async -> Response {
         let plane = context.plane
-        let views = await plane.upstreams()
+        let seen = await plane.upstreams()
         return .json(
             .object([
                 .init(
                     "upstreams",
-                    .array(views.map { UpstreamJSON.upstream($0, now: plane.loop.wall) })
+                    .array(seen.map { UpstreamJSON.upstream($0, now: plane.loop.wall) })
                 )
             ])
         )
@@ -38,19 +38,20 @@ enum UpstreamRoutes {
         _ request: Request,
         _ context: AdminContext
     ) async throws(Problem) -> Response {
-        let view = try await view(request, context)
-        return .json(UpstreamJSON.upstream(view, now: context.plane.loop.wall))
+        let seen = try await seen(request, context)
+        return .json(UpstreamJSON.upstream(seen, now: context.plane.loop.wall))
+            .tagged(seen.revision)
     }
 
     private static func peer(
         _ request: Request,
         _ context: AdminContext
     ) async throws(Problem) -> Response {
-        let view = try await view(request, context)
-        let report = try report(request, of: view)
-        return .json(
-            UpstreamJSON.peer(report, monitors: view.monitors, now: context.plane.loop.wall)
-        )
+        let seen = try await seen(request, context)
+        let report = try report(request, of: seen.view)
+        let monitors = seen.view.monitors
+        return .json(UpstreamJSON.peer(report, monitors: monitors, now: context.plane.loop.wall))
+            .tagged(seen.revision)
     }
 
     // MARK: Finding
@@ -59,13 +60,19 @@ enum UpstreamRoutes {
         _ request: Request,
         _ context: AdminContext
     ) async throws(Problem) -> UpstreamView {
+        try await seen(request, context).view
+    }
+
+    private static func seen(
+        _ request: Request,
+        _ context: AdminContext
+    ) async throws(Problem) -> SeenUpstream {
         let name = request[parameter: "upstream"]
-        let board = context.plane.board
-        guard let view = await board.call({ $0.upstream(named: name) }) else {
-            let known = await board.call { $0.names }
+        guard let seen = await context.plane.operations.call({ $0.upstream(name) }) else {
+            let known = await context.plane.board.call { $0.names }
             throw Problem(.notFound, unknown("upstream", name, known))
         }
-        return view
+        return seen
     }
 
     private static func report(
@@ -100,44 +107,88 @@ enum UpstreamRoutes {
         _ context: AdminContext
     ) async throws(Problem) -> Response {
         let plane = context.plane
-        let view = try await view(request, context)
-        let report = try report(request, of: view)
-        let change: IntentChange
+        let key = PeerKey(
+            upstream: request[parameter: "upstream"],
+            peer: request[parameter: "peer"]
+        )
+        let expected = try IfMatch.expectation(request[field: "if-match"])
+        // That there is no such peer goes before what is wrong with the order for it.
+        let patch: Result<PeerPatch, PeerPatchError>
         do throws(PeerPatchError) {
-            let patch = try PeerPatch(request.body)
-            change = try patch.change(
-                isConfiguredDown: report.definition.isDisabled,
-                now: plane.loop.wall
-            )
+            patch = .success(try PeerPatch(request.body))
         } catch {
-            throw Problem(.badRequest, error.description)
+            patch = .failure(error)
         }
-        let key = PeerKey(upstream: view.name, peer: report.definition.id)
-        let store = plane.store
-        let outcome: Result<IntentReach, StoreError> = await plane.run {
-            do throws(StoreError) {
-                return .success(try await store.value.change(change, of: key))
+        let operations = plane.operations
+        let outcome: Result<Operation, OperationError> = await plane.run {
+            do throws(OperationError) {
+                return .success(
+                    try await operations.value.change(key, expecting: expected) {
+                        report,
+                        now throws(OperationError) in
+                        do throws(PeerPatchError) {
+                            return try patch.get().change(
+                                isConfiguredDown: report.definition.isDisabled,
+                                now: now
+                            )
+                        } catch {
+                            throw .mistake(error.description)
+                        }
+                    }
+                )
             } catch {
                 return .failure(error)
             }
         }
-        let reach: IntentReach
         switch outcome {
-        case .success(let answer): reach = answer
-        case .failure(let error):
-            throw Problem(.serviceUnavailable, "the store refused: \(error)")
+        case .success(let operation):
+            plane.journal.log(OrderLine.line(operation.change, of: key, by: Asker(request)))
+            return answer(to: operation, now: plane.loop.wall)
+        case .failure(let error): throw try await problem(error, request, context)
         }
-        plane.journal.log(OrderLine.line(change, of: key, by: Asker(request)))
-        let changed = try await Self.view(request, context)
+    }
+
+    private static func answer(to operation: Operation, now: WallTime) -> Response {
         let shown = UpstreamJSON.peer(
-            try Self.report(request, of: changed),
-            monitors: changed.monitors,
-            now: plane.loop.wall
+            operation.report,
+            monitors: operation.monitors,
+            now: now
         )
+        let more = [JSON.Member("revision", UpstreamJSON.revision(operation.revision))]
         return .json(
-            .object((shown.members ?? []) + UpstreamJSON.acknowledgement(reach)),
-            UpstreamJSON.isKept(reach) ? .ok : .accepted
-        )
+            .object(
+                (shown.members ?? []) + UpstreamJSON.acknowledgement(operation.reach) + more
+            ),
+            UpstreamJSON.isKept(operation.reach) ? .ok : .accepted
+        ).tagged(operation.revision)
+    }
+
+    private static func problem(
+        _ error: OperationError,
+        _ request: Request,
+        _ context: AdminContext
+    ) async throws(Problem) -> Problem {
+        switch error {
+        case .noUpstream(let name):
+            _ = try await view(request, context)
+            return Problem(.notFound, "'\(name)' has gone meanwhile")
+        case .noPeer(let key):
+            _ = try report(request, of: try await view(request, context))
+            return Problem(.notFound, "'\(key)' has gone meanwhile")
+        case .mistake(let text): return Problem(.badRequest, text)
+        case .outdated(let revision):
+            return Problem(
+                .preconditionFailed,
+                "If-Match: expected revision \(revision), which it is now, saw "
+                    + "\(Excerpt.of((request[field: "if-match"] ?? "").utf8)): another change came "
+                    + "first. Read the upstream again, and decide again",
+                fields: [.init("ETag", IfMatch.tag(revision))],
+                members: [.init("revision", UpstreamJSON.revision(revision))]
+            )
+        case .unknown(let why): return Problem(.serviceUnavailable, why)
+        case .refused(let why):
+            return Problem(.serviceUnavailable, "the store refused: \(why)")
+        }
     }
 
     // MARK: Heartbeats
@@ -195,5 +246,14 @@ enum UpstreamRoutes {
             results.append(ProbeJSON.report(report, monitor: monitor))
         }
         return .json(.object([.init("results", .array(results))]))
+    }
+}
+
+extension Response {
+    /// With the revision of the upstream that it tells of.
+    fileprivate func tagged(_ revision: Revision) -> Response {
+        var response = self
+        response.fields.append(.init("ETag", IfMatch.tag(revision)))
+        return response
     }
 }

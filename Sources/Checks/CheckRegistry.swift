@@ -98,16 +98,38 @@ extension CheckRegistry {
     /// check of the kind. Of a drop-in counts what its file makes of them.
     func fingerprint(_ kind: String, _ options: Options) -> Int {
         var hasher = Hasher()
-        if let dropIn = dropIns[kind], let values = try? dropIn.values(from: options),
-            let settings = try? dropIn.settings(with: values)
-        {
-            hasher.combine(dropIn.base)
+        if let (base, settings) = settings(of: kind, options) {
+            hasher.combine(base)
             settings.hashContent(into: &hasher)
         } else {
             hasher.combine(kind)
             options.hashContent(into: &hasher)
         }
         return hasher.finalize()
+    }
+
+    /// The same in every process, but for what is secret.
+    func digest(_ kind: String, _ options: Options) -> UInt64 {
+        var hash = StableHash()
+        if let (base, settings) = settings(of: kind, options) {
+            hash.combine(base)
+            hash.combine(settings.content)
+        } else {
+            hash.combine(kind)
+            hash.combine(options.content)
+        }
+        return hash.value
+    }
+
+    /// What the file of a drop-in makes of its parameters.
+    private func settings(
+        of kind: String,
+        _ options: Options
+    ) -> (base: String, settings: Options)? {
+        guard let dropIn = dropIns[kind], let values = try? dropIn.values(from: options),
+            let settings = try? dropIn.settings(with: values)
+        else { return nil }
+        return (dropIn.base, settings)
     }
 
     /// The same kinds and `dropIns`, whose names must be new.

@@ -30,6 +30,8 @@ public struct MonitorDefinition: Sendable {
     public var confirm: Confirmation?
     /// Differs where the check's own settings do, within one run of the program.
     public var fingerprint: Int
+    /// The same for the same settings on every agent.
+    public var digest: UInt64
 
     public init(
         id: String,
@@ -40,7 +42,8 @@ public struct MonitorDefinition: Sendable {
         isRequired: Bool = true,
         observers: Int = 1,
         confirm: Confirmation? = nil,
-        fingerprint: Int = 0
+        fingerprint: Int = 0,
+        digest: UInt64 = 0
     ) {
         self.id = id
         self.kind = kind
@@ -51,6 +54,7 @@ public struct MonitorDefinition: Sendable {
         self.observers = observers
         self.confirm = confirm
         self.fingerprint = fingerprint
+        self.digest = digest
     }
 
     /// The same schedule, thresholds and settings as written.
@@ -137,7 +141,8 @@ extension MonitorDefinition {
             isRequired: isRequired,
             observers: observers,
             confirm: confirm,
-            fingerprint: registry.fingerprint(kind, options)
+            fingerprint: registry.fingerprint(kind, options),
+            digest: registry.digest(kind, options)
         )
     }
 

@@ -55,6 +55,18 @@ public struct BalanceDefinition: Hashable, Sendable {
         self.settings = settings
         self.position = position
     }
+
+    private var content: String { Setting(.map(settings), at: position).content }
+
+    /// By what it says: a line that moved is no change.
+    public static func == (one: BalanceDefinition, other: BalanceDefinition) -> Bool {
+        one.name == other.name && one.content == other.content
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(name)
+        hasher.combine(content)
+    }
 }
 
 /// A named group of peers, as defined.

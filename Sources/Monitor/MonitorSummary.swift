@@ -25,7 +25,21 @@ extension MonitorSummary {
             rise: monitor.thresholds.rise,
             fall: monitor.thresholds.fall,
             interval: monitor.schedule.interval,
-            lifeMax: monitor.schedule.validityMax * 2 + Self.patience
+            lifeMax: monitor.schedule.validityMax * 2 + Self.patience,
+            digest: Self.digest(of: monitor)
         )
+    }
+
+    /// Of everything that the API tells of a monitor, and of what it probes with.
+    private static func digest(of monitor: MonitorDefinition) -> UInt64 {
+        var hash = StableHash()
+        for text in [
+            monitor.id, monitor.kind, "\(monitor.schedule)", "\(monitor.thresholds)",
+            "\(monitor.isRequired)", "\(monitor.observers)", "\(monitor.confirm, default: "none")",
+        ] {
+            hash.combine(text)
+        }
+        hash.combine(monitor.digest)
+        return hash.value
     }
 }

@@ -122,6 +122,13 @@ public final class Board: EventSink {
         boards[upstream]?.definition
     }
 
+    /// Of what is defined; see `Revision`.
+    public func digest(of upstream: String) -> UInt64? { boards[upstream]?.digest }
+
+    public func monitors(of upstream: String) -> [MonitorSummary] {
+        boards[upstream]?.monitors ?? []
+    }
+
     public func isPanic(_ upstream: String) -> Bool { boards[upstream]?.isPanic ?? false }
 
     /// Some upstream could serve in a moment, and nobody in it can yet.

@@ -33,7 +33,6 @@ final class UpstreamBoard {
     private(set) var counts = Counts()
     private(set) var isPanic = false
     private var supply = UpstreamSupply.peers
-    private(set) var revision: UInt64 = 0
     /// Tells places from before it was defined anew from those after.
     private(set) var generation: UInt32 = 0
     /// One timer for all peers, set by the board: most expiries are pushed on long before they
@@ -51,6 +50,7 @@ final class UpstreamBoard {
     private var monitorNames: Set<String> = []
     private var requiredMonitors: Set<String> = []
     private var cached: UpstreamView?
+    private var cachedDigest: UInt64?
 
     /// Without peers and monitors: they come each by itself.
     init(definition: UpstreamDefinition, tag: Int, strangerTime: Nanoseconds) {
@@ -102,7 +102,6 @@ final class UpstreamBoard {
         if let cached { return cached }
         let built = UpstreamView(
             definition: definition,
-            revision: revision,
             status: status,
             isPanic: isPanic,
             peers: entries.indices.map(report),
@@ -110,6 +109,15 @@ final class UpstreamBoard {
         )
         cached = built
         return built
+    }
+
+    /// Of the whole definition, in whatever order it came. Made when asked for.
+    var digest: UInt64 {
+        if let cachedDigest { return cachedDigest }
+        let parts = definition.peers.map(\.digest) + monitors.map(\.digest)
+        let digest = parts.reduce(definition.ownDigest, &+)
+        cachedDigest = digest
+        return digest
     }
 
     private var status: UpstreamStatus {
@@ -161,7 +169,7 @@ final class UpstreamBoard {
         cached = nil
         self.definition = definition
         self.definition.peers = before.peers
-        touch()
+        redefine()
         return before.slowStart == definition.slowStart ? [] : setPolicies(now: now)
     }
 
@@ -194,7 +202,7 @@ final class UpstreamBoard {
         monitorNames = Set(monitors.map(\.id))
         // One set for all peers, not one each.
         let required = Set(monitors.filter(\.isRequired).map(\.id))
-        touch()
+        redefine()
         // Places are given to pairs, and whether there is such a pair may be otherwise now.
         leave()
         if required == requiredMonitors { return [] }
@@ -222,7 +230,7 @@ final class UpstreamBoard {
             definition.peers.append(peer)
             entries.append(newcomer(peer, now: now))
             count(entries[entries.count - 1].view, isBackup: peer.isBackup, by: 1)
-            touch()
+            redefine()
             return (true, nil)
         }
         let old = definition.peers[place]
@@ -238,7 +246,7 @@ final class UpstreamBoard {
         }
         let after = entries[place].view
         count(after, isBackup: peer.isBackup, by: 1)
-        touch()
+        redefine()
         return (false, before == after ? nil : PeerHealth.Change(from: before, to: after))
     }
 
@@ -255,7 +263,7 @@ final class UpstreamBoard {
         places.reserveCapacity(kept.count)
         for (place, peer) in definition.peers.enumerated() { places[peer.id] = place }
         recount()
-        touch()
+        redefine()
         leave()
     }
 
@@ -327,8 +335,11 @@ final class UpstreamBoard {
         touch()
     }
 
-    private func touch() {
-        revision += 1
+    private func touch() { cached = nil }
+
+    /// The definition is another.
+    private func redefine() {
+        cachedDigest = nil
         cached = nil
     }
 

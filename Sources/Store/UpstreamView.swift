@@ -15,6 +15,8 @@ public struct MonitorSummary: Hashable, Sendable {
     public var interval: Nanoseconds
     /// The longest that a verdict of it may hold, whoever says so.
     public var lifeMax: Nanoseconds
+    /// The same for the same definition on every agent.
+    public var digest: UInt64
 
     public init(
         upstream: String,
@@ -24,7 +26,8 @@ public struct MonitorSummary: Hashable, Sendable {
         rise: Int,
         fall: Int,
         interval: Nanoseconds,
-        lifeMax: Nanoseconds = .seconds(7 * 86_400)
+        lifeMax: Nanoseconds = .seconds(7 * 86_400),
+        digest: UInt64 = 0
     ) {
         self.upstream = upstream
         self.id = id
@@ -34,6 +37,7 @@ public struct MonitorSummary: Hashable, Sendable {
         self.fall = fall
         self.interval = interval
         self.lifeMax = lifeMax
+        self.digest = digest
     }
 }
 
@@ -73,8 +77,6 @@ public enum UpstreamStatus: String, Sendable, CaseIterable {
 
 public struct UpstreamView: Hashable, Sendable {
     public var definition: UpstreamDefinition
-    /// Counts every change of this upstream that a reader could see.
-    public var revision: UInt64
     public var status: UpstreamStatus
     public var isPanic: Bool
     /// In the order of the definition.
@@ -86,14 +88,12 @@ public struct UpstreamView: Hashable, Sendable {
 
     public init(
         definition: UpstreamDefinition,
-        revision: UInt64,
         status: UpstreamStatus,
         isPanic: Bool,
         peers: [PeerReport],
         monitors: [MonitorSummary]
     ) {
         self.definition = definition
-        self.revision = revision
         self.status = status
         self.isPanic = isPanic
         self.peers = peers

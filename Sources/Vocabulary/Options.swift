@@ -46,6 +46,9 @@ public struct Options: Sendable {
         Setting(.map(entries), at: position).hashContent(into: &hasher)
     }
 
+    /// The same, in every process.
+    public var content: String { Setting(.map(entries), at: position).content }
+
     public func missing(_ key: String) -> SettingError {
         SettingError(position, "\(path): expected '\(key)', saw no such key")
     }

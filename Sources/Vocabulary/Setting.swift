@@ -91,6 +91,29 @@ public struct Setting: Sendable, Hashable {
         }
     }
 
+    /// What it says, not where, as text that is the same in every process. Of what is secret by its name
+    /// it says only that it is there.
+    public var content: String {
+        switch value {
+        case .scalar(let text, let isQuoted):
+            let text = text.withoutPassword
+            return "\(isQuoted ? "q" : "s")\(text.utf8.count):\(text)"
+        case .list(let items):
+            return "l\(items.count):" + items.map(\.content).joined()
+        case .map(let entries):
+            return "m\(entries.count):"
+                + entries.map { entry in
+                    "\(entry.key.utf8.count):\(entry.key)"
+                        + (Self.secrets.contains(entry.key.lowercased())
+                            ? "*" : entry.value.content)
+                }.joined()
+        }
+    }
+
+    private static let secrets: Set = [
+        "password", "auth", "authorization", "headers", "token", "secret", "env", "environment",
+    ]
+
     /// What the user sees of it in an error: no line break, no password.
     public var summary: String {
         switch value {

@@ -253,6 +253,10 @@ final class Engine {
             board: LoopBound(board, on: loop),
             scheduler: LoopBound(scheduler, on: loop),
             store: LoopBound(store, on: loop),
+            operations: LoopBound(
+                Operations(loop: loop, board: board, store: store),
+                on: loop
+            ),
             ledger: ledger.map { LoopBound($0, on: loop) },
             proxy: LoopBound(proxy, on: loop),
             endpoint: LoopBound(endpoint, on: loop),

@@ -19,7 +19,6 @@ import Vocabulary
         let health = PeerHealth(policy: PeerPolicy(weight: 1, requiredMonitors: []), now: now)
         return UpstreamView(
             definition: UpstreamDefinition(name: "web", peers: [definition]),
-            revision: 1,
             status: .up,
             isPanic: false,
             peers: [

@@ -181,6 +181,13 @@ final class StoreRig {
         return (store, listener)
     }
 
+    /// Starts a store that `make` made, for another observer than a `Listener`.
+    func begin(_ store: any Store, with observer: any StoreObserver) async throws {
+        for (held, ledger) in open where held === store { try await ledger?.open() }
+        store.start(observer)
+        #expect(await eventually(within: .seconds(60)) { store.status.isConnected })
+    }
+
     func make(
         agent: String = "a1",
         state: String? = nil,

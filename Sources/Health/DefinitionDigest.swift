@@ -1,0 +1,39 @@
+// Do two agents define the same? One number says so: the same in every process that has the same
+// definition, wherever in a file it stands, and in whatever order.
+
+import Vocabulary
+
+extension PeerDefinition {
+    public var digest: UInt64 {
+        var hash = StableHash()
+        hash.combine(id)
+        hash.combine(address.description)
+        hash.combine(weight)
+        hash.combine(isBackup)
+        hash.combine(isDisabled)
+        hash.combine(maxFails)
+        hash.combine(UInt64(bitPattern: failTimeout.count))
+        hash.combine(maxConnections ?? -1)
+        return hash.value
+    }
+}
+
+extension UpstreamDefinition {
+    /// Of the upstream itself. Those of its peers and monitors are added.
+    public var ownDigest: UInt64 {
+        var hash = StableHash()
+        hash.combine(name)
+        hash.combine(balance.name)
+        hash.combine(Setting(.map(balance.settings), at: balance.position).content)
+        hash.combine(UInt64(bitPattern: slowStart.count))
+        hash.combine(panicThreshold.bitPattern)
+        hash.combine(onDown?.rawValue ?? "")
+        hash.combine(allDown.rawValue)
+        return hash.value
+    }
+}
+
+extension StableHash {
+    fileprivate mutating func combine(_ number: Int) { combine(UInt64(bitPattern: Int64(number))) }
+    fileprivate mutating func combine(_ flag: Bool) { combine(UInt64(flag ? 1 : 0)) }
+}

@@ -1,0 +1,127 @@
+// Through which door does every order pass? Through this one, whoever gives it: what is there is read,
+// what shall be is decided, and it is written, in one step, so that no two orders undo one another. What
+// the caller has to wait for, a body say, it has before it comes here.
+
+public import EventLoop
+public import Health
+public import Vocabulary
+
+/// Nothing was changed, and why.
+public enum OperationError: Error, Hashable, Sendable {
+    case noUpstream(String)
+    case noPeer(PeerKey)
+    /// The order makes no sense.
+    case mistake(String)
+    /// Another came first. This is what it is now.
+    case outdated(Revision)
+    /// Whether another came first cannot be known.
+    case unknown(String)
+    /// The store refused.
+    case refused(String)
+}
+
+/// An order that was taken.
+public struct Operation: Hashable, Sendable {
+    public let change: IntentChange
+    public let reach: IntentReach
+    /// Right after it.
+    public let revision: Revision
+    /// The peer as it is now.
+    public let report: PeerReport
+    public let monitors: [MonitorSummary]
+}
+
+/// An upstream at one moment.
+public struct SeenUpstream: Hashable, Sendable {
+    public let view: UpstreamView
+    public let revision: Revision
+}
+
+/// Every write passes here. Confined to the control loop.
+public final class Operations {
+    private let loop: EventLoop
+    private let board: Board
+    private let store: any Store
+
+    public init(loop: EventLoop, board: Board, store: any Store) {
+        self.loop = loop
+        self.board = board
+        self.store = store
+    }
+
+    // MARK: Reading
+
+    public func revision(of upstream: String) -> Revision? {
+        board.digest(of: upstream).map {
+            Revision(definition: $0, stamps: store.stampSum(of: upstream))
+        }
+    }
+
+    public func upstream(_ name: String) -> SeenUpstream? {
+        guard let view = board.upstream(named: name), let revision = revision(of: name) else {
+            return nil
+        }
+        return SeenUpstream(view: view, revision: revision)
+    }
+
+    // MARK: Writing
+
+    /// Changes what is asked of a peer to what `decide` makes of it, if it is as `expected`.
+    public func change(
+        _ key: PeerKey,
+        expecting expected: Precondition,
+        _ decide: (PeerReport, WallTime) throws(OperationError) -> IntentChange
+    ) async throws(OperationError) -> Operation {
+        _ = try find(key)
+        try await compare(key.upstream, expected)
+        // From here to the store's own step nobody else has a turn.
+        let (report, revision) = try find(key)
+        let change = try decide(report, loop.wall)
+        guard let digest = board.digest(of: key.upstream) else {
+            throw .noUpstream(key.upstream)
+        }
+        guard expected.holds(for: revision) else { throw .outdated(revision) }
+        let stamps = expected == .anything ? nil : store.stampSum(of: key.upstream)
+        do throws(StoreError) {
+            let answer = try await store.change(Intent.self, change, of: key, expecting: stamps)
+            return Operation(
+                change: change,
+                reach: answer.reach,
+                revision: Revision(definition: digest, stamps: answer.stampSum),
+                report: board.report(of: key) ?? report,
+                monitors: board.monitors(of: key.upstream)
+            )
+        } catch {
+            throw translated(error, of: key.upstream)
+        }
+    }
+
+    private func find(
+        _ key: PeerKey
+    ) throws(OperationError) -> (PeerReport, Revision) {
+        guard let revision = revision(of: key.upstream) else { throw .noUpstream(key.upstream) }
+        guard let report = board.report(of: key) else { throw .noPeer(key) }
+        return (report, revision)
+    }
+
+    /// Who expects something else than is known here may have seen what this process has not heard of.
+    private func compare(
+        _ upstream: String,
+        _ expected: Precondition
+    ) async throws(OperationError) {
+        guard let revision = revision(of: upstream), !expected.holds(for: revision) else { return }
+        do throws(StoreError) {
+            try await store.refresh(upstream)
+        } catch {
+            throw translated(error, of: upstream)
+        }
+    }
+
+    private func translated(_ error: StoreError, of upstream: String) -> OperationError {
+        switch error.kind {
+        case .refused: .refused(error.description)
+        case .unknown: .unknown(error.description)
+        case .outdated: revision(of: upstream).map { .outdated($0) } ?? .noUpstream(upstream)
+        }
+    }
+}

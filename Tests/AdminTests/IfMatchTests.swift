@@ -1,0 +1,34 @@
+// Is `If-Match` read as RFC 9110 has it?
+
+import Store
+import Testing
+
+@testable import Admin
+
+@Suite struct IfMatchTests {
+    @Test(
+        arguments: [
+            (nil, .anything), ("*", .anything), (" * ", .anything), ("\"5\"", .revisions(["5"])),
+            ("\"5\" , \"6\"", .revisions(["5", "6"])), ("\"\"", .revisions([""])),
+            ("\"a,b\",\"6\"", .revisions(["a,b", "6"])), ("W/\"5\"", .revisions([])),
+            ("W/\"5\", \"6\"", .revisions(["6"])),
+        ] as [(String?, Precondition)]
+    )
+    func `tags are read`(field: String?, expected: Precondition) throws {
+        #expect(try IfMatch.expectation(field) == expected)
+    }
+
+    @Test(arguments: ["", "5", "\"5", "\"5\" \"6\"", "\"5\",", "\"5\",*", "w/\"5\"", "*, \"5\""])
+    func `what is no tag is a mistake`(field: String) {
+        let error = #expect(throws: Problem.self) { try IfMatch.expectation(field) }
+        #expect(error?.status == .badRequest)
+    }
+
+    @Test func `a tag is read back`() throws {
+        let revision = Revision(definition: 1, stamps: 2)
+        #expect(revision.number < 1 << 53)
+        #expect(
+            try IfMatch.expectation(IfMatch.tag(revision)) == .revisions([revision.description])
+        )
+    }
+}

@@ -1,0 +1,93 @@
+// Does the digest of a definition count all that is defined, and nothing else?
+
+import Testing
+import Vocabulary
+
+@testable import Health
+
+@Suite struct DefinitionDigestTests {
+    private static let peers: [String: PeerDefinition] = {
+        let peer = PeerDefinition(address: .host("10.0.0.1", port: 80))
+        let changes: [(String, (inout PeerDefinition) -> Void)] = [
+            ("id", { $0.id = "other" }), ("address", { $0.address = .host("10.0.0.1", port: 81) }),
+            ("weight", { $0.weight = 2 }), ("isBackup", { $0.isBackup = true }),
+            ("isDisabled", { $0.isDisabled = true }), ("maxFails", { $0.maxFails = 2 }),
+            ("failTimeout", { $0.failTimeout = .seconds(11) }),
+            ("maxConnections", { $0.maxConnections = 5 }),
+        ]
+        return Dictionary(
+            uniqueKeysWithValues: [("", peer)]
+                + changes.map { name, change in
+                    var other = peer
+                    change(&other)
+                    return (name, other)
+                }
+        )
+    }()
+
+    private static let upstreams: [String: UpstreamDefinition] = {
+        let upstream = UpstreamDefinition(name: "web", peers: [])
+        let changes: [(String, (inout UpstreamDefinition) -> Void)] = [
+            ("name", { $0.name = "api" }),
+            ("balance", { $0.balance = BalanceDefinition(name: "first") }),
+            ("slowStart", { $0.slowStart = .seconds(1) }),
+            ("panicThreshold", { $0.panicThreshold = 0.5 }), ("onDown", { $0.onDown = .keep }),
+            ("allDown", { $0.allDown = .failClosed }),
+        ]
+        return Dictionary(
+            uniqueKeysWithValues: [("", upstream)]
+                + changes.map { name, change in
+                    var other = upstream
+                    change(&other)
+                    return (name, other)
+                }
+        )
+    }()
+
+    @Test func `each property of a peer counts`() throws {
+        let properties = Set(Mirror(reflecting: try #require(Self.peers[""])).children.map(\.label))
+        #expect(properties.count == Self.peers.count - 1)
+        #expect(Set(Self.peers.values.map(\.digest)).count == Self.peers.count)
+    }
+
+    @Test func `each property of an upstream counts, and its peers by themselves`() throws {
+        let properties = Mirror(reflecting: try #require(Self.upstreams[""])).children
+        #expect(properties.count == Self.upstreams.count, "all of them, and the peers")
+        #expect(Set(Self.upstreams.values.map(\.ownDigest)).count == Self.upstreams.count)
+    }
+
+    @Test func `where a setting stands counts neither for the digest nor as a change`() {
+        func upstream(line: Int, _ value: String) -> UpstreamDefinition {
+            let place = Position(file: "a.yaml", line: line, column: 1)
+            let setting = Setting(.scalar(value, isQuoted: false), at: place)
+            return UpstreamDefinition(
+                name: "web",
+                peers: [],
+                balance: BalanceDefinition(
+                    name: "consistent-hash",
+                    settings: [.init(key: "header", position: place, value: setting)],
+                    position: place
+                )
+            )
+        }
+        #expect(upstream(line: 1, "x") == upstream(line: 2, "x"))
+        #expect(upstream(line: 1, "x").ownDigest == upstream(line: 2, "x").ownDigest)
+        #expect(upstream(line: 1, "x") != upstream(line: 1, "y"))
+        #expect(upstream(line: 1, "x").ownDigest != upstream(line: 1, "y").ownDigest)
+    }
+
+    @Test func `of what is secret only counts that it is there`() {
+        func content(_ key: String, _ value: String) -> String {
+            let place = Position(file: "a.yaml", line: 1, column: 1)
+            let setting = Setting(.scalar(value, isQuoted: false), at: place)
+            return Setting(
+                .map([.init(key: key, position: place, value: setting)]),
+                at: place
+            ).content
+        }
+        #expect(content("password", "hunter2") == content("password", "hunter3"))
+        #expect(content("password", "x") != content("auth", "x"))
+        #expect(content("path", "/a") != content("path", "/b"))
+        #expect(!content("url", "redis://u:hunter2@h").contains("hunter2"))
+    }
+}

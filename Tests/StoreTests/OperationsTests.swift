@@ -1,0 +1,197 @@
+// Is an order read, decided and written in one step, and is a revision the same for all who know the same?
+
+import EventLoop
+import Health
+import TestSupport
+import Testing
+import Vocabulary
+
+@testable import Store
+
+/// A board and a store, as one agent has them.
+private final class Agent {
+    let board: Board
+    let store: any Store
+    let operations: Operations
+
+    init(_ store: any Store, on loop: EventLoop, peers: [String] = ["a", "b"]) {
+        board = Board(loop: loop)
+        self.store = store
+        operations = Operations(loop: loop, board: board, store: store)
+        board.define(
+            [
+                UpstreamDefinition(
+                    name: "web",
+                    peers: peers.map {
+                        PeerDefinition(id: $0, address: .host("10.0.0.1", port: 80))
+                    }
+                )
+            ],
+            monitors: [.sample()]
+        )
+    }
+
+    var revision: Revision? { operations.revision(of: "web") }
+
+    func drain(
+        _ peer: String,
+        _ reason: String,
+        expecting expected: Precondition = .anything
+    ) async throws(OperationError) -> Operation {
+        try await operations.change(PeerKey(upstream: "web", peer: peer), expecting: expected) {
+            _,
+            _ in
+            IntentChange(mode: .init(.drain, reason: reason))
+        }
+    }
+}
+
+extension Revision {
+    fileprivate var expected: Precondition { .revisions(["7", description]) }
+}
+
+@Suite struct OperationsTests {
+    @Test(arguments: Backend.allCases)
+    func `an order is answered with the revision right after it`(backend: Backend) async throws {
+        try await StoreRig.run(backend) { rig in
+            let store = rig.make()
+            let agent = Agent(store, on: rig.loop)
+            defer { agent.board.close() }
+            try await rig.begin(store, with: agent.board)
+            let before = try #require(agent.revision)
+            let first = try await agent.drain("a", "1", expecting: before.expected)
+            #expect(first.revision != before && first.revision == agent.revision)
+            #expect(first.report.intent?.mode == .drain && first.reach == .everywhere)
+            // Another peer of the same upstream, and the same peer.
+            for peer in ["b", "a"] {
+                do throws(OperationError) {
+                    _ = try await agent.drain(peer, "2", expecting: before.expected)
+                    Issue.record("expected an error")
+                } catch {
+                    #expect(error == .outdated(first.revision))
+                }
+            }
+            #expect(agent.board.intent(for: PeerKey(upstream: "web", peer: "b")) == nil)
+            let second = try await agent.drain("b", "3", expecting: first.revision.expected)
+            let third = try await agent.drain("b", "4")
+            #expect(Set([before, first.revision, second.revision, third.revision]).count == 4)
+        }
+    }
+
+    @Test func `health moves no revision, and the definition does`() async throws {
+        let loop = try EventLoop.spawn(virtual: "store")
+        defer { loop.stop() }
+        try await withTaskExecutorPreference(loop) {
+            let agent = Agent(EmbeddedStore(loop: loop), on: loop)
+            defer { agent.board.close() }
+            let before = try #require(agent.revision)
+            for sequence in 1...4 as ClosedRange<UInt64> {
+                agent.board.apply(
+                    .sample(
+                        sequence.isMultiple(of: 2) ? .up : .down,
+                        peer: "a",
+                        sequence: sequence,
+                        at: loop.wall
+                    )
+                )
+                await loop.advance(by: .seconds(120))
+            }
+            #expect(agent.revision == before)
+            let other = Agent(EmbeddedStore(loop: loop), on: loop, peers: ["b", "a"])
+            defer { other.board.close() }
+            #expect(other.revision == before, "in whatever order")
+            let third = Agent(EmbeddedStore(loop: loop), on: loop, peers: ["a", "b", "c"])
+            defer { third.board.close() }
+            #expect(third.revision != before)
+        }
+    }
+
+    @Test func `what is not there is told, and so is what makes no sense`() async throws {
+        let loop = try EventLoop.spawn(virtual: "store")
+        defer { loop.stop() }
+        await withTaskExecutorPreference(loop) {
+            let agent = Agent(EmbeddedStore(loop: loop), on: loop)
+            defer { agent.board.close() }
+            for (key, expected) in [
+                (PeerKey(upstream: "w", peer: "a"), OperationError.noUpstream("w")),
+                (
+                    PeerKey(upstream: "web", peer: "c"),
+                    .noPeer(PeerKey(upstream: "web", peer: "c"))
+                ),
+                (PeerKey(upstream: "web", peer: "a"), .mistake("no")),
+            ] {
+                await #expect(throws: expected) {
+                    try await agent.operations.change(key, expecting: .anything) {
+                        _,
+                        _ throws(OperationError) in throw .mistake("no")
+                    }
+                }
+            }
+        }
+    }
+
+    @Test func `two agents have one revision, and of two who saw it one wins`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let stores = [rig.make(agent: "a1"), rig.make(agent: "a2")]
+            let one = Agent(stores[0], on: rig.loop)
+            let two = Agent(stores[1], on: rig.loop, peers: ["b", "a"])
+            defer { for agent in [one, two] { agent.board.close() } }
+            for agent in [one, two] { try await rig.begin(agent.store, with: agent.board) }
+            let loop = rig.loop
+            let agents = (LoopBound(one, on: loop), LoopBound(two, on: loop))
+            for round in 0..<50 {
+                try await two.store.refresh("web")
+                try await one.store.refresh("web")
+                let seen = try #require(one.revision)
+                #expect(two.revision == seen, "round \(round)")
+                let ask = {
+                    @Sendable (
+                        agent: LoopBound<Agent>,
+                        peer: String
+                    )
+                        async -> Result<Operation, OperationError> in
+                    await Task(executorPreference: loop) {
+                        do throws(OperationError) {
+                            return .success(
+                                try await agent.value.drain(
+                                    peer,
+                                    "\(round)",
+                                    expecting: seen.expected
+                                )
+                            )
+                        } catch {
+                            return .failure(error)
+                        }
+                    }.value
+                }
+                async let first = ask(agents.0, "a")
+                async let second = ask(agents.1, round.isMultiple(of: 2) ? "a" : "b")
+                let answers = await [first, second]
+                let won = answers.compactMap { try? $0.get() }
+                #expect(won.count == 1, "round \(round)")
+                for case .failure(let error) in answers {
+                    #expect(error == .outdated(try #require(won.first).revision))
+                }
+            }
+        }
+    }
+
+    @Test func `who saw another agent's revision is believed by one that has not heard`()
+        async throws
+    {
+        try await StoreRig.run(.redisUnix) { rig in
+            let one = Agent(rig.make(agent: "a1"), on: rig.loop)
+            let two = Agent(rig.make(agent: "a2"), on: rig.loop)
+            defer { for agent in [one, two] { agent.board.close() } }
+            for agent in [one, two] { try await rig.begin(agent.store, with: agent.board) }
+            var seen = try #require(one.revision)
+            // Faster than anybody hears of it.
+            for round in 0..<20 {
+                let agent = round.isMultiple(of: 2) ? one : two
+                seen = try await agent.drain("a", "\(round)", expecting: seen.expected).revision
+            }
+            try await one.store.refresh("web")
+            #expect(one.revision == seen)
+        }
+    }
+}
