@@ -227,14 +227,14 @@ enum HeadRewriter {
         }
     }
 
+    @inline(__always)
     private static func appendAddress(
         _ client: borrowing ClientConnection,
         to output: inout Buffer
     ) {
-        var index = 0
-        while index < Int(client.addressCount) {
-            output.append(byte: client.address[index])
-            index &+= 1
+        let count = Int(client.addressCount)
+        client.address.span.withUnsafeBufferPointer { text in
+            if let start = text.baseAddress { output.append(start, count) }
         }
     }
 

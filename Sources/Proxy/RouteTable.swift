@@ -38,6 +38,9 @@ final class RouteTable: @unchecked Sendable {
     /// is stored under its suffix with the leading dot, `*` under a lone dot.
     private let hosts: UnsafeMutableBufferPointer<Host>
     private let mask: Int
+    /// A host is looked up, and then each of its suffixes, only where there is one to find.
+    private let hasHosts: Bool
+    private let hasWildcards: Bool
 
     /// `upstreams` says which number each upstream name has. Routes to other names are left out.
     init(_ configurations: [RouteConfiguration], upstreams: [String: Int32]) {
@@ -56,6 +59,8 @@ final class RouteTable: @unchecked Sendable {
             )
             grouped[Self.storedName(configuration.host), default: []].append(route)
         }
+        hasHosts = grouped.keys.contains { $0 != "." }
+        hasWildcards = grouped.keys.contains { $0 != "." && $0.hasPrefix(".") }
         var size = 2
         while size < grouped.count * 2 { size *= 2 }
         mask = size - 1
@@ -98,18 +103,18 @@ final class RouteTable: @unchecked Sendable {
         host: UnsafeBufferPointer<UInt8>,
         path: UnsafeBufferPointer<UInt8>
     ) -> Match? {
-        // A trailing dot names the same host (RFC 1034, section 3.1).
-        var end = host.count
-        if end > 1, host[end - 1] == UInt8(ascii: ".") { end -= 1 }
-        if end > 0, let found = lookUp(host, 0, end, path) { return found }
-        var label = 0
-        while label < end {
-            if host[label] == UInt8(ascii: "."), label > 0,
-                let found = lookUp(host, label, end, path)
-            {
-                return found
+        if hasHosts {
+            // A trailing dot names the same host (RFC 1034, section 3.1).
+            var end = host.count
+            if end > 1, host[end - 1] == UInt8(ascii: ".") { end -= 1 }
+            if end > 0, let found = lookUp(host, 0, end, path) { return found }
+            var label = hasWildcards ? 1 : end
+            while label < end {
+                if host[label] == UInt8(ascii: "."), let found = lookUp(host, label, end, path) {
+                    return found
+                }
+                label += 1
             }
-            label += 1
         }
         return withUnsafePointer(to: UInt8(ascii: ".")) {
             lookUp(UnsafeBufferPointer(start: $0, count: 1), 0, 1, path)
