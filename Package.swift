@@ -133,7 +133,7 @@ let package = Package(
         library("AgentCheck", ["Store", "EventLoop", "Health", "Vocabulary"]),
         library(
             "Settings",
-            ["AgentCheck", "Checks", "Health", "Proxy", "TLS", "Vocabulary", yams]
+            ["AgentCheck", "Checks", "EventLoop", "Health", "Proxy", "TLS", "Vocabulary", yams]
         ),
         library(
             "Admin",

@@ -27,12 +27,18 @@ public protocol Check: Sendable {
     /// False where somebody else finds out where the target's name is: a proxy, for example.
     var resolvesNames: Bool { get }
 
+    /// A probe that takes longer warns; nil where none does.
+    var slowness: Nanoseconds? { get }
+
     /// Takes this kind's own settings. Whatever it leaves untaken is reported as a misspelling.
     init(options: inout Options) throws(SettingError)
 
     /// What of its settings could never come true on `schedule`, which belongs to the monitor; nil
     /// where all of them can. What contradicts itself without it, `init` refuses.
     func problem(on schedule: Schedule) -> SettingError?
+
+    /// Why it can never probe `peer`, whatever is there; nil where it can.
+    func problem(probing peer: Address) -> SettingError?
 
     /// What is taken and looks like a mistake all the same: a program that is not there, for example.
     func warnings(on schedule: Schedule) -> [SettingError]
@@ -55,7 +61,11 @@ extension Check {
 
     public var resolvesNames: Bool { true }
 
+    public var slowness: Nanoseconds? { nil }
+
     public func problem(on schedule: Schedule) -> SettingError? { nil }
+
+    public func problem(probing peer: Address) -> SettingError? { nil }
 
     public func warnings(on schedule: Schedule) -> [SettingError] { [] }
 

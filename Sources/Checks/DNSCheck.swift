@@ -17,12 +17,14 @@ public struct DNSCheck: Check {
     private let code: String
     private let expected: [ExpectedRecord]
     private let isTCP: Bool
+    private let place: (position: Position, path: String)
 
     /// A datagram may be lost: it is sent so often within the time there is.
     private static let tries: Int64 = 3
 
     public init(options: inout Options) throws(SettingError) {
         destination = try Destination(options: &options)
+        place = (options.position, options.path)
         let setting = options.take("name")
         let words = RecordType.allCases.map { $0.word }
         let record = try options.word("record", among: words) ?? RecordType.a.word
@@ -48,6 +50,16 @@ public struct DNSCheck: Check {
         throw SettingError(
             setting.position,
             "\(path): expected a domain name\(wanted), saw '\(name)': no answer could come"
+        )
+    }
+
+    public func problem(probing peer: Address) -> SettingError? {
+        if let problem = destination.problem(probing: peer) { return problem }
+        guard !isTCP, case .unix = destination.address(for: peer) else { return nil }
+        return SettingError(
+            place.position,
+            "\(place.path): expected peers with host and port, saw '\(peer)': no datagram of DNS goes to "
+                + "such a socket; 'transport: tcp' talks to it"
         )
     }
 

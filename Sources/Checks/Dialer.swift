@@ -141,19 +141,32 @@ enum Dialer {
 }
 
 /// Where a check goes instead of the peer's own address.
-struct Destination: Sendable, Hashable {
+struct Destination: Sendable {
     private var port: UInt16?
     private var other: Address?
     private var keepsPort = false
+    /// Where `port` is written, or an `address` without one.
+    private var written: (position: Position, path: String)?
 
     /// Takes `port` and `address`.
     init(options: inout Options) throws(SettingError) {
-        port = try options.int("port", in: 1...65_535).map { UInt16($0) }
+        if let setting = options.take("port") {
+            let path = "\(options.path).port"
+            port = UInt16(try setting.int(in: 1...65_535, at: path))
+            written = (setting.position, path)
+        }
         guard let setting = options.take("address") else { return }
         let path = "\(options.path).address"
         let text = try setting.string(at: path)
         if let address = Address(text: text) {
             other = address
+            if let written, isUnix {
+                throw SettingError(
+                    written.position,
+                    "\(written.path): expected none beside the address '\(text)', saw one: a socket has "
+                        + "no port"
+                )
+            }
             return
         }
         // A bare host keeps the peer's port; a bare IPv6 literal comes without its brackets.
@@ -163,6 +176,23 @@ struct Destination: Sendable, Hashable {
         }
         other = address
         keepsPort = true
+        written = written ?? (setting.position, path)
+    }
+
+    /// Why a check with these settings cannot go to `peer`; nil where it can.
+    func problem(probing peer: Address) -> SettingError? {
+        guard case .unix = peer, let written, other == nil || keepsPort && port == nil else {
+            return nil
+        }
+        let remedy =
+            port == nil
+            ? "write the port behind the host"
+            : "leave it out, or name a host beside it with 'address'"
+        return SettingError(
+            written.position,
+            "\(written.path): expected peers with a port, saw '\(peer)', a socket, which has none: "
+                + remedy
+        )
     }
 
     /// Whoever is probed, the check goes to a unix socket.

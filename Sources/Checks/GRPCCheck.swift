@@ -48,6 +48,10 @@ public struct GRPCCheck: Check {
 
     public func warnings(on schedule: Schedule) -> [SettingError] { doubts }
 
+    public func problem(probing peer: Address) -> SettingError? {
+        destination.problem(probing: peer)
+    }
+
     public func probe(_ target: Target, in context: ProbeContext) async -> Outcome {
         var phases = Phases()
         do throws(ProbeFailure) {
@@ -224,7 +228,7 @@ public struct GRPCCheck: Check {
                 bytes.append(byte)
             }
         }
-        return Excerpt.text(bytes)
+        return Excerpt.utf8(bytes)
     }
 }
 

@@ -24,6 +24,10 @@ public struct HAProxyAgentCheck: Check {
         silence = try AgentSilence(options: &options)
     }
 
+    public func problem(probing peer: Address) -> SettingError? {
+        destination.problem(probing: peer)
+    }
+
     public func probe(_ target: Target, in context: ProbeContext) async -> Outcome {
         var phases = Phases()
         do throws(ProbeFailure) {

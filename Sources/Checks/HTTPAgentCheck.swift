@@ -27,6 +27,10 @@ public struct HTTPAgentCheck: Check {
 
     public var resolvesNames: Bool { client.resolvesNames }
 
+    public func problem(probing peer: Address) -> SettingError? {
+        client.problem(probing: peer)
+    }
+
     public func probe(_ target: Target, in context: ProbeContext) async -> Outcome {
         var phases = Phases()
         do throws(ProbeFailure) {

@@ -31,6 +31,8 @@ public struct HTTPCheck: Check {
         question = DirectPlan.Question(method: client.request.method, expectation: expectation)
     }
 
+    public var slowness: Nanoseconds? { expectation.degradedLatency }
+
     public var resolvesNames: Bool { client.resolvesNames }
 
     public func problem(on schedule: Schedule) -> SettingError? {
@@ -38,6 +40,10 @@ public struct HTTPCheck: Check {
     }
 
     public func warnings(on schedule: Schedule) -> [SettingError] { doubts }
+
+    public func problem(probing peer: Address) -> SettingError? {
+        client.problem(probing: peer)
+    }
 
     public func probe(_ target: Target, in context: ProbeContext) async -> Outcome {
         var phases = Phases()

@@ -26,6 +26,18 @@ struct HTTPClient: Sendable {
 
     var followsRedirects: Bool { (extras?.redirects ?? 0) > 0 }
 
+    func problem(probing peer: Address) -> SettingError? {
+        if let problem = destination.problem(probing: peer) { return problem }
+        guard let proxy = extras?.proxy, case .unix = destination.address(for: peer) else {
+            return nil
+        }
+        return SettingError(
+            proxy.position,
+            "\(proxy.path): expected peers with host and port, saw '\(peer)', a socket, which no proxy "
+                + "can reach"
+        )
+    }
+
     /// What of the request may get in the way of somebody who reads the body.
     func doubts(readsBody: Bool, _ options: Options) -> [SettingError] {
         guard readsBody,

@@ -16,8 +16,13 @@ struct HTTPProxy: Sendable {
     let address: Address
     let user: String?
     let password: String?
+    /// Where it is written.
+    let position: Position
+    let path: String
 
     init(_ setting: Setting, at path: String) throws(SettingError) {
+        position = setting.position
+        self.path = path
         let text = try setting.string(at: path)
         // It may hold a password: no message repeats it.
         let wrong = SettingError(

@@ -35,14 +35,9 @@ struct HTTPRequest: Sendable {
 
     /// Takes `method`, `path`, `host`, `headers`, `body` and `user-agent`.
     init(options: inout Options, defaultPath: String = "/") throws(SettingError) {
-        methodName = try Self.take("method", from: &options, "a method", Self.isToken) ?? "GET"
-        guard let known = Self.methods[methodName] else {
-            throw SettingError(
-                options.position,
-                "\(options.path).method: expected one of "
-                    + "\(Self.methods.keys.sorted().joined(separator: ", ")), saw '\(methodName)'"
-            )
-        }
+        methodName = try options.word("method", among: Self.methods.keys.sorted()) ?? "GET"
+        // Every word above is there.
+        let known = Self.methods[methodName] ?? .get
         method = known
         path = try Self.path(&options) ?? defaultPath
         host = try Self.take("host", from: &options, "a host, perhaps with a port", Self.isVisible)

@@ -231,7 +231,7 @@ extension MonitorDefinition {
         case "any": return .any
         case "all": return .all
         default:
-            guard let votes = Int(text) else {
+            guard let votes = Int(text), "\(votes)" == text else {
                 throw setting.unknownWord(text, among: ["majority", "any", "all"], at: path)
             }
             guard votes >= 1 else { throw setting.expected("at least 1 vote", at: path) }

@@ -31,6 +31,10 @@ public struct RedisCheck: Check {
         lagMax = try options.duration("lag", in: .seconds(1)...MonitorDefinition.intervalMax)
     }
 
+    public func problem(probing peer: Address) -> SettingError? {
+        destination.problem(probing: peer)
+    }
+
     public func probe(_ target: Target, in context: ProbeContext) async -> Outcome {
         var phases = Phases()
         do throws(ProbeFailure) {
@@ -78,7 +82,14 @@ public struct RedisCheck: Check {
         let seen = replication.role ?? "no role"
         var measurements: [Measurement] = []
         if let lag = replication.lag {
-            measurements.append(Measurement(label: "lag", value: lag.seconds, unit: "s"))
+            var scale: Measurement.Scale?
+            if let lagMax {
+                scale = Measurement.Scale()
+                scale?.fail = lagMax.inSeconds
+            }
+            measurements.append(
+                Measurement(label: "lag", value: lag.seconds, unit: "s", scale: scale)
+            )
         }
         func outcome(_ verdict: Outcome.Verdict, _ message: String) -> Outcome {
             Outcome(

@@ -28,6 +28,10 @@ public struct TCPCheck: Check {
         self.steps = steps
     }
 
+    public func problem(probing peer: Address) -> SettingError? {
+        destination.problem(probing: peer)
+    }
+
     public func probe(_ target: Target, in context: ProbeContext) async -> Outcome {
         var phases = Phases()
         do throws(ProbeFailure) {

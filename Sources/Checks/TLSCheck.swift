@@ -17,6 +17,10 @@ public struct TLSCheck: Check {
         tls = try TLSSettings(options: &options)
     }
 
+    public func problem(probing peer: Address) -> SettingError? {
+        destination.problem(probing: peer)
+    }
+
     public func probe(_ target: Target, in context: ProbeContext) async -> Outcome {
         var phases = Phases()
         do throws(ProbeFailure) {

@@ -20,21 +20,31 @@ public enum WholeFile {
 
     /// Why there can be no file of ours at this path; nil where one is, or may be made.
     public static func problem(at path: String) -> Problem? {
+        obstacle(at: path).map {
+            Problem("expected a regular file or none, saw \($0)", isNoFile: true)
+        }
+    }
+
+    /// What is there and is no file; nil where one is, or may be made.
+    public static func obstacle(at path: String) -> String? {
         var found = stat()
         guard lstat(path, &found) == 0 else { return nil }
         // Through links, as far as they lead.
         if found.st_mode & S_IFMT == S_IFLNK, stat(path, &found) != 0 {
-            return Problem("expected a regular file, saw a link that leads nowhere", isNoFile: true)
+            return "a link that leads nowhere"
         }
-        let sort: String? =
-            switch found.st_mode & S_IFMT {
-            case S_IFREG: nil
-            case S_IFDIR: "a folder"
-            case S_IFIFO: "a FIFO"
-            case S_IFCHR, S_IFBLK: "a device"
-            default: "a socket"
-            }
-        return sort.map { Problem("expected a regular file or none, saw \($0)", isNoFile: true) }
+        return found.st_mode & S_IFMT == S_IFREG ? nil : sort(of: found.st_mode)
+    }
+
+    /// What stands in a file's place.
+    public static func sort(of mode: mode_t) -> String {
+        switch mode & S_IFMT {
+        case S_IFREG: "a file"
+        case S_IFDIR: "a folder"
+        case S_IFIFO: "a FIFO"
+        case S_IFCHR, S_IFBLK: "a device"
+        default: "a socket"
+        }
     }
 
     /// Nil when there is no such file.

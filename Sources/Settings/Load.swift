@@ -26,6 +26,7 @@ extension MusterConfiguration {
         reading: Reading
     ) throws(ConfigurationError) -> MusterConfiguration {
         let (root, files) = SettingsTree.read(path, environment: environment, reading: reading)
+        reading.protect(files)
         var configuration = MusterConfiguration()
         if let root, var top = Section(root, at: .top, reading: reading) {
             configuration = read(

@@ -30,23 +30,28 @@ final class Reading {
 
     func report(_ mistake: SettingError) { mistakes.append(mistake) }
 
-    /// Files that this process will write, and the setting that says so.
-    private var written: [String: String] = [:]
+    /// Files that this process will write, or has just read, and what they are to it.
+    private var taken: [String: String] = [:]
+
+    /// Whoever writes there writes over the configuration.
+    func protect(_ files: [String]) {
+        for file in files { taken[OutputFile.real(file)] = "is part of the configuration" }
+    }
 
     /// Two who write one file destroy each other's. `suffixes` are of files beside it.
     func claim(_ file: String, _ suffixes: [String], at path: String, _ position: Position) {
         for suffix in [""] + suffixes {
             let name = OutputFile.real(file + suffix)
-            if let other = written[name] {
+            if let other = taken[name] {
                 return report(
                     SettingError(
                         position,
-                        "\(path): expected a file of its own, saw '\(file + suffix)', which \(other) "
-                            + "writes"
+                        "\(path): expected a file of its own, saw '\(file + suffix)', which \(other)"
                     )
                 )
             }
-            written[name] = suffix.isEmpty ? path : "\(path) with '\(suffix)' behind"
+            let by = suffix.isEmpty ? path : "\(path) with '\(suffix)' behind"
+            taken[name] = "\(by) writes"
         }
     }
 

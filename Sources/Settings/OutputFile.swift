@@ -2,15 +2,15 @@
 // a file. Its folder must be there and take new files by the time muster runs; on the machine where
 // somebody only reads the configuration, it may be missing.
 
+import EventLoop
 import Glibc
 
 enum OutputFile {
     /// What keeps it from ever being right; nil when nothing does.
     static func problem(with path: String) -> String? {
-        var status = stat()
-        // What is not there yet will be made.
-        guard stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG else { return nil }
-        return "expected a regular file or none at '\(path)', saw \(kind(of: status.st_mode))"
+        WholeFile.obstacle(at: path).map {
+            "expected a regular file or none at '\(path)', saw \($0)"
+        }
     }
 
     /// What has to be different before muster runs; nil when nothing has.
@@ -23,7 +23,7 @@ enum OutputFile {
         }
         guard status.st_mode & S_IFMT == S_IFDIR else {
             return "expected a folder at '\(folder)' to write in, saw "
-                + "\(kind(of: status.st_mode)); nothing will be kept"
+                + "\(WholeFile.sort(of: status.st_mode)); nothing will be kept"
         }
         guard access(folder, W_OK | X_OK) == 0 else {
             return "expected a folder at '\(folder)' to write in, saw "
@@ -49,16 +49,5 @@ enum OutputFile {
     private static func folder(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
-    }
-
-    private static func kind(of mode: mode_t) -> String {
-        switch mode & S_IFMT {
-        case S_IFREG: "a file"
-        case S_IFDIR: "a folder"
-        case S_IFIFO: "a FIFO"
-        case S_IFSOCK: "a socket"
-        case S_IFCHR, S_IFBLK: "a device"
-        default: "something else"
-        }
     }
 }

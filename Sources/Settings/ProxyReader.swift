@@ -210,12 +210,20 @@ enum HostPattern {
                 default: false
                 }
             }
-        // An IPv6 literal arrives in brackets in the Host field and is matched as such.
-        let isLiteral = host.hasPrefix("[") && host.hasSuffix("]")
+        // An IPv6 literal arrives in brackets in the Host field, without a zone, and is matched as such.
+        let isLiteral = text.hasPrefix("[") && text.hasSuffix("]") && !text.contains("%")
         guard isHost || isLiteral else {
             throw setting.expected(
                 "a host without port, such as www.example.com, *.example.com or *",
                 at: path
+            )
+        }
+        // What may stand there is what a peer's address may have for its host.
+        let address = isLiteral ? "\(text.dropLast())%any]:1" : "\(host):1"
+        if let problem = Address.problem(in: address) {
+            throw SettingError(
+                setting.position,
+                "\(path): \(isLiteral ? "expected an IPv6 address, saw '\(text)'" : problem)"
             )
         }
         return text

@@ -118,8 +118,10 @@ struct Section {
         let reading = reading
         return read(key) { (setting, path) throws(SettingError) in
             let name = SettingsTree.resolve(try setting.string(at: path), beside: file)
-            if let problem = OutputFile.problem(with: name) {
-                throw SettingError(setting.position, "\(path): \(problem)")
+            for file in [name] + suffixes.map({ name + $0 }) {
+                if let problem = OutputFile.problem(with: file) {
+                    throw SettingError(setting.position, "\(path): \(problem)")
+                }
             }
             if let doubt = OutputFile.doubt(about: name) {
                 reading.warn(setting.position, "\(path): \(doubt)")

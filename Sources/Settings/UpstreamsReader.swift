@@ -53,6 +53,7 @@ struct UpstreamsReader {
             reading: reading,
             registry: registry
         ).read(section.list("monitors"))
+        Self.refusePeersThatNoProbeReaches(peers, monitors, reading)
         Self.refuseThresholdsThatNeverTrip(peers, monitors, reading)
         Self.warnOfWhatNothingReads(peers, monitors, at: place, entry.position, reading)
 
@@ -105,6 +106,25 @@ struct UpstreamsReader {
                 "\(place.path): monitor '\(monitor.id)': confirm and observers have no effect in "
                     + "this version: one agent decides alone"
             )
+        }
+    }
+
+    /// A check that goes to another port says so of every peer, and a socket has none.
+    private static func refusePeersThatNoProbeReaches(
+        _ peers: [PeerReader.Peer],
+        _ monitors: [MonitorDefinition],
+        _ reading: Reading
+    ) {
+        for monitor in monitors {
+            let refused = peers.compactMap { peer in
+                monitor.check.problem(probing: peer.definition.address).map { (peer, $0) }
+            }
+            guard let (peer, first) = refused.first else { continue }
+            var problem = first
+            problem.message += " (monitor '\(monitor.id)', peer '\(peer.definition.id)'"
+            if refused.count > 1 { problem.message += " and \(refused.count - 1) more" }
+            problem.message += ")"
+            reading.report(problem)
         }
     }
 

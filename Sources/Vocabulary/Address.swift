@@ -34,9 +34,9 @@ public enum Address: Hashable, Sendable {
         guard let (host, port) = pieces(of: text) else {
             return "expected host:port, [v6]:port or unix:/path, saw '\(text.withoutPassword)'"
         }
-        guard let number = Int(port), port.allSatisfy({ $0.isASCII && $0.isNumber }),
-            (1...65_535).contains(number)
-        else { return "expected a port from 1 to 65535, saw '\(port)'" }
+        guard let number = Int(port), port == "\(number)", (1...65_535).contains(number) else {
+            return "expected a port from 1 to 65535, saw '\(port)'"
+        }
         if host.isEmpty || host.utf8.count > hostBytesMax {
             return "expected a host of 1 to \(hostBytesMax) bytes, saw '\(host)'"
         }
@@ -51,7 +51,30 @@ public enum Address: Hashable, Sendable {
         if !host.utf8.allSatisfy(isHostByte) {
             return "expected a host name or IPv4 address, saw '\(host)'"
         }
-        if isNumeric(host), !isIPv4(host) { return "expected an IPv4 address, saw '\(host)'" }
+        if isNumeric(host) {
+            return isIPv4(host) ? nil : "expected an IPv4 address, saw '\(host)'"
+        }
+        return labelProblem(in: host)
+    }
+
+    /// Longest part of a name between two dots (RFC 1035, section 2.3.4).
+    public static let labelBytesMax = 63
+
+    /// Names that no DNS can hold, or that a program would take for an option. A dot at the end is the
+    /// root.
+    private static func labelProblem(in host: Substring) -> String? {
+        var labels = host.split(separator: ".", omittingEmptySubsequences: false)
+        if labels.count > 1, labels.last?.isEmpty == true { labels.removeLast() }
+        for label in labels {
+            if label.isEmpty { return "expected a name between two dots, saw none in '\(host)'" }
+            if label.hasPrefix("-") || label.hasSuffix("-") {
+                return "expected no '-' at the beginning or the end of a name, saw '\(host)'"
+            }
+            if label.utf8.count > labelBytesMax {
+                return "expected at most \(labelBytesMax) bytes between two dots, saw "
+                    + "\(label.utf8.count) in '\(host)'"
+            }
+        }
         return nil
     }
 

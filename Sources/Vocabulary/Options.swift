@@ -153,13 +153,13 @@ extension Setting {
     }
 
     public func int(in range: ClosedRange<Int>, at path: String) throws(SettingError) -> Int {
+        let what = "a whole number from \(range.lowerBound) to \(range.upperBound)"
         guard case .scalar(let text, isQuoted: false) = value, let number = Int(text),
             range.contains(number)
-        else {
-            throw expected(
-                "a whole number from \(range.lowerBound) to \(range.upperBound)",
-                at: path
-            )
+        else { throw expected(what, at: path) }
+        // 010 is ten to some and eight to others.
+        guard "\(number)" == text else {
+            throw expected("\(what), without a '+' and zeros in front", at: path)
         }
         return number
     }
@@ -179,7 +179,7 @@ extension Setting {
 
     public func share(at path: String) throws(SettingError) -> Double {
         guard case .scalar(let text, _) = value, text.hasSuffix("%"),
-            let number = Double(text.dropLast()), (0...100).contains(number)
+            let number = Double(plain: text.dropLast()), (0...100).contains(number)
         else { throw expected("a share from 0% to 100%", at: path) }
         return number / 100
     }
@@ -204,7 +204,9 @@ extension Setting {
             case "g": 30
             default: nil
             }
-        guard let shift, let number = Int(digits), number <= Int.max >> shift else { return nil }
+        guard let shift, let number = Int(digits), "\(number)" == digits,
+            number <= Int.max >> shift
+        else { return nil }
         return number << shift
     }
 
@@ -226,6 +228,21 @@ extension Setting {
         var message = "\(path): expected one of \(words.joined(separator: ", ")), saw '\(text)'"
         if let near = nearest(to: text, among: words) { message += "; did you mean '\(near)'?" }
         return SettingError(position, message)
+    }
+}
+
+extension Double {
+    /// Reads `12` and `12.5`, as people write numbers: no sign, no exponent, no `0x10`, no zeros in front,
+    /// and digits on both sides of a point.
+    init?(plain text: some StringProtocol) {
+        let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        guard parts.count <= 2,
+            parts.allSatisfy({ part in
+                !part.isEmpty && part.allSatisfy { (0x30...0x39).contains($0) }
+            }),
+            let whole = parts.first, whole.count == 1 || whole.first != 0x30
+        else { return nil }
+        self.init(String(text))
     }
 }
 

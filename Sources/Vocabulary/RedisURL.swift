@@ -94,7 +94,7 @@ public struct RedisURL: Hashable, Sendable {
     }
 
     private static func database(_ text: Substring) throws(Problem) -> Int {
-        guard let number = Int(text), (0...databaseMax).contains(number) else {
+        guard let number = Int(text), "\(number)" == text, (0...databaseMax).contains(number) else {
             throw Problem(
                 description: "expected a database from 0 to \(databaseMax), saw '\(text)'"
             )

@@ -207,13 +207,13 @@ extension Nanoseconds: CustomStringConvertible {
         guard let factor else { return nil }
         if !digits.contains(".") {
             // Exact, where a fraction below is as exact as a `Double`.
-            guard let number = Int64(digits) else { return nil }
+            guard let number = Int64(digits), "\(number)" == digits else { return nil }
             let (count, overflow) = number.multipliedReportingOverflow(by: factor)
             if overflow { return nil }
             self.init(count)
             return
         }
-        guard let number = Double(digits) else { return nil }
+        guard let number = Double(plain: digits) else { return nil }
         let count = number * Double(factor)
         guard count < 9.2e18 else { return nil }
         self.init(Int64(count.rounded()))
@@ -221,6 +221,16 @@ extension Nanoseconds: CustomStringConvertible {
 }
 
 extension Nanoseconds {
+    /// Seconds as a decimal number without an exponent, exact: `10`, `0.3`, `0.000000001`.
+    public var inSeconds: String {
+        let (whole, rest) = count.quotientAndRemainder(dividingBy: 1_000_000_000)
+        if rest == 0 { return "\(whole)" }
+        var digits = String(rest.magnitude)
+        digits = String(repeating: "0", count: 9 - digits.count) + digits
+        while digits.hasSuffix("0") { digits.removeLast() }
+        return "\(count < 0 && whole == 0 ? "-" : "")\(whole).\(digits)"
+    }
+
     /// To three digits, for people: the exact text of 1,503,271 ns helps nobody.
     public var rounded: String {
         let units: [(Double, String)] = [(1e9, "s"), (1e6, "ms"), (1e3, "us")]

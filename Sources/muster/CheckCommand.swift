@@ -106,6 +106,7 @@ struct CheckCommand: AsyncParsableCommand {
                 parameters: folder.registry.parameters(of: kind)?.map(\.name)
             )
             check = try folder.registry.make(kind, from: subject.options(for: kind))
+            if let problem = check.problem(probing: subject.address) { throw problem }
         } catch {
             Plugin.leave(kind, "\(error)")
         }
@@ -152,7 +153,9 @@ struct CheckCommand: AsyncParsableCommand {
             target: "\(address)",
             outcome: outcome,
             steps: trace?.steps ?? [],
-            isExplained: explain
+            isExplained: explain,
+            slowness: check.slowness,
+            timeout: timeout
         )
     }
 }

@@ -1,5 +1,6 @@
 // What does a user read who made a mistake? The exact text and place of each complaint.
 
+import Glibc
 import Testing
 
 @testable import Settings
@@ -135,6 +136,113 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
                 + "'http://root:***@h/'"
         ),
         Mistaken(
+            "names that no DNS can hold",
+            "upstreams: { web: { peers: ['a..b:80', {address: '-x:80'}] } }\nproxy:\n  listeners:\n"
+                + "    - bind: 127.0.0.1:8080\n      routes:\n        - { host: a..b, upstream: web }\n"
+                + "        - { host: '*.-x', upstream: web }\n        - { host: '[zz]', upstream: web }\n"
+                + "        - { host: 1.2.3, upstream: web }\n",
+            "muster.yaml:1:30: upstreams.web.peers[0]: expected a name between two dots, saw none in 'a..b'",
+            "muster.yaml:1:50: upstreams.web.peers[1].address: expected no '-' at the beginning or the end "
+                + "of a name, saw '-x'",
+            "muster.yaml:6:19: proxy.listeners[0].routes[0].host: expected a name between two dots, saw "
+                + "none in 'a..b'",
+            "muster.yaml:7:19: proxy.listeners[0].routes[1].host: expected no '-' at the beginning or the "
+                + "end of a name, saw '-x'",
+            "muster.yaml:8:19: proxy.listeners[0].routes[2].host: expected an IPv6 address, saw '[zz]'",
+            "muster.yaml:9:19: proxy.listeners[0].routes[3].host: expected an IPv4 address, saw '1.2.3'"
+        ),
+        Mistaken(
+            "every mistake of a monitor",
+            """
+            upstreams:
+              web:
+                peers: [ 'h:1' ]
+                monitors:
+                  - http:
+                      path: health
+                      interval: 1
+                      rise: 0
+                      method: FETCH
+                      tls: { verify: maybe, alpn: 7s, bogus: x }
+                      expect: { status: 2yy }
+                      colour: red
+                  - tcp: { port: http, timeout: 2x, confirm: { quorum: most } }
+                  - dns: { record: B, rcode: OK }
+                  - redis: { username: ann, role: king }
+            """,
+            "muster.yaml:6:17: upstreams.web.monitors[0].http.path: expected a path that begins with '/', "
+                + "saw 'health'",
+            "muster.yaml:7:21: upstreams.web.monitors[0].http.interval: expected a duration such as 500ms, "
+                + "2s or 5m, saw '1'",
+            "muster.yaml:8:17: upstreams.web.monitors[0].http.rise: expected a whole number from 1 to "
+                + "86400, saw '0'",
+            "muster.yaml:9:19: upstreams.web.monitors[0].http.method: expected one of DELETE, GET, HEAD, "
+                + "OPTIONS, PATCH, POST, PUT, TRACE, saw 'FETCH'",
+            "muster.yaml:10:26: upstreams.web.monitors[0].http.tls.verify: expected true or false, saw "
+                + "'maybe'",
+            "muster.yaml:10:43: upstreams.web.monitors[0].http.tls has no setting 'bogus'; expected one of "
+                + "alpn, ca, certificate, expires-fail, expires-warn, key, server-name, verify",
+            "muster.yaml:11:29: upstreams.web.monitors[0].http.expect.status: expected statuses such as "
+                + "'2xx 3xx 101 500-503', saw '2yy'",
+            "muster.yaml:12:11: upstreams.web.monitors[0].http has no setting 'colour'; expected one of "
+                + "address, auth, body, confirm, cookies, degraded, down-interval, expect, fall, "
+                + "fast-interval, headers, host, id, immediate-fail, interval, method, observers, path, "
+                + "port, proxy, redirects, required, rise, timeout, tls, user-agent, version",
+            "muster.yaml:13:22: upstreams.web.monitors[1].tcp.port: expected a whole number from 1 to "
+                + "65535, saw 'http'",
+            "muster.yaml:13:37: upstreams.web.monitors[1].tcp.timeout: expected a duration such as 500ms, "
+                + "2s or 5m, saw '2x'",
+            "muster.yaml:13:50: upstreams.web.monitors[1].tcp.confirm: expected 'agents', saw no such key",
+            "muster.yaml:14:14: upstreams.web.monitors[2].dns: expected 'name', saw no such key",
+            "muster.yaml:14:24: upstreams.web.monitors[2].dns.record: expected one of A, NS, CNAME, SOA, "
+                + "PTR, MX, TXT, AAAA, SRV, saw 'B'; did you mean 'A'?",
+            "muster.yaml:14:34: upstreams.web.monitors[2].dns.rcode: expected one of NOERROR, FORMERR, "
+                + "SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, saw 'OK'",
+            "muster.yaml:15:16: upstreams.web.monitors[3].redis: expected 'password', saw no such key"
+        ),
+        Mistaken(
+            "peers that a check cannot go to",
+            """
+            upstreams:
+              web:
+                peers: [ 'h:1', 'unix:/run/a.sock', { id: b, address: 'unix:/run/b.sock' } ]
+                monitors:
+                  - http: { port: 8080 }
+                  - tcp: { address: 10.0.0.1 }
+                  - redis: { port: 1, address: 10.0.0.1 }
+                  - dns: { name: example.com }
+                  - tls: { port: 1, address: 'unix:/run/c.sock' }
+            """,
+            "muster.yaml:5:23: upstreams.web.monitors[0].http.port: expected peers with a port, saw "
+                + "'unix:/run/a.sock', a socket, which has none: leave it out, or name a host beside it "
+                + "with 'address' (monitor 'http', peer 'unix:/run/a.sock' and 1 more)",
+            "muster.yaml:6:25: upstreams.web.monitors[1].tcp.address: expected peers with a port, saw "
+                + "'unix:/run/a.sock', a socket, which has none: write the port behind the host (monitor "
+                + "'tcp', peer 'unix:/run/a.sock' and 1 more)",
+            "muster.yaml:8:14: upstreams.web.monitors[3].dns: expected peers with host and port, saw "
+                + "'unix:/run/a.sock': no datagram of DNS goes to such a socket; 'transport: tcp' talks to "
+                + "it (monitor 'dns', peer 'unix:/run/a.sock' and 1 more)",
+            "muster.yaml:9:22: upstreams.web.monitors[4].tls.port: expected none beside the address "
+                + "'unix:/run/c.sock', saw one: a socket has no port"
+        ),
+        Mistaken(
+            "numbers and truths that are written otherwise",
+            "upstreams:\n  web:\n    peers: [ 'h:1 weight=05', 'h:2 max_fails=+1' ]\n"
+                + "    panic-threshold: 0x10%\n    slow-start: +5s\n"
+                + "admin: { protect-reads: yes, token: longenough }\n"
+                + "proxy: { threads: 1e0 }\n",
+            "muster.yaml:3:19: upstreams.web.peers[0].weight: expected a whole number from 1 to 256, "
+                + "without a '+' and zeros in front, saw '05'",
+            "muster.yaml:3:36: upstreams.web.peers[1].max_fails: expected a whole number from 0 to "
+                + "1000000, without a '+' and zeros in front, saw '+1'",
+            "muster.yaml:4:22: upstreams.web.panic-threshold: expected a share from 0% to 100%, saw "
+                + "'0x10%'",
+            "muster.yaml:5:17: upstreams.web.slow-start: expected a duration such as 500ms, 2s or 5m, saw "
+                + "'+5s'",
+            "muster.yaml:6:25: admin.protect-reads: expected true or false, saw 'yes'",
+            "muster.yaml:7:19: proxy.threads: expected a whole number from 1 to 256, saw '1e0'"
+        ),
+        Mistaken(
             "files that are devices and folders",
             "store: { state-file: /dev/null }\nagent-check: { bind: '127.0.0.1:1', memory-file: / }\n",
             "muster.yaml:1:22: store.state-file: expected a regular file or none at '/dev/null', "
@@ -261,6 +369,38 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
             text.contains("agent-check.memory-file: expected a file of its own, saw '\(written)'")
         )
         #expect(text.hasSuffix("which \(other) writes"))
+    }
+
+    @Test func `nothing is written over the configuration`() throws {
+        let scratch = try Scratch([
+            "muster.yaml": "include: more.yaml\nstore: { state-file: more.yaml }\n"
+                + "agent-check: { bind: 127.0.0.1:7070, memory-file: muster.yaml }\n",
+            "more.yaml": "upstreams: { web: { peers: ['h:1'] } }\n",
+        ])
+        let found = scratch.complaints()
+        let tail = "which is part of the configuration"
+        #expect(found.count == 2 && found.allSatisfy { $0.hasSuffix(tail) })
+        #expect(
+            found.first?.hasPrefix("muster.yaml:2:22: store.state-file: expected a file") == true
+        )
+    }
+
+    @Test func `a folder beside the state file, and a link to nowhere, are refused`() throws {
+        let scratch = try Scratch([
+            "muster.yaml": "store: { state-file: state.json }\n"
+                + "agent-check: { bind: 127.0.0.1:7070, memory-file: link }\n",
+            "state.json.ledger/x": "",
+        ])
+        #expect(symlink("/nowhere/at/all", scratch.path("link")) == 0)
+        let found = scratch.complaints().map { $0.replacing(scratch.folder.path + "/", with: "") }
+        #expect(
+            found == [
+                "muster.yaml:1:22: store.state-file: expected a regular file or none at "
+                    + "'state.json.ledger', saw a folder",
+                "muster.yaml:2:51: agent-check.memory-file: expected a regular file or none at 'link', "
+                    + "saw a link that leads nowhere",
+            ]
+        )
     }
 
     @Test(arguments: [

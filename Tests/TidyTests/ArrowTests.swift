@@ -34,8 +34,8 @@ private let arrows: [String: Set<String>] = [
     "Monitor": ["Checks", "DNS", "Store", "EventLoop", "Health", "Vocabulary"],
     "Proxy": ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary", "Glibc"],
     "Settings": [
-        "AgentCheck", "Checks", "Health", "Proxy", "TLS", "Vocabulary", "Yams", "Foundation",
-        "Glibc",
+        "AgentCheck", "Checks", "EventLoop", "Health", "Proxy", "TLS", "Vocabulary", "Yams",
+        "Foundation", "Glibc",
     ],
     "Admin": [
         "AgentCheck", "Monitor", "Proxy", "Checks", "Ledger", "Store", "EventLoop", "Health",

@@ -9,6 +9,7 @@ import Vocabulary
             ("127.0.0.1:80", Address.host("127.0.0.1", port: 80)),
             ("web-1.internal:8080", .host("web-1.internal", port: 8_080)),
             ("under_score:1", .host("under_score", port: 1)),
+            ("a--b.c_.example.:80", .host("a--b.c_.example.", port: 80)),
             ("LOCALHOST:65535", .host("LOCALHOST", port: 65_535)),
             ("[::1]:443", .host("::1", port: 443)),
             ("[2001:DB8::1]:1", .host("2001:DB8::1", port: 1)),
@@ -54,6 +55,17 @@ import Vocabulary
             "expected the interface of a link-local address, such as [fe80::1%eth0]:80, saw "
                 + "'[fe80::1]:80'"
         ),
+        ("web:080", "expected a port from 1 to 65535, saw '080'"),
+        ("a..b:80", "expected a name between two dots, saw none in 'a..b'"),
+        (".a:80", "expected a name between two dots, saw none in '.a'"),
+        (".:80", "expected a name between two dots, saw none in '.'"),
+        ("-x:80", "expected no '-' at the beginning or the end of a name, saw '-x'"),
+        ("a.b-.c:80", "expected no '-' at the beginning or the end of a name, saw 'a.b-.c'"),
+        (
+            String(repeating: "x", count: 64) + ".a:80",
+            "expected at most 63 bytes between two dots, saw 64 in '"
+                + String(repeating: "x", count: 64) + ".a'"
+        ),
         ("unix:relative", "expected unix: and an absolute path, saw 'unix:relative'"),
         ("unix:", "expected unix: and an absolute path, saw 'unix:'"),
     ])
@@ -80,7 +92,9 @@ import Vocabulary
     }
 
     @Test func `the longest host and the longest path`() {
-        let host = String(repeating: "x", count: Address.hostBytesMax)
+        let label = String(repeating: "x", count: Address.labelBytesMax)
+        let host = [label, label, label, String(label.dropLast(2))].joined(separator: ".")
+        #expect(host.utf8.count == Address.hostBytesMax)
         #expect(Address(text: "\(host):1") == .host(host, port: 1))
         #expect(Address(text: "\(host)x:1") == nil)
         let path = "/" + String(repeating: "x", count: Address.unixPathBytesMax - 1)

@@ -109,6 +109,50 @@ private func complaint(_ body: () throws -> Void) -> String? {
         )
     }
 
+    @Test(arguments: ["+5", "05", "-0", "0x3", "1_0", "1e0", "5.0", "\u{0663}"])
+    func `a number is written as numbers are`(text: String) {
+        let written = TestSetting.map([("n", .scalar(text, isQuoted: false))])
+        var options = written.options(path: "p")
+        #expect(complaint { _ = try options.int("n", in: -5...50) } != nil)
+    }
+
+    @Test func `a number with zeros in front is told why it is none`() {
+        var options = TestSetting.map([("n", .scalar("010", isQuoted: false))]).options(path: "p")
+        #expect(
+            complaint { _ = try options.int("n", in: 1...50) }
+                == "test.yaml:1:1: p.n: expected a whole number from 1 to 50, without a '+' and zeros in "
+                + "front, saw '010'"
+        )
+    }
+
+    @Test(arguments: [
+        "+5%", "0x10%", "1e1%", ".5%", "5.%", "05%", "inf%", "nan%", " 5%", "5 %", "%",
+    ])
+    func `so is a share`(text: String) {
+        var options = TestSetting.map([("n", .scalar(text, isQuoted: true))]).options(path: "p")
+        #expect(complaint { _ = try options.share("n") } != nil)
+    }
+
+    @Test(arguments: [
+        "+5s", " 5s", "5 s", "05s", ".5s", "5.s", "1.2.3s", "0x5s", "1e1s", "1_0s", "-5s", "s",
+    ])
+    func `so is a duration`(text: String) {
+        #expect(Nanoseconds(text: text) == nil)
+    }
+
+    @Test(
+        arguments: [("0s", 0), ("1.5s", 1_500), ("0.25s", 250), ("10ms", 10)] as [(String, Int64)]
+    )
+    func `these are durations`(text: String, milliseconds: Int64) {
+        #expect(Nanoseconds(text: text) == .milliseconds(milliseconds))
+    }
+
+    @Test(arguments: ["+5k", "05k", "5.5k", "0x5", "1_0k", " 5k"])
+    func `so is a size`(text: String) {
+        var options = TestSetting.map([("n", .scalar(text, isQuoted: true))]).options(path: "p")
+        #expect(complaint { _ = try options.size("n", in: 0...100_000) } != nil)
+    }
+
     @Test func `a size that does not fit is refused, not wrapped`() {
         var options = (["room": "9223372036854775807g"] as TestSetting).options(path: "p")
         #expect(complaint { _ = try options.size("room", in: 0...Int.max) } != nil)
