@@ -175,16 +175,31 @@ public struct Outcome: Sendable, Hashable {
         self.isImmediate = isImmediate
     }
 
-    /// A message travels in logs, in agent lines and in Redis: no line break may survive in it.
+    /// A message travels in logs, in agent lines, on pages and in Redis: neither a line break nor a
+    /// character that steers what shows it may survive in it, nor the password of a URL.
     public static func oneLine(_ text: String) -> String {
-        let isClean = text.utf8.count <= messageBytesMax && text.utf8.allSatisfy { $0 >= 0x20 }
+        let isClean =
+            text.utf8.count <= messageBytesMax
+            && text.utf8.allSatisfy { (0x20..<0x7F).contains($0) && $0 != UInt8(ascii: "@") }
         if isClean { return text }
+        var kept = cut(text)
+        for place in kept.unicodeScalars.indices.reversed() {
+            let value = kept.unicodeScalars[place].value
+            guard value < 0x20 || value == 0x7F else { continue }
+            kept.unicodeScalars.replaceSubrange(place...place, with: [" "])
+        }
+        // Escapes and asterisks take more room than what they stand for.
+        return cut(kept.withoutPasswordInURLs.printable)
+    }
+
+    private static func cut(_ text: String) -> String {
+        if text.utf8.count <= messageBytesMax { return text }
         var bytes = 0
         var kept = ""
         for scalar in text.unicodeScalars {
             bytes += UTF8.width(scalar)
             if bytes > messageBytesMax { break }
-            kept.unicodeScalars.append(scalar.value < 0x20 || scalar.value == 0x7F ? " " : scalar)
+            kept.unicodeScalars.append(scalar)
         }
         return kept
     }

@@ -25,10 +25,13 @@ extension String {
 }
 
 extension Unicode.Scalar {
-    /// C0, DEL and C1; line and paragraph separators; what turns the direction of writing.
+    /// C0, DEL and C1; line and paragraph separators; what turns the direction of writing; what cannot
+    /// be seen, and makes two names look like one.
     fileprivate var steers: Bool {
         switch value {
-        case 0..<0x20, 0x7F..<0xA0, 0x2028...0x202E, 0x2066...0x2069, 0x200E, 0x200F, 0xFEFF: true
+        case 0..<0x20, 0x7F..<0xA0, 0xAD, 0x61C, 0x180E, 0x200B...0x200F, 0x2028...0x202E,
+            0x2060...0x206F, 0xFEFF, 0xFFF9...0xFFFB, 0xE0000...0xE007F:
+            true
         default: false
         }
     }
@@ -38,6 +41,14 @@ extension String {
     /// With the password of a URL in it, or of `user:password@host`, as `***`. Whatever shows an address
     /// that somebody configured goes through here.
     public var withoutPassword: String {
+        // A path, whatever it is called.
+        hasPrefix("unix:/") || hasPrefix("unix:@") ? self : masked(alsoWithoutScheme: true)
+    }
+
+    /// The same for a sentence that somebody else wrote: only what is plainly a URL is masked.
+    public var withoutPasswordInURLs: String { masked(alsoWithoutScheme: false) }
+
+    private func masked(alsoWithoutScheme isAddress: Bool) -> String {
         var text = self[...]
         var shown = ""
         while let scheme = text.firstRange(of: "://") {
@@ -47,7 +58,8 @@ extension String {
             text = text[authority.endIndex...]
         }
         // Without a scheme only where it can be nothing else.
-        return shown + (shown.isEmpty ? Self.maskingPassword(of: text) : String(text))
+        return shown
+            + (shown.isEmpty && isAddress ? Self.maskingPassword(of: text) : String(text))
     }
 
     /// A password may hold `/` and `@`: everything to the last `@` counts.

@@ -128,14 +128,18 @@ struct CheckTarget {
         to entries: inout [Setting.Entry]
     ) throws(SettingError) {
         let parts = option.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        // The value may be a password: no message repeats it.
         guard parts.count == 2, !parts[0].isEmpty else {
-            throw SettingError(place("--option"), "expected key=value, saw '\(option)'")
+            throw SettingError(
+                place("--option"),
+                "expected key=value, saw \(parts.count == 2 ? "no key" : "no '='")"
+            )
         }
         let key = String(parts[0])
         let value = try Setting(inline: String(parts[1]), place: "--option \(key)")
         let words = key.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
         guard !words.contains("") else {
-            throw SettingError(place("--option"), "expected key=value, saw '\(option)'")
+            throw SettingError(place("--option"), "expected key=value, saw the key '\(key)'")
         }
         try put(value, at: words[...], of: key, in: &entries)
     }
