@@ -85,7 +85,7 @@ struct HTTPExpectation: Sendable {
             return wrong(
                 reply,
                 "body: expected a text that is not compressed, saw Content-Encoding \(coding), which "
-                    + "is not undone here; a header 'Accept-Encoding: identity' asks for plain text"
+                    + "is not undone here; 'headers: {Accept-Encoding: identity}' asks for plain text"
             )
         }
         if !faults.contains, !faults.matches { return judgeJSON(reply) ?? passed(reply) }
@@ -110,7 +110,12 @@ struct HTTPExpectation: Sendable {
         }
         let root: JSON
         do throws(JSONError) {
-            root = try JSON(parsing: reply.body)
+            // A byte order mark is no part of the text: RFC 8259, section 8.1.
+            let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+            let isMarked = reply.body.starts(with: mark)
+            root = try JSON(
+                parsing: isMarked ? Array(reply.body.dropFirst(mark.count)) : reply.body
+            )
         } catch {
             return wrong(reply, "body: expected JSON, saw \(Excerpt.of(reply.body)): \(error)")
         }

@@ -91,7 +91,11 @@ private struct JSONParser {
             guard peek == UInt8(ascii: "\"") else { throw error("a key in quotes") }
             let key = try string()
             if !keys.insert(key).inserted {
-                throw JSONError(offset: start, expected: "each key once", saw: "'\(key)' again")
+                throw JSONError(
+                    offset: start,
+                    expected: "each key once",
+                    saw: "'\(Self.short(key))' again"
+                )
             }
             skipSpace()
             guard take(UInt8(ascii: ":")) else { throw error("':'") }
@@ -157,9 +161,19 @@ private struct JSONParser {
         let text = String(decoding: bytes[start..<offset], as: UTF8.self)
         if isInteger, let integer = Int64(text) { return .integer(integer) }
         guard let number = Double(text), number.isFinite else {
-            throw JSONError(offset: start, expected: "a number that fits", saw: text)
+            throw JSONError(
+                offset: start,
+                expected: "a number between -1.8e308 and 1.8e308",
+                saw: Self.short(text)
+            )
         }
         return .number(number)
+    }
+
+    /// What was seen may be a megabyte.
+    private static func short(_ text: String) -> String {
+        let kept = text.unicodeScalars.prefix(40)
+        return kept.endIndex == text.unicodeScalars.endIndex ? text : String(kept) + "…"
     }
 
     private mutating func digits() throws(JSONError) {

@@ -112,7 +112,7 @@ import Vocabulary
         #expect(outcome.reason == .layer7Status)
         #expect(
             outcome.message == "body: expected a text that is not compressed, saw Content-Encoding "
-                + "gzip, which is not undone here; a header 'Accept-Encoding: identity' asks for plain "
+                + "gzip, which is not undone here; 'headers: {Accept-Encoding: identity}' asks for plain "
                 + "text"
         )
     }

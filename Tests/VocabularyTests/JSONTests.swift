@@ -38,7 +38,7 @@ import Vocabulary
         (".5", 0, "a value", "'.'"),
         ("1e", 2, "a digit", "the end"),
         ("+1", 0, "a value", "'+'"),
-        ("1e999", 0, "a number that fits", "1e999"),
+        ("1e999", 0, "a number between -1.8e308 and 1.8e308", "1e999"),
         ("NaN", 0, "a value", "'N'"),
         ("\"a", 2, "'\"'", "the end"),
         ("\"\n\"", 1, "an escaped control character", "byte 10"),
