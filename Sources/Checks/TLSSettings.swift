@@ -176,8 +176,17 @@ struct TLSSettings: Sendable {
         let left = end - now
         var outcome = outcome
         let days = Int((left.seconds / 86_400).rounded(.down))
+        // Too few days are what calls for attention: the range of what is fine begins there.
+        var scale = Measurement.Scale()
+        scale.warn = warning.map { Self.days($0) + ":" } ?? ""
+        scale.fail = failure.map { Self.days($0) + ":" } ?? ""
         outcome.measurements.append(
-            Measurement(label: "certificate_days_left", value: Double(days), unit: "d")
+            Measurement(
+                label: "certificate_days_left",
+                value: Double(days),
+                unit: "d",
+                scale: warning == nil && failure == nil ? nil : scale
+            )
         )
         guard outcome.verdict == .pass || outcome.verdict == .warn else { return outcome }
         if let failure, left < failure {
@@ -190,6 +199,14 @@ struct TLSSettings: Sendable {
             outcome.message = "certificate: expected \(warning) left, saw \(days) days until \(end)"
         }
         return outcome
+    }
+}
+
+extension TLSSettings {
+    /// `21`, or `1.5`.
+    private static func days(_ span: Nanoseconds) -> String {
+        let days = span.seconds / 86_400
+        return days == days.rounded() ? "\(Int64(days))" : "\(days)"
     }
 }
 

@@ -11,6 +11,10 @@ struct CheckReport {
     let outcome: Outcome
     let steps: [Trace.Step]
     let isExplained: Bool
+    /// A probe that takes longer warns.
+    var slowness: Nanoseconds?
+    /// No probe takes longer.
+    var timeout: Nanoseconds?
 
     var exitStatus: ExitStatus {
         switch outcome.verdict {
@@ -33,10 +37,13 @@ struct CheckReport {
     // MARK: For people and for Nagios
 
     var text: String {
-        isExplained ? ([line, ""] + phaseTable + [""] + stepTable).joined(separator: "\n") : line
+        // A plugin's labels and a certificate's names come from elsewhere.
+        let line = line.printable
+        return isExplained
+            ? ([line, ""] + phaseTable + [""] + stepTable).joined(separator: "\n") : line
     }
 
-    /// `HTTP OK - L7OK/200 in 1.2ms | time=0.0012s;;;0`.
+    /// `HTTP OK - L7OK/200 in 1.2ms | time=0.0012s;0.3;;0;2`.
     private var line: String {
         let total = outcome.phases.total
         // A bar begins performance data wherever it stands.
@@ -57,7 +64,11 @@ struct CheckReport {
         // A plugin's own `time` is what it measured; ours is about the probe.
         var name = "time"
         while outcome.measurements.contains(where: { $0.label == name }) { name = "probe_" + name }
-        let own = "\(name)=\(Self.fraction(total.count, per: 1_000_000_000, digits: 4))s;;;0"
+        let taken = Self.fraction(total.count, per: 1_000_000_000, digits: 4)
+        // Warned of above, and ended at the timeout.
+        let own =
+            "\(name)=\(taken)s;\(slowness?.inSeconds ?? "");;0"
+            + (timeout.map { ";\($0.inSeconds)" } ?? "")
         return ([own] + outcome.measurements.map(Self.performance)).joined(separator: " ")
     }
 
@@ -130,7 +141,7 @@ struct CheckReport {
     private var stepTable: [String] {
         Table.lines(
             [["AT", "STEP", "WHAT"]]
-                + steps.map { [Self.milliseconds($0.at), $0.phase, $0.text] }
+                + steps.map { [Self.milliseconds($0.at), $0.phase, $0.text.printable] }
         )
     }
 

@@ -40,6 +40,16 @@ struct TLSCheckTests {
             ]
         )
         #expect(outcome.message.contains("/CN=www.example.test, 29 days left"))
+        let watched = try await prober.probe(
+            "tls",
+            [
+                "ca": .text(authority.file), "server-name": "www.example.test",
+                "expires-warn": "21d", "expires-fail": "36h",
+            ],
+            at: server.address
+        )
+        #expect(watched.measurements.first?.scale?.warn == "21:")
+        #expect(watched.measurements.first?.scale?.fail == "1.5:")
         #expect(steps.contains { $0.phase == "tls" && $0.text.contains("TLSv1.3") })
         let left = await prober.leftovers()
         #expect(left.descriptors == 0 && left.timers == 0)

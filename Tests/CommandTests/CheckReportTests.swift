@@ -23,6 +23,29 @@ import Vocabulary
         )
     }
 
+    @Test func `performance data say what warns and when the probe ends`() {
+        var report = report(Outcome(.pass, .layer7OK, code: 200, phases: phases(total: .zero)))
+        report.slowness = .milliseconds(300)
+        report.timeout = .seconds(2)
+        #expect(report.text.hasSuffix("| time=0.0000s;0.3;;0;2"))
+        report.slowness = nil
+        #expect(report.text.hasSuffix("| time=0.0000s;;;0;2"))
+    }
+
+    @Test func `what steers a terminal is written out wherever it comes from`() {
+        var outcome = Outcome(.pass, .processOK, message: "fine", phases: phases(total: .zero))
+        outcome.measurements = [Measurement(label: "a\u{1b}[2J", value: 1)]
+        #expect(report(outcome).text.contains(#"a\u001b[2J=1"#))
+        let told = CheckReport(
+            kind: "tls",
+            target: "h:1",
+            outcome: outcome,
+            steps: [Trace.Step(at: .zero, phase: "tls", text: "by /CN=\u{202e}x")],
+            isExplained: true
+        )
+        #expect(told.text.contains(#"by /CN=\u202ex"#))
+    }
+
     private func phases(total: Nanoseconds) -> Phases {
         var phases = Phases(total: total)
         phases.connect = .microseconds(250)
@@ -286,8 +309,8 @@ import Vocabulary
             "target '127.0.0.1': expected host:port, [v6]:port or unix:/path, saw "
                 + "'127.0.0.1'"
         ),
-        ("a:1", "b", "--option: expected key=value, saw 'b'"),
-        ("a:1", "=b", "--option: expected key=value, saw '=b'"),
+        ("a:1", "b", "--option: expected key=value, saw no '='"),
+        ("a:1", "=b", "--option: expected key=value, saw no key"),
         (
             "http://a:99999/", "a=b",
             "target 'http://a:99999/': expected a port from 1 to 65535, saw "

@@ -24,10 +24,11 @@ extension Live {
 
         private var url: String { "http://127.0.0.1:\(port)/health" }
 
-        /// `KIND WORD - REASON… in …ms | time=…s;;;0`, one line.
+        /// `KIND WORD - REASON… in …ms | time=…s;WARN;;0;TIMEOUT`, one line.
         private func expectPlugin(_ result: Muster.Result, _ code: Int32, _ start: String) {
             #expect(result.exitCode == code, "\(result.output)")
-            let shape = #/HTTP [A-Z]+ - [^|\n]+ in \d+\.\dms \| time=\d+\.\d{4}s;;;0[^\n]*\n/#
+            let shape =
+                #/HTTP [A-Z]+ - [^|\n]+ in \d+\.\dms \| time=\d+\.\d{4}s;[0-9.]*;;0;[0-9.]+[^\n]*\n/#
             #expect(result.output.wholeMatch(of: shape) != nil, "\(result.output)")
             #expect(result.output.hasPrefix(start), "\(result.output)")
         }
