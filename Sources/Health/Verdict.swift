@@ -169,6 +169,11 @@ public struct Verdict: Hashable, Sendable {
             && agent == other.agent && epoch == other.epoch
     }
 
+    /// The same word of the same agent, wherever and whenever it was read.
+    public func isSame(as other: Verdict) -> Bool {
+        agent == other.agent && epoch == other.epoch && sequence == other.sequence
+    }
+
     public func isNewer(than other: Verdict) -> Bool {
         (epoch, sequence) > (other.epoch, other.sequence)
     }

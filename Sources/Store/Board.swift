@@ -230,12 +230,10 @@ public final class Board: EventSink {
         let now = read()
         let change = board.set(intent: intent, for: key.peer, now: now.wall)
         settle(key, in: board, change, cause: .intent, now: now)
-        if change?.isTransition != true || intent?.weight != before?.weight,
-            let view = board.peerView(of: key.peer),
-            let line = IntentLine(peer: key, view: view, before: before, intent: intent).line
-        {
-            journal.log(line)
-        }
+        guard let view = board.peerView(of: key.peer) else { return change }
+        var line = IntentLine(peer: key, view: view, before: before, intent: intent)
+        line.isModeTold = change?.isTransition == true
+        if let line = line.line { journal.log(line) }
         return change
     }
 
@@ -248,6 +246,9 @@ public final class Board: EventSink {
         }
         let now = read()
         let held = board.verdict(of: key.peer, by: key.monitor)
+        // Whoever reads all again hears what it has heard: its life counts from when it first came, by a
+        // clock that nobody sets, and not from what another clock showed then.
+        if let held, held.isSame(as: verdict) { return }
         apply(
             verdict.received(
                 after: held,
@@ -403,6 +404,17 @@ public final class Board: EventSink {
             )
         }
         for observer in observers { observer.transition(event) }
+        if case .verdict = cause { return }
+        noteTold(of: key, change)
+    }
+
+    /// Somebody who was out of service is found down: the line about that said why.
+    private func noteTold(of key: PeerKey, _ change: PeerHealth.Change) {
+        guard change.to.status == .down else { return }
+        for verdict in report(of: key)?.verdicts ?? []
+        where verdict.status == .down && verdict.health == 0 {
+            _ = reasons.heard(verdict, isTold: true, at: clock().instant)
+        }
     }
 
     /// A pair that is down, or of which nothing can be known, is so for another reason than was told
@@ -478,8 +490,10 @@ public final class Board: EventSink {
         let name = board.definition.name
         if isPanic {
             journal.warning(
-                "\(name) is in panic: \(board.counts.available) of \(board.counts.wanted) peers "
-                    + "available, below \(Int(board.definition.panicThreshold * 100))%; "
+                "\(name) is in panic: \(board.counts.words)"
+                    + (board.counts.wanted == 0
+                        ? ", and none of them is available; "
+                        : " available, below \(Int(board.definition.panicThreshold * 100))%; ")
                     + "routing to all of them, the ones that are down included",
                 [
                     .event("panic"), .upstream(name),

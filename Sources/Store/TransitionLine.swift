@@ -44,7 +44,7 @@ struct TransitionLine {
         let lasted = change.to.since - change.from.since
         text += ", after \(Self.rough(lasted)) \(change.from.status.rawValue)"
         if let verdict { text += ", check took \(verdict.latency.milliseconds)ms" }
-        return text + ", \(counts.available) of \(counts.wanted) peers left"
+        return text + ", " + (counts.wanted == 0 ? counts.words : "\(counts.words) left")
     }
 
     private var fields: [Journal.Field] {
@@ -129,11 +129,13 @@ struct IntentLine {
     let view: PeerView
     let before: Intent?
     let intent: Intent?
+    /// The mode changed the status, and that has its own line.
+    var isModeTold = false
 
     /// Nil when nothing is different that anybody would notice.
     var line: Journal.Line? {
         var parts: [String] = []
-        if before?.mode != intent?.mode || before?.until != intent?.until {
+        if !isModeTold, before?.mode != intent?.mode || before?.until != intent?.until {
             if let intent, let mode = intent.mode {
                 var part = "operator asked for \(mode.rawValue)"
                 if !intent.reason.isEmpty { part += ": \(intent.reason)" }

@@ -22,6 +22,16 @@ final class UpstreamBoard {
         /// Available, and found well by somebody.
         var found = 0
 
+        /// `1 of 2 peers`. Of none there is no number.
+        var words: String {
+            switch wanted {
+            case 0 where wantedBackups > 0: "no peer but backups is meant to serve"
+            case 0: "no peer is meant to serve"
+            case 1: "\(available) of 1 peer"
+            default: "\(available) of \(wanted) peers"
+            }
+        }
+
         /// Nobody can take a request now, or none but backups, and somebody may in a moment.
         var awaitsFirstVerdicts: Bool {
             available == 0 && (strangers > 0 || availableBackups == 0 && strangerBackups > 0)

@@ -50,7 +50,7 @@ struct SupplyLine {
     }
 
     private var text: String {
-        let left = "\(counts.available) of \(counts.wanted) peers available"
+        let left = counts.wanted == 0 ? counts.words : "\(counts.words) available"
         switch to {
         case .nobody:
             let tally = census.map { "\($0.count) \($0.what)" }.joined(separator: ", ")

@@ -120,7 +120,7 @@ import Vocabulary
         #expect(
             told(of: "a").last
                 == "notice: web/a is DRAIN, reason: operator asked for drain: deploy, after 0ms up, "
-                + "1 of 1 peers left"
+                + "1 of 1 peer left"
         )
     }
 
@@ -231,6 +231,57 @@ import Vocabulary
             told(of: "a") == [
                 "warning: web/a is still UNKNOWN, reason: DNS no such name (http)"
             ]
+        )
+    }
+
+    @Test func `who comes out of maintenance and is down is told so once`() {
+        define(["a", "b"])
+        say(.up, of: "a", sequence: 1)
+        board.set(intent: Intent(mode: .maint), for: key("a"))
+        say(.down, of: "a", sequence: 2, reason: .layer7Status, code: 503, message: "Oh")
+        let before = told(of: "a").count
+        board.set(intent: Intent(mode: .ready), for: key("a"))
+        say(.down, of: "a", sequence: 3, reason: .layer7Status, code: 503, message: "Oh")
+        #expect(
+            told(of: "a").dropFirst(before) == [
+                "warning: web/a is DOWN, reason: L7STS/503 Oh (http), after 0ms maint, 1 of 2 peers left"
+            ]
+        )
+        say(.down, of: "a", sequence: 4, reason: .layer4Connect, message: "Connection refused")
+        #expect(told(of: "a").last?.contains("reason now: L4CON") == true)
+    }
+
+    @Test func `a drain and a weight asked for at once are one line each`() {
+        define(["a", "b"])
+        say(.up, of: "a", sequence: 1)
+        board.set(intent: Intent(mode: .drain, weight: 2), for: key("a"))
+        #expect(
+            told(of: "a").dropFirst() == [
+                "notice: web/a is DRAIN, reason: operator asked for drain, after 0ms up, 1 of 1 peer left",
+                "notice: web/a is still DRAIN, operator set weight 2",
+            ]
+        )
+    }
+
+    @Test func `nobody counts peers that are not there`() {
+        define(["a"], backups: ["spare"], panicThreshold: 0.5)
+        say(.up, of: "a", sequence: 1)
+        say(.up, of: "spare", sequence: 1)
+        board.set(intent: Intent(mode: .maint), for: key("a"))
+        say(.down, of: "spare", sequence: 2)
+        let said = lines.all.map(\.text)
+        #expect(!said.contains { $0.contains("0 of 0") || $0.contains("1 peers") })
+        #expect(said.contains { $0.hasSuffix("0ms up, no peer but backups is meant to serve") })
+        #expect(
+            said.contains(
+                "web is served by its backups: no peer but backups is meant to serve, 1 backup"
+            )
+        )
+        #expect(
+            said.contains(
+                "web is in panic: no peer but backups is meant to serve, and none of them is available; "
+                    + "routing to all of them, the ones that are down included"
+            )
         )
     }
 

@@ -297,6 +297,30 @@ private final class Watcher: BoardObserver {
 
     // MARK: Time
 
+    /// A store reads all again from time to time, and so tells what it told before.
+    @Test(arguments: [-3_600, 3_600] as [Int64])
+    func `what another agent said holds from its receipt, however often it is read`(
+        seconds: Int64
+    ) {
+        define(["a"])
+        let said = Verdict.sample(.up, peer: "a", agent: "b", at: clock.wall, life: .seconds(10))
+        board.storeChanged(said)
+        #expect(board.view(of: key("a"))?.status == .up)
+        clock.move(.seconds(4))
+        clock.set(by: .seconds(seconds))
+        board.storeChanged(said)
+        #expect(board.view(of: key("a"))?.status == .up, "read again after the clock was set")
+        clock.move(.seconds(6))
+        board.refreshAll()
+        #expect(board.view(of: key("a"))?.status == .up)
+        board.storeChanged(said)
+        clock.move(.milliseconds(1))
+        board.refreshAll()
+        #expect(board.view(of: key("a"))?.status == .unknown, "not longer than it said")
+        board.storeChanged(said)
+        #expect(board.view(of: key("a"))?.status == .unknown, "nor anew")
+    }
+
     @Test func `a verdict that expires becomes unknown by itself and keeps its routing`() {
         define()
         say(.down, of: "a", sequence: 1)
