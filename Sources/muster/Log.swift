@@ -33,7 +33,8 @@ struct Log {
         journal = Journal(from: Self.least(configuration.level)) { line in writer.add(line) }
     }
 
-    private static func least(_ level: LogConfiguration.Level) -> Journal.Level {
+    /// The configuration and the packages use swift-log's levels, which are more than ours.
+    fileprivate static func least(_ level: LogConfiguration.Level) -> Journal.Level {
         switch level {
         case .trace, .debug: .debug
         case .info: .info
@@ -62,16 +63,7 @@ private struct LineHandler: LogHandler {
             + all.sorted { $0.key < $1.key }.map { key, value in
                 Journal.Field(key, value.description, isForPeople: true)
             }
-        writer.add(Journal.Line(level(event.level), event.message.description, fields))
-    }
-
-    private func level(_ level: Logger.Level) -> Journal.Level {
-        switch level {
-        case .trace, .debug: .debug
-        case .info: .info
-        case .notice: .notice
-        case .warning: .warning
-        case .error, .critical: .error
-        }
+        let level = LogConfiguration.Level(rawValue: event.level.rawValue).map(Log.least)
+        writer.add(Journal.Line(level ?? .error, event.message.description, fields))
     }
 }

@@ -16,6 +16,8 @@ final class LogWriter: Sendable {
     private let backlog = Mutex(LogBacklog())
     /// A line has been taken and is not written yet.
     private let isWriting = Atomic(false)
+    /// What reads the log has gone: whatever still waits, waits for nobody.
+    private let isReaderGone = Atomic(false)
     /// Posted for every line; the thread sleeps in it.
     private let wakeUps: WakeUps
 
@@ -48,7 +50,7 @@ final class LogWriter: Sendable {
         let step: useconds_t = 2_000
         for _ in 0..<(limit.count / (Int64(step) * 1_000)) {
             let isDone = backlog.withLock { $0.isEmpty && !isWriting.load(ordering: .acquiring) }
-            if isDone { return }
+            if isDone || isReaderGone.load(ordering: .acquiring) { return }
             usleep(step)
         }
     }
@@ -113,6 +115,7 @@ final class LogWriter: Sendable {
                 write(descriptor, $0.baseAddress, $0.count)
             }
             if count >= 0 {
+                isReaderGone.store(false, ordering: .releasing)
                 offset += count
                 continue
             }
@@ -126,6 +129,7 @@ final class LogWriter: Sendable {
             // then there is nothing better to do either.
             case let code:
                 wasInTrouble = true
+                isReaderGone.store(code == EPIPE, ordering: .releasing)
                 backlog.withLock { $0.isInTrouble(String(cString: strerror(code))) }
                 usleep(useconds_t(Self.tryAgainAfter.count / 1_000))
             }

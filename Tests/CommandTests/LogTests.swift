@@ -170,6 +170,15 @@ private func entry(
         writer.flush(within: .milliseconds(10))
     }
 
+    @Test func `the end waits for no reader that is gone`() throws {
+        var ends: [Int32] = [0, 0]
+        try #require(pipe(&ends) == 0)
+        close(ends[0])
+        let writer = LogWriter(descriptor: ends[1], format: .text)
+        writer.add(Journal.Line(.info, "the end"))
+        writer.flush(within: .seconds(86_400))
+    }
+
     @Test func `a full disk costs lines and nothing else`() throws {
         let full = open("/dev/full", O_WRONLY | O_CLOEXEC)
         try #require(full >= 0)
