@@ -39,6 +39,8 @@ public final class Proxy {
 
     /// Names are asked for again this often; the resolver's cache keeps to the TTL.
     private static let resolveAgain = Nanoseconds.seconds(5)
+    /// Peers that the workers are told of at once.
+    private static let peersASlice = 500
     /// Workers are not asked more often for what failed.
     private static let failuresApart = Nanoseconds.seconds(1)
     /// Tables that routed until now are kept that long: whoever frees a big one last is busy for a
@@ -230,12 +232,17 @@ public final class Proxy {
         }
         // Routes lead to the peers of an upstream that goes until the new tables are there.
         var late: [PeerKey] = []
-        for key in changed.peers {
+        for (place, key) in changed.peers.enumerated() {
             if board.definition(of: key.upstream) == nil {
                 late.append(key)
             } else if let change = bring(key) {
                 changes.append(change)
             }
+            // Ten thousand are milliseconds of work, here and on each worker: probes go on in between.
+            guard (place + 1) % Self.peersASlice == 0 else { continue }
+            mail(changes)
+            changes = []
+            await nextTurn()
         }
         mail(changes)
         let problems = await listen(listeners, without: leaving)
@@ -245,6 +252,11 @@ public final class Proxy {
         )
         for line in routing.takeProblems() { journal.error(line, [.event("proxy-problem")]) }
         return problems
+    }
+
+    private func nextTurn() async {
+        let loop = loop
+        await withCheckedContinuation { turn in loop.execute { turn.resume() } }
     }
 
     private func bring(

@@ -192,6 +192,18 @@ import Vocabulary
         await rig.expectNothingHeld()
     }
 
+    @Test func `more peers than are told of at once all arrive`() async throws {
+        let peer = try TestPeer("a")
+        let rig = try await ProxyRig([Self.web([peer])])
+        let many = (0..<1_201).map { PeerDefinition(id: "p\($0)", address: peer.address) }
+        await rig.define([UpstreamDefinition(name: "web", peers: many)])
+        let known = await rig.proxy.call { proxy in
+            many.count { proxy.routing.snapshot(of: PeerKey(upstream: "web", peer: $0.id)) != nil }
+        }
+        #expect(known == many.count)
+        await rig.drain()
+    }
+
     @Test func `a peer that moves to another address is not asked at the old one`() async throws {
         let old = try TestPeer("old")
         let new = try TestPeer("new")
