@@ -68,7 +68,7 @@ enum Dashboard {
             ? String(peer.weight) : peer.effective_weight + " of " + peer.configured_weight;
           const number = element("td", weight, "number");
           if (peer.weight !== peer.configured_weight)
-            number.title = "set by hand to " + peer.weight
+            number.title = "set by " + (peer.weight_by || "hand") + " to " + peer.weight
               + (peer.weight_until ? " until " + peer.weight_until : "")
               + (peer.weight_reason ? ": " + peer.weight_reason : "");
           const checks = element("td", undefined, "wide");

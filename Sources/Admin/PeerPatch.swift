@@ -58,7 +58,7 @@ struct PeerPatch {
             self.mode = mode
         case "reason":
             guard let text = value.string, text.utf8.count <= Self.reasonBytesMax,
-                text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F })
+                text == text.printable
             else {
                 throw Self.expected(
                     "one line of at most \(Self.reasonBytesMax) bytes",
@@ -113,7 +113,11 @@ struct PeerPatch {
     /// What changes of what is asked of the peer. What the body does not mention stays: a new weight
     /// does not lift a drain, nor a drain the weight. `ready` is kept only where the configuration
     /// says `down`: elsewhere it asks for nothing.
-    func change(isConfiguredDown: Bool, now: WallTime) throws(PeerPatchError) -> IntentChange {
+    func change(
+        isConfiguredDown: Bool,
+        now: WallTime,
+        by asker: String = ""
+    ) throws(PeerPatchError) -> IntentChange {
         let end: WallTime?
         switch until {
         case nil, .never: end = nil
@@ -137,11 +141,13 @@ struct PeerPatch {
                     + "could have a reason or an end"
             )
         }
-        if mode != nil { change.mode = .init(asked, reason: reason ?? "", until: end) }
+        if mode != nil {
+            change.mode = .init(asked, reason: reason ?? "", until: end, by: asker)
+        }
         if let weight {
             // Beside a mode that stays, the reason is the mode's.
             let why = asked == nil ? reason ?? "" : ""
-            change.weight = .init(weight, reason: why, until: end)
+            change.weight = .init(weight, reason: why, until: end, by: asker)
         }
         return change
     }

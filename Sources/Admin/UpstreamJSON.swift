@@ -52,14 +52,13 @@ enum UpstreamJSON {
         if let intent {
             let why = intent.mode == nil ? intent.weightReason : intent.reason
             members.append(.init("intent_reason", .string(why)))
-            members.append(
-                .init("intent_until", intent.until.map { .string($0.description) } ?? .null)
-            )
-            if !intent.weightReason.isEmpty {
+            members.append(.init("intent_until", time(intent.until)))
+            members.append(.init("intent_by", intent.by.isEmpty ? .null : .string(intent.by)))
+            if intent.weight != nil {
+                let by = intent.weightBy
                 members.append(.init("weight_reason", .string(intent.weightReason)))
-            }
-            if let end = intent.weightUntil {
-                members.append(.init("weight_until", .string(end.description)))
+                members.append(.init("weight_until", time(intent.weightUntil)))
+                members.append(.init("weight_by", by.isEmpty ? .null : .string(by)))
             }
         }
         if let limit = view.maxConnections {

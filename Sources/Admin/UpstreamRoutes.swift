@@ -120,6 +120,7 @@ enum UpstreamRoutes {
             patch = .failure(error)
         }
         let operations = plane.operations
+        let asker = Asker(request)
         let outcome: Result<Operation, OperationError> = await plane.run {
             do throws(OperationError) {
                 return .success(
@@ -129,7 +130,8 @@ enum UpstreamRoutes {
                         do throws(PeerPatchError) {
                             return try patch.get().change(
                                 isConfiguredDown: report.definition.isDisabled,
-                                now: now
+                                now: now,
+                                by: asker.text
                             )
                         } catch {
                             throw .mistake(error.description)
@@ -142,7 +144,7 @@ enum UpstreamRoutes {
         }
         switch outcome {
         case .success(let operation):
-            plane.journal.log(OrderLine.line(operation.change, of: key, by: Asker(request)))
+            plane.journal.log(OrderLine.line(operation.change, of: key, by: asker))
             return answer(to: operation, now: plane.loop.wall)
         case .failure(let error): throw try await problem(error, request, context)
         }

@@ -19,6 +19,10 @@ public struct Intent: Hashable, Sendable {
     public var weightReason: String
     /// The weight ends by itself then.
     public var weightUntil: WallTime?
+    /// Who asked for the mode, as they said themselves; empty where nobody said.
+    public var by: String
+    /// Who asked for the weight.
+    public var weightBy: String
 
     public init(
         mode: Mode? = nil,
@@ -26,7 +30,9 @@ public struct Intent: Hashable, Sendable {
         until: WallTime? = nil,
         weight: Int? = nil,
         weightReason: String = "",
-        weightUntil: WallTime? = nil
+        weightUntil: WallTime? = nil,
+        by: String = "",
+        weightBy: String = ""
     ) {
         self.mode = mode
         self.reason = reason
@@ -34,6 +40,8 @@ public struct Intent: Hashable, Sendable {
         self.weight = weight
         self.weightReason = weightReason
         self.weightUntil = weightUntil
+        self.by = by
+        self.weightBy = weightBy
     }
 
     /// What has not ended; nil when that is nothing.
@@ -65,12 +73,14 @@ public struct Intent: Hashable, Sendable {
         mode = change.mode
         reason = change.reason
         until = change.until
+        by = change.by
     }
 
     public mutating func take(_ change: IntentChange.Weight) {
         weight = change.weight
         weightReason = change.reason
         weightUntil = change.until
+        weightBy = change.by
     }
 }
 
@@ -82,11 +92,18 @@ public struct IntentChange: Hashable, Sendable {
         public let mode: Intent.Mode?
         public let reason: String
         public let until: WallTime?
+        public let by: String
 
-        public init(_ mode: Intent.Mode?, reason: String = "", until: WallTime? = nil) {
+        public init(
+            _ mode: Intent.Mode?,
+            reason: String = "",
+            until: WallTime? = nil,
+            by: String = ""
+        ) {
             self.mode = mode
             self.reason = mode == nil ? "" : reason
             self.until = mode == nil ? nil : until
+            self.by = mode == nil ? "" : by
         }
     }
 
@@ -95,11 +112,18 @@ public struct IntentChange: Hashable, Sendable {
         public let weight: Int?
         public let reason: String
         public let until: WallTime?
+        public let by: String
 
-        public init(_ weight: Int?, reason: String = "", until: WallTime? = nil) {
+        public init(
+            _ weight: Int?,
+            reason: String = "",
+            until: WallTime? = nil,
+            by: String = ""
+        ) {
             self.weight = weight
             self.reason = weight == nil ? "" : reason
             self.until = weight == nil ? nil : until
+            self.by = weight == nil ? "" : by
         }
     }
 
@@ -115,21 +139,32 @@ public struct IntentChange: Hashable, Sendable {
     public func shifted(by span: Nanoseconds) -> IntentChange {
         IntentChange(
             mode: mode.map {
-                Mode($0.mode, reason: $0.reason, until: $0.until.map { $0 + span })
+                Mode($0.mode, reason: $0.reason, until: $0.until.map { $0 + span }, by: $0.by)
             },
             weight: weight.map {
-                Weight($0.weight, reason: $0.reason, until: $0.until.map { $0 + span })
+                Weight(
+                    $0.weight,
+                    reason: $0.reason,
+                    until: $0.until.map { $0 + span },
+                    by: $0.by
+                )
             }
         )
     }
 
     /// Everything as `intent` says; nil lifts all of it.
     public init(whole intent: Intent?) {
-        mode = Mode(intent?.mode, reason: intent?.reason ?? "", until: intent?.until)
+        mode = Mode(
+            intent?.mode,
+            reason: intent?.reason ?? "",
+            until: intent?.until,
+            by: intent?.by ?? ""
+        )
         weight = Weight(
             intent?.weight,
             reason: intent?.weightReason ?? "",
-            until: intent?.weightUntil
+            until: intent?.weightUntil,
+            by: intent?.weightBy ?? ""
         )
     }
 }

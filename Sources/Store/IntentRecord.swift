@@ -11,8 +11,12 @@ extension Intent: Wish {
         names: "peer",
         ledgerKind: LedgerKind.intent,
         rule: .merged([
-            Register("mode", ["reason", "until"], end: "until"),
-            Register("weight", ["weight_reason", "weight_until"], end: "weight_until"),
+            Register("mode", ["reason", "until", "by"], end: "until"),
+            Register(
+                "weight",
+                ["weight_reason", "weight_until", "weight_by"],
+                end: "weight_until"
+            ),
         ])
     )
 
@@ -29,6 +33,7 @@ extension Intent: Wish {
             guard let word = mode["mode"]?.string.flatMap(Mode.init(rawValue:)) else { return nil }
             self.mode = word
             reason = Believable.message(mode["reason"]?.string ?? "")
+            by = Believable.message(mode["by"]?.string ?? "")
             until = mode["until"]?.integer.map { WallTime(milliseconds: $0) }
         }
         if !weight.isNull {
@@ -37,6 +42,7 @@ extension Intent: Wish {
             else { return nil }
             self.weight = number
             weightReason = Believable.message(weight["weight_reason"]?.string ?? "")
+            weightBy = Believable.message(weight["weight_by"]?.string ?? "")
             weightUntil = weight["weight_until"]?.integer.map { WallTime(milliseconds: $0) }
         }
     }
@@ -52,6 +58,7 @@ extension Intent: Wish {
                         .init("mode", JSON(mode.mode?.rawValue)),
                         .init("reason", mode.reason.isEmpty ? .null : .string(mode.reason)),
                         .init("until", milliseconds(mode.until)),
+                        .init("by", mode.by.isEmpty ? .null : .string(mode.by)),
                     ]).withoutNulls()
             },
             change.weight.map { weight in
@@ -64,6 +71,7 @@ extension Intent: Wish {
                             weight.reason.isEmpty ? .null : .string(weight.reason)
                         ),
                         .init("weight_until", milliseconds(weight.until)),
+                        .init("weight_by", weight.by.isEmpty ? .null : .string(weight.by)),
                     ]).withoutNulls()
             },
         ]

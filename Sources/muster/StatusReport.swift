@@ -84,7 +84,7 @@ struct StatusReport {
         var lines: [String] = []
         if let intent = item["intent"]?.string, intent != "ready" {
             lines.append(
-                "\(name): an operator asked for \(intent)"
+                "\(name): \(item["intent_by"]?.string ?? "an operator") asked for \(intent)"
                     + end(item["intent_until"], because: item["intent_reason"])
             )
         }
@@ -97,7 +97,8 @@ struct StatusReport {
         guard let weight = item["weight"], let configured = item["configured_weight"],
             weight != configured
         else { return nil }
-        return "weight \(weight.text) was set by hand, configured are \(configured.text)"
+        let by = item["weight_by"]?.string ?? "hand"
+        return "weight \(weight.text) was set by \(by), configured are \(configured.text)"
             + end(item["weight_until"], because: item["weight_reason"])
     }
 

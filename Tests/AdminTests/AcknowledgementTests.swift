@@ -37,7 +37,7 @@ import Vocabulary
     @Test func `a weight set by hand stands beside the configured one, with reason and end`() {
         let now = WallTime(milliseconds: 0)
         let end = now + .seconds(60)
-        let intent = Intent(weight: 0, weightReason: "test", weightUntil: end)
+        let intent = Intent(weight: 0, weightReason: "test", weightUntil: end, weightBy: "root")
         var health = PeerHealth(policy: PeerPolicy(weight: 5, requiredMonitors: []), now: now)
         _ = health.set(intent: intent, now: now)
         let definition = PeerDefinition(address: .host("10.0.0.1", port: 80), weight: 5)
@@ -52,8 +52,26 @@ import Vocabulary
         #expect(shown["configured_weight"] == 5)
         #expect(shown["weight_reason"] == "test")
         #expect(shown["weight_until"]?.string == end.description)
+        #expect(shown["weight_by"] == "root" && shown["intent_by"] == .null)
         let later = UpstreamJSON.peer(report, monitors: [], now: end)
         #expect(later["weight_reason"] == nil)
+    }
+
+    @Test func `a drain says who asked for it, and a weight without an end has none`() {
+        let now = WallTime(milliseconds: 0)
+        let intent = Intent(mode: .drain, reason: "deploy", weight: 2, by: "ann", weightBy: "")
+        var health = PeerHealth(policy: PeerPolicy(weight: 5, requiredMonitors: []), now: now)
+        _ = health.set(intent: intent, now: now)
+        let report = PeerReport(
+            definition: PeerDefinition(address: .host("10.0.0.1", port: 80), weight: 5),
+            view: health.view,
+            intent: intent,
+            verdicts: []
+        )
+        let shown = UpstreamJSON.peer(report, monitors: [], now: now)
+        #expect(shown["intent_by"] == "ann" && shown["intent_until"] == .null)
+        #expect(shown["weight_by"] == .null && shown["weight_until"] == .null)
+        #expect(shown["weight_reason"] == "")
     }
 
     @Test(arguments: [

@@ -157,6 +157,15 @@ import Vocabulary
         #expect(StatusReport(body, peer: "a").exitStatus == .fine)
     }
 
+    @Test func `who asked is named where they said who they are`() {
+        let item: JSON = [
+            "weight": 0, "configured_weight": 5, "weight_by": "ann", "weight_reason": "test",
+        ]
+        #expect(
+            StatusReport.weightOrder(on: item) == "weight 0 was set by ann, configured are 5: test"
+        )
+    }
+
     @Test func `a weight set by hand is shown with its reason and its end`() throws {
         let text = """
             {"name":"web","status":"up","peers":[{"id":"a","status":"up","weight":0,

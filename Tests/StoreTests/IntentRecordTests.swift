@@ -12,8 +12,8 @@ import Vocabulary
 
 @Suite struct IntentRecordTests {
     private static let changes: [(IntentChange, Int64)] = [
-        (IntentChange(mode: .init(.drain, reason: "deploy")), 1),
-        (IntentChange(weight: .init(5)), 2),
+        (IntentChange(mode: .init(.drain, reason: "deploy", by: "ann")), 1),
+        (IntentChange(weight: .init(5, by: "bob")), 2),
         (IntentChange(mode: .init(nil)), 3),
         (IntentChange(mode: .init(.maint, until: WallTime(milliseconds: 99)), weight: .init(7)), 4),
         (IntentChange(weight: .init(nil)), 5),

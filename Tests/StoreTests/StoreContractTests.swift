@@ -203,7 +203,9 @@ import Vocabulary
                 mode: .drain,
                 reason: "deploy",
                 until: now + .seconds(600),
-                weight: 7
+                weight: 7,
+                by: "ann",
+                weightBy: "bob"
             )
             let reach = try await store.set(intent: intent, for: peer)
             #expect(reach == .everywhere)
