@@ -204,7 +204,10 @@ let package = Package(
         ),
         tests(
             "CommandTests",
-            ["muster", "Settings", "TestSupport", "Checks", "Health", "Plugins", "Vocabulary"]
+            [
+                "muster", "Settings", "TestSupport", "Checks", "EventLoop", "Health", "Plugins",
+                "Vocabulary",
+            ]
         ),
         tests(
             "AdminTests",

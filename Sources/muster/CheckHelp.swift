@@ -64,7 +64,11 @@ struct CheckHelp {
                 "Parameters (-o key=value), of a drop-in kind made of '\(registry.base(of: kind))':",
             ]
             lines += table(
-                parameters.map { Row($0.name, $0.value.map(Self.text) ?? "required", "") }
+                parameters.map { parameter in
+                    let value = parameter.value.map(Self.text)
+                    let isHidden = Self.isSecret(parameter.name) && value != nil && value != "''"
+                    return Row(parameter.name, isHidden ? "***" : value ?? "required", "")
+                }
             )
             if parameters.isEmpty { lines.append("  none") }
         } else if let rows = rows(of: kind) {
@@ -78,6 +82,11 @@ struct CheckHelp {
     /// `muster check --list`: every kind with what it does.
     static func list(_ registry: CheckRegistry) -> String {
         Table.lines(registry.kinds.map { [$0.kind, $0.summary] }).joined(separator: "\n")
+    }
+
+    /// A default of such a parameter is somebody's password.
+    private static func isSecret(_ name: String) -> Bool {
+        ["password", "secret", "token"].contains { name.lowercased().contains($0) }
     }
 
     private static func table(_ rows: [Row]) -> [String] {

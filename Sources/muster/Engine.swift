@@ -169,6 +169,15 @@ final class Engine {
     /// Opens every listener before the first probe: a port that is taken stops the start before
     /// anything else has happened. Returns what could not be opened.
     func start() async throws -> [String] {
+        let files = [
+            ("store.state-file", configuration.store.stateFile),
+            ("agent-check.memory-file", configuration.agentCheck?.memoryFile),
+        ]
+        for case (let setting, let path?) in files {
+            if let problem = await FileAnswer.problem(with: path, on: loop) {
+                return ["\(setting): \(problem)"]
+            }
+        }
         do throws(LedgerError) {
             try await ledger?.open()
         } catch {

@@ -366,6 +366,38 @@ import Vocabulary
         #expect(CheckHelp.text(of: "nonsense", in: .builtin) == nil)
     }
 
+    @Test func `a drop-in kind's password is not shown`() throws {
+        let place = Position(file: "own.yaml", line: 1, column: 1)
+        let settings = Setting(
+            .map(
+                ["username", "password"].map { key in
+                    .init(
+                        key: key,
+                        position: place,
+                        value: Setting(.scalar("{\(key)}", isQuoted: true), at: place)
+                    )
+                }
+            ),
+            at: place
+        )
+        let parameters = [("username", "ann"), ("password", "secret")].map { name, value in
+            DropIn.Parameter(
+                name: name,
+                position: place,
+                value: Setting(.scalar(value, isQuoted: true), at: place)
+            )
+        }
+        let own = try DropIn(
+            name: "own",
+            summary: "ours",
+            base: "redis",
+            settings: settings,
+            parameters: parameters
+        )
+        let text = try #require(CheckHelp.text(of: "own", in: CheckRegistry.builtin.adding([own])))
+        #expect(text.contains("ann") && text.contains("***") && !text.contains("secret"))
+    }
+
     @Test func `is asked for with a kind`() {
         #expect(CheckHelp.answer(to: ["check", "http", "--help"])?.hasPrefix("http: ") == true)
         #expect(
