@@ -70,7 +70,7 @@ enum ExchangeAction: Equatable {
 }
 
 /// How an exchange ends. Each does once.
-enum Ending: Equatable {
+enum Ending: Hashable {
     /// The answer has been handed on whole.
     case answered
     /// With an answer of our own, after which the connection goes on if nothing of the request is
@@ -87,7 +87,7 @@ enum Ending: Equatable {
 }
 
 /// The course of one exchange.
-struct Course: Equatable {
+struct Course: Hashable {
     enum Attempt: UInt8 {
         /// Nobody is asked now.
         case none
