@@ -32,6 +32,8 @@ public final class Proxy {
 
     /// What was made, changed or taken away since the workers were told of it.
     private var pending: (upstreams: [String], peers: [PeerKey]) = ([], [])
+    /// Peers that the workers go on with as they were, until their upstream has somebody else.
+    private var kept: [String: Set<PeerKey>] = [:]
     private var areListenersNew = true
     private var isReloading = false
     /// The last in the line of those that tell the workers: one after the other.
@@ -235,6 +237,11 @@ public final class Proxy {
         for (place, key) in changed.peers.enumerated() {
             if board.definition(of: key.upstream) == nil {
                 late.append(key)
+            } else if routing.snapshot(of: key) != nil,
+                board.isAwaitingFirstVerdicts(of: key.upstream)
+            {
+                // Gone or moved, and nobody else has been found well yet: it serves until then.
+                kept[key.upstream, default: []].insert(key)
             } else if let change = bring(key) {
                 changes.append(change)
             }
@@ -341,6 +348,8 @@ public final class Proxy {
         // Not the view of the whole upstream: when a thousand peers go down, it would be built a
         // thousand times.
         guard !workers.isEmpty, let report = board.report(of: key) else { return }
+        // Moved: whether it serves on where it was is decided when all that is defined is known.
+        if report.view.isStranger, report.view.isMeantToServe { return }
         let snapshot = snapshot(of: report.definition, report.view)
         if let change = routing.change(of: key, to: snapshot) { mail([change]) }
     }
@@ -460,7 +469,11 @@ extension Proxy: BoardObserver {
         }
     }
 
-    public func introduced() { open() }
+    public func introduced(_ upstream: String) {
+        if !board.isAwaitingFirstVerdicts { open() }
+        // Who was kept for its sake goes now.
+        mail((kept.removeValue(forKey: upstream) ?? []).compactMap { bring($0) })
+    }
 
     public func panicChanged(_ upstream: String, isPanic: Bool) {
         if let change = routing.change(of: upstream, isPanic: isPanic) { mail([change]) }

@@ -17,8 +17,9 @@ public protocol BoardObserver: AnyObject {
     func defined(_ upstreams: [String], _ peers: [PeerKey])
     func panicChanged(_ upstream: String, isPanic: Bool)
     func transition(_ event: TransitionEvent)
-    /// Every upstream has somebody who can take requests, or nobody whose first verdict is waited for.
-    func introduced()
+    /// This upstream has somebody who can take requests, or nobody any more whose first verdict is waited
+    /// for.
+    func introduced(_ upstream: String)
 }
 
 extension BoardObserver {
@@ -26,7 +27,7 @@ extension BoardObserver {
     public func defined(_ upstreams: [String], _ peers: [PeerKey]) {}
     public func panicChanged(_ upstream: String, isPanic: Bool) {}
     public func transition(_ event: TransitionEvent) {}
-    public func introduced() {}
+    public func introduced(_ upstream: String) {}
 }
 
 /// The state of every upstream and peer. Confined to its loop's thread.
@@ -133,6 +134,8 @@ public final class Board: EventSink {
 
     /// Some upstream could serve in a moment, and nobody in it can yet.
     public var isAwaitingFirstVerdicts: Bool { !awaiting.isEmpty }
+
+    public func isAwaitingFirstVerdicts(of upstream: String) -> Bool { awaiting.contains(upstream) }
 
     public func report(of key: PeerKey) -> PeerReport? {
         boards[key.upstream]?.report(of: key.peer)
@@ -447,8 +450,8 @@ public final class Board: EventSink {
     func noteAwaiting(_ upstream: String, _ isAwaiting: Bool) {
         if isAwaiting {
             awaiting.insert(upstream)
-        } else if awaiting.remove(upstream) != nil, awaiting.isEmpty {
-            for observer in observers { observer.introduced() }
+        } else if awaiting.remove(upstream) != nil {
+            for observer in observers { observer.introduced(upstream) }
         }
     }
 

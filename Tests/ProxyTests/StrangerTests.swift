@@ -31,6 +31,47 @@ import Vocabulary
         await rig.drain()
     }
 
+    @Test func `who is replaced serves until the other is known`() async throws {
+        let peers = try ["a", "b"].map { try TestPeer($0) }
+        let rig = try await ProxyRig([Self.web([peers[0]])], strangerTime: .seconds(3_600))
+        await rig.set("a", .up)
+        let client = try rig.client()
+        try client.send(Self.get)
+        #expect(try client.reply().text == "a")
+        await rig.define([Self.web([peers[1]])])
+        try client.send(Self.get)
+        #expect(try client.reply().text == "a")
+        await rig.set("b", .up)
+        for _ in 0..<3 {
+            try client.send(Self.get)
+            #expect(try client.reply().text == "b")
+        }
+        // The same peer at another address.
+        let moved = PeerDefinition(id: "b", address: peers[0].address)
+        await rig.define([UpstreamDefinition(name: "web", peers: [moved])])
+        try client.send(Self.get)
+        #expect(try client.reply().text == "b", "where it was")
+        await rig.set("b", .up)
+        try client.send(Self.get)
+        #expect(try client.reply().text == "a", "where it is")
+        client.close()
+        await rig.drain()
+    }
+
+    @Test func `who is replaced by nobody goes at once`() async throws {
+        let peers = try ["a", "b"].map { try TestPeer($0) }
+        let rig = try await ProxyRig([Self.web(peers)], strangerTime: .seconds(3_600))
+        for peer in peers { await rig.set(peer.name, .up) }
+        await rig.define([Self.web([peers[1]])])
+        let client = try rig.client()
+        for _ in 0..<4 {
+            try client.send(Self.get)
+            #expect(try client.reply().text == "b")
+        }
+        client.close()
+        await rig.drain()
+    }
+
     @Test func `a peer that is added gets its first request after its first verdict`()
         async throws
     {

@@ -14,7 +14,7 @@ import Vocabulary
             wall: WallTime(milliseconds: 1_795_000_000_000)
         )
         var introductions = 0
-        func introduced() { introductions += 1 }
+        func introduced(_ upstream: String) { introductions += 1 }
     }
 
     private let time = Time()
@@ -164,7 +164,7 @@ import Vocabulary
         #expect(board.isPanic("web"))
     }
 
-    @Test func `observers hear once when every upstream can serve or cannot at all`() {
+    @Test func `observers hear once when an upstream can serve or cannot at all`() {
         define(["a", "b"], backups: ["c"])
         #expect(board.isAwaitingFirstVerdicts && time.introductions == 0)
         say(.down, of: "a")
