@@ -96,6 +96,7 @@ public struct UpstreamDefinition: Hashable, Sendable {
     public static let panicThresholdDefault = 0.1
     public var onDown: OnDown?
     public var allDown: AllDown
+    public var trying: TryingDefinition
 
     public init(
         name: String,
@@ -104,7 +105,8 @@ public struct UpstreamDefinition: Hashable, Sendable {
         slowStart: Nanoseconds = .zero,
         panicThreshold: Double = panicThresholdDefault,
         onDown: OnDown? = nil,
-        allDown: AllDown = .backup
+        allDown: AllDown = .backup,
+        trying: TryingDefinition = TryingDefinition()
     ) {
         self.name = name
         self.peers = peers
@@ -113,5 +115,6 @@ public struct UpstreamDefinition: Hashable, Sendable {
         self.panicThreshold = panicThreshold
         self.onDown = onDown
         self.allDown = allDown
+        self.trying = trying
     }
 }

@@ -2,6 +2,8 @@
 // here, from what client, peer and clock did, and from nothing else: no socket, no buffer, no pool.
 // The worker reports, and does what it is told.
 
+import Health
+
 /// What happened.
 enum ExchangeEvent: Equatable {
     // Of an attempt.
@@ -16,6 +18,8 @@ enum ExchangeEvent: Equatable {
     case asked
     case interim
     case answering
+    /// The answer has a status with which requests shall be tried elsewhere, and somebody is left.
+    case unwelcome
     case failed(Failing)
     /// The peer is down, and its connections shall go.
     case wentDown
@@ -106,7 +110,11 @@ struct Course: Hashable {
     var heard = Heard.nothing
     /// In TCP mode there is neither request nor answer.
     var isOpaque = false
+    /// It may be sent twice, and it changes nothing.
     var isIdempotent = false
+    var isSafe = false
+    /// It may be under way a second time: that is counted until it ends.
+    var isAgain = false
     /// Every byte that was sent is still here, to be sent again.
     var isReplayable = true
     /// All of the request has come from the client.
@@ -118,6 +126,10 @@ struct Course: Hashable {
     /// Peers asked, and how many may be.
     var tries: UInt8 = 0
     var triesMax: UInt8 = 1
+    /// What may be tried again.
+    var occasions: TryingDefinition.Occasions = []
+    /// The answer that began cannot be taken back: an interim one went before it.
+    private var hadInterim = false
 
     /// Takes in what happened. `hasBudget`: a request may be sent a second time.
     @inline(__always)
@@ -139,6 +151,7 @@ struct Course: Hashable {
             return .goOn
         case .interim:
             heard = .interim
+            hadInterim = true
             return .goOn
         case .answering:
             heard = .answer
@@ -161,6 +174,10 @@ struct Course: Hashable {
             return .end(.own(status: tries == 0 ? 503 : 502))
         case .failed(let failing):
             return failed(failing, hasBudget)
+        case .unwelcome:
+            guard state(hasBudget).mayBeSentAgain else { return .goOn }
+            attempt = .none
+            return .choose(again: true)
         case .wentDown:
             // Nobody knows what was said in a tunnel.
             if attempt == .tunnel { return .end(.reset) }
@@ -193,16 +210,7 @@ struct Course: Hashable {
             let canGoOn = failing == .connect && tries < triesMax
             return canGoOn ? .choose(again: false) : .end(.reset)
         }
-        let state = AttemptState(
-            isIdempotent: isIdempotent,
-            isReplayable: isReplayable,
-            interimWasSent: heard == .interim,
-            tries: Int(tries),
-            triesMax: Int(triesMax),
-            usedFreeRetry: usedFreeRetry,
-            hasBudget: hasBudget
-        )
-        switch Failover.decide(failure, state) {
+        switch Failover.decide(failure, state(hasBudget)) {
         case .anotherPeer:
             return .choose(again: failure != .connect)
         case .freshConnection:
@@ -211,6 +219,24 @@ struct Course: Hashable {
         case .respond(let status): return .end(.own(status: UInt16(status)))
         case .abort: return .end(.cut)
         }
+    }
+
+    /// The answer had begun, but nothing of it has left yet.
+    mutating func takeBack() { heard = hadInterim ? .interim : .nothing }
+
+    /// What the table asks for. Whoever is under way a second time needs no budget for a third.
+    func state(_ hasBudget: Bool) -> AttemptState {
+        AttemptState(
+            isIdempotent: isIdempotent,
+            isSafe: isSafe,
+            isReplayable: isReplayable,
+            interimWasSent: heard == .interim,
+            tries: Int(tries),
+            triesMax: Int(triesMax),
+            usedFreeRetry: usedFreeRetry,
+            hasBudget: hasBudget || isAgain,
+            occasions: occasions
+        )
     }
 
     /// What failed, in the words of the table.

@@ -61,9 +61,19 @@ struct Exchange {
     /// The body goes to the client in chunks, whatever framing it came in.
     var rechunks = false
     var isUpgrade = false
+    /// Where in the client's output the answer begins, if nothing waited there before it; else -1.
+    var answerStart: Int32 = -1
     var closesClient = false
     /// The connection to the peer may serve another exchange after this one.
     var keepsLink = false
+
+    /// The peer ended its answer early, and the client can see that an end comes early: the length was
+    /// told, or the last chunk is missing. A reset stays a reset.
+    var showsCut: Bool {
+        guard note.cause == .bodyCut || note.cause == .badBody else { return false }
+        if case .length = download.framing { return true }
+        return rechunks
+    }
 
     @inline(__always)
     var isUnderWay: Bool { client >= 0 }

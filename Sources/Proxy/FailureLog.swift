@@ -162,6 +162,7 @@ extension FailureLog.Sort {
         case .headCut: "closed the connection in the middle of a head"
         case .strayUpgrade: "switched protocols without having been asked"
         case .wentDown: "went down with the request under way"
+        case .status: "answered \(code), which retry-on names"
         case .badBody: "sent a malformed body" + detail
         case .bodyCut: "closed the connection in the middle of a body"
         case .bodyReset: "reset the connection in the middle of a body"

@@ -11,7 +11,7 @@ enum FailureCause: UInt8, CaseIterable, Sendable {
     // Of a peer, before it had a byte of the request.
     case refused, unreachable, connectTimeout, unresolved, noDescriptor, noRoom
     // Before the head of its answer was whole.
-    case closed, reset, timeout, malformed, headTooLarge, headCut, strayUpgrade, wentDown
+    case closed, reset, timeout, malformed, headTooLarge, headCut, strayUpgrade, wentDown, status
     // In the middle of the body.
     case badBody, bodyCut, bodyReset, stalled
 
@@ -45,6 +45,7 @@ enum FailureCause: UInt8, CaseIterable, Sendable {
         case .headCut: "head-cut"
         case .strayUpgrade: "stray-upgrade"
         case .wentDown: "went-down"
+        case .status: "status"
         case .badBody: "malformed-body"
         case .bodyCut: "body-cut"
         case .bodyReset: "body-reset"

@@ -31,3 +31,8 @@ enum HashKey: Equatable {
         }
     }
 }
+
+/// Whether a word names a part of a request, for whoever reads settings.
+public enum RequestField {
+    public static func isKey(_ text: String) -> Bool { HashKey(text) != nil }
+}

@@ -56,6 +56,40 @@ struct UpstreamState {
     var backup = CandidateTier()
     var settings: UpstreamSettings?
     var isPanic = false
+
+    // How requests are tried again.
+    var budget = RetryBudget()
+    var occasions: TryingDefinition.Occasions = []
+    var retries: UInt8 = 0
+    var retryStatuses = StatusSet()
+    var retryKey: HashKey?
+    var reusesAlways = false
+
+    fileprivate mutating func set(_ trying: TryingDefinition) {
+        budget.share = trying.budgetShare
+        budget.least = Int32(clamping: trying.budgetMin)
+        occasions = trying.occasions
+        retryStatuses = StatusSet()
+        for status in trying.statuses { retryStatuses.insert(status) }
+        if !trying.statuses.isEmpty { occasions.insert(.status) }
+        retries = UInt8(clamping: trying.retries)
+        retryKey = trying.key.flatMap { HashKey($0) }
+        reusesAlways = trying.reuse == .always
+    }
+}
+
+/// Some of the statuses from 0 to 1,023.
+struct StatusSet: BitwiseCopyable {
+    private var words = InlineArray<16, UInt64>(repeating: 0)
+
+    mutating func insert(_ status: Int) {
+        guard (0..<1_024).contains(status) else { return }
+        words[status >> 6] |= 1 << UInt64(status & 63)
+    }
+
+    func contains(_ status: UInt16) -> Bool {
+        status < 1_024 && words[Int(status) >> 6] & 1 << UInt64(status & 63) != 0
+    }
 }
 
 /// All upstreams and peers of one worker, by their numbers.
@@ -101,6 +135,7 @@ struct PeerPool {
             state.pointee.key = balancer.key
         }
         state.pointee.settings = settings
+        state.pointee.set(settings.trying)
     }
 
     func setPanic(_ number: Int32, _ isPanic: Bool) {

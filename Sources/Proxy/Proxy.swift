@@ -272,7 +272,8 @@ public final class Proxy {
     ) -> [RoutingChange] {
         let settings = UpstreamSettings(
             balance: definition.balance,
-            closes: definition.onDown ?? Self.defaultOnDown(of: definition.name, listeners)
+            closes: definition.onDown ?? Self.defaultOnDown(of: definition.name, listeners),
+            trying: definition.trying
         )
         return routing.bring(
             definition.name,

@@ -36,6 +36,22 @@ enum RequestKey {
         }
     }
 
+    /// Whether a request has the field that `key` names.
+    static func isThere(
+        _ key: HashKey,
+        _ fields: borrowing FieldTable,
+        _ bytes: UnsafePointer<UInt8>
+    ) -> Bool {
+        guard case .header(let name) = key else { return false }
+        for index in 0..<fields.count {
+            let field = fields[index]
+            if Int(field.nameLength) == name.count, isSame(name, bytes + Int(field.nameStart)) {
+                return !field.value.isEmpty
+            }
+        }
+        return false
+    }
+
     private static func isSame(_ lowercase: [UInt8], _ name: UnsafePointer<UInt8>) -> Bool {
         for index in lowercase.indices {
             if ASCII.lowercase(name[index]) != lowercase[index] { return false }

@@ -36,6 +36,7 @@ struct UpstreamSettings: Equatable, Sendable {
     var balance: BalanceDefinition
     /// What becomes of connections to a peer that goes down.
     var closes: UpstreamDefinition.OnDown
+    var trying = TryingDefinition()
 }
 
 /// One thing that is different now.

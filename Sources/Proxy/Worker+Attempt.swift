@@ -25,16 +25,28 @@ extension Worker {
             act(index, exchange.pointee.course.on(.nobody))
             return
         }
+        startAttempt(index, with: peer)
+    }
+
+    @inline(__always)
+    private func startAttempt(_ index: Int, with peer: Int32) {
+        let exchange = exchanges.elements + index
         if exchange.pointee.note.cause != .none { settleNote(exchange, .retried) }
         exchange.pointee.pick.tried.insert(peer)
         exchange.pointee.course.tries &+= 1
         pool.peers[Int(peer)].counters.requests &+= 1
-        // A request that has met a stale connection trusts no other idle one.
-        attempt(
-            index,
-            peer,
-            mayReuse: !exchange.pointee.course.isOpaque && !exchange.pointee.course.usedFreeRetry
-        )
+        attempt(index, peer, mayReuse: mayReuse(exchange))
+    }
+
+    /// Whether a connection will do that others have used. What must not be sent twice could not be saved
+    /// if it had gone stale; a request that has met one that had trusts no other.
+    @inline(__always)
+    private func mayReuse(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
+        if exchange.pointee.course.isOpaque || exchange.pointee.course.usedFreeRetry {
+            return false
+        }
+        return exchange.pointee.course.isIdempotent
+            || pool.upstreams[Int(exchange.pointee.upstream)].reusesAlways
     }
 
     /// Why nobody could be chosen.
@@ -117,7 +129,7 @@ extension Worker {
         let exchange = exchanges.elements + index
         pool.peers[Int(note.peer)].counters.connectFailures &+= 1
         exchange.pointee.note = note
-        act(index, exchange.pointee.course.on(.failed(.connect), hasBudget: !budget.isEmpty))
+        act(index, exchange.pointee.course.on(.failed(.connect), hasBudget: hasBudget(exchange)))
     }
 
     static func cause(ofConnect code: Int32) -> FailureCause {
@@ -153,7 +165,7 @@ extension Worker {
             countFailure(exchange.pointee.course, event, of: links.elements[link].peer)
             dropLink(link)
         }
-        act(index, exchange.pointee.course.on(event, hasBudget: !budget.isEmpty))
+        act(index, exchange.pointee.course.on(event, hasBudget: hasBudget(exchange)))
     }
 
     private func countFailure(_ course: Course, _ event: ExchangeEvent, of peer: Int32) {
@@ -180,11 +192,45 @@ extension Worker {
 
     @inline(never)
     private func tryAgain(_ index: Int, isSentAgain: Bool) {
-        if isSentAgain { budget.withdraw() }
-        if let last = exchanges.elements[index].pick.tried.last {
+        noteRetry(exchanges.elements + index, isSentAgain: isSentAgain)
+        startAttempt(index)
+    }
+
+    private func noteRetry(_ exchange: UnsafeMutablePointer<Exchange>, isSentAgain: Bool) {
+        if isSentAgain, !exchange.pointee.course.isAgain {
+            exchange.pointee.course.isAgain = true
+            pool.upstreams[Int(exchange.pointee.upstream)].budget.take()
+        }
+        if let last = exchange.pointee.pick.tried.last {
             pool.peers[Int(last)].counters.retries &+= 1
         }
-        startAttempt(index)
+    }
+
+    private func hasBudget(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
+        exchange.pointee.upstream >= 0
+            && !pool.upstreams[Int(exchange.pointee.upstream)].budget.isEmpty
+    }
+
+    /// The answer on `link` has a status with which a request shall be tried elsewhere. False where it
+    /// cannot be: then the answer is the best there is.
+    @inline(never)
+    func turnAway(_ index: Int, _ status: UInt16) -> Bool {
+        let exchange = exchanges.elements + index
+        let upstream = pool.upstreams + Int(exchange.pointee.upstream)
+        guard upstream.pointee.retryStatuses.contains(status),
+            exchange.pointee.course.state(hasBudget(exchange)).mayBeSentAgain
+        else { return false }
+        let peer = PeerPool.choose(upstream, &exchange.pointee.pick)
+        guard peer >= 0 else { return false }
+        _ = exchange.pointee.course.on(.unwelcome, hasBudget: true)
+        let link = Int(exchange.pointee.link)
+        let last = links.elements[link].peer
+        countResponse(last, status)
+        exchange.pointee.note = FailureNote(cause: .status, peer: last, code: Int32(status))
+        dropLink(link)
+        noteRetry(exchange, isSentAgain: true)
+        startAttempt(index, with: peer)
+        return true
     }
 
     @inline(never)
@@ -201,7 +247,7 @@ extension Worker {
         }
     }
 
-    var triesMax: Int { min(limits.tries, Tried.capacity) }
+    var triesMax: UInt8 { UInt8(truncatingIfNeeded: min(limits.tries, Tried.capacity)) }
 
     /// The deadline of an exchange has come.
     func exchangeExpired(_ index: Int) {

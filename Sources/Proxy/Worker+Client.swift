@@ -254,12 +254,26 @@ extension Worker {
         exchange.pointee.client = Int32(truncatingIfNeeded: index)
         exchange.pointee.upstream = -1
         exchange.pointee.course = Course()
-        exchange.pointee.course.triesMax = UInt8(truncatingIfNeeded: triesMax)
         exchange.pointee.pick = Pick()
         exchange.pointee.note = FailureNote()
         exchange.pointee.wantsUpgrade = false
         exchange.pointee.requestSent = 0
         return place
+    }
+
+    /// From now on the exchange is one of an upstream's.
+    @inline(__always)
+    @discardableResult
+    private func join(
+        _ exchange: UnsafeMutablePointer<Exchange>,
+        _ number: Int32
+    ) -> UnsafeMutablePointer<UpstreamState> {
+        let upstream = pool.upstreams + Int(number)
+        exchange.pointee.upstream = number
+        exchange.pointee.course.occasions = upstream.pointee.occasions
+        exchange.pointee.course.triesMax = min(upstream.pointee.retries &+ 1, triesMax)
+        upstream.pointee.budget.underWay &+= 1
+        return upstream
     }
 
     /// What came is no request, or not all of one.
@@ -276,7 +290,7 @@ extension Worker {
         let place = open(index)
         let exchange = exchanges.elements + place
         exchange.pointee.course.isOpaque = true
-        exchange.pointee.upstream = upstream
+        if upstream >= 0 { join(exchange, upstream) }
         exchange.pointee.pick.key = clients.elements[index].addressHash
         startAttempt(place)
         if isOpen(index) { drive(index) }
@@ -294,13 +308,13 @@ extension Worker {
         exchange.pointee.minorVersion = head.minorVersion
         exchange.pointee.isPersistent = head.isPersistent && !client.pointee.isLeaving
         exchange.pointee.course.isIdempotent = head.method.isIdempotent
+        exchange.pointee.course.isSafe = head.method == .get || head.method == .head
         if case .none = head.framing {
         } else {
             exchange.pointee.upload.begin(head.framing)
             exchange.pointee.course.isWhole = false
         }
         counters.requests &+= 1
-        budget.deposit()
 
         if head.method == .connect {
             client.pointee.wire.input.consume(Int(head.end))
@@ -325,8 +339,11 @@ extension Worker {
             end(place, .own(status: 404))
             return true
         }
-        exchange.pointee.upstream = match.upstream
-        if let key = pool.upstreams[Int(match.upstream)].key {
+        let upstream = join(exchange, match.upstream)
+        if !exchange.pointee.course.isIdempotent, let key = upstream.pointee.retryKey {
+            exchange.pointee.course.isIdempotent = RequestKey.isThere(key, fields, bytes)
+        }
+        if let key = upstream.pointee.key {
             exchange.pointee.pick.key = RequestKey.of(
                 key,
                 client.pointee,

@@ -32,6 +32,7 @@ extension Worker {
         let client = clients.elements + Int(exchange.pointee.client)
         count(exchange, how)
         let note = exchange.pointee.note
+        let showsCut = exchange.pointee.showsCut
         settleNote(exchange, Self.answer(how))
         if exchange.pointee.link >= 0 {
             let link = Int(exchange.pointee.link)
@@ -52,7 +53,7 @@ extension Worker {
         case .refused(let status):
             respond(place, Int(status), note, closes: true, isHead: isHead)
             goOn(place, closes: true)
-        case .cut: beginCut(place)
+        case .cut: if showsCut { goOn(place, closes: true) } else { beginCut(place) }
         case .reset: closeClient(place, reset: true)
         case .gone: closeClient(place, reset: false)
         }
@@ -64,6 +65,11 @@ extension Worker {
         let exchange = exchanges.elements + index
         let client = Int(exchange.pointee.client)
         buffers.release(&exchange.pointee.request)
+        if exchange.pointee.upstream >= 0 {
+            let upstream = pool.upstreams + Int(exchange.pointee.upstream)
+            upstream.pointee.budget.underWay &-= 1
+            if exchange.pointee.course.isAgain { upstream.pointee.budget.giveBack() }
+        }
         exchange.pointee.client = -1
         clients.elements[client].exchange = -1
         exchanges.remove(index)

@@ -262,6 +262,11 @@ extension Worker {
             attemptFailed(index, .malformed, .strayUpgrade)
             return .phaseChanged
         }
+        if exchange.pointee.course.occasions.contains(.status), turnAway(index, head.status) {
+            return .phaseChanged
+        }
+        exchange.pointee.answerStart =
+            client.pointee.output.isEmpty ? client.pointee.output.start : -1
         var style = settle(head, exchange)
         style.date = date
         HeadRewriter.response(head, fields, bytes, style: style, to: &client.pointee.output)
@@ -317,7 +322,11 @@ extension Worker {
                 if step.isDone { return .done }
                 progressed = step.consumed > 0
             } catch {
-                attemptFailed(index, .broken, .badBody, error)
+                if takeBack(index) {
+                    attemptFailed(index, .malformed, .badBody, error)
+                } else {
+                    attemptFailed(index, .broken, .badBody, error)
+                }
                 return .phaseChanged
             }
             // A large body that waits for nothing else goes out without being copied.
@@ -365,6 +374,19 @@ extension Worker {
         if link.pointee.wire.input.isEmpty { buffers.release(&link.pointee.wire.input) }
         if client.pointee.output.isEmpty { buffers.release(&client.pointee.output) }
         return .wait
+    }
+
+    /// Takes an answer back of which nothing has left. False where something has.
+    @inline(never)
+    private func takeBack(_ index: Int) -> Bool {
+        let exchange = exchanges.elements + index
+        let client = clients.elements + Int(exchange.pointee.client)
+        guard !client.pointee.output.isEmpty,
+            client.pointee.output.start == exchange.pointee.answerStart
+        else { return false }
+        client.pointee.output.end = client.pointee.output.start
+        exchange.pointee.course.takeBack()
+        return true
     }
 
     /// Below this a copy is cheaper than a second write.
@@ -439,7 +461,7 @@ extension Worker {
     }
 
     @inline(__always)
-    private func countResponse(_ peer: Int32, _ status: UInt16) {
+    func countResponse(_ peer: Int32, _ status: UInt16) {
         let digit = Int(status / 100)
         pool.peers[Int(peer)].counters.responses[digit <= 5 ? digit : 0] &+= 1
     }

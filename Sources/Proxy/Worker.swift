@@ -55,7 +55,6 @@ final class Worker: EventSink {
         var resting = RestingList()
         var buffers = BufferPool()
         var pool = PeerPool()
-        var budget = RetryBudget()
         var fields = FieldTable()
         var counters = WorkerCounters()
         var failures = FailureTable()
@@ -436,10 +435,6 @@ extension Worker {
     var pool: PeerPool {
         @inline(__always) _read { yield state.pointee.pool }
         @inline(__always) _modify { yield &state.pointee.pool }
-    }
-    var budget: RetryBudget {
-        @inline(__always) _read { yield state.pointee.budget }
-        @inline(__always) _modify { yield &state.pointee.budget }
     }
     var fields: FieldTable {
         @inline(__always) _read { yield state.pointee.fields }

@@ -71,7 +71,8 @@ struct UpstreamsReader {
                 default: UpstreamDefinition.panicThresholdDefault
             ),
             onDown: section.word("on-down"),
-            allDown: section.word("all-down") ?? .backup
+            allDown: section.word("all-down") ?? .backup,
+            trying: TryingReader.read(&section)
         )
         section.finish()
         configurations.append(

@@ -129,6 +129,13 @@ private struct Details {
         return "\(value)"
     }
 
+    private static func occasions(_ trying: TryingDefinition) -> String {
+        let words =
+            TryingDefinition.Occasions.words.filter { trying.occasions.contains($0.occasion) }
+            .map(\.word) + trying.statuses.map { "\($0)" }
+        return words.isEmpty ? "none" : words.joined(separator: " ")
+    }
+
     init(_ old: PeerDefinition, _ new: PeerDefinition) {
         add("address", old.address, new.address)
         add("weight", old.weight, new.weight)
@@ -149,6 +156,15 @@ private struct Details {
         )
         add("on-down", old.onDown?.rawValue, new.onDown?.rawValue)
         add("all-down", old.allDown, new.allDown)
+        add("retry-on", Self.occasions(old.trying), Self.occasions(new.trying))
+        add("retries", old.trying.retries, new.trying.retries)
+        add(
+            "retry-budget",
+            "\(Int(old.trying.budgetShare * 100))%, \(old.trying.budgetMin)",
+            "\(Int(new.trying.budgetShare * 100))%, \(new.trying.budgetMin)"
+        )
+        add("retry-key", old.trying.key, new.trying.key)
+        add("reuse", old.trying.reuse, new.trying.reuse)
     }
 
     init(_ old: MonitorDefinition, _ new: MonitorDefinition) {

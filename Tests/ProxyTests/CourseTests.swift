@@ -52,6 +52,10 @@ import Testing
         course.isWhole = start.isWhole
         course.isOpaque = start.isOpaque
         course.triesMax = start.triesMax
+        course.isSafe = start.isIdempotent
+        course.occasions = [
+            .connectFailure, .emptyResponse, .malformedResponse, .responseTimeout, .status,
+        ]
         let begin = World(course: course, peersLeft: start.peers, hasBudget: start.hasBudget)
         var seen: Set<World> = []
         var open: [World] = []
@@ -96,7 +100,10 @@ import Testing
         switch world.course.on(event, hasBudget: world.hasBudget) {
         case .goOn: return [world]
         case .choose(let again):
-            if again { world.hasBudget = false }
+            if again {
+                world.course.isAgain = true
+                world.hasBudget = false
+            }
             return choose(world)
         case .reconnect:
             if world.course.heard != .nothing { world.late += 1 }
@@ -128,6 +135,7 @@ import Testing
             case .nothing, .interim:
                 events += [
                     .interim, .answering, .failed(.silent), .failed(.malformed), .late(.peer),
+                    .unwelcome,
                 ]
                 if course.isWhole { events += [.tunnelled] }
             case .answer:

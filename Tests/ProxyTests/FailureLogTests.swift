@@ -139,7 +139,7 @@ import Vocabulary
         ("HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n", "malformed 502"),
         ("HTTP/1.1 200", "head-cut 502"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", "body-cut cut"),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", "malformed-body cut"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", "malformed-body 502"),
         ("HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n", "stray-upgrade 502"),
     ])
     func `an answer that fails is named with its cause`(
