@@ -231,7 +231,8 @@ public final class Scheduler: EventSink {
     /// would be late before the last is there.
     private func restart(_ fresh: [Int]) {
         let now = loop.moment
-        for row in fresh {
+        // What one change made, a later one of the same batch may have taken away.
+        for row in fresh where rows[row].phase == .resting {
             let pair = rows[row]
             cancelWakeUp(of: row)
             let spread = min(pair.monitor.schedule.interval, Self.firstProbeWithin)

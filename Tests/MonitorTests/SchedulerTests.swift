@@ -65,6 +65,23 @@ import Vocabulary
         }
     }
 
+    @Test func `a peer that goes as its monitor changes is probed no more`() async throws {
+        let script = Script { _ in .pass }
+        try await Rig.inVirtualTime { [peer] rig in
+            let other = "127.0.0.1:9002"
+            rig.define([.scripted(peers: [peer, other], script: script)])
+            #expect(await rig.comes { Set(script.asked.map(\.peer)) == [peer, other] })
+            rig.define([
+                .scripted(peers: [peer], script: script, interval: .milliseconds(30))
+            ])
+            let before = script.asked.count
+            await rig.loop.advance(by: .seconds(1))
+            let after = script.asked.dropFirst(before)
+            #expect(after.count >= 30 && Set(after.map(\.peer)) == [peer])
+            #expect(rig.scheduler.metrics.pairs == 1)
+        }
+    }
+
     @Test func `however long the interval, the first probe comes soon`() async throws {
         let script = Script { _ in .pass }
         try await Rig.inVirtualTime { rig in
