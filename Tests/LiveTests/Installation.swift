@@ -80,9 +80,15 @@ final class Installation: @unchecked Sendable {
     func killServer(_ index: Int) { processes[servers[index]]?.end() }
 
     /// Starts muster, and waits until it has probed everything.
-    func startMuster(_ configuration: String) async throws {
+    func startMuster(_ configuration: String, descriptors: Int? = nil) async throws {
         let file = try folder.write(configuration, to: "muster.yaml")
-        let muster = try Muster.start(["run", "-c", file], in: folder)
+        let words = ["run", "-c", file]
+        let muster =
+            if let descriptors {
+                try Muster.start(words, descriptors: descriptors, in: folder)
+            } else {
+                try Muster.start(words, in: folder)
+            }
         self.muster = muster
         let isReady = await eventually(within: .seconds(30)) {
             guard muster.isRunning else { return true }

@@ -43,6 +43,20 @@ enum Muster {
         )
     }
 
+    /// With so many open files at most.
+    static func start(
+        _ arguments: [String],
+        descriptors: Int,
+        in folder: TemporaryDirectory
+    ) throws -> ChildProcess {
+        let words = ([binary] + arguments).map { "'\($0)'" }.joined(separator: " ")
+        return try ChildProcess(
+            "sh",
+            ["-c", "ulimit -n \(descriptors) && exec \(words)"],
+            in: folder
+        )
+    }
+
     /// Runs a command to its end.
     static func run(
         _ arguments: String...,
