@@ -22,7 +22,8 @@ func system(_ name: String, pkgConfig: String? = nil) -> Target {
 let package = Package(
     name: "fuzz",
     dependencies: [
-        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2")
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
         system("CLinux"),
@@ -53,6 +54,15 @@ let package = Package(
         library("Proxy", ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary"]),
         library("Monitor", ["Checks", "DNS", "Store", "EventLoop", "Health", "Vocabulary"]),
         library("AgentCheck", ["Store", "EventLoop", "Health", "Vocabulary"]),
+        library("Front", ["TLS", "HTTP1", "EventLoop", "Vocabulary"]),
+        library(
+            "Admin",
+            [
+                "AgentCheck", "Checks", "Ledger", "Monitor", "Proxy", "Store", "EventLoop",
+                "Health", "TLS", "Front", "Vocabulary",
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]
+        ),
         library(
             "Settings",
             [
@@ -63,8 +73,9 @@ let package = Package(
         .executableTarget(
             name: "fuzz",
             dependencies: [
-                "AgentCheck", "Checks", "DNS", "EventLoop", "HTTP1", "HTTP2", "Health", "Ledger",
-                "Monitor", "Patterns", "Plugins", "Settings", "Store", "Vocabulary",
+                "Admin", "AgentCheck", "Checks", "DNS", "EventLoop", "HTTP1", "HTTP2", "Health",
+                "Ledger", "Monitor", "Patterns", "Plugins", "Proxy", "Settings", "Store",
+                "Vocabulary",
             ],
             path: "Targets",
             swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])],

@@ -10,38 +10,6 @@ import Vocabulary
 @testable import Monitor
 @testable import Store
 
-/// Reads a history out of the input; what it lacks is zero.
-private struct Tape {
-    private var rest: ArraySlice<UInt8>
-
-    init(_ bytes: [UInt8]) { rest = bytes[...] }
-
-    var isOver: Bool { rest.isEmpty }
-
-    mutating func byte() -> UInt8 { rest.popFirst() ?? 0 }
-
-    mutating func pick<Choice>(_ choices: [Choice]) -> Choice {
-        choices[Int(byte()) % choices.count]
-    }
-
-    /// The ends of every range, what lies beside them, and anything else.
-    mutating func number() -> Int64 {
-        let edges: [Int64] = [
-            .min, .min + 1, -253_402_300_800_000, -1, 0, 1, 2, 3, 100, 256, 86_400, 1 << 31,
-            1 << 48,
-            1 << 53, 253_402_300_799_000, 1_795_000_000_000, .max - 1, .max,
-        ]
-        let choice = Int(byte())
-        if choice < edges.count * 8 { return edges[choice % edges.count] }
-        return (0..<8).reduce(0) { number, _ in number << 8 | Int64(byte()) }
-    }
-
-    mutating func text() -> String {
-        let length = Int(byte()) % 24
-        return String(decoding: (0..<length).map { _ in byte() }, as: UTF8.self)
-    }
-}
-
 /// Never run: whatever is due is made due by the history.
 private let loop: EventLoop = {
     guard let loop = try? EventLoop(name: "engine") else { fatalError("no loop") }
@@ -63,7 +31,7 @@ private final class Machine {
     )
     let board: Board
     let readers = Readers()
-    var outbox = Outbox()
+    var outbox = Outbox<Verdict>()
     var opinions: [Opinion]
     var shift = Nanoseconds.zero
     var sequence: UInt64 = 0
@@ -136,52 +104,14 @@ private final class Machine {
         VerdictKey(upstream: "web", peer: tape.pick(Self.peers), monitor: tape.pick(Self.monitors))
     }
 
-    /// As it lies in Redis or in the file: written as JSON, parsed, believed or not.
     func hear(verdict tape: inout Tape) {
-        let members: [JSON.Member] = [
-            .init("status", .string(tape.pick(["up", "down", "unknown", "ill"]))),
-            .init("degraded", .bool(tape.byte() & 1 == 1)),
-            .init("health", .integer(tape.pick([0, 1, 2, 3, 4, tape.number()]))),
-            .init("rise", .integer(tape.pick([1, 2, 2, tape.number()]))),
-            .init("fall", .integer(tape.pick([1, 3, 3, tape.number()]))),
-            .init("kind", .string(tape.pick(["http", "tcp", tape.text()]))),
-            .init("reason", .string(tape.pick(Reason.allCases).rawValue)),
-            .init("code", .integer(tape.number())),
-            .init("message", .string(tape.text())),
-            .init("latency_us", .integer(tape.number())),
-            .init("weight_percent", tape.byte() & 1 == 1 ? .integer(tape.number()) : .null),
-            .init("max_connections", tape.byte() & 1 == 1 ? .integer(tape.number()) : .null),
-            .init("admin", .string(tape.pick(["ready", "drain", "maint", "no"]))),
-            .init("since", .integer(tape.number())),
-            .init("checked_at", .integer(tape.number())),
-            .init("expires_at", .integer(tape.number())),
-            .init("agent", .string(tape.pick(["a1", "a2", tape.text()]))),
-            .init("epoch", .integer(tape.pick([1, 2, tape.number()]))),
-            .init("sequence", .integer(tape.number())),
-        ]
-        let key = key(&tape)
-        guard let json = try? JSON(parsing: JSON.object(members).bytes),
-            let verdict = Verdict(key: key, json: json)
-        else { return }
-        require(Verdict(key: key, json: verdict.json) == verdict, "\(verdict) is read otherwise")
-        board.storeChanged(.verdict(verdict))
+        if let verdict = tape.verdict(of: key(&tape)) { board.storeChanged(verdict) }
     }
 
     func hear(intent tape: inout Tape) {
-        let members: [JSON.Member] = [
-            .init("mode", tape.pick([.null, "ready", "drain", "maint", "no"])),
-            .init("reason", .string(tape.text())),
-            .init("until", tape.byte() & 1 == 1 ? .integer(tape.number()) : .null),
-            .init("weight", tape.byte() & 1 == 1 ? .integer(tape.number()) : .null),
-            .init("weight_until", tape.byte() & 1 == 1 ? .integer(tape.number()) : .null),
-            .init("mode_at", .integer(tape.number())),
-            .init("weight_at", .integer(tape.number())),
-        ]
         let key = key(&tape).peerKey
-        guard let json = try? JSON(parsing: JSON.object(members).bytes),
-            let record = IntentRecord(json: json)
-        else { return }
-        board.storeChanged(.intent(key, tape.byte() & 7 == 0 ? nil : record.asked))
+        guard let record = tape.intent(of: key) else { return }
+        board.storeChanged(Asking(key, tape.byte() & 7 == 0 ? nil : record.wish))
     }
 
     /// One of our own probes ended, as `Door` takes it.
@@ -191,21 +121,7 @@ private final class Machine {
         if shift != board.clockShift {
             opinions[place].shift(by: board.clockShift - shift)
         }
-        var phases = Phases(total: Nanoseconds(tape.number()))
-        phases.connect = Nanoseconds(tape.number())
-        let outcome = Outcome(
-            tape.pick([.pass, .warn, .fail, .neutral]),
-            tape.pick(Reason.allCases),
-            code: Int(tape.number()),
-            message: tape.text(),
-            phases: phases,
-            hints: Hints(
-                weightPercent: tape.byte() & 1 == 1 ? Int(tape.number()) : nil,
-                maxConnections: tape.byte() & 1 == 1 ? Int(tape.number()) : nil,
-                admin: tape.pick([nil, .ready, .drain, .maint])
-            ),
-            isImmediate: tape.byte() & 1 == 1
-        )
+        let outcome = tape.outcome()
         let isTransition = opinions[place].take(outcome, schedule: Self.schedule, now: moment.wall)
         sequence += 1
         let verdict = opinions[place].verdict(

@@ -15,23 +15,31 @@ import Vocabulary
         let again = reread(verdict.json).flatMap { Verdict(key: key, json: $0) }
         require(again == verdict, "\(verdict) read back as \(String(describing: again))")
     }
-    if let intent = IntentRecord(json: json) {
-        let again = reread(intent.json).flatMap { IntentRecord(json: $0) }
+    if let intent = Asked<Intent>.read(json, of: key.peerKey) {
+        let again = reread(intent.json).flatMap { Asked<Intent>.read($0, of: key.peerKey) }
         require(again == intent, "\(intent) read back as \(String(describing: again))")
     }
 
     // The file.
-    guard var state = try? State(json: json) else { return }
-    let written = state.json(writtenAt: WallTime(milliseconds: 0))
-    guard let read = reread(written), let again = try? State(json: read) else {
-        return require(false, "\(written.text) cannot be read back")
+    let now = WallTime(milliseconds: 0)
+    let state = State()
+    guard (try? state.load(json)) != nil else { return }
+    let written = state.snapshot(at: now)()
+    let again = State()
+    guard let read = try? JSON(parsing: written, limits: JSONLimits(bytes: 1 << 20)),
+        (try? again.load(read)) == 0
+    else {
+        return require(false, "\(String(decoding: written, as: UTF8.self)) cannot be read back")
     }
-    require(again.verdicts == state.verdicts, "other verdicts than \(written.text)")
-    require(again.intents == state.intents, "other intents than \(written.text)")
-    state.prune(now: WallTime(milliseconds: 0), keeping: .zero)
-    require(state.intents.count <= again.intents.count, "pruning adds intents")
-    for verdict in state.verdicts.values {
-        require(!state.take(verdict) || state.verdicts[verdict.key] == verdict, "taken wrongly")
+    require(
+        again.snapshot(at: now)() == written,
+        "another state than \(String(decoding: written, as: UTF8.self))"
+    )
+    let count = state.shelf(of: Asked<Intent>.self).count
+    state.prune(at: now)
+    require(state.shelf(of: Asked<Intent>.self).count <= count, "pruning adds intents")
+    for verdict in state.shelf(of: Verdict.self).records.values {
+        require(!state.shelf(of: Verdict.self).take(verdict), "\(verdict) is taken twice")
     }
 }
 

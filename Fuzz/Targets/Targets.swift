@@ -28,6 +28,7 @@ let properties: [String: Property] = [
     "service": service,
     "settings": settings,
     "state": state,
+    "world": world,
 ]
 
 private let selected: Property = {
