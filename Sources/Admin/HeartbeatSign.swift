@@ -8,7 +8,7 @@ struct HeartbeatSignError: Error, CustomStringConvertible {
 }
 
 struct HeartbeatSign: Equatable {
-    var status = Heartbeats.Beat.Status.pass
+    var status = Heartbeats.Sign.Status.pass
     var message = ""
 
     private static let keys = ["status", "message"]
@@ -28,7 +28,7 @@ struct HeartbeatSign: Equatable {
             switch member.key {
             case "status":
                 guard let word = member.value.string,
-                    let status = Heartbeats.Beat.Status(rawValue: word)
+                    let status = Heartbeats.Sign.Status(rawValue: word)
                 else {
                     throw HeartbeatSignError(
                         description: "status: expected pass, warn or fail, saw \(member.value.text)"

@@ -214,7 +214,7 @@ enum UpstreamRoutes {
         }
         let isTaken = await plane.heartbeats.call { heartbeats in
             heartbeats.record(
-                Heartbeats.Beat(status: sign.status, message: sign.message, at: plane.loop.instant),
+                Heartbeats.Sign(status: sign.status, message: sign.message, at: plane.loop.instant),
                 upstream: view.name,
                 peer: id
             )

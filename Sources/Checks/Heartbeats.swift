@@ -7,7 +7,7 @@ public import Vocabulary
 /// The last sign of life of each peer. Written and read on the control loop; behind a lock all the
 /// same, because the context of a check may be carried to any thread.
 public final class Heartbeats: Sendable {
-    public struct Beat: Hashable, Sendable {
+    public struct Sign: Hashable, Sendable {
         public enum Status: String, Sendable, CaseIterable { case pass, warn, fail }
 
         public var status: Status
@@ -31,13 +31,13 @@ public final class Heartbeats: Sendable {
 
     /// When listening began: silence before that means nothing.
     public let began: Instant
-    private let beats = Mutex<[Key: Beat]>([:])
+    private let beats = Mutex<[Key: Sign]>([:])
 
     public init(began: Instant) { self.began = began }
 
     /// Returns false when there is no room for another peer.
     @discardableResult
-    public func record(_ beat: Beat, upstream: String, peer: String) -> Bool {
+    public func record(_ beat: Sign, upstream: String, peer: String) -> Bool {
         let key = Key(upstream: upstream, peer: peer)
         return beats.withLock { beats in
             guard beats[key] != nil || beats.count < Self.peersMax else { return false }
@@ -46,7 +46,7 @@ public final class Heartbeats: Sendable {
         }
     }
 
-    public func last(upstream: String, peer: String) -> Beat? {
+    public func last(upstream: String, peer: String) -> Sign? {
         beats.withLock { $0[Key(upstream: upstream, peer: peer)] }
     }
 

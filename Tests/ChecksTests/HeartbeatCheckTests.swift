@@ -26,7 +26,7 @@ import Vocabulary
         #expect(late.message == "expected a sign of life within 1m, saw none")
     }
 
-    private static let beats: [(Heartbeats.Beat.Status, Int64, Outcome.Verdict, Reason, String)] = [
+    private static let beats: [(Heartbeats.Sign.Status, Int64, Outcome.Verdict, Reason, String)] = [
         (.pass, 5, .pass, .layer7OK, "backlog 3"), (.warn, 1, .warn, .layer7OK, "backlog 3"),
         (.fail, 1, .fail, .layer7Status, "backlog 3"),
         (.pass, 600, .fail, .layer7Timeout, "expected a sign of life within 1m, saw the last "),

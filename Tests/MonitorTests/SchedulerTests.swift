@@ -191,7 +191,7 @@ import Vocabulary
             }
             rig.define([.scripted(peers: [peer, stays], script: script)])
             for peer in [peer, stays] {
-                let beat = Heartbeats.Beat(at: rig.loop.instant)
+                let beat = Heartbeats.Sign(at: rig.loop.instant)
                 rig.heartbeats.record(beat, upstream: "web", peer: peer)
             }
             rig.define([.scripted(peers: [stays], script: script)])
