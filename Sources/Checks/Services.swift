@@ -103,7 +103,9 @@ public final class Services {
     public func stop() async {
         isStopping = true
         for process in processes.values { process.stop() }
-        if processes.isEmpty { return }
-        await withCheckedContinuation { onStopped.append($0) }
+        // Asked where the wait begins: on the way there the last one may have gone.
+        await withCheckedContinuation { waiter in
+            if processes.isEmpty { waiter.resume() } else { onStopped.append(waiter) }
+        }
     }
 }

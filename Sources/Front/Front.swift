@@ -86,7 +86,10 @@ public final class Front: EventSink {
         for id in crowd.all where crowd.phase(of: id) != .answering { visitors[id]?.cut() }
         guard !visitors.isEmpty else { return }
         lastWait = loop.schedule(at: loop.instant + span, sink: self)
-        await withCheckedContinuation { whenEmpty = $0 }
+        // Asked where the wait begins: on the way there the last one may have gone.
+        await withCheckedContinuation { waiter in
+            if visitors.isEmpty { waiter.resume() } else { whenEmpty = waiter }
+        }
         loop.cancel(lastWait)
     }
 

@@ -208,10 +208,13 @@ public final class Ledger {
         guard record.bytes.count <= LedgerRecord.bytesMax else {
             throw .tooLarge(record.bytes.count)
         }
-        let number = commits.take(record)
-        // While nothing is tried, there is nothing to wait for.
-        if commits.retryAt != nil, !commits.isBusy, let lastError { throw lastError }
-        let error = await withCheckedContinuation { continuation in
+        // In one step with the beginning of the wait: it is over when that record is on the disk.
+        let error: LedgerError? = await withCheckedContinuation { continuation in
+            let number = commits.take(record)
+            // While nothing is tried, there is nothing to wait for.
+            if commits.retryAt != nil, !commits.isBusy, let lastError {
+                return continuation.resume(returning: lastError)
+            }
             let timer = timers.schedule(after: Self.patience) { [unowned self] in
                 waiters.removeValue(forKey: number)?.continuation.resume(returning: .slow)
             }
@@ -374,6 +377,7 @@ public final class Ledger {
         }
         while !isLate, commits.isBusy || (commits.isDirty && commits.retryAt == nil) {
             await withCheckedContinuation { continuation in
+                if isLate { return continuation.resume() }
                 onIdle.append(continuation)
                 pump()
             }

@@ -48,6 +48,7 @@ public final class RedisConnection: EventSink {
     private var wantsWrite = false
     private var opening: CheckedContinuation<Void, Never>?
     private var openingTimer = -1
+    private var isOpened = false
     private var failure: RedisError?
 
     private var timers: [Int: (id: TimerID, span: Nanoseconds)] = [:]
@@ -140,7 +141,10 @@ public final class RedisConnection: EventSink {
         }
         install(on: made)
         openingTimer = setTimer(timeout)
-        await withCheckedContinuation { opening = $0 }
+        // Asked where the wait begins: on the way there it may have opened, or failed.
+        await withCheckedContinuation { waiter in
+            if isOpened || failure != nil { waiter.resume() } else { opening = waiter }
+        }
         if let failure {
             if case .disconnected(let why) = failure {
                 throw .disconnected("connect \(address): \(why)")
@@ -294,6 +298,7 @@ public final class RedisConnection: EventSink {
     private func connected(_ context: UnsafePointer<redisAsyncContext>, _ status: Int32) {
         if status != REDIS_OK { fail(.disconnected(Self.text(of: context))) }
         clearTimer(openingTimer)
+        isOpened = true
         opening.take()?.resume()
     }
 
