@@ -43,13 +43,13 @@ struct HAProxyLiveTests {
     private static func pair(
         _ policy: AgentCheckPolicy = AgentCheckPolicy(),
         slowStart: Nanoseconds = .zero,
-        clock: HandClock? = nil
+        isVirtual: Bool = false
     ) async throws -> (Rig, HAProxy) {
         let rig = try await Rig(
             peers: [peer("s1")],
             slowStart: slowStart,
             policy: policy,
-            clock: clock
+            isVirtual: isVirtual
         )
         await rig.say(.up, of: "s1")
         try await rig.start()
@@ -93,15 +93,15 @@ struct HAProxyLiveTests {
     }
 
     @Test func `weight follows slow start`() async throws {
-        let (rig, haproxy) = try await Self.pair(slowStart: .seconds(10), clock: HandClock())
+        let (rig, haproxy) = try await Self.pair(slowStart: .seconds(10), isVirtual: true)
         await rig.say(.down, of: "s1")
         #expect(try await Self.holds { try haproxy.server().status == "DOWN (agent)" })
         await rig.say(.up, of: "s1")
         var seen: [Int] = []
         for expected in stride(from: 10, through: 100, by: 10) {
             // The first second ends where it began: with the smallest share.
-            if expected == 20 { await rig.move(.seconds(1)) }
-            if expected > 10 { await rig.move(.seconds(1)) }
+            if expected == 20 { await rig.pass(.seconds(1)) }
+            if expected > 10 { await rig.pass(.seconds(1)) }
             let hasArrived = try await Self.holds {
                 // One row, so that weight and status are of the same moment.
                 let server = try haproxy.server()

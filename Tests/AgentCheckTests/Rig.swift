@@ -13,20 +13,6 @@ import Vocabulary
 
 let upstreamName = "web"
 
-/// A clock that stands until it is moved.
-final class HandClock: Sendable {
-    // Ahead of the loop's own clock, so that no timer is due before the test moves this one.
-    private let held = Mutex(
-        Moment(instant: Clock.instant() + .seconds(3_600), wall: Clock.wall())
-    )
-
-    var moment: Moment { held.withLock { $0 } }
-
-    func move(_ span: Nanoseconds) {
-        held.withLock { $0 = Moment(instant: $0.instant + span, wall: $0.wall + span) }
-    }
-}
-
 /// A board with its endpoint. Everything of them happens on their loop.
 final class Rig: @unchecked Sendable {
     let loop: EventLoop
@@ -39,9 +25,8 @@ final class Rig: @unchecked Sendable {
     private let memoryPath: String?
     private let connectionLimit: Int
     private let journal: Journal
-    private let clock: HandClock?
 
-    /// With a `clock` the board's time is the test's, moved by `move`.
+    /// Time of a virtual rig stands still but for `pass`; clients come and go all the same.
     init(
         peers: [PeerDefinition],
         slowStart: Nanoseconds = .zero,
@@ -49,13 +34,15 @@ final class Rig: @unchecked Sendable {
         memoryPath: String? = nil,
         connectionLimit: Int = AgentEndpoint.connectionsMax,
         journal: Journal = .silent,
-        clock: HandClock? = nil
+        isVirtual: Bool = false
     ) async throws {
         self.connectionLimit = connectionLimit
         self.journal = journal
-        self.clock = clock
-        loop = try EventLoop.spawn(name: "agent-check")
-        board = Self.board(on: loop, clock)
+        loop =
+            isVirtual
+            ? try EventLoop.spawn(virtual: "agent-check")
+            : try EventLoop.spawn(name: "agent-check")
+        board = Board(loop: loop)
         self.policy = policy
         self.memoryPath = memoryPath
         await define(peers, slowStart: slowStart)
@@ -81,10 +68,6 @@ final class Rig: @unchecked Sendable {
 
     // MARK: The board
 
-    private static func board(on loop: EventLoop, _ clock: HandClock?) -> Board {
-        clock.map { clock in Board(loop: loop) { clock.moment } } ?? Board(loop: loop)
-    }
-
     func define(_ peers: [PeerDefinition], slowStart: Nanoseconds = .zero) async {
         await on { rig in
             rig.board.define(
@@ -94,15 +77,10 @@ final class Rig: @unchecked Sendable {
         }
     }
 
-    /// Moves the time of a rig with a clock of its own, and what depends on it.
-    func move(_ span: Nanoseconds) async {
-        await on { rig in
-            rig.clock?.move(span)
-            rig.board.refreshAll()
-        }
+    /// Lets time pass in a virtual rig: everything that is due in it happens.
+    func pass(_ span: Nanoseconds) async {
+        await Task(executorPreference: loop) { [loop] in await loop.advance(by: span) }.value
     }
-
-    private var wall: WallTime { clock?.moment.wall ?? Clock.wall() }
 
     static let monitor = MonitorSummary(
         upstream: upstreamName,
@@ -123,7 +101,7 @@ final class Rig: @unchecked Sendable {
     ) async {
         await on { rig in
             rig.sequence += 1
-            let now = rig.wall
+            let now = rig.loop.wall
             rig.board.apply(
                 verdict(
                     status,
@@ -150,7 +128,7 @@ final class Rig: @unchecked Sendable {
     func storeIs(connected: Bool) async {
         await on { rig in
             rig.board.storeStatusChanged(
-                StoreStatus(kind: "test", isConnected: connected, since: Clock.wall())
+                StoreStatus(kind: "test", isConnected: connected, since: rig.loop.wall)
             )
         }
     }
@@ -216,7 +194,7 @@ final class Rig: @unchecked Sendable {
     func forgetEverything(peers: [PeerDefinition]) async {
         await on { rig in
             rig.board.close()
-            rig.board = Self.board(on: rig.loop, rig.clock)
+            rig.board = Board(loop: rig.loop)
         }
         await define(peers)
         await storeIs(connected: true)
