@@ -205,7 +205,8 @@ let package = Package(
         tests(
             "CommandTests",
             [
-                "muster", "Settings", "TestSupport", "Checks", "EventLoop", "Health", "Plugins",
+                "muster", "Settings", "TestSupport", "Checks", "EventLoop", "Monitor", "Health",
+                "Plugins",
                 "Vocabulary",
             ]
         ),

@@ -1,8 +1,10 @@
 // What is different between two configurations? Told to the operator who reloads: what changes now,
-// and what has to wait for the next start.
+// and what has to wait for the next start. Of upstreams, monitors and peers, that is what the catalogue
+// made of them: nobody is told of anything else than happened.
 
 import Checks
 import Health
+import Monitor
 import Settings
 
 /// The way from one configuration to the next, in lines.
@@ -14,8 +16,12 @@ struct ConfigurationDifference {
     /// Of one kind of change no more names are told than this.
     static let namesMax = 10
 
-    init(from old: MusterConfiguration, to new: MusterConfiguration) {
-        compareUpstreams(old, new)
+    init(
+        _ catalogue: [CatalogueChange],
+        from old: MusterConfiguration,
+        to new: MusterConfiguration
+    ) {
+        tell(catalogue)
         tell(
             "listener",
             old.proxy.listeners.map { "\($0.bind)" },
@@ -45,50 +51,55 @@ struct ConfigurationDifference {
         }
     }
 
-    private mutating func compareUpstreams(_ old: MusterConfiguration, _ new: MusterConfiguration) {
-        tell("upstream", old.upstreams.map(\.definition.name), new.upstreams.map(\.definition.name))
-        var peers: (old: [String], new: [String], changed: [String]) = ([], [], [])
-        var monitors: (old: [String], new: [String], changed: [String]) = ([], [], [])
-        var settings: [String] = []
-        let past = Dictionary(
-            old.upstreams.map { ($0.definition.name, $0) },
-            uniquingKeysWith: { first, _ in first }
-        )
-        for upstream in new.upstreams {
-            let name = upstream.definition.name
-            guard let before = past[name] else { continue }
-            let past = Dictionary(
-                before.definition.peers.map { ($0.id, $0) },
-                uniquingKeysWith: { first, _ in first }
-            )
-            peers.old += before.definition.peers.map { "\(name)/\($0.id)" }
-            for peer in upstream.definition.peers {
-                peers.new.append("\(name)/\(peer.id)")
-                if let same = past[peer.id], same != peer {
-                    peers.changed.append("\(name)/\(peer.id): \(Details(same, peer).text)")
-                }
-            }
-            monitors.old += before.monitors.map { "\(name)/\($0.id)" }
-            for monitor in upstream.monitors {
-                monitors.new.append("\(name)/\(monitor.id)")
-                let same = before.monitors.first { $0.id == monitor.id }
-                if let same, !monitor.isLike(same) {
-                    monitors.changed.append(
-                        "\(name)/\(monitor.id): \(Details(same, monitor).text)"
-                    )
-                }
-            }
-            var definition = before.definition
-            definition.peers = upstream.definition.peers
-            if definition != upstream.definition {
-                settings.append("\(name): \(Details(definition, upstream.definition).text)")
+    private mutating func tell(_ catalogue: [CatalogueChange]) {
+        var whole = Set<String>()
+        var upstreams = Lists(), peers = Lists(), monitors = Lists()
+        for change in catalogue {
+            switch change {
+            case .upstream(let upstream, was: nil):
+                whole.insert(upstream.name)
+                upstreams.new.append(upstream.name)
+            case .upstream(let upstream, let was?):
+                upstreams.changed.append("\(upstream.name): \(Details(was, upstream).text)")
+            case .upstreamGone(let name):
+                whole.insert(name)
+                upstreams.gone.append(name)
+            default: break
             }
         }
-        tell("changed: upstream", settings)
-        tell("peer", peers.old, peers.new)
-        tell("changed: peer", peers.changed)
-        tell("monitor", monitors.old, monitors.new)
-        tell("changed: monitor", monitors.changed)
+        for change in catalogue {
+            switch change {
+            // With a whole upstream come and go all that are in it.
+            case .peer(let key, let peer, let was) where !whole.contains(key.upstream):
+                let details = was.map { ": \(Details($0, peer).text)" }
+                peers.add("\(key)", details)
+            case .peerGone(let key) where !whole.contains(key.upstream):
+                peers.gone.append("\(key)")
+            case .monitor(let upstream, let monitor, let was) where !whole.contains(upstream):
+                let details = was.map { ": \(Details($0, monitor).text)" }
+                monitors.add("\(upstream)/\(monitor.id)", details)
+            case .monitorGone(let upstream, let id) where !whole.contains(upstream):
+                monitors.gone.append("\(upstream)/\(id)")
+            default: break
+            }
+        }
+        for (what, lists) in [("upstream", upstreams), ("peer", peers), ("monitor", monitors)] {
+            tell("new: \(what)", lists.new)
+            tell("gone: \(what)", lists.gone)
+            tell("changed: \(what)", lists.changed)
+        }
+    }
+
+    /// Of one sort of thing.
+    private struct Lists {
+        var new: [String] = []
+        var gone: [String] = []
+        var changed: [String] = []
+
+        /// `details` are of what it was before, if it was.
+        mutating func add(_ name: String, _ details: String?) {
+            if let details { changed.append(name + details) } else { new.append(name) }
+        }
     }
 
     private mutating func tell(_ what: String, _ old: [String], _ new: [String]) {

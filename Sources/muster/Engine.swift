@@ -199,11 +199,13 @@ final class Engine {
     }
 
     /// Goes on with another configuration: what is the same in both goes on untouched, in the middle
-    /// of a count or of a probe. Returns why not, and then nothing has changed.
-    func reload(_ configuration: MusterConfiguration) async throws -> [String] {
-        if isStopping { return ["muster is stopping"] }
+    /// of a count or of a probe.
+    func reload(_ configuration: MusterConfiguration) async throws -> Reloaded {
+        if isStopping { return .refused(["muster is stopping"]) }
+        var changes: [CatalogueChange] = []
         let problems = try await proxy.reload(configuration.proxy.listeners) {
-            await inSlices(catalogue.set(.file, configuration.upstreams)) { changes in
+            changes = catalogue.set(.file, configuration.upstreams)
+            await inSlices(changes) { changes in
                 board.apply(changes.map(\.summarised))
                 scheduler.apply(changes)
             }
@@ -211,7 +213,14 @@ final class Engine {
             self.configuration.proxy.listeners = configuration.proxy.listeners
         }
         Self.giveBackMemory()
-        return problems
+        return problems.isEmpty ? .done(changes) : .refused(problems)
+    }
+
+    /// What became of another configuration.
+    enum Reloaded: Sendable {
+        case done([CatalogueChange])
+        /// Why not; then nothing has changed.
+        case refused([String])
     }
 
     /// Does what may be long in parts, between which the loop sees to everything else.

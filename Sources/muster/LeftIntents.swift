@@ -3,6 +3,7 @@
 // one that serves, and hears of it here. Pure.
 
 import Health
+import Monitor
 import Settings
 import Vocabulary
 
@@ -15,27 +16,26 @@ struct LeftIntents {
     /// Of the peers that serve at the same address.
     private static let successorsMax = 3
 
-    /// `intents` is all that is known, ended ones too.
+    /// `intents` is all that is known, ended ones too; `old` says where a peer was that is gone.
     init(
         _ intents: [PeerKey: Intent],
+        _ catalogue: [CatalogueChange],
         from old: MusterConfiguration,
-        to new: MusterConfiguration,
         now: WallTime
     ) {
-        let past = Self.peers(of: old)
-        let present = Self.peers(of: new)
-        let left = intents.compactMap { key, intent -> (key: PeerKey, intent: Intent)? in
-            guard past[key] != nil, present[key] == nil, let intent = intent.current(at: now)
-            else { return nil }
-            return (key, intent)
-        }.sorted { ($0.key.upstream, $0.key.peer) < ($1.key.upstream, $1.key.peer) }
+        var left: [(key: PeerKey, intent: Intent)] = []
+        for case .peerGone(let key) in catalogue {
+            if let intent = intents[key]?.current(at: now) { left.append((key, intent)) }
+        }
+        left.sort { ($0.key.upstream, $0.key.peer) < ($1.key.upstream, $1.key.peer) }
         if left.isEmpty { return }
         var fresh: [Address: [PeerKey]] = [:]
-        for (key, peer) in present where past[key] == nil {
+        for case .peer(let key, let peer, was: nil) in catalogue {
             fresh[peer.address, default: []].append(key)
         }
+        let past = Self.addresses(of: Set(left.map(\.key)), in: old)
         for (key, intent) in left.prefix(Self.namesMax) {
-            let successors = (past[key].flatMap { fresh[$0.address] } ?? []).filter {
+            let successors = (past[key].flatMap { fresh[$0] } ?? []).filter {
                 // It may have come back itself, to an order of its own.
                 !Self.holds(intent, intents[$0]?.current(at: now))
             }
@@ -46,14 +46,18 @@ struct LeftIntents {
         }
     }
 
-    private static func peers(of configuration: MusterConfiguration) -> [PeerKey: PeerDefinition] {
-        var peers: [PeerKey: PeerDefinition] = [:]
+    private static func addresses(
+        of keys: Set<PeerKey>,
+        in configuration: MusterConfiguration
+    ) -> [PeerKey: Address] {
+        var addresses: [PeerKey: Address] = [:]
         for upstream in configuration.upstreams {
             for peer in upstream.definition.peers {
-                peers[PeerKey(upstream: upstream.definition.name, peer: peer.id)] = peer
+                let key = PeerKey(upstream: upstream.definition.name, peer: peer.id)
+                if keys.contains(key) { addresses[key] = peer.address }
             }
         }
-        return peers
+        return addresses
     }
 
     /// `other` asks for the same.

@@ -3,6 +3,7 @@
 
 import Admin
 import EventLoop
+import Monitor
 import ServiceLifecycle
 import Settings
 import UnixSignals
@@ -50,12 +51,20 @@ actor Reloader {
                     + "saw none"
             ])
         }
-        let difference = ConfigurationDifference(from: old, to: configuration)
-        let problems = await Task(executorPreference: engine.loop) {
-            do { return try await engine.value.reload(configuration) } catch { return ["\(error)"] }
+        let outcome = await Task(executorPreference: engine.loop) {
+            do {
+                return try await engine.value.reload(configuration)
+            } catch {
+                return Engine.Reloaded.refused(["\(error)"])
+            }
         }.value
-        if !problems.isEmpty { return .refused(problems) }
-        let left = LeftIntents(intents, from: old, to: configuration, now: now)
+        let changes: [CatalogueChange]
+        switch outcome {
+        case .done(let done): changes = done
+        case .refused(let problems): return .refused(problems)
+        }
+        let difference = ConfigurationDifference(changes, from: old, to: configuration)
+        let left = LeftIntents(intents, changes, from: old, now: now)
         let foresight = Sufficiency.warnings(
             of: configuration,
             within: DescriptorBudget.ofThisProcess()

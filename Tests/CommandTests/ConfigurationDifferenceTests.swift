@@ -1,10 +1,24 @@
 // Does a reload say what is different, down to the setting?
 
+import Health
+import Monitor
 import Settings
 import TestSupport
 import Testing
 
 @testable import muster
+
+extension CatalogueChange {
+    /// What a reload makes of the second, after a start with the first.
+    static func all(
+        from old: MusterConfiguration,
+        to new: MusterConfiguration
+    ) -> [CatalogueChange] {
+        var catalogue = Catalogue()
+        _ = catalogue.set(.file, old.upstreams)
+        return catalogue.set(.file, new.upstreams)
+    }
+}
 
 @Suite struct ConfigurationDifferenceTests {
     private static let base = """
@@ -29,7 +43,11 @@ import Testing
         let old = try MusterConfiguration.load(try folder.write(Self.base, to: "old.yaml"))
         let text = Self.base.replacing(word, with: replacement)
         let new = try MusterConfiguration.load(try folder.write(text, to: "new.yaml"))
-        return ConfigurationDifference(from: old, to: new)
+        return ConfigurationDifference(
+            CatalogueChange.all(from: old, to: new),
+            from: old,
+            to: new
+        )
     }
 
     @Test(arguments: [
@@ -45,7 +63,9 @@ import Testing
             "    peers:", "    slow-start: 5s\n    all-down: fail-closed\n    peers:",
             "changed: upstream web: slow-start 0s → 5s, all-down backup → fail-closed"
         ),
-        ("id: p2", "id: p3", "new: peer web/p3"),
+        ("id: p2", "id: p3", "new: peer web/p3"), ("id: p2", "id: p3", "gone: peer web/p2"),
+        ("web:", "api:", "new: upstream api"), ("web:", "api:", "gone: upstream web"),
+        ("- http: {", "- tcp: {}\n      - http: {", "new: monitor web/tcp"),
     ])
     func `what changes is told with both values`(
         word: String,
@@ -56,6 +76,18 @@ import Testing
     {
         let changes = try difference(word, replacement).changes
         #expect(changes.contains { $0.contains(line) }, "\(changes)")
+    }
+
+    @Test func `of a whole upstream nothing else is told, and of a moved line nothing`() throws {
+        let renamed = try difference("web:", "api:").changes
+        #expect(renamed == ["new: upstream api", "gone: upstream web"])
+        let balance = #"    balance: { consistent-hash: { key: "header:x-user" } }"# + "\n"
+        let folder = try TemporaryDirectory()
+        let text = Self.base.replacing("    peers:", with: balance + "    peers:")
+        let old = try MusterConfiguration.load(try folder.write(text, to: "old.yaml"))
+        let new = try MusterConfiguration.load(try folder.write("# new\n" + text, to: "new.yaml"))
+        let moved = CatalogueChange.all(from: old, to: new)
+        #expect(moved.isEmpty)
     }
 
     @Test(arguments: [

@@ -1,6 +1,7 @@
 // Does an operator hear of the orders that a reload leaves without their peers?
 
 import Health
+import Monitor
 import Settings
 import TestSupport
 import Testing
@@ -35,7 +36,12 @@ import Vocabulary
         let old = try MusterConfiguration.load(try folder.write(Self.base, to: "old.yaml"))
         let text = Self.base.replacing(word, with: replacement)
         let new = try MusterConfiguration.load(try folder.write(text, to: "new.yaml"))
-        return LeftIntents(intents, from: old, to: new, now: Self.now).lines
+        return LeftIntents(
+            intents,
+            CatalogueChange.all(from: old, to: new),
+            from: old,
+            now: Self.now
+        ).lines
     }
 
     @Test(arguments: [
@@ -124,7 +130,12 @@ import Vocabulary
                 (PeerKey(upstream: "web", peer: $0), Intent(mode: .drain))
             }
         )
-        let lines = LeftIntents(intents, from: old, to: new, now: Self.now).lines
+        let lines = LeftIntents(
+            intents,
+            CatalogueChange.all(from: old, to: new),
+            from: old,
+            now: Self.now
+        ).lines
         #expect(lines.count == LeftIntents.namesMax + 1)
         #expect(lines.first?.hasPrefix("web/127.0.0.1:9010 is drained and") == true)
         #expect(lines.last == "of 5 more peers the same")
