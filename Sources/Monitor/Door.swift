@@ -89,12 +89,13 @@ public final class Door {
                 && held.isDegraded == verdict.isDegraded && held.hints == verdict.hints
             // Where only addresses differ, one has counted further than the other.
             let saysTheSame = !isTransition || held.downAddresses == verdict.downAddresses
-            if isOfOneMind && saysTheSame { return }
-            if !isTransition {
-                noteDisagreement(verdict, held, on: pair.monitor.schedule, now: now)
+            if isOfOneMind && saysTheSame {
+                pair.disagreesSince = .distantFuture
                 return
             }
+            if !isTransition { return noteDisagreement(of: pair, verdict, held, now: now) }
         }
+        pair.disagreesSince = .distantFuture
         // Taking over from an agent that started later, or from this one before its clock was set
         // back: the next epoch after the one held, or the store would refuse us for good. It goes
         // with the pair, so that it is raised once and not at every probe.
@@ -124,26 +125,37 @@ public final class Door {
     }
 
     /// Agents that go on finding otherwise see the network from different sides: somebody has to look.
-    private func noteDisagreement(
-        _ ours: Verdict,
-        _ held: Verdict,
-        on schedule: Schedule,
-        now: Moment
-    ) {
-        let counting = schedule.interval * Int64(ours.rise + ours.fall)
-        let patience = counting + Self.disagreementAfter
-        guard now.wall - held.since > patience, now.instant >= complainFrom else { return }
+    /// Told from when they began to: how long the other has said so already says nothing of it.
+    private func noteDisagreement(of pair: Pair, _ ours: Verdict, _ held: Verdict, now: Moment) {
+        pair.disagreesSince = min(pair.disagreesSince, now.instant)
+        let counting = pair.monitor.schedule.interval * Int64(ours.rise + ours.fall)
+        let lasted = now.instant - pair.disagreesSince
+        guard lasted > counting + Self.disagreementAfter, now.instant >= complainFrom else {
+            return
+        }
         complainFrom = now.instant + Self.complainEvery
         let key = ours.key
         journal.warning(
-            "agents disagree on \(key.upstream)/\(key.peer) (\(key.monitor)): \(held.agent) says "
-                + "\(held.status.rawValue), \(held.reason.rawValue) \(held.message), since "
-                + "\(held.since); this one finds \(ours.status.rawValue), \(ours.reason.rawValue) "
-                + "\(ours.message). What changed last holds",
+            "agents disagree on \(key.upstream)/\(key.peer) (\(key.monitor)) for "
+                + "\(Int(lasted.seconds))s: \(held.agent) says \(held.opinionWords), this one finds "
+                + "\(ours.opinionWords). What changed last holds",
             [.event("disagreement")]
         )
     }
 
     /// The pair is no longer probed by anyone.
     func forget(_ key: VerdictKey) { store.forget(key) }
+}
+
+extension Verdict {
+    /// `up with a warning, L7OK 200 OK`.
+    fileprivate var opinionWords: String {
+        var text = status.rawValue
+        if isDegraded { text += " with a warning" }
+        text += ", \(reason.rawValue)"
+        if !message.isEmpty { text += " \(message)" }
+        if let admin = hints.admin { text += ", asking for \(admin.rawValue)" }
+        if let weight = hints.weightPercent { text += ", weight \(weight)%" }
+        return text
+    }
 }
