@@ -37,13 +37,14 @@ public final class EmbeddedStore: Store {
         )
     }
 
-    /// With other sorts of records.
+    /// With other sorts of records, or a loop to write on.
     init(
         loop: EventLoop,
         statePath: String? = nil,
         ledger: Ledger? = nil,
         journal: Journal = .silent,
-        state: State
+        state: State,
+        writer: EventLoop? = nil
     ) {
         self.loop = loop
         self.ledger = ledger
@@ -51,7 +52,7 @@ public final class EmbeddedStore: Store {
         startedAt = loop.wall
         file = statePath.map { path in
             // What was lifted is remembered by the ledger.
-            StateFile(path: path, loop: loop, journal: journal) { now in
+            StateFile(path: path, loop: loop, journal: journal, writer: writer) { now in
                 state.prune(at: now)
                 return state.snapshot(at: now, keeping: .zero)
             }

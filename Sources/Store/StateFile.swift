@@ -17,6 +17,7 @@ final class StateFile {
     private let snapshot: (WallTime) -> @Sendable () -> [UInt8]
 
     private var writer: EventLoop?
+    private let ownsWriter: Bool
     private var timer: Timers.Token?
     private var due = Instant.distantFuture
     private var isWriting = false
@@ -34,17 +35,21 @@ final class StateFile {
     static let renewalDelay = Nanoseconds.seconds(5)
     static let bytesMax = 256 << 20
 
-    /// `snapshot` gives what is written; its closure runs on the writing thread.
+    /// `snapshot` gives what is written; its closure runs on the writing thread. `writer` is for tests: a
+    /// loop to write on in place of a thread of its own.
     init(
         path: String,
         loop: EventLoop,
         journal: Journal,
+        writer: EventLoop? = nil,
         snapshot: @escaping (WallTime) -> @Sendable () -> [UInt8]
     ) {
         self.path = path
         self.loop = loop
         self.journal = journal
         self.snapshot = snapshot
+        self.writer = writer
+        ownsWriter = writer == nil
         timers = Timers(loop: loop)
     }
 
@@ -123,7 +128,7 @@ final class StateFile {
     /// Ends the writing thread. After `flush`.
     func close() {
         timers.cancelAll()
-        writer?.stop()
+        if ownsWriter { writer?.stop() }
         writer = nil
     }
 

@@ -56,10 +56,10 @@ import Vocabulary
             _ = try await connection.command(words, timeout: patience)
             let (store, listener) = await rig.start(reconcileEvery: .milliseconds(100))
             store.publish(Verdict.sample(), isTransition: true)
-            #expect(await eventually(within: .seconds(60)) { store.status.pending == 0 })
+            #expect(await rig.comes { store.status.pending == 0 })
             _ = try await connection.pipeline([["DEL", key], words], timeout: patience)
             try await expectOrders(rig, store, listener)
-            #expect(await eventually(within: .seconds(60)) { store.status.isConnected })
+            #expect(await rig.comes { store.status.isConnected })
             let away = rig.lines.all.filter { $0.contains("is away") }
             #expect(away.count <= 1, "\(away)")
         }
@@ -181,7 +181,7 @@ import Vocabulary
             )
             let listener = Listener()
             store.start(listener)
-            #expect(await eventually(within: .seconds(60)) { store.status.isConnected })
+            #expect(await rig.comes { store.status.isConnected })
             // Also what only strange things bring about.
             for command in [["SET", "muster:changes", "x"], ["SET", "muster:revision", "x"]] {
                 _ = try await connection.command(command)
@@ -189,9 +189,9 @@ import Vocabulary
             try await store.change(IntentChange(mode: .init(.drain)), of: peer)
             try await store.change(IntentChange(mode: .init(nil)), of: peer)
             store.publish(Verdict.sample(), isTransition: true)
-            #expect(await eventually(within: .seconds(60)) { store.status.pending == 0 })
+            #expect(await rig.comes { store.status.pending == 0 })
             store.forget(Verdict.sample().key)
-            #expect(await eventually(within: .seconds(60)) { store.status.pending == 0 })
+            #expect(await rig.comes { store.status.pending == 0 })
             await store.stop()
             #expect(!rig.lines.all.contains { $0.contains("NOPERM") }, "\(rig.lines.all)")
         }

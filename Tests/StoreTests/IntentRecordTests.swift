@@ -175,7 +175,7 @@ import Vocabulary
                     weight: round % 256
                 )
                 #expect(
-                    await eventually(within: .seconds(30)) { heard.intents[peer] == expected }
+                    await rig.comes { heard.intents[peer] == expected }
                 )
             }
         }
@@ -209,11 +209,11 @@ import Vocabulary
             #expect(other.intents[peer] == Intent(mode: .drain, weight: 7))
             try await one.change(IntentChange(mode: .init(nil)), of: peer)
             let lifted = Intent(weight: 7)
-            #expect(await eventually(within: .seconds(30)) { other.intents[peer] == lifted })
+            #expect(await rig.comes { other.intents[peer] == lifted })
             // Whatever else is asked for through the other agent leaves it lifted.
             try await two.change(IntentChange(weight: .init(3)), of: peer)
             #expect(
-                await eventually(within: .seconds(30)) { heard.intents[peer] == Intent(weight: 3) }
+                await rig.comes { heard.intents[peer] == Intent(weight: 3) }
             )
             #expect(await rig.reopened().intents[peer] == Intent(weight: 3))
         }
@@ -262,10 +262,10 @@ import Vocabulary
             let (one, _) = await rig.start(agent: "a1")
             let (two, heard) = await rig.start(agent: "a2")
             try await one.change(IntentChange(mode: .init(.drain), weight: .init(3)), of: peer)
-            #expect(await eventually(within: .seconds(30)) { heard.intents[peer] != nil })
+            #expect(await rig.comes { heard.intents[peer] != nil })
             server.kill()
             for store in [one, two] {
-                #expect(await eventually(within: .seconds(30)) { !store.status.isConnected })
+                #expect(await rig.comes { !store.status.isConnected })
             }
             // The other one still knows the drain, and will tell an empty Redis of it.
             try await one.change(IntentChange(mode: .init(nil)), of: peer)
@@ -304,7 +304,7 @@ import Vocabulary
             #expect(rig.lines.all.contains { $0.contains("has lost muster:intents whole") })
             // Taken out by hand it is lifted, as before.
             _ = try await server.ask("HDEL", "muster:intents", peer.field, on: rig.loop)
-            #expect(await eventually(within: .seconds(30)) { listener.intents[peer] == nil })
+            #expect(await rig.comes { listener.intents[peer] == nil })
         }
     }
 }

@@ -222,19 +222,19 @@ private let everySort: [any Record.Type] =
                 expiresAt: now + .seconds(3)
             )
             one.publish(lease, isTransition: true)
-            #expect(await eventually(within: .seconds(30)) { heard.others.count == 1 })
+            #expect(await rig.comes { heard.others.count == 1 })
             lease.sequence = 6
             lease.checkedAt = now + .seconds(100)
             lease.expiresAt = now + .seconds(103)
             one.publish(lease, isTransition: true)
-            #expect(await eventually(within: .seconds(30)) { one.status.pending == 0 })
+            #expect(await rig.comes { one.status.pending == 0 })
             lease.agent = "a2"
             lease.sequence = 4
             two.publish(lease, isTransition: true)
-            #expect(await eventually(within: .seconds(30)) { two.status.refused == 1 })
+            #expect(await rig.comes { two.status.refused == 1 })
             #expect(try await server.ask("XLEN", "muster:changes", on: rig.loop) == .integer(1))
             one.forget(Lease.self, lease.key)
-            #expect(await eventually(within: .seconds(30)) { one.status.pending == 0 })
+            #expect(await rig.comes { one.status.pending == 0 })
             #expect(try await server.ask("HLEN", "muster:leases", on: rig.loop) == .integer(0))
         }
     }
@@ -487,7 +487,7 @@ private let everySort: [any Record.Type] =
             let server = try #require(rig.server)
             let (store, listener) = await rig.start()
             server.kill()
-            #expect(await eventually(within: .seconds(30)) { !store.status.isConnected })
+            #expect(await rig.comes { !store.status.isConnected })
             do throws(StoreError) {
                 _ = try await store.change(
                     Intent.self,

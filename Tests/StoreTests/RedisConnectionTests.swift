@@ -159,7 +159,7 @@ import Vocabulary
     @Test func `a Redis that accepts and says nothing is given up in time`() async throws {
         let silent = try ScriptedServer(.stall)
         defer { silent.stop() }
-        try await StoreRig.run(.embedded) { rig in
+        try await StoreRig.run(.embedded, inRealTime: true) { rig in
             await #expect(throws: RedisError.timedOut(after: .milliseconds(100))) {
                 try await RedisConnection.connect(
                     to: RedisURL(address: silent.address),
@@ -184,7 +184,7 @@ import Vocabulary
         for (steps, words) in lies {
             let liar = try ScriptedServer([[.expect("PING\r\n")] + steps])
             defer { liar.stop() }
-            try await StoreRig.run(.embedded) { rig in
+            try await StoreRig.run(.embedded, inRealTime: true) { rig in
                 do throws(RedisError) {
                     _ = try await RedisConnection.connect(
                         to: RedisURL(address: liar.address),
@@ -203,7 +203,7 @@ import Vocabulary
         let folder = try TemporaryDirectory()
         let server = try RedisServer(tcp: true, in: folder, extra: ["--requirepass", "s3cret"])
         defer { server.kill() }
-        try await StoreRig.run(.embedded) { rig in
+        try await StoreRig.run(.embedded, inRealTime: true) { rig in
             var url = server.url
             url.password = "s3cret"
             url.database = 3

@@ -23,11 +23,11 @@ import Vocabulary
             let up = Verdict.sample(.up, agent: "a1", sequence: 1)
             one.publish(up, isTransition: true)
             #expect(
-                await eventually(within: .seconds(30)) { other.verdicts[up.key]?.status == .up }
+                await rig.comes { other.verdicts[up.key]?.status == .up }
             )
             one.publish(Verdict.sample(.down, agent: "a1", sequence: 2), isTransition: true)
             #expect(
-                await eventually(within: .seconds(30)) { other.verdicts[up.key]?.status == .down }
+                await rig.comes { other.verdicts[up.key]?.status == .down }
             )
         }
     }
@@ -38,9 +38,9 @@ import Vocabulary
             let (two, other) = await rig.start(agent: "a2", reconcileEvery: Self.never)
             let intent = Intent(mode: .drain, reason: "deploy")
             try await one.set(intent: intent, for: peer)
-            #expect(await eventually(within: .seconds(30)) { other.intents[peer] == intent })
+            #expect(await rig.comes { other.intents[peer] == intent })
             try await two.set(intent: nil, for: peer)
-            #expect(await eventually(within: .seconds(30)) { other.intents[peer] == nil })
+            #expect(await rig.comes { other.intents[peer] == nil })
         }
     }
 
@@ -50,7 +50,7 @@ import Vocabulary
             let (one, _) = await rig.start(agent: "a1")
             let verdict = Verdict.sample(sequence: 5)
             one.publish(verdict, isTransition: true)
-            #expect(await eventually { one.status.pending == 0 })
+            #expect(await rig.comes { one.status.pending == 0 })
             var renewed = verdict
             renewed.sequence = 6
             renewed.latency = .microseconds(99)
@@ -58,10 +58,10 @@ import Vocabulary
             renewed.expiresAt = verdict.expiresAt + .seconds(200)
             // Long enough after the first that its half-life is over.
             one.publish(renewed, isTransition: true)
-            #expect(await eventually { one.status.pending == 0 })
+            #expect(await rig.comes { one.status.pending == 0 })
             let (two, _) = await rig.start(agent: "a2")
             two.publish(Verdict.sample(.down, agent: "a2", sequence: 4), isTransition: true)
-            #expect(await eventually { two.status.refused == 1 })
+            #expect(await rig.comes { two.status.refused == 1 })
 
             let revision = try await server.ask("GET", "muster:revision", on: rig.loop)
             #expect(revision.text == "1")
@@ -96,7 +96,7 @@ import Vocabulary
                 store.publish(Verdict.sample(peer: "p\(number)", sequence: 1), isTransition: true)
                 if number == 250 { server.kill() }
             }
-            #expect(await eventually(within: .seconds(30)) { !store.status.isConnected })
+            #expect(await rig.comes { !store.status.isConnected })
             #expect(store.status.lastError != nil)
             for number in 1...500 {
                 store.publish(
@@ -127,7 +127,7 @@ import Vocabulary
             let intent = Intent(mode: .maint)
             try await store.set(intent: intent, for: peer)
             store.publish(Verdict.sample(), isTransition: true)
-            #expect(await eventually { store.status.pending == 0 })
+            #expect(await rig.comes { store.status.pending == 0 })
             _ = try await server.ask("FLUSHALL", on: rig.loop)
             #expect(
                 await eventually(within: .seconds(60)) {
@@ -151,7 +151,7 @@ import Vocabulary
             )
             server.signal(SIGSTOP)
             store.publish(Verdict.sample(.down), isTransition: true)
-            #expect(await eventually(within: .seconds(30)) { !store.status.isConnected })
+            #expect(await rig.comes { !store.status.isConnected })
             #expect(store.status.lastError?.contains("no answer within") == true)
             let reach = try await store.set(
                 intent: Intent(mode: .drain),
@@ -177,7 +177,7 @@ import Vocabulary
             let server = try #require(rig.server)
             let (store, listener) = await rig.start(agent: "a1")
             server.kill()
-            #expect(await eventually(within: .seconds(30)) { !store.status.isConnected })
+            #expect(await rig.comes { !store.status.isConnected })
             let intent = Intent(mode: .maint)
             #expect(try await store.set(intent: intent, for: peer) == .here)
             #expect(listener.intents[peer] == intent)
@@ -234,7 +234,7 @@ import Vocabulary
             let listener = Listener()
             store.start(listener)
             store.publish(Verdict.sample(), isTransition: true)
-            #expect(await eventually(within: .seconds(30)) { store.status.lastError != nil })
+            #expect(await rig.comes { store.status.lastError != nil })
             #expect(store.status.lastError?.contains("Connection refused") == true)
             let told = rig.lines.all.filter { $0.contains("is away") }
             #expect(told.count == 1)

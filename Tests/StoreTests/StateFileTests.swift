@@ -54,7 +54,7 @@ import Vocabulary
             let (store, _) = await rig.start(state: rig.folder.path("none/state.json"))
             for sequence in 1...3 {
                 store.publish(Verdict.sample(sequence: UInt64(sequence)), isTransition: true)
-                #expect(await eventually { store.status.lastError != nil })
+                #expect(await rig.comes { store.status.lastError != nil })
             }
             await rig.stop(store)
             for what in ["state file", "ledger"] {
@@ -124,7 +124,7 @@ import Vocabulary
             let path = rig.folder.path("state.json")
             let (store, _) = await rig.start()
             store.publish(Verdict.sample(message: "1"), isTransition: true)
-            #expect(await eventually { FileManager.default.fileExists(atPath: path) })
+            #expect(await rig.comes { FileManager.default.fileExists(atPath: path) })
             for sequence in 2...50 {
                 store.publish(
                     Verdict.sample(sequence: UInt64(sequence), message: "\(sequence)"),
@@ -134,7 +134,7 @@ import Vocabulary
                 #expect((try? JSON(parsing: text))?["format"]?.integer == 1)
             }
             #expect(
-                await eventually {
+                await rig.comes {
                     (try? String(contentsOfFile: path, encoding: .utf8))?
                         .contains("\"message\":\"50\"") == true
                 }
@@ -146,7 +146,7 @@ import Vocabulary
     @Test func `an intent that has ended is not kept`() async throws {
         try await StoreRig.run(.embedded) { rig in
             let (store, _) = await rig.start()
-            let now = Clock.wall()
+            let now = rig.loop.wall
             let past = WallTime(milliseconds: now.milliseconds - 1)
             let over = PeerKey(upstream: "web", peer: "over")
             let open = PeerKey(upstream: "web", peer: "open")

@@ -111,7 +111,7 @@ import Vocabulary
                 sequence: write.second.sequence
             )
             other.publish(second, isTransition: true)
-            #expect(await eventually { other.status.pending == 0 })
+            #expect(await rig.comes { other.status.pending == 0 })
             #expect(other.status.refused == (write.wins ? 0 : 1))
             await rig.stop(other)
 
@@ -187,7 +187,7 @@ import Vocabulary
             let kept = Verdict.sample(peer: "kept")
             store.publish(gone, isTransition: true)
             store.publish(kept, isTransition: true)
-            #expect(await eventually { store.status.pending == 0 })
+            #expect(await rig.comes { store.status.pending == 0 })
             store.forget(gone.key)
             await rig.stop(store)
             #expect(Set(await rig.reopened().verdicts.keys) == [kept.key])
@@ -237,7 +237,7 @@ import Vocabulary
             #expect(listener.statuses.last?.isConnected == true)
             let before = store.status.revision
             store.publish(Verdict.sample(), isTransition: true)
-            #expect(await eventually { store.status.revision > before })
+            #expect(await rig.comes { store.status.revision > before })
         }
     }
 
@@ -247,16 +247,16 @@ import Vocabulary
             let (store, _) = await rig.start()
             let verdict = Verdict.sample()
             store.publish(verdict, isTransition: true)
-            #expect(await eventually { store.status.revision == 1 && store.status.pending == 0 })
+            #expect(await rig.comes { store.status.revision == 1 && store.status.pending == 0 })
             var renewed = verdict
             renewed.sequence = 2
             renewed.checkedAt = verdict.checkedAt + .seconds(1)
             renewed.expiresAt = verdict.expiresAt + .seconds(120)
             store.publish(renewed, isTransition: false)
-            #expect(await eventually { store.status.pending == 0 })
+            #expect(await rig.comes { store.status.pending == 0 })
             // A second transition is the barrier: everything before it has been dealt with.
             store.publish(Verdict.sample(peer: "other"), isTransition: true)
-            #expect(await eventually { store.status.revision >= 2 })
+            #expect(await rig.comes { store.status.revision >= 2 })
             #expect(store.status.revision == 2)
         }
     }

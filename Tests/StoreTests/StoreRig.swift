@@ -108,9 +108,11 @@ final class StoreRig {
     let server: RedisServer?
     let folder: TemporaryDirectory
     let lines: Lines
+    private let isVirtual: Bool
     private var open: [(store: any Store, ledger: Ledger?)] = []
 
-    private init(_ backend: Backend, on loop: EventLoop) throws {
+    private init(_ backend: Backend, on loop: EventLoop, _ inRealTime: Bool) throws {
+        isVirtual = !backend.isRedis && !inRealTime
         self.backend = backend
         self.loop = loop
         folder = try TemporaryDirectory()
@@ -120,16 +122,22 @@ final class StoreRig {
 
     static func run(
         _ backend: Backend,
+        inRealTime: Bool = false,
         _ body: @escaping @Sendable (StoreRig) async throws -> Void
     ) async throws {
         if backend.isRedis, ChildProcess.find("redis-server") == nil {
             Issue.record("redis-server is not installed")
             return
         }
-        let loop = try EventLoop.spawn(name: "store")
+        // What one process does alone takes no time but the loop's.
+        let now = Moment(instant: Clock.instant(), wall: Clock.wall())
+        let loop =
+            backend.isRedis || inRealTime
+            ? try EventLoop.spawn(name: "store")
+            : try EventLoop.spawn(virtual: "store", from: now)
         defer { loop.stop() }
         try await withTaskExecutorPreference(loop) {
-            let rig = try StoreRig(backend, on: loop)
+            let rig = try StoreRig(backend, on: loop, inRealTime)
             if let server = rig.server { #expect(await server.isReady(on: loop)) }
             do {
                 try await body(rig)
@@ -141,6 +149,12 @@ final class StoreRig {
         }
     }
 
+    /// Waits until it is so: where only the loop's time has to pass for it, that passes.
+    func comes(_ isSo: @escaping () -> Bool) async -> Bool {
+        if !isVirtual { return await eventually(within: .seconds(60)) { isSo() } }
+        return await loop.advance(by: .seconds(3_600), until: isSo)
+    }
+
     private func end() async {
         for (store, ledger) in open {
             await store.stop()
@@ -148,10 +162,8 @@ final class StoreRig {
         }
         #expect(loop.timerCount == 0, "every timer is cancelled")
         // What a connection leaves behind is let go of in the next turn of the loop.
-        #expect(
-            await eventually(within: .seconds(30)) { loop.watchedCount == 0 },
-            "every descriptor is closed"
-        )
+        let isClosed = await comes { [loop] in loop.watchedCount == 0 }
+        #expect(isClosed, "every descriptor is closed")
         server?.kill()
     }
 
@@ -177,7 +189,7 @@ final class StoreRig {
             Issue.record("\(error)")
         }
         store.start(listener)
-        #expect(await eventually(within: .seconds(60)) { store.status.isConnected })
+        #expect(await comes { store.status.isConnected })
         return (store, listener)
     }
 
@@ -185,7 +197,7 @@ final class StoreRig {
     func begin(_ store: any Store, with observer: any StoreObserver) async throws {
         for (held, ledger) in open where held === store { try await ledger?.open() }
         store.start(observer)
-        #expect(await eventually(within: .seconds(60)) { store.status.isConnected })
+        #expect(await comes { store.status.isConnected })
     }
 
     func make(
@@ -210,14 +222,20 @@ final class StoreRig {
             )
         } else {
             let path = state ?? folder.path("state.json")
-            let made = Ledger(path: path + ".ledger", loop: loop, journal: lines.journal)
+            let made = Ledger(
+                path: path + ".ledger",
+                loop: loop,
+                journal: lines.journal,
+                writer: loop
+            )
             ledger = made
             store = EmbeddedStore(
                 loop: loop,
                 statePath: path,
                 ledger: made,
                 journal: lines.journal,
-                state: State(sorts)
+                state: State(sorts),
+                writer: loop
             )
         }
         open.append((store, ledger))
