@@ -29,6 +29,21 @@ extension UpstreamDefinition {
         hash.combine(panicThreshold.bitPattern)
         hash.combine(onDown?.rawValue ?? "")
         hash.combine(allDown.rawValue)
+        hash.combine(trying.digest)
+        return hash.value
+    }
+}
+
+extension TryingDefinition {
+    var digest: UInt64 {
+        var hash = StableHash()
+        hash.combine(UInt64(occasions.rawValue))
+        hash.combine(statuses.map { "\($0)" }.joined(separator: " "))
+        hash.combine(retries)
+        hash.combine(budgetShare.bitPattern)
+        hash.combine(budgetMin)
+        hash.combine(key ?? "")
+        hash.combine(reuse.rawValue)
         return hash.value
     }
 }

@@ -32,7 +32,7 @@ import Vocabulary
             ("balance", { $0.balance = BalanceDefinition(name: "first") }),
             ("slowStart", { $0.slowStart = .seconds(1) }),
             ("panicThreshold", { $0.panicThreshold = 0.5 }), ("onDown", { $0.onDown = .keep }),
-            ("allDown", { $0.allDown = .failClosed }),
+            ("allDown", { $0.allDown = .failClosed }), ("trying", { $0.trying.retries = 3 }),
         ]
         return Dictionary(
             uniqueKeysWithValues: [("", upstream)]
@@ -54,6 +54,22 @@ import Vocabulary
         let properties = Mirror(reflecting: try #require(Self.upstreams[""])).children
         #expect(properties.count == Self.upstreams.count, "all of them, and the peers")
         #expect(Set(Self.upstreams.values.map(\.ownDigest)).count == Self.upstreams.count)
+    }
+
+    @Test func `each property of trying again counts`() {
+        let plain = TryingDefinition()
+        let changes: [(inout TryingDefinition) -> Void] = [
+            { $0.occasions = .connectFailure }, { $0.statuses = [503] }, { $0.retries = 3 },
+            { $0.budgetShare = 0.3 }, { $0.budgetMin = 4 }, { $0.key = "header:x" },
+            { $0.reuse = .always },
+        ]
+        let digests = changes.map { change in
+            var other = plain
+            change(&other)
+            return other.digest
+        }
+        #expect(Mirror(reflecting: plain).children.count == changes.count)
+        #expect(Set(digests + [plain.digest]).count == changes.count + 1)
     }
 
     @Test func `where a setting stands counts neither for the digest nor as a change`() {
