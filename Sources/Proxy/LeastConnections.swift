@@ -1,38 +1,60 @@
-// Which peer has the least work for its weight?
+// Which peer has the least work for its weight? Of several with as little, idle ones above all, whose
+// turn it is, by weight: otherwise a peer of weight 9 would get nothing beside one of 10 until that is busy.
 
 import Vocabulary
 
-/// Compares `(inFlight + 1) / weight` by cross-multiplying, so that an idle heavy peer goes before
-/// an idle light one. Ties go round: a scan that always began at the first peer would send every
-/// lone request there.
+/// Compares `inFlight / weight` by cross-multiplying, and spreads ties as `round-robin` does.
 final class LeastConnections: Balancer {
     override class var name: String { "least-connections" }
-
-    private var start = 0
 
     override func choose(
         _ candidates: UnsafeMutableBufferPointer<Candidate>,
         for pick: borrowing Pick
     ) -> Int {
-        let count = candidates.count
-        if start >= count { start = 0 }
         var best = -1
-        var index = start
-        for _ in 0..<count {
-            if pick.accepts(candidates[index]),
-                best < 0 || isLighter(candidates[index], than: candidates[best])
-            {
-                best = index
+        var ties = 0
+        var index = 0
+        while index < candidates.count {
+            if pick.accepts(candidates[index]) {
+                let order = best < 0 ? -1 : compare(candidates[index], candidates[best])
+                if order < 0 {
+                    best = index
+                    ties = 1
+                } else if order == 0 {
+                    ties &+= 1
+                }
             }
             index &+= 1
-            if index == count { index = 0 }
         }
-        if best >= 0 { start = best &+ 1 }
-        return best
+        return ties > 1 ? turn(among: candidates, like: candidates[best], for: pick) : best
     }
 
-    private func isLighter(_ left: Candidate, than right: Candidate) -> Bool {
-        Int64(left.inFlight &+ 1) &* Int64(right.weight)
-            < Int64(right.inFlight &+ 1) &* Int64(left.weight)
+    /// Negative where `left` has less work for its weight.
+    private func compare(_ left: Candidate, _ right: Candidate) -> Int64 {
+        Int64(left.inFlight) &* Int64(right.weight) &- Int64(right.inFlight) &* Int64(left.weight)
+    }
+
+    /// As `SmoothRoundRobin`, among those that are as good as `best`.
+    private func turn(
+        among candidates: UnsafeMutableBufferPointer<Candidate>,
+        like best: Candidate,
+        for pick: borrowing Pick
+    ) -> Int {
+        var chosen = -1
+        var total: Int64 = 0
+        var index = 0
+        while index < candidates.count {
+            if pick.accepts(candidates[index]), compare(candidates[index], best) == 0 {
+                let weight = Int64(candidates[index].weight)
+                candidates[index].current &+= weight
+                total &+= weight
+                if chosen < 0 || candidates[index].current > candidates[chosen].current {
+                    chosen = index
+                }
+            }
+            index &+= 1
+        }
+        candidates[chosen].current &-= total
+        return chosen
     }
 }

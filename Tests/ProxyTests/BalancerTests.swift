@@ -91,6 +91,15 @@ import Vocabulary
         #expect(picks == [0, 1, 2, 0, 1, 2, 0, 1, 2])
     }
 
+    @Test(arguments: [[10, 9], [1, 5, 5], [16, 100, 100]])
+    func `idle peers are chosen by weight`(weights: [Int]) throws {
+        let balancer = try makeBalancer("least-connections")
+        var field = CandidateField(weights: weights)
+        var counts = weights.map { _ in 0 }
+        for _ in 0..<(10 * weights.reduce(0, +)) { counts[Int(field.choose(balancer))] += 1 }
+        #expect(counts == weights.map { 10 * $0 })
+    }
+
     @Test func `load that stays evens out by weight`() throws {
         let balancer = try makeBalancer("least-connections")
         var field = CandidateField(weights: [1, 2, 3])
