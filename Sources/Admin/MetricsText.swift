@@ -318,6 +318,12 @@ struct MetricsText {
             "Attempts that were followed by another.",
             \.retries
         )
+        perPeer(
+            peers,
+            "muster_proxy_peer_ejections_total",
+            "Times that this process took the peer out because requests failed.",
+            \.ejections
+        )
         family("muster_proxy_peer_responses_total", "counter", "Responses by class of status.")
         for (key, totals) in peers {
             for (digit, count) in totals.responses.enumerated() where digit > 0 {

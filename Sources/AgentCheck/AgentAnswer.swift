@@ -74,7 +74,8 @@ struct AgentQuestion {
         switch view.checked {
         case .unknown: nil
         case .down: .down
-        case .up: view.status == .ejected ? .down : .up
+        // Also where this process ejected it: that is of its own requests, and no verdict.
+        case .up: .up
         }
     }
 

@@ -94,6 +94,7 @@ public struct PeerHealth: Sendable {
     public private(set) var verdicts: [Verdict] = []
     public private(set) var view: PeerView
     private var slowStartFrom: WallTime?
+    private var ejected = Ejected.no
     /// Until then its first verdict is waited for; nil once that is there, or the wait is over.
     private var strangerUntil: WallTime?
     /// It came to peers that serve already, and has no verdict yet.
@@ -105,6 +106,12 @@ public struct PeerHealth: Sendable {
     private enum Asked {
         case nothing
         indirect case intent(Intent)
+    }
+
+    /// What this process saw of its own requests, whatever the checks say. Apart for the same reason.
+    private enum Ejected {
+        case no
+        indirect case until(WallTime, reason: String)
     }
 
     /// A ramp begins at a tenth: less, and a peer with a small weight gets nothing to show itself.
@@ -184,6 +191,18 @@ public struct PeerHealth: Sendable {
         return refresh(now: now)
     }
 
+    /// Its requests fail: none go to it until then, unless it is down anyway.
+    public mutating func eject(until end: WallTime, _ reason: String, now: WallTime) -> Change? {
+        ejected = .until(end, reason: reason)
+        return refresh(now: now)
+    }
+
+    /// Nobody else is left.
+    public mutating func liftEjection(now: WallTime) -> Change? {
+        ejected = .no
+        return refresh(now: now)
+    }
+
     public mutating func set(policy: PeerPolicy, now: WallTime) -> Change? {
         self.policy = policy
         return refresh(now: now)
@@ -232,6 +251,9 @@ public struct PeerHealth: Sendable {
         view.nextChange = view.nextChange.map { $0 + step }
         slowStartFrom = slowStartFrom.map { $0 + step }
         strangerUntil = strangerUntil.map { $0 + step }
+        if case .until(let end, let reason) = ejected {
+            ejected = .until(end + step, reason: reason)
+        }
         for place in verdicts.indices { verdicts[place].shift(by: step) }
         guard var intent else { return }
         if step < .zero {
@@ -254,6 +276,7 @@ public struct PeerHealth: Sendable {
         let isNowhere = isNowhere(checks)
         if isNowhere { reasons.append("its name has no address, so it gets no requests") }
         let ramp = slowStart(checks, now: now)
+        let ejection = ejection(checks, now: now)
 
         let status: PeerStatus
         if mode == .maint || (mode == .ready && agentAdmin(now: now) == .maint) {
@@ -264,6 +287,9 @@ public struct PeerHealth: Sendable {
         } else if mode == .drain || agentDrains {
             status = .drain
             if agentDrains { reasons.insert("agent asked for drain", at: 0) }
+        } else if let ejection {
+            status = .ejected
+            reasons.insert(ejection, at: 0)
         } else if !checks.isFresh, !policy.requiredMonitors.isEmpty || !verdicts.isEmpty {
             status = .unknown
         } else if let ramp {
@@ -304,6 +330,17 @@ public struct PeerHealth: Sendable {
             isStranger: isStranger,
             isNowhere: isNowhere
         )
+    }
+
+    /// Why it is ejected, if it is. Whoever is found down is judged by the checks from then on: it is back
+    /// when they say so.
+    private mutating func ejection(_ checks: Checks, now: WallTime) -> String? {
+        guard case .until(let end, let reason) = ejected else { return nil }
+        if now >= end || checks.status == .down {
+            ejected = .no
+            return nil
+        }
+        return "\(reason), until \(end)"
     }
 
     /// No request goes to a peer before its first verdict, for as long as one may take.
@@ -505,6 +542,7 @@ public struct PeerHealth: Sendable {
         if let end = intent?.nextEnd(after: now) { consider(end) }
         if ramp != nil { consider(now + Self.slowStartStep) }
         if let strangerUntil { consider(strangerUntil) }
+        if case .until(let end, _) = ejected { consider(end) }
         return next
     }
 }

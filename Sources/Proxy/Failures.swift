@@ -28,6 +28,17 @@ enum FailureCause: UInt8, CaseIterable, Sendable {
     // Of nobody: room was made for a newcomer.
     case displaced, displacedForDescriptor, spareClosed
 
+    /// The peer failed the request: it could not be reached, or broke off, or kept nobody waiting for
+    /// an answer that came. What muster itself lacks, and what the operator asked for, is not its fault.
+    var isOfPeer: Bool {
+        switch self {
+        case .refused, .unreachable, .connectTimeout, .closed, .reset, .timeout, .malformed,
+            .headTooLarge, .headCut, .strayUpgrade, .badBody, .bodyCut, .bodyReset, .stalled:
+            true
+        default: false
+        }
+    }
+
     var word: String {
         switch self {
         case .none: "none"

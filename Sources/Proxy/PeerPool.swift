@@ -43,6 +43,8 @@ struct PeerState {
     var idleOldest: Int32 = -1
     var idleCount: Int32 = 0
 
+    /// When an answer of it was whole last.
+    var answeredAt = Instant(nanoseconds: .min)
     var counters = PeerCounters()
 }
 

@@ -29,6 +29,11 @@ public final class Proxy {
     private var nextFailures: (at: Instant, token: Timers.Token)?
     private var taking: Task<Void, Never>?
     private var lastFailures = Instant(nanoseconds: 0)
+    private var judge = Judge()
+    /// Peers that this process has ejected, and how often.
+    private(set) var ejections: [PeerKey: UInt64] = [:]
+    /// Strikes are being taken; more may have come meanwhile.
+    private var judging: (isBusy: Bool, isAskedFor: Bool) = (false, false)
 
     /// What was made, changed or taken away since the workers were told of it.
     private var pending: (upstreams: [String], peers: [PeerKey]) = ([], [])
@@ -102,7 +107,8 @@ public final class Proxy {
                 onRelease: { released in
                     home.loop.execute { home.value.proxy?.routing.release(released) }
                 },
-                onFailure: { home.loop.execute { home.value.proxy?.failuresWait() } }
+                onFailure: { home.loop.execute { home.value.proxy?.failuresWait() } },
+                onStrike: { home.loop.execute { home.value.proxy?.strikesWait() } }
             )
             workers.append((workerLoop, LoopBound(worker, on: workerLoop)))
         }
@@ -284,6 +290,8 @@ public final class Proxy {
 
     private func bring(_ key: PeerKey) -> RoutingChange? {
         guard let report = board.report(of: key) else {
+            ejections[key] = nil
+            judge.keep { $0 != key }
             return routing.remove(key, workers: workers.count)
         }
         let snapshot = snapshot(of: report.definition, report.view)
@@ -425,6 +433,44 @@ public final class Proxy {
         let upstreams = routing.upstreams
         failures.keep { $0.upstream.map { upstreams[$0] != nil } ?? true }
         return failures.totals
+    }
+
+    // MARK: Judging
+
+    /// Some worker has seen a peer fail. At once: each moment more costs requests.
+    private func strikesWait() {
+        judging.isAskedFor = true
+        if judging.isBusy || isDrained { return }
+        judging.isBusy = true
+        let here = LoopBound(self, on: loop)
+        Task(executorPreference: loop) { await here.value.takeStrikes() }
+    }
+
+    private func takeStrikes() async {
+        while judging.isAskedFor {
+            judging.isAskedFor = false
+            for (_, worker) in workers {
+                for strike in await worker.call({ $0.strikes.take() }) { weigh(strike) }
+            }
+        }
+        judging.isBusy = false
+    }
+
+    private func weigh(_ strike: StrikeTable.Strike) {
+        guard let key = routing.peer(strike.peer),
+            let definition = board.report(of: key)?.definition,
+            let failures = judge.failed(
+                key,
+                Int(strike.count),
+                of: definition,
+                at: loop.instant
+            )
+        else { return }
+        let count = failures == 1 ? "a request" : "\(failures) requests"
+        let reason = "failed \(count) (\(strike.cause.word)) within \(definition.failTimeout)"
+        if board.eject(key, for: definition.failTimeout, reason) {
+            ejections[key, default: 0] += 1
+        }
     }
 
     // MARK: Names

@@ -39,6 +39,7 @@ extension Proxy {
         public var connectFailures: UInt64 = 0
         public var responseFailures: UInt64 = 0
         public var retries: UInt64 = 0
+        public var ejections: UInt64 = 0
         public var inFlight: Int = 0
         public var idleConnections: Int = 0
     }
@@ -63,6 +64,7 @@ extension Proxy {
                 report.peers[key, default: PeerTotals()].add(totals)
             }
         }
+        for (key, count) in ejections { report.peers[key]?.ejections = count }
         for (sort, count) in await failureTotals() {
             report.failures.append(
                 FailureTotal(

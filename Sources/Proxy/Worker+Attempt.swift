@@ -128,6 +128,7 @@ extension Worker {
     private func couldNotConnect(_ index: Int, _ note: FailureNote) {
         let exchange = exchanges.elements + index
         pool.peers[Int(note.peer)].counters.connectFailures &+= 1
+        strike(note.peer, note.cause)
         exchange.pointee.note = note
         act(index, exchange.pointee.course.on(.failed(.connect), hasBudget: hasBudget(exchange)))
     }
@@ -162,21 +163,42 @@ extension Worker {
         if exchange.pointee.link >= 0 {
             let link = Int(exchange.pointee.link)
             exchange.pointee.note.peer = links.elements[link].peer
-            countFailure(exchange.pointee.course, event, of: links.elements[link].peer)
+            countFailure(exchange.pointee.course, event, note.cause, of: links.elements[link].peer)
             dropLink(link)
         }
         act(index, exchange.pointee.course.on(event, hasBudget: hasBudget(exchange)))
     }
 
-    private func countFailure(_ course: Course, _ event: ExchangeEvent, of peer: Int32) {
+    private func countFailure(
+        _ course: Course,
+        _ event: ExchangeEvent,
+        _ cause: FailureCause,
+        of peer: Int32
+    ) {
         let state = pool.peers + Int(peer)
         if course.attempt == .connecting {
             state.pointee.counters.connectFailures &+= 1
         } else if event == .failed(.silent), course.isReused, course.heard != .answer {
             // An idle connection may be closed at any time: nobody's failure.
+            return
         } else {
             state.pointee.counters.responseFailures &+= 1
         }
+        strike(peer, cause)
+    }
+
+    /// A peer failed a request. Where somebody only waited too long, and had an answer of it for another
+    /// request meanwhile, that was not the peer: a lossy line, or a slow request.
+    private func strike(_ peer: Int32, _ cause: FailureCause) {
+        guard cause.isOfPeer else { return }
+        let answered = pool.peers[Int(peer)].answeredAt
+        switch cause {
+        case .connectTimeout where answered + timeouts.connect > loop.now: return
+        case .timeout where answered + timeouts.response > loop.now: return
+        case .stalled where answered + timeouts.bodyIdle > loop.now: return
+        default: break
+        }
+        if strikes.add(peer, cause) { onStrike() }
     }
 
     /// Does what the course of an exchange says.

@@ -18,6 +18,7 @@ extension Worker {
         let exchange = exchanges.elements + index
         if exchange.pointee.link >= 0 {
             let isClean = exchange.pointee.keepsLink && exchange.pointee.isSent
+            pool.peers[Int(links.elements[Int(exchange.pointee.link)].peer)].answeredAt = loop.now
             releaseLink(Int(exchange.pointee.link), isClean: isClean)
         }
         let closes =

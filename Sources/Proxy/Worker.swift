@@ -37,6 +37,8 @@ final class Worker: EventSink {
     private let onRelease: (Released) -> Void
     /// Hears of the first failure since they were last taken.
     let onFailure: () -> Void
+    /// Hears of the first strike since they were last taken.
+    let onStrike: () -> Void
     private var leavingUpstreams: [Int32] = []
     private var sweep = TimerID.none
     private var sweeps = 0
@@ -58,6 +60,7 @@ final class Worker: EventSink {
         var fields = FieldTable()
         var counters = WorkerCounters()
         var failures = FailureTable()
+        var strikes = StrikeTable()
         var date = HTTPDate()
         var listeners: [Listener] = []
         var isDraining = false
@@ -99,12 +102,14 @@ final class Worker: EventSink {
         limits: ProxyLimits,
         descriptors: Int? = nil,
         onRelease: @escaping (Released) -> Void,
-        onFailure: @escaping () -> Void = {}
+        onFailure: @escaping () -> Void = {},
+        onStrike: @escaping () -> Void = {}
     ) {
         self.loop = loop
         self.isAccepting = isAccepting
         self.onRelease = onRelease
         self.onFailure = onFailure
+        self.onStrike = onStrike
         self.timeouts = timeouts
         var limits = limits
         limits.clientConnections = limits.clients(within: descriptors)
@@ -140,6 +145,7 @@ final class Worker: EventSink {
         buffers.destroy()
         pool.destroy()
         failures.destroy()
+        strikes.destroy()
         state.pointee.date.destroy()
         state.deinitialize(count: 1)
         state.deallocate()
@@ -451,6 +457,10 @@ extension Worker {
     var failures: FailureTable {
         @inline(__always) _read { yield state.pointee.failures }
         @inline(__always) _modify { yield &state.pointee.failures }
+    }
+    var strikes: StrikeTable {
+        @inline(__always) _read { yield state.pointee.strikes }
+        @inline(__always) _modify { yield &state.pointee.strikes }
     }
     /// What `Date` says now.
     var date: UnsafePointer<UInt8> {

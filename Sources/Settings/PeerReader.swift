@@ -5,12 +5,11 @@ import Health
 import Vocabulary
 
 struct PeerReader {
-    /// A peer, and where to point when its settings do not fit together.
+    /// A peer, and where to point when it does not fit the others.
     struct Peer {
         var definition: PeerDefinition
         var path: String
         var position: Position
-        var thresholdPosition: Position
     }
 
     let place: Place
@@ -87,8 +86,7 @@ struct PeerReader {
         var peer = Peer(
             definition: PeerDefinition(address: known),
             path: place.path,
-            position: setting.position,
-            thresholdPosition: setting.position
+            position: setting.position
         )
         var seen: Set<String> = []
         for word in words.dropFirst() { take(word, into: &peer, &seen) }
@@ -127,7 +125,6 @@ struct PeerReader {
         }
         if mistake == nil { return }
         peer.definition = definition
-        if key == "max_fails" { peer.thresholdPosition = word.position }
     }
 
     /// nginx takes a bare number for seconds.
@@ -146,7 +143,6 @@ struct PeerReader {
 
     private func readMap(_ setting: Setting, at place: Place) -> Peer? {
         guard var section = Section(setting, at: place, reading: reading) else { return nil }
-        var thresholdPosition = setting.position
         let id = section.read("id") { (setting, path) throws(SettingError) in
             let id = try setting.string(at: path)
             guard id.utf8.count <= Self.idBytesMax, id.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F })
@@ -171,8 +167,7 @@ struct PeerReader {
         // nginx's spelling and ours; whoever writes both means something we cannot guess.
         for key in ["max-fails", "max_fails"] {
             let fails: Int? = section.read(key) { (setting, path) throws(SettingError) in
-                thresholdPosition = setting.position
-                return try setting.int(in: 0...Self.failsMax, at: path)
+                try setting.int(in: 0...Self.failsMax, at: path)
             }
             if let fails { definition.maxFails = fails }
         }
@@ -187,8 +182,7 @@ struct PeerReader {
         return Peer(
             definition: definition,
             path: place.path,
-            position: hasAddress,
-            thresholdPosition: thresholdPosition
+            position: hasAddress
         )
     }
 }

@@ -54,8 +54,7 @@ struct UpstreamsReader {
             registry: registry
         ).read(section.list("monitors"))
         Self.refusePeersThatNoProbeReaches(peers, monitors, reading)
-        Self.refuseThresholdsThatNeverTrip(peers, monitors, reading)
-        Self.warnOfWhatNothingReads(peers, monitors, at: place, entry.position, reading)
+        Self.warnOfWhatNothingReads(monitors, at: place, entry.position, reading)
 
         let definition = UpstreamDefinition(
             name: entry.key,
@@ -82,24 +81,11 @@ struct UpstreamsReader {
 
     /// Understood, and without effect in this version: whoever relies on it must know.
     private static func warnOfWhatNothingReads(
-        _ peers: [PeerReader.Peer],
         _ monitors: [MonitorDefinition],
         at place: Place,
         _ position: Position,
         _ reading: Reading
     ) {
-        let usual = PeerDefinition(address: .host("usual", port: 1))
-        for peer in peers
-        where peer.definition.maxFails != usual.maxFails
-            || peer.definition.failTimeout != usual.failTimeout
-        {
-            reading.warnOnce(
-                "max_fails",
-                peer.thresholdPosition,
-                "\(peer.path): max_fails and fail_timeout have no effect in this version: only "
-                    + "monitors take a peer out"
-            )
-        }
         for monitor in monitors where monitor.confirm != nil || monitor.observers != 1 {
             reading.warnOnce(
                 "confirm",
@@ -126,33 +112,6 @@ struct UpstreamsReader {
             if refused.count > 1 { problem.message += " and \(refused.count - 1) more" }
             problem.message += ")"
             reading.report(problem)
-        }
-    }
-
-    /// `max_fails` failures within `fail_timeout`: monitors that probe too seldom for that would
-    /// never take the peer out, and nobody would notice before the night it is needed.
-    private static func refuseThresholdsThatNeverTrip(
-        _ peers: [PeerReader.Peer],
-        _ monitors: [MonitorDefinition],
-        _ reading: Reading
-    ) {
-        let fastest = monitors.min { $0.schedule.interval < $1.schedule.interval }
-        guard let fastest else { return }
-        let interval = fastest.schedule.interval
-        for peer in peers where peer.definition.maxFails > 1 {
-            let fails = peer.definition.maxFails
-            let window = peer.definition.failTimeout
-            let gaps = Int64(fails - 1)
-            let needed = interval * gaps
-            if needed <= window { continue }
-            reading.report(
-                SettingError(
-                    peer.thresholdPosition,
-                    "\(peer.path): max_fails=\(fails) fail_timeout=\(window) can never trip: "
-                        + "monitor '\(fastest.id)' probes every \(interval), so \(fails) failures "
-                        + "take (\(fails)-1) × \(interval) = \(needed), longer than \(window)"
-                )
-            )
         }
     }
 }

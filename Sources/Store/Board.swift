@@ -240,6 +240,18 @@ public final class Board: EventSink {
         return change
     }
 
+    /// This process ejects a peer: none of its own requests go to it for a while, whatever the checks say.
+    /// False where it may not be: too few would be left.
+    public func eject(_ key: PeerKey, for span: Nanoseconds, _ reason: String) -> Bool {
+        guard let board = boards[key.upstream], let view = board.peerView(of: key.peer),
+            view.isAvailable, board.counts.mayEject
+        else { return false }
+        let now = read()
+        let change = board.eject(key.peer, until: now.wall + span, reason, now: now.wall)
+        settle(key, in: board, change, cause: .traffic, now: now)
+        return change != nil
+    }
+
     /// Takes what another agent said, or this one before it was restarted: by its own clock, which
     /// need not be ours.
     private func receive(_ verdict: Verdict) {
@@ -442,6 +454,10 @@ public final class Board: EventSink {
     }
 
     func updateUpstream(_ board: UpstreamBoard) {
+        let name = board.definition.name
+        for (peer, change) in board.liftEjections(now: clock().wall) {
+            report(change, of: PeerKey(upstream: name, peer: peer), cause: .traffic)
+        }
         updatePanic(board)
         if let line = board.updateSupply()?.line { journal.log(line) }
         noteAwaiting(board.definition.name, board.counts.awaitsFirstVerdicts)

@@ -12,6 +12,8 @@ struct TransitionLine {
         case intent
         case definition
         case time
+        /// What this process saw of its own requests.
+        case traffic
     }
 
     let peer: PeerKey
@@ -219,7 +221,7 @@ struct WeightEndLine {
     var line: Journal.Line? {
         switch cause {
         case .intent, .definition: return nil
-        case .verdict, .time: break
+        case .verdict, .time, .traffic: break
         }
         let (from, to) = (change.from, change.to)
         guard from.weight != to.weight else { return nil }

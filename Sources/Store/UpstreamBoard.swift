@@ -21,6 +21,15 @@ final class UpstreamBoard {
         var strangerBackups = 0
         /// Available, and found well by somebody.
         var found = 0
+        /// By this process, because its requests failed. Backups too.
+        var ejected = 0
+
+        /// One more may be ejected: half of those that could serve at most, one where there are two, and
+        /// never the last.
+        var mayEject: Bool {
+            let left = available + availableBackups
+            return left >= 2 && ejected + 1 <= max(1, (left + ejected) / 2)
+        }
 
         /// `1 of 2 peers`. Of none there is no number.
         var words: String {
@@ -319,6 +328,26 @@ final class UpstreamBoard {
         places[peer].flatMap { change(at: $0) { $0.set(intent: intent, now: now) } }
     }
 
+    func eject(
+        _ peer: String,
+        until end: WallTime,
+        _ reason: String,
+        now: WallTime
+    ) -> PeerHealth.Change? {
+        places[peer].flatMap { change(at: $0) { $0.eject(until: end, reason, now: now) } }
+    }
+
+    /// Ejected ones are all that is left: better than nobody.
+    func liftEjections(now: WallTime) -> [(peer: String, change: PeerHealth.Change)] {
+        guard counts.ejected > 0, counts.available + counts.availableBackups == 0 else { return [] }
+        var lifted: [(peer: String, change: PeerHealth.Change)] = []
+        for place in entries.indices where entries[place].view.routing == .ejected {
+            guard let change = change(at: place, { $0.liftEjection(now: now) }) else { continue }
+            lifted.append((definition.peers[place].id, change))
+        }
+        return lifted
+    }
+
     func refresh(_ peer: String, now: WallTime) -> PeerHealth.Change? {
         places[peer].flatMap { change(at: $0) { $0.refresh(now: now) } }
     }
@@ -374,6 +403,7 @@ final class UpstreamBoard {
             if isStranger { counts.strangers += step }
         }
         if view.isAvailable, view.checked == .up { counts.found += step }
+        if view.routing == .ejected { counts.ejected += step }
     }
 
     /// Returns the new state when it changed.

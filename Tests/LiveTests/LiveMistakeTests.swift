@@ -69,14 +69,6 @@ extension Live {
                 "expected at most the interval of 1s, saw 2s"
             ),
             Mistake(
-                "a threshold that never trips",
-                "SECOND weight=2",
-                "SECOND max_fails=3 fail_timeout=1s",
-                at: "max_fails",
-                "max_fails=3 fail_timeout=1s can never trip: monitor 'http' probes every 1s, so 3 "
-                    + "failures take (3-1) × 1s = 2s, longer than 1s"
-            ),
-            Mistake(
                 "missing variable",
                 "balance: round-robin",
                 "balance: ${MUSTER_LIVE_UNSET}",

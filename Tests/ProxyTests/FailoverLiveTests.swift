@@ -13,11 +13,11 @@ import Vocabulary
     private static let post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody"
 
     private static func dead(_ name: String, _ peer: RefusingPeer) -> PeerDefinition {
-        PeerDefinition(id: name, address: peer.address)
+        PeerDefinition(id: name, address: peer.address, maxFails: 0)
     }
 
     private static func alive(_ peer: TestPeer, weight: Int = 1) -> PeerDefinition {
-        PeerDefinition(id: peer.name, address: peer.address, weight: weight)
+        PeerDefinition(id: peer.name, address: peer.address, weight: weight, maxFails: 0)
     }
 
     @Test func `shares follow weights`() async throws {

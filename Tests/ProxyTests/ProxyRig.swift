@@ -86,7 +86,8 @@ final class ProxyRig: Sendable {
         timeouts: ProxyTimeouts = patient,
         limits: ProxyLimits = ProxyLimits()
     ) async throws {
-        let peers = peers.map { PeerDefinition(id: $0.name, address: $0.address) }
+        // Whoever fails is asked again: these tests are about what becomes of requests.
+        let peers = peers.map { PeerDefinition(id: $0.name, address: $0.address, maxFails: 0) }
         try await self.init(
             [UpstreamDefinition(name: "web", peers: peers)],
             timeouts: timeouts,

@@ -433,13 +433,11 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
         Mistaken(
             "settings that nothing reads",
             "store: { lease: 5s }\nupstreams:\n  web:\n    peers:\n      - h:1 max_fails=0\n"
-                + "      - h:2 fail_timeout=1m\n      - h:3 max_fails=1\n"
+                + "      - h:2 fail_timeout=1m\n"
                 + "    monitors: [ http: { observers: 2 } ]\n",
             "muster.yaml:1:17: store.lease has no effect in this version: agents need no sign of life",
             "muster.yaml:3:3: upstreams.web: monitor 'http': confirm and observers have no effect in "
-                + "this version: one agent decides alone",
-            "muster.yaml:5:13: upstreams.web.peers[0]: max_fails and fail_timeout have no effect in "
-                + "this version: only monitors take a peer out (and so at 1 more place)"
+                + "this version: one agent decides alone"
         ),
         Mistaken(
             "an agent-check that forgets",

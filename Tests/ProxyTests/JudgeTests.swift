@@ -1,0 +1,211 @@
+// Who is taken out because requests fail, for how long, and who never is.
+
+import EventLoop
+import Foundation
+import Health
+import Store
+import TestSupport
+import Testing
+import Vocabulary
+
+@testable import Proxy
+
+@Suite struct JudgeTests {
+    private static let key = PeerKey(upstream: "web", peer: "a")
+    private static let start = Instant(nanoseconds: 1_000_000_000)
+
+    /// A failure at each of these milliseconds; the answers at those that eject.
+    private static func ejected(
+        _ maxFails: Int,
+        _ window: Nanoseconds,
+        at times: [Int64]
+    ) -> [Int64] {
+        let definition = PeerDefinition(
+            address: .host("h", port: 1),
+            maxFails: maxFails,
+            failTimeout: window
+        )
+        var judge = Judge()
+        return times.filter {
+            judge.failed(key, 1, of: definition, at: start + .milliseconds($0)) != nil
+        }
+    }
+
+    @Test func `so many failures within so long eject, and the count begins anew`() {
+        #expect(Self.ejected(1, .seconds(10), at: [0, 1, 5_000]) == [0, 1, 5_000])
+        #expect(Self.ejected(3, .seconds(10), at: [0, 1, 2, 3, 4, 5]) == [2, 5])
+        // Spread too far.
+        #expect(Self.ejected(2, .seconds(10), at: [0, 10_000, 20_000, 30_000]) == [])
+        #expect(Self.ejected(2, .seconds(10), at: [0, 9_000]) == [9_000])
+        // Which slide: the first is too old for the third, the second is not.
+        #expect(Self.ejected(2, .seconds(10), at: [0, 11_000, 15_000]) == [15_000])
+        #expect(Self.ejected(0, .seconds(10), at: [0, 1, 2, 3]) == [])
+    }
+
+    @Test func `failures that come together count together`() {
+        let definition = PeerDefinition(address: .host("h", port: 1), maxFails: 1_000)
+        var judge = Judge()
+        var now = Self.start
+        for _ in 0..<99 {
+            #expect(judge.failed(Self.key, 10, of: definition, at: now) == nil)
+            now = now + .milliseconds(50)
+        }
+        #expect(judge.failed(Self.key, 10, of: definition, at: now) == 1_000)
+    }
+}
+
+@Suite struct EjectionTests {
+    private static let get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+
+    private static func web(
+        _ peers: [(name: String, address: Address)],
+        maxFails: Int = 1,
+        failTimeout: Nanoseconds = .seconds(600)
+    ) -> [UpstreamDefinition] {
+        [
+            UpstreamDefinition(
+                name: "web",
+                peers: peers.map {
+                    PeerDefinition(
+                        id: $0.name,
+                        address: $0.address,
+                        maxFails: maxFails,
+                        failTimeout: failTimeout
+                    )
+                }
+            )
+        ]
+    }
+
+    private static func view(_ peer: String, _ rig: ProxyRig) async -> PeerView? {
+        await rig.board.call { $0.report(of: PeerKey(upstream: "web", peer: peer))?.view }
+    }
+
+    private static func isEjected(_ peer: String, _ rig: ProxyRig) async -> Bool {
+        let isEjected = await eventually { await view(peer, rig)?.status == .ejected }
+        await rig.settled()
+        return isEjected
+    }
+
+    @Test(arguments: ["", "half a head", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"])
+    func `a peer that fails a request gets no more`(answer: String) async throws {
+        let bad = try TestPeer("bad") { _ in [.send(answer), .close] }
+        let good = try TestPeer("good")
+        let rig = try await ProxyRig(Self.web([("bad", bad.address), ("good", good.address)]))
+        let client = try rig.client()
+        try client.send(Self.get)
+        _ = try? client.reply()
+        #expect(await Self.isEjected("bad", rig))
+        let reason = await Self.view("bad", rig)?.reason
+        #expect(reason?.hasPrefix("failed a request (") == true, "\(reason ?? "")")
+        let before = bad.requests.count
+        let other = try rig.client()
+        for _ in 0..<6 {
+            try other.send(Self.get)
+            #expect(try other.reply().text == "good")
+        }
+        #expect(bad.requests.count == before)
+        #expect(await rig.totals("bad").ejections == 1)
+    }
+
+    @Test func `a peer that refuses connections gets no more`() async throws {
+        let dead = try RefusingPeer()
+        defer { withExtendedLifetime(dead) {} }
+        let good = try TestPeer("good")
+        let rig = try await ProxyRig(Self.web([("dead", dead.address), ("good", good.address)]))
+        let client = try rig.client()
+        try client.send(Self.get)
+        #expect(try client.reply().text == "good")
+        #expect(await Self.isEjected("dead", rig))
+        for _ in 0..<6 {
+            try client.send(Self.get)
+            #expect(try client.reply().text == "good")
+        }
+        #expect(await rig.totals("dead").connectFailures == 1)
+    }
+
+    @Test func `it comes back by itself`() async throws {
+        let isWell = Flag()
+        let peer = try TestPeer("peer") { _ in
+            isWell.isSet ? [.send(TestPeer.ok("peer"))] : [.close]
+        }
+        let good = try TestPeer("good")
+        let rig = try await ProxyRig(
+            Self.web(
+                [("peer", peer.address), ("good", good.address)],
+                failTimeout: .milliseconds(300)
+            )
+        )
+        let client = try rig.client()
+        try client.send(Self.get)
+        #expect(try client.reply().text == "good")
+        isWell.set()
+        let isBack = await eventually {
+            guard await rig.totals("peer").ejections == 1 else { return false }
+            await rig.settled()
+            try? client.send(Self.get)
+            return (try? client.reply().text) == "peer"
+        }
+        #expect(isBack)
+    }
+
+    @Test func `the last peer is never taken out, nor more than half of them`() async throws {
+        let peers = try (0..<5).map { try TestPeer("p\($0)") { _ in [.close] } }
+        for count in [1, 2, 3, 5] {
+            let rig = try await ProxyRig(
+                Self.web(peers.prefix(count).map { ($0.name, $0.address) })
+            )
+            let client = try rig.client()
+            for _ in 0..<4 * count {
+                try client.send(Self.get)
+                #expect([502, 503].contains(try client.reply().status))
+            }
+            // All strikes so far have been weighed when this one has been.
+            let names = peers.prefix(count).map(\.name)
+            let isDone = await eventually {
+                var ejected = 0
+                for name in names where await Self.view(name, rig)?.status == .ejected {
+                    ejected += 1
+                }
+                return ejected == count / 2
+            }
+            #expect(isDone, "\(count)")
+        }
+    }
+
+    @Test func `a connection that its peer closes while it is idle is no failure`() async throws {
+        let peer = try TestPeer("peer") { $0.number == 1 ? [.close] : [.send(TestPeer.ok("peer"))] }
+        let good = try TestPeer("good") { $0.number == 1 ? [.close] : [.send(TestPeer.ok("good"))] }
+        let rig = try await ProxyRig(Self.web([("peer", peer.address), ("good", good.address)]))
+        let client = try rig.client()
+        for _ in 0..<8 {
+            try client.send(Self.get)
+            #expect(try client.reply().status == 200)
+        }
+        await rig.settled()
+        #expect(await rig.totals("peer").ejections == 0)
+        #expect(await rig.totals("good").ejections == 0)
+    }
+
+    @Test func `who is found down is judged by its checks from then on`() async throws {
+        let bad = try TestPeer("bad") { _ in [.close] }
+        let good = try TestPeer("good")
+        let rig = try await ProxyRig(Self.web([("bad", bad.address), ("good", good.address)]))
+        let client = try rig.client()
+        try client.send(Self.get)
+        #expect(try client.reply().text == "good")
+        #expect(await Self.isEjected("bad", rig))
+        await rig.set("bad", .down)
+        #expect(await Self.view("bad", rig)?.status == .down)
+        await rig.set("bad", .up)
+        #expect(await Self.view("bad", rig)?.status == .up)
+    }
+}
+
+/// Set once, by a test; read by a peer.
+private final class Flag: @unchecked Sendable {
+    private let lock = NSLock()
+    private var value = false
+    var isSet: Bool { lock.withLock { value } }
+    func set() { lock.withLock { value = true } }
+}
