@@ -21,6 +21,8 @@ enum ExchangeEvent: Equatable {
     /// The answer has a status with which requests shall be tried elsewhere, and somebody is left.
     case unwelcome
     case failed(Failing)
+    /// The peer is lost, and another is there.
+    case lost
     /// The peer is down, and its connections shall go.
     case wentDown
 
@@ -113,6 +115,10 @@ struct Course: Hashable {
     /// It may be sent twice, and it changes nothing.
     var isIdempotent = false
     var isSafe = false
+    /// It may be sent to another peer although this one, which is lost, may carry it out later.
+    var isMovable = false
+    /// It was moved off a peer that had it.
+    var hasMoved = false
     /// It may be under way a second time: that is counted until it ends.
     var isAgain = false
     /// Every byte that was sent is still here, to be sent again.
@@ -178,6 +184,15 @@ struct Course: Hashable {
             guard state(hasBudget).mayBeSentAgain else { return .goOn }
             attempt = .none
             return .choose(again: true)
+        case .lost:
+            guard mayMove else { return .goOn }
+            if attempt == .asked {
+                // Two peers died with it: it may be what they died of.
+                if hasMoved { return .end(.own(status: 502)) }
+                hasMoved = true
+            }
+            attempt = .none
+            return .choose(again: false)
         case .wentDown:
             // Nobody knows what was said in a tunnel.
             if attempt == .tunnel { return .end(.reset) }
@@ -218,6 +233,16 @@ struct Course: Hashable {
             return .reconnect
         case .respond(let status): return .end(.own(status: UInt16(status)))
         case .abort: return .end(.cut)
+        }
+    }
+
+    /// Whether it can leave a peer that is lost. What the peer has seen nothing of always can.
+    var mayMove: Bool {
+        if isOpaque || heard != .nothing || !isReplayable { return false }
+        switch attempt {
+        case .connecting, .open: return true
+        case .asked: return isMovable
+        case .none, .tunnel: return false
         }
     }
 

@@ -28,6 +28,14 @@ enum FailureCause: UInt8, CaseIterable, Sendable {
     // Of nobody: room was made for a newcomer.
     case displaced, displacedForDescriptor, spareClosed
 
+    /// Nothing came of the peer, or nobody was there: what it has will not be answered either.
+    var isLoss: Bool {
+        switch self {
+        case .refused, .unreachable, .connectTimeout, .closed, .reset, .timeout: true
+        default: false
+        }
+    }
+
     /// The peer failed the request: it could not be reached, or broke off, or kept nobody waiting for
     /// an answer that came. What muster itself lacks, and what the operator asked for, is not its fault.
     var isOfPeer: Bool {

@@ -29,6 +29,7 @@ struct PeerState {
     var isAvailable = false
     var isDown = false
     var isEligibleInPanic = false
+    var isLost = false
     var isBackup = false
     var maxInFlight: Int32 = .max
     /// False before it is defined, and once its definition is gone: the place is kept until its last
@@ -43,6 +44,8 @@ struct PeerState {
     var idleOldest: Int32 = -1
     var idleCount: Int32 = 0
 
+    /// Requests that other peers lost, and that came to it within one step of moving them.
+    var taken: Int32 = 0
     /// When an answer of it was whole last.
     var answeredAt = Instant(nanoseconds: .min)
     var counters = PeerCounters()
@@ -66,6 +69,8 @@ struct UpstreamState {
     var retryStatuses = StatusSet()
     var retryKey: HashKey?
     var reusesAlways = false
+    /// The operator has said what may be tried again: PUT and DELETE leave a lost peer too.
+    var movesWrites = false
 
     fileprivate mutating func set(_ trying: TryingDefinition) {
         budget.share = trying.budgetShare
@@ -77,6 +82,8 @@ struct UpstreamState {
         retries = UInt8(clamping: trying.retries)
         retryKey = trying.key.flatMap { HashKey($0) }
         reusesAlways = trying.reuse == .always
+        let usual = TryingDefinition()
+        movesWrites = occasions != usual.occasions && !occasions.isEmpty
     }
 }
 
@@ -183,6 +190,7 @@ struct PeerPool {
         state.pointee.centiweight = Int32(clamping: snapshot.centiweight)
         state.pointee.isAvailable = snapshot.isAvailable && snapshot.address != nil
         state.pointee.isDown = snapshot.isDown
+        state.pointee.isLost = snapshot.isLost
         state.pointee.isEligibleInPanic = snapshot.isEligibleInPanic && snapshot.address != nil
         state.pointee.maxInFlight = Int32(clamping: snapshot.maxConnections ?? Int(Int32.max))
         if state.pointee.isBackup != snapshot.isBackup {

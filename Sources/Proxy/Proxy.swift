@@ -32,6 +32,11 @@ public final class Proxy {
     private var judge = Judge()
     /// Peers that this process has ejected, and how often.
     private(set) var ejections: [PeerKey: UInt64] = [:]
+    /// What the last ejection of each was for.
+    private var ejectedFor: [PeerKey: FailureCause] = [:]
+    /// How many peers of an upstream went down or were ejected lately, and since when.
+    private var falls: [String: (since: Instant, count: Int)] = [:]
+    private static let landslide = Nanoseconds.seconds(1)
     /// Strikes are being taken; more may have come meanwhile.
     private var judging: (isBusy: Bool, isAskedFor: Bool) = (false, false)
 
@@ -233,6 +238,7 @@ public final class Proxy {
         // What `on-down` is by default hangs on the listeners: of an upstream that stayed the same, too.
         for name in changed.upstreams + (areListenersNew ? board.names : []) {
             guard let definition = board.definition(of: name) else {
+                falls[name] = nil
                 leaving.append(name)
                 continue
             }
@@ -291,10 +297,11 @@ public final class Proxy {
     private func bring(_ key: PeerKey) -> RoutingChange? {
         guard let report = board.report(of: key) else {
             ejections[key] = nil
+            ejectedFor[key] = nil
             judge.keep { $0 != key }
             return routing.remove(key, workers: workers.count)
         }
-        let snapshot = snapshot(of: report.definition, report.view)
+        let snapshot = snapshot(of: key, report)
         return routing.bring(key, report.definition.address, snapshot)
     }
 
@@ -340,8 +347,9 @@ public final class Proxy {
         for (workerLoop, worker) in workers { workerLoop.execute { worker.value.apply(changes) } }
     }
 
-    private func snapshot(of definition: PeerDefinition, _ view: PeerView) -> PeerSnapshot {
-        PeerSnapshot(
+    private func snapshot(of key: PeerKey, _ report: PeerReport) -> PeerSnapshot {
+        let (definition, view) = (report.definition, report.view)
+        var snapshot = PeerSnapshot(
             identity: PeerSnapshot.identity(of: definition.id),
             address: names.address(of: definition.address, avoiding: view.downAddresses),
             centiweight: view.effectiveCentiweight,
@@ -351,6 +359,39 @@ public final class Proxy {
             isBackup: definition.isBackup,
             maxConnections: view.maxConnections ?? definition.maxConnections
         )
+        snapshot.isLost = isLost(key, report)
+        return snapshot
+    }
+
+    /// Lost to silence or to the network, as checks or requests found. Who answers, be it with a bad
+    /// status, or was asked to leave, still finishes its work.
+    private func isLost(_ key: PeerKey, _ report: PeerReport) -> Bool {
+        let isLost =
+            switch report.view.routing {
+            case .down: report.verdicts.contains { $0.status == .down && $0.reason.isLoss }
+            case .ejected: ejectedFor[key]?.isLoss ?? false
+            default: false
+            }
+        return isLost && !isLandslide(key.upstream)
+    }
+
+    /// Half of an upstream fell within a second: that is the network's doing or ours, and the others
+    /// would not bear what waits.
+    private func isLandslide(_ upstream: String) -> Bool {
+        guard let recent = falls[upstream], loop.instant - recent.since < Self.landslide,
+            recent.count >= 2
+        else { return false }
+        return recent.count * 2 >= board.definition(of: upstream)?.peers.count ?? 0
+    }
+
+    private func noteFall(_ key: PeerKey, _ change: PeerHealth.Change) {
+        guard change.from.isAvailable, [.down, .ejected].contains(change.to.routing) else { return }
+        let now = loop.instant
+        if let recent = falls[key.upstream], now - recent.since < Self.landslide {
+            falls[key.upstream] = (recent.since, recent.count + 1)
+        } else {
+            falls[key.upstream] = (now, 1)
+        }
     }
 
     private func send(_ key: PeerKey) {
@@ -359,7 +400,7 @@ public final class Proxy {
         guard !workers.isEmpty, let report = board.report(of: key) else { return }
         // Moved: whether it serves on where it was is decided when all that is defined is known.
         if report.view.isStranger, report.view.isMeantToServe { return }
-        let snapshot = snapshot(of: report.definition, report.view)
+        let snapshot = snapshot(of: key, report)
         if let change = routing.change(of: key, to: snapshot) { mail([change]) }
     }
 
@@ -468,6 +509,7 @@ public final class Proxy {
         else { return }
         let count = failures == 1 ? "a request" : "\(failures) requests"
         let reason = "failed \(count) (\(strike.cause.word)) within \(definition.failTimeout)"
+        ejectedFor[key] = strike.cause
         if board.eject(key, for: definition.failTimeout, reason) {
             ejections[key, default: 0] += 1
         }
@@ -500,7 +542,10 @@ public final class Proxy {
 }
 
 extension Proxy: BoardObserver {
-    public func peerChanged(_ key: PeerKey, _ change: PeerHealth.Change) { send(key) }
+    public func peerChanged(_ key: PeerKey, _ change: PeerHealth.Change) {
+        noteFall(key, change)
+        send(key)
+    }
 
     public func defined(_ upstreams: [String], _ peers: [PeerKey]) {
         pending.upstreams += upstreams
@@ -532,4 +577,14 @@ private struct WeakProxy {
     weak var proxy: Proxy?
 
     init(_ proxy: Proxy) { self.proxy = proxy }
+}
+
+extension Reason {
+    /// Nothing came, or nobody was there.
+    fileprivate var isLoss: Bool {
+        switch self {
+        case .layer4Timeout, .layer4Connect, .layer6Timeout, .layer7Timeout: true
+        default: false
+        }
+    }
 }

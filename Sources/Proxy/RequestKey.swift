@@ -65,3 +65,9 @@ enum RequestKey {
         return hash
     }
 }
+
+extension Method {
+    /// Nobody notices when it is carried out twice.
+    @inline(__always)
+    var isHarmless: Bool { self == .get || self == .head || self == .options }
+}

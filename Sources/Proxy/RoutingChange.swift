@@ -21,6 +21,8 @@ struct PeerSnapshot: Equatable, Sendable {
     var isEligibleInPanic: Bool
     var isBackup: Bool
     var maxConnections: Int?
+    /// It is lost to silence or to the network: what waits for its answers waits in vain.
+    var isLost = false
 }
 
 extension PeerSnapshot {

@@ -29,7 +29,7 @@ extension Worker {
     }
 
     @inline(__always)
-    private func startAttempt(_ index: Int, with peer: Int32) {
+    func startAttempt(_ index: Int, with peer: Int32) {
         let exchange = exchanges.elements + index
         if exchange.pointee.note.cause != .none { settleNote(exchange, .retried) }
         exchange.pointee.pick.tried.insert(peer)

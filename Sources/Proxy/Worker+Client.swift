@@ -340,8 +340,14 @@ extension Worker {
             return true
         }
         let upstream = join(exchange, match.upstream)
-        if !exchange.pointee.course.isIdempotent, let key = upstream.pointee.retryKey {
-            exchange.pointee.course.isIdempotent = RequestKey.isThere(key, fields, bytes)
+        exchange.pointee.course.isMovable =
+            head.method.isHarmless
+            || exchange.pointee.course.isIdempotent && upstream.pointee.movesWrites
+        if !exchange.pointee.course.isIdempotent, let key = upstream.pointee.retryKey,
+            RequestKey.isThere(key, fields, bytes)
+        {
+            exchange.pointee.course.isIdempotent = true
+            exchange.pointee.course.isMovable = true
         }
         if let key = upstream.pointee.key {
             exchange.pointee.pick.key = RequestKey.of(

@@ -42,6 +42,9 @@ final class Worker: EventSink {
     private var leavingUpstreams: [Int32] = []
     private var sweep = TimerID.none
     private var sweeps = 0
+    /// Peers that are lost, with requests that wait there for a place elsewhere.
+    var leftBehind: [Int32] = []
+    var moving = TimerID.none
     /// False while nobody is known yet who could serve: connections wait in the kernel.
     private var isAccepting: Bool
 
@@ -162,7 +165,9 @@ final class Worker: EventSink {
             case .panic(let upstream, let isPanic): pool.setPanic(upstream, isPanic)
             case .upstreamGone(let upstream): remove(upstream: upstream)
             case .peer(let peer, let upstream, let snapshot):
-                if pool.set(peer, upstream: upstream, snapshot) { wentDown(peer) }
+                let wentDown = pool.set(peer, upstream: upstream, snapshot)
+                if snapshot.isLost { moveWaiting(of: peer) }
+                if wentDown { self.wentDown(peer) }
             case .peerGone(let peer): remove(peer: peer)
             }
         }
@@ -303,6 +308,9 @@ final class Worker: EventSink {
     func abandon() {
         for place in listeners.indices { stopListening(place) }
         loop.cancel(sweep)
+        loop.cancel(moving)
+        moving = .none
+        leftBehind = []
         for index in 0..<clients.highWater where isOpen(index) { dropClient(index, reset: true) }
         for peer in 0..<pool.peerCount { closeIdle(of: Int32(peer)) }
     }
@@ -336,6 +344,7 @@ final class Worker: EventSink {
             acceptReady(tag >> 2)
             return
         }
+        if tag == Self.movingTag { return goOnMoving() }
         sweep = .none
         let now = loop.now.nanoseconds
         for index in 0..<clients.highWater

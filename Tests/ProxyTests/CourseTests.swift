@@ -18,6 +18,8 @@ import Testing
         /// The present attempt has answered to the end.
         var isComplete = false
         var ending: Ending?
+        /// Some peer was lost.
+        var wasLost = false
     }
 
     private struct Start {
@@ -53,6 +55,7 @@ import Testing
         course.isOpaque = start.isOpaque
         course.triesMax = start.triesMax
         course.isSafe = start.isIdempotent
+        course.isMovable = start.isIdempotent
         course.occasions = [
             .connectFailure, .emptyResponse, .malformedResponse, .responseTimeout, .status,
         ]
@@ -142,6 +145,7 @@ import Testing
                 events += [.failed(.broken), .late(.stalled), .late(.clientReads), .complete]
             }
         }
+        if course.mayMove, world.peersLeft > 0 { events += [.lost] }
         if !course.isOpaque, course.attempt != .tunnel {
             if !course.isWhole {
                 events += [.senseless(status: 400)]
@@ -162,6 +166,7 @@ import Testing
             var before = world
             if event == .asked { before.sent += 1 }
             if event == .complete { before.isComplete = true }
+            if event == .lost { before.wasLost = true }
             worlds += act(before, event).map { (event, $0) }
         }
         return worlds
@@ -205,9 +210,13 @@ import Testing
         for start in Self.starts {
             for world in Self.reach(start, { _, _, _ in }) {
                 if !start.isIdempotent { #expect(world.sent <= 1, "\(start) \(world)") }
-                // Each peer once, and one of them a second time after a stale connection.
-                #expect(world.sent <= Int(start.triesMax) + 1, "\(start) \(world)")
-                #expect(Int(world.course.tries) <= Int(start.triesMax), "\(start) \(world)")
+                // Each peer once, one of them a second time after a stale connection, and another
+                // after one was lost that had it.
+                #expect(world.sent <= Int(start.triesMax) + 2, "\(start) \(world)")
+                #expect(Int(world.course.tries) <= start.peers, "\(start) \(world)")
+                if !world.wasLost {
+                    #expect(Int(world.course.tries) <= Int(start.triesMax), "\(start) \(world)")
+                }
             }
         }
     }

@@ -146,20 +146,19 @@ private final class Stage {
     }
 
     private func change(of peer: Int) -> RoutingChange {
-        .peer(
-            Int32(peer),
-            upstream: 0,
-            PeerSnapshot(
-                identity: UInt64(peer + 1),
-                address: addresses[peer],
-                centiweight: 100,
-                isAvailable: !isDown[peer],
-                isDown: isDown[peer],
-                isEligibleInPanic: true,
-                isBackup: false,
-                maxConnections: nil
-            )
+        var snapshot = PeerSnapshot(
+            identity: UInt64(peer + 1),
+            address: addresses[peer],
+            centiweight: 100,
+            isAvailable: !isDown[peer],
+            isDown: isDown[peer],
+            isEligibleInPanic: true,
+            isBackup: false,
+            maxConnections: nil
         )
+        // Even ones are lost, and the others have a bad status.
+        snapshot.isLost = isDown[peer] && peer % 2 == 0
+        return .peer(Int32(peer), upstream: 0, snapshot)
     }
 
     func set(_ peer: Int, isDown down: Bool) async {

@@ -126,6 +126,84 @@ import Vocabulary
         #expect(Set(names) == ["first", "second"])
     }
 
+    // MARK: Lost peers
+
+    private static let post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"
+
+    @Test func `what waits for a peer that is lost is asked elsewhere at once`() async throws {
+        let gate = TestPeer.Gate()
+        let first = try TestPeer("first") { _ in [.wait(gate), .send(TestPeer.ok("first"))] }
+        let second = try TestPeer("second")
+        let third = try TestPeer("third")
+        let rig = try await ProxyRig([first, second, third])
+        // Of three requests in turn the first of each turn waits.
+        let waiting = try (0..<12).map { _ in try rig.client() }
+        let poster = try rig.client()
+        for client in waiting {
+            try client.send(Self.get)
+            for other in ["second", "third"] {
+                let passing = try rig.client()
+                try passing.send(Self.get)
+                #expect(try passing.reply().text == other)
+            }
+        }
+        try poster.send(Self.post)
+        let areThere = await eventually { first.requests.count == 13 }
+        #expect(areThere)
+        await rig.set("first", .down, reason: .layer7Timeout)
+        for client in waiting {
+            let text = try client.reply().text
+            #expect(["second", "third"].contains(text))
+        }
+        // What must not be carried out twice waits on.
+        gate.open()
+        for _ in 0..<13 { gate.open() }
+        #expect(try poster.reply().text == "first")
+        let posts = (first.requests + second.requests + third.requests).count {
+            $0.line.hasPrefix("POST")
+        }
+        #expect(posts == 1)
+        let failures = await rig.report().failures.filter { $0.cause == "went-down" }
+        #expect(failures.map(\.answer) == ["retried"])
+        #expect(failures.map(\.count) == [12])
+    }
+
+    @Test func `who answers, be it badly, finishes its work`() async throws {
+        let gate = TestPeer.Gate()
+        let first = try TestPeer("first") { _ in [.wait(gate), .send(TestPeer.ok("first"))] }
+        let second = try TestPeer("second")
+        let rig = try await ProxyRig([first, second])
+        let client = try rig.client()
+        try client.send(Self.get)
+        let isThere = await eventually { first.requests.count == 1 }
+        #expect(isThere)
+        await rig.set("first", .down, reason: .layer7Status)
+        gate.open()
+        #expect(try client.reply().text == "first")
+        #expect(second.requests.isEmpty)
+    }
+
+    @Test func `a request that two lost peers had is not tried a third time`() async throws {
+        let peers = try (0..<5).map { try TestPeer("p\($0)") { _ in [.stall] } }
+        let rig = try await ProxyRig(peers)
+        let client = try rig.client()
+        try client.send(Self.get)
+        var lost: [String] = []
+        for round in 1...2 {
+            let isThere = await eventually { peers.map(\.requests.count).reduce(0, +) == round }
+            #expect(isThere)
+            let holder = try #require(
+                peers.first { !$0.requests.isEmpty && !lost.contains($0.name) }
+            )
+            lost.append(holder.name)
+            await rig.set(holder.name, .down, reason: .layer7Timeout)
+        }
+        #expect(try client.reply().status == 502)
+        #expect(peers.map(\.requests.count).reduce(0, +) == 2)
+        client.close()
+        await rig.expectNothingHeld()
+    }
+
     @Test func `on-down close-all sends what may be sent again to another peer`() async throws {
         let first = try TestPeer("first") { _ in [.stall] }
         let second = try TestPeer("second")

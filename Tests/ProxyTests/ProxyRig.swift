@@ -121,6 +121,7 @@ final class ProxyRig: Sendable {
         _ peer: String,
         _ status: HealthCounter.Status,
         in upstream: String = "web",
+        reason: Reason = .layer4OK,
         downAddresses: [String] = []
     ) async {
         await board.call { board in
@@ -133,7 +134,7 @@ final class ProxyRig: Sendable {
                     health: 0,
                     rise: 1,
                     fall: 1,
-                    reason: .layer4OK,
+                    reason: reason,
                     latency: .zero,
                     downAddresses: downAddresses,
                     since: now,
