@@ -4,6 +4,12 @@ SCRATCH ?= .build
 PREFIX ?= /usr/local
 # Seconds each fuzz target runs.
 FOR ?= 60
+# What `simulate` runs: so many seeds from this one on, and how large each is, where that is not the seed's to say.
+SEED ?= 1
+SEEDS ?= 1
+AGENTS ?=
+PEERS ?=
+MINUTES ?= 5
 
 muster := $(SCRATCH)/release/muster
 
@@ -14,7 +20,7 @@ relaxed = $$(sed -E 's/"(NeverForceUnwrap|NeverUseForceTry)": true/"\1": false/'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build debug demo test smoke format format-check check bench bench-checks fuzz install clean
+.PHONY: help setup build debug demo test smoke simulate format format-check check bench bench-checks fuzz install clean
 
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -40,6 +46,11 @@ test: ## all tests, with warnings as errors
 
 smoke: build ## whether the release binary starts, fails over, answers and ends
 	MUSTER=$(muster) scripts/smoke
+
+simulate: ## fleets of agents by seed, under virtual time: SEED=1 SEEDS=100 AGENTS=5 PEERS=20 MINUTES=5
+	@swift build --scratch-path $(SCRATCH) -c release --product muster-simulate --quiet
+	@$(SCRATCH)/release/muster-simulate --seed $(SEED) --seeds $(SEEDS) --minutes $(MINUTES) \
+	    $(if $(AGENTS),--agents $(AGENTS)) $(if $(PEERS),--peers $(PEERS))
 
 format: ## lay out all Swift files
 	swift format format --in-place --parallel --recursive $(shipped) $(unshipped)

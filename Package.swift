@@ -153,6 +153,13 @@ let package = Package(
         ),
 
         // What proves it.
+        library("Simulation", ["Fleet", "Health", "Vocabulary"], settings: hotPath),
+        .executableTarget(
+            name: "muster-simulate",
+            dependencies: ["Simulation"],
+            path: "Tests/Simulate",
+            swiftSettings: settings
+        ),
         .target(
             name: "TestSupport",
             dependencies: ["EventLoop", "Ledger", "Vocabulary", "CLinux"],
@@ -218,6 +225,12 @@ let package = Package(
             ]
         ),
         tests("LiveTests", ["muster", "EventLoop", "HTTP1", "Vocabulary", "TestSupport"]),
+        tests(
+            "SimulationTests",
+            [
+                "Simulation", "Fleet", "Redis", "EventLoop", "Health", "Vocabulary", "TestSupport",
+            ]
+        ),
         tests("TidyTests", []),
     ]
 )

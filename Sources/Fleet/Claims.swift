@@ -109,8 +109,9 @@ public struct Claims: Sendable {
         lines[order(reason)].append((pair, tickets))
     }
 
-    public mutating func unwant(_ pair: PairNumber) {
-        if wishes[pair]?.isUnderWay == false { wishes[pair] = nil }
+    /// It is not its heir any more; what it wants for another reason it goes on wanting.
+    public mutating func unwantShare(_ pair: PairNumber) {
+        if let wish = wishes[pair], wish.reason == .rank, !wish.isUnderWay { wishes[pair] = nil }
     }
 
     private func order(_ reason: FleetCall.Reason) -> Int {
@@ -177,13 +178,13 @@ public struct Claims: Sendable {
 
     /// Another holds it from `time` on. Returns whether this agent probed it, and was not told before.
     public mutating func cede(_ pair: PairNumber, epoch: UInt64, at time: WallTime) -> Bool {
-        guard epoch > self.epoch(of: pair) || hold(of: pair) == .nothing else { return false }
         note(epoch: epoch, of: pair)
+        // Against its own epoch: a verdict of the new holder may have been read before.
         switch hold(of: pair) {
-        case .held(let mine, _), .kept(let mine):
+        case .held(let mine, _) where epoch > mine, .kept(let mine) where epoch > mine:
             set(pair, .ceding(epoch: mine, at: time))
             return true
-        case .ceding, .nothing: return false
+        case .held, .kept, .ceding, .nothing: return false
         }
     }
 

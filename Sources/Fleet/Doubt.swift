@@ -42,8 +42,8 @@ public struct Doubt: Sendable {
     private var lagDoubtUntil: Instant?
     private var isStoreAway = false
     private var hasNetwork = true
-    /// The others see the same.
-    private var isWorld = false
+    /// Most agents see most of what they probe fall silent.
+    public private(set) var isWorld = false
     /// Since when it withholds.
     public private(set) var since: Instant?
 

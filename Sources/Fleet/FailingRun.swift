@@ -87,6 +87,9 @@ public struct FailingRun: Hashable, Sendable {
         var silences = 0
     }
 
+    /// Two agents' clocks differ by less, or one of them is set.
+    static let clockTolerance = StoreClock.stepFrom
+
     public let rule: ConfirmRule
     public let owner: String
     public let epoch: UInt64
@@ -149,7 +152,8 @@ public struct FailingRun: Hashable, Sendable {
 
     /// Takes a vote, unless it answers another question, is of another epoch, or is old.
     public mutating func take(_ vote: Vote) -> Bool {
-        guard vote.epoch == epoch, vote.number == number, askedAt - vote.at <= interval,
+        guard vote.epoch == epoch, vote.number == number,
+            askedAt - vote.at <= interval + Self.clockTolerance,
             let index = electors.firstIndex(where: { $0.id == vote.by })
         else { return false }
         electors[index].word = vote.word

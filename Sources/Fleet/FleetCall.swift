@@ -125,7 +125,7 @@ public enum FleetHint: Hashable, Sendable {
 public enum FleetReply: Hashable, Sendable {
     case refused(Refusal)
     case beaten(BeatAnswer)
-    case claimed(era: UInt64, [ClaimAnswer])
+    case claimed(era: UInt64, at: WallTime, [ClaimAnswer])
     case published([PublishAnswer])
     /// Of a release or of telling: how many.
     case done(Int)

@@ -14,7 +14,8 @@ extension FleetMember {
         guard let (calling, sent) = end(number) else { return }
         switch (reply, calling) {
         case (.beaten(let answer), _): beaten(answer, sent: sent, at: now, into: &effects)
-        case (.claimed(_, let answers), .claim(let batch)):
+        case (.claimed(_, let time, let answers), .claim(let batch)):
+            clock.take(store: time, sent: sent, received: now)
             for (asked, answer) in zip(batch, answers) {
                 claimed(asked.pair, asked.claim, answer, at: now, into: &effects)
             }
@@ -23,9 +24,9 @@ extension FleetMember {
                 published(asked.pair, asked.epoch, answer, at: now, into: &effects)
             }
         case (.refused(let refusal), _):
-            again(calling)
+            again(calling, at: now)
             refused(refusal, at: now, into: &effects)
-        default: again(calling)
+        default: again(calling, at: now)
         }
         send(at: now, into: &effects)
     }
@@ -46,18 +47,23 @@ extension FleetMember {
                 claims.want(pair, .keep)
             }
         } else {
-            again(calling)
+            again(calling, at: now)
         }
     }
 
     /// What was called for is still to be done.
-    private mutating func again(_ calling: Calling) {
+    private mutating func again(_ calling: Calling, at now: Instant) {
         switch calling {
         case .beat, .other: break
         case .claim(let batch):
             for (pair, claim) in batch where plan(of: pair)?.key == claim.pair {
                 claims.settle(pair)
-                claims.want(pair, claim.reason, holder: claim.holder, mark: claim.mark)
+                // The roster by which it was the heir may be another by now.
+                if claim.reason == .rank {
+                    review(pair, at: now)
+                } else {
+                    claims.want(pair, claim.reason, holder: claim.holder, mark: claim.mark)
+                }
             }
         case .publish(let batch):
             for (pair, _, _) in batch where plan(of: pair) != nil { said(pair) }
@@ -81,6 +87,7 @@ extension FleetMember {
         isRosterOld = false
         if isNewEra {
             effects.append(.say(.newEra(answer.era)))
+            guardedUntil = now + terms.lease
             keepEverything()
         } else if isFirst, claims.heldCount > 0 {
             keepEverything()
@@ -91,19 +98,14 @@ extension FleetMember {
                 .say(.tookPart(roster: answer.roster, size: answer.size))
             )
         }
-        if change.roster != nil || membership.isMember != wasMember {
-            reviewAll(at: now, wasMember: wasMember)
+        // A roster's changes come out of `advance`; these are looked at here, once.
+        if isNewEra || membership.isMember != wasMember {
+            for number in plans.indices { review(PairNumber(number), at: now) }
         }
         let silent = membership.doubting.values.count { $0 }
         doubt.note(silentAgents: silent, of: answer.size)
         dropElectors(at: now, into: &effects)
         lookThrough(pairsOf: watch.take(membership.late), at: now)
-    }
-
-    /// Who becomes a member looks at all of its pairs once; a roster's changes come out of `advance`.
-    private mutating func reviewAll(at now: Instant, wasMember: Bool) {
-        if membership.isMember == wasMember { return }
-        for number in plans.indices { review(PairNumber(number), at: now) }
     }
 
     private mutating func keepEverything() {
@@ -134,8 +136,11 @@ extension FleetMember {
         at now: Instant,
         into effects: inout [FleetEffect]
     ) {
-        if case .roster = refusal { isRosterOld = true }
-        if case .era = refusal { isRosterOld = true }
+        switch refusal {
+        case .roster: isRosterOld = true
+        // Any further call would be refused the same way.
+        case .era, .lease, .expired, .twin, .taken, .format: isCut = true
+        }
         let change = membership.refused(
             refusal,
             lease: terms.lease,
@@ -183,6 +188,13 @@ extension FleetMember {
         claims.settle(pair)
         let soon = now + terms.lateAfter
         switch answer {
+        case .granted(let epoch, _, _) where epoch < claims.epoch(of: pair):
+            // Somebody claimed it after this, and the word of that came before the answer.
+            if claims.drop(pair) {
+                effects.append(.stop(pair, at: clock.now(at: now)))
+                runs[pair] = nil
+            }
+            review(pair, at: now)
         case .granted(let epoch, let from, let verdict):
             _ = claims.grant(pair, epoch: epoch, from: from)
             holders[Int(pair)] = agent
@@ -194,13 +206,15 @@ extension FleetMember {
             hold(pair, by: holder, epoch: epoch, at: now, into: &effects)
         case .fresh:
             if claim.reason == .stale { watch.add(pair, at: clock.now(at: soon)) }
+            // It may be its heir all the same.
+            review(pair, at: now)
         case .joining, .frozen:
             postpone(pair, claim.reason, until: soon)
         }
     }
 
     /// Another holds it, and this agent's slots are over.
-    private mutating func hold(
+    mutating func hold(
         _ pair: PairNumber,
         by holder: String,
         epoch: UInt64,

@@ -145,6 +145,7 @@ extension FleetMember {
         let may = mass.mayFall(
             pair,
             of: claims.heldCount,
+            isSilent: doubt.isSilent || doubt.isWorld,
             hasOthers: membership.hasOthers,
             at: now
         )
@@ -242,8 +243,8 @@ extension FleetMember {
             return vote(.abstains, on: key, ask, at: clock.now(at: now), now, into: &effects)
         }
         claims.note(epoch: ask.epoch, of: pair)
-        asks[pair, default: []].removeAll { $0.by == ask.by }
-        asks[pair, default: []].append(ask)
+        asks[pair, default: []].removeAll { $0.ask.by == ask.by }
+        asks[pair, default: []].append((ask, now))
         effects.append(.look(pair))
     }
 
@@ -267,9 +268,10 @@ extension FleetMember {
     ) {
         guard !asks.isEmpty, let waiting = asks[pair], let key = plan(of: pair)?.key else { return }
         let time = clock.now(at: begun)
-        // What began before the question was asked is no answer to it.
-        let answered = waiting.filter { $0.askedAt <= time + Nanoseconds.milliseconds(1) }
-        let rest = waiting.filter { !answered.contains($0) }
+        // What began before the question was heard is no answer to it; by one's own clock, because that of
+        // who asked may be ahead.
+        let answered = waiting.filter { $0.heard <= begun }.map(\.ask)
+        let rest = waiting.filter { $0.heard > begun }
         asks[pair] = rest.isEmpty ? nil : rest
         let word: Vote.Word =
             switch found {
@@ -300,9 +302,14 @@ extension FleetMember {
         verdictOf key: VerdictKey,
         by holder: String,
         epoch: UInt64,
-        at now: Instant
+        at now: Instant,
+        into effects: inout [FleetEffect]
     ) {
         guard let pair = number(of: key), epoch >= claims.epoch(of: pair) else { return }
+        if holder != agent, case .held(let mine, _) = claims.hold(of: pair), epoch > mine {
+            // It wrote under a later claim: the word of that got lost.
+            return hold(pair, by: holder, epoch: epoch, at: now, into: &effects)
+        }
         claims.note(epoch: epoch, of: pair)
         if holder == agent || holders[Int(pair)] == holder { return }
         holders[Int(pair)] = holder
@@ -318,6 +325,7 @@ extension FleetMember {
             membership.state == .working, !claims.wants(pair)
         else { return }
         if postponed.contains(where: { $0.pair == pair }) { return }
+        // Who holds it since then, and has said nothing, says nothing.
         let rank = ownership.order(of: pair).firstIndex(of: me) ?? 0
         postpone(pair, .offer, until: now + terms.rankStep * Int64(rank))
     }

@@ -127,7 +127,7 @@ public struct FleetMember: Sendable {
 
     var runs: [PairNumber: FailingRun] = [:]
     /// Questions that wait for a probe of ours.
-    var asks: [PairNumber: [Ask]] = [:]
+    var asks: [PairNumber: [(ask: Ask, heard: Instant)]] = [:]
     var askings: UInt64 = 0
     private var sequence: UInt64 = 0
     private var dirty: [PairNumber] = []
@@ -152,6 +152,8 @@ public struct FleetMember: Sendable {
     var isRosterOld = false
     /// The last call was lost: until a beat is answered, nothing but beats.
     var isCut = false
+    /// In a new era first those who probe already claim.
+    var guardedUntil: Instant
 
     private var lastTick: Instant
     private let began: Instant
@@ -185,6 +187,7 @@ public struct FleetMember: Sendable {
         lastTick = now.instant
         began = now.instant
         shyUntil = now.instant
+        guardedUntil = now.instant
     }
 
     // MARK: Reading
@@ -245,11 +248,16 @@ public struct FleetMember: Sendable {
     ) {
         guard let number = numbers.removeValue(forKey: key) else { return }
         let epoch = claims.publishableEpoch(of: number)
+        let successor = ownership.order(of: number).first { $0 != me }.map { ownership.id(of: $0) }
         if claims.drop(number) {
             effects.append(.stop(number, at: clock.now(at: now)))
         }
         if let epoch, membership.hasLease {
             call(.release([.init(pair: key, epoch: epoch)]), .other, at: now, into: &effects)
+            if let successor {
+                let letter = FleetCall.Letter(to: successor, .offered(key, epoch: epoch, by: agent))
+                call(.tell([letter]), .other, at: now, into: &effects)
+            }
         }
         claims.forget(number)
         doubt.leave(number)
@@ -380,9 +388,9 @@ public struct FleetMember: Sendable {
         let isHeir = me >= 0 && ownership.ranks(of: pair).first == me
         guard isHeir, membership.isMember, membership.state == .working,
             !claims.abstains(from: pair, at: now)
-        else { return claims.unwant(pair) }
+        else { return claims.unwantShare(pair) }
         switch claims.hold(of: pair) {
-        case .held, .kept: return
+        case .held, .kept: return claims.unwantShare(pair)
         case .ceding, .nothing: break
         }
         if shy.contains(pair), now < shyUntil { return postpone(pair, .rank, until: shyUntil) }
@@ -402,10 +410,17 @@ public struct FleetMember: Sendable {
             switch reason {
             case .rank: review(pair, at: now)
             case .keep: if case .kept = claims.hold(of: pair) { claims.want(pair, .keep) }
-            case .offer: if !claims.probes(pair) { claims.want(pair, .offer) }
+            case .offer: if !claims.probes(pair) { wantOrphan(pair, at: now) }
             case .stale: watch.add(pair, at: clock.now(at: now))
             }
         }
+    }
+
+    /// Nobody seems to probe it: whoever claimed it so long ago and has said nothing since does not count.
+    private mutating func wantOrphan(_ pair: PairNumber, at now: Instant) {
+        guard let plan = plan(of: pair) else { return }
+        let silence = plan.schedule.validityMax + terms.lease
+        claims.want(pair, .offer, mark: clock.now(at: now) + -silence)
     }
 
     /// Slots from now on are another's.
@@ -544,11 +559,16 @@ public struct FleetMember: Sendable {
     /// The next beat goes out with the next tick.
     mutating func beatSoon(at now: Instant) { nextBeatAt = now }
 
+    /// What was said since the last event goes out now.
+    public mutating func flush(at now: Instant, into effects: inout [FleetEffect]) {
+        send(at: now, into: &effects)
+    }
+
     /// Claims and verdicts that wait, one call of each at a time.
     mutating func send(at now: Instant, into effects: inout [FleetEffect]) {
         guard membership.hasLease, !isCut else { return }
         let mayRank =
-            membership.isMember && ownership.isSettled && !isRosterOld
+            membership.isMember && ownership.isSettled && !isRosterOld && now >= guardedUntil
             && membership.state == .working
         if !isClaiming, claims.hasWishes(mayRank: mayRank) {
             let batch = claims.nextBatch(mayRank: mayRank) { plans[Int($0)]?.key ?? Self.nobody }

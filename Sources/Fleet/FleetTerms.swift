@@ -24,6 +24,8 @@ public struct FleetTerms: Hashable, Sendable {
     /// From a claim on a pair that somebody probes until the new holder's first slot: two beats, in
     /// which the old holder hears of it.
     public var handOver = Nanoseconds.milliseconds(500)
+    /// In an empty store whose agents nobody knows, those who probe already come back within so long.
+    public var greeting = Nanoseconds.seconds(1)
     /// Where nobody's beat came for so long, the store itself stood still.
     public var resumeAfter = Nanoseconds.seconds(1)
     /// Who lost the vote on a pair leaves it alone for so long.

@@ -37,10 +37,12 @@ public struct MassChange: Sendable {
     public init(rule: Rule = Rule()) { self.rule = rule }
 
     /// One more peer would go down, of so many that this agent probes. Returns whether it may. One that
-    /// may not comes again with its next failure, and may when it is one of few.
+    /// may not comes again with its next failure, and may when it is one of few. `isSilent`: most of them
+    /// have fallen silent and are about to go down; the first of a mass is not to be let through.
     public mutating func mayFall(
         _ pair: PairNumber,
         of size: Int,
+        isSilent: Bool = false,
         hasOthers: Bool,
         at now: Instant
     ) -> Bool {
@@ -48,7 +50,7 @@ public struct MassChange: Sendable {
         falls.append((pair, now))
         latest[pair] = now
         let isMass = latest.count >= Self.fallsMin && latest.count * 100 >= size * rule.share
-        isHolding = isMass && rule.action == .hold && hasOthers
+        isHolding = (isMass || isSilent) && rule.action == .hold && hasOthers
         return !isHolding
     }
 

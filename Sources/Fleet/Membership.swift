@@ -63,8 +63,8 @@ public struct Membership: Sendable {
         acknowledged.map { now - $0 > lease } ?? true
     }
 
-    /// Has never been answered in this process.
-    public var isNew: Bool { acknowledged == nil }
+    /// The store has never said anything to this process, be it a refusal.
+    public private(set) var isNew = true
 
     // MARK: Calling
 
@@ -94,6 +94,7 @@ public struct Membership: Sendable {
     ) -> Change {
         var change = Change()
         acknowledged = max(acknowledged ?? sent, sent)
+        isNew = false
         isDoubleTold = false
         if answer.era != era {
             // The first answer of a life is no news of the store.
@@ -119,6 +120,7 @@ public struct Membership: Sendable {
         at now: Instant
     ) -> Change {
         var change = Change()
+        isNew = false
         switch refusal {
         case .format(let format):
             change.newerFormat = format
@@ -130,7 +132,7 @@ public struct Membership: Sendable {
                     change.isDoubled = true
                 }
             } else {
-                change.isReborn = hasLease
+                change.isReborn = true
                 standing = .taken(since: now)
             }
         case .expired, .twin:

@@ -4,7 +4,9 @@
 //
 // An answer that was sent at `a` and came at `b` with the time `s` says: at some moment between, it was
 // `s`. So the offset lies in a range as wide as the round trip. The clock is moved only as far as such a
-// range demands, and by one hundredth of the time that passes: no slot is jumped over or met twice.
+// range demands, and by one hundredth of the time that passes: no slot is jumped over or met twice. Where it
+// is off by more than a second somebody has set the clock of the store: all agents follow at once, because
+// claims and slots that are seconds apart would be worse than one slot that comes early.
 
 public import Vocabulary
 
@@ -17,6 +19,8 @@ public struct StoreClock: Hashable, Sendable {
 
     /// One part in this many is the most by which the clock runs faster or slower.
     static let slew: Int64 = 100
+    /// What is further off is not slewed.
+    static let stepFrom = Nanoseconds.seconds(1)
 
     /// Without any answer it is this machine's own time of day.
     public init(at now: Moment) {
@@ -39,7 +43,8 @@ public struct StoreClock: Hashable, Sendable {
         guard received >= sent, first <= last else { return }
         offset = offset(at: received)
         slewedAt = max(slewedAt, received)
-        if !isSet || anew {
+        let gap = max(first - offset, offset - last)
+        if !isSet || anew || gap > Self.stepFrom {
             offset = Nanoseconds(first.count + (last - first).count / 2)
             target = offset
             isSet = true

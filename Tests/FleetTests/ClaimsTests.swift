@@ -45,7 +45,7 @@ import Vocabulary
         #expect(Self.batch(&claims) == [])
         claims.settle(0)
         claims.want(0, .rank)
-        claims.unwant(0)
+        claims.unwantShare(0)
         #expect(Self.batch(&claims) == [])
     }
 

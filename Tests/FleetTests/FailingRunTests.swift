@@ -81,7 +81,7 @@ import Vocabulary
         var run = Self.run(["b", "c"])
         #expect(run.take(Self.vote("b", .fails, epoch: 6)) == false)
         #expect(run.take(Self.vote("b", .fails, number: 2)) == false)
-        #expect(run.take(Self.vote("b", .fails, at: 8_999)) == false)
+        #expect(run.take(Self.vote("b", .fails, at: 7_999)) == false)
         #expect(run.take(Self.vote("d", .fails)) == false)
         #expect(run.tally == .open)
         #expect(run.take(Self.vote("b", .fails)) == true)

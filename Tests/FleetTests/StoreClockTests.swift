@@ -50,7 +50,7 @@ import Vocabulary
         #expect(clock.now(at: Self.instant(60_000)) == before)
     }
 
-    @Test func `a store whose clock was set is followed by a hundredth`() {
+    @Test func `a store whose clock was set by seconds is followed at once`() {
         var clock = Self.clock()
         clock.take(
             store: Self.wall(900_000),
@@ -58,7 +58,22 @@ import Vocabulary
             received: Self.instant(2_001)
         )
         clock.take(
-            store: Self.wall(1_000_000),
+            store: Self.wall(905_000),
+            sent: Self.instant(3_000),
+            received: Self.instant(3_001)
+        )
+        #expect(abs(clock.now(at: Self.instant(3_001)).milliseconds - 905_001) <= 1)
+    }
+
+    @Test func `a store whose clock is off by less is followed by a hundredth`() {
+        var clock = Self.clock()
+        clock.take(
+            store: Self.wall(900_000),
+            sent: Self.instant(2_000),
+            received: Self.instant(2_001)
+        )
+        clock.take(
+            store: Self.wall(901_900),
             sent: Self.instant(3_000),
             received: Self.instant(3_001)
         )

@@ -1,0 +1,446 @@
+// What must never happen, whatever befalls the fleet, and what must be so again when it is over? Looks at every
+// step, knows what the agents cannot know, and keeps books of its own.
+
+import Fleet
+import Health
+import Vocabulary
+
+/// What was wrong, and when.
+public struct Violation: Hashable, Sendable {
+    public var at: Int64
+    public var text: String
+}
+
+struct Checks {
+    private struct Grant {
+        var epoch: UInt64
+        var agent: String
+        var from: Int64
+    }
+
+    private(set) var violation: Violation?
+    private let setting: WorldSetting
+    private let terms: FleetTerms
+
+    // Who was granted what, in the order of the store.
+    private var era: UInt64 = 0
+    private var eraBegan = Int64(0)
+    private var heirs = Ownership()
+    private var heirsOf: [String] = []
+    private var grants: [VerdictKey: (now: Grant, before: Grant?)] = [:]
+    private var lastEpoch: [VerdictKey: (epoch: UInt64, agent: String)] = [:]
+    private var published: [VerdictKey: HealthCounter.Status] = [:]
+
+    // Who probes what.
+    private var probers: [Set<Int>]
+    private var doubleSince: [Int64]
+    /// When something was last wrong with an agent, with the store, with everybody's network; `.max` while
+    /// it is.
+    private var agentTrouble: [Int64]
+    private var agentFaults: [Int]
+    private var storeTrouble = Int64(0)
+    private var storeFaults = 0
+    private var networkTrouble = Int64(0)
+    private var networkFaults = 0
+    private var cutTrouble = Int64(0)
+    private var cutFaults = 0
+    private var massTrouble = -Checks.calm
+    private var targetChanged: [Int64]
+
+    // At the end.
+    private var lastProbe: [Int64]
+    private var lastFrom: [[Int: Int64]]
+    private var longestGap: [Int64]
+    private var probes: [Int]
+    private var quietFrom: Int64
+    /// The longest that a target went without any probe once everything had begun, and how often a peer
+    /// was published down.
+    private(set) var gaps: [Int64]
+    private(set) var falls = 0
+    private(set) var probesFrom: [[Int: Int]]
+    private static let begun = Int64(6_000)
+
+    /// How long twice is allowed after everything that excuses it is over: until a call is refused, and
+    /// what follows from that is done.
+    static let doubleMax = Int64(4_000)
+    /// From the last fault until everything is in order again: a lease until it is noticed, one for a
+    /// frozen roster, one to settle, one for what was lost meanwhile, and the time for which who lost a
+    /// vote abstains.
+    static let restMax = Int64(20_000)
+    /// So long after everything that happened, all is as it should be: what was lost is found by the verdict
+    /// that nobody renews, at the latest.
+    static let calm = Int64(18_000)
+    /// What is older excuses nothing.
+    private static let memory = Int64(15_000)
+
+    init(_ setting: WorldSetting, terms: FleetTerms) {
+        self.setting = setting
+        self.terms = terms
+        probers = Array(repeating: [], count: setting.targets)
+        doubleSince = Array(repeating: .max, count: setting.targets)
+        agentTrouble = Array(repeating: 0, count: setting.agents)
+        agentFaults = Array(repeating: 0, count: setting.agents)
+        targetChanged = Array(repeating: -Self.memory, count: setting.targets)
+        lastProbe = Array(repeating: 0, count: setting.targets)
+        lastFrom = Array(repeating: [:], count: setting.targets)
+        longestGap = Array(repeating: 0, count: setting.targets)
+        probes = Array(repeating: 0, count: setting.targets)
+        quietFrom = setting.faultsUntil + Self.restMax
+        gaps = Array(repeating: 0, count: setting.targets)
+        probesFrom = Array(repeating: [:], count: setting.targets)
+        for index in 0..<setting.targets {
+            let key = VerdictKey(upstream: "web", peer: "p\(index)", monitor: "http")
+            heirs.define(PairNumber(index), key: Ownership.key(of: key))
+        }
+    }
+
+    private mutating func fail(_ text: String, at now: Int64) {
+        if violation == nil { violation = Violation(at: now, text: text) }
+    }
+
+    // MARK: At the store
+
+    mutating func performed(
+        _ signature: Signature,
+        _ call: FleetCall,
+        _ reply: FleetReply,
+        _ store: StoreModel,
+        world: World
+    ) {
+        let now = world.now
+        if store.era != era {
+            era = store.era
+            eraBegan = now
+            grants = [:]
+        }
+        switch (call, reply) {
+        case (.claim(_, let claims), .claimed(_, _, let answers)):
+            for (claim, answer) in zip(claims, answers) {
+                guard case .granted(let epoch, let from, _) = answer else { continue }
+                judge(claim, from.milliseconds, by: signature.agent, world)
+                granted(claim.pair, epoch, from.milliseconds, signature.agent, at: now)
+            }
+        case (.publish(let publications), .published(let answers)):
+            for (one, answer) in zip(publications, answers) where answer == .written {
+                written(one, signature, store.clock, world)
+            }
+        default: break
+        }
+    }
+
+    /// Whether the claim should have been granted, by what the store cannot know.
+    private mutating func judge(
+        _ claim: FleetCall.Claim,
+        _ from: Int64,
+        by agent: String,
+        _ world: World
+    ) {
+        let (now, name) = (world.now, claim.pair.peer)
+        guard let target = world.indices[claim.pair] else { return }
+        let holder = grants[claim.pair]?.now.agent
+        let other = world.agents.first { $0.id == holder && $0.id != agent }
+        let isOtherWell =
+            other.map {
+                isWell($0, since: 4_000, now) && $0.isConnected && $0.member.membership.hasLease
+            }
+            ?? false
+        switch claim.reason {
+        case .rank:
+            if heir(of: target, world.store.roster) != agent {
+                fail("\(agent) was granted \(name) as its heir, which it is not", at: now)
+            }
+        case .keep:
+            if let other, isOtherWell, other.pairs[target].isProbed {
+                fail("\(agent) was granted \(name) to keep it, while \(other.id) holds it", at: now)
+            }
+        case .stale:
+            if let other, isOtherWell, isNetworkWell(since: 4_000, now),
+                other.pairs[target].isProbed
+            {
+                fail("\(agent) took \(name) from \(other.id), which is well", at: now)
+            }
+        case .offer: break
+        }
+        // What others probe is theirs for the first lease of an era.
+        if claim.reason != .keep, era != 0, now - eraBegan < terms.greeting.milliseconds - 100,
+            eraBegan > 1_000, from <= now + world.epochStart + 100_000
+        {
+            let prober = probers[target].first { number in
+                let one = world.agents[number]
+                return one.id != agent && one.isAlive && !one.isPaused
+                    && isWell(one, since: 4_000, now)
+            }
+            if let prober {
+                fail("\(agent) took \(name) in a new era, while a\(prober) probes it", at: now)
+            }
+        }
+    }
+
+    private func isWell(_ agent: SimulatedAgent, since span: Int64, _ now: Int64) -> Bool {
+        agent.isAlive && !agent.isPaused && agentFaults[agent.number] == 0
+            && now - agentTrouble[agent.number] > span
+    }
+
+    private func isNetworkWell(since span: Int64, _ now: Int64) -> Bool {
+        storeFaults == 0 && networkFaults == 0 && now - storeTrouble > span
+            && now - networkTrouble > span
+    }
+
+    private mutating func heir(of target: Int, _ roster: [String]) -> String {
+        if roster != heirsOf {
+            heirsOf = roster
+            heirs.take(roster.map { RosterMember(id: $0, instance: 1, weight: 1) })
+            while !heirs.isSettled { _ = heirs.advance() }
+        }
+        let first = heirs.ranks(of: PairNumber(target)).first
+        return first < 0 ? "nobody" : heirs.id(of: first)
+    }
+
+    // MARK: At every moment
+
+    /// Nothing has happened for a while: is everything as it should be?
+    mutating func look(_ world: World) {
+        let now = world.now
+        let trouble = max(agentTrouble.max() ?? 0, storeTrouble, networkTrouble, cutTrouble)
+        guard now - trouble > Self.calm, storeFaults == 0, networkFaults == 0, cutFaults == 0 else {
+            return
+        }
+        guard world.agents.contains(where: { $0.isAlive && !$0.isPaused }) else { return }
+        for (index, plan) in world.plans.enumerated() {
+            let name = plan.key.peer
+            if now - lastProbe[index] > Self.calm {
+                fail(
+                    "\(name) went unprobed for \(now - lastProbe[index])ms, and nothing is wrong",
+                    at: now
+                )
+            }
+            guard now - massTrouble > Self.calm, now - targetChanged[index] > Self.calm else {
+                continue
+            }
+            guard world.isUp(index) || world.isDown(index) else { continue }
+            let expected: HealthCounter.Status = world.isUp(index) ? .up : .down
+            let seen = world.store.verdict(of: plan.key)?.status
+            if seen != expected {
+                let what = seen?.rawValue ?? "nothing"
+                fail("\(name) is \(expected.rawValue) and published as \(what)", at: now)
+            }
+        }
+    }
+
+    private mutating func granted(
+        _ pair: VerdictKey,
+        _ epoch: UInt64,
+        _ from: Int64,
+        _ agent: String,
+        at now: Int64
+    ) {
+        if let last = lastEpoch[pair] {
+            let isSame = last.epoch == epoch && last.agent == agent
+            if epoch <= last.epoch && !isSame {
+                fail(
+                    "\(pair.peer) was granted to \(agent) under epoch \(epoch), after \(last.agent) had "
+                        + "it under \(last.epoch)",
+                    at: now
+                )
+            }
+        }
+        lastEpoch[pair] = (epoch, agent)
+        let grant = Grant(epoch: epoch, agent: agent, from: from)
+        let before = grants[pair]?.now
+        if let before, before.epoch == epoch {
+            grants[pair]?.now = grant
+        } else {
+            grants[pair] = (grant, before)
+        }
+    }
+
+    private mutating func written(
+        _ one: FleetCall.Publication,
+        _ signature: Signature,
+        _ clock: Int64,
+        _ world: World
+    ) {
+        let (now, agent) = (world.now, signature.agent)
+        let held = grants[one.pair]
+        let isHolder = held.map { $0.now.epoch == one.epoch && $0.now.agent == agent } ?? false
+        // The store's clock may have been set back, so its time is compared loosely.
+        let wasHolder =
+            held.map {
+                $0.before?.epoch == one.epoch && $0.before?.agent == agent
+                    && clock < $0.now.from + 10_000
+            } ?? false
+        if !isHolder && !wasHolder {
+            let who =
+                held.map { "\($0.now.agent) holds it under \($0.now.epoch)" } ?? "nobody holds it"
+            fail(
+                "\(agent) wrote \(one.pair.peer) under epoch \(one.epoch), and \(who)",
+                at: now
+            )
+        }
+        guard let verdict = one.verdict else { return }
+        if verdict.status == .down, published[one.pair] != .down {
+            falls += 1
+            judge(fallOf: one.pair, by: agent, world)
+        }
+        published[one.pair] = verdict.status
+    }
+
+    /// Nobody but its owner could have found it down, and others could have been asked.
+    private mutating func judge(fallOf pair: VerdictKey, by agent: String, _ world: World) {
+        guard let target = world.indices[pair], setting.confirm.agents > 0 else { return }
+        let now = world.now
+        let others = world.store.roster.filter { $0 != agent }
+        guard !others.isEmpty, world.store.roster.contains(agent) else { return }
+        let wasUp = world.isUp(target) && now - targetChanged[target] > Self.memory
+        let isQuiet =
+            now - storeTrouble > Self.memory && now - networkTrouble > Self.memory
+            && storeFaults == 0 && networkFaults == 0
+        let areWell = others.allSatisfy { id in
+            guard let other = world.agents.first(where: { $0.id == id }) else { return false }
+            return other.isAlive && !other.isPaused && agentFaults[other.number] == 0
+                && now - agentTrouble[other.number] > Self.memory
+                && world.canProbe(target, from: other.number)
+        }
+        if wasUp && isQuiet && areWell {
+            fail(
+                "\(pair.peer) was published down by \(agent) alone, while it was up for all others",
+                at: now
+            )
+        }
+    }
+
+    // MARK: At the agents
+
+    mutating func probed(_ target: Int, by agent: Int, _ isProbed: Bool, at now: Int64) {
+        if isProbed { probers[target].insert(agent) } else { probers[target].remove(agent) }
+    }
+
+    mutating func shown(
+        _ target: Int,
+        to reader: Int,
+        _ verdict: Verdict,
+        before: Verdict?,
+        at now: Int64
+    ) {
+        guard let before else { return }
+        if verdict.epoch == before.epoch, verdict.agent != before.agent {
+            fail(
+                "a\(reader) reads of p\(target) under one epoch what \(before.agent) and "
+                    + "\(verdict.agent) wrote",
+                at: now
+            )
+        }
+    }
+
+    // MARK: At the targets
+
+    mutating func arrived(_ target: Int, from agent: Int, isAsked: Bool, at now: Int64) {
+        if isAsked { return }
+        if now > Self.begun {
+            gaps[target] = max(gaps[target], now - max(lastProbe[target], Self.begun))
+        }
+        probesFrom[target][agent, default: 0] += 1
+        if now > quietFrom {
+            longestGap[target] = max(longestGap[target], now - max(lastProbe[target], quietFrom))
+            probes[target] += 1
+        }
+        lastProbe[target] = now
+        // Twice is when somebody else's probe lies between two of one agent's.
+        let before = lastFrom[target][agent] ?? 0
+        let other = lastFrom[target].filter { $0.key != agent && $0.value > before }
+            .max { $0.value < $1.value }
+        lastFrom[target][agent] = now
+        // One that came back after a while begins anew.
+        guard let other, now - before <= 2 * setting.interval.milliseconds else {
+            if other == nil { doubleSince[target] = .max }
+            return
+        }
+        doubleSince[target] = min(doubleSince[target], before)
+        let excused = [agent, other.key].map { agentFaults[$0] > 0 ? now : agentTrouble[$0] }.max()
+        let since = max(
+            doubleSince[target],
+            excused ?? 0,
+            storeFaults > 0 ? now : storeTrouble,
+            networkFaults > 0 ? now : networkTrouble
+        )
+        if now - since > Self.doubleMax {
+            fail("a\(agent) and a\(other.key) both probe p\(target), for \(now - since)ms", at: now)
+        }
+    }
+
+    mutating func target(_ target: Int, isUp: Bool, at now: Int64) { targetChanged[target] = now }
+
+    // MARK: What excuses
+
+    mutating func note(_ fault: Fault, at now: Int64) { count(fault, by: 1, at: now) }
+    mutating func noteEnd(of fault: Fault, at now: Int64) { count(fault, by: -1, at: now) }
+
+    private mutating func count(_ fault: Fault, by step: Int, at now: Int64) {
+        let isLasting = fault.length > 0
+        switch fault.kind {
+        case .crash(let agent), .pause(let agent), .leave(let agent), .cutFromStore(let agent),
+            .otherCatalogue(let agent, _):
+            agentTrouble[agent] = now
+            if isLasting { agentFaults[agent] += step }
+        case .cutFromTargets(let agent):
+            agentTrouble[agent] = now
+            agentFaults[agent] += step
+            cutTrouble = now
+            cutFaults += step
+        case .cutFromTarget:
+            // Nobody is excused by it but who cannot reach it.
+            cutTrouble = now
+            cutFaults += step
+        case .manySilent: massTrouble = step > 0 ? .max / 2 : now
+        case .targetDown, .targetSilent, .targetFlaky: break
+        case .storeStalls, .storeGone, .failover, .flush, .storeClock:
+            storeTrouble = now
+            if isLasting { storeFaults += step }
+        case .badNetwork:
+            networkTrouble = now
+            if isLasting { networkFaults += step }
+        }
+    }
+
+    // MARK: In the end
+
+    mutating func finish(_ world: World) {
+        let now = world.now
+        let alive = world.agents.filter { $0.isAlive }
+        if alive.isEmpty { return }
+        let names = alive.map(\.id).sorted()
+        if world.store.roster != names {
+            fail("in the end \(names) live, and the roster is \(world.store.roster)", at: now)
+        }
+        for (index, plan) in world.plans.enumerated() {
+            let heir = heir(of: index, names)
+            let who = probers[index].sorted().map { "a\($0)" }
+            if who != [heir] {
+                fail("in the end p\(index) is probed by \(who), and \(heir) is its heir", at: now)
+            }
+            let holder = world.store.holding(of: plan.key)?.agent ?? "nobody"
+            if holder != heir {
+                fail("in the end \(holder) holds p\(index), and \(heir) is its heir", at: now)
+            }
+            let gap = max(longestGap[index], now - max(lastProbe[index], quietFrom))
+            let interval = setting.interval.milliseconds
+            if gap > interval * 3 / 2 {
+                fail("in the end p\(index) went unprobed for \(gap)ms", at: now)
+            }
+            let expected = Int((now - quietFrom) / interval)
+            if probes[index] > expected + 3 {
+                fail(
+                    "in the end p\(index) was probed \(probes[index]) times in \(expected) intervals",
+                    at: now
+                )
+            }
+            for reader in alive {
+                let read = reader.board[index]
+                if read?.status != .up || read?.agent != heir {
+                    let what = read.map { "\($0.status.rawValue) by \($0.agent)" } ?? "nothing"
+                    fail("in the end \(reader.id) reads of p\(index) \(what)", at: now)
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,553 @@
+// What does a whole fleet do, in virtual time, when everything goes wrong? Agents, a store, targets and readers on
+// one line of time, driven by one seed. Networks lose, delay and part; the store fails over; processes die, stop
+// and come back. `Checks` looks on.
+
+import Fleet
+import Health
+import Vocabulary
+
+/// The size and the rules of a world.
+public struct WorldSetting: Hashable, Sendable {
+    public var agents: Int
+    public var targets: Int
+    public var length: Int64
+    /// All faults are over by then; what is left is for coming to rest.
+    public var faultsUntil: Int64
+    public var confirm = ConfirmRule(agents: 2)
+    /// Short enough to be over before the end.
+    public var abstention = Nanoseconds.seconds(6)
+    public var massAction = MassChange.Action.hold
+    public var thresholds = Thresholds(rise: 2, fall: 3)
+    public var interval = Nanoseconds.seconds(1)
+    public var timeout = Nanoseconds.milliseconds(400)
+
+    public init(agents: Int, targets: Int, minutes: Int = 5) {
+        self.agents = agents
+        self.targets = targets
+        length = Int64(minutes) * 60_000
+        faultsUntil = length - 45_000
+    }
+}
+
+final class World {
+    enum Event {
+        case tick(agent: Int, life: UInt32, at: Int64)
+        case slot(agent: Int, life: UInt32, index: Int, UInt32, WallTime)
+        case probed(
+            agent: Int,
+            life: UInt32,
+            index: Int,
+            Found,
+            begun: Instant,
+            UInt32,
+            isAsked: Bool
+        )
+        case arrive(Envelope)
+        case reply(agent: Int, life: UInt32, connection: UInt32, CallNumber, FleetReply)
+        case timeout(agent: Int, life: UInt32, connection: UInt32)
+        case connect(agent: Int, life: UInt32)
+        case lost(agent: Int, life: UInt32, CallNumber)
+        /// A call that was not answered within a second is the end of its connection.
+        case overdue(agent: Int, life: UInt32, connection: UInt32, CallNumber)
+        case letter(agent: Int, FleetHint, era: UInt32, tries: Int)
+        case read(agent: Int, life: UInt32, index: Int)
+        case reconcile(agent: Int, life: UInt32)
+        case fault(Int)
+        case heal(Int)
+        case snapshot
+    }
+
+    /// A call on its way.
+    struct Envelope {
+        var agent: Int
+        var life: UInt32
+        var connection: UInt32
+        var number: CallNumber
+        var signature: Signature
+        var call: FleetCall
+    }
+
+    let setting: WorldSetting
+    let terms: FleetTerms
+    let plans: [PairPlan]
+    let indices: [VerdictKey: Int]
+    let faults: [Fault]
+    /// Whether people want to read what happened.
+    let isTold: Bool
+    private(set) var story: [String] = []
+
+    /// Milliseconds since the start.
+    private(set) var now: Int64 = 0
+    /// What a good clock would have shown at the start.
+    let epochStart: Int64 = 1_800_000_000_000
+    private var timeline = Timeline<Event>()
+    private var dice: Dice
+    private(set) var agents: [SimulatedAgent] = []
+    var store: StoreModel
+    var checks: Checks
+
+    // What is broken now: counts, because faults overlap.
+    private var cutFromStore: [Int]
+    private var cutFromTargets: [Int]
+    private var cuts: [Cut: Int] = [:]
+    private var refusing: [Int]
+    private var silent: [Int]
+    private var flaky: [Int]
+    private var hidden: [Cut: Int] = [:]
+    private var stalls = 0
+    private var gone = 0
+    private var loss = 0
+    private var stalled: [Envelope] = []
+    private var storeOffset: Int64 = 0
+    private var storeLife: UInt32 = 1
+    private var replicas: [(at: Int64, replica: StoreModel.Replica)] = []
+    private var stopped: [Int: Int] = [:]
+
+    private struct Cut: Hashable {
+        var agent: Int
+        var target: Int
+    }
+
+    init(
+        _ setting: WorldSetting,
+        seed: UInt64,
+        faults: [Fault],
+        isTold: Bool = false
+    ) {
+        self.setting = setting
+        var terms = FleetTerms()
+        terms.abstention = setting.abstention
+        self.terms = terms
+        self.faults = faults
+        self.isTold = isTold
+        dice = Dice(seed: seed)
+        let schedule = Schedule(
+            interval: setting.interval,
+            fastInterval: Nanoseconds(setting.interval.count / 2),
+            timeout: setting.timeout
+        )
+        plans = (0..<setting.targets).map { index in
+            PairPlan(
+                key: VerdictKey(upstream: "web", peer: "p\(index)", monitor: "http"),
+                schedule: schedule,
+                confirm: setting.confirm,
+                host: UInt64(index / 2)
+            )
+        }
+        indices = Dictionary(
+            plans.enumerated().map { ($0.element.key, $0.offset) },
+            uniquingKeysWith: { one, _ in one }
+        )
+        store = StoreModel(terms: terms, clock: 1_800_000_000_000, replid: 1)
+        checks = Checks(setting, terms: terms)
+        cutFromStore = Array(repeating: 0, count: setting.agents)
+        cutFromTargets = Array(repeating: 0, count: setting.agents)
+        refusing = Array(repeating: 0, count: setting.targets)
+        silent = Array(repeating: 0, count: setting.targets)
+        flaky = Array(repeating: 0, count: setting.targets)
+    }
+
+    // MARK: Running
+
+    func run() -> Violation? {
+        for (index, fault) in faults.enumerated() {
+            add(.fault(index), at: fault.at)
+            if fault.length > 0 { add(.heal(index), at: fault.at + fault.length) }
+        }
+        add(.snapshot, after: 100)
+        for number in 0..<setting.agents {
+            agents.append(SimulatedAgent(number, in: self, dice: &dice))
+        }
+        while let (at, event) = timeline.next(until: setting.length) {
+            now = max(now, at)
+            store.clock = epochStart + now + storeOffset
+            happen(event)
+            if let violation = checks.violation { return violation }
+        }
+        checks.finish(self)
+        return checks.violation
+    }
+
+    func add(_ event: Event, at time: Int64) { timeline.add(event, at: time) }
+    func add(_ event: Event, after span: Int64) { timeline.add(event, at: now + span) }
+
+    func chance(_ range: ClosedRange<Int64>) -> Int64 { Int64.random(in: range, using: &dice) }
+
+    func note(_ text: () -> String) {
+        if isTold { story.append("\(Fault.clock(now)) \(text())") }
+    }
+
+    func isHidden(_ target: Int, from agent: Int) -> Bool {
+        hidden[Cut(agent: agent, target: target), default: 0] > 0
+    }
+
+    /// The agent runs, by this life, and is not stopped: else the event waits or is void.
+    private func agent(_ number: Int, _ life: UInt32, _ event: Event) -> SimulatedAgent? {
+        let agent = agents[number]
+        guard agent.isAlive, agent.life == life else { return nil }
+        if agent.isPaused {
+            agent.wait(event)
+            return nil
+        }
+        return agent
+    }
+
+    func happen(_ event: Event) {
+        switch event {
+        case .tick(let number, let life, let at):
+            if let agent = agent(number, life, event), agent.isTickCurrent(at) { agent.tick() }
+        case .slot(let number, let life, let index, let generation, let slot):
+            agent(number, life, event)?.slot(index, generation: generation, at: slot)
+        case .probed(
+            let number,
+            let life,
+            let index,
+            let found,
+            let begun,
+            let generation,
+            let isAsked
+        ):
+            agent(number, life, event)?
+                .ended(index, found, begun: begun, generation: generation, isAsked: isAsked)
+        case .arrive(let envelope): arrive(envelope)
+        case .reply(let number, let life, let connection, let call, let reply):
+            if let agent = agent(number, life, event), agent.connection == connection {
+                agent.received(call, reply)
+            }
+        case .timeout(let number, let life, let connection):
+            if let agent = agent(number, life, event), agent.connection == connection {
+                agent.disconnected()
+            }
+        case .overdue(let number, let life, let connection, let call):
+            if let agent = agent(number, life, event), agent.connection == connection,
+                agent.outstanding.contains(call)
+            {
+                agent.disconnected()
+            }
+        case .connect(let number, let life): connect(number, life, event)
+        case .lost(let number, let life, let call): agent(number, life, event)?.lost(call)
+        case .letter(let number, let hint, let era, let tries): deliver(number, hint, era, tries)
+        case .read(let number, let life, let index):
+            if let agent = agent(number, life, event), canReach(number), stalls == 0 {
+                if let verdict = store.verdict(of: plans[index].key) { agent.read(verdict, index) }
+            }
+        case .reconcile(let number, let life): reconcile(number, life, event)
+        case .fault(let index): strike(faults[index])
+        case .heal(let index): heal(faults[index])
+        case .snapshot:
+            replicas.append((now, store.replica))
+            if replicas.count > 20 { replicas.removeFirst() }
+            checks.look(self)
+            add(.snapshot, after: 100)
+        }
+    }
+
+    // MARK: Targets
+
+    func probe(_ index: Int, by agent: SimulatedAgent, generation: UInt32, isAsked: Bool) {
+        let isCut =
+            cutFromTargets[agent.number] > 0
+            || cuts[Cut(agent: agent.number, target: index), default: 0] > 0
+        if !isCut { checks.arrived(index, from: agent.number, isAsked: isAsked, at: now) }
+        let isSilent = isCut || silent[index] > 0
+        let isRefused =
+            refusing[index] > 0 || (flaky[index] > 0 && chance(0...99) < Int64(flaky[index]))
+        let found: Found =
+            isSilent
+            ? .fails(silent: true, immediate: false)
+            : isRefused ? .fails(silent: false, immediate: false) : .passes
+        let took = isSilent ? setting.timeout.milliseconds : chance(1...15)
+        add(
+            .probed(
+                agent: agent.number,
+                life: agent.life,
+                index: index,
+                found,
+                begun: agent.now,
+                generation,
+                isAsked: isAsked
+            ),
+            after: took
+        )
+    }
+
+    func isUp(_ target: Int) -> Bool {
+        refusing[target] == 0 && silent[target] == 0 && flaky[target] == 0
+    }
+
+    func isDown(_ target: Int) -> Bool { refusing[target] > 0 || silent[target] > 0 }
+
+    func canProbe(_ target: Int, from agent: Int) -> Bool {
+        cutFromTargets[agent] == 0 && cuts[Cut(agent: agent, target: target), default: 0] == 0
+    }
+
+    // MARK: The way to the store
+
+    func canReach(_ agent: Int) -> Bool { cutFromStore[agent] == 0 && gone == 0 }
+    var isStoreWell: Bool { gone == 0 && stalls == 0 }
+
+    func send(
+        _ number: CallNumber,
+        _ signature: Signature,
+        _ call: FleetCall,
+        from agent: SimulatedAgent
+    ) {
+        let envelope = Envelope(
+            agent: agent.number,
+            life: agent.life,
+            connection: agent.connection,
+            number: number,
+            signature: signature,
+            call: call
+        )
+        guard agent.isConnected else {
+            return add(.lost(agent: agent.number, life: agent.life, number), after: 1)
+        }
+        if loss > 0, chance(0...99) < Int64(loss) {
+            // Breaks: what was on its way may arrive all the same, long after.
+            if chance(0...1) == 0 { add(.arrive(envelope), after: chance(1...3_000)) }
+            return add(
+                .timeout(agent: agent.number, life: agent.life, connection: agent.connection),
+                after: chance(1...1_000)
+            )
+        }
+        let at = max(now + chance(1...3), agent.lastSent)
+        agent.lastSent = at
+        add(.arrive(envelope), at: at)
+        add(
+            .overdue(
+                agent: agent.number,
+                life: agent.life,
+                connection: agent.connection,
+                number
+            ),
+            after: 1_000
+        )
+    }
+
+    private func arrive(_ envelope: Envelope) {
+        if !canReach(envelope.agent) { return }
+        if stalls > 0 {
+            stalled.append(envelope)
+            return
+        }
+        execute(envelope)
+    }
+
+    private func execute(_ envelope: Envelope) {
+        let reply = store.perform(envelope.signature, envelope.call)
+        tell(envelope, reply)
+        checks.performed(envelope.signature, envelope.call, reply, store, world: self)
+        for letter in store.takeLetters() {
+            guard let to = agents.first(where: { $0.id == letter.to }) else { continue }
+            add(
+                .letter(agent: to.number, letter.words, era: storeLife, tries: 0),
+                after: chance(1...4)
+            )
+        }
+        for key in store.takeChanged() {
+            guard let index = indices[key] else { continue }
+            for agent in agents where agent.isAlive {
+                if loss > 0, chance(0...99) < Int64(loss) { continue }
+                add(
+                    .read(agent: agent.number, life: agent.life, index: index),
+                    after: chance(1...6)
+                )
+            }
+        }
+        let agent = agents[envelope.agent]
+        let at = max(now + chance(1...3), agent.lastReceived)
+        agent.lastReceived = at
+        add(
+            .reply(
+                agent: envelope.agent,
+                life: envelope.life,
+                connection: envelope.connection,
+                envelope.number,
+                reply
+            ),
+            at: at
+        )
+    }
+
+    /// For people: what the store decided.
+    private func tell(_ envelope: Envelope, _ reply: FleetReply) {
+        guard isTold else { return }
+        let who = "a\(envelope.agent)"
+        if case .claim(_, let claims) = envelope.call {
+            var words: [String] = []
+            if case .claimed(_, _, let answers) = reply {
+                for (claim, answer) in zip(claims, answers) {
+                    let name = "\(claim.pair.peer) (\(claim.reason.rawValue))"
+                    switch answer {
+                    case .granted(let epoch, let from, _):
+                        let wait = from.milliseconds - store.clock
+                        words.append(
+                            "\(name): epoch +\(epoch - store.era)"
+                                + (wait > 0 ? " in \(wait)ms" : "")
+                        )
+                    case .held(let by, _): words.append("\(name): \(by) holds it")
+                    case .fresh, .joining, .frozen: words.append("\(name): \(answer)")
+                    }
+                }
+            } else {
+                words = ["\(reply)"]
+            }
+            note { "store: \(who) claims " + words.joined(separator: ", ") }
+        }
+    }
+
+    private func connect(_ number: Int, _ life: UInt32, _ event: Event) {
+        guard let agent = agent(number, life, event), !agent.isConnected else { return }
+        if canReach(number), stalls == 0 {
+            agent.isConnected = true
+            agent.connection += 1
+            add(.reconcile(agent: number, life: life), after: 5)
+        } else {
+            add(.connect(agent: number, life: life), after: 100 + chance(0...400))
+        }
+    }
+
+    private func deliver(_ number: Int, _ hint: FleetHint, _ era: UInt32, _ tries: Int) {
+        let agent = agents[number]
+        // What the store lost, nobody reads; a new life begins at the end of its inbox.
+        if era != storeLife || !agent.isAlive || tries > 200 { return }
+        if agent.isPaused || !canReach(number) || stalls > 0 {
+            return add(.letter(agent: number, hint, era: era, tries: tries + 1), after: 50)
+        }
+        if loss > 0, chance(0...99) < Int64(loss) { return }
+        agent.heard(hint)
+    }
+
+    private func reconcile(_ number: Int, _ life: UInt32, _ event: Event) {
+        guard let agent = agent(number, life, event) else { return }
+        if canReach(number), stalls == 0 {
+            for (index, plan) in plans.enumerated() {
+                if let verdict = store.verdict(of: plan.key) { agent.read(verdict, index) }
+            }
+            agent.sweep()
+        }
+        if agent.reconcileAt <= now {
+            agent.reconcileAt = now + 5_000
+            add(.reconcile(agent: number, life: life), after: 5_000)
+        }
+    }
+
+    private func breakConnections() {
+        for agent in agents where agent.isAlive && agent.isConnected {
+            add(
+                .timeout(agent: agent.number, life: agent.life, connection: agent.connection),
+                after: chance(1...1_000)
+            )
+        }
+    }
+
+    // MARK: Faults
+
+    private func strike(_ fault: Fault) {
+        note { "FAULT " + "\(fault)".drop { $0 != " " }.dropFirst() }
+        checks.note(fault, at: now)
+        switch fault.kind {
+        case .crash(let agent): stop(agent) { $0.crash() }
+        case .pause(let number):
+            if agents[number].isAlive { agents[number].isPaused = true }
+        case .leave(let number):
+            let agent = agents[number]
+            if agent.isAlive, !agent.isPaused {
+                agent.member.leave(at: agent.now)
+                agent.tick()
+            }
+        case .cutFromStore(let agent):
+            cutFromStore[agent] += 1
+            let one = agents[agent]
+            add(.timeout(agent: agent, life: one.life, connection: one.connection), after: 1_000)
+        case .cutFromTargets(let agent): cutFromTargets[agent] += 1
+        case .cutFromTarget(let agent, let target):
+            cuts[Cut(agent: agent, target: target), default: 0] += 1
+        case .targetDown(let target): change(target) { refusing[target] += 1 }
+        case .targetSilent(let target): change(target) { silent[target] += 1 }
+        case .targetFlaky(let target, let share): change(target) { flaky[target] += share }
+        case .manySilent(let share):
+            for target in 0..<setting.targets * share / 100 {
+                change(target) { silent[target] += 1 }
+            }
+        case .storeStalls: stalls += 1
+        case .storeGone(let keeps):
+            gone += 1
+            storeLife += 1
+            if !keeps { store.flush() }
+            breakConnections()
+        case .failover(let lost):
+            gone += 1
+            storeLife += 1
+            let replica = replicas.last { $0.at <= now - lost } ?? replicas.first
+            if let replica { store.failOver(to: replica.replica, replid: store.replid + 1) }
+            breakConnections()
+        case .flush:
+            storeLife += 1
+            store.flush()
+        case .storeClock(let span): storeOffset += span
+        case .badNetwork(let share): loss += share
+        case .otherCatalogue(let number, let target):
+            hidden[Cut(agent: number, target: target), default: 0] += 1
+            let agent = agents[number]
+            if agent.isAlive, !agent.isPaused {
+                var effects: [FleetEffect] = []
+                agent.forget(target)
+                agent.member.remove(plans[target].key, at: agent.now, into: &effects)
+                agent.perform(effects)
+            }
+        }
+    }
+
+    private func stop(_ number: Int, _ body: (SimulatedAgent) -> Void) {
+        if agents[number].isAlive { body(agents[number]) }
+    }
+
+    private func change(_ target: Int, _ body: () -> Void) {
+        body()
+        checks.target(target, isUp: isUp(target), at: now)
+    }
+
+    private func heal(_ fault: Fault) {
+        note { "over: " + "\(fault)".drop { $0 != " " }.dropFirst() }
+        checks.noteEnd(of: fault, at: now)
+        switch fault.kind {
+        case .crash(let number), .leave(let number):
+            let agent = agents[number]
+            if !agent.isAlive { agent.begin(seed: dice.next()) }
+        case .pause(let number):
+            if agents[number].isPaused { agents[number].resume() }
+        case .cutFromStore(let agent): cutFromStore[agent] -= 1
+        case .cutFromTargets(let agent): cutFromTargets[agent] -= 1
+        case .cutFromTarget(let agent, let target):
+            cuts[Cut(agent: agent, target: target), default: 0] -= 1
+        case .targetDown(let target): change(target) { refusing[target] -= 1 }
+        case .targetSilent(let target): change(target) { silent[target] -= 1 }
+        case .targetFlaky(let target, let share): change(target) { flaky[target] -= share }
+        case .manySilent(let share):
+            for target in 0..<setting.targets * share / 100 {
+                change(target) { silent[target] -= 1 }
+            }
+        case .storeStalls:
+            stalls -= 1
+            if stalls == 0 {
+                let waiting = stalled
+                stalled = []
+                for envelope in waiting { execute(envelope) }
+            }
+        case .storeGone:
+            gone -= 1
+            store.replid += 1
+        case .failover: gone -= 1
+        case .badNetwork(let share): loss -= share
+        case .otherCatalogue(let number, let target):
+            hidden[Cut(agent: number, target: target), default: 0] -= 1
+            let agent = agents[number]
+            if agent.isAlive, !isHidden(target, from: number) {
+                agent.member.define(plans[target], at: agent.now)
+            }
+        case .flush, .storeClock: break
+        }
+    }
+}
