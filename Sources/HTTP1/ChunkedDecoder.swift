@@ -2,7 +2,7 @@
 ///
 ///     chunk-size [ ";" extension … ] CR LF  data CR LF  …  0 CR LF  trailers  CR LF
 ///
-/// The decoder keeps seventeen bytes of state and no data: it names ranges of the bytes given.
+/// The decoder keeps eighteen bytes of state and no data: it names ranges of the bytes given.
 /// It can stop and go on at any byte. Extensions are checked, counted and forgotten (RFC 9112
 /// 7.1.1 tells recipients to ignore those they do not know, and we know none).
 public enum ChunkEvent: Equatable, Sendable {
@@ -66,9 +66,14 @@ public struct ChunkedDecoder: Equatable, Sendable, BitwiseCopyable {
     private var digits: UInt8 = 0
     private(set) var state = State.size
     private let side: HTTPError.Side
+    private let isLenient: Bool
 
     /// `side` says whose body it is, and so whether a fault is the client's or the upstream's.
-    public init(of side: HTTPError.Side) { self.side = side }
+    /// `isLenient` takes blanks between a size and its line's end, as other proxies do.
+    public init(of side: HTTPError.Side, isLenient: Bool = false) {
+        self.side = side
+        self.isLenient = isLenient
+    }
 
     /// Returns what comes next in `bytes` from `position` on, and moves `position` past it.
     public mutating func next(
@@ -152,6 +157,10 @@ public struct ChunkedDecoder: Equatable, Sendable, BitwiseCopyable {
             digits = 0
             return
         default:
+            if isLenient, state == .blank, byte == ASCII.carriageReturn {
+                state = .sizeEnd
+                return
+            }
             guard let next = Self.extensionState(after: byte, in: state) else {
                 throw HTTPError(.chunkExtension, side, at: position, seen: byte)
             }

@@ -2,7 +2,7 @@
 ///
 ///     field-name ":" OWS field-value OWS        (RFC 9112 5)
 enum FieldLine {
-    /// Parses the line `start..<end`, whose CR is at `end`, which is not empty and holds no control
+    /// Parses the line `start..<end`, whose CR, or LF of a lenient reader, is at `end`, which is not empty and holds no control
     /// byte but HTAB: the search for its end has seen to that, so the value needs no second look.
     /// Bytes from 0x80 may stand in a value and mean nothing to us (RFC 9110 5.5).
     @inline(always)
@@ -13,8 +13,8 @@ enum FieldLine {
         of side: HTTPError.Side,
         isFirst: Bool
     ) throws(HTTPError) -> Field {
-        // The CR at `end` is no token byte, so the loop needs no other bound.
-        assert(window[end] == ASCII.carriageReturn)
+        // What is at `end` is no token byte, so the loop needs no other bound.
+        assert(window[end] == ASCII.carriageReturn || window[end] == ASCII.lineFeed)
         var cursor = start
         var seen: UInt8 = 0
         while true {

@@ -52,7 +52,8 @@ public struct Field: Equatable, Sendable, BitwiseCopyable {
     @inlinable
     public var isHopByHop: Bool { flags & Self.droppedFlag != 0 }
 
-    /// Whitespace stands before the colon, which only a response may have (RFC 9112 5.1).
+    /// Whitespace stands before the colon, which only a response may have (RFC 9112 5.1), or a line of the
+    /// head ended in its own way: the field has to be written anew.
     @inlinable
     public var hasBlankName: Bool { flags & Self.blankFlag != 0 }
 
@@ -115,6 +116,12 @@ public struct Field: Equatable, Sendable, BitwiseCopyable {
     func markPadded(at index: Int) {
         assert(index < count)
         unsafe storage[index].flags |= Field.paddedFlag
+    }
+
+    /// What was read leniently is forwarded strictly: as no line that came.
+    @inline(never)
+    func markAllToBeWrittenAnew() {
+        for index in 0..<count { unsafe storage[index].flags |= Field.blankFlag }
     }
 
     @inline(__always)

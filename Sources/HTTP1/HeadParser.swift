@@ -18,6 +18,9 @@ public struct HeadParser: Sendable, BitwiseCopyable {
     /// Whether an earlier call ran out of bytes.
     private var isResuming = false
 
+    /// Some line ended with LF alone.
+    private var isRagged = false
+
     public init() {}
 
     /// Parses the request head that `bytes` begins with. Returns `nil` when more bytes are needed:
@@ -46,7 +49,7 @@ public struct HeadParser: Sendable, BitwiseCopyable {
                 guard let end = try requestLine(in: window, limits: limits, head: &head) else {
                     return nil
                 }
-                finishStartLine(endingAt: end)
+                finishStartLine(before: end &+ 2)
             }
             guard
                 let end = try fieldLines(
@@ -67,16 +70,25 @@ public struct HeadParser: Sendable, BitwiseCopyable {
     }
 
     /// Parses the response head that `bytes` begins with, as `parseRequest` does. `method` is that
-    /// of the request it answers: a response to HEAD has no body whatever its fields say.
+    /// of the request it answers: a response to HEAD has no body whatever its fields say. `isLenient`
+    /// takes what other proxies take of a server: lines that end with LF only, equal lengths said twice,
+    /// and chunks from HTTP/1.0. Its fields say of themselves what has to be written anew.
     public mutating func parseResponse(
         _ bytes: Span<UInt8>,
         to method: Method,
         fields: inout FieldTable,
-        limits: HeadLimits = HeadLimits()
+        limits: HeadLimits = HeadLimits(),
+        isLenient: Bool = false
     ) throws(HTTPError) -> ResponseHead? {
         try unsafe bytes.withUnsafeBufferPointer { (buffer) throws(HTTPError) in
             guard let window = unsafe ByteWindow(buffer) else { return nil }
-            return try response(in: window, to: method, fields: &fields, limits: limits)
+            return try response(
+                in: window,
+                to: method,
+                fields: &fields,
+                limits: limits,
+                isLenient: isLenient
+            )
         }
     }
 
@@ -85,15 +97,21 @@ public struct HeadParser: Sendable, BitwiseCopyable {
         in window: ByteWindow,
         to method: Method,
         fields: inout FieldTable,
-        limits: HeadLimits
+        limits: HeadLimits,
+        isLenient: Bool
     ) throws(HTTPError) -> ResponseHead? {
         repeat {
             var head = ResponseHead()
             if !hasStartLine {
-                let end = try lineEnd(in: window, of: .response, limit: limits.responseHeadBytes)
+                let end = try lineEnd(
+                    in: window,
+                    of: .response,
+                    limit: limits.responseHeadBytes,
+                    isLenient: isLenient
+                )
                 guard let end else { return nil }
                 try StatusLine.parse(window, Int(lineStart), end, into: &head)
-                finishStartLine(endingAt: end)
+                finishStartLine(before: Self.next(after: end, window, isLenient: isLenient))
             }
             guard
                 let end = try fieldLines(
@@ -101,13 +119,22 @@ public struct HeadParser: Sendable, BitwiseCopyable {
                     of: .response,
                     fields: &fields,
                     maxFields: limits.fields,
-                    maxBytes: limits.responseHeadBytes
+                    maxBytes: limits.responseHeadBytes,
+                    isLenient: isLenient
                 )
             else { return nil }
+            let isRagged = isRagged
             if !startAgain() {
+                if isRagged { fields.markAllToBeWrittenAnew() }
                 head.end = UInt32(truncatingIfNeeded: end)
                 head.fieldCount = UInt16(truncatingIfNeeded: fields.count)
-                try ResponseRules.conclude(&head, to: method, fields: fields, in: window)
+                try ResponseRules.conclude(
+                    &head,
+                    to: method,
+                    fields: fields,
+                    in: window,
+                    isLenient: isLenient
+                )
                 return head
             }
         } while true
@@ -121,9 +148,9 @@ public struct HeadParser: Sendable, BitwiseCopyable {
     }
 
     @inline(__always)
-    private mutating func finishStartLine(endingAt end: Int) {
+    private mutating func finishStartLine(before next: Int) {
         hasStartLine = true
-        lineStart = UInt32(truncatingIfNeeded: end &+ 2)
+        lineStart = UInt32(truncatingIfNeeded: next)
         scanned = lineStart
     }
 
@@ -172,15 +199,18 @@ public struct HeadParser: Sendable, BitwiseCopyable {
         of side: HTTPError.Side,
         fields: inout FieldTable,
         maxFields: Int,
-        maxBytes: Int
+        maxBytes: Int,
+        isLenient: Bool = false
     ) throws(HTTPError) -> Int? {
         let most = min(maxFields, fields.capacity)
         while true {
-            guard let end = try lineEnd(in: window, of: side, limit: maxBytes) else { return nil }
+            let found = try lineEnd(in: window, of: side, limit: maxBytes, isLenient: isLenient)
+            guard let end = found else { return nil }
+            let next = Self.next(after: end, window, isLenient: isLenient)
             let start = Int(lineStart)
             if start == end {
                 fields.count = Int(fieldCount)
-                return end &+ 2
+                return next
             }
             guard Int(fieldCount) < most else {
                 throw HTTPError(.tooManyFields, side, at: start)
@@ -194,9 +224,15 @@ public struct HeadParser: Sendable, BitwiseCopyable {
             )
             fields.put(field, at: Int(fieldCount))
             fieldCount &+= 1
-            lineStart = UInt32(truncatingIfNeeded: end &+ 2)
+            lineStart = UInt32(truncatingIfNeeded: next)
             scanned = lineStart
         }
+    }
+
+    /// Where the next line begins. Only a lenient reader has lines that end with LF alone.
+    @inline(__always)
+    private static func next(after end: Int, _ window: ByteWindow, isLenient: Bool) -> Int {
+        isLenient && window[end] == ASCII.lineFeed ? end &+ 1 : end &+ 2
     }
 
     /// Returns where the line that begins at `lineStart` ends: the offset of its CR, when the LF
@@ -208,7 +244,8 @@ public struct HeadParser: Sendable, BitwiseCopyable {
         in window: ByteWindow,
         of side: HTTPError.Side,
         limit: Int,
-        excess: HTTPError.Code = .headTooLarge
+        excess: HTTPError.Code = .headTooLarge,
+        isLenient: Bool = false
     ) throws(HTTPError) -> Int? {
         // The CR has to leave room for its LF below the limit.
         let room = limit &- 1
@@ -217,6 +254,10 @@ public struct HeadParser: Sendable, BitwiseCopyable {
         if stop < window.count {
             guard window[stop] == ASCII.carriageReturn else {
                 let isLineFeed = window[stop] == ASCII.lineFeed
+                if isLenient, isLineFeed {
+                    isRagged = true
+                    return stop
+                }
                 throw HTTPError(
                     isLineFeed ? .bareLineFeed : .controlByte,
                     side,

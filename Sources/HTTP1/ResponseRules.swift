@@ -7,7 +7,8 @@ enum ResponseRules {
         _ head: inout ResponseHead,
         to method: Method,
         fields: borrowing FieldTable,
-        in window: ByteWindow
+        in window: ByteWindow,
+        isLenient: Bool
     ) throws(HTTPError) {
         var length: UInt64?
         var lengthAt = 0
@@ -21,8 +22,19 @@ enum ResponseRules {
             let field = fields.at(index)
             switch field.known {
             case .contentLength:
-                guard length == nil else {
-                    throw HTTPError(.duplicateContentLength, .response, at: Int(field.nameStart))
+                if let length {
+                    // Nobody can read two equal ones in two ways; only one goes on.
+                    guard isLenient,
+                        try ContentLength.parse(window, field.value, of: .response) == length
+                    else {
+                        throw HTTPError(
+                            .duplicateContentLength,
+                            .response,
+                            at: Int(field.nameStart)
+                        )
+                    }
+                    fields.drop(at: index)
+                    continue
                 }
                 length = try ContentLength.parse(window, field.value, of: .response)
                 if ContentLength.isPadded(window, field.value) { fields.markPadded(at: index) }
@@ -54,7 +66,11 @@ enum ResponseRules {
             // Two announcements of one body are an attempt at splitting (RFC 9112 6.3), and an
             // HTTP/1.0 server that names a coding has its framing wrong (RFC 9112 6.1).
             if length != nil { throw HTTPError(.lengthAndCoding, .response, at: lengthAt) }
-            guard isModern else { throw HTTPError(.codingInHTTP10, .response, at: codingAt) }
+            guard isModern || isLenient else {
+                throw HTTPError(.codingInHTTP10, .response, at: codingAt)
+            }
+            // Whoever cannot frame an answer shall not be trusted with the place of the next one.
+            if !isModern { head.isPersistent = false }
         }
         if hasNoBody { return }
 

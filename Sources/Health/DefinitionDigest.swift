@@ -30,6 +30,7 @@ extension UpstreamDefinition {
         hash.combine(onDown?.rawValue ?? "")
         hash.combine(allDown.rawValue)
         hash.combine(trying.digest)
+        hash.combine(isLenient)
         return hash.value
     }
 }

@@ -97,6 +97,8 @@ public struct UpstreamDefinition: Hashable, Sendable {
     public var onDown: OnDown?
     public var allDown: AllDown
     public var trying: TryingDefinition
+    /// Takes of its peers what other proxies take, and forwards it strictly.
+    public var isLenient: Bool
 
     public init(
         name: String,
@@ -106,7 +108,8 @@ public struct UpstreamDefinition: Hashable, Sendable {
         panicThreshold: Double = panicThresholdDefault,
         onDown: OnDown? = nil,
         allDown: AllDown = .backup,
-        trying: TryingDefinition = TryingDefinition()
+        trying: TryingDefinition = TryingDefinition(),
+        isLenient: Bool = false
     ) {
         self.name = name
         self.peers = peers
@@ -116,5 +119,6 @@ public struct UpstreamDefinition: Hashable, Sendable {
         self.onDown = onDown
         self.allDown = allDown
         self.trying = trying
+        self.isLenient = isLenient
     }
 }

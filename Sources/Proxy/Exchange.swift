@@ -20,13 +20,13 @@ struct BodyProgress {
     }
 
     @inline(__always)
-    mutating func begin(_ framing: BodyFraming) {
+    mutating func begin(_ framing: BodyFraming, isLenient: Bool = false) {
         self.framing = framing
         switch framing {
         case .none, .untilClose: left = 0
         case .length(let count): left = count
         case .chunked:
-            decoder = ChunkedDecoder(of: side)
+            decoder = ChunkedDecoder(of: side, isLenient: isLenient)
             trailersBegun = false
         }
     }
@@ -57,6 +57,7 @@ struct Exchange {
     var upload = BodyProgress(of: .request)
 
     // The answer.
+    var isLenient = false
     var download = BodyProgress(of: .response)
     /// The body goes to the client in chunks, whatever framing it came in.
     var rechunks = false

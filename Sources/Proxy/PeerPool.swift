@@ -61,6 +61,7 @@ struct UpstreamState {
     var backup = CandidateTier()
     var settings: UpstreamSettings?
     var isPanic = false
+    var isLenient = false
 
     // How requests are tried again.
     var budget = RetryBudget()
@@ -144,6 +145,7 @@ struct PeerPool {
             state.pointee.key = balancer.key
         }
         state.pointee.settings = settings
+        state.pointee.isLenient = settings.isLenient
         state.pointee.set(settings.trying)
     }
 

@@ -285,7 +285,8 @@ public final class Proxy {
         let settings = UpstreamSettings(
             balance: definition.balance,
             closes: definition.onDown ?? Self.defaultOnDown(of: definition.name, listeners),
-            trying: definition.trying
+            trying: definition.trying,
+            isLenient: definition.isLenient
         )
         return routing.bring(
             definition.name,

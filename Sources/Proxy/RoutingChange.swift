@@ -39,6 +39,7 @@ struct UpstreamSettings: Equatable, Sendable {
     /// What becomes of connections to a peer that goes down.
     var closes: UpstreamDefinition.OnDown
     var trying = TryingDefinition()
+    var isLenient = false
 }
 
 /// One thing that is different now.

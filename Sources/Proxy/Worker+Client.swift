@@ -271,6 +271,7 @@ extension Worker {
         let upstream = pool.upstreams + Int(number)
         exchange.pointee.upstream = number
         exchange.pointee.course.occasions = upstream.pointee.occasions
+        exchange.pointee.isLenient = upstream.pointee.isLenient
         exchange.pointee.course.triesMax = min(upstream.pointee.retries &+ 1, triesMax)
         upstream.pointee.budget.underWay &+= 1
         return upstream

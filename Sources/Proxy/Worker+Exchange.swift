@@ -190,7 +190,8 @@ extension Worker {
                         bytes,
                         to: exchange.pointee.method,
                         fields: &fields,
-                        limits: headLimits
+                        limits: headLimits,
+                        isLenient: exchange.pointee.isLenient
                     )
                     if head != nil { fields.markHopByHop(in: bytes) }
                     return head
@@ -284,7 +285,10 @@ extension Worker {
         _ exchange: UnsafeMutablePointer<Exchange>
     ) -> HeadRewriter.ResponseStyle {
         var style = HeadRewriter.ResponseStyle()
-        exchange.pointee.download.begin(head.framing)
+        exchange.pointee.download.begin(
+            head.framing,
+            isLenient: exchange.pointee.isLenient
+        )
         exchange.pointee.keepsLink = head.isPersistent
         exchange.pointee.isUpgrade = head.isTunnel
         let knowsChunks = exchange.pointee.minorVersion >= 1

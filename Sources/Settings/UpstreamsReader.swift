@@ -71,7 +71,8 @@ struct UpstreamsReader {
             ),
             onDown: section.word("on-down"),
             allDown: section.word("all-down") ?? .backup,
-            trying: TryingReader.read(&section)
+            trying: TryingReader.read(&section),
+            isLenient: section.bool("lenient", default: false)
         )
         section.finish()
         configurations.append(

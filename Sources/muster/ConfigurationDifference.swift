@@ -176,6 +176,7 @@ private struct Details {
         )
         add("retry-key", old.trying.key, new.trying.key)
         add("reuse", old.trying.reuse, new.trying.reuse)
+        add("lenient", old.isLenient, new.isLenient)
     }
 
     init(_ old: MonitorDefinition, _ new: MonitorDefinition) {

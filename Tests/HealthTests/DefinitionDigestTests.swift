@@ -33,6 +33,7 @@ import Vocabulary
             ("slowStart", { $0.slowStart = .seconds(1) }),
             ("panicThreshold", { $0.panicThreshold = 0.5 }), ("onDown", { $0.onDown = .keep }),
             ("allDown", { $0.allDown = .failClosed }), ("trying", { $0.trying.retries = 3 }),
+            ("isLenient", { $0.isLenient = true }),
         ]
         return Dictionary(
             uniqueKeysWithValues: [("", upstream)]

@@ -1,6 +1,7 @@
 // One request, one answer, over real sockets: what comes through the proxy, and what it keeps.
 
 import EventLoop
+import Foundation
 import Health
 import TestSupport
 import Testing
@@ -402,5 +403,74 @@ import Testing
         #expect(!reply.text.contains("secret"))
         client.close()
         await rig.expectNothingHeld()
+    }
+
+    // MARK: Lenient reading
+
+    static let odd: [(name: String, answer: String)] = [
+        ("bare LF", "HTTP/1.1 200 OK\nContent-Length: 2\nX-A: b\n\nok"),
+        ("bare LF here and there", "HTTP/1.1 200 OK\r\nContent-Length: 2\nX-A: b\r\n\nok"),
+        ("bare LF at the end", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: b\r\n\nok"),
+        (
+            "one length twice",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: b\r\nContent-Length: 2\r\n\r\nok"
+        ),
+        (
+            "blanks after a size",
+            "HTTP/1.1 200 OK\r\nX-A: b\r\nTransfer-Encoding: chunked\r\n\r\n2  \r\nok\r\n0 \r\n\r\n"
+        ),
+        (
+            "chunks from HTTP/1.0",
+            "HTTP/1.0 200 OK\r\nX-A: b\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+        ),
+    ]
+
+    private static func upstream(_ peer: TestPeer, isLenient: Bool) -> [UpstreamDefinition] {
+        let peers = [PeerDefinition(id: "peer", address: peer.address, maxFails: 0)]
+        return [UpstreamDefinition(name: "web", peers: peers, isLenient: isLenient)]
+    }
+
+    @Test(arguments: odd.map(\.answer))
+    func `what is taken leniently goes on strictly, and only where it is asked for`(
+        answer: String
+    ) async throws {
+        let request = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+        let whole = try TestPeer { _ in [.send(answer)] }
+        let singly = try TestPeer { _ in [.sendSingly(Array(answer.utf8))] }
+        for peer in [whole, singly] {
+            let rig = try await ProxyRig(Self.upstream(peer, isLenient: true))
+            let client = try rig.client()
+            for _ in 0..<2 {
+                try client.send(request)
+                let reply = try client.reply()
+                #expect(reply.status == 200)
+                #expect(reply.text == "ok")
+                #expect(reply["X-A"] == "b")
+                let lines = reply.head.components(separatedBy: "\r\n")
+                #expect(!lines.contains { $0.contains("\n") }, "\(reply.head)")
+                #expect(lines.count { $0.lowercased().hasPrefix("content-length") } <= 1)
+            }
+            client.close()
+            await rig.expectNothingHeld()
+        }
+        let rig = try await ProxyRig(Self.upstream(whole, isLenient: false))
+        let client = try rig.client()
+        try client.send(request)
+        #expect(try client.reply().status == 502)
+    }
+
+    @Test func `what can be read in two ways is never taken`() async throws {
+        for answer in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nokk",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "HTTP/1.1 200 OK\nX: a\n b\nContent-Length: 2\n\nok",
+            "HTTP/1.1 200 OK\rContent-Length: 2\r\rok",
+        ] {
+            let peer = try TestPeer { _ in [.send(answer), .close] }
+            let rig = try await ProxyRig(Self.upstream(peer, isLenient: true))
+            let client = try rig.client()
+            try client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            #expect(try client.reply().status == 502, "\(answer)")
+        }
     }
 }
