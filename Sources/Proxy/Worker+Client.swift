@@ -4,6 +4,7 @@
 import EventLoop
 import Glibc
 import HTTP1
+import Health
 import Vocabulary
 
 extension Worker {
@@ -351,13 +352,10 @@ extension Worker {
             exchange.pointee.course.isMovable = true
         }
         if let key = upstream.pointee.key {
-            exchange.pointee.pick.key = RequestKey.of(
-                key,
-                client.pointee,
-                head,
-                fields,
-                bytes
-            )
+            // Without a key it goes anywhere, not where all others without one go.
+            exchange.pointee.pick.key =
+                RequestKey.of(key, client.pointee, head, fields, bytes)
+                ?? StableHash.mix(counters.requests)
         }
         if head.hasUpgrade, let upgrade = fields.first(.upgrade) {
             exchange.pointee.wantsUpgrade = HeadRewriter.isForwarded(upgrade, bytes)

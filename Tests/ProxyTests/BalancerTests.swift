@@ -163,7 +163,11 @@ import Vocabulary
         }
     }
 
-    @Test(arguments: ["ip", "path", "header:X-User"])
+    @Test(arguments: [
+        "ip", "path", "header:X-User", "cookie:sid", "query", "query:user[id]",
+        "path:/tenants/{id}",
+        "path:/{}/x",
+    ])
     func `the key is a setting`(text: String) throws {
         let balancer = try makeBalancer(
             "consistent-hash",
@@ -173,7 +177,13 @@ import Vocabulary
         #expect(balancer.key != nil)
     }
 
-    @Test(arguments: ["", "header:", "cookie", "IP", "header:x y", "header:x:", "header:ä"])
+    @Test(arguments: [
+        "", "header:", "cookie", "IP", "header:x y", "header:x:", "header:ä", "cookie:",
+        "cookie:a;b",
+        "query:", "query:a&b", "query:a=b", "path:", "path:x/{}", "path:/x", "path:/{a}/{b}",
+        "path:/a{b}",
+        "path:/{a", "path:/?{a}", "ip:x", "constructor:x",
+    ])
     func `another key is refused`(text: String) throws {
         #expect(throws: SettingError.self) {
             try makeBalancer("consistent-hash", [("key", .scalar(text, isQuoted: true))])
