@@ -1,5 +1,5 @@
-// Who of several takes a key, so that as little as possible moves when one comes or goes? Requests are
-// shared out among peers by it.
+// Who of several takes a key, so that as little as possible moves when one comes or goes? Probes are
+// shared out among agents by it.
 
 public import func Glibc.log
 

@@ -16,6 +16,8 @@ struct Candidate {
     /// Exchanges this worker has with it now.
     var inFlight: Int32 = 0
     var maxInFlight: Int32 = .max
+    /// Grows with every peer that is defined: those of a file come as the file lists them.
+    var order: Int32 = 0
 }
 
 /// Peers that a request has been sent to already, at most `capacity`.
@@ -57,23 +59,54 @@ struct Pick {
     }
 }
 
-/// Chooses. One instance serves one upstream on one worker; it takes no lock and sees no health.
+/// Chooses. One instance serves one tier of one upstream on one worker; it takes no lock and sees no
+/// health.
 ///
 /// A class and not a protocol: the call is one jump through a table, with nothing boxed.
 class Balancer {
+    typealias Candidates = UnsafeMutableBufferPointer<Candidate>
+
     /// The word in the configuration.
     class var name: String { preconditionFailure("a balancer has a name") }
 
     /// What `Pick.key` has to be the hash of; nil when the balancer does not look at it.
     var key: HashKey? { nil }
 
+    #if DEBUG
+        /// Candidates that it has looked at: what a choice costs is counted by tests, not timed.
+        final var looks = 0
+    #endif
+
     required init(_ options: inout Options) throws(SettingError) {}
 
     /// The place in `candidates` of a peer that `pick` accepts, or -1 when it accepts none.
-    func choose(
-        _ candidates: UnsafeMutableBufferPointer<Candidate>,
-        for pick: borrowing Pick
-    ) -> Int {
+    func choose(_ candidates: Candidates, for pick: borrowing Pick) -> Int {
         preconditionFailure("a balancer chooses")
     }
+
+    @inline(__always)
+    final func accepts(_ candidate: Candidate, _ pick: borrowing Pick) -> Bool {
+        #if DEBUG
+            looks &+= 1
+        #endif
+        return pick.accepts(candidate)
+    }
+
+    /// Where chance begins, for those that leave something to it.
+    func seed(_ seed: UInt64) {}
+
+    // MARK: Hearing of changes, for those that keep something beside the candidates
+
+    /// One is new in the list. `candidates` are all that are listed, also those that only a panic would
+    /// choose; what is chosen from is a part of them that begins where they do.
+    func listed(_ candidates: Candidates, at place: Int) {}
+
+    /// One stands at another place now.
+    func moved(_ candidates: Candidates, to place: Int) {}
+
+    /// One weighs something else now.
+    func weighed(_ candidates: Candidates, at place: Int) {}
+
+    /// One is listed no more.
+    func unlisted(_ candidate: Candidate) {}
 }

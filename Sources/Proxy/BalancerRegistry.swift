@@ -7,8 +7,44 @@ public import Vocabulary
 public enum BalancerRegistry {
     private static let builtin: [Balancer.Type] = [
         ConsistentHash.self,
+        FirstOfList.self,
+        IPHash.self,
         LeastConnections.self,
+        RandomTwo.self,
         SmoothRoundRobin.self,
+        UnweightedRoundRobin.self,
+    ]
+
+    /// What others call them.
+    private static let foreign: [(owner: String, words: [String: String])] = [
+        (
+            "nginx",
+            [
+                "least_conn": "least-connections", "ip_hash": "ip-hash", "hash": "consistent-hash",
+                "random": "random-two", "least_time": "least-connections",
+            ]
+        ),
+        (
+            "HAProxy",
+            [
+                "roundrobin": "round-robin", "static-rr": "round-robin",
+                "leastconn": "least-connections", "source": "ip-hash",
+                "uri": "consistent-hash: {key: path}",
+                "url_param": "consistent-hash: {key: \"query:NAME\"}",
+                "hdr": "consistent-hash: {key: \"header:NAME\"}",
+            ]
+        ),
+        (
+            "Envoy",
+            [
+                "ROUND_ROBIN": "round-robin", "LEAST_REQUEST": "random-two", "RANDOM": "random-two",
+                "RING_HASH": "consistent-hash", "MAGLEV": "consistent-hash",
+            ]
+        ),
+        (
+            "Traefik",
+            ["wrr": "round-robin", "p2c": "random-two", "hrw": "ip-hash"]
+        ),
     ]
 
     public static var names: [String] { builtin.map { $0.name } }
@@ -23,8 +59,7 @@ public enum BalancerRegistry {
         path: String
     ) throws(SettingError) -> Balancer {
         guard let type = builtin.first(where: { $0.name == definition.name }) else {
-            throw Setting(.scalar(definition.name, isQuoted: false), at: definition.position)
-                .unknownWord(definition.name, among: names, at: path)
+            throw unknown(definition, path)
         }
         var options = Options(
             definition.settings,
@@ -34,5 +69,20 @@ public enum BalancerRegistry {
         let balancer = try type.init(&options)
         try options.finish()
         return balancer
+    }
+
+    private static func unknown(_ definition: BalanceDefinition, _ path: String) -> SettingError {
+        // `hash $uri consistent`, `random two least_conn`, `hdr(x-user)`.
+        let word = String(definition.name.prefix { $0 != " " && $0 != "(" })
+        for (owner, words) in foreign {
+            guard let ours = words[word] else { continue }
+            return SettingError(
+                definition.position,
+                "\(path): expected one of \(names.joined(separator: ", ")), saw "
+                    + "'\(definition.name)', which is \(owner)'s; did you mean '\(ours)'?"
+            )
+        }
+        return Setting(.scalar(definition.name, isQuoted: false), at: definition.position)
+            .unknownWord(definition.name, among: names, at: path)
     }
 }

@@ -4,6 +4,8 @@
 /// The candidates of one tier of an upstream: those that are available stand first, behind them those
 /// that may serve while the upstream fails open.
 struct CandidateTier {
+    /// Who chooses among them; nil where no upstream has this number.
+    private(set) var balancer: Unmanaged<Balancer>?
     private(set) var storage: UnsafeMutableBufferPointer<Candidate>
     private(set) var available = 0
     /// The available ones included.
@@ -11,7 +13,33 @@ struct CandidateTier {
 
     init() { storage = .allocate(capacity: 0) }
 
-    func destroy() { storage.deallocate() }
+    func destroy() {
+        balancer?.release()
+        storage.deallocate()
+    }
+
+    /// Another balancer chooses from now on. It begins anew, with those who are listed.
+    mutating func set(_ balancer: Balancer) {
+        self.balancer?.release()
+        self.balancer = .passRetained(balancer)
+        for place in 0..<eligible {
+            storage[place].current = 0
+            balancer.listed(listed, at: place)
+        }
+    }
+
+    private var listed: UnsafeMutableBufferPointer<Candidate> {
+        UnsafeMutableBufferPointer(start: storage.baseAddress, count: eligible)
+    }
+
+    /// Chooses a peer for `pick`; -1 where nobody will do.
+    @inline(__always)
+    func choose(isPanic: Bool, _ pick: UnsafePointer<Pick>) -> Int32 {
+        let candidates = candidates(isPanic: isPanic)
+        guard let balancer, !candidates.isEmpty else { return -1 }
+        let place = balancer._withUnsafeGuaranteedRef { $0.choose(candidates, for: pick.pointee) }
+        return place >= 0 ? candidates[place].peer : -1
+    }
 
     /// Whom a balancer may look at.
     @inline(__always)
@@ -32,7 +60,20 @@ struct CandidateTier {
         storage.initializeElement(at: eligible, to: candidate)
         peers[Int(candidate.peer)].place = Int32(eligible)
         eligible += 1
+        if let balancer {
+            balancer._withUnsafeGuaranteedRef { $0.listed(listed, at: eligible - 1) }
+        }
         if isAvailable { promote(eligible - 1, peers) }
+    }
+
+    /// What stands at `place` weighs so much, and takes so much, from now on.
+    func set(weight: Int32, maxInFlight: Int32, at place: Int) {
+        storage[place].maxInFlight = maxInFlight
+        if storage[place].weight == weight { return }
+        storage[place].weight = weight
+        if let balancer {
+            balancer._withUnsafeGuaranteedRef { $0.weighed(listed, at: place) }
+        }
     }
 
     /// What stands at `place` is available, or is not, from now on.
@@ -47,6 +88,9 @@ struct CandidateTier {
 
     mutating func remove(_ place: Int, _ peers: UnsafeMutablePointer<PeerState>) {
         peers[Int(storage[place].peer)].place = -1
+        if let balancer {
+            balancer._withUnsafeGuaranteedRef { $0.unlisted(storage[place]) }
+        }
         var place = place
         if place < available {
             available -= 1
@@ -68,16 +112,24 @@ struct CandidateTier {
     }
 
     private func swap(_ left: Int, _ right: Int, _ peers: UnsafeMutablePointer<PeerState>) {
+        if left == right { return }
         storage.swapAt(left, right)
-        peers[Int(storage[left].peer)].place = Int32(left)
-        peers[Int(storage[right].peer)].place = Int32(right)
+        stands(at: left, peers)
+        stands(at: right, peers)
     }
 
     /// Over one that is gone.
     private func move(_ from: Int, to place: Int, _ peers: UnsafeMutablePointer<PeerState>) {
         if from == place { return }
         storage[place] = storage[from]
+        stands(at: place, peers)
+    }
+
+    private func stands(at place: Int, _ peers: UnsafeMutablePointer<PeerState>) {
         peers[Int(storage[place].peer)].place = Int32(place)
+        if let balancer {
+            balancer._withUnsafeGuaranteedRef { $0.moved(listed, to: place) }
+        }
     }
 
     private mutating func grow() {

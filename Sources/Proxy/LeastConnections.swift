@@ -7,15 +7,12 @@ import Vocabulary
 final class LeastConnections: Balancer {
     override class var name: String { "least-connections" }
 
-    override func choose(
-        _ candidates: UnsafeMutableBufferPointer<Candidate>,
-        for pick: borrowing Pick
-    ) -> Int {
+    override func choose(_ candidates: Candidates, for pick: borrowing Pick) -> Int {
         var best = -1
         var ties = 0
         var index = 0
         while index < candidates.count {
-            if pick.accepts(candidates[index]) {
+            if accepts(candidates[index], pick) {
                 let order = best < 0 ? -1 : compare(candidates[index], candidates[best])
                 if order < 0 {
                     best = index
@@ -36,7 +33,7 @@ final class LeastConnections: Balancer {
 
     /// As `SmoothRoundRobin`, among those that are as good as `best`.
     private func turn(
-        among candidates: UnsafeMutableBufferPointer<Candidate>,
+        among candidates: Candidates,
         like best: Candidate,
         for pick: borrowing Pick
     ) -> Int {
@@ -44,7 +41,7 @@ final class LeastConnections: Balancer {
         var total: Int64 = 0
         var index = 0
         while index < candidates.count {
-            if pick.accepts(candidates[index]), compare(candidates[index], best) == 0 {
+            if accepts(candidates[index], pick), compare(candidates[index], best) == 0 {
                 let weight = Int64(candidates[index].weight)
                 candidates[index].current &+= weight
                 total &+= weight

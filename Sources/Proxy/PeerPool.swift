@@ -32,6 +32,8 @@ struct PeerState {
     var isLost = false
     var isBackup = false
     var maxInFlight: Int32 = .max
+    /// Grows with every peer that is defined.
+    var order: Int32 = 0
     /// False before it is defined, and once its definition is gone: the place is kept until its last
     /// exchange ends.
     var isDefined = false
@@ -53,8 +55,6 @@ struct PeerState {
 
 /// One upstream, as one worker knows it.
 struct UpstreamState {
-    /// Nil where no upstream has this number.
-    var balancer: Unmanaged<Balancer>?
     /// What the balancer hashes; nil when it does not.
     var key: HashKey?
     var primary = CandidateTier()
@@ -113,6 +113,7 @@ struct PeerPool {
     /// Numbers from here on have never been used.
     private(set) var peerCount = 0
     private(set) var upstreamCount = 0
+    private var orders: Int32 = 0
 
     static let peersMax = 1 << 20
     static let upstreamsMax = 1 << 18
@@ -133,16 +134,20 @@ struct PeerPool {
     // MARK: Upstreams
 
     /// Makes an upstream, or sets it otherwise; its peers stay as they are.
-    mutating func set(_ number: Int32, _ settings: UpstreamSettings) {
+    /// `seed` is chance for a balancer that needs some.
+    mutating func set(_ number: Int32, _ settings: UpstreamSettings, seed: UInt64 = 1) {
         reserveUpstreams(Int(number) + 1)
         let state = upstreams + Int(number)
         if state.pointee.settings?.balance != settings.balance {
             // Checked when the configuration was read.
-            guard let balancer = try? BalancerRegistry.make(settings.balance, path: "balance")
+            guard let first = try? BalancerRegistry.make(settings.balance, path: "balance"),
+                let second = try? BalancerRegistry.make(settings.balance, path: "balance")
             else { return }
-            state.pointee.balancer?.release()
-            state.pointee.balancer = .passRetained(balancer)
-            state.pointee.key = balancer.key
+            first.seed(seed)
+            second.seed(~seed)
+            state.pointee.primary.set(first)
+            state.pointee.backup.set(second)
+            state.pointee.key = first.key
         }
         state.pointee.settings = settings
         state.pointee.isLenient = settings.isLenient
@@ -157,7 +162,6 @@ struct PeerPool {
     /// Nobody names it any more.
     func destroy(_ number: Int32) {
         let state = upstreams + Int(number)
-        state.pointee.balancer?.release()
         state.pointee.primary.destroy()
         state.pointee.backup.destroy()
         state.pointee = UpstreamState()
@@ -185,6 +189,8 @@ struct PeerPool {
         if !state.pointee.isDefined {
             state.pointee = PeerState(upstream: upstream, identity: snapshot.identity)
             state.pointee.isDefined = true
+            state.pointee.order = orders
+            orders &+= 1
         }
         let wasDown = state.pointee.isDown
         if state.pointee.address != snapshot.address { state.pointee.generation &+= 1 }
@@ -220,8 +226,11 @@ struct PeerPool {
         withTier(of: number) { tier in
             let place = Int(state.pointee.place)
             if place >= 0 {
-                tier.storage[place].weight = max(state.pointee.centiweight, 1)
-                tier.storage[place].maxInFlight = state.pointee.maxInFlight
+                tier.set(
+                    weight: max(state.pointee.centiweight, 1),
+                    maxInFlight: state.pointee.maxInFlight,
+                    at: place
+                )
                 tier.set(isAvailable: state.pointee.isAvailable, at: place, peers)
             } else {
                 let candidate = Candidate(
@@ -229,7 +238,8 @@ struct PeerPool {
                     weight: max(state.pointee.centiweight, 1),
                     identity: state.pointee.identity,
                     inFlight: state.pointee.inFlight,
-                    maxInFlight: state.pointee.maxInFlight
+                    maxInFlight: state.pointee.maxInFlight,
+                    order: state.pointee.order
                 )
                 tier.insert(candidate, isAvailable: state.pointee.isAvailable, peers)
             }
@@ -275,21 +285,9 @@ struct PeerPool {
         _ upstream: UnsafeMutablePointer<UpstreamState>,
         _ pick: UnsafePointer<Pick>
     ) -> Int32 {
-        guard let balancer = upstream.pointee.balancer else { return -1 }
         let isPanic = upstream.pointee.isPanic
-        let primary = upstream.pointee.primary.candidates(isPanic: isPanic)
-        if !primary.isEmpty {
-            let index = balancer._withUnsafeGuaranteedRef {
-                $0.choose(primary, for: pick.pointee)
-            }
-            if index >= 0 { return primary[index].peer }
-        }
-        let backup = upstream.pointee.backup.candidates(isPanic: isPanic)
-        if !backup.isEmpty {
-            let index = balancer._withUnsafeGuaranteedRef { $0.choose(backup, for: pick.pointee) }
-            if index >= 0 { return backup[index].peer }
-        }
-        return -1
+        let peer = upstream.pointee.primary.choose(isPanic: isPanic, pick)
+        return peer >= 0 ? peer : upstream.pointee.backup.choose(isPanic: isPanic, pick)
     }
 
     /// An exchange with `peer` begins (1) or ends (-1).

@@ -8,16 +8,13 @@ import Vocabulary
 final class SmoothRoundRobin: Balancer {
     override class var name: String { "round-robin" }
 
-    override func choose(
-        _ candidates: UnsafeMutableBufferPointer<Candidate>,
-        for pick: borrowing Pick
-    ) -> Int {
+    override func choose(_ candidates: Candidates, for pick: borrowing Pick) -> Int {
         var best = -1
         var bestCurrent = Int64.min
         var total: Int64 = 0
         var index = 0
         while index < candidates.count {
-            if pick.accepts(candidates[index]) {
+            if accepts(candidates[index], pick) {
                 let weight = Int64(candidates[index].weight)
                 candidates[index].current &+= weight
                 total &+= weight

@@ -51,7 +51,7 @@ extension Worker {
 
     /// Why nobody could be chosen.
     private static func whyNobody(_ upstream: UnsafeMutablePointer<UpstreamState>) -> FailureCause {
-        guard upstream.pointee.balancer != nil else { return .noUpstream }
+        guard upstream.pointee.primary.balancer != nil else { return .noUpstream }
         let isPanic = upstream.pointee.isPanic
         let isEmpty =
             upstream.pointee.primary.candidates(isPanic: isPanic).isEmpty

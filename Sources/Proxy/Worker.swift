@@ -161,7 +161,8 @@ final class Worker: EventSink {
     func apply(_ changes: [RoutingChange]) {
         for change in changes {
             switch change {
-            case .upstream(let upstream, let settings): pool.set(upstream, settings)
+            case .upstream(let upstream, let settings):
+                pool.set(upstream, settings, seed: loop.dice.next())
             case .panic(let upstream, let isPanic): pool.setPanic(upstream, isPanic)
             case .upstreamGone(let upstream): remove(upstream: upstream)
             case .peer(let peer, let upstream, let snapshot):

@@ -1,5 +1,6 @@
 // What every registered balancer promises, whatever it chooses by.
 
+import EventLoop
 import Health
 import TestSupport
 import Testing
@@ -18,16 +19,84 @@ struct CandidateField {
             return Candidate(
                 peer: Int32(index),
                 weight: Int32(weight * 100),
-                identity: hash.value
+                identity: hash.value,
+                order: Int32(index)
             )
         }
     }
 
-    /// The peer chosen, or -1.
+    /// The peer chosen, or -1. Who chooses hears of whoever is listed now, and nothing stays of it: two
+    /// fields may take turns with one balancer.
     mutating func choose(_ balancer: Balancer, _ pick: Pick = Pick()) -> Int32 {
-        let place = candidates.withUnsafeMutableBufferPointer { balancer.choose($0, for: pick) }
-        return place < 0 ? -1 : candidates[place].peer
+        candidates.withUnsafeMutableBufferPointer { all in
+            for place in all.indices { balancer.listed(all, at: place) }
+            defer { for candidate in all { balancer.unlisted(candidate) } }
+            let place = balancer.choose(all, for: pick)
+            return place < 0 ? -1 : all[place].peer
+        }
     }
+}
+
+/// A pool with one upstream, changed as the control plane changes it.
+struct Crowd: ~Copyable {
+    private(set) var pool = PeerPool()
+
+    init(_ balance: String, _ settings: [Setting.Entry] = []) {
+        let definition = BalanceDefinition(name: balance, settings: settings)
+        pool.set(0, UpstreamSettings(balance: definition, closes: .keep))
+    }
+
+    deinit { pool.destroy() }
+
+    mutating func set(
+        _ peer: Int,
+        weight: Double = 1,
+        isUp: Bool = true,
+        isBackup: Bool = false,
+        isInPanic: Bool = true,
+        most: Int? = nil
+    ) {
+        let snapshot = PeerSnapshot(
+            identity: PeerSnapshot.identity(of: "10.0.0.\(peer):80"),
+            address: SocketAddress(.host("10.0.0.1", port: 80)),
+            centiweight: Int((weight * 100).rounded()),
+            isAvailable: isUp && weight > 0,
+            isDown: !isUp,
+            isEligibleInPanic: isInPanic && weight > 0,
+            isBackup: isBackup,
+            maxConnections: most
+        )
+        _ = pool.set(Int32(peer), upstream: 0, snapshot)
+    }
+
+    mutating func remove(_ peer: Int) { pool.remove(Int32(peer)) }
+    func setPanic(_ isPanic: Bool) { pool.setPanic(0, isPanic) }
+    func count(_ peer: Int, _ change: Int) { pool.count(Int32(peer), Int32(change)) }
+
+    /// The peer chosen for the key of this number, or -1.
+    func choose(_ key: Int = 0, tried: [Int] = []) -> Int {
+        var pick = Pick(key: RequestKey.hash("client \(key)".utf8))
+        for peer in tried { pick.tried.insert(Int32(peer)) }
+        return Int(PeerPool.choose(pool.upstreams, &pick))
+    }
+
+    /// How often each peer is chosen by so many requests, each of them under way for a while.
+    func shares(_ count: Int, underWay: Int = 0) -> [Int: Int] {
+        var shares: [Int: Int] = [:]
+        var busy: [Int] = []
+        for key in 0..<count {
+            let peer = choose(key)
+            shares[peer, default: 0] += 1
+            if peer < 0 { continue }
+            self.count(peer, 1)
+            busy.append(peer)
+            if busy.count > underWay { self.count(busy.removeFirst(), -1) }
+        }
+        for peer in busy { self.count(peer, -1) }
+        return shares
+    }
+
+    var balancer: Balancer? { pool.upstreams[0].primary.balancer?.takeUnretainedValue() }
 }
 
 func makeBalancer(
