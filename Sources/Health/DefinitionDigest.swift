@@ -31,6 +31,9 @@ extension UpstreamDefinition {
         hash.combine(allDown.rawValue)
         hash.combine(trying.digest)
         hash.combine(isLenient)
+        hash.combine(sticky?.cookie ?? "")
+        hash.combine(sticky?.secure.rawValue ?? "")
+        hash.combine(sticky?.sameSite.rawValue ?? "")
         return hash.value
     }
 }

@@ -69,6 +69,17 @@ public struct PeerView: Hashable, Sendable {
         routing != .maint && routing != .drain && !isWeightless
     }
 
+    /// Nothing new shall go to it, and it is well as far as anybody knows: who is bound to it by a cookie
+    /// may come back.
+    public var keepsClients: Bool {
+        guard checked != .down, !isStranger, !isNowhere else { return false }
+        switch routing {
+        case .drain: return true
+        case .up, .degraded, .starting, .unknown: return effectiveCentiweight == 0
+        case .maint, .down, .ejected: return false
+        }
+    }
+
     /// In the unit of `weight`: what it takes of new requests, which is nothing while none may go to it.
     /// JSON and metrics both say this.
     public var effectiveWeight: Double {

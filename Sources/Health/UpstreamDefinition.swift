@@ -99,6 +99,8 @@ public struct UpstreamDefinition: Hashable, Sendable {
     public var trying: TryingDefinition
     /// Takes of its peers what other proxies take, and forwards it strictly.
     public var isLenient: Bool
+    /// Nil where clients do not come back to the same peer.
+    public var sticky: StickyDefinition?
 
     public init(
         name: String,
@@ -109,7 +111,8 @@ public struct UpstreamDefinition: Hashable, Sendable {
         onDown: OnDown? = nil,
         allDown: AllDown = .backup,
         trying: TryingDefinition = TryingDefinition(),
-        isLenient: Bool = false
+        isLenient: Bool = false,
+        sticky: StickyDefinition? = nil
     ) {
         self.name = name
         self.peers = peers
@@ -120,5 +123,6 @@ public struct UpstreamDefinition: Hashable, Sendable {
         self.allDown = allDown
         self.trying = trying
         self.isLenient = isLenient
+        self.sticky = sticky
     }
 }

@@ -51,6 +51,8 @@ struct Pick {
     /// Hash of whatever the balancer's key names: an address, a header, a path.
     var key: UInt64 = 0
     var tried = Tried()
+    /// The peer that the client's cookie names; -1 where it names none.
+    var named: Int32 = -1
 
     @inline(__always)
     func accepts(_ candidate: Candidate) -> Bool {

@@ -1,51 +1,48 @@
-// Which value does a request's cookie have? Read as servers do, which is leniently (RFC 6265, section 5.4
+// Which values does a cookie have in a request? Read as servers do, which is leniently (RFC 6265, section 5.4
 // is what clients send): pairs between semicolons, blanks around them ignored, what is no pair passed over.
 
 import HTTP1
 
-enum Cookies {
-    /// Calls `take` with the value of each cookie of this name, until it returns true. Names differ by
-    /// case; a value keeps its quotes.
+/// Goes through the pairs of one field. A client may send several fields, though it should not.
+struct Cookies {
+    private var start = 0
+    private let end: Int
+
+    /// There are no pairs in a field that is no `Cookie`.
     @inline(__always)
-    static func each(
-        _ name: UnsafeBufferPointer<UInt8>,
-        _ fields: borrowing FieldTable,
-        _ bytes: UnsafePointer<UInt8>,
-        take: (UnsafePointer<UInt8>, Int) -> Bool
-    ) {
-        // A client may send several such fields, though it should not (RFC 6265, section 5.4).
-        for index in 0..<fields.count where fields[index].known == .cookie {
-            let range = fields[index].value
-            var start = range.lowerBound
-            while start < range.upperBound {
-                var end = start
-                while end < range.upperBound, bytes[end] != UInt8(ascii: ";") { end += 1 }
-                if let value = value(of: name, bytes, start, end),
-                    take(bytes + value.start, value.count)
-                {
-                    return
-                }
-                start = end + 1
-            }
-        }
+    init(_ field: Field) {
+        let range = field.known == .cookie ? field.value : 0..<0
+        start = range.lowerBound
+        end = range.upperBound
     }
 
-    /// Where the value lies if what stands from `start` to `end` is a pair of this name.
-    @inline(__always)
-    private static func value(
-        of name: UnsafeBufferPointer<UInt8>,
-        _ bytes: UnsafePointer<UInt8>,
-        _ start: Int,
-        _ end: Int
+    /// Where the next value of this name lies. Names differ by case; a value keeps its quotes.
+    mutating func next(
+        _ name: UnsafeBufferPointer<UInt8>,
+        _ bytes: UnsafePointer<UInt8>
     ) -> (start: Int, count: Int)? {
-        var start = start
-        var end = end
-        while start < end, isBlank(bytes[start]) { start += 1 }
-        while end > start, isBlank(bytes[end - 1]) { end -= 1 }
-        let value = start + name.count + 1
-        guard value <= end, bytes[value - 1] == UInt8(ascii: "=") else { return nil }
-        for index in 0..<name.count where bytes[start + index] != name[index] { return nil }
-        return (value, end - value)
+        while start < end {
+            var first = start
+            var last = start
+            while last < end, bytes[last] != UInt8(ascii: ";") { last += 1 }
+            start = last + 1
+            while first < last, Self.isBlank(bytes[first]) { first += 1 }
+            while last > first, Self.isBlank(bytes[last - 1]) { last -= 1 }
+            let value = first + name.count + 1
+            guard value <= last, bytes[value - 1] == UInt8(ascii: "="),
+                Self.isSame(name, bytes + first)
+            else { continue }
+            return (value, last - value)
+        }
+        return nil
+    }
+
+    private static func isSame(
+        _ name: UnsafeBufferPointer<UInt8>,
+        _ bytes: UnsafePointer<UInt8>
+    ) -> Bool {
+        for index in 0..<name.count where bytes[index] != name[index] { return false }
+        return true
     }
 
     @inline(__always)

@@ -77,4 +77,5 @@ enum HashKey: Equatable {
 /// Whether a word names a part of a request, for whoever reads settings.
 public enum RequestField {
     public static func isKey(_ text: String) -> Bool { HashKey(text) != nil }
+    public static func isCookie(_ name: String) -> Bool { HashKey.isToken(name) }
 }

@@ -30,6 +30,7 @@ struct PeerState {
     var isDown = false
     var isEligibleInPanic = false
     var isLost = false
+    var keepsClients = false
     var isBackup = false
     var maxInFlight: Int32 = .max
     /// Grows with every peer that is defined.
@@ -41,6 +42,10 @@ struct PeerState {
     var inFlight: Int32 = 0
     /// Its candidate in its tier; -1 while it may not be chosen, not even in a panic.
     var place: Int32 = -1
+
+    /// What a sticky cookie says of it, and the next peer in the same part of the table of these.
+    var token: UInt64 = 0
+    var nextByToken: Int32 = -1
 
     var idleNewest: Int32 = -1
     var idleOldest: Int32 = -1
@@ -62,6 +67,8 @@ struct UpstreamState {
     var settings: UpstreamSettings?
     var isPanic = false
     var isLenient = false
+    /// Nil where clients do not come back to the same peer.
+    var cookie: UnsafeMutablePointer<StickyCookie>?
 
     // How requests are tried again.
     var budget = RetryBudget()
@@ -72,6 +79,16 @@ struct UpstreamState {
     var reusesAlways = false
     /// The operator has said what may be tried again: PUT and DELETE leave a lost peer too.
     var movesWrites = false
+
+    fileprivate mutating func setCookie(_ sticky: StickyDefinition?) {
+        cookie?.pointee.destroy()
+        cookie?.deallocate()
+        cookie = sticky.map { definition in
+            let cookie = UnsafeMutablePointer<StickyCookie>.allocate(capacity: 1)
+            cookie.initialize(to: StickyCookie(definition))
+            return cookie
+        }
+    }
 
     fileprivate mutating func set(_ trying: TryingDefinition) {
         budget.share = trying.budgetShare
@@ -114,6 +131,8 @@ struct PeerPool {
     private(set) var peerCount = 0
     private(set) var upstreamCount = 0
     private var orders: Int32 = 0
+    /// The first peer of each part of the table of tokens, or -1; as many parts as peers have places.
+    private var tokenHeads: UnsafeMutablePointer<Int32>
 
     static let peersMax = 1 << 20
     static let upstreamsMax = 1 << 18
@@ -121,6 +140,7 @@ struct PeerPool {
     init() {
         peers = .allocate(capacity: 0)
         upstreams = .allocate(capacity: 0)
+        tokenHeads = .allocate(capacity: 0)
     }
 
     func destroy() {
@@ -129,6 +149,7 @@ struct PeerPool {
         upstreams.deallocate()
         peers.deinitialize(count: peerCapacity)
         peers.deallocate()
+        tokenHeads.deallocate()
     }
 
     // MARK: Upstreams
@@ -149,6 +170,9 @@ struct PeerPool {
             state.pointee.backup.set(second)
             state.pointee.key = first.key
         }
+        if state.pointee.settings?.sticky != settings.sticky {
+            state.pointee.setCookie(settings.sticky)
+        }
         state.pointee.settings = settings
         state.pointee.isLenient = settings.isLenient
         state.pointee.set(settings.trying)
@@ -162,6 +186,7 @@ struct PeerPool {
     /// Nobody names it any more.
     func destroy(_ number: Int32) {
         let state = upstreams + Int(number)
+        state.pointee.setCookie(nil)
         state.pointee.primary.destroy()
         state.pointee.backup.destroy()
         state.pointee = UpstreamState()
@@ -191,6 +216,8 @@ struct PeerPool {
             state.pointee.isDefined = true
             state.pointee.order = orders
             orders &+= 1
+            state.pointee.token = snapshot.token
+            linkToken(number)
         }
         let wasDown = state.pointee.isDown
         if state.pointee.address != snapshot.address { state.pointee.generation &+= 1 }
@@ -200,6 +227,7 @@ struct PeerPool {
         state.pointee.isDown = snapshot.isDown
         state.pointee.isLost = snapshot.isLost
         state.pointee.isEligibleInPanic = snapshot.isEligibleInPanic && snapshot.address != nil
+        state.pointee.keepsClients = snapshot.keepsClients && snapshot.address != nil
         state.pointee.maxInFlight = Int32(clamping: snapshot.maxConnections ?? Int(Int32.max))
         if state.pointee.isBackup != snapshot.isBackup {
             withdraw(number)
@@ -213,7 +241,9 @@ struct PeerPool {
     mutating func remove(_ number: Int32) {
         let state = peers + Int(number)
         withdraw(number)
+        if state.pointee.isDefined { unlinkToken(number) }
         state.pointee.isDefined = false
+        state.pointee.keepsClients = false
         state.pointee.isAvailable = false
         state.pointee.isEligibleInPanic = false
     }
@@ -274,6 +304,59 @@ struct PeerPool {
         peers.deallocate()
         peers = grown
         peerCapacity = capacity
+        tokenHeads.deallocate()
+        tokenHeads = .allocate(capacity: capacity)
+        tokenHeads.initialize(repeating: -1, count: capacity)
+        for number in 0..<capacity where peers[number].isDefined { linkToken(Int32(number)) }
+    }
+
+    // MARK: Cookies
+
+    @inline(__always)
+    private func part(of token: UInt64) -> Int {
+        Int(token.multipliedFullWidth(by: UInt64(peerCapacity)).high)
+    }
+
+    private func linkToken(_ number: Int32) {
+        let head = tokenHeads + part(of: peers[Int(number)].token)
+        peers[Int(number)].nextByToken = head.pointee
+        head.pointee = number
+    }
+
+    private func unlinkToken(_ number: Int32) {
+        let next = peers[Int(number)].nextByToken
+        let head = tokenHeads + part(of: peers[Int(number)].token)
+        if head.pointee == number {
+            head.pointee = next
+            return
+        }
+        var before = Int(head.pointee)
+        while peers[before].nextByToken != number { before = Int(peers[before].nextByToken) }
+        peers[before].nextByToken = next
+    }
+
+    /// The peer of `upstream` that has this token; -1 where none has.
+    func peer(of upstream: Int32, token: UInt64) -> Int32 {
+        guard peerCapacity > 0 else { return -1 }
+        var number = tokenHeads[part(of: token)]
+        while number >= 0 {
+            let state = peers + Int(number)
+            if state.pointee.token == token, state.pointee.upstream == upstream { return number }
+            number = state.pointee.nextByToken
+        }
+        return -1
+    }
+
+    /// Whether the peer that a client's cookie names may serve it: also one that drains, for whom nobody
+    /// new is chosen, and as long as nothing has gone wrong with it in this exchange.
+    func mayServeNamed(_ pick: UnsafePointer<Pick>) -> Bool {
+        let state = peers + Int(pick.pointee.named)
+        guard state.pointee.inFlight < state.pointee.maxInFlight,
+            !pick.pointee.tried.contains(pick.pointee.named)
+        else { return false }
+        return state.pointee.isAvailable || state.pointee.keepsClients
+            || (state.pointee.isEligibleInPanic
+                && upstreams[Int(state.pointee.upstream)].isPanic)
     }
 
     // MARK: Choosing

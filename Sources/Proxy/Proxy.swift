@@ -286,7 +286,8 @@ public final class Proxy {
             balance: definition.balance,
             closes: definition.onDown ?? Self.defaultOnDown(of: definition.name, listeners),
             trying: definition.trying,
-            isLenient: definition.isLenient
+            isLenient: definition.isLenient,
+            sticky: definition.sticky
         )
         return routing.bring(
             definition.name,
@@ -352,11 +353,13 @@ public final class Proxy {
         let (definition, view) = (report.definition, report.view)
         var snapshot = PeerSnapshot(
             identity: PeerSnapshot.identity(of: definition.id),
+            token: PeerSnapshot.token(of: definition.id, in: key.upstream),
             address: names.address(of: definition.address, avoiding: view.downAddresses),
             centiweight: view.effectiveCentiweight,
             isAvailable: view.isAvailable,
             isDown: view.routing == .down || view.routing == .maint,
             isEligibleInPanic: view.isMeantToServe && !view.isStranger,
+            keepsClients: view.keepsClients,
             isBackup: definition.isBackup,
             maxConnections: view.maxConnections ?? definition.maxConnections
         )

@@ -33,14 +33,12 @@ enum RequestKey {
             }
             return nil
         case .cookie(let name):
-            var found: UInt64?
-            name.withUnsafeBufferPointer { name in
-                Cookies.each(name, fields, bytes) { value, count in
-                    found = count > 0 ? hash(value, count) : nil
-                    return found != nil
-                }
+            for index in 0..<fields.count {
+                var scan = Cookies(fields[index])
+                let value = name.withUnsafeBufferPointer { scan.next($0, bytes) }
+                if let value, value.count > 0 { return hash(bytes + value.start, value.count) }
             }
-            return found
+            return nil
         }
     }
 

@@ -9,6 +9,8 @@ import Vocabulary
 struct PeerSnapshot: Equatable, Sendable {
     /// Hash of the peer's id, the same on every worker and every machine.
     var identity: UInt64
+    /// What a sticky cookie says of it.
+    var token: UInt64 = 0
     /// Where to connect; nil while its name has not been resolved.
     var address: SocketAddress?
     /// Hundredths of the weight unit, after agent weight and slow start.
@@ -19,6 +21,8 @@ struct PeerSnapshot: Equatable, Sendable {
     var isDown: Bool
     /// Not in maint or drain: may be used when the upstream fails open.
     var isEligibleInPanic: Bool
+    /// Well, but nothing new shall come: whoever has its cookie still may.
+    var keepsClients = false
     var isBackup: Bool
     var maxConnections: Int?
     /// It is lost to silence or to the network: what waits for its answers waits in vain.
@@ -31,6 +35,15 @@ extension PeerSnapshot {
         hash.combine(peer)
         return hash.value
     }
+
+    /// The same on every agent and after every restart, and nothing to be read in it.
+    static func token(of peer: String, in upstream: String) -> UInt64 {
+        var hash = StableHash()
+        hash.combine("sticky")
+        hash.combine(upstream)
+        hash.combine(peer)
+        return hash.value
+    }
 }
 
 /// What a worker has to know of an upstream apart from its peers.
@@ -40,6 +53,7 @@ struct UpstreamSettings: Equatable, Sendable {
     var closes: UpstreamDefinition.OnDown
     var trying = TryingDefinition()
     var isLenient = false
+    var sticky: StickyDefinition?
 }
 
 /// One thing that is different now.

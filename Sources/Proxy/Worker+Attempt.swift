@@ -17,7 +17,10 @@ extension Worker {
             return
         }
         let upstream = pool.upstreams + Int(exchange.pointee.upstream)
-        let peer = PeerPool.choose(upstream, &exchange.pointee.pick)
+        var peer = exchange.pointee.pick.named
+        if peer < 0 || !pool.mayServeNamed(&exchange.pointee.pick) {
+            peer = PeerPool.choose(upstream, &exchange.pointee.pick)
+        }
         guard peer >= 0 else {
             if exchange.pointee.course.tries == 0 {
                 exchange.pointee.note.cause = Self.whyNobody(upstream)

@@ -357,6 +357,10 @@ extension Worker {
                 RequestKey.of(key, client.pointee, head, fields, bytes)
                 ?? StableHash.mix(counters.requests)
         }
+        if let cookie = upstream.pointee.cookie {
+            exchange.pointee.pick.named =
+                cookie.pointee.peer(in: pool, match.upstream, fields, bytes)
+        }
         if head.hasUpgrade, let upgrade = fields.first(.upgrade) {
             exchange.pointee.wantsUpgrade = HeadRewriter.isForwarded(upgrade, bytes)
         }

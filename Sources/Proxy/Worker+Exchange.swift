@@ -271,6 +271,12 @@ extension Worker {
         var style = settle(head, exchange)
         style.date = date
         HeadRewriter.response(head, fields, bytes, style: style, to: &client.pointee.output)
+        if let cookie = pool.upstreams[Int(exchange.pointee.upstream)].cookie,
+            exchange.pointee.pick.named != link.pointee.peer
+        {
+            let token = pool.peers[Int(link.pointee.peer)].token
+            cookie.pointee.add(token, to: &client.pointee.output)
+        }
         link.pointee.wire.input.consume(Int(head.end))
         _ = exchange.pointee.course.on(.answering)
         countResponse(link.pointee.peer, head.status)

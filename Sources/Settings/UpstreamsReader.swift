@@ -72,7 +72,8 @@ struct UpstreamsReader {
             onDown: section.word("on-down"),
             allDown: section.word("all-down") ?? .backup,
             trying: TryingReader.read(&section),
-            isLenient: section.bool("lenient", default: false)
+            isLenient: section.bool("lenient", default: false),
+            sticky: StickyReader.read(&section)
         )
         section.finish()
         configurations.append(

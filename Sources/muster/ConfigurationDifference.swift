@@ -159,6 +159,9 @@ private struct Details {
 
     init(_ old: UpstreamDefinition, _ new: UpstreamDefinition) {
         add("balance", old.balance.name, new.balance.name)
+        add("sticky.cookie", old.sticky?.cookie, new.sticky?.cookie)
+        add("sticky.secure", old.sticky?.secure, new.sticky?.secure)
+        add("sticky.same-site", old.sticky?.sameSite, new.sticky?.sameSite)
         add("slow-start", old.slowStart, new.slowStart)
         add(
             "panic-threshold",

@@ -34,6 +34,7 @@ import Vocabulary
             ("panicThreshold", { $0.panicThreshold = 0.5 }), ("onDown", { $0.onDown = .keep }),
             ("allDown", { $0.allDown = .failClosed }), ("trying", { $0.trying.retries = 3 }),
             ("isLenient", { $0.isLenient = true }),
+            ("sticky", { $0.sticky = StickyDefinition(cookie: "peer") }),
         ]
         return Dictionary(
             uniqueKeysWithValues: [("", upstream)]
