@@ -15,36 +15,70 @@ public enum CatalogueSource: Hashable, Comparable, Sendable {
 
 public typealias CatalogueChange = DefinitionChange<MonitorDefinition>
 
-/// Everything that is defined, by whom.
+/// Everything that is defined, by whom. What holds of it all is not kept beside it: it is what the last
+/// source that mentions a thing says, looked up where somebody asks.
 public struct Catalogue: Sendable {
     /// What one source says of one upstream. It may have peers for an upstream that another defines.
     private struct Entry: Sendable {
+        /// Its peers are apart.
         var definition: UpstreamDefinition?
-        var peers: [String: PeerDefinition] = [:]
+        var peers = PeerList()
         var monitors: [String: MonitorDefinition] = [:]
-        /// Ids in the order in which a source wrote them. Of the whole, nobody asks for an order.
-        var order: [String] = []
         var monitorOrder: [String] = []
 
-        var isEmpty: Bool { definition == nil && peers.isEmpty && monitors.isEmpty }
+        var isEmpty: Bool { definition == nil && peers.list.isEmpty && monitors.isEmpty }
     }
 
-    private var sources: [CatalogueSource: [String: Entry]] = [:]
-    /// What holds, of all sources together.
-    private var merged: [String: Entry] = [:]
+    private typealias Content = [String: Entry]
+    private var sources: [CatalogueSource: Content] = [:]
 
     public init() {}
 
     // MARK: Reading
 
-    public var upstreamCount: Int { merged.values.count { $0.definition != nil } }
-    public var peerCount: Int { merged.values.reduce(0) { $0 + $1.peers.count } }
+    public var upstreamCount: Int { names.count { definition(of: $0) != nil } }
+    public var peerCount: Int {
+        names.reduce(0) { sum, name in
+            definition(of: name) == nil ? sum : sum + ids(of: name) { $0.peers.ids }.count
+        }
+    }
 
-    public func peer(_ key: PeerKey) -> PeerDefinition? { merged[key.upstream]?.peers[key.peer] }
+    public func peer(_ key: PeerKey) -> PeerDefinition? {
+        definition(of: key.upstream) == nil ? nil : best { $0[key.upstream]?.peers[key.peer] }
+    }
 
     /// Who defines the peer that holds.
     public func source(of key: PeerKey) -> CatalogueSource? {
         sources.keys.sorted().last { sources[$0]?[key.upstream]?.peers[key.peer] != nil }
+    }
+
+    private var names: Set<String> { Set(sources.values.flatMap(\.keys)) }
+
+    private func definition(of name: String) -> UpstreamDefinition? { best { $0[name]?.definition } }
+
+    private func ids(of name: String, _ read: (Entry) -> [String]) -> Set<String> {
+        Set(sources.values.flatMap { $0[name].map(read) ?? [] })
+    }
+
+    /// What the source that wins says.
+    private func best<Value>(_ read: (Content) -> Value?) -> Value? {
+        best(nil, nil, read)
+    }
+
+    /// The same where `source` says something else than it does now.
+    private func best<Value>(
+        _ source: CatalogueSource?,
+        _ content: Content?,
+        _ read: (Content) -> Value?
+    ) -> Value? {
+        var best: (source: CatalogueSource, value: Value)?
+        for (each, now) in sources {
+            guard best.map({ $0.source < each }) ?? true,
+                let value = read(each == source ? content ?? [:] : now)
+            else { continue }
+            best = (each, value)
+        }
+        return best?.value
     }
 
     // MARK: Changing
@@ -56,16 +90,15 @@ public struct Catalogue: Sendable {
         _ wanted: [MonitoredUpstream]
     ) -> [CatalogueChange] {
         let old = sources[source] ?? [:]
-        var new: [String: Entry] = [:]
+        var new: Content = [:]
         for upstream in wanted { new[upstream.definition.name] = Self.entry(of: upstream) }
         sources[source] = new
         var changes: [CatalogueChange] = []
         for upstream in wanted {
-            let name = upstream.definition.name
-            changes += bring(name, from: old[name] ?? Entry(), to: new[name] ?? Entry())
+            changes += difference(of: upstream.definition.name, source, from: old, to: new)
         }
-        for (name, before) in old where new[name] == nil {
-            changes += bring(name, from: before, to: Entry())
+        for name in old.keys where new[name] == nil {
+            changes += difference(of: name, source, from: old, to: new)
         }
         return changes
     }
@@ -76,12 +109,10 @@ public struct Catalogue: Sendable {
         _ key: PeerKey,
         _ peer: PeerDefinition?
     ) -> [CatalogueChange] {
-        alter(source, key.upstream) { entry in
-            entry.peers[key.peer] = peer
-            entry.order.removeAll { $0 == key.peer && peer == nil }
-            if peer != nil, !entry.order.contains(key.peer) { entry.order.append(key.peer) }
-        }
-        return bring(peer: key)
+        let before = self.peer(key)
+        sources[source, default: [:]][key.upstream, default: Entry()].peers.set(peer, for: key.peer)
+        sweep(source, key.upstream)
+        return Self.change(of: key, from: before, to: self.peer(key))
     }
 
     /// One monitor of `source`: made, changed, or nil to take it away.
@@ -91,33 +122,27 @@ public struct Catalogue: Sendable {
         monitor id: String,
         _ monitor: MonitorDefinition?
     ) -> [CatalogueChange] {
-        alter(source, upstream) { entry in
-            entry.monitors[id] = monitor
-            entry.monitorOrder.removeAll { $0 == id && monitor == nil }
-            if monitor != nil, !entry.monitorOrder.contains(id) { entry.monitorOrder.append(id) }
-        }
-        return bring(monitor: id, of: upstream)
+        let before = best { $0[upstream]?.monitors[id] }
+        var entry = sources[source]?[upstream] ?? Entry()
+        entry.monitors[id] = monitor
+        entry.monitorOrder.removeAll { $0 == id && monitor == nil }
+        if monitor != nil, !entry.monitorOrder.contains(id) { entry.monitorOrder.append(id) }
+        sources[source, default: [:]][upstream] = entry
+        sweep(source, upstream)
+        if definition(of: upstream) == nil { return [] }
+        let after = best { $0[upstream]?.monitors[id] }
+        return Self.change(of: id, in: upstream, from: before, to: after)
     }
 
-    private mutating func alter(
-        _ source: CatalogueSource,
-        _ name: String,
-        _ body: (inout Entry) -> Void
-    ) {
-        var entry = sources[source]?[name] ?? Entry()
-        body(&entry)
-        sources[source, default: [:]][name] = entry.isEmpty ? nil : entry
+    private mutating func sweep(_ source: CatalogueSource, _ name: String) {
+        if sources[source]?[name]?.isEmpty == true { sources[source]?[name] = nil }
     }
 
     private static func entry(of upstream: MonitoredUpstream) -> Entry {
         var entry = Entry()
         entry.definition = upstream.definition
         entry.definition?.peers = []
-        entry.order = upstream.definition.peers.map(\.id)
-        entry.peers = Dictionary(
-            upstream.definition.peers.map { ($0.id, $0) },
-            uniquingKeysWith: { first, _ in first }
-        )
+        entry.peers = PeerList(upstream.definition.peers)
         entry.monitorOrder = upstream.monitors.map(\.id)
         entry.monitors = Dictionary(
             upstream.monitors.map { ($0.id, $0) },
@@ -126,98 +151,144 @@ public struct Catalogue: Sendable {
         return entry
     }
 
-    // MARK: Bringing the whole up to date
+    // MARK: What is different
 
-    /// What one source says of an upstream went from one thing to another. Looks only at what is
-    /// different there.
-    private mutating func bring(
-        _ name: String,
-        from old: Entry,
-        to new: Entry
+    /// Of one upstream, where `source` said `old` and says `new`. Looks only at what is different there.
+    private func difference(
+        of name: String,
+        _ source: CatalogueSource,
+        from old: Content,
+        to new: Content
     ) -> [CatalogueChange] {
-        var changes: [CatalogueChange] = []
-        if old.definition != new.definition, new.definition != nil {
-            changes += bring(upstream: name)
+        let was = best(source, old) { $0[name]?.definition }
+        guard let now = best({ $0[name]?.definition }) else {
+            return was == nil ? [] : end(of: name, old[name])
         }
-        for id in new.monitorOrder {
-            if let monitor = new.monitors[id], old.monitors[id]?.isLike(monitor) == true {
-                continue
-            }
-            changes += bring(monitor: id, of: name)
+        guard let was else { return beginning(of: name, now) }
+        var changes: [CatalogueChange] = was == now ? [] : [.upstream(now, was: was)]
+        let (before, after) = (old[name] ?? Entry(), new[name] ?? Entry())
+        for id in after.monitorOrder {
+            let monitor = after.monitors[id]
+            if let monitor, before.monitors[id]?.isLike(monitor) == true { continue }
+            let held = best(source, old) { $0[name]?.monitors[id] }
+            let wanted = best { $0[name]?.monitors[id] }
+            changes += Self.change(of: id, in: name, from: held, to: wanted)
         }
-        for id in new.order where old.peers[id] != new.peers[id] {
-            changes += bring(peer: PeerKey(upstream: name, peer: id))
+        for peer in after.peers.list where before.peers[peer.id] != peer {
+            changes += peerChange(name, peer.id, source, old)
         }
-        for id in old.order where new.peers[id] == nil {
-            changes += bring(peer: PeerKey(upstream: name, peer: id))
+        for peer in before.peers.list where after.peers[peer.id] == nil {
+            changes += peerChange(name, peer.id, source, old)
         }
-        for id in old.monitorOrder where new.monitors[id] == nil {
-            changes += bring(monitor: id, of: name)
+        for id in before.monitorOrder where after.monitors[id] == nil {
+            let wanted = best { $0[name]?.monitors[id] }
+            changes += Self.change(of: id, in: name, from: before.monitors[id], to: wanted)
         }
-        if old.definition != nil, new.definition == nil { changes += bring(upstream: name) }
         return changes
     }
 
-    private mutating func bring(upstream name: String) -> [CatalogueChange] {
-        let wanted = best { $0[name]?.definition }
-        let held = merged[name]?.definition
-        if wanted == held { return [] }
-        if let wanted {
-            merged[name, default: Entry()].definition = wanted
-            // What others had for an upstream that was not there waited for it.
-            if held == nil { return [.upstream(wanted, was: nil)] + waiting(name) }
-            return [.upstream(wanted, was: held)]
+    private func peerChange(
+        _ name: String,
+        _ id: String,
+        _ source: CatalogueSource,
+        _ old: Content
+    ) -> [CatalogueChange] {
+        let held = best(source, old) { $0[name]?.peers[id] }
+        let wanted = best { $0[name]?.peers[id] }
+        return Self.change(of: PeerKey(upstream: name, peer: id), from: held, to: wanted)
+    }
+
+    /// It is there now, and with it what others had for it and waited.
+    private func beginning(of name: String, _ definition: UpstreamDefinition) -> [CatalogueChange] {
+        var changes: [CatalogueChange] = [.upstream(definition, was: nil)]
+        var told = Set<String>()
+        let entries = sources.keys.sorted().compactMap { sources[$0]?[name] }
+        for id in entries.flatMap(\.monitorOrder) where told.insert(id).inserted {
+            let wanted = best { $0[name]?.monitors[id] }
+            changes += Self.change(of: id, in: name, from: nil, to: wanted)
         }
-        // Its last definition is gone, and with it all that others had for it.
-        let entry = merged.removeValue(forKey: name) ?? Entry()
-        return entry.peers.keys.map { .peerGone(PeerKey(upstream: name, peer: $0)) }
-            + entry.monitors.keys.map { .monitorGone(upstream: name, id: $0) }
+        told = []
+        for entry in entries {
+            for peer in entry.peers.list where entries.count == 1 || told.insert(peer.id).inserted {
+                let wanted = best { $0[name]?.peers[peer.id] }
+                changes += Self.change(
+                    of: PeerKey(upstream: name, peer: peer.id),
+                    from: nil,
+                    to: wanted
+                )
+            }
+        }
+        return changes
+    }
+
+    /// Its last definition is gone, and with it all that others have for it.
+    private func end(of name: String, _ gone: Entry?) -> [CatalogueChange] {
+        let peers = ids(of: name) { $0.peers.ids }.union(gone?.peers.ids ?? [])
+        let monitors = ids(of: name) { $0.monitorOrder }.union(gone?.monitorOrder ?? [])
+        return peers.sorted().map { .peerGone(PeerKey(upstream: name, peer: $0)) }
+            + monitors.sorted().map { .monitorGone(upstream: name, id: $0) }
             + [.upstreamGone(name)]
     }
 
-    private mutating func waiting(_ name: String) -> [CatalogueChange] {
-        var changes: [CatalogueChange] = []
-        for source in sources.keys.sorted() {
-            guard let entry = sources[source]?[name], entry.definition == nil else { continue }
-            for id in entry.monitorOrder { changes += bring(monitor: id, of: name) }
-            for id in entry.order {
-                changes += bring(peer: PeerKey(upstream: name, peer: id))
-            }
-        }
-        return changes
-    }
-
-    private mutating func bring(peer key: PeerKey) -> [CatalogueChange] {
-        guard merged[key.upstream]?.definition != nil else { return [] }
-        let wanted = best { $0[key.upstream]?.peers[key.peer] }
-        let held = merged[key.upstream]?.peers[key.peer]
-        if wanted == held { return [] }
-        merged[key.upstream]?.peers[key.peer] = wanted
+    private static func change(
+        of key: PeerKey,
+        from held: PeerDefinition?,
+        to wanted: PeerDefinition?
+    ) -> [CatalogueChange] {
+        if held == wanted { return [] }
         return [wanted.map { .peer(key, $0, was: held) } ?? .peerGone(key)]
     }
 
-    private mutating func bring(monitor id: String, of name: String) -> [CatalogueChange] {
-        guard merged[name]?.definition != nil else { return [] }
-        let wanted = best { $0[name]?.monitors[id] }
-        let held = merged[name]?.monitors[id]
-        merged[name]?.monitors[id] = wanted
+    private static func change(
+        of id: String,
+        in name: String,
+        from held: MonitorDefinition?,
+        to wanted: MonitorDefinition?
+    ) -> [CatalogueChange] {
         switch (held, wanted) {
-        case (nil, nil): return []
-        case (_?, nil): return [.monitorGone(upstream: name, id: id)]
-        case (let held?, let wanted?) where held.isLike(wanted): return []
-        case (_, let wanted?): return [.monitor(upstream: name, wanted, was: held)]
+        case (nil, nil): []
+        case (_?, nil): [.monitorGone(upstream: name, id: id)]
+        case (let held?, let wanted?) where held.isLike(wanted): []
+        case (_, let wanted?): [.monitor(upstream: name, wanted, was: held)]
+        }
+    }
+}
+
+/// Peers of one source, found by id. The list as it was handed in is kept, which costs nothing while
+/// whoever handed it in keeps it too.
+private struct PeerList: Sendable {
+    private(set) var list: [PeerDefinition] = []
+    private var places: [String: Int32] = [:]
+
+    init(_ list: [PeerDefinition] = []) {
+        self.list = list
+        places.reserveCapacity(list.count)
+        // Of two with one id the first holds.
+        for (place, peer) in list.enumerated() where places[peer.id] == nil {
+            places[peer.id] = Int32(place)
         }
     }
 
-    /// What the source that wins says.
-    private func best<Value>(_ read: ([String: Entry]) -> Value?) -> Value? {
-        var best: (source: CatalogueSource, value: Value)?
-        for (source, content) in sources {
-            guard best.map({ $0.source < source }) ?? true, let value = read(content) else {
-                continue
-            }
-            best = (source, value)
+    var ids: [String] { list.map(\.id) }
+
+    subscript(_ id: String) -> PeerDefinition? { places[id].map { list[Int($0)] } }
+
+    /// Whatever takes the place of one that leaves is the last: nobody asks for an order.
+    mutating func set(_ peer: PeerDefinition?, for id: String) {
+        guard let place = places[id].map(Int.init) else {
+            guard let peer else { return }
+            places[id] = Int32(list.count)
+            list.append(peer)
+            return
         }
-        return best?.value
+        if let peer {
+            list[place] = peer
+            return
+        }
+        places[id] = nil
+        let last = list.removeLast()
+        if place == list.count { return }
+        list[place] = last
+        places[last.id] = Int32(place)
     }
 }

@@ -48,6 +48,11 @@ public final class Door {
     /// By how much the wall clock was set so far.
     var clockShift: Nanoseconds { board.clockShift }
 
+    /// Who is in this upstream now.
+    func peers(of upstream: String) -> [PeerDefinition] {
+        board.definition(of: upstream)?.peers ?? []
+    }
+
     /// Takes one outcome through: the pair's opinion and numbers are updated in place.
     func pass(_ outcome: Outcome, of pair: Pair, now: Moment) {
         let key = pair.key

@@ -52,7 +52,7 @@ public final class Scheduler: EventSink {
     /// Rows that begin anew in place of one whose address or kind was another.
     private var renewed: [Int] = []
     private var free: [Int] = []
-    var index: [VerdictKey: Int] = [:]
+    var index = PairIndex()
     /// Numbers for upstreams, each with places of its own among all probes; and those that are free.
     private var groupCount: UInt32 = 0
     private var freeGroups: [UInt32] = []
@@ -104,11 +104,13 @@ public final class Scheduler: EventSink {
 
     // MARK: Defining
 
-    /// What of an upstream makes pairs: each of its peers with each of its monitors.
+    /// What of an upstream makes pairs: each of its peers with each of its monitors. Its peers are the
+    /// board's, which is told first.
     private struct Members {
         let group: UInt32
-        var peers: [String: Address] = [:]
         var monitors: [String: SharedMonitor] = [:]
+        /// Before the first peer comes there is no pair to make: each makes its own.
+        var hasPeers = false
     }
 
     /// Takes in what is defined otherwise now, and touches only the pairs that it is about: others
@@ -132,18 +134,20 @@ public final class Scheduler: EventSink {
                 haveChecksChanged = true
                 let shared = SharedMonitor(monitor)
                 members[name]?.monitors[monitor.id] = shared
-                for (peer, address) in members[name]?.peers ?? [:] {
-                    let key = VerdictKey(upstream: name, peer: peer, monitor: monitor.id)
-                    if let row = define(key, at: address, monitor: shared) { fresh.append(row) }
+                for peer in members[name]?.hasPeers == true ? door.peers(of: name) : [] {
+                    let key = VerdictKey(upstream: name, peer: peer.id, monitor: monitor.id)
+                    if let row = define(key, at: peer.address, monitor: shared) {
+                        fresh.append(row)
+                    }
                 }
             case .monitorGone(let name, let id):
                 haveChecksChanged = true
                 members[name]?.monitors[id] = nil
-                for peer in (members[name]?.peers ?? [:]).keys {
+                for peer in index.peers(of: name, with: id) {
                     forget(VerdictKey(upstream: name, peer: peer, monitor: id))
                 }
             case .peer(let key, let peer, _):
-                members[key.upstream]?.peers[key.peer] = peer.address
+                members[key.upstream]?.hasPeers = true
                 for (id, monitor) in members[key.upstream]?.monitors ?? [:] {
                     let pair = VerdictKey(upstream: key.upstream, peer: key.peer, monitor: id)
                     if let row = define(pair, at: peer.address, monitor: monitor) {
@@ -151,7 +155,6 @@ public final class Scheduler: EventSink {
                     }
                 }
             case .peerGone(let key):
-                members[key.upstream]?.peers[key.peer] = nil
                 heartbeats?.forget(upstream: key.upstream, peer: key.peer)
                 for id in (members[key.upstream]?.monitors ?? [:]).keys {
                     forget(VerdictKey(upstream: key.upstream, peer: key.peer, monitor: id))
@@ -363,7 +366,7 @@ public final class Scheduler: EventSink {
         if isStopping { return }
         isStopping = true
         loop.cancel(budgetTimer)
-        for row in index.values { remove(row) }
+        for row in index.all { remove(row) }
     }
 
     /// Starts no more probes, and returns when those in flight have ended: their deadlines are the

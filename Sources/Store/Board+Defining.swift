@@ -51,6 +51,13 @@ extension Board {
         apply(changes)
     }
 
+    /// Gives back memory, once all that was to be defined is. A list of peers that is one of `lists` is
+    /// kept once.
+    public func trim(sharing lists: [UpstreamDefinition] = []) {
+        for definition in lists { boards[definition.name]?.share(definition.peers) }
+        for board in boards.values { board.trim() }
+    }
+
     private static func changes(
         from old: UpstreamDefinition?,
         _ oldMonitors: [MonitorSummary],

@@ -295,6 +295,21 @@ final class UpstreamBoard {
         )
     }
 
+    /// Gives back what its lists have grown beyond their need: up to half of them, and of ten thousand
+    /// peers that is megabytes.
+    func trim() {
+        entries.trim()
+        definition.peers.trim()
+        cached = nil
+    }
+
+    /// Keeps the same list of peers as somebody else does, instead of one that is equal.
+    func share(_ peers: [PeerDefinition]) {
+        guard definition.peers == peers else { return }
+        definition.peers = peers
+        cached = nil
+    }
+
     /// Makes every place that was handed out void.
     func leave() { generation &+= 1 }
 
@@ -469,5 +484,16 @@ extension PeerHealth.Change {
         var from = from
         from.nextChange = to.nextChange
         return from != to
+    }
+}
+
+extension Array {
+    /// Leaves no more room than is needed.
+    fileprivate mutating func trim() {
+        guard capacity > count + count / 8 else { return }
+        var trimmed: [Element] = []
+        trimmed.reserveCapacity(count)
+        trimmed += self
+        self = trimmed
     }
 }

@@ -121,7 +121,10 @@ final class Engine {
 
     /// The tree of a configuration file is larger than all that is made of it, and the allocator would
     /// keep its pages.
-    private static func giveBackMemory() { malloc_trim(0) }
+    private func giveBackMemory() {
+        board.trim(sharing: configuration.upstreams.map(\.definition))
+        malloc_trim(0)
+    }
 
     private static func makeStore(
         _ configuration: MusterConfiguration,
@@ -194,7 +197,7 @@ final class Engine {
         guard problems.isEmpty else { return problems }
         store.start(board)
         await inSlices(changes) { scheduler.apply($0) }
-        Self.giveBackMemory()
+        giveBackMemory()
         return []
     }
 
@@ -212,7 +215,7 @@ final class Engine {
             self.configuration.upstreams = configuration.upstreams
             self.configuration.proxy.listeners = configuration.proxy.listeners
         }
-        Self.giveBackMemory()
+        giveBackMemory()
         return problems.isEmpty ? .done(changes) : .refused(problems)
     }
 
