@@ -54,7 +54,9 @@ public struct Catalogue: Sendable {
 
     private var names: Set<String> { Set(sources.values.flatMap(\.keys)) }
 
-    private func definition(of name: String) -> UpstreamDefinition? { best { $0[name]?.definition } }
+    private func definition(of name: String) -> UpstreamDefinition? {
+        best { $0[name]?.definition }
+    }
 
     private func ids(of name: String, _ read: (Entry) -> [String]) -> Set<String> {
         Set(sources.values.flatMap { $0[name].map(read) ?? [] })
