@@ -98,6 +98,20 @@ public struct Asked<W: Wish>: Record {
         return record
     }
 
+    /// Nothing of it later than `now`.
+    func asked(by now: WallTime) -> Asked {
+        var record = self
+        for place in parts.indices { record.parts[place].at = min(parts[place].at, now) }
+        return record
+    }
+
+    /// Whether `change` asks for nothing but what was asked for before.
+    func holds(_ change: W.Change) -> Bool {
+        zip(parts, W.parts(of: change)).allSatisfy { part, value in
+            value.map { $0 == part.value && part.at != StampTime.never } ?? true
+        }
+    }
+
     public func believed(at now: WallTime) -> Asked {
         var record = self
         for place in parts.indices where parts[place].at > now + StampTime.aheadMax {

@@ -3,6 +3,7 @@
 
 import EventLoop
 import Health
+import Ledger
 import Redis
 import Vocabulary
 
@@ -11,6 +12,14 @@ final class AskedSide<W: Wish>: CountedSide {
     private let shelf: Shelf<Asked<W>>
     /// What is asked for here that Redis may not know yet.
     private var untold = Set<W.Key>()
+    /// What readings told of the hash as such.
+    private var known = KnownHash()
+    /// The one that goes on, if any.
+    private var reading: AskedReading<W.Key>?
+    /// The mark of a hash that becomes whole when all is told.
+    private var unfinished = HashMark.none
+    /// Something untold lies in the ledger.
+    private var isInLedger = false
 
     /// Times that a comparison is tried again where Redis counts otherwise than we.
     private static var comparisonsMax: Int { 3 }
@@ -21,8 +30,9 @@ final class AskedSide<W: Wish>: CountedSide {
     }
 
     var sort: RecordSort { W.sort }
-    var pendingCount: Int { untold.count }
-    var hasUrgent: Bool { !untold.isEmpty }
+    var pendingCount: Int { untold.count + (unfinished == .none ? 0 : 1) }
+    var hasUrgent: Bool { pendingCount > 0 }
+    var orderCount: Int { untold.count }
     var lazyCount: Int { 0 }
 
     func restate() {}
@@ -32,7 +42,10 @@ final class AskedSide<W: Wish>: CountedSide {
     func believe(at now: WallTime, isFirst: Bool, ahead span: Nanoseconds) {
         // What was asked for until now was stamped by this machine's clock.
         if isFirst {
-            for key in untold { shelf.put(shelf[key]?.shifted(by: span), for: key) }
+            for key in untold {
+                // Of what the state file tells too the time was the store's already.
+                shelf.put(shelf[key]?.shifted(by: span).asked(by: now), for: key)
+            }
         }
         shelf.believe(at: now)
     }
@@ -64,13 +77,16 @@ final class AskedSide<W: Wish>: CountedSide {
             ).first
             if case .array(let parts)? = reply {
                 sum = parts.first?.text ?? ""
-                store.learn(parts.last ?? .null, of: owner, knownBefore: known)
+                store.learn(reply ?? .null, of: owner, knownBefore: known)
                 // Another state than the one that was seen; or the same, which Redis counts otherwise.
                 if store.stampSum(of: owner) != expected { return .outdated }
                 continue
             }
             try await settle(reply ?? .null, text, of: key, on: writer)
+            noteTold(key)
             let after = shelf[key]?.stampSum ?? 0
+            // What held already is no change, whatever was expected.
+            if after == before { return .taken(stampSum: store.stampSum(of: owner)) }
             return .taken(
                 stampSum: StampSum.add(StampSum.subtract(before, from: expected), after)
             )
@@ -87,16 +103,66 @@ final class AskedSide<W: Wish>: CountedSide {
         tell(key, shelf.put(record, for: key), before: held)
     }
 
+    /// A part of it: others have to write too.
     func flush(on writer: RedisConnection) async throws(RedisError) {
-        for key in untold {
-            guard let record = shelf[key] else {
+        var told: [(key: W.Key, record: Asked<W>, text: String)] = []
+        for key in untold.prefix(Self.batchMax) {
+            if let record = shelf[key] {
+                told.append((key, record, AskedChange(whole: record).json.text))
+            } else {
                 untold.remove(key)
-                continue
             }
-            try await write(AskedChange(whole: record).json.text, for: key, on: writer)
-            untold.remove(key)
+        }
+        if !told.isEmpty {
+            let commands = told.map { store.call(.ask, on: sort) + [$0.key.field, $0.text] }
+            let replies = try await store.ask(writer, commands)
+            for (each, reply) in zip(told, replies) {
+                // Asked for otherwise meanwhile: that goes with the next.
+                if shelf[each.key] != each.record {
+                    learn(reply, field: each.key.field)
+                    if shelf[each.key] != each.record { continue }
+                }
+                try await settle(reply, each.text, of: each.key, on: writer)
+                untold.remove(each.key)
+            }
+        }
+        guard untold.isEmpty else { return }
+        if unfinished != .none {
+            let mark = unfinished
+            unfinished = .none
+            let made = try await self.mark(on: writer, finishing: mark)
+            // The same since our reading, and we have told all that was missing then.
+            if case .whole = made, mark.isFinished(as: made) { known.note(made) }
+        }
+        if isInLedger {
+            isInLedger = false
+            store.ledger?.rewrite()
         }
     }
+
+    private static var batchMax: Int { 256 }
+
+    // MARK: On the disk
+
+    /// By this machine's clock, which is all that one knows before Redis was heard.
+    private func ledgerRecord(of key: W.Key) -> LedgerRecord? {
+        shelf[key].flatMap { Shelf.ledgerRecord($0.shifted(by: -store.clockAhead), of: key) }
+    }
+
+    /// What was held for `key` is on the disk when this returns, where there is one.
+    func record(_ key: W.Key) async throws(LedgerError) {
+        guard let ledger = store.ledger, let record = ledgerRecord(of: key) else { return }
+        isInLedger = true
+        try await ledger.append(record)
+    }
+
+    func recover(_ record: LedgerRecord) {
+        guard record.kind == sort.ledgerKind, let key = shelf.recover(record) else { return }
+        untold.insert(key)
+        isInLedger = true
+    }
+
+    func ledgerRecords() -> [LedgerRecord] { untold.compactMap(ledgerRecord) }
 
     /// What holds then is known when this returns.
     private func write(
@@ -107,6 +173,13 @@ final class AskedSide<W: Wish>: CountedSide {
         let command = store.call(.ask, on: sort) + [key.field, change]
         guard let reply = try await store.ask(writer, [command]).first else { return }
         try await settle(reply, change, of: key, on: writer)
+        noteTold(key)
+    }
+
+    /// The answer may come from a hash that was thrown away since: until one knows that it is whole,
+    /// what was asked for is told once more.
+    private func noteTold(_ key: W.Key) {
+        if !known.isWhole { untold.insert(key) }
     }
 
     private func settle(
@@ -138,10 +211,8 @@ final class AskedSide<W: Wish>: CountedSide {
     /// stamps included.
     private func learn(_ value: RedisReply, field: String, isAnswer: Bool) {
         guard let key = W.Key(field: field) else { return }
-        guard let bytes = value.bytes else {
-            if !untold.contains(key) { forget(key) }
-            return
-        }
+        // Nothing there may mean that nothing is left of the whole hash: the next reading tells.
+        guard let bytes = value.bytes else { return }
         guard
             let record = RedisStore.json(bytes).flatMap({ Asked<W>(json: $0) })?
                 .believed(at: store.now)
@@ -155,13 +226,19 @@ final class AskedSide<W: Wish>: CountedSide {
 
     /// Takes in all that is asked for of one owner, as it was when Redis read it; `before` is what was
     /// known then.
-    func learn(all list: [RedisReply], of owner: String, knownBefore before: [String: UInt64]) {
+    func learn(
+        all list: [RedisReply],
+        mark: String,
+        of owner: String,
+        knownBefore before: [String: UInt64]
+    ) {
         var held = Set<String>()
         for place in stride(from: 0, to: list.count - 1, by: 2) {
             guard let field = list[place].text else { continue }
             held.insert(field)
             learn(list[place + 1], field: field)
         }
+        guard known.isTrusted(HashMark(mark)) else { return }
         for (field, sum) in before where !held.contains(field) {
             // Unless it came meanwhile.
             guard let key = W.Key(field: field), !untold.contains(key),
@@ -181,32 +258,50 @@ final class AskedSide<W: Wish>: CountedSide {
 
     func pattern(of owner: String) -> String? { W.Key.pattern(of: owner) }
 
+    /// Answers the mark, which is there from then on.
+    private func mark(
+        on connection: RedisConnection,
+        finishing mark: HashMark = .none
+    ) async throws(RedisError) -> HashMark {
+        let made = HashMark.made(up: UInt64.random(in: 0...UInt64.max, using: &store.loop.dice))
+        let command = store.call(.mark, on: sort) + [made.text, mark.text]
+        return try await store.ask(connection, [command]).first?.text.map(HashMark.init) ?? .none
+    }
+
     func reconcile(
         _ reader: RedisConnection,
         wasEmptied: Bool
     ) async throws(RedisError) {
-        var held = Set<W.Key>()
-        var isOurs = false
+        reading = AskedReading(try await mark(on: reader))
+        defer { reading = nil }
         try await store.walk(sort, reader) { field, value in
-            if field == RedisKeys.mark {
-                isOurs = true
-                return
-            }
+            if field == RedisKeys.mark { return }
             guard let key = W.Key(field: field) else { return store.ignore(.name(sort), field) }
-            held.insert(key)
             learn(value, field: field)
+            reading?.see(key)
         }
-        let missing = shelf.records.keys.filter { !held.contains($0) && !untold.contains($0) }
-        // Nobody lifted what an emptied store forgot, or what it threw away whole.
-        if wasEmptied || !isOurs {
-            untold.formUnion(missing)
-            let isLost = missing.contains { shelf[$0]?.isTombstone == false }
-            if !wasEmptied, isLost {
-                store.complainOfLoss(of: "\(store.keys.hash(of: sort)) whole")
+        let after = try await mark(on: reader)
+        // Not read to its end.
+        if store.isStopping { return }
+        guard let end = reading?.end(after, wasEmptied: wasEmptied, known: &known) else { return }
+        let isTrusted = end.isTrusted
+        var isLost = false
+        var pace = RedisStore.Pace(on: store.loop)
+        for key in shelf.keys {
+            if pace.isOver() { await store.breathe() }
+            guard reading?.isMissing(key, isTrusted: isTrusted) == true, !untold.contains(key)
+            else { continue }
+            if isTrusted {
+                forget(key)
+            } else {
+                untold.insert(key)
+                isLost = isLost || shelf[key]?.isTombstone == false
             }
-        } else {
-            for key in missing { forget(key) }
         }
+        if isLost, !wasEmptied {
+            store.complainOfLoss(of: "\(store.keys.hash(of: sort)) whole, or a part of it")
+        }
+        unfinished = end.unfinished
         try await sweep()
     }
 
@@ -233,6 +328,7 @@ final class AskedSide<W: Wish>: CountedSide {
 
     /// Tells of what is asked for now, if that is something else than before.
     private func tell(_ key: W.Key, _ isChanged: Bool, before: Asked<W>?) {
+        reading?.change(key)
         guard isChanged else { return }
         let record = shelf[key]
         if record?.wish != before?.wish,

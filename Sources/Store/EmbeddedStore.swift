@@ -119,7 +119,8 @@ public final class EmbeddedStore: Store {
         expecting expected: UInt64?
     ) async throws(StoreError) -> Acknowledgement {
         let shelf = state.shelf(of: Asked<W>.self)
-        if let expected, let owner = key.owner, state.stampSum(of: owner) != expected {
+        let isHeld = shelf[key]?.holds(change) == true
+        if !isHeld, let expected, let owner = key.owner, state.stampSum(of: owner) != expected {
             throw .outdated
         }
         // One process, one clock: a clock that was set back must not keep an order from holding, and two
@@ -127,7 +128,9 @@ public final class EmbeddedStore: Store {
         let held = shelf[key] ?? Asked<W>()
         let now = max(loop.wall, held.lastStamp + .milliseconds(1))
         var record = held
-        record.take(change, at: now)
+        // What holds already keeps its time: whoever asks again because the answer was lost changes
+        // nothing.
+        if !isHeld { record.take(change, at: now) }
         if shelf.put(record, for: key) {
             revision += 1
             if held.wish != record.wish {

@@ -11,6 +11,8 @@ struct RedisKeys: Hashable, Sendable {
     func hash(of sort: RecordSort) -> String { prefix + sort.collection }
     /// A field of each hash of merged records that is always there.
     static let mark = "#"
+    /// Behind the name of a key of ours, and before a number: what others had written there.
+    static let aside = ":aside:"
     /// STRING: counts changes.
     var revision: String { prefix + "revision" }
     /// STRING: made up when the state is; another one means that the state was lost meanwhile.
@@ -26,7 +28,7 @@ enum RedisScript: CaseIterable {
     /// Of fenced records.
     case publish, remove
     /// Of merged records.
-    case ask, sweep
+    case ask, sweep, mark
 
     /// Entries the stream keeps, about: a reader that is further behind reads everything again.
     static let changesMax = 10_000
@@ -36,7 +38,7 @@ enum RedisScript: CaseIterable {
     static func cases(for sort: RecordSort) -> [RedisScript] {
         switch sort.rule {
         case .fenced: [.scan, .read, .publish, .remove]
-        case .merged: [.scan, .read, .ask, .sweep]
+        case .merged: [.scan, .read, .ask, .sweep, .mark]
         }
     }
 
@@ -52,6 +54,7 @@ enum RedisScript: CaseIterable {
         case .ask:
             Self.get + Self.wake(sort) + Self.registers(of: sort) + Self.stamps(of: counted)
                 + Self.countBody + Self.askBody
+        case .mark: Self.markBody
         case .sweep: Self.get + Self.registers(of: sort) + Self.sweepBody
         }
     }
@@ -108,61 +111,86 @@ enum RedisScript: CaseIterable {
 
         """
 
-    private static func wake(_ sort: RecordSort) -> String {
-        """
-        -- What somebody else wrote under our name is taken away: readers see that the count began
-        -- anew, and read everything.
-        local function mended(key, ...)
-          local reply = redis.pcall(...)
-          if type(reply) ~= 'table' or not reply.err then return reply end
-          local text = reply.err
-          local isForeign = string.find(text, 'WRONGTYPE') or string.find(text, 'not an integer')
-            or string.find(text, 'overflow') or string.find(text, 'exhausted')
-            or string.find(text, 'equal or smaller')
-          if isForeign then redis.call('DEL', key) end
-          return redis.call(...)
-        end
-        local function wake(field)
-          local revision = mended(KEYS[2], 'INCR', KEYS[2])
-          mended(KEYS[3], 'XADD', KEYS[3], 'MAXLEN', '~', \(changesMax), '*',
-            'revision', revision, 'kind', '\(sort.name)', 'field', field)
+    /// What somebody else wrote under our name is theirs: it gets another name, and nothing is lost
+    /// but, of a tenth, the ninth.
+    private static let aside = """
+        local function aside(key)
+          for i = 1, \(asidesMax) do
+            local reply = redis.pcall('RENAMENX', key, key .. '\(RedisKeys.aside)' .. i)
+            if reply ~= 0 then return end
+          end
+          redis.pcall('RENAME', key, key .. '\(RedisKeys.aside)\(asidesMax)')
         end
 
         """
+
+    private static let asidesMax = 9
+
+    private static func wake(_ sort: RecordSort) -> String {
+        aside + """
+            -- Readers see that the count began anew, and read everything.
+            local function mended(key, ...)
+              local reply = redis.pcall(...)
+              if type(reply) ~= 'table' or not reply.err then return reply end
+              local text = reply.err
+              local isForeign = string.find(text, 'WRONGTYPE') or string.find(text, 'not an integer')
+                or string.find(text, 'overflow') or string.find(text, 'exhausted')
+                or string.find(text, 'equal or smaller')
+              if isForeign then aside(key) end
+              return redis.call(...)
+            end
+            local function wake(field)
+              local revision = mended(KEYS[2], 'INCR', KEYS[2])
+              mended(KEYS[3], 'XADD', KEYS[3], 'MAXLEN', '~', \(changesMax), '*',
+                'revision', revision, 'kind', '\(sort.name)', 'field', field)
+            end
+
+            """
     }
 
     // MARK: The store itself
 
     /// KEYS: the id, revision, changes, the hash of each sort. ARGV: an id to take where there is none.
     /// Answers why nothing can be written, or nothing; whether the id is new; the id; the revision; the
-    /// time. What lies there and cannot be ours is taken away, unread: it may be of another type, or a
-    /// hundred megabytes.
-    static let look = """
-        local function value(key)
-          local kind = redis.call('TYPE', key).ok
-          if kind == 'none' then return false end
-          if kind == 'string' and redis.call('STRLEN', key) <= \(wordBytesMax) then
-            return redis.call('GET', key)
-          end
-          redis.pcall('DEL', key)
-          return false
-        end
-        local id, revision = value(KEYS[1]), value(KEYS[2])
-        for i = 3, #KEYS do
-          local wanted = i == 3 and 'stream' or 'hash'
-          local kind = redis.call('TYPE', KEYS[i]).ok
-          if kind ~= 'none' and kind ~= wanted then redis.pcall('DEL', KEYS[i]) end
-        end
-        -- Also where there is an id: it tells whether Redis takes writes.
-        local taken = redis.pcall('SET', KEYS[1], ARGV[1], 'NX')
-        local refusal, isNew = '', 0
-        if type(taken) == 'table' and taken.err then
-          refusal = taken.err
-        elseif taken then
-          id, isNew = ARGV[1], 1
-        end
-        return {refusal, isNew, id or '', revision or '0', redis.call('TIME')}
-        """
+    /// time; and what was put aside, each name with its type. What lies there and cannot be ours is put
+    /// aside, unread: it may be of another type, or a hundred megabytes.
+    static let look =
+        aside + """
+            local function value(key)
+              local kind = redis.call('TYPE', key).ok
+              if kind == 'none' then return false end
+              if kind == 'string' and redis.call('STRLEN', key) <= \(wordBytesMax) then
+                return redis.call('GET', key)
+              end
+              aside(key)
+              return false
+            end
+            local id, revision = value(KEYS[1]), value(KEYS[2])
+            for i = 3, #KEYS do
+              local wanted = i == 3 and 'stream' or 'hash'
+              local kind = redis.call('TYPE', KEYS[i]).ok
+              if kind ~= 'none' and kind ~= wanted then aside(KEYS[i]) end
+            end
+            -- Also where there is an id: it tells whether Redis takes writes.
+            local taken = redis.pcall('SET', KEYS[1], ARGV[1], 'NX')
+            local refusal, isNew = '', 0
+            if type(taken) == 'table' and taken.err then
+              refusal = taken.err
+            elseif taken then
+              id, isNew = ARGV[1], 1
+            end
+            local kept = {}
+            for i = 1, #KEYS do
+              for number = 1, \(asidesMax) do
+                local name = KEYS[i] .. '\(RedisKeys.aside)' .. number
+                local kind = redis.call('TYPE', name).ok
+                if kind == 'none' then break end
+                kept[#kept + 1] = name
+                kept[#kept + 1] = kind
+              end
+            end
+            return {refusal, isNew, id or '', revision or '0', redis.call('TIME'), kept}
+            """
 
     /// Of an id or a revision.
     private static let wordBytesMax = 64
@@ -262,8 +290,11 @@ enum RedisScript: CaseIterable {
           return at
         end
         local function count(patterns)
-          local sum, found = 0, {}
+          local sum, found, marks = 0, {}, {}
           for k = 1, #stamps do
+            local size = redis.call('HSTRLEN', KEYS[3 + k], '\(RedisKeys.mark)')
+            marks[k] = size > 0 and size <= \(wordBytesMax)
+              and redis.call('HGET', KEYS[3 + k], '\(RedisKeys.mark)') or ''
             local seen, list, cursor = {}, {}, '0'
             repeat
               local page = redis.call('HSCAN', KEYS[3 + k], cursor, 'MATCH', patterns[k],
@@ -286,7 +317,7 @@ enum RedisScript: CaseIterable {
             until cursor == '0'
             found[k] = list
           end
-          return string.format('%.0f', sum), found
+          return string.format('%.0f', sum), found, marks
         end
 
         """
@@ -298,15 +329,28 @@ enum RedisScript: CaseIterable {
     /// Answers what holds then; where another sum was expected nothing changes, and the answer is the
     /// sum and everything that counts.
     private static let askBody = """
-        if #ARGV > 3 then
-          local sum, found = count({unpack(ARGV, 5)})
-          if sum ~= ARGV[4] then return {sum, found} end
-        end
         local held = get(ARGV[1])
         local old = ARGV[3] ~= 'afresh' and decode(held) or {}
         -- What can be read and not written again: a number beyond all.
         if not pcall(cjson.encode, old) then old = {} end
         local change = cjson.decode(ARGV[2])
+        -- What is asked for now and holds already changes nothing, its time neither: whoever asks
+        -- again because the answer was lost has what was asked for.
+        local isNews = next(change) == nil
+        for _, register in ipairs(registers) do
+          local new = change[register.name]
+          if new then
+            local isSame = not new.at and stamp(old, register.at) > 0
+            for _, name in ipairs(register.members) do
+              isSame = isSame and old[name] == new[name]
+            end
+            if isSame then change[register.name] = nil else isNews = true end
+          end
+        end
+        if #ARGV > 3 and isNews then
+          local sum, found, marks = count({unpack(ARGV, 5)})
+          if sum ~= ARGV[4] then return {sum, found, marks} end
+        end
         local applied, last = false, 0
         for _, register in ipairs(registers) do
           local before = stamp(old, register.at)
@@ -333,11 +377,33 @@ enum RedisScript: CaseIterable {
         old.set_at = last
         local text = cjson.encode(old)
         if applied or not held then
-          -- The mark says that the hash is the one we filled: without it, it was thrown away whole.
-          redis.call('HSET', KEYS[1], ARGV[1], text, '\(RedisKeys.mark)', '1')
+          -- Without a mark: this may be all that the hash knows.
+          redis.call('HSET', KEYS[1], ARGV[1], text)
           wake(ARGV[1])
         end
         return text
+        """
+
+    /// ARGV: a mark for a hash that has none, the mark of one that is whole now, or nothing. Answers the mark,
+    /// or nothing where none could be written.
+    private static let markBody = """
+        local field = '\(RedisKeys.mark)'
+        local size = redis.pcall('HSTRLEN', KEYS[1], field)
+        if type(size) ~= 'number' then return '' end
+        local held = size > 0 and size <= \(wordBytesMax)
+          and redis.call('HGET', KEYS[1], field) or ''
+        local mark = held
+        if held == '' then
+          mark = ARGV[1]
+        elseif held == ARGV[2] then
+          -- Nobody threw it away since the telling began.
+          mark = string.sub(held, 2)
+        end
+        if mark ~= held then
+          local reply = redis.pcall('HSET', KEYS[1], field, mark)
+          if type(reply) == 'table' and reply.err then return held end
+        end
+        return mark
         """
 
     /// ARGV: a time, fields. Removes what was lifted, or has ended, before that time.

@@ -4,6 +4,7 @@
 
 import EventLoop
 import Health
+import Ledger
 import Redis
 import Vocabulary
 
@@ -41,7 +42,20 @@ protocol CountedSide: RedisSide {
     func pattern(of owner: String) -> String?
     /// The sum of stamps of each record of this owner that is known, by field.
     func sums(of owner: String) -> [String: UInt64]
-    func learn(all list: [RedisReply], of owner: String, knownBefore before: [String: UInt64])
+    /// `mark` is that of the whole hash.
+    func learn(
+        all list: [RedisReply],
+        mark: String,
+        of owner: String,
+        knownBefore before: [String: UInt64]
+    )
+    /// What was asked for and Redis may not know yet.
+    var orderCount: Int { get }
+
+    /// One of the ledger's records, which may be another sort's.
+    func recover(_ record: LedgerRecord)
+    /// Of what Redis may not know yet.
+    func ledgerRecords() -> [LedgerRecord]
 }
 
 extension RedisStore {

@@ -80,11 +80,12 @@ extension RedisStore {
     func reconcile(_ reader: RedisConnection) async throws(RedisError) {
         let made = "\(UInt64.random(in: 0...UInt64.max, using: &loop.dice))"
         let replies = try await ask(reader, [look(made)])
-        guard let parts = replies.first?.array, parts.count == 5,
+        guard let parts = replies.first?.array, parts.count == 6,
             let refusal = parts[0].text, let time = Self.time(parts[4])
         else { throw .refused("expected a look, saw another reply") }
         // A Redis that takes no writes can be read all the same.
         if refusal.isEmpty { wroteAgain() } else { refuseWriting(refusal) }
+        tell(ofAsides: parts[5].array ?? [])
         let isNew = parts[1].integer == 1
         note(time: time)
         let id = parts[2].text
@@ -133,6 +134,20 @@ extension RedisStore {
             }
             await breathe()
         } while cursor != "0" && !isStopping
+    }
+
+    /// Once for each name: its data may be of use to somebody.
+    private func tell(ofAsides kept: [RedisReply]) {
+        for place in stride(from: 0, to: kept.count - 1, by: 2) {
+            guard let name = kept[place].text, asidesTold.insert(name).inserted else { continue }
+            let key = String(name.dropLast(RedisKeys.aside.count + 1))
+            journal.warning(
+                "store \(url): \(key.printable) held a \(kept[place + 1].text ?? "?") that is none of "
+                    + "muster's; it is kept as \(name.printable). Find out who writes there, and give one "
+                    + "of the two another prefix",
+                [.event("store-aside"), .store("redis")]
+            )
+        }
     }
 
     /// Once a minute: whoever empties it again and again fills no log.
@@ -192,7 +207,7 @@ extension RedisStore {
     }
 
     /// How long one has worked without a break.
-    private struct Pace {
+    struct Pace {
         private let loop: EventLoop
         private var began: Instant
         private static let max = Nanoseconds.milliseconds(3)

@@ -13,6 +13,7 @@
 
 public import EventLoop
 import Health
+public import Ledger
 public import Redis
 public import Vocabulary
 
@@ -27,6 +28,8 @@ public final class RedisStore: Store {
     private let timers: Timers
     var observer: (any StoreObserver)?
     var file: StateFile?
+    /// Holds what was asked for while Redis could not be told.
+    let ledger: Ledger?
 
     /// Everything known of the shared state, for the state file and to tell what is news.
     let known: State
@@ -58,10 +61,14 @@ public final class RedisStore: Store {
     /// Of values that are none of ours.
     var ignored: UInt64 = 0
     var throttle = Throttle()
+    /// What others wrote under our names, as far as it was told of.
+    var asidesTold = Set<String>()
     private var awaySince: Instant?
     /// Of its present or last absence somebody was told; and that it is not here yet needs no telling.
     private var isAwayTold = true
     private var isFlushing = false
+    /// The end has waited long enough for writes.
+    private var isLate = false
     private var onFlushed: [CheckedContinuation<Void, Never>] = []
     private var renewalTimer: Timers.Token?
     var isStopping = false
@@ -92,6 +99,8 @@ public final class RedisStore: Store {
     static let hintMargin = Nanoseconds.seconds(1)
     /// Fields removed after one reading of everything.
     static let staleMax = 1_000
+    /// What waits when the store stops gets so long.
+    static let stopPatience = Nanoseconds.seconds(2)
     /// A Redis that refuses writes is asked again after this long.
     static let writeAgainAfter = Nanoseconds.seconds(1)
 
@@ -106,6 +115,7 @@ public final class RedisStore: Store {
         prefix: String = "muster:",
         agent: String,
         statePath: String? = nil,
+        ledger: Ledger? = nil,
         lookup: HostLookup? = nil,
         commandTimeout: Nanoseconds = commandTimeoutDefault,
         reconcileEvery: Nanoseconds = reconcileEveryDefault,
@@ -117,6 +127,7 @@ public final class RedisStore: Store {
             prefix: prefix,
             agent: agent,
             statePath: statePath,
+            ledger: ledger,
             lookup: lookup,
             commandTimeout: commandTimeout,
             reconcileEvery: reconcileEvery,
@@ -132,6 +143,7 @@ public final class RedisStore: Store {
         prefix: String = "muster:",
         agent: String,
         statePath: String? = nil,
+        ledger: Ledger? = nil,
         lookup: HostLookup? = nil,
         commandTimeout: Nanoseconds = commandTimeoutDefault,
         reconcileEvery: Nanoseconds = reconcileEveryDefault,
@@ -144,6 +156,7 @@ public final class RedisStore: Store {
         self.commandTimeout = commandTimeout
         self.reconcileEvery = reconcileEvery
         self.agent = agent
+        self.ledger = ledger
         self.lookup = lookup
         self.journal = journal
         keys = RedisKeys(prefix: prefix)
@@ -156,6 +169,7 @@ public final class RedisStore: Store {
         // What is asked for goes first: there is less of it, and somebody waits.
         let made = sorts.compactMap(makeSide)
         sides = made.filter(\.sort.isMerged) + made.filter { !$0.sort.isMerged }
+        ledger?.join(self)
     }
 
     private var pendingCount: Int { sides.reduce(0) { $0 + $1.pendingCount } }
@@ -234,7 +248,13 @@ public final class RedisStore: Store {
         case .outdated?: throw .outdated
         case nil:
             side.hold(change, of: key)
-            return Acknowledgement(.here, stampSum: key.owner.map { stampSum(of: $0) } ?? 0)
+            let sum = key.owner.map { stampSum(of: $0) } ?? 0
+            do throws(LedgerError) {
+                try await side.record(key)
+                return Acknowledgement(.here, stampSum: sum)
+            } catch {
+                return Acknowledgement(.unwritten(why: "\(error)"), stampSum: sum)
+            }
         }
     }
 
@@ -279,12 +299,19 @@ public final class RedisStore: Store {
         let reply = try await askRedis(isCompared: true) { writer throws(RedisError) in
             try await ask(writer, [command]).first
         }
-        learn(reply??.array?.last ?? .null, of: upstream, knownBefore: known)
+        learn((reply ?? nil) ?? .null, of: upstream, knownBefore: known)
     }
 
     public func stop() async {
+        // A Redis that takes a second for each write must not hold up the end.
+        let deadline = timers.schedule(after: Self.stopPatience) { [unowned self] in
+            isLate = true
+            closeConnections()
+        }
         if isConnected { await flush() }
+        timers.cancel(deadline)
         isStopping = true
+        tellOfUntold()
         if let writeAgain { timers.cancel(writeAgain) }
         endPause()
         closeConnections()
@@ -296,6 +323,26 @@ public final class RedisStore: Store {
         await file?.flush()
         file?.close()
         observer = nil
+    }
+
+    /// What becomes of that which Redis was not told.
+    private func tellOfUntold() {
+        let orders = sides.reduce(0) { $0 + (($1 as? any CountedSide)?.orderCount ?? 0) }
+        let others = max(pendingCount - orders, 0)
+        if orders > 0 { ledger?.rewrite() }
+        // That a verdict was not renewed once more is no news, and it is found again.
+        guard orders > 0 || (isLate && others > 0) else { return }
+        var text = "store \(url): the end came before \(orders) orders and \(others) other writes; "
+        if orders == 0 {
+            text += "verdicts are found again"
+        } else if let ledger {
+            text += "the orders are in \(ledger.path), and are told to Redis after the next start"
+        } else {
+            text +=
+                "of the orders remains what other agents know; with store.state-file they would be "
+                + "kept"
+        }
+        journal.warning(text, [.event("store-untold"), .store("redis")])
     }
 
     // MARK: Staying connected
@@ -402,7 +449,7 @@ public final class RedisStore: Store {
     }
 
     private func lost(_ error: RedisError) {
-        if isStopping { return }
+        if isStopping || isLate { return }
         // What closed it has been told already.
         if error != .closed { lastError = "\(url): \(error)" }
         closeConnections()
@@ -511,7 +558,21 @@ public final class RedisStore: Store {
         timeout: Nanoseconds? = nil,
         mayRefuse: Int = 0
     ) async throws(RedisError) -> [RedisReply] {
-        let replies = try await connection.pipeline(commands, timeout: timeout ?? commandTimeout)
+        let timeout = timeout ?? commandTimeout
+        var replies = try await connection.pipeline(commands, timeout: timeout)
+        // Somebody took our scripts away: none of these has done anything.
+        let undone = replies.indices.filter { place in
+            if case .error(let text) = replies[place] { return Refusal(text) == .scripts }
+            return false
+        }
+        if !undone.isEmpty, lookScript != "" {
+            try await load(on: connection)
+            let again = try await connection.pipeline(
+                undone.map { commands[$0] },
+                timeout: timeout
+            )
+            for (place, reply) in zip(undone, again) { replies[place] = reply }
+        }
         for reply in replies.dropFirst(mayRefuse) {
             if case .error(let text) = reply { throw .refused(text) }
         }
@@ -542,7 +603,7 @@ public final class RedisStore: Store {
             }
         }
         isFlushing = true
-        while let writer, isConnected, pendingCount > 0 {
+        while let writer, isConnected, pendingCount > 0, !isLate {
             do throws(RedisError) {
                 for side in sides { try await side.flush(on: writer) }
             } catch {
@@ -603,8 +664,32 @@ public final class RedisStore: Store {
 
     /// All that Redis has of one owner, a list for each counted side.
     func learn(_ found: RedisReply, of owner: String, knownBefore known: [[String: UInt64]]) {
-        for (side, (list, known)) in zip(counted, zip(found.array ?? [], known)) {
-            side.learn(all: list.array ?? [], of: owner, knownBefore: known)
+        // The sum, and for each sort what was found, and its mark.
+        guard let parts = found.array, parts.count == 3, let lists = parts[1].array,
+            let marks = parts[2].array
+        else { return }
+        for ((side, known), (list, mark)) in zip(zip(counted, known), zip(lists, marks)) {
+            side.learn(
+                all: list.array ?? [],
+                mark: mark.text ?? "",
+                of: owner,
+                knownBefore: known
+            )
         }
+    }
+}
+
+extension RedisStore: LedgerClient {
+    private var tellers: [any CountedSide] { sides.compactMap { $0 as? any CountedSide } }
+
+    public var recordKinds: Set<UInt8> { Set(tellers.compactMap(\.sort.ledgerKind)) }
+
+    public func recover(_ record: LedgerRecord) {
+        for side in tellers { side.recover(record) }
+    }
+
+    public func snapshot() -> @Sendable () -> [LedgerRecord] {
+        let records = tellers.flatMap { $0.ledgerRecords() }
+        return { records }
     }
 }

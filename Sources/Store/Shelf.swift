@@ -29,6 +29,8 @@ final class Shelf<R: Record>: AnyShelf {
 
     var sort: RecordSort { R.sort }
     var count: Int { records.count }
+    /// As they are now: whoever goes through them may take a break.
+    var keys: [R.Key] { Array(records.keys) }
 
     subscript(key: R.Key) -> R? { records[key] }
 
@@ -135,7 +137,7 @@ final class Shelf<R: Record>: AnyShelf {
         records[key].flatMap { Self.ledgerRecord($0, of: key) }
     }
 
-    private static func ledgerRecord(_ record: R, of key: R.Key) -> LedgerRecord? {
+    static func ledgerRecord(_ record: R, of key: R.Key) -> LedgerRecord? {
         R.sort.ledgerKind.map { kind in
             let json = JSON.object([
                 .init(R.sort.names, .string(key.field)), .init("asked", record.json),
@@ -145,12 +147,16 @@ final class Shelf<R: Record>: AnyShelf {
     }
 
     /// One that cannot be read is left out: it must not cost all the others.
-    func recover(_ record: LedgerRecord) {
+    func recover(_ record: LedgerRecord) { let _: R.Key? = recover(record) }
+
+    /// Answers whose it is.
+    func recover(_ record: LedgerRecord) -> R.Key? {
         guard let json = try? JSON(parsing: record.bytes),
             let key = json[R.sort.names]?.string.flatMap(R.Key.init(field:)),
             let record = json["asked"].flatMap({ R.read($0, of: key) })
-        else { return }
+        else { return nil }
         merge(record, for: key)
+        return key
     }
 
     /// What was lifted is kept for a while: the state file may still hold it.

@@ -149,6 +149,7 @@ final class Engine {
                 prefix: store.prefix,
                 agent: configuration.agent.id,
                 statePath: store.stateFile,
+                ledger: ledger,
                 lookup: lookup,
                 journal: journal
             )

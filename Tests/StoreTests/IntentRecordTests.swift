@@ -295,9 +295,10 @@ import Vocabulary
             #expect(
                 await eventually(within: .seconds(30)) {
                     let held = try? await server.ask("HLEN", "muster:intents", on: rig.loop)
-                    return held == .integer(2)
+                    let mark = try? await server.ask("HGET", "muster:intents", "#", on: rig.loop)
+                    return held == .integer(2) && mark?.text?.hasPrefix("?") == false
                 },
-                "the drain, and the mark"
+                "the drain, and the mark of a whole hash"
             )
             #expect(listener.intents[peer]?.mode == .drain)
             #expect(!listener.askings.contains(Asking(peer, nil)))

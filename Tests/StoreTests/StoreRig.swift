@@ -203,6 +203,7 @@ final class StoreRig {
     func make(
         agent: String = "a1",
         state: String? = nil,
+        ledger held: Ledger? = nil,
         commandTimeout: Nanoseconds = patience,
         reconcileEvery: Nanoseconds = RedisStore.reconcileEveryDefault,
         sorts: [any Record.Type] = Records.all
@@ -215,6 +216,7 @@ final class StoreRig {
                 url: server.url,
                 agent: agent,
                 statePath: state,
+                ledger: held,
                 commandTimeout: commandTimeout,
                 reconcileEvery: reconcileEvery,
                 journal: lines.journal,
