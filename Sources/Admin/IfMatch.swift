@@ -30,6 +30,9 @@ enum IfMatch {
         } while true
     }
 
+    /// It names weak tags alone.
+    static func isWeak(_ field: String) -> Bool { (try? expectation(field)) == .revisions([]) }
+
     private static func trim(_ text: inout Substring.UTF8View) {
         text = text.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
         while let last = text.last, last == UInt8(ascii: " ") || last == UInt8(ascii: "\t") {

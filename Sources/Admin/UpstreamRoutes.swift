@@ -179,11 +179,16 @@ enum UpstreamRoutes {
             return Problem(.notFound, "'\(key)' has gone meanwhile")
         case .mistake(let text): return Problem(.badRequest, text)
         case .outdated(let revision):
+            let field = request[field: "if-match"] ?? ""
+            // Some server in between made it one (RFC 9110, 8.8.1).
+            let why =
+                IfMatch.isWeak(field)
+                ? "a weak tag (W/) never matches here. Send the ETag as muster gave it"
+                : "another change came first. Read the upstream again, and decide again"
             return Problem(
                 .preconditionFailed,
                 "If-Match: expected revision \(revision), which it is now, saw "
-                    + "\(Excerpt.of((request[field: "if-match"] ?? "").utf8)): another change came "
-                    + "first. Read the upstream again, and decide again",
+                    + "\(Excerpt.of(field.utf8)): \(why)",
                 fields: [.init("ETag", IfMatch.tag(revision))],
                 members: [.init("revision", UpstreamJSON.revision(revision))]
             )

@@ -78,8 +78,11 @@ public final class Scheduler: EventSink {
     var complainOfLagFrom = Instant(nanoseconds: .min)
     var lastExcused: Instant?
 
-    /// The first probe of every pair comes within this time, however long the interval is.
+    /// The first probe of every pair comes within this time, however long the interval is: at once where
+    /// nobody has judged it, but for what keeps thousands from coming all together.
     public static let firstProbeWithin = Nanoseconds.seconds(1)
+    /// Of a thousand that begin together the last is probed after fifty milliseconds.
+    static let firstProbePace = Nanoseconds.microseconds(50)
     static let complainEvery = Nanoseconds.seconds(60)
     private static let budgetTag = -1
     private static let patienceTag = -2
@@ -234,11 +237,14 @@ public final class Scheduler: EventSink {
     /// would be late before the last is there.
     private func restart(_ fresh: [Int]) {
         let now = loop.moment
+        let strangers = fresh.count { rows[$0].opinion.counter.status == .unknown }
+        let atOnce = max(Self.firstProbePace * Int64(strangers), .milliseconds(1))
         // What one change made, a later one of the same batch may have taken away.
         for row in fresh where rows[row].phase == .resting {
             let pair = rows[row]
             cancelWakeUp(of: row)
-            let spread = min(pair.monitor.schedule.interval, Self.firstProbeWithin)
+            var spread = min(pair.monitor.schedule.interval, Self.firstProbeWithin)
+            if pair.opinion.counter.status == .unknown { spread = min(spread, atOnce) }
             sleep(row, until: pair.beat.next(after: now.wall, every: spread), now: now)
         }
     }

@@ -4,6 +4,13 @@
 // we know. One that is just being told everything has a mark that says so, and what is missing there says
 // nothing. Pure.
 
+enum AskedLimits {
+    /// Orders about what is not defined here: somebody may define it later, or has filled Redis with them.
+    static let orphansMax = 100_000
+    /// Orders of which one knows that they were given here.
+    static let givenMax = 100_000
+}
+
 /// What the field `#` of a hash says of it.
 enum HashMark: Hashable, Sendable {
     /// Nothing: it was thrown away, or never was.

@@ -18,6 +18,8 @@ final class AskedSide<W: Wish>: CountedSide {
     private var reading: AskedReading<W.Key>?
     /// The mark of a hash that becomes whole when all is told.
     private var unfinished = HashMark.none
+    /// What was asked for here: told again after a loss, also where it is not defined any more.
+    private var given = Set<W.Key>()
     /// Something untold lies in the ledger.
     private var isInLedger = false
 
@@ -39,7 +41,7 @@ final class AskedSide<W: Wish>: CountedSide {
     func shift(by step: Nanoseconds) {}
     func forgetWhatWasRead() {}
 
-    func believe(at now: WallTime, isFirst: Bool, ahead span: Nanoseconds) {
+    func believe(at now: WallTime, isFirst: Bool, isBehind: Bool, ahead span: Nanoseconds) {
         // What was asked for until now was stamped by this machine's clock.
         if isFirst {
             for key in untold {
@@ -47,7 +49,8 @@ final class AskedSide<W: Wish>: CountedSide {
                 shelf.put(shelf[key]?.shifted(by: span).asked(by: now), for: key)
             }
         }
-        shelf.believe(at: now)
+        // Each was looked at when it came.
+        if isFirst || isBehind { shelf.believe(at: now) }
     }
 
     // MARK: Asking
@@ -59,6 +62,7 @@ final class AskedSide<W: Wish>: CountedSide {
         expecting expected: UInt64?,
         on writer: RedisConnection
     ) async throws(RedisError) -> ChangeAnswer {
+        note(given: key)
         let text = AskedChange(change, of: W.self, later: store.clockAhead).json.text
         guard let expected, let owner = key.owner else {
             try await write(text, for: key, on: writer)
@@ -94,8 +98,13 @@ final class AskedSide<W: Wish>: CountedSide {
         return .outdated
     }
 
+    private func note(given key: W.Key) {
+        if given.count < AskedLimits.givenMax { given.insert(key) }
+    }
+
     /// Takes a change in here alone, until Redis can be told.
     func hold(_ change: W.Change, of key: W.Key) {
+        note(given: key)
         untold.insert(key)
         let held = shelf[key]
         var record = held ?? Asked<W>()
@@ -218,6 +227,9 @@ final class AskedSide<W: Wish>: CountedSide {
                 .believed(at: store.now)
         else { return store.ignore(.value(sort), field) }
         let held = shelf[key]
+        if held == nil, shelf.count >= AskedLimits.orphansMax, !isAnswer, !isCared(for: key) {
+            return store.ignore(.surplus(sort), field)
+        }
         let isChanged = isAnswer ? shelf.put(record, for: key) : shelf.merge(record, for: key)
         tell(key, isChanged, before: held)
         // Redis has lost what was asked for last, as after a failover.
@@ -293,7 +305,7 @@ final class AskedSide<W: Wish>: CountedSide {
             else { continue }
             if isTrusted {
                 forget(key)
-            } else {
+            } else if isCared(for: key) {
                 untold.insert(key)
                 isLost = isLost || shelf[key]?.isTombstone == false
             }
@@ -305,9 +317,14 @@ final class AskedSide<W: Wish>: CountedSide {
         try await sweep()
     }
 
+    /// Others tell what they are asked for: we, what concerns us.
+    private func isCared(for key: W.Key) -> Bool {
+        given.contains(key) || store.observer?.isDefined(key) ?? true
+    }
+
     /// Removes what was lifted so long ago that nobody can bring it back.
     private func sweep() async throws(RedisError) {
-        let over = shelf.over(at: store.now, keeping: Retention.span).prefix(RedisStore.staleMax)
+        let over = await over()
         guard let writer = store.writer, !over.isEmpty else { return }
         // Where there are more tombstones than anybody needs, younger ones go too.
         let youngest = over.compactMap { shelf[$0]?.lastStamp }.max() ?? StampTime.never
@@ -319,6 +336,26 @@ final class AskedSide<W: Wish>: CountedSide {
         } catch {
             try store.tolerate(error)
         }
+    }
+
+    /// As `Shelf.over`, with breaks, and no more than are removed at once.
+    private func over() async -> [W.Key] {
+        var over: [W.Key] = []
+        var tombstones: [(at: WallTime, key: W.Key)] = []
+        var pace = RedisStore.Pace(on: store.loop)
+        for key in shelf.keys {
+            if pace.isOver() { await store.breathe() }
+            guard let record = shelf[key] else { continue }
+            if record.isOver(at: store.now) {
+                over.append(key)
+                if over.count == RedisStore.staleMax { return over }
+            } else if record.isTombstone {
+                tombstones.append((record.lastStamp, key))
+            }
+        }
+        let surplus = tombstones.count - Retention.tombstonesMax
+        if surplus > 0 { over += tombstones.sorted { $0.at < $1.at }.prefix(surplus).map(\.key) }
+        return Array(over.prefix(RedisStore.staleMax))
     }
 
     private func forget(_ key: W.Key) {

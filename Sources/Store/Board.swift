@@ -234,7 +234,13 @@ public final class Board: EventSink {
         let change = board.set(intent: intent, for: key.peer, now: now.wall)
         settle(key, in: board, change, cause: .intent, now: now)
         guard let view = board.peerView(of: key.peer) else { return change }
-        var line = IntentLine(peer: key, view: view, before: before, intent: intent)
+        // What had ended before it was heard of does not hold.
+        var line = IntentLine(
+            peer: key,
+            view: view,
+            before: before?.current(at: now.wall),
+            intent: intent?.current(at: now.wall)
+        )
         line.isModeTold = change?.isTransition == true
         if let line = line.line { journal.log(line) }
         return change
@@ -264,13 +270,21 @@ public final class Board: EventSink {
         // Whoever reads all again hears what it has heard: its life counts from when it first came, by a
         // clock that nobody sets, and not from what another clock showed then.
         if let held, held.isSame(as: verdict) { return }
-        apply(
-            verdict.received(
-                after: held,
-                lifeMax: board.lifeMax(of: key.monitor),
-                now: now.wall
-            )
+        let word = verdict.received(
+            after: held,
+            lifeMax: board.lifeMax(of: key.monitor),
+            now: now.wall
         )
+        // From a clock that is behind, say: what was over when it came says nothing against a word that
+        // holds. Only its order counts, so that the next word of ours is not refused.
+        if var held, word.expiresAt <= now.wall, held.expiresAt > now.wall,
+            !held.isNewer(than: word)
+        {
+            (held.epoch, held.sequence) = (word.epoch, word.sequence)
+            apply(held)
+            return
+        }
+        apply(word)
     }
 
     private func keepOrphan(_ verdict: Verdict) {
@@ -534,6 +548,11 @@ extension Board: StoreObserver {
         case let asking as Asking<Intent>: set(intent: asking.wish, for: asking.key)
         default: break
         }
+    }
+
+    public func isDefined(_ key: any RecordKey) -> Bool {
+        guard let key = key as? PeerKey else { return true }
+        return boards[key.upstream]?.has(key.peer) ?? false
     }
 
     public func storeStatusChanged(_ status: StoreStatus) {

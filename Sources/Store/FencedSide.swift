@@ -26,7 +26,7 @@ final class FencedSide<R: FencedRecord>: RedisSide {
     func restate() { outbox.restate() }
     func shift(by step: Nanoseconds) { outbox.shift(by: step) }
     func forgetWhatWasRead() { scanned = [:] }
-    func believe(at now: WallTime, isFirst: Bool, ahead span: Nanoseconds) {}
+    func believe(at now: WallTime, isFirst: Bool, isBehind: Bool, ahead span: Nanoseconds) {}
 
     // MARK: Saying
 

@@ -80,8 +80,9 @@ public final class Operations {
         guard let digest = board.digest(of: key.upstream) else {
             throw .noUpstream(key.upstream)
         }
-        guard expected.holds(for: revision) else { throw .outdated(revision) }
-        let stamps = expected == .anything ? nil : store.stampSum(of: key.upstream)
+        var stamps = expected == .anything ? nil : store.stampSum(of: key.upstream)
+        // Then only what holds already is taken: whoever asks again because the answer was lost.
+        if !expected.holds(for: revision) { stamps = StampSum.none }
         do throws(StoreError) {
             let answer = try await store.change(Intent.self, change, of: key, expecting: stamps)
             return Operation(

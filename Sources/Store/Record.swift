@@ -122,6 +122,8 @@ enum Retention {
 /// Sums of stamps in milliseconds, within what a script in Redis can count exactly.
 enum StampSum {
     static let modulus: UInt64 = 1 << 52
+    /// No sum.
+    static let none = UInt64.max
 
     static func add(_ one: UInt64, _ other: UInt64) -> UInt64 { (one + other) % modulus }
     static func subtract(_ other: UInt64, from one: UInt64) -> UInt64 {

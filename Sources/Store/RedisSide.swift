@@ -25,8 +25,8 @@ protocol RedisSide: AnyObject {
     /// What lies in Redis is not what was read before.
     func forgetWhatWasRead()
     /// The clock of Redis is known, for the first time where `isFirst`: it shows `span` more than this
-    /// machine's.
-    func believe(at now: WallTime, isFirst: Bool, ahead span: Nanoseconds)
+    /// machine's. `isBehind` where it shows less than it did.
+    func believe(at now: WallTime, isFirst: Bool, isBehind: Bool, ahead span: Nanoseconds)
 
     func flush(on writer: RedisConnection) async throws(RedisError)
     func learn(_ value: RedisReply, field: String)
@@ -91,18 +91,23 @@ enum Nonsense {
     /// An order has taken its place.
     case replaced(RecordSort)
     case tooLarge(RecordSort, bytes: Int64)
+    /// Names what is not defined here, beyond as many as are kept.
+    case surplus(RecordSort)
 
     /// What is told of as one thing.
     var kind: String {
         switch self {
         case .name(let sort), .value(let sort), .replaced(let sort): sort.name
         case .tooLarge: "too-large"
+        case .surplus: "surplus"
         }
     }
 
     var sort: RecordSort {
         switch self {
-        case .name(let sort), .value(let sort), .replaced(let sort), .tooLarge(let sort, _): sort
+        case .name(let sort), .value(let sort), .replaced(let sort), .tooLarge(let sort, _),
+            .surplus(let sort):
+            sort
         }
     }
 
@@ -111,6 +116,8 @@ enum Nonsense {
         case .name(let sort): "names no \(sort.names)"
         case .value(let sort): "is no \(sort.name)"
         case .replaced(let sort): "was no \(sort.name)"
+        case .surplus(let sort):
+            "names a \(sort.names) that is not defined here, and \(AskedLimits.orphansMax) are kept"
         case .tooLarge(_, let bytes):
             "has \(bytes) bytes, expected at most \(Believable.valueBytesMax)"
         }

@@ -43,6 +43,21 @@ extension RedisStore {
         throw .closed
     }
 
+    /// What came meanwhile, without waiting for more: an order is heard of within moments, however long
+    /// the reading of everything takes.
+    private func readHints(on reader: RedisConnection) async throws(RedisError) {
+        let command = ["XREAD", "COUNT", "\(Self.scanCount)", "STREAMS", keys.changes, streamID]
+        do throws(RedisError) {
+            let hints = try await ask(reader, [command]).first ?? .null
+            try await read(hints: hints, on: reader)
+        } catch {
+            if case .tooLong = error { skipsHints = true }
+            guard case .refused(let text) = error, Refusal.word(text) == "WRONGTYPE" else {
+                throw error
+            }
+        }
+    }
+
     /// `[[stream, [[id, [name, value, …]], …]]]`, or null when nothing came.
     private func read(hints: RedisReply, on reader: RedisConnection) async throws(RedisError) {
         guard let entries = hints.array?.first?.array?.last?.array, !entries.isEmpty else { return }
@@ -112,6 +127,7 @@ extension RedisStore {
         _ take: (_ field: String, _ value: RedisReply) -> Void
     ) async throws(RedisError) {
         var cursor = "0"
+        var slices = 0
         repeat {
             let reply = try await ask(
                 reader,
@@ -133,6 +149,8 @@ extension RedisStore {
                 )
             }
             await breathe()
+            slices += 1
+            if slices.isMultiple(of: Self.slicesBetweenHints) { try await readHints(on: reader) }
         } while cursor != "0" && !isStopping
     }
 
@@ -173,8 +191,11 @@ extension RedisStore {
     private func note(time wall: WallTime) {
         let isFirst = storeTime == nil
         let ahead = wall - loop.wall
+        let isBehind = now - wall > .seconds(1)
         storeTime = (wall, loop.instant)
-        for side in sides { side.believe(at: now, isFirst: isFirst, ahead: ahead) }
+        for side in sides {
+            side.believe(at: now, isFirst: isFirst, isBehind: isBehind, ahead: ahead)
+        }
     }
 
     /// Nil where it is none of ours.

@@ -95,6 +95,8 @@ public final class RedisStore: Store {
     static let pipelineMax = 16
     /// Entries read at once: some milliseconds of work, then probes get their turn.
     static let scanCount = 100
+    /// Slices of a reading of everything after which the stream is looked at: some ten milliseconds.
+    static let slicesBetweenHints = 16
     /// Hints of so long before are read once more.
     static let hintMargin = Nanoseconds.seconds(1)
     /// Fields removed after one reading of everything.

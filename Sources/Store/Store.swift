@@ -63,8 +63,14 @@ public protocol StoreObserver: AnyObject {
     /// A verdict (of which the observer may hold a newer one: it compares epoch and sequence), or
     /// `Asking` for something. Others are none of its business.
     func storeChanged(_ change: any StoreChange)
+    /// Whether it is about something that is defined here. Of what is not, a store keeps only so much.
+    func isDefined(_ key: any RecordKey) -> Bool
     /// Connected, disconnected, or of an error.
     func storeStatusChanged(_ status: StoreStatus)
+}
+
+extension StoreObserver {
+    public func isDefined(_ key: any RecordKey) -> Bool { true }
 }
 
 /// A write was taken in.

@@ -24,6 +24,11 @@ import Testing
         #expect(error?.status == .badRequest)
     }
 
+    @Test func `weak tags alone are told from tags that are outdated`() {
+        #expect(IfMatch.isWeak("W/\"5\"") && IfMatch.isWeak("W/\"5\", W/\"6\""))
+        for field in ["\"5\"", "W/\"5\", \"6\"", "*", "W/5"] { #expect(!IfMatch.isWeak(field)) }
+    }
+
     @Test func `a tag is read back`() throws {
         let revision = Revision(definition: 1, stamps: 2)
         #expect(revision.number < 1 << 53)

@@ -59,9 +59,11 @@ extension Live {
 
             var seen = try await tag(ports[0])
             for round in 0..<10 {
-                let (before, body) = (seen, #"{"weight":\#(round)}"#)
-                async let first = Self.patch("spare", body, ifMatch: before, port: ports[0])
-                async let second = Self.patch("spare", body, ifMatch: before, port: ports[1])
+                let before = seen
+                // Two who want different things: who wants what holds already gets it.
+                let bodies = [#"{"weight":\#(round)}"#, #"{"weight":\#(100 + round)}"#]
+                async let first = Self.patch("spare", bodies[0], ifMatch: before, port: ports[0])
+                async let second = Self.patch("spare", bodies[1], ifMatch: before, port: ports[1])
                 let answers = try await [first, second]
                 #expect(answers.map(\.status).sorted() == [200, 412], "round \(round)")
                 let won = try #require(answers.first { $0.status == 200 })
@@ -72,6 +74,12 @@ extension Live {
                 #expect(problem["revision"] == (try JSON(parsing: won.body)["revision"]))
                 #expect(problem["status"] == 412)
                 #expect(problem["detail"]?.string?.contains("another change came first") == true)
+                // As whoever won does if the answer was lost, through either agent.
+                let body = answers[0].status == 200 ? bodies[0] : bodies[1]
+                for port in ports {
+                    let again = try await Self.patch("spare", body, ifMatch: before, port: port)
+                    #expect(again.status == 200 && again["ETag"] == seen)
+                }
             }
             // As it is after a restart of all.
             two.killMuster()

@@ -263,6 +263,31 @@ import Vocabulary
         }
     }
 
+    @Test func `new peers are probed at once, however long the interval is, and many not together`()
+        async throws
+    {
+        let script = Script { _ in .pass }
+        try await Rig.inVirtualTime { rig in
+            let began = rig.loop.instant
+            let many = (1...1_000).map { "10.0.\($0 / 250).\($0 % 250 + 1):80" }
+            rig.define([.scripted(peers: [many[0]], script: script, interval: .seconds(3_600))])
+            #expect(await rig.comes { script.asked.count == 1 })
+            #expect(rig.loop.instant - began <= .milliseconds(5))
+            let reloaded = rig.loop.instant
+            rig.define([.scripted(peers: many, script: script, interval: .seconds(3_600))])
+            #expect(script.asked.count < 200, "not all in one turn")
+            #expect(
+                await rig.comes { Set(script.asked.map(\.peer)).count == 1_000 },
+                "\(script.asked.count)"
+            )
+            #expect(rig.loop.instant - reloaded <= .milliseconds(100))
+            // And then each on its beat.
+            let key = VerdictKey(upstream: "web", peer: many[0], monitor: "http")
+            let next = try #require(rig.scheduler.nextProbe(of: key))
+            #expect(next - rig.loop.instant > .zero)
+        }
+    }
+
     @Test func `a peer with another address is probed at once, and its old verdict forgotten`()
         async throws
     {

@@ -249,6 +249,43 @@ import Vocabulary
         }
     }
 
+    private final class Stranger: StoreObserver {
+        var heard = 0
+        func storeChanged(_ change: any StoreChange) { heard += 1 }
+        func storeStatusChanged(_ status: StoreStatus) {}
+        func isDefined(_ key: any RecordKey) -> Bool { false }
+    }
+
+    /// What somebody filled Redis with is theirs to fill again.
+    @Test func `after a loss one tells what was asked for here, and what is defined here`()
+        async throws
+    {
+        try await StoreRig.run(.redisUnix) { [peer] rig in
+            let server = try #require(rig.server)
+            for number in 0..<40 {
+                let field = "other|\(number)"
+                _ = try await server.ask(
+                    "HSET",
+                    "muster:intents",
+                    field,
+                    #"{"mode":"drain"}"#,
+                    on: rig.loop
+                )
+            }
+            let store = rig.make(reconcileEvery: .milliseconds(50))
+            let stranger = Stranger()
+            try await rig.begin(store, with: stranger)
+            #expect(await rig.comes { stranger.heard == 40 && store.status.pending == 0 })
+            try await store.set(intent: Intent(mode: .drain), for: peer)
+            _ = try await server.ask("DEL", "muster:intents", on: rig.loop)
+            // And then they are known to be gone.
+            #expect(await rig.comes { stranger.heard == 81 })
+            let held = try await server.ask("HKEYS", "muster:intents", on: rig.loop)
+            let fields = Set((held.array ?? []).compactMap(\.text))
+            #expect(fields == ["#", peer.field])
+        }
+    }
+
     @Test func `a key of others keeps its data under another name, and that is told`() async throws
     {
         try await StoreRig.run(.redisUnix) { rig in

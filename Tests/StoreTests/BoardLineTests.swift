@@ -105,6 +105,18 @@ import Vocabulary
         #expect(last?.level == turn.level)
     }
 
+    @Test func `an order that ended before it was heard of is no news`() {
+        define(["a"])
+        say(.up, of: "a", sequence: 1)
+        let count = lines.all.count
+        let key = PeerKey(upstream: "web", peer: "a")
+        board.set(intent: Intent(mode: .drain, until: Self.start + -.seconds(5)), for: key)
+        board.set(intent: nil, for: key)
+        #expect(lines.all.count == count)
+        board.set(intent: Intent(mode: .drain, until: Self.start + .seconds(5)), for: key)
+        #expect(lines.all.count > count)
+    }
+
     @Test func `a verdict that expires is a warning, and what an operator asked for is a notice`() {
         define(["a", "b"])
         say(.up, of: "a", sequence: 1)

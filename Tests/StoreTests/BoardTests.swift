@@ -107,6 +107,24 @@ private final class Watcher: BoardObserver {
 
     // MARK: Status
 
+    /// Another agent's clock was set back, and it has taken the pair over.
+    @Test func `a word that was over when it came replaces none that holds`() {
+        define(["a"])
+        let own = Verdict.sample(.up, peer: "a", agent: "a1", epoch: 1, sequence: 9, at: clock.wall)
+        board.apply(own)
+        let past = clock.wall + -.seconds(7_200)
+        var late = Verdict.sample(.down, peer: "a", agent: "a2", epoch: 2, sequence: 5, at: past)
+        for _ in 0..<2 { board.storeChanged(late) }
+        #expect(board.view(of: own.key.peerKey)?.status == .up)
+        let held = board.verdict(of: own.key)
+        #expect(held?.agent == "a1" && held?.status == .up && held?.expiresAt == own.expiresAt)
+        #expect(held?.epoch == 2 && held?.sequence == 5, "our next word comes after both")
+        // One that holds is believed, as always.
+        late = Verdict.sample(.down, peer: "a", agent: "a2", epoch: 2, sequence: 6, at: clock.wall)
+        board.storeChanged(late)
+        #expect(board.view(of: own.key.peerKey)?.status == .down)
+    }
+
     @Test func `a peer nobody probed is unknown, and may be tried`() {
         define()
         #expect(board.upstream(named: "web")?.status == .unknown)

@@ -72,6 +72,9 @@ extension Revision {
                 }
             }
             #expect(agent.board.intent(for: PeerKey(upstream: "web", peer: "b")) == nil)
+            // As one does whose answer was lost: it holds already.
+            let again = try await agent.drain("a", "1", expecting: before.expected)
+            #expect(again.revision == first.revision && agent.revision == first.revision)
             let second = try await agent.drain("b", "3", expecting: first.revision.expected)
             let third = try await agent.drain("b", "4")
             #expect(Set([before, first.revision, second.revision, third.revision]).count == 4)
@@ -147,7 +150,8 @@ extension Revision {
                 let ask = {
                     @Sendable (
                         agent: LoopBound<Agent>,
-                        peer: String
+                        peer: String,
+                        reason: String
                     )
                         async -> Result<Operation, OperationError> in
                     await Task(executorPreference: loop) {
@@ -155,7 +159,7 @@ extension Revision {
                             return .success(
                                 try await agent.value.drain(
                                     peer,
-                                    "\(round)",
+                                    "\(round) \(reason)",
                                     expecting: seen.expected
                                 )
                             )
@@ -164,8 +168,9 @@ extension Revision {
                         }
                     }.value
                 }
-                async let first = ask(agents.0, "a")
-                async let second = ask(agents.1, round.isMultiple(of: 2) ? "a" : "b")
+                // Different things: who wants what holds already gets it.
+                async let first = ask(agents.0, "a", "one")
+                async let second = ask(agents.1, round.isMultiple(of: 2) ? "a" : "b", "two")
                 let answers = await [first, second]
                 let won = answers.compactMap { try? $0.get() }
                 #expect(won.count == 1, "round \(round)")
