@@ -99,6 +99,8 @@ public struct FailingRun: Hashable, Sendable {
     public private(set) var number: UInt64
     public private(set) var askedAt: WallTime
     private var interval: Nanoseconds
+    /// All that were asked are gone: others are to be asked before one's own word is all there is.
+    public private(set) var isDeserted = false
     /// The vote was lost in this asking already.
     private var isCounted = false
     public private(set) var lostVotes = 0
@@ -138,7 +140,7 @@ public struct FailingRun: Hashable, Sendable {
             $0.word != .abstains && $0.silences < FleetTerms.patience
         }
         let size = voting.count + (ownerVotes ? 1 : 0)
-        if size == 0 { return .open }
+        if size == 0 || isDeserted { return .open }
         let fails = voting.count { $0.word == .fails } + (ownerVotes ? 1 : 0)
         let passes = voting.count { $0.word == .passes }
         let needed = rule.quorum.needed(of: size)
@@ -165,6 +167,7 @@ public struct FailingRun: Hashable, Sendable {
     public mutating func gone(_ agent: String) -> Bool {
         let count = electors.count
         electors.removeAll { $0.id == agent }
+        isDeserted = isDeserted || (electors.isEmpty && count > 0)
         return electors.count != count
     }
 
@@ -178,14 +181,18 @@ public struct FailingRun: Hashable, Sendable {
     }
 
     /// It goes on failing, and the last asking is an interval old: everybody is asked again.
-    public func isDueAgain(at now: WallTime) -> Bool { now - askedAt >= interval }
+    public func isDueAgain(at now: WallTime) -> Bool { isDeserted || now - askedAt >= interval }
 
-    public mutating func ask(again number: UInt64, at now: WallTime) {
+    /// The electorate is fixed anew with each asking: who died since is replaced.
+    public mutating func ask(again number: UInt64, of others: [String], at now: WallTime) {
         for index in electors.indices {
             if electors[index].word == nil { electors[index].silences += 1 }
             // What withdrew or fell silent for good may come back with an answer.
             if electors[index].silences < FleetTerms.patience { electors[index].word = nil }
         }
+        let known = Dictionary(electors.map { ($0.id, $0) }, uniquingKeysWith: { one, _ in one })
+        electors = others.map { known[$0] ?? Elector(id: $0) }
+        isDeserted = false
         self.number = number
         askedAt = now
         isCounted = false

@@ -87,7 +87,7 @@ extension FleetMember {
             if case .confirmed = run.tally { return }
             guard run.isDueAgain(at: time) else { return }
             askings += 1
-            run.ask(again: askings, at: time)
+            run.ask(again: askings, of: electors(for: pair, plan.confirm), at: time)
             runs[pair] = run
         } else {
             begin(pair, electors: electors(for: pair, plan.confirm), at: time)

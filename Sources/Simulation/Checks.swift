@@ -299,7 +299,7 @@ struct Checks {
             guard let other = world.agents.first(where: { $0.id == id }) else { return false }
             return other.isAlive && !other.isPaused && agentFaults[other.number] == 0
                 && now - agentTrouble[other.number] > Self.memory
-                && world.canProbe(target, from: other.number)
+                && world.canProbe(target, from: other.number) && !world.store.isDoubting(id)
         }
         if wasUp && isQuiet && areWell {
             fail(

@@ -113,7 +113,7 @@ extension Fault {
             case 77..<81: kind = .storeGone(keeps: number(0...1) == 0)
             case 81..<86:
                 kind = .failover(lost: number(0...1_500))
-                length = number(0...1_000)
+                length = number(50...1_000)
             case 86..<89:
                 kind = .flush
                 length = 0

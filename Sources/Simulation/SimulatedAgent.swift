@@ -16,6 +16,8 @@ final class SimulatedAgent {
         var since = WallTime(milliseconds: 0)
         var renewAt = WallTime(milliseconds: 0)
         var epoch: UInt64 = 0
+        /// The slot that was begun last.
+        var slot = WallTime(milliseconds: 0)
         /// Not yet probed by this agent since it was granted.
         var isFresh = false
     }
@@ -212,6 +214,9 @@ final class SimulatedAgent {
         if wasProbed, pairs[index].isPlanned { return }
         if !wasProbed { take(resuming, index) }
         pairs[index].isFresh = !wasProbed
+        // The first verdict under a claim is told at once: it says who holds the pair, where a letter was
+        // lost.
+        if !wasProbed { pairs[index].renewAt = WallTime(milliseconds: 0) }
         setProbed(index, true)
         let time = storeTime
         pairs[index].generation += 1
@@ -273,6 +278,7 @@ final class SimulatedAgent {
             // What the holder before found last counts too.
             take(nil, index)
         }
+        pairs[index].slot = slot
         world.probe(index, by: self, generation: generation, isAsked: false)
     }
 
@@ -310,8 +316,10 @@ final class SimulatedAgent {
         let plan = world.plans[index]
         let time = storeTime
         let next = plan.schedule.next(
-            after: time + -(now - begun),
-            now: time,
+            // After the slot, not after the time at which it was begun: while the clock is slewed back
+            // that is a little earlier, and the same slot would come again.
+            after: max(time + -(now - begun), pairs[index].slot),
+            now: max(time, pairs[index].slot),
             counter: pairs[index].counter,
             beat: plan.beat
         )

@@ -74,6 +74,7 @@ public struct StoreModel: Sendable {
     public var era: UInt64 { content.era }
     public var revision: UInt64 { content.revision }
     public var roster: [String] { content.seats.keys.sorted() }
+    func isDoubting(_ agent: String) -> Bool { content.doubting[agent] != nil }
     public func holding(of pair: VerdictKey) -> Holding? { content.claims[pair] }
     public func verdict(of pair: VerdictKey) -> Verdict? { content.verdicts[pair] }
     public var verdicts: [VerdictKey: Verdict] { content.verdicts }

@@ -93,10 +93,14 @@ import Vocabulary
     @Test func `silence becomes abstention after three askings, and not before`() {
         var run = Self.run(["b", "c"])
         for asking in UInt64(2)...3 {
-            run.ask(again: asking, at: Self.wall(10_000 + Int64(asking) * 1_000))
+            run.ask(
+                again: asking,
+                of: run.electorate,
+                at: Self.wall(10_000 + Int64(asking) * 1_000)
+            )
             #expect(run.tally == .open)
         }
-        run.ask(again: 4, at: Self.wall(14_000))
+        run.ask(again: 4, of: run.electorate, at: Self.wall(14_000))
         #expect(run.tally == .confirmed(1, of: 1))
         // One that speaks again counts again.
         #expect(run.take(Self.vote("b", .passes, number: 4, at: 14_100)) == true)
@@ -104,11 +108,28 @@ import Vocabulary
     }
 
     @Test func `who beats no more leaves the electorate at once`() {
-        var run = Self.run(["b"])
-        #expect(run.tally == .open)
+        var run = Self.run(["b", "c"])
+        #expect(run.take(Self.vote("c", .fails)) == true)
         #expect(run.gone("b") == true)
-        #expect(run.tally == .confirmed(1, of: 1))
         #expect(run.gone("b") == false)
+        #expect(run.tally == .confirmed(2, of: 2))
+    }
+
+    /// Both that were asked die, and three others live: the owner is not alone.
+    @Test func `an electorate that is gone is replaced before the owner decides`() {
+        var run = Self.run(["b", "c"])
+        #expect(run.gone("b") == true)
+        #expect(run.gone("c") == true)
+        #expect(run.tally == .open)
+        #expect(run.isDueAgain(at: Self.wall(10_001)))
+        run.ask(again: 2, of: ["d"], at: Self.wall(10_001))
+        #expect(run.tally == .open)
+        #expect(run.take(Self.vote("d", .passes, number: 2)) == true)
+        #expect(run.tally == .lost(1, of: 2))
+        // Nobody is left at all: alone.
+        #expect(run.gone("d") == true)
+        run.ask(again: 3, of: [], at: Self.wall(10_002))
+        #expect(run.tally == .confirmed(1, of: 1))
     }
 
     @Test func `a doubting owner has no vote, and decides nothing alone`() {
@@ -122,7 +143,13 @@ import Vocabulary
     @Test func `three lost votes are enough, each asking counts once`() {
         var run = Self.run(["b"])
         for asking in UInt64(1)...3 {
-            if asking > 1 { run.ask(again: asking, at: Self.wall(10_000 + Int64(asking) * 1_000)) }
+            if asking > 1 {
+                run.ask(
+                    again: asking,
+                    of: run.electorate,
+                    at: Self.wall(10_000 + Int64(asking) * 1_000)
+                )
+            }
             let at = 10_000 + Int64(asking) * 1_000
             #expect(run.take(Self.vote("b", .passes, number: asking, at: at)) == true)
             #expect(run.noteLost() == (asking == 3))

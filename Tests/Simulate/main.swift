@@ -11,13 +11,14 @@ var peers: Int?
 var minutes = 5
 var shrinks = true
 var isQuiet = false
+var endsAtFirst = false
 var lines = 60
 
 func usage() -> Never {
     print(
         """
         usage: muster-simulate [--seed N] [--seeds N] [--agents N] [--peers N] [--minutes N]
-                               [--no-shrinking] [--lines N] [--quiet]
+                               [--no-shrinking] [--lines N] [--quiet] [--until-failure]
         Runs one seed, or so many from it on: agents, a store, targets and readers in one thread under
         virtual time, and everything that can go wrong. Prints 'seed N: ok', or a story and exits with 2.
         """
@@ -39,6 +40,7 @@ while let word = words.popFirst() {
     case "--minutes": minutes = number()
     case "--no-shrinking": shrinks = false
     case "--quiet": isQuiet = true
+    case "--until-failure": endsAtFirst = true
     case "--lines": lines = number()
     default: usage()
     }
@@ -49,6 +51,7 @@ for seed in first..<first + count {
     let setting = Simulation.setting(seed: seed, agents: agents, targets: peers, minutes: minutes)
     let report = Simulation.run(seed: seed, setting, shrinks: shrinks)
     if !report.isFine { failed += 1 }
+    defer { if endsAtFirst && failed > 0 { exit(2) } }
     if !isQuiet || !report.isFine { print(report.text(last: lines)) }
 }
 if count > 1 { print("\(count) seeds, \(failed) failed") }

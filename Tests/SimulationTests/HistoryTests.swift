@@ -1,0 +1,412 @@
+// What goes wrong without each rule? The histories of docs/FLEET.md, told to the store call by call: what agents
+// do on their own is in the stories, this is what must hold whatever agents do.
+
+import Fleet
+import Health
+import Testing
+import Vocabulary
+
+@testable import Simulation
+
+@Suite struct HistoryTests {
+    /// An agent that does as it is told.
+    private struct Caller {
+        var id: String
+        var instance: UInt64
+        var era: UInt64 = 0
+        var count: UInt64 = 0
+        var roster: UInt64 = 0
+
+        var signature: Signature {
+            Signature(agent: id, instance: instance, era: era, count: count)
+        }
+
+        @discardableResult
+        mutating func beat(
+            _ store: inout StoreModel,
+            state: FleetCall.State = .working,
+            lag: Int64 = 0
+        ) -> FleetReply {
+            count += 1
+            var beat = FleetCall.Beat()
+            beat.state = state
+            beat.lag = .milliseconds(lag)
+            beat.roster = roster
+            let reply = store.perform(signature, .beat(beat))
+            if case .beaten(let answer) = reply { (era, roster) = (answer.era, answer.roster) }
+            return reply
+        }
+
+        func claim(
+            _ store: inout StoreModel,
+            _ reason: FleetCall.Reason,
+            epoch: UInt64 = 0,
+            holder: String = "",
+            mark: Int64 = 0
+        ) -> FleetReply {
+            var claim = FleetCall.Claim(HistoryTests.pair, reason)
+            claim.epoch = epoch
+            claim.holder = holder
+            claim.mark = WallTime(milliseconds: mark)
+            return store.perform(signature, .claim(roster: roster, [claim]))
+        }
+
+        func publish(
+            _ store: inout StoreModel,
+            epoch: UInt64,
+            sequence: UInt64,
+            _ status: HealthCounter.Status = .up,
+            health: Int = 4
+        ) -> FleetReply {
+            var one = FleetCall.Publication(
+                pair: HistoryTests.pair,
+                epoch: epoch,
+                sequence: sequence
+            )
+            one.verdict = Verdict(
+                key: HistoryTests.pair,
+                kind: "http",
+                status: status,
+                health: health,
+                rise: 2,
+                fall: 3,
+                reason: .layer7OK,
+                latency: .zero,
+                since: WallTime(milliseconds: 0),
+                checkedAt: WallTime(milliseconds: 0),
+                expiresAt: WallTime(milliseconds: store.clock + 10_000),
+                agent: id,
+                epoch: epoch,
+                sequence: sequence
+            )
+            return store.perform(signature, .publish([one]))
+        }
+    }
+
+    private static let pair = VerdictKey(upstream: "web", peer: "p", monitor: "http")
+    private static let start = Int64(1_800_000_000_000)
+
+    /// A fleet that has long been there, of those named.
+    private static func fleet(_ ids: [String]) -> (StoreModel, [Caller]) {
+        var store = StoreModel(clock: start, replid: 1)
+        var callers = ids.enumerated().map {
+            Caller(id: $0.element, instance: UInt64($0.offset + 1))
+        }
+        for _ in 0..<40 {
+            store.clock += 250
+            for index in callers.indices { callers[index].beat(&store) }
+        }
+        for index in callers.indices { callers[index].beat(&store) }
+        return (store, callers)
+    }
+
+    private static func grant(
+        _ reply: FleetReply
+    ) -> (epoch: UInt64, from: Int64, verdict: Verdict?)? {
+        guard case .claimed(_, _, let answers) = reply,
+            case .granted(let epoch, let from, let verdict)? = answers.first
+        else { return nil }
+        return (epoch, from.milliseconds, verdict)
+    }
+
+    private static func answer(_ reply: FleetReply) -> FleetReply.ClaimAnswer? {
+        guard case .claimed(_, _, let answers) = reply else { return nil }
+        return answers.first
+    }
+
+    private static func written(_ reply: FleetReply) -> FleetReply.PublishAnswer? {
+        guard case .published(let answers) = reply else { return nil }
+        return answers.first
+    }
+
+    private static func member(_ reply: FleetReply) -> Bool? {
+        guard case .beaten(let answer) = reply else { return nil }
+        return answer.isMember
+    }
+
+    // MARK: Rule 2
+
+    @Test func `a claim that a failover lost and another's claim are never one epoch`() throws {
+        var (store, callers) = Self.fleet(["a", "b"])
+        let replica = store.replica
+        let lost = try #require(Self.grant(callers[0].claim(&store, .rank)))
+        store.failOver(to: replica, replid: 2)
+        store.clock += 300
+        // Whatever A still sends is of another era, and writes nothing.
+        #expect(
+            callers[0].publish(&store, epoch: lost.epoch, sequence: 1) == .refused(.era(store.era))
+        )
+        callers[1].beat(&store)
+        store.clock += 3_100
+        callers[1].beat(&store)
+        let later = try #require(Self.grant(callers[1].claim(&store, .rank)))
+        #expect(later.epoch > lost.epoch)
+        // A keeps what it remembers: too late, and once.
+        callers[0].beat(&store)
+        #expect(
+            Self.answer(callers[0].claim(&store, .keep, epoch: lost.epoch))
+                == .held(by: "b", epoch: later.epoch)
+        )
+    }
+
+    @Test func `who kept a claim that the failover lost gets it, if it comes first`() throws {
+        var (store, callers) = Self.fleet(["a", "b"])
+        let old = try #require(Self.grant(callers[1].claim(&store, .rank)))
+        let replica = store.replica
+        let lost = try #require(
+            Self.grant(callers[0].claim(&store, .offer, epoch: old.epoch, holder: "b"))
+        )
+        store.failOver(to: replica, replid: 2)
+        store.clock += 300
+        for index in callers.indices { callers[index].beat(&store) }
+        let kept = try #require(Self.grant(callers[0].claim(&store, .keep, epoch: lost.epoch)))
+        #expect(kept.epoch > lost.epoch)
+        #expect(
+            Self.answer(callers[1].claim(&store, .keep, epoch: old.epoch))
+                == .held(by: "a", epoch: kept.epoch)
+        )
+    }
+
+    // MARK: Rule 3
+
+    @Test func `without a lease nothing is written, whoever holds the pair`() throws {
+        var (store, callers) = Self.fleet(["a", "b"])
+        let held = try #require(Self.grant(callers[0].claim(&store, .rank)))
+        #expect(
+            Self.written(callers[0].publish(&store, epoch: held.epoch, sequence: 1)) == .written
+        )
+        for _ in 0..<14 {
+            store.clock += 250
+            callers[1].beat(&store)
+        }
+        #expect(callers[0].publish(&store, epoch: held.epoch, sequence: 2) == .refused(.lease))
+        #expect(callers[0].beat(&store) == .refused(.expired))
+    }
+
+    /// A call that was on its way when its connection broke arrives after the next connection's beat.
+    @Test func `a call of the past is refused`() {
+        var (store, callers) = Self.fleet(["a", "b"])
+        let past = callers[0]
+        store.clock += 250
+        callers[0].beat(&store)
+        #expect(past.claim(&store, .rank) == .refused(.lease))
+    }
+
+    // MARK: Rule 8
+
+    @Test func `a second process with the same id gets nothing until the first is over`() {
+        var (store, callers) = Self.fleet(["a", "b"])
+        var second = Caller(id: "a", instance: 99)
+        guard case .refused(.taken(let until)) = second.beat(&store) else {
+            Issue.record("expected the id to be taken")
+            return
+        }
+        #expect(until.milliseconds == store.clock + 3_000)
+        #expect(second.claim(&store, .rank) == .refused(.era(store.era)))
+        // A clean stop makes room at once.
+        store.clock += 100
+        callers[0].beat(&store, state: .gone)
+        #expect(Self.member(second.beat(&store)) == false)
+    }
+
+    @Test func `a copy of a beat is a twin, not a sign of life`() {
+        var (store, callers) = Self.fleet(["a", "b"])
+        var clone = callers[0]
+        callers[0].beat(&store)
+        #expect(clone.beat(&store) == .refused(.twin))
+    }
+
+    // MARK: Rule 9
+
+    @Test func `a claim by a roster that changed is refused`() {
+        var (store, callers) = Self.fleet(["a", "b"])
+        store.clock += 250
+        callers[1].beat(&store, state: .leaving)
+        guard case .refused(.roster) = callers[0].claim(&store, .rank) else {
+            Issue.record("expected the roster to be refused")
+            return
+        }
+        callers[0].beat(&store)
+        #expect(Self.grant(callers[0].claim(&store, .rank)) != nil)
+    }
+
+    @Test func `in a hand-over the old holder writes until the moment, the count goes along`()
+        throws
+    {
+        var (store, callers) = Self.fleet(["a", "b"])
+        let old = try #require(Self.grant(callers[0].claim(&store, .rank)))
+        // One failure of three.
+        #expect(
+            Self.written(callers[0].publish(&store, epoch: old.epoch, sequence: 1, health: 3))
+                == .written
+        )
+        let new = try #require(Self.grant(callers[1].claim(&store, .rank)))
+        #expect(new.from == store.clock + 500)
+        #expect(new.verdict?.health == 3)
+        let letters = store.takeLetters()
+        #expect(
+            letters == [
+                .init(
+                    to: "a",
+                    .ceded(
+                        Self.pair,
+                        epoch: new.epoch,
+                        from: WallTime(milliseconds: new.from),
+                        by: "b"
+                    )
+                )
+            ]
+        )
+        store.clock += 499
+        #expect(
+            Self.written(callers[0].publish(&store, epoch: old.epoch, sequence: 2, health: 2))
+                == .written
+        )
+        store.clock += 1
+        #expect(
+            Self.written(callers[0].publish(&store, epoch: old.epoch, sequence: 3))
+                == .held(by: "b", epoch: new.epoch)
+        )
+        // Asked again, because the answer was lost: the same, and nobody is told.
+        #expect(Self.grant(callers[1].claim(&store, .rank))?.epoch == new.epoch)
+        #expect(store.takeLetters().isEmpty)
+    }
+
+    @Test func `half of the roster gone at once is kept for one lease more`() {
+        var (store, callers) = Self.fleet(["a", "b", "c", "d"])
+        func live(_ indices: [Int], for span: Int64) {
+            for _ in 0..<span / 250 {
+                store.clock += 250
+                for index in indices { callers[index].beat(&store) }
+            }
+        }
+        live([0, 1], for: 5_000)
+        #expect(store.roster == ["a", "b", "c", "d"])
+        live([0, 1], for: 2_000)
+        #expect(store.roster == ["a", "b"])
+        // One of two is half as well; one of three is not.
+        var (other, three) = Self.fleet(["a", "b", "c"])
+        for _ in 0..<13 {
+            other.clock += 250
+            for index in 0..<2 { three[index].beat(&other) }
+        }
+        #expect(other.roster == ["a", "b"])
+    }
+
+    @Test func `a newcomer settles first, a fleet that starts does not`() {
+        var store = StoreModel(clock: Self.start, replid: 1)
+        var (a, b) = (Caller(id: "a", instance: 1), Caller(id: "b", instance: 2))
+        #expect(Self.member(a.beat(&store)) == true)
+        store.clock += 2_000
+        a.beat(&store)
+        #expect(Self.member(b.beat(&store)) == true)
+        for _ in 0..<10 {
+            store.clock += 250
+            a.beat(&store)
+            b.beat(&store)
+        }
+        var late = Caller(id: "c", instance: 3)
+        for step in 0..<13 {
+            #expect(Self.member(late.beat(&store)) == (step == 12))
+            #expect(
+                Self.answer(late.claim(&store, .rank)) == (step == 12 ? nil : .joining)
+                    || step == 12
+            )
+            store.clock += 250
+            a.beat(&store)
+            b.beat(&store)
+        }
+    }
+
+    // MARK: Rules 1 and 11
+
+    @Test func `a mark that moved on is no stale one`() throws {
+        var (store, callers) = Self.fleet(["a", "b"])
+        let held = try #require(Self.grant(callers[0].claim(&store, .rank)))
+        let seen = store.clock
+        store.clock += 250
+        callers[0].beat(&store)
+        callers[1].beat(&store)
+        #expect(Self.answer(callers[1].claim(&store, .stale, holder: "a", mark: seen)) == .fresh)
+        #expect(
+            Self.grant(callers[1].claim(&store, .stale, holder: "a", mark: store.clock))?.epoch
+                == held.epoch + 1
+        )
+    }
+
+    @Test func `what an agent cannot begin holds its mark back, while it beats`() {
+        var (store, callers) = Self.fleet(["a", "b"])
+        store.clock += 250
+        callers[0].beat(&store, lag: 900)
+        guard case .beaten(let answer) = callers[1].beat(&store) else {
+            Issue.record("expected an answer")
+            return
+        }
+        #expect(answer.late == [.init(agent: "a", mark: WallTime(milliseconds: store.clock - 900))])
+    }
+
+    @Test func `a store that stood still makes nobody late, and ends no lease`() {
+        var (store, callers) = Self.fleet(["a", "b"])
+        store.clock += 20_000
+        guard case .beaten(let answer) = callers[1].beat(&store) else {
+            Issue.record("expected an answer")
+            return
+        }
+        #expect(answer.late.isEmpty)
+        #expect(store.roster == ["a", "b"])
+        // From now on it counts.
+        for _ in 0..<3 {
+            store.clock += 250
+            callers[1].beat(&store)
+        }
+        guard case .beaten(let later) = callers[1].beat(&store) else { return }
+        #expect(later.late.map(\.agent) == ["a"])
+    }
+
+    @Test func `a clock that is set back prolongs no dead agent's lease`() {
+        var (store, callers) = Self.fleet(["a", "b", "c"])
+        store.clock -= 60_000
+        for _ in 0..<15 {
+            store.clock += 250
+            for index in 0..<2 { callers[index].beat(&store) }
+        }
+        #expect(store.roster == ["a", "b"])
+    }
+
+    // MARK: Rule 10
+
+    @Test func `what is released keeps its epoch and its verdict`() throws {
+        var (store, callers) = Self.fleet(["a", "b"])
+        let held = try #require(Self.grant(callers[0].claim(&store, .rank)))
+        _ = callers[0].publish(&store, epoch: held.epoch, sequence: 1, .down, health: 0)
+        let release = FleetCall.release([.init(pair: Self.pair, epoch: held.epoch)])
+        #expect(store.perform(callers[0].signature, release) == .done(1))
+        #expect(store.verdict(of: Self.pair)?.status == .down)
+        let next = try #require(Self.grant(callers[1].claim(&store, .offer)))
+        #expect(next.epoch > held.epoch)
+        #expect(next.verdict?.status == .down)
+    }
+
+    // MARK: Rule 13
+
+    @Test func `a verdict by somebody who knows no claims is topped by claiming again`() throws {
+        var (store, callers) = Self.fleet(["a", "b"])
+        let held = try #require(Self.grant(callers[0].claim(&store, .rank)))
+        // As an older version writes: past the claims, under the next epoch.
+        var old = store.content.verdicts[Self.pair]
+        _ = callers[0].publish(&store, epoch: held.epoch, sequence: 1)
+        old = store.content.verdicts[Self.pair]
+        old?.agent = "old"
+        old?.epoch = held.epoch + 1
+        store.content.verdicts[Self.pair] = old
+        #expect(
+            Self.written(callers[0].publish(&store, epoch: held.epoch, sequence: 2))
+                == .held(by: "a", epoch: held.epoch + 1)
+        )
+        let again = try #require(Self.grant(callers[0].claim(&store, .offer, holder: "a")))
+        #expect(again.epoch == held.epoch + 2)
+        #expect(
+            Self.written(callers[0].publish(&store, epoch: again.epoch, sequence: 3)) == .written
+        )
+    }
+}
