@@ -2,7 +2,6 @@
 // `#`, and errors point at the line.
 
 import EventLoop
-import Glibc
 import Vocabulary
 
 enum DialogueFile {
@@ -12,16 +11,13 @@ enum DialogueFile {
     /// Reads the file that `setting` names.
     static func read(_ setting: Setting, at path: String) throws(SettingError) -> [DialogueStep] {
         let name = try setting.string(at: path)
-        let text: String
-        do throws(SystemError) {
-            text = try contents(of: name)
+        let bytes: [UInt8]
+        do throws(WholeFile.Problem) {
+            bytes = try WholeFile.contents(of: name, atMost: bytesMax)
         } catch {
-            throw SettingError(setting.position, "\(path): \(name): \(error.reason)")
+            throw SettingError(setting.position, "\(path): \(name): \(error)")
         }
-        guard text.utf8.count <= bytesMax else {
-            throw setting.expected("a file of at most \(bytesMax) bytes", at: path)
-        }
-        return try parse(text, file: name)
+        return try parse(String(decoding: bytes, as: UTF8.self), file: name)
     }
 
     static func parse(_ text: String, file: String) throws(SettingError) -> [DialogueStep] {
@@ -55,19 +51,4 @@ enum DialogueFile {
     }
 
     private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
-
-    private static func contents(of name: String) throws(SystemError) -> String {
-        let raw = open(name, O_RDONLY | O_CLOEXEC)
-        if raw < 0 { throw SystemError("open") }
-        let descriptor = Descriptor(owning: raw)
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 4_096)
-        while bytes.count <= bytesMax {
-            let count = Glibc.read(descriptor.raw, &buffer, buffer.count)
-            if count < 0 { throw SystemError("read") }
-            if count == 0 { break }
-            bytes += buffer[..<count]
-        }
-        return String(decoding: bytes, as: UTF8.self)
-    }
 }

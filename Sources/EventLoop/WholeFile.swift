@@ -47,14 +47,47 @@ public enum WholeFile {
         }
     }
 
+    /// The bytes of a file that has to be there, in the kernel's words where it is not.
+    public static func contents(of path: String, atMost most: Int) throws(Problem) -> [UInt8] {
+        if let problem = sourceProblem(at: path) { throw problem }
+        guard let bytes = try load(path, atMost: most, words: \.reason) else {
+            throw Problem(String(cString: strerror(ENOENT)))
+        }
+        return bytes
+    }
+
+    /// Why nothing can be read from this path; nil where it is a file. For what libraries open
+    /// themselves: a FIFO would keep them for ever.
+    public static func sourceProblem(at path: String) -> Problem? {
+        var found = stat()
+        guard stat(path, &found) == 0 else { return Problem(String(cString: strerror(errno))) }
+        switch found.st_mode & S_IFMT {
+        case S_IFREG: return nil
+        case S_IFDIR: return Problem(String(cString: strerror(EISDIR)), isNoFile: true)
+        default:
+            return Problem(
+                "expected a regular file, saw \(sort(of: found.st_mode))",
+                isNoFile: true
+            )
+        }
+    }
+
     /// Nil when there is no such file.
     public static func read(_ path: String, atMost most: Int) throws(Problem) -> [UInt8]? {
         if let problem = problem(at: path) { throw problem }
+        return try load(path, atMost: most, words: \.description)
+    }
+
+    private static func load(
+        _ path: String,
+        atMost most: Int,
+        words: (SystemError) -> String
+    ) throws(Problem) -> [UInt8]? {
         // O_NONBLOCK: should it have become a FIFO meanwhile, nobody waits for its other end.
         let raw = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         if raw < 0 {
             if errno == ENOENT { return nil }
-            throw Problem(SystemError("open"))
+            throw Problem(words(SystemError("open")))
         }
         let file = Descriptor(owning: raw)
         var bytes: [UInt8] = []
@@ -62,7 +95,7 @@ public enum WholeFile {
         while true {
             let count = Glibc.read(file.raw, &chunk, chunk.count)
             if count < 0, errno == EINTR { continue }
-            if count < 0 { throw Problem(SystemError("read")) }
+            if count < 0 { throw Problem(words(SystemError("read"))) }
             if count == 0 { return bytes }
             bytes.append(contentsOf: chunk[..<count])
             if bytes.count > most { throw Problem("expected at most \(most) bytes, saw more") }

@@ -1,6 +1,7 @@
 // What does one YAML file say? Its text becomes a tree of settings that know their line and column,
 // with `${NAME}` filled in, aliases and merge keys followed, and every limit kept.
 
+import EventLoop
 import Foundation
 public import Vocabulary
 import Yams
@@ -48,7 +49,12 @@ struct SettingsFile {
     // MARK: Bytes
 
     private func contents() throws(SettingError) -> String {
-        let bytes = try FileBytes.read(path, limit: Self.bytesMax)
+        let bytes: [UInt8]
+        do throws(WholeFile.Problem) {
+            bytes = try WholeFile.contents(of: path, atMost: Self.bytesMax)
+        } catch {
+            throw SettingError(place(nil), "\(error)")
+        }
         guard var text = String(validating: bytes, as: UTF8.self) else {
             throw SettingError(place(nil), "expected UTF-8, saw other bytes")
         }
@@ -241,32 +247,5 @@ extension Setting {
             at: Position(file: place, line: 0, column: 0)
         )
         self = try file.tree(of: text) ?? nothing
-    }
-}
-
-/// The bytes of a small file, with the kernel's own words when there are none.
-enum FileBytes {
-    static func read(_ path: String, limit: Int) throws(SettingError) -> [UInt8] {
-        func failure(_ message: String) -> SettingError {
-            SettingError(Position(file: path, line: 0, column: 0), message)
-        }
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw failure(String(cString: strerror(errno))) }
-        defer { close(descriptor) }
-
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65_536)
-        while true {
-            let count = chunk.withUnsafeMutableBytes {
-                Foundation.read(descriptor, $0.baseAddress, $0.count)
-            }
-            if count < 0 {
-                if errno == EINTR { continue }
-                throw failure(String(cString: strerror(errno)))
-            }
-            if count == 0 { return bytes }
-            bytes += chunk[..<count]
-            if bytes.count > limit { throw failure("expected at most \(limit) bytes, saw more") }
-        }
     }
 }

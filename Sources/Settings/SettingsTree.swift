@@ -1,6 +1,7 @@
 // What do a file and its includes say together? Sections are joined key by key and lists inside them
 // are appended; nothing may be said twice, so no file overrides another by accident.
 
+import EventLoop
 import Foundation
 import Vocabulary
 
@@ -86,11 +87,8 @@ struct SettingsTree {
 
     /// Why it cannot be read, in the kernel's words.
     private static func problem(with file: String) -> String? {
-        var status = stat()
-        guard stat(file, &status) == 0, access(file, R_OK) == 0 else {
-            return String(cString: strerror(errno))
-        }
-        return status.st_mode & S_IFMT == S_IFDIR ? String(cString: strerror(EISDIR)) : nil
+        if let problem = WholeFile.sourceProblem(at: file) { return "\(problem)" }
+        return access(file, R_OK) == 0 ? nil : String(cString: strerror(errno))
     }
 
     /// Relative paths in a file mean: beside that file.

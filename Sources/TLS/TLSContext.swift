@@ -2,6 +2,7 @@
 // files once and shared by every connection.
 
 import COpenSSL
+import EventLoop
 
 /// How a client speaks TLS.
 public struct TLSConfiguration: Hashable, Sendable {
@@ -64,9 +65,17 @@ public final class TLSContext: @unchecked Sendable {
 
     deinit { SSL_CTX_free(context) }
 
+    /// OpenSSL opens the files itself, and would wait for the other end of a FIFO for ever.
+    private static func demandFile(_ file: String, to verb: String) throws(TLSError) {
+        if let problem = WholeFile.sourceProblem(at: file) {
+            throw .failed("\(verb) \(file): \(problem)")
+        }
+    }
+
     private func loadAuthorities() throws(TLSError) {
         guard configuration.verifies else { return }
         if let file = configuration.authorityFile {
+            try Self.demandFile(file, to: "read authorities from")
             guard SSL_CTX_load_verify_locations(context, file, nil) == 1 else {
                 throw TLSError.fromQueue("read authorities from \(file)")
             }
@@ -82,10 +91,12 @@ public final class TLSContext: @unchecked Sendable {
         guard let file = configuration.certificateFile else { return }
         // Without an answer of ours OpenSSL asks the terminal for a key's passphrase, and waits.
         SSL_CTX_set_default_passwd_cb(context) { _, _, _, _ in -1 }
+        try Self.demandFile(file, to: "read a certificate from")
         guard SSL_CTX_use_certificate_chain_file(context, file) == 1 else {
             throw TLSError.fromQueue("read a certificate from \(file)")
         }
         let key = configuration.keyFile ?? file
+        try Self.demandFile(key, to: "read a key from")
         guard SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) == 1 else {
             throw TLSError.fromQueue("read a key from \(key)")
         }

@@ -159,6 +159,40 @@ import Vocabulary
         #expect(scratch.complaints("folder") == ["folder: Is a directory"])
     }
 
+    /// Whoever opens a FIFO waits for its other end: nobody would hear of it, nor could stop it.
+    @Test func `a FIFO is refused by name wherever a file is read`() throws {
+        let scratch = try Scratch([
+            "include.yaml": "include: fifo",
+            "drop-in.yaml": "checks-dir: checks.d\n"
+                + "upstreams: {web: {peers: ['10.0.0.1:80'], monitors: [own]}}",
+            "checks.d/other": "",
+        ])
+        for name in ["fifo", "checks.d/own.yaml"] {
+            try #require(mkfifo(scratch.path(name), 0o600) == 0)
+        }
+        let saw = "expected a regular file, saw a FIFO"
+        #expect(scratch.complaints("fifo") == ["fifo: \(saw)"])
+        #expect(scratch.complaints("include.yaml") == ["include.yaml:1:10: include: fifo: \(saw)"])
+        #expect(scratch.complaints("drop-in.yaml").first?.contains("own.yaml: \(saw)") == true)
+
+        let fifo = scratch.path("fifo")
+        for (monitor, complaint) in [
+            ("dialogue: {file: \(fifo)}", "fifo: \(saw)"),
+            ("tls: {ca: \(fifo)}", "read authorities from fifo: \(saw)"),
+            ("tls: {certificate: \(fifo)}", "read a certificate from fifo: \(saw)"),
+        ] {
+            let text = "upstreams: {web: {peers: ['10.0.0.1:80'], monitors: [\(monitor)]}}"
+            try text.write(
+                toFile: scratch.path("muster.yaml"),
+                atomically: true,
+                encoding: .utf8
+            )
+            let complaints = scratch.complaints()
+            #expect(complaints.count == 1)
+            #expect(complaints.first?.hasSuffix(complaint) == true, "\(complaints)")
+        }
+    }
+
     @Test func `reads an empty file and one with a byte order mark`() throws {
         #expect(try load("").upstreams.isEmpty)
         #expect(try load("# nothing\n").upstreams.isEmpty)
