@@ -52,8 +52,12 @@ extension ResolverError: CustomStringConvertible {
 
 /// How to ask.
 public struct ResolverConfiguration: Hashable, Sendable {
-    /// `ip` or `ip:port` of name servers; empty means those of /etc/resolv.conf.
+    /// `ip` or `ip:port` of name servers; empty means those of `serversFile`.
     public var servers: [String] = []
+    /// Names the name servers where `servers` does not.
+    public var serversFile = "/etc/resolv.conf"
+    /// Looked at this often at most, and only before a question.
+    public var serversFileAge = Nanoseconds.seconds(1)
     /// How long one server is waited for before the next is asked.
     public var tryTimeout = Nanoseconds.milliseconds(500)
     public var tries = 3

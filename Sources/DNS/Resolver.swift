@@ -20,6 +20,13 @@ public final class Resolver: EventSink {
     private var channelTimer = TimerID.none
     private var waiterHosts: [Int: String] = [:]
     private var nextWaiter = Resolver.channelTag + 1
+    /// The file of the name servers as it was when the channel was made, and when to look again.
+    private var serversStamp: FileStamp?
+    private var looksFrom: Instant
+    /// Questions that the channel before left unanswered; nil while none is being replaced.
+    private var leftOver: [Question]?
+    /// Told when other name servers are asked from now on.
+    public var onOtherServers: (() -> Void)?
 
     /// The tag of the channel's own timer; every waiter has a larger one.
     private static let channelTag = 0
@@ -83,8 +90,10 @@ public final class Resolver: EventSink {
     ) throws(ResolverError) {
         self.loop = loop
         self.configuration = configuration
+        serversStamp = FileStamp(of: configuration.serversFile)
+        looksFrom = loop.instant + configuration.serversFileAge
         super.init()
-        try openChannel()
+        channel = try openChannel()
     }
 
     deinit { assert(channel == nil, "a resolver must be closed") }
@@ -145,6 +154,7 @@ public final class Resolver: EventSink {
         }
         let key = Self.key(host)
         let now = loop.instant
+        lookAtServers(at: now)
         guard let entry = cache[key], let answer = entry.known(at: now) else { return nil }
         if entry.refreshFrom <= now {
             // Once; the answer sets it anew.
@@ -182,7 +192,7 @@ public final class Resolver: EventSink {
     /// Asks the servers, on behalf of `waiter` or of nobody yet. Whoever asks for the same name
     /// shares the question.
     private func put(_ host: String, for waiter: Waiter? = nil) {
-        guard let channel else { return }
+        guard channel != nil else { return }
         let waiters = waiter.map { [$0] } ?? []
         if let question = questions[host] {
             question.waiters += waiters
@@ -197,7 +207,12 @@ public final class Resolver: EventSink {
             )
             return
         }
-        questions[host] = question
+        ask(again: question)
+    }
+
+    private func ask(again question: Question) {
+        guard let channel else { return }
+        questions[question.host] = question
         var hints = ares_addrinfo_hints()
         hints.ai_family = AF_UNSPEC
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
@@ -205,7 +220,7 @@ public final class Resolver: EventSink {
         hints.ai_flags = ARES_AI_NOSORT
         ares_getaddrinfo(
             channel,
-            host,
+            question.host,
             nil,
             &hints,
             { context, status, _, result in
@@ -225,6 +240,10 @@ public final class Resolver: EventSink {
         _ result: UnsafeMutablePointer<ares_addrinfo>?
     ) {
         questions[question.host] = nil
+        if leftOver != nil, status == ARES_ECANCELLED || status == ARES_EDESTRUCTION {
+            leftOver?.append(question)
+            return
+        }
         var answer = read(question.host, status, result)
         if status != ARES_ECANCELLED, status != ARES_EDESTRUCTION {
             let now = loop.instant
@@ -287,7 +306,7 @@ public final class Resolver: EventSink {
         _ result: UnsafeMutablePointer<ares_addrinfo>?
     ) -> Answer {
         guard status == ARES_SUCCESS, let result else {
-            return .failure(Self.error(host, status))
+            return .failure(error(host, status))
         }
         var addresses: [String] = []
         var seconds = Int64(Int32.max)
@@ -319,18 +338,79 @@ public final class Resolver: EventSink {
         return .success(Resolution(addresses: addresses, validity: validity))
     }
 
-    private static func error(_ host: String, _ status: Int32) -> ResolverError {
+    private func error(_ host: String, _ status: Int32) -> ResolverError {
         switch status {
         case ARES_ENOTFOUND, ARES_ENONAME: .notFound(host: host)
         case ARES_ENODATA: .noAddress(host: host)
         case ARES_ETIMEOUT: .timedOut(host: host)
+        // Its own words are "Could not contact DNS servers", whatever the servers said.
+        case ARES_ECONNREFUSED, ARES_ESERVFAIL, ARES_EREFUSED, ARES_ENOTIMP:
+            .failed(
+                host: host,
+                reason:
+                    "expected an answer of \(servers), saw only errors: SERVFAIL, REFUSED, NOTIMP or "
+                    + "nobody at the port"
+            )
         default: .failed(host: host, reason: String(cString: ares_strerror(status)))
         }
     }
 
     // MARK: The channel
 
-    private func openChannel() throws(ResolverError) {
+    /// The name servers asked, as c-ares has them.
+    private var servers: String {
+        var list: UnsafeMutablePointer<ares_addr_port_node>?
+        guard let channel, ares_get_servers_ports(channel, &list) == ARES_SUCCESS else {
+            return "a name server"
+        }
+        defer { ares_free_data(list) }
+        var words: [String] = []
+        var node = list
+        while let server = node?.pointee {
+            var address = server.addr
+            var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+            if inet_ntop(server.family, &address, &text, socklen_t(text.count)) != nil {
+                let host = String(
+                    decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) },
+                    as: UTF8.self
+                )
+                let port = server.udp_port == 0 ? 53 : server.udp_port
+                words.append(host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)")
+            }
+            node = server.next
+        }
+        return words.isEmpty ? "a name server" : "name server \(words.joined(separator: " or "))"
+    }
+
+    /// Asks those that the file names now: whoever changes the network replaces the file, and expects
+    /// that nobody need be started anew. What was being asked is asked of them anew, what failed is
+    /// asked at the next probe, and what is known at the next one too, while it goes on serving.
+    private func lookAtServers(at now: Instant) {
+        guard configuration.servers.isEmpty, looksFrom <= now, let old = channel else { return }
+        looksFrom = now + configuration.serversFileAge
+        let stamp = FileStamp(of: configuration.serversFile)
+        // A file that is gone says nothing: it is about to be replaced, or the network is down.
+        guard let stamp, stamp != serversStamp else { return }
+        // Should it fail, those before are asked, and the file is looked at again.
+        guard let new = try? openChannel() else { return }
+        serversStamp = stamp
+        leftOver = []
+        ares_cancel(old)
+        ares_destroy(old)
+        channel = new
+        let again = leftOver ?? []
+        leftOver = nil
+        for (host, entry) in cache {
+            if entry.failures > 0 { cache[host]?.expires = now }
+            cache[host]?.refreshFrom = now
+        }
+        for question in again { ask(again: question) }
+        moveChannelTimer()
+        onOtherServers?()
+    }
+
+    private func openChannel() throws(ResolverError) -> ares_channel {
+        var channel: ares_channel?
         var code = Self.libraryCode
         var options = ares_options()
         options.timeout = Int32(clamping: max(configuration.tryTimeout.milliseconds, 1))
@@ -341,22 +421,29 @@ public final class Resolver: EventSink {
                 .watch(descriptor, readable: readable != 0, writable: writable != 0)
         }
         options.sock_state_cb_data = Unmanaged.passUnretained(self).toOpaque()
-        let mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB
-        if code == ARES_SUCCESS { code = ares_init_options(&channel, &options, mask) }
+        let mask =
+            ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB | ARES_OPT_RESOLVCONF
+        if code == ARES_SUCCESS {
+            code = configuration.serversFile.withCString { file in
+                // Copied, not changed.
+                options.resolvconf_path = UnsafeMutablePointer(mutating: file)
+                return ares_init_options(&channel, &options, mask)
+            }
+        }
         if code == ARES_SUCCESS, !configuration.servers.isEmpty {
             code = ares_set_servers_ports_csv(
                 channel,
                 configuration.servers.joined(separator: ",")
             )
         }
-        guard code == ARES_SUCCESS else {
+        guard code == ARES_SUCCESS, let channel else {
             if let channel { ares_destroy(channel) }
-            channel = nil
             throw .failed(
                 host: configuration.servers.joined(separator: ","),
                 reason: "c-ares: \(String(cString: ares_strerror(code)))"
             )
         }
+        return channel
     }
 
     /// c-ares says what a socket of its own is waiting for; nothing means that it closes it now.

@@ -2,33 +2,14 @@
 // files, and the next connection is served with the new one. Files that do not fit together, as between
 // the replacing of one and of the other, leave the one before in use.
 
-import Glibc
+import EventLoop
 import Synchronization
 public import Vocabulary
 
 /// A certificate and its key, read again when their files change.
 public final class ServerCertificate: Sendable {
-    /// Apart from its text, what tells one state of a file from the next.
-    private struct Stamp: Hashable {
-        var device: UInt
-        var inode: UInt
-        var size: Int
-        var seconds: Int
-        var nanoseconds: Int
-
-        init?(of file: String) {
-            var found = stat()
-            guard stat(file, &found) == 0 else { return nil }
-            device = UInt(found.st_dev)
-            inode = UInt(found.st_ino)
-            size = Int(found.st_size)
-            seconds = found.st_mtim.tv_sec
-            nanoseconds = found.st_mtim.tv_nsec
-        }
-    }
-
     private struct State {
-        var stamps: [Stamp?]
+        var stamps: [FileStamp?]
         var served: TLSContext
     }
 
@@ -50,14 +31,14 @@ public final class ServerCertificate: Sendable {
         self.certificateFile = certificateFile
         self.keyFile = keyFile
         self.journal = journal
-        let stamps = [Stamp(of: certificateFile), Stamp(of: keyFile)]
+        let stamps = [FileStamp(of: certificateFile), FileStamp(of: keyFile)]
         let served = try TLSContext(server: certificateFile, keyFile: keyFile)
         state = Mutex(State(stamps: stamps, served: served))
     }
 
     /// For the next connection.
     public func current() -> TLSContext {
-        let stamps = [Stamp(of: certificateFile), Stamp(of: keyFile)]
+        let stamps = [FileStamp(of: certificateFile), FileStamp(of: keyFile)]
         return state.withLock { state in
             if stamps == state.stamps { return state.served }
             // Remembered even if it does not load: tried and told of once for each state of the files.

@@ -60,6 +60,12 @@ final class Engine {
         heartbeats = Heartbeats(began: loop.instant)
         startedAt = loop.wall
         resolver = try Resolver(on: loop)
+        resolver.onOtherServers = {
+            journal.notice(
+                "names are asked of the name servers that /etc/resolv.conf names now",
+                [.event("name-servers")]
+            )
+        }
         services = Services(loop: loop, journal: journal)
         ledger = configuration.store.stateFile.map {
             Ledger(path: $0 + ".ledger", loop: loop, journal: journal)
