@@ -51,7 +51,12 @@ enum Program {
         }
         var pid = pid_t()
         let program = words.first ?? ""
-        let code = posix_spawn(&pid, program, &actions, &attributes, &arguments, &variables)
+        // Together: it may end before we have its number.
+        let code = Orphans.ours.withLock { ours in
+            let code = posix_spawn(&pid, program, &actions, &attributes, &arguments, &variables)
+            if code == 0 { ours.insert(pid) }
+            return code
+        }
         guard code == 0 else { throw SystemError("start \(program)", code: code) }
         return pid
     }
@@ -60,6 +65,7 @@ enum Program {
     static func reap(_ pid: pid_t) -> ProgramEnd {
         var status: Int32 = 0
         while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+        _ = Orphans.ours.withLock { $0.remove(pid) }
         // WIFEXITED and its relatives are macros: the low seven bits name a signal.
         let signal = Int(status & 0x7F)
         return signal == 0 ? .exited(Int(status >> 8 & 0xFF)) : .killed(signal: signal)

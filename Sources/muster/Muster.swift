@@ -19,6 +19,7 @@ struct Muster: AsyncParsableCommand {
     )
 
     static func main() async {
+        if arguments.first == "run" { RunSignals.hold() }
         Console.fillGaps()
         // A reader that is gone must not turn a plugin's verdict into a death.
         if arguments.first == "check" { signal(SIGPIPE, SIG_IGN) }

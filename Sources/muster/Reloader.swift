@@ -4,9 +4,7 @@
 import Admin
 import EventLoop
 import Monitor
-import ServiceLifecycle
 import Settings
-import UnixSignals
 import Vocabulary
 
 /// Reads the file again and brings the engine there.
@@ -84,17 +82,6 @@ actor Reloader {
             for mistake in mistakes {
                 journal.error("not reloaded: \(mistake)", [.event("reload-refused")])
             }
-        }
-    }
-}
-
-/// Reloads at every SIGHUP.
-struct ReloadService: Service {
-    let reloader: Reloader
-
-    func run() async throws {
-        for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
-            _ = await reloader.reload()
         }
     }
 }

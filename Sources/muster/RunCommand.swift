@@ -4,6 +4,7 @@
 import Admin
 import ArgumentParser
 import CLinux
+import Checks
 import EventLoop
 import Glibc
 import Logging
@@ -17,7 +18,7 @@ struct RunCommand: AsyncParsableCommand {
         commandName: "run",
         abstract: "Probes, publishes, answers and routes until it is told to stop.",
         discussion: """
-            SIGTERM and SIGINT stop it: no new connections, exchanges in flight end (at most the \
+            SIGTERM, SIGINT and SIGQUIT stop it: no new connections, exchanges in flight end (at most the \
             proxy's drain timeout), exit 0. Whatever cannot be opened at the start is named, and \
             nothing is started: exit 1.
             """
@@ -105,8 +106,13 @@ struct Runtime {
                         service: ReloadService(reloader: reloader),
                         successTerminationBehavior: .ignore
                     ),
+                    .init(
+                        service: StraySignals(journal: journal),
+                        successTerminationBehavior: .ignore
+                    ),
+                    .init(service: OrphanService(), successTerminationBehavior: .ignore),
                 ],
-                gracefulShutdownSignals: [.sigterm, .sigint],
+                gracefulShutdownSignals: [.sigterm, .sigint, .sigquit],
                 logger: quiet
             )
         )
@@ -231,6 +237,22 @@ private struct EngineService: Service {
         Task.detached {
             try? await Task.sleep(for: Self.endsWithin)
             exit(0)
+        }
+    }
+}
+
+/// As PID 1 of a container we are given every process whose parent is gone: a plugin that put itself into
+/// the background, say.
+private struct OrphanService: Service {
+    private static let every = Duration.seconds(1)
+
+    func run() async throws {
+        guard Orphans.comeToUs else { return }
+        try? await cancelWhenGracefulShutdown {
+            while true {
+                try await Task.sleep(for: Self.every)
+                Orphans.reap()
+            }
         }
     }
 }

@@ -78,13 +78,52 @@ static inline void muster_crashed(int number, siginfo_t *info, void *context) {
 }
 
 static inline void muster_free_ports_on_crash(void) {
-    static const int signals[] = {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGQUIT};
+    static const int signals[] = {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV};
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_sigaction = muster_crashed;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++)
         sigaction(signals[i], &action, muster_crash_before(signals[i]));
+}
+
+// A hang-up may come before anybody can read the configuration again: it is noted. Each file that is
+// compiled has a note of its own, so one file calls both.
+static inline volatile sig_atomic_t *muster_hangup_note(void) {
+    static volatile sig_atomic_t note;
+    return &note;
+}
+
+static inline void muster_hung_up(int number) {
+    (void)number;
+    *muster_hangup_note() = 1;
+}
+
+static inline void muster_note_hangups(void) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = muster_hung_up;
+    action.sa_flags = SA_RESTART;
+    sigaction(SIGHUP, &action, 0);
+}
+
+static inline int muster_take_hangup(void) {
+    int noted = *muster_hangup_note();
+    *muster_hangup_note() = 0;
+    return noted;
+}
+
+// A child that has ended and that nobody has waited for; it stays so. 0: none.
+static inline pid_t muster_ended_child(void) {
+    siginfo_t info;
+    info.si_pid = 0;
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) ? 0 : info.si_pid;
+}
+
+// Whether orphans become children of this process.
+static inline int muster_adopts_orphans(void) {
+    int is_subreaper = 0;
+    return getpid() == 1 || (!prctl(PR_GET_CHILD_SUBREAPER, &is_subreaper) && is_subreaper);
 }
 
 static inline int muster_name_thread(const char *name) { return prctl(PR_SET_NAME, name); }

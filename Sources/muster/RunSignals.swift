@@ -1,0 +1,57 @@
+// What do signals do to a muster that runs? TERM, INT and QUIT stop it in order, HUP reloads, and of the
+// others none that somebody may send by mistake or by habit ends it.
+
+import CLinux
+import Glibc
+import ServiceLifecycle
+import UnixSignals
+import Vocabulary
+
+enum RunSignals {
+    /// The first thing that `run` does: a service manager that has just started us may reload us already.
+    static func hold() {
+        muster_note_hangups()
+        // The reader of the log that is gone must not take the proxy with it.
+        for number in [SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE] { signal(number, SIG_IGN) }
+    }
+
+    /// Whether a SIGHUP came before `ReloadService` listened; told once.
+    static func takeHangup() -> Bool { muster_take_hangup() != 0 }
+}
+
+/// Reloads at every SIGHUP.
+struct ReloadService: Service {
+    let reloader: Reloader
+
+    func run() async throws {
+        let signals = await UnixSignalsSequence(trapping: .sighup)
+        if RunSignals.takeHangup() { _ = await reloader.reload() }
+        for await _ in signals.cancelOnGracefulShutdown() { _ = await reloader.reload() }
+        // Somebody may still send it while we stop.
+        signal(SIGHUP, SIG_IGN)
+        withExtendedLifetime(signals) {}
+    }
+}
+
+/// Tells of signals that other programs give a meaning.
+struct StraySignals: Service {
+    let journal: Journal
+
+    func run() async throws {
+        let signals = await UnixSignalsSequence(trapping: .sigusr1, .sigusr2, .sigalrm)
+        for await signal in signals.cancelOnGracefulShutdown() {
+            journal.notice(Self.words(for: signal), [.event("signal")])
+        }
+        for number in [SIGUSR1, SIGUSR2, SIGALRM] { signal(number, SIG_IGN) }
+        withExtendedLifetime(signals) {}
+    }
+
+    static func words(for signal: UnixSignal) -> String {
+        switch signal {
+        case .sigusr1:
+            "SIGUSR1 is ignored: logs go to standard error, nothing is to be reopened; SIGHUP reloads"
+        case .sigusr2: "SIGUSR2 is ignored: SIGHUP reloads, SIGTERM stops"
+        default: "SIGALRM is ignored: SIGHUP reloads, SIGTERM stops"
+        }
+    }
+}
