@@ -77,6 +77,11 @@ struct AgentReply: Hashable, Sendable {
         if let maxConnections { take(maxConnections: maxConnections) }
     }
 
+    /// Nothing but words that an agent has: a page of an error is none.
+    var isPlain: Bool {
+        unknownWord == nil && warning == nil && (health != nil || hints != Hints())
+    }
+
     private mutating func take(weight word: String) {
         let digits = word.utf8.prefix { Self.isDigit($0) }
         guard word.utf8.dropFirst(digits.count).elementsEqual("%".utf8) else {

@@ -52,14 +52,7 @@ public struct HTTPAgentCheck: Check {
     }
 
     private func judge(_ reply: borrowing ResponseReader) -> Outcome? {
-        guard statuses.contains(reply.status) else {
-            return Outcome(
-                .fail,
-                .layer7Status,
-                code: reply.status,
-                message: "expected \(statuses.text), saw \(reply.statusText)"
-            )
-        }
+        guard statuses.contains(reply.status) else { return judgeRefusal(reply) }
         if let length = AgentReply.length(in: reply.body) {
             return AgentReply(parsing: reply.body[..<length]).outcome
         }
@@ -73,5 +66,24 @@ public struct HTTPAgentCheck: Check {
             )
         }
         return reply.isComplete ? AgentReply(parsing: reply.body).outcome : nil
+    }
+
+    /// A status that is not expected. The agent may say by it what its line says too, as muster's own
+    /// does of a peer that is down: then the line counts, unless it contradicts the status.
+    private func judgeRefusal(_ reply: borrowing ResponseReader) -> Outcome? {
+        if let length = AgentReply.length(in: reply.body) {
+            let line = AgentReply(parsing: reply.body[..<length])
+            if line.isPlain, line.health != .up { return line.outcome }
+        } else if !reply.isCut {
+            guard reply.isComplete else { return nil }
+            let line = AgentReply(parsing: reply.body)
+            if line.isPlain, line.health != .up { return line.outcome }
+        }
+        return Outcome(
+            .fail,
+            .layer7Status,
+            code: reply.status,
+            message: "expected \(statuses.text), saw \(reply.statusText)"
+        )
     }
 }

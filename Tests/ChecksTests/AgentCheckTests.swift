@@ -85,6 +85,17 @@ import Vocabulary
             nil,
             "expected 2xx 3xx, saw 503 Service Unavailable"
         ),
+        // As muster's own /agent/U/P answers.
+        (
+            "503 Service Unavailable\r\nContent-Length: 12\r\n\r\ndown # L4CON", .fail,
+            .layer7Status,
+            nil, "down (L4CON)"
+        ),
+        ("404 Not Found\r\nContent-Length: 10\r\n\r\n50% drain\n", .neutral, .checked, 50, ""),
+        (
+            "503 Service Unavailable\r\nContent-Length: 20\r\n\r\ndown for maintenance", .neutral,
+            .layer7Status, nil, "expected 2xx 3xx, saw 503 Service Unavailable"
+        ),
     ]
 
     @Test(arguments: answers.indices)
