@@ -30,6 +30,9 @@ public protocol Check: Sendable {
     /// A probe that takes longer warns; nil where none does.
     var slowness: Nanoseconds? { get }
 
+    /// What it was made of and does not read again: another state of one of them is another check.
+    var files: [String] { get }
+
     /// Takes this kind's own settings. Whatever it leaves untaken is reported as a misspelling.
     init(options: inout Options) throws(SettingError)
 
@@ -62,6 +65,8 @@ extension Check {
     public var resolvesNames: Bool { true }
 
     public var slowness: Nanoseconds? { nil }
+
+    public var files: [String] { [] }
 
     public func problem(on schedule: Schedule) -> SettingError? { nil }
 

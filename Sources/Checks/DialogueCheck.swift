@@ -14,12 +14,16 @@ public struct DialogueCheck: Check {
     public static let summary = "send and expect, step by step, as a file or a list says"
 
     private let conversation: TCPCheck
+    public let files: [String]
 
     public init(options: inout Options) throws(SettingError) {
         var steps: [DialogueStep] = []
         let file = options.take("file")
         if let file {
+            files = [try file.string(at: "\(options.path).file")]
             steps = try DialogueFile.read(file, at: "\(options.path).file")
+        } else {
+            files = []
         }
         let inline = try DialogueStep.take(from: &options)
         if let file, !inline.isEmpty {

@@ -1,6 +1,7 @@
 // What is a monitor? A check of some kind with its schedule, its thresholds and its weight in the
 // join: everything the scheduler needs, and nothing about whom it probes.
 
+public import EventLoop
 public import Health
 public import Vocabulary
 
@@ -32,6 +33,8 @@ public struct MonitorDefinition: Sendable {
     public var fingerprint: Int
     /// The same for the same settings on every agent.
     public var digest: UInt64
+    /// What the check was made of, as it was then.
+    public var files: [String: FileStamp?]
 
     public init(
         id: String,
@@ -43,7 +46,8 @@ public struct MonitorDefinition: Sendable {
         observers: Int = 1,
         confirm: Confirmation? = nil,
         fingerprint: Int = 0,
-        digest: UInt64 = 0
+        digest: UInt64 = 0,
+        files: [String: FileStamp?] = [:]
     ) {
         self.id = id
         self.kind = kind
@@ -55,13 +59,14 @@ public struct MonitorDefinition: Sendable {
         self.confirm = confirm
         self.fingerprint = fingerprint
         self.digest = digest
+        self.files = files
     }
 
     /// The same schedule, thresholds and settings as written.
     public func isLike(_ other: MonitorDefinition) -> Bool {
         kind == other.kind && schedule == other.schedule && thresholds == other.thresholds
             && isRequired == other.isRequired && observers == other.observers
-            && confirm == other.confirm && fingerprint == other.fingerprint
+            && confirm == other.confirm && fingerprint == other.fingerprint && files == other.files
     }
 
     /// Below this a probe is load, not observation.
@@ -132,17 +137,22 @@ extension MonitorDefinition {
         let isRequired = try options.bool("required") ?? true
         let observers = try options.int("observers", in: 1...observersMax) ?? 1
         let confirm = try takeConfirmation(&options)
+        let check = try registry.make(kind, from: options, on: schedule)
         return MonitorDefinition(
             id: id,
             kind: kind,
-            check: try registry.make(kind, from: options, on: schedule),
+            check: check,
             schedule: schedule,
             thresholds: Thresholds(rise: rise, fall: fall),
             isRequired: isRequired,
             observers: observers,
             confirm: confirm,
             fingerprint: registry.fingerprint(kind, options),
-            digest: registry.digest(kind, options)
+            digest: registry.digest(kind, options),
+            files: Dictionary(
+                check.files.map { ($0, FileStamp(of: $0)) },
+                uniquingKeysWith: { first, _ in first }
+            )
         )
     }
 

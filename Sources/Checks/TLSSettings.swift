@@ -8,7 +8,9 @@ import Vocabulary
 
 /// The TLS part of a check.
 struct TLSSettings: Sendable {
-    let context: TLSContext
+    private let followed: FollowedContext
+    /// By the files as they are now.
+    var context: TLSContext { followed.current().context }
     private let serverName: String?
     /// Less time left than this degrades.
     private let warning: Nanoseconds?
@@ -53,7 +55,7 @@ struct TLSSettings: Sendable {
         serverName = try options.string("server-name")
         (warning, failure) = try Self.expiry(&options)
         do throws(TLSError) {
-            context = try TLSContext(client: configuration)
+            followed = try FollowedContext(client: configuration)
         } catch {
             throw SettingError(options.position, "\(options.path): \(error)")
         }
@@ -94,6 +96,8 @@ struct TLSSettings: Sendable {
     ) async throws(ProbeFailure) -> TLSStream {
         let name = name(for: host)
         let began = probe.loop.instant
+        let (context, problem) = followed.current()
+        if let problem { probe.trace?.note("tls", Self.stale(problem)) }
         do throws(TLSError) {
             let tls = try await TLSStream.connect(over: stream, context: context, serverName: name)
             phases.tls = probe.loop.instant - began
@@ -101,10 +105,15 @@ struct TLSSettings: Sendable {
             return tls
         } catch {
             stream.reset()
-            let failure = Self.failure(error, name: name, within: probe.span)
+            var failure = Self.failure(error, name: name, within: probe.span)
+            if let problem { failure.message += "; \(Self.stale(problem))" }
             probe.trace?.note("tls", failure.message)
             throw failure
         }
+    }
+
+    private static func stale(_ problem: TLSError) -> String {
+        "the files of this check changed and cannot be used, what was in them before is: \(problem)"
     }
 
     /// The name to send and to expect of a peer that is asked for as `host`. A zone is of this host

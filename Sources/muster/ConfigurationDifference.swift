@@ -192,6 +192,11 @@ private struct Details {
         add("fall", old.thresholds.fall, new.thresholds.fall)
         add("required", old.isRequired, new.isRequired)
         add("observers", old.observers, new.observers)
+        for (file, stamp) in new.files.sorted(by: { $0.key < $1.key }) {
+            if let before = old.files[file], before != stamp {
+                parts.append("what is in \(file)")
+            }
+        }
         if old.fingerprint != new.fingerprint || old.confirm != new.confirm {
             parts.append("other settings")
         }

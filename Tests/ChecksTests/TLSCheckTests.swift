@@ -55,6 +55,39 @@ struct TLSCheckTests {
         #expect(left.descriptors == 0 && left.timers == 0)
     }
 
+    @Test func `files that change are used from the next probe on`() async throws {
+        let authority = try Self.authority.get()
+        let server = try await TLSServer(authority.leaf(days: 30))
+        let folder = try TemporaryDirectory()
+        let other = try String(contentsOfFile: Authority().file, encoding: .utf8)
+        let file = try folder.write(other, to: "ca.pem")
+        let prober = try await Prober()
+        let settings: TestSetting = ["ca": .text(file), "server-name": "www.example.test"]
+        let check = try CheckRegistry.builtin.make("tls", from: settings.options(path: "tls"))
+        func probe() async -> Outcome {
+            await runProbe(
+                check,
+                Target(upstream: "web", peer: "p1", address: server.address),
+                timeout: .seconds(30),
+                loop: prober.loop,
+                resolver: prober.resolver
+            ).0
+        }
+        let before = await probe()
+        #expect(before.verdict == .fail, "\(before)")
+        // Half written: what was in it before is used, and a failure tells why.
+        try folder.write("-----BEGIN", to: "ca.pem")
+        let halfway = await probe()
+        #expect(halfway.verdict == .fail)
+        #expect(
+            halfway.message.contains("the files of this check changed and cannot be used"),
+            "\(halfway)"
+        )
+        try folder.write(String(contentsOfFile: authority.file, encoding: .utf8), to: "ca.pem")
+        let after = await probe()
+        #expect(after.verdict == .pass, "\(after)")
+    }
+
     @Test func `the Host is the name that is expected and sent`() async throws {
         let authority = try Self.authority.get()
         let server = try await TLSServer(authority.leaf(days: 30))

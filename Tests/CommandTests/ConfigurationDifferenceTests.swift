@@ -33,6 +33,28 @@ extension CatalogueChange {
         store: { url: "redis://:old-secret@127.0.0.1:6379" }
         """
 
+    @Test func `a dialogue file that changed is named`() throws {
+        let folder = try TemporaryDirectory()
+        let dialogue = try folder.write("expect 220\n", to: "smtp.dialogue")
+        let file = try folder.write(
+            """
+            upstreams:
+              mail: { peers: ["127.0.0.1:25"], monitors: [dialogue: { file: \(dialogue) }] }
+            """,
+            to: "muster.yaml"
+        )
+        let old = try MusterConfiguration.load(file)
+        let same = try MusterConfiguration.load(file)
+        try folder.write("expect-pattern ^220\n", to: "smtp.dialogue")
+        let new = try MusterConfiguration.load(file)
+        func changes(_ new: MusterConfiguration) -> [String] {
+            let catalogue = CatalogueChange.all(from: old, to: new)
+            return ConfigurationDifference(catalogue, from: old, to: new).changes
+        }
+        #expect(changes(same).isEmpty)
+        #expect(changes(new) == ["changed: monitor mail/dialogue: what is in \(dialogue)"])
+    }
+
     private func difference(
         _ word: String,
         _ replacement: String
