@@ -98,7 +98,8 @@ struct StatusReport {
             weight != configured
         else { return nil }
         let by = item["weight_by"]?.string ?? "hand"
-        return "weight \(weight.text) was set by \(by), configured are \(configured.text)"
+        let verb = configured.text == "1" ? "is" : "are"
+        return "weight \(weight.text) was set by \(by), configured \(verb) \(configured.text)"
             + end(item["weight_until"], because: item["weight_reason"])
     }
 

@@ -164,6 +164,10 @@ import Vocabulary
         #expect(
             StatusReport.weightOrder(on: item) == "weight 0 was set by ann, configured are 5: test"
         )
+        #expect(
+            StatusReport.weightOrder(on: ["weight": 3, "configured_weight": 1])
+                == "weight 3 was set by hand, configured is 1"
+        )
     }
 
     @Test func `a weight set by hand is shown with its reason and its end`() throws {
