@@ -59,7 +59,8 @@ struct TLSCheckTests {
         let authority = try Self.authority.get()
         let server = try await TLSServer(authority.leaf(days: 30))
         let folder = try TemporaryDirectory()
-        let other = try String(contentsOfFile: Authority().file, encoding: .utf8)
+        let stranger = try Authority()
+        let other = try String(contentsOfFile: stranger.file, encoding: .utf8)
         let file = try folder.write(other, to: "ca.pem")
         let prober = try await Prober()
         let settings: TestSetting = ["ca": .text(file), "server-name": "www.example.test"]

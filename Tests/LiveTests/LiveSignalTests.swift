@@ -73,7 +73,7 @@ extension Live {
                 upstreams:
                   web:
                     peers: ["127.0.0.1:\(installation.servers[0])"]
-                    monitors: [command: { command: [\(program), \(pids)], interval: 200ms, timeout: 10s }]
+                    monitors: [command: { command: [\(program), \(pids)], interval: 1s, timeout: 1s }]
                 admin: { bind: "127.0.0.1:\(installation.adminPort)" }
                 """,
                 to: "muster.yaml"
