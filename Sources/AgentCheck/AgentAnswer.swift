@@ -24,6 +24,8 @@ struct AgentQuestion {
     /// Load balancers among which a connection limit is divided.
     var askers = 1
     var isStoreLost = false
+    /// The last words about its health took requests away, and the load balancer still goes by them.
+    var owesUp = false
     var policy = AgentCheckPolicy()
 
     var answer: AgentAnswer { AgentAnswer(text: line.text, httpStatus: httpStatus) }
@@ -57,8 +59,18 @@ struct AgentQuestion {
     /// Up or down by what is known, or nil where the policy says to change nothing.
     private var opinion: AgentLine.HealthWord? {
         if isStoreLost, policy.storeLost != .lastKnown { return resolve(policy.storeLost) }
-        if view.checked == .unknown { return resolve(policy.unprobed) }
-        return view.isStale ? resolve(policy.stale) : lastKnown
+        if view.checked == .unknown { return resolve(policy.unprobed) ?? takenBack }
+        return view.isStale ? resolve(policy.stale) ?? takenBack : lastKnown
+    }
+
+    /// Where the policy says to change nothing: `up`, if muster itself would send requests and the load
+    /// balancer has no other way to learn that the peer is back. A `down` that nobody takes back holds
+    /// for ever.
+    private var takenBack: AgentLine.HealthWord? {
+        guard view.isPassing || owesUp else { return nil }
+        let isRouted =
+            view.checked != .down && view.routing != .down && !view.isStranger && !view.isNowhere
+        return isRouted ? .up : nil
     }
 
     private func resolve(_ fallback: AgentCheckPolicy.Fallback) -> AgentLine.HealthWord? {

@@ -20,6 +20,8 @@ final class AnswerBook: BoardObserver {
         /// The answer divides a connection limit.
         var isShared = false
         var askers = 1
+        /// What was said last of its health took requests away: `down`, or less than its weight.
+        var owesUp = false
 
         init(key: PeerKey, hold: AdminHold) {
             self.key = key
@@ -117,9 +119,14 @@ final class AnswerBook: BoardObserver {
             admin: word(of: page, asked: view.asked, at: now),
             askers: page.askers,
             isStoreLost: isStoreLost,
+            owesUp: page.owesUp,
             policy: policy
         )
         page.answer = question.answer
+        let line = question.line
+        if let health = line.health {
+            page.owesUp = health == .down || (line.weightPercent ?? 100) < 100
+        }
         page.bytes = Array(page.answer.text.utf8)
         page.isShared = definition.maxConnections != nil || view.maxConnections != nil
         page.isDirty = false

@@ -56,6 +56,8 @@ public struct PeerView: Hashable, Sendable {
     public var checked = HealthCounter.Status.unknown
     /// `checked` is only what was last known: a verdict it needs has expired.
     public var isStale = false
+    /// Every required monitor was asked; those that have an opinion pass, and the others cannot speak.
+    public var isPassing = false
     /// Of the addresses behind its name those that some monitor finds down, as `host:port`.
     public var downAddresses: [String] = []
     /// It is so new that its first verdict is still to come, and no request is risked on it.
@@ -303,9 +305,10 @@ public struct PeerHealth: Sendable {
             reasons.insert(ejection, at: 0)
         } else if !checks.isFresh, !policy.requiredMonitors.isEmpty || !verdicts.isEmpty {
             status = .unknown
+            if let ramp { reasons.append(Self.describe(ramp: ramp)) }
         } else if let ramp {
             status = .starting
-            reasons.append("slow start at \(Int(ramp * 100))%")
+            reasons.append(Self.describe(ramp: ramp))
         } else if checks.status == .degraded {
             status = .degraded
         } else {
@@ -337,6 +340,7 @@ public struct PeerHealth: Sendable {
             asked: status == .maint ? .maint : mode == .drain || agentDrains ? .drain : .ready,
             checked: checks.opinion,
             isStale: checks.opinion != .unknown && checks.status != .down && !checks.isFresh,
+            isPassing: checks.isPassing,
             downAddresses: joinDownAddresses(),
             isStranger: isStranger,
             isNowhere: isNowhere
@@ -381,10 +385,11 @@ public struct PeerHealth: Sendable {
         if checks.status == .down {
             slowStartFrom = nil
             isJoining = false
-        } else if checks.isFresh, policy.slowStart > .zero {
-            if view.routing == .down {
+        } else if policy.slowStart > .zero {
+            // Also where a monitor that cannot speak keeps the status unknown: it gets requests again.
+            if view.routing == .down, checks.lastKnown != .down {
                 slowStartFrom = now
-            } else if isJoining, !verdicts.isEmpty {
+            } else if checks.isFresh, isJoining, !verdicts.isEmpty {
                 // Another agent may have found it up long ago.
                 let found = verdicts.filter { policy.requiredMonitors.contains($0.key.monitor) }
                 slowStartFrom = found.map(\.since).max().map { min($0, now) }
@@ -431,6 +436,8 @@ public struct PeerHealth: Sendable {
         var lastKnown: PeerStatus?
         /// Some required monitor has never said up or down.
         var isUnprobed: Bool
+        /// As in `PeerView`.
+        var isPassing: Bool
 
         /// Up or down, from verdicts of any age if need be.
         var opinion: HealthCounter.Status {
@@ -473,18 +480,34 @@ public struct PeerHealth: Sendable {
         let unprobed = policy.requiredMonitors.filter {
             (verdict(by: $0)?.status ?? .unknown) == .unknown
         }
+        let passing = verdicts.filter {
+            policy.requiredMonitors.contains($0.key.monitor) && $0.status == .up
+                && $0.expiresAt >= now
+        }
+        let isPassing =
+            !passing.isEmpty && lastKnown != .down && status != .down
+            && unprobed.allSatisfy { verdict(by: $0) != nil }
         for name in unprobed.sorted() {
             // Probed, but every outcome so far was neutral: an agent that cannot be asked, say.
             let silent = verdict(by: name).map { "no opinion yet: \(describe($0))" }
             stale.append(silent ?? "\(name): not probed yet")
+        }
+        if isPassing, !unprobed.isEmpty {
+            let names = passing.map(\.key.monitor).joined(separator: " and ")
+            stale.append("it gets requests because of \(names)")
         }
         reasons += stale + warnings
         return Checks(
             status: status,
             isFresh: stale.isEmpty,
             lastKnown: lastKnown,
-            isUnprobed: !unprobed.isEmpty
+            isUnprobed: !unprobed.isEmpty,
+            isPassing: isPassing
         )
+    }
+
+    private static func describe(ramp: Double) -> String {
+        "slow start at \(Int(ramp * 100))%"
     }
 
     /// The reason comes first: `L4CON Connection refused (http)`.

@@ -12,6 +12,7 @@ private let start = WallTime(milliseconds: 1_000_000)
 private struct Scene {
     var definition = peer("s1")
     var slowStart = Nanoseconds.zero
+    var required: Set<String> = ["http"]
     var isDisabled = false
     var verdicts: [Verdict] = []
     var intent: Intent?
@@ -23,7 +24,7 @@ private struct Scene {
                 weight: definition.weight,
                 slowStart: slowStart,
                 isDisabled: isDisabled,
-                requiredMonitors: ["http"]
+                requiredMonitors: required
             ),
             now: start
         )
@@ -36,14 +37,16 @@ private struct Scene {
     func line(
         askers: Int = 1,
         isStoreLost: Bool = false,
+        owesUp: Bool = false,
         _ change: (inout AgentCheckPolicy) -> Void = { _ in }
     ) -> String {
-        answer(askers: askers, isStoreLost: isStoreLost, change).text
+        answer(askers: askers, isStoreLost: isStoreLost, owesUp: owesUp, change).text
     }
 
     func answer(
         askers: Int = 1,
         isStoreLost: Bool = false,
+        owesUp: Bool = false,
         _ change: (inout AgentCheckPolicy) -> Void = { _ in }
     ) -> AgentAnswer {
         var policy = AgentCheckPolicy()
@@ -63,6 +66,7 @@ private struct Scene {
             admin: admin,
             askers: askers,
             isStoreLost: isStoreLost,
+            owesUp: owesUp,
             policy: policy
         ).answer
     }
@@ -81,6 +85,39 @@ private func intent(_ mode: Intent.Mode, _ reason: String = "", weight: Int? = n
         #expect(
             Scene(verdicts: [down]).line() == "down 100% # L4CON Connection refused (http)\n"
         )
+    }
+
+    @Test func `a down is taken back once its check passes, though another cannot speak`() {
+        let silent = verdict(.unknown, by: "command", at: start)
+        let back = verdict(.up, at: start, sequence: 2)
+        let both: Set<String> = ["http", "command"]
+        #expect(
+            Scene(required: both, verdicts: [silent, down]).line()
+                .hasPrefix("down 100% # L4CON Connection refused (http); no opinion yet: ")
+        )
+        let scene = Scene(required: both, verdicts: [silent, down, back])
+        #expect(scene.view.isAvailable)
+        #expect(scene.line().hasPrefix("up 100% # no opinion yet: "))
+        #expect(scene.line { $0.unprobed = .down }.hasPrefix("down 100%"), "as configured")
+    }
+
+    @Test func `nothing is said before every required check was asked`() {
+        let scene = Scene(required: ["http", "command"], verdicts: [up])
+        #expect(scene.line() == "\n")
+    }
+
+    /// The check that said `down` is gone, and no other has an opinion.
+    @Test func `a down is taken back where nobody says down any more`() {
+        let silent = verdict(.unknown, at: start)
+        #expect(Scene(verdicts: [silent]).line() == "\n")
+        #expect(Scene(verdicts: [silent]).line(owesUp: true).hasPrefix("up 100%"))
+        #expect(Scene(verdicts: [down]).line(owesUp: true).hasPrefix("down"))
+        // Expired, and the last that is known: requests do not go there either.
+        let late = start + .seconds(1_000_000)
+        let expired = Scene(verdicts: [down], at: late)
+        #expect(expired.line(owesUp: true) { $0.stale = .unchanged } == "\n")
+        let found = Scene(verdicts: [up], at: late)
+        #expect(found.line(owesUp: true) { $0.stale = .unchanged }.hasPrefix("up 100%"))
     }
 
     @Test func `a degraded peer is up and says why`() {

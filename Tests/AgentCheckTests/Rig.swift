@@ -231,6 +231,7 @@ final class Rig: @unchecked Sendable {
 func verdict(
     _ status: HealthCounter.Status,
     of peer: String = "s1",
+    by monitor: String = "http",
     isDegraded: Bool = false,
     reason: Reason? = nil,
     message: String = "",
@@ -240,7 +241,7 @@ func verdict(
     sequence: UInt64 = 1
 ) -> Verdict {
     Verdict(
-        key: VerdictKey(upstream: upstreamName, peer: peer, monitor: "http"),
+        key: VerdictKey(upstream: upstreamName, peer: peer, monitor: monitor),
         kind: "http",
         status: status,
         isDegraded: isDegraded,

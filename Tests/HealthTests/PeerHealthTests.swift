@@ -57,6 +57,33 @@ import Vocabulary
         )
     }
 
+    @Test func `a peer is back though a second required check cannot speak`() {
+        var health = peer(weight: 10, slowStart: .seconds(10), required: ["http", "command"])
+        _ = health.apply(verdict(.unknown, by: "command"), now: start)
+        #expect(!health.view.isPassing)
+        _ = health.apply(verdict(.down), now: start)
+        #expect(health.view.status == .down && !health.view.isPassing)
+
+        let now = start + .seconds(1)
+        _ = health.apply(verdict(.up, sequence: 2, at: now), now: now)
+        #expect(health.view.status == .unknown && health.view.isPassing)
+        #expect(health.view.isAvailable)
+        #expect(health.view.effectiveCentiweight == 100, "it begins slowly")
+        #expect(health.view.reason.contains("it gets requests because of http"))
+        #expect(health.view.reason.contains("slow start at 10%"))
+        _ = health.refresh(now: now + .seconds(5))
+        #expect(health.view.effectiveCentiweight == 500)
+        _ = health.refresh(now: now + .seconds(10))
+        #expect(health.view.effectiveCentiweight == 1_000)
+        #expect(!health.view.reason.contains("slow start"))
+    }
+
+    @Test func `a peer that nobody asked about yet does not pass`() {
+        var health = peer(required: ["http", "command"])
+        _ = health.apply(verdict(.up), now: start)
+        #expect(health.view.status == .unknown && !health.view.isPassing)
+    }
+
     /// Everything at once, then taken away from the worst downwards: what remains decides.
     @Test func `maint beats down, down beats drain, drain beats degraded`() {
         var health = peer(required: ["http"])
