@@ -6,14 +6,20 @@ import Store
 import Vocabulary
 
 enum UpstreamJSON {
-    static func upstream(_ seen: SeenUpstream, now: WallTime) -> JSON {
+    static func upstream(_ seen: SeenUpstream, in plane: ControlPlane) -> JSON {
         let view = seen.view
+        let now = plane.loop.wall
+        let staying = ZonePreference.stays(
+            in: plane.zone,
+            view.peers.lazy.map { ($0.definition, $0.view) }
+        )
         return .object([
             .init("name", .string(view.name)),
             .init("revision", revision(seen.revision)),
             .init("balance", .string(view.balance)),
             .init("status", .string(view.status.rawValue)),
             .init("panic", .bool(view.isPanic)),
+            .init("zone", staying.map { .string($0 && !view.isPanic ? "own" : "all") } ?? .null),
             .init("peers", .array(view.peers.map { peer($0, monitors: view.monitors, now: now) })),
             .init("monitors", .array(view.monitors.map(monitor))),
         ])
@@ -36,6 +42,7 @@ enum UpstreamJSON {
             .init("configured_weight", .integer(Int64(report.definition.weight))),
             .init("effective_weight", effectiveWeight(view)),
             .init("backup", .bool(report.definition.isBackup)),
+            .init("zone", report.definition.zone.map { .string($0) } ?? .null),
             .init("status", .string(view.status.rawValue)),
             .init("intent", .string((intent?.mode ?? .ready).rawValue)),
             .init("since", .string(view.since.description)),

@@ -28,7 +28,7 @@ enum UpstreamRoutes {
             .object([
                 .init(
                     "upstreams",
-                    .array(seen.map { UpstreamJSON.upstream($0, now: plane.loop.wall) })
+                    .array(seen.map { UpstreamJSON.upstream($0, in: plane) })
                 )
             ])
         )
@@ -39,7 +39,7 @@ enum UpstreamRoutes {
         _ context: AdminContext
     ) async throws(Problem) -> Response {
         let seen = try await seen(request, context)
-        return .json(UpstreamJSON.upstream(seen, now: context.plane.loop.wall))
+        return .json(UpstreamJSON.upstream(seen, in: context.plane))
             .tagged(seen.revision)
     }
 

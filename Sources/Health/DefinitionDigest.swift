@@ -14,6 +14,7 @@ extension PeerDefinition {
         hash.combine(maxFails)
         hash.combine(UInt64(bitPattern: failTimeout.count))
         hash.combine(maxConnections ?? -1)
+        hash.combine(zone ?? "")
         return hash.value
     }
 }

@@ -15,6 +15,8 @@ public struct PeerDefinition: Hashable, Sendable {
     public var maxFails: Int
     public var failTimeout: Nanoseconds
     public var maxConnections: Int?
+    /// Where it stands: agents of the same zone send their requests here first.
+    public var zone: String?
 
     /// HAProxy's greatest weight.
     public static let weightMax = 256
@@ -27,7 +29,8 @@ public struct PeerDefinition: Hashable, Sendable {
         isDisabled: Bool = false,
         maxFails: Int = 1,
         failTimeout: Nanoseconds = .seconds(10),
-        maxConnections: Int? = nil
+        maxConnections: Int? = nil,
+        zone: String? = nil
     ) {
         self.id = id ?? address.description
         self.address = address
@@ -37,6 +40,7 @@ public struct PeerDefinition: Hashable, Sendable {
         self.maxFails = maxFails
         self.failTimeout = failTimeout
         self.maxConnections = maxConnections
+        self.zone = zone
     }
 }
 

@@ -18,6 +18,8 @@ struct Candidate {
     var maxInFlight: Int32 = .max
     /// Grows with every peer that is defined: those of a file come as the file lists them.
     var order: Int32 = 0
+    /// In the zone of this process.
+    var isNear = false
 }
 
 /// Peers that a request has been sent to already, at most `capacity`.

@@ -1,12 +1,20 @@
 // Who may be chosen now, and who only in a panic? One array for both, so that a peer that goes or
 // comes is a swap, and the beginning or the end of a panic changes where the list ends.
 
-/// The candidates of one tier of an upstream: those that are available stand first, behind them those
-/// that may serve while the upstream fails open.
+import Health
+
+/// The candidates of one tier of an upstream: those that are available stand first, and of these those in
+/// the zone of this process; behind them those that may serve while the upstream fails open.
 struct CandidateTier {
     /// Who chooses among them; nil where no upstream has this number.
     private(set) var balancer: Unmanaged<Balancer>?
     private(set) var storage: UnsafeMutableBufferPointer<Candidate>
+    /// Available, and in the zone of this process.
+    private var near = 0
+    /// Of this zone, whether available or not.
+    private var nearWanted = 0
+    /// How many are looked at first: the near ones where they are enough, or all that are available.
+    private var preferred = 0
     private(set) var available = 0
     /// The available ones included.
     private(set) var eligible = 0
@@ -35,10 +43,21 @@ struct CandidateTier {
     /// Chooses a peer for `pick`; -1 where nobody will do.
     @inline(__always)
     func choose(isPanic: Bool, _ pick: UnsafePointer<Pick>) -> Int32 {
-        let candidates = candidates(isPanic: isPanic)
-        guard let balancer, !candidates.isEmpty else { return -1 }
-        let place = balancer._withUnsafeGuaranteedRef { $0.choose(candidates, for: pick.pointee) }
-        return place >= 0 ? candidates[place].peer : -1
+        let count = isPanic ? eligible : preferred
+        guard let balancer, count > 0 else { return -1 }
+        let first = UnsafeMutableBufferPointer(start: storage.baseAddress, count: count)
+        var place = balancer._withUnsafeGuaranteedRef { $0.choose(first, for: pick.pointee) }
+        if place < 0, count < available {
+            // Those of this zone are all full, or have been tried.
+            let all = candidates(isPanic: false)
+            place = balancer._withUnsafeGuaranteedRef { $0.choose(all, for: pick.pointee) }
+        }
+        return place >= 0 ? storage[place].peer : -1
+    }
+
+    private mutating func prefer() {
+        let isEnough = near < available && ZonePreference.isEnough(available: near, of: nearWanted)
+        preferred = isEnough ? near : available
     }
 
     /// Whom a balancer may look at.
@@ -60,10 +79,12 @@ struct CandidateTier {
         storage.initializeElement(at: eligible, to: candidate)
         peers[Int(candidate.peer)].place = Int32(eligible)
         eligible += 1
+        if candidate.isNear { nearWanted += 1 }
         if let balancer {
             balancer._withUnsafeGuaranteedRef { $0.listed(listed, at: eligible - 1) }
         }
         if isAvailable { promote(eligible - 1, peers) }
+        prefer()
     }
 
     /// What stands at `place` weighs so much, and takes so much, from now on.
@@ -84,6 +105,7 @@ struct CandidateTier {
     ) {
         if isAvailable == (place < available) { return }
         if isAvailable { promote(place, peers) } else { demote(place, peers) }
+        prefer()
     }
 
     mutating func remove(_ place: Int, _ peers: UnsafeMutablePointer<PeerState>) {
@@ -92,6 +114,12 @@ struct CandidateTier {
             balancer._withUnsafeGuaranteedRef { $0.unlisted(storage[place]) }
         }
         var place = place
+        if storage[place].isNear { nearWanted -= 1 }
+        if place < near {
+            near -= 1
+            move(near, to: place, peers)
+            place = near
+        }
         if place < available {
             available -= 1
             move(available, to: place, peers)
@@ -99,14 +127,24 @@ struct CandidateTier {
         }
         eligible -= 1
         move(eligible, to: place, peers)
+        prefer()
     }
 
     private mutating func promote(_ place: Int, _ peers: UnsafeMutablePointer<PeerState>) {
         swap(place, available, peers)
         available += 1
+        guard storage[available - 1].isNear else { return }
+        swap(available - 1, near, peers)
+        near += 1
     }
 
     private mutating func demote(_ place: Int, _ peers: UnsafeMutablePointer<PeerState>) {
+        var place = place
+        if place < near {
+            near -= 1
+            swap(place, near, peers)
+            place = near
+        }
         available -= 1
         swap(place, available, peers)
     }

@@ -32,6 +32,7 @@ struct PeerState {
     var isLost = false
     var keepsClients = false
     var isBackup = false
+    var isNear = false
     var maxInFlight: Int32 = .max
     /// Grows with every peer that is defined.
     var order: Int32 = 0
@@ -229,9 +230,10 @@ struct PeerPool {
         state.pointee.isEligibleInPanic = snapshot.isEligibleInPanic && snapshot.address != nil
         state.pointee.keepsClients = snapshot.keepsClients && snapshot.address != nil
         state.pointee.maxInFlight = Int32(clamping: snapshot.maxConnections ?? Int(Int32.max))
-        if state.pointee.isBackup != snapshot.isBackup {
+        if state.pointee.isBackup != snapshot.isBackup || state.pointee.isNear != snapshot.isNear {
             withdraw(number)
             state.pointee.isBackup = snapshot.isBackup
+            state.pointee.isNear = snapshot.isNear
         }
         list(number)
         return snapshot.isDown && !wasDown
@@ -269,7 +271,8 @@ struct PeerPool {
                     identity: state.pointee.identity,
                     inFlight: state.pointee.inFlight,
                     maxInFlight: state.pointee.maxInFlight,
-                    order: state.pointee.order
+                    order: state.pointee.order,
+                    isNear: state.pointee.isNear
                 )
                 tier.insert(candidate, isAvailable: state.pointee.isAvailable, peers)
             }

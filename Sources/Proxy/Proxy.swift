@@ -361,6 +361,7 @@ public final class Proxy {
             isEligibleInPanic: view.isMeantToServe && !view.isStranger,
             keepsClients: view.keepsClients,
             isBackup: definition.isBackup,
+            isNear: definition.zone != nil && definition.zone == configuration.zone,
             maxConnections: view.maxConnections ?? definition.maxConnections
         )
         snapshot.isLost = isLost(key, report)

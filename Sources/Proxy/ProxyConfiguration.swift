@@ -84,6 +84,8 @@ public struct ProxyConfiguration: Hashable, Sendable {
     public var listeners: [ListenerConfiguration]
     public var timeouts = ProxyTimeouts()
     public var limits = ProxyLimits()
+    /// Where this process stands: requests go first to peers of the same zone.
+    public var zone: String?
     /// Descriptors that all workers together may take; nil where nobody counts them. A client takes one
     /// and its peer another, so that less than half of them is the most clients there can be.
     public var descriptors: Int?

@@ -24,6 +24,8 @@ struct PeerSnapshot: Equatable, Sendable {
     /// Well, but nothing new shall come: whoever has its cookie still may.
     var keepsClients = false
     var isBackup: Bool
+    /// In the zone of this process.
+    var isNear = false
     var maxConnections: Int?
     /// It is lost to silence or to the network: what waits for its answers waits in vain.
     var isLost = false

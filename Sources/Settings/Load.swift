@@ -96,6 +96,7 @@ extension MusterConfiguration {
 
         var binds = Binds(reading: top.reading)
         configuration.proxy = ProxyReader(known: upstreams).read(top.section("proxy"), &binds)
+        configuration.proxy.zone = configuration.agent.zone
         let store = configuration.store
         configuration.agentCheck = AgentCheckReader(
             known: upstreams,

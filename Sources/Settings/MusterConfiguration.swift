@@ -32,6 +32,8 @@ public struct MusterConfiguration: Sendable {
 public struct AgentConfiguration: Hashable, Sendable {
     /// Tells the agents of a fleet apart. The host name unless chosen.
     public var id: String
+    /// Where it stands: its requests go first to peers of the same zone.
+    public var zone: String?
 
     public init(id: String) { self.id = id }
 }

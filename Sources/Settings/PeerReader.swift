@@ -139,6 +139,14 @@ struct PeerReader {
             .duration(in: failTimeoutRange, at: path)
     }
 
+    static func zone(_ setting: Setting, _ path: String) throws(SettingError) -> String {
+        let zone = try setting.string(at: path)
+        if let problem = Name.problem(in: zone) {
+            throw SettingError(setting.position, "\(path): \(problem)")
+        }
+        return zone
+    }
+
     // MARK: A map
 
     private func readMap(_ setting: Setting, at place: Place) -> Peer? {
@@ -163,6 +171,7 @@ struct PeerReader {
         definition.weight = section.int("weight", in: 1...PeerDefinition.weightMax) ?? 1
         definition.isBackup = section.bool("backup", default: false)
         definition.isDisabled = section.bool("down", default: false)
+        definition.zone = section.read("zone", Self.zone)
         definition.maxConnections = section.int("max-connections", in: 1...Self.connectionsMax)
         // nginx's spelling and ours; whoever writes both means something we cannot guess.
         for key in ["max-fails", "max_fails"] {

@@ -17,6 +17,7 @@ extension AgentConfiguration {
             return id
         }
         if let id { agent.id = id }
+        agent.zone = section.read("zone", PeerReader.zone)
         section.finish()
         return agent
     }

@@ -155,6 +155,7 @@ private struct Details {
         add("max-fails", old.maxFails, new.maxFails)
         add("fail-timeout", old.failTimeout, new.failTimeout)
         add("max-connections", old.maxConnections, new.maxConnections)
+        add("zone", old.zone, new.zone)
     }
 
     init(_ old: UpstreamDefinition, _ new: UpstreamDefinition) {

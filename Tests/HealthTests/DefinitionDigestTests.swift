@@ -13,7 +13,7 @@ import Vocabulary
             ("weight", { $0.weight = 2 }), ("isBackup", { $0.isBackup = true }),
             ("isDisabled", { $0.isDisabled = true }), ("maxFails", { $0.maxFails = 2 }),
             ("failTimeout", { $0.failTimeout = .seconds(11) }),
-            ("maxConnections", { $0.maxConnections = 5 }),
+            ("maxConnections", { $0.maxConnections = 5 }), ("zone", { $0.zone = "a" }),
         ]
         return Dictionary(
             uniqueKeysWithValues: [("", peer)]

@@ -54,6 +54,7 @@ struct Crowd: ~Copyable {
         isUp: Bool = true,
         isBackup: Bool = false,
         isInPanic: Bool = true,
+        isNear: Bool = false,
         most: Int? = nil
     ) {
         let snapshot = PeerSnapshot(
@@ -64,6 +65,7 @@ struct Crowd: ~Copyable {
             isDown: !isUp,
             isEligibleInPanic: isInPanic && weight > 0,
             isBackup: isBackup,
+            isNear: isNear,
             maxConnections: most
         )
         _ = pool.set(Int32(peer), upstream: 0, snapshot)
