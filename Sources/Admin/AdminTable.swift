@@ -4,7 +4,7 @@ enum AdminTable {
     typealias Row = Route<AdminContext>
 
     static let routes =
-        UpstreamRoutes.table + StateRoutes.table + AgentRoutes.table + [
+        UpstreamRoutes.table + EventRoutes.table + StateRoutes.table + AgentRoutes.table + [
             Row(.get, "/", .read, dashboard)
         ]
 

@@ -28,6 +28,8 @@ public struct ControlPlane: Sendable {
     public var endpoint: LoopBound<AgentEndpoint>
     public var heartbeats: LoopBound<Heartbeats>
     public var reload: Reload
+    /// Wakes readers of events; nil where none are told.
+    public var feed: LoopBound<EventFeed>?
     /// Who asked for what is told here.
     public var journal = Journal.silent
     /// How many lines of the log nobody read.

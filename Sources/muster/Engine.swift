@@ -291,6 +291,7 @@ final class Engine {
             heartbeats: LoopBound(heartbeats, on: loop),
             reload: reload
         )
+        plane.feed = LoopBound(EventFeed(of: board, on: loop), on: loop)
         plane.zone = configuration.agent.zone
         plane.hasMetricsPerPeer = configuration.admin.hasMetricsPerPeer
         plane.budget = budget

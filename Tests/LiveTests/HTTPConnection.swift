@@ -108,6 +108,12 @@ final class HTTPConnection: @unchecked Sendable {
         }
     }
 
+    /// All that came, as soon as it is enough.
+    func text(until isEnough: (String) -> Bool) throws -> String {
+        while !isEnough(String(decoding: unread, as: UTF8.self)) { try receiveMore() }
+        return String(decoding: unread, as: UTF8.self)
+    }
+
     private func receiveMore() throws {
         if try !receive() {
             let soFar = String(decoding: unread, as: UTF8.self)
