@@ -227,6 +227,17 @@ public struct PeerHealth: Sendable {
         return refresh(now: now)
     }
 
+    /// A monitor asks something else from now on. Who was down gets no requests before it has said what it
+    /// finds, for so long at most.
+    public mutating func forget(
+        monitor: String,
+        now: WallTime,
+        strangerTime: Nanoseconds
+    ) -> Change? {
+        if view.routing == .down, verdict(by: monitor) != nil { strangerUntil = now + strangerTime }
+        return forget(monitor: monitor, now: now)
+    }
+
     public struct Change: Hashable, Sendable {
         public var from: PeerView
         public var to: PeerView

@@ -32,11 +32,27 @@ public struct PeerKey: Hashable, Sendable, CustomStringConvertible {
     public var description: String { "\(upstream)/\(peer)" }
 }
 
+/// What was asked, and whom: ids stay where addresses and checks change, and agents are reloaded one
+/// after the other. A word about something else says nothing of this.
+public struct Subject: Hashable, Sendable {
+    /// As configured.
+    public var address: String
+    /// Of the check's kind and settings, without what is secret: the same on every agent.
+    public var check: UInt32
+
+    public init(address: String, check: UInt32) {
+        self.address = address
+        self.check = check
+    }
+}
+
 /// One agent's debounced opinion of (monitor, peer). There are as many as pairs, which is why numbers
 /// that are small are stored small, and in an order that leaves no gaps.
 public struct Verdict: Hashable, Sendable {
     public var key: VerdictKey
     public var kind: String
+    /// Nil where an older version said it.
+    public var subject: Subject?
     public var message: String
     public var agent: String
     /// Of the addresses behind the peer's name those that are down, as `host:port` and in order. Empty
@@ -83,6 +99,7 @@ public struct Verdict: Hashable, Sendable {
     public init(
         key: VerdictKey,
         kind: String,
+        subject: Subject? = nil,
         status: HealthCounter.Status,
         isDegraded: Bool = false,
         health: Int,
@@ -103,6 +120,7 @@ public struct Verdict: Hashable, Sendable {
     ) {
         self.key = key
         self.kind = kind
+        self.subject = subject
         self.status = status
         self.isDegraded = isDegraded
         storedHealth = Int32(clamping: health)
@@ -165,8 +183,14 @@ public struct Verdict: Hashable, Sendable {
     /// Said by the same again, later: `checkedAt`, `expiresAt`, `latency` and `sequence` alone differ. It is
     /// news to nobody.
     public func renews(_ other: Verdict) -> Bool {
-        agrees(with: other) && key == other.key && kind == other.kind && since == other.since
-            && agent == other.agent && epoch == other.epoch
+        agrees(with: other) && key == other.key && kind == other.kind && subject == other.subject
+            && since == other.since && agent == other.agent && epoch == other.epoch
+    }
+
+    /// Both say what they say of the same, as far as they tell.
+    public func isAboutTheSame(as other: Verdict) -> Bool {
+        guard let subject, let others = other.subject else { return true }
+        return subject == others && kind == other.kind
     }
 
     /// The same word of the same agent, wherever and whenever it was read.

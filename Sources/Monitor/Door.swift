@@ -84,11 +84,14 @@ public final class Door {
         var verdict = pair.opinion.verdict(
             of: key,
             kind: pair.monitor.kind,
+            subject: pair.subject,
             agent: agent,
             epoch: max(epoch, pair.epoch),
             sequence: sequence
         )
-        if let held, stands(held, on: pair.monitor.schedule, now: now.wall) {
+        if let held, held.isAboutTheSame(as: verdict),
+            stands(held, on: pair.monitor.schedule, now: now.wall)
+        {
             let isOfOneMind =
                 held.status == verdict.status
                 && held.isDegraded == verdict.isDegraded && held.hints == verdict.hints

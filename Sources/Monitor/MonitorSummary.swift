@@ -12,6 +12,16 @@ extension DefinitionChange where Monitor == MonitorDefinition {
     }
 }
 
+extension MonitorDefinition {
+    /// Of its question: kind and settings, and not how often it is asked.
+    var checkDigest: UInt32 {
+        var hash = StableHash()
+        hash.combine(kind)
+        hash.combine(digest)
+        return UInt32(truncatingIfNeeded: hash.value)
+    }
+}
+
 extension MonitorSummary {
     /// Another agent may have been reloaded a moment earlier, and stores add some seconds.
     static let patience = Nanoseconds.seconds(20)
@@ -26,7 +36,8 @@ extension MonitorSummary {
             fall: monitor.thresholds.fall,
             interval: monitor.schedule.interval,
             lifeMax: monitor.schedule.validityMax * 2 + Self.patience,
-            digest: Self.digest(of: monitor)
+            digest: Self.digest(of: monitor),
+            check: monitor.checkDigest
         )
     }
 

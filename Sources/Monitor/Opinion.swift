@@ -132,6 +132,7 @@ struct Opinion: Hashable, Sendable {
     func verdict(
         of key: VerdictKey,
         kind: String,
+        subject: Subject? = nil,
         agent: String,
         epoch: UInt64,
         sequence: UInt64
@@ -139,6 +140,7 @@ struct Opinion: Hashable, Sendable {
         Verdict(
             key: key,
             kind: kind,
+            subject: subject,
             status: counter.status,
             isDegraded: isDegraded,
             health: counter.health,

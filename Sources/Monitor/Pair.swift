@@ -10,12 +10,14 @@ import Vocabulary
 final class SharedMonitor {
     let kind: String
     let check: any Check
+    let checkDigest: UInt32
     let schedule: Schedule
     let thresholds: Thresholds
 
     init(_ definition: MonitorDefinition) {
         kind = definition.kind
         check = definition.check
+        checkDigest = definition.checkDigest
         schedule = definition.schedule
         thresholds = definition.thresholds
     }
@@ -37,6 +39,8 @@ final class Pair {
 
     let key: VerdictKey
     let address: Address
+    /// The same in words, which all that is said of it share.
+    private let addressText: String
     let beat: Beat
     /// The number of its upstream among those that share the places for probes.
     let group: UInt32
@@ -77,6 +81,7 @@ final class Pair {
         self.group = group
         self.key = key
         self.address = address
+        addressText = address.description
         self.monitor = monitor
         self.opinion = opinion
         addresses = AddressStates(
@@ -86,6 +91,8 @@ final class Pair {
         beat = Beat(monitor: key.monitor, peer: "\(key.upstream)/\(key.peer)")
         plan = monitor.check.direct(target)
     }
+
+    var subject: Subject { Subject(address: addressText, check: monitor.checkDigest) }
 
     var target: Target {
         Target(upstream: key.upstream, peer: key.peer, address: address)

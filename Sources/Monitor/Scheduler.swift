@@ -205,7 +205,7 @@ public final class Scheduler: EventSink {
                 return before.schedule != monitor.schedule && pair.phase == .resting ? row : nil
             }
             // Another server, or another question: the old answer is nobody's any more.
-            if pair.address != address { door.forget(key) }
+            door.forget(key)
             remove(row)
             isNew = false
         }

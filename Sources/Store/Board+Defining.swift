@@ -187,6 +187,11 @@ extension Board {
         for (key, verdict) in waiting where board.expects(key) {
             orphans[upstream]?[key] = nil
             orphanCount -= 1
+            let held = board.verdict(of: key.peer, by: key.monitor)
+            if let other = board.otherSubject(of: verdict, beside: held) {
+                note(other, of: verdict, now: now)
+                continue
+            }
             let believed = verdict.received(
                 after: nil,
                 lifeMax: board.lifeMax(of: key.monitor),

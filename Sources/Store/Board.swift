@@ -61,6 +61,7 @@ public final class Board: EventSink {
     public let events: EventLog
 
     var reasons = ReasonWatch()
+    private var othersTold = Throttle()
 
     public private(set) var storeStatus: StoreStatus?
 
@@ -267,6 +268,9 @@ public final class Board: EventSink {
         }
         let now = read()
         let held = board.verdict(of: key.peer, by: key.monitor)
+        if let other = board.otherSubject(of: verdict, beside: held) {
+            return note(other, of: verdict, now: now)
+        }
         // Whoever reads all again hears what it has heard: its life counts from when it first came, by a
         // clock that nobody sets, and not from what another clock showed then.
         if let held, held.isSame(as: verdict) { return }
@@ -285,6 +289,15 @@ public final class Board: EventSink {
             return
         }
         apply(word)
+    }
+
+    /// Once a minute: while agents are reloaded one after the other, every pair is spoken of twice.
+    func note(_ other: OtherSubject, of verdict: Verdict, now: Moment) {
+        guard let silent = othersTold.note("other", at: now.instant) else { return }
+        let wasBefore = verdict.checkedAt < startedAt
+        var line = OtherSubjectLine(verdict: verdict, other: other, wasBefore: wasBefore)
+        line.leftOut = silent
+        journal.log(line.line)
     }
 
     private func keepOrphan(_ verdict: Verdict) {

@@ -15,6 +15,9 @@ public protocol FencedRecord: Record, StoreChange {
     var expiresAt: WallTime { get set }
 
     func isNewer(than other: Self) -> Bool
+    /// False where the two say something of different things that have one name: then neither is in the
+    /// other's way.
+    func isAboutTheSame(as other: Self) -> Bool
     /// Says the same as `other`, only later: nobody needs to be woken for it.
     func renews(_ other: Self) -> Bool
     /// The same by a clock that shows `step` more.
@@ -22,6 +25,8 @@ public protocol FencedRecord: Record, StoreChange {
 }
 
 extension FencedRecord {
+    public func isAboutTheSame(as other: Self) -> Bool { true }
+
     public mutating func merge(_ other: Self) {
         if !isNewer(than: other) { self = other }
     }

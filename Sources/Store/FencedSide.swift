@@ -97,6 +97,8 @@ final class FencedSide<R: FencedRecord>: RedisSide {
             return store.ignore(.value(sort), field)
         }
         if outbox.isOwn(record) { return }
+        // The board tells people; what is kept for the next start is ours.
+        if outbox.isAboutAnother(record) { return store.tell(record) }
         if shelf.take(record) {
             store.tell(record)
             store.touchFile(within: StateFile.renewalDelay)

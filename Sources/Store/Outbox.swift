@@ -36,7 +36,9 @@ struct Outbox<R: FencedRecord>: Sendable {
     mutating func take(_ record: R, isTransition: Bool, now: WallTime) -> Bool {
         let key = record.key
         let held = mine[key]
-        if let held, held.record.isNewer(than: record) { return false }
+        if let held, held.record.isNewer(than: record), record.isAboutTheSame(as: held.record) {
+            return false
+        }
         let storedUntil = held?.storedUntil ?? StampTime.never
         let renews = held.map { record.renews($0.record) } ?? false
         mine[key] = Mine(record: record, storedUntil: storedUntil)
@@ -116,6 +118,11 @@ struct Outbox<R: FencedRecord>: Sendable {
         for record in batch where mine[record.key] != nil {
             mark(record.key, isUrgent: true)
         }
+    }
+
+    /// What we say under this name is about something else.
+    func isAboutAnother(_ record: R) -> Bool {
+        mine[record.key].map { !$0.record.isAboutTheSame(as: record) } ?? false
     }
 
     /// We wrote these very words ourselves: reading it back is no news.

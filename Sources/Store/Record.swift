@@ -23,8 +23,9 @@ public struct RecordSort: Hashable, Sendable {
     public let rule: Rule
 
     public enum Rule: Hashable, Sendable {
-        /// Another agent need not be woken where only these members of the JSON differ.
-        case fenced(silent: [String])
+        /// Another agent need not be woken where only the members `silent` of the JSON differ. Where those
+        /// of `about` are told by both and differ, the two are about different things, and either holds.
+        case fenced(silent: [String], about: [String] = [])
         case merged([Register])
     }
 

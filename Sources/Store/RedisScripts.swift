@@ -49,7 +49,7 @@ enum RedisScript: CaseIterable {
         case .read: Self.get + Self.readBody
         case .publish:
             Self.get + Self.wake(sort) + Self.table("silent", Self.silent(of: sort))
-                + Self.publishBody
+                + Self.about(sort) + Self.publishBody
         case .remove: Self.get + Self.removeBody
         case .ask:
             Self.get + Self.wake(sort) + Self.registers(of: sort) + Self.stamps(of: counted)
@@ -71,8 +71,13 @@ enum RedisScript: CaseIterable {
     }
 
     private static func silent(of sort: RecordSort) -> [String] {
-        if case .fenced(let silent) = sort.rule { return silent }
+        if case .fenced(let silent, _) = sort.rule { return silent }
         return []
+    }
+
+    private static func about(_ sort: RecordSort) -> String {
+        if case .fenced(_, let about) = sort.rule { return "local about = \(list(about))\n" }
+        return ""
     }
 
     private static func registers(of sort: RecordSort) -> String {
@@ -235,6 +240,15 @@ enum RedisScript: CaseIterable {
           end
           return false
         end
+        -- Of another server, or by another check: it does not stand in the way.
+        local function isOther(old, new)
+          local other = false
+          for _, name in ipairs(about) do
+            if old[name] == nil or new[name] == nil then return false end
+            other = other or old[name] ~= new[name]
+          end
+          return other
+        end
         local answers, fields, writes, woken = {}, {}, {}, {}
         for i = 1, #ARGV, 2 do fields[#fields + 1] = ARGV[i] end
         -- Two commands for the whole batch, and not two for each.
@@ -247,7 +261,8 @@ enum RedisScript: CaseIterable {
           local epoch = old and tonumber(old.epoch) or -1
           local sequence = old and tonumber(old.sequence) or -1
           if epoch > \(Believable.epochMax) or sequence > \(Believable.sequenceMax) then epoch = -1 end
-          if new.epoch < epoch or (new.epoch == epoch and new.sequence < sequence) then
+          local isOlder = new.epoch < epoch or (new.epoch == epoch and new.sequence < sequence)
+          if isOlder and not isOther(old, new) then
             answers[i] = 0
           else
             writes[#writes + 1] = field

@@ -169,7 +169,7 @@ extension Shelf where R: FencedRecord {
     /// Takes a word in, unless the one held is later.
     func take(_ record: R) -> Bool {
         guard let held = records[record.key] else { return put(record, for: record.key) }
-        if held.isNewer(than: record) { return false }
+        if held.isNewer(than: record), record.isAboutTheSame(as: held) { return false }
         put(record, for: record.key)
         return true
     }

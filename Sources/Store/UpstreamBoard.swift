@@ -92,6 +92,21 @@ final class UpstreamBoard {
         monitors.first { $0.id == monitor }?.lifeMax ?? .zero
     }
 
+    /// Nil where a verdict is about this pair as it is defined here, or does not tell. `held` is what is
+    /// believed of it now: where that is about our own question, one about another adds nothing; where
+    /// nothing is, it is a beginning, as after a reload that changes a monitor's settings.
+    func otherSubject(of verdict: Verdict, beside held: Verdict?) -> OtherSubject? {
+        guard let subject = verdict.subject, let place = places[verdict.key.peer],
+            let monitor = monitors.first(where: { $0.id == verdict.key.monitor })
+        else { return nil }
+        let address = definition.peers[place].address.description
+        if subject.address != address { return .address(here: address) }
+        if verdict.kind != monitor.kind { return .kind(here: monitor.kind) }
+        guard let check = monitor.check, subject.check != check, held?.subject?.check == check
+        else { return nil }
+        return .settings
+    }
+
     /// Nil when no such pair is defined.
     func place(of key: VerdictKey) -> Int? {
         monitorNames.contains(key.monitor) ? places[key.peer] : nil
@@ -193,18 +208,29 @@ final class UpstreamBoard {
     }
 
     func put(_ monitor: MonitorSummary, now: WallTime) -> Changes {
-        if let index = monitors.firstIndex(where: { $0.id == monitor.id }) {
-            monitors[index] = monitor
-        } else {
+        guard let index = monitors.firstIndex(where: { $0.id == monitor.id }) else {
             monitors.append(monitor)
+            return setMonitors(now: now)
         }
-        return setMonitors(now: now)
+        let isAnother = monitors[index].kind != monitor.kind
+        monitors[index] = monitor
+        if !isAnother { return setMonitors(now: now) }
+        // Another question: what was found by the old one is no answer.
+        return changes(now: now) { $0.forget(monitor: monitor.id, now: now, strangerTime: strangerTime) }
     }
 
     func remove(monitor id: String, now: WallTime) -> Changes {
         monitors.removeAll { $0.id == id }
+        return changes(now: now) { $0.forget(monitor: id, now: now) }
+    }
+
+    /// Of all peers, each told of once, by a change to each and by the monitors that there are now.
+    private func changes(
+        now: WallTime,
+        _ body: (inout PeerHealth) -> PeerHealth.Change?
+    ) -> Changes {
         let views = entries.map(\.view)
-        for place in entries.indices { _ = entries[place].forget(monitor: id, now: now) }
+        for place in entries.indices { _ = body(&entries[place]) }
         _ = setMonitors(now: now)
         recount()
         return entries.indices.compactMap { place in

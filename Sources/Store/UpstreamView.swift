@@ -17,6 +17,8 @@ public struct MonitorSummary: Hashable, Sendable {
     public var lifeMax: Nanoseconds
     /// The same for the same definition on every agent.
     public var digest: UInt64
+    /// Of the check alone, as in `Subject`; nil where nobody compares it.
+    public var check: UInt32?
 
     public init(
         upstream: String,
@@ -27,7 +29,8 @@ public struct MonitorSummary: Hashable, Sendable {
         fall: Int,
         interval: Nanoseconds,
         lifeMax: Nanoseconds = .seconds(7 * 86_400),
-        digest: UInt64 = 0
+        digest: UInt64 = 0,
+        check: UInt32? = nil
     ) {
         self.upstream = upstream
         self.id = id
@@ -38,6 +41,7 @@ public struct MonitorSummary: Hashable, Sendable {
         self.interval = interval
         self.lifeMax = lifeMax
         self.digest = digest
+        self.check = check
     }
 }
 

@@ -13,7 +13,7 @@ extension Verdict: FencedRecord {
         name: "verdict",
         collection: "verdicts",
         names: "pair",
-        rule: .fenced(silent: silent)
+        rule: .fenced(silent: silent, about: ["address", "kind", "check"])
     )
 
     public static func read(_ json: JSON, of key: VerdictKey) -> Verdict? {
@@ -32,6 +32,8 @@ extension Verdict {
             .init("rise", JSON(rise)),
             .init("fall", JSON(fall)),
             .init("kind", .string(kind)),
+            .init("address", JSON(subject?.address)),
+            .init("check", JSON(subject.map { $0.checkText })),
             .init("reason", .string(reason.rawValue)),
             .init("code", JSON(code)),
             .init("message", message.isEmpty ? .null : .string(message)),
@@ -77,6 +79,7 @@ extension Verdict {
         self.init(
             key: key,
             kind: kind,
+            subject: Subject(json: json),
             status: status,
             isDegraded: json["degraded"]?.bool ?? false,
             health: health,
@@ -101,5 +104,17 @@ extension Verdict {
             epoch: epoch,
             sequence: sequence
         )
+    }
+}
+
+extension Subject {
+    var checkText: String { String(check, radix: 16) }
+
+    /// Nil where an older version wrote it, or what it says is none.
+    fileprivate init?(json: JSON) {
+        guard let address = json["address"]?.string, Believable.isName(address),
+            let check = json["check"]?.string.flatMap({ UInt32($0, radix: 16) })
+        else { return nil }
+        self.init(address: address, check: check)
     }
 }

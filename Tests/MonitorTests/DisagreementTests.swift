@@ -147,6 +147,24 @@ import Vocabulary
         }
     }
 
+    /// One was reloaded, and the other is not yet.
+    @Test func `what another agent found with other settings keeps nobody from saying what it finds`()
+        async throws
+    {
+        try await run { [self] rig, script in
+            let ours = try #require(rig.board.verdict(of: key)?.subject)
+            #expect(ours.address == peer)
+            var held = said(.down, 1)
+            held.subject = Subject(address: ours.address, check: ours.check &+ 1)
+            rig.board.apply(held)
+            #expect(status(rig) == .down)
+            await probe(rig, script, .pass)
+            #expect(status(rig) == .up)
+            let said = try #require(rig.store.published.last?.verdict)
+            #expect(said.subject == ours && said.epoch == 100_001)
+        }
+    }
+
     @Test func `disagreement is told of when it has lasted, and then once a minute`() async throws {
         let script = Script { _ in .pass }
         try await Rig.inVirtualTime { [self] rig in

@@ -56,6 +56,22 @@ import Vocabulary
         #expect(written.expiresAt == said.expiresAt + OutboxLimits.grace)
     }
 
+    @Test func `a peer with another address is spoken of, whatever was said of the former`() {
+        var outbox = Outbox<Verdict>()
+        var old = verdict(0, .down)
+        old.epoch = 7
+        old.subject = Subject(address: "10.0.0.1:80", check: 1)
+        _ = outbox.take(old, isTransition: true, now: start)
+        var new = verdict(0)
+        new.subject = Subject(address: "10.0.0.2:80", check: 1)
+        #expect(outbox.isAboutAnother(new))
+        let isTaken = outbox.take(new, isTransition: true, now: start)
+        #expect(isTaken && next(&outbox).map(\.status) == [.up])
+        new.epoch = 0
+        let isOlderTaken = outbox.take(new, isTransition: true, now: start)
+        #expect(!isOlderTaken)
+    }
+
     @Test func `of many verdicts for a pair only the newest goes out`() {
         var outbox = Outbox<Verdict>()
         for second in 0..<5 as Range<Int64> {

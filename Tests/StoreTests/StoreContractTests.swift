@@ -37,6 +37,7 @@ import Vocabulary
             verdict.health = 2
             verdict.hints = Hints(weightPercent: 50, maxConnections: 30, admin: .drain)
             verdict.downAddresses = ["192.0.2.1:80", "[2001:db8::1]:80"]
+            verdict.subject = Subject(address: "127.0.0.1:9001", check: 0xFFFF_FFFE)
             verdict.epoch = 1_795_000_000_000
             verdict.sequence = 9_007_199_254_740_991
             store.publish(verdict, isTransition: true)
@@ -117,6 +118,34 @@ import Vocabulary
 
             let found = await rig.reopened().verdicts[first.key]
             #expect(found?.status == (write.wins ? .down : .up))
+        }
+    }
+
+    /// Ids stay where addresses change, and not for all agents at one moment.
+    @Test(arguments: Backend.allCases)
+    func `a word about another server is in nobody's way`(backend: Backend) async throws {
+        try await StoreRig.run(backend) { rig in
+            let path = rig.folder.path("state.json")
+            let (store, _) = await rig.start(state: path)
+            var old = Verdict.sample(.down, epoch: 9, sequence: 9)
+            old.subject = Subject(address: "10.0.0.1:80", check: 1)
+            store.publish(old, isTransition: true)
+            await rig.stop(store)
+
+            let (next, _) = await rig.start(agent: "a2", state: path)
+            var new = Verdict.sample(.up, agent: "a2", epoch: 3, sequence: 1)
+            new.subject = Subject(address: "10.0.0.2:80", check: 1)
+            next.publish(new, isTransition: true)
+            var older = new
+            older.sequence = 0
+            next.publish(older, isTransition: true)
+            await rig.stop(next)
+
+            let (reader, listener) = await rig.start(agent: "reader", state: path)
+            let found = listener.verdicts[new.key]
+            #expect(found?.subject == new.subject && found?.status == .up)
+            #expect(found?.sequence == 1, "of the same, the order holds as ever")
+            await rig.stop(reader)
         }
     }
 
