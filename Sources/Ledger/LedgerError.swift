@@ -11,6 +11,8 @@ public enum LedgerError: Error, Hashable, Sendable {
     case unreadable(SystemError)
     /// A file that holds something came to be where none could be made at the start.
     case appeared(String)
+    /// Another one was put in its place while ours was in use.
+    case replaced(String)
     /// Somebody removed, replaced or cut the file while it was in use.
     case touched(String)
     /// A call of the kernel failed.
@@ -30,7 +32,7 @@ public enum LedgerError: Error, Hashable, Sendable {
     public var isRefusal: Bool {
         switch self {
         case .inUse, .notAFile, .fileTooLarge, .foreign, .unreadable: true
-        case .failed, .appeared, .touched, .tooLarge, .slow, .closed: false
+        case .failed, .appeared, .replaced, .touched, .tooLarge, .slow, .closed: false
         }
     }
 }
@@ -49,6 +51,9 @@ extension LedgerError: CustomStringConvertible {
         case .appeared(let path):
             "\(path): expected none, as at the start, saw a file that holds something; restart "
                 + "muster to read it"
+        case .replaced(let path):
+            "\(path): expected the ledger in use, saw another in its place; remove that, and all is written "
+                + "anew, or restart muster to have what it holds"
         case .foreign(let path):
             "\(path): expected a ledger of format \(FileHead.format), saw something else; move it "
                 + "aside to start without it"

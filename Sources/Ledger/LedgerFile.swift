@@ -15,6 +15,8 @@ final class LedgerFile {
     /// Where the next frame goes; nil while the file cannot be trusted, or is not ours.
     private var end: Int?
     private var salt: UInt64 = 0
+    /// Ours was there once, and lost its name.
+    private var hasHadFile = false
 
     /// A larger file was not written by a ledger.
     static let bytesMax = 256 << 20
@@ -96,12 +98,13 @@ final class LedgerFile {
     private func lock() throws(LedgerError) {
         if let file {
             if disk.length(of: file, at: path) != nil { return }
+            hasHadFile = true
             disk.close(file)
             self.file = nil
         }
         let made = try disk.open(path)
         do throws(LedgerError) {
-            if try !read(made).isEmpty { throw .appeared(path) }
+            if try !read(made).isEmpty { throw hasHadFile ? .replaced(path) : .appeared(path) }
         } catch {
             disk.close(made)
             throw error

@@ -162,7 +162,13 @@ private struct History {
         // What somebody else put there is not ours to replace.
         disk.put([1, 2, 3], at: path)
         #expect(throws: LedgerError.touched(path)) { try file.append([all[2]]) }
-        #expect(throws: LedgerError.appeared(path)) { try file.rewrite(all, salt: 3) }
+        #expect(throws: LedgerError.replaced(path)) { try file.rewrite(all, salt: 3) }
         #expect(disk.bytes(of: path) == [1, 2, 3])
+        #expect("\(LedgerError.replaced(path))".contains("expected the ledger in use, saw another"))
+        // Somebody takes it away again.
+        disk.put(nil, at: path)
+        try file.rewrite(all, salt: 4)
+        file.close()
+        #expect(try LedgerFile(path: path, disk: disk).open().records == all)
     }
 }
