@@ -151,6 +151,12 @@ struct MetricsText {
         family("muster_store_writable", "gauge", "1 while the store takes writes.")
         let isWritable = store.isConnected && store.writeError == nil
         sample("muster_store_writable", labels, isWritable ? 1 : 0)
+        family("muster_store_twin", "gauge", "1 while another process has this agent's id.")
+        sample("muster_store_twin", labels, store.twin == nil ? 0 : 1)
+        if let isFileWritable = store.isFileWritable {
+            family("muster_state_file_writable", "gauge", "1 while the state file takes writes.")
+            sample("muster_state_file_writable", [], isFileWritable ? 1 : 0)
+        }
         family(
             "muster_store_ignored_values_total",
             "counter",

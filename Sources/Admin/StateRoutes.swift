@@ -62,6 +62,7 @@ enum StateRoutes {
             .init("since", .string(store.since.description)),
             .init("error", JSON(store.lastError?.printable)),
             .init("write_error", JSON(store.writeError?.printable)),
+            .init("twin", JSON(store.twin?.printable)),
             .init("pending", .integer(Int64(store.pending))),
             .init("revision", .integer(Int64(clamping: store.revision))),
             .init("refused", .integer(Int64(clamping: store.refused))),

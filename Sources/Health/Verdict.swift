@@ -193,6 +193,20 @@ public struct Verdict: Hashable, Sendable {
         return subject == others && kind == other.kind
     }
 
+    /// Stands between the words that hold and those of a later probe that had no opinion.
+    public static let asideMark = "last probe: "
+
+    /// What the latest probe said, if it had no opinion, and the words that held before it.
+    var aside: (before: String, now: String)? {
+        guard let mark = message.ranges(of: Self.asideMark).last else { return nil }
+        var before = message[..<mark.lowerBound]
+        if before.hasSuffix("; ") { before = before.dropLast(2) }
+        return (String(before), String(message[mark.upperBound...]))
+    }
+
+    /// The last probe passed, be it with a warning, and so did those before it.
+    public var isAtItsBest: Bool { status == .up && health >= rise + fall - 1 }
+
     /// The same word of the same agent, wherever and whenever it was read.
     public func isSame(as other: Verdict) -> Bool {
         agent == other.agent && epoch == other.epoch && sequence == other.sequence

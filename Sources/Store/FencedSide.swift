@@ -97,6 +97,8 @@ final class FencedSide<R: FencedRecord>: RedisSide {
             return store.ignore(.value(sort), field)
         }
         if outbox.isOwn(record) { return }
+        // Its twin is not another agent, whose word could hold in place of ours.
+        if store.twinSince != nil, record.agent == store.agent, outbox.holds(record.key) { return }
         // The board tells people; what is kept for the next start is ours.
         if outbox.isAboutAnother(record) { return store.tell(record) }
         if shelf.take(record) {

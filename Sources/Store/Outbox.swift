@@ -120,6 +120,8 @@ struct Outbox<R: FencedRecord>: Sendable {
         }
     }
 
+    func holds(_ key: R.Key) -> Bool { mine[key] != nil }
+
     /// What we say under this name is about something else.
     func isAboutAnother(_ record: R) -> Bool {
         mine[record.key].map { !$0.record.isAboutTheSame(as: record) } ?? false

@@ -19,6 +19,8 @@ struct RedisKeys: Hashable, Sendable {
     var id: String { prefix + "id" }
     /// STREAM: a hint for each change.
     var changes: String { prefix + "changes" }
+    /// STRING: which process speaks for the agent of this name. It expires with its lease.
+    func instance(of agent: String) -> String { prefix + "instance:" + agent }
 }
 
 /// A script with the name Redis gives it once it is loaded.
@@ -196,6 +198,18 @@ enum RedisScript: CaseIterable {
             end
             return {refusal, isNew, id or '', revision or '0', redis.call('TIME'), kept}
             """
+
+    /// KEYS: the instance of an agent. ARGV: the caller's own; for how long it holds the agent's name. Answers
+    /// the one that holds it where that is another. Where nothing can be written, nobody can.
+    static let hold = """
+        local length = redis.pcall('STRLEN', KEYS[1])
+        if type(length) == 'number' and length > 0 and length <= \(wordBytesMax) then
+          local held = redis.call('GET', KEYS[1])
+          if held ~= ARGV[1] then return held end
+        end
+        redis.pcall('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+        return ''
+        """
 
     /// Of an id or a revision.
     private static let wordBytesMax = 64

@@ -94,13 +94,14 @@ extension RedisStore {
     /// Reads everything, and finds out whether Redis still is the one we knew.
     func reconcile(_ reader: RedisConnection) async throws(RedisError) {
         let made = "\(UInt64.random(in: 0...UInt64.max, using: &loop.dice))"
-        let replies = try await ask(reader, [look(made)])
+        let replies = try await ask(reader, [look(made), hold])
         guard let parts = replies.first?.array, parts.count == 6,
             let refusal = parts[0].text, let time = Self.time(parts[4])
         else { throw .refused("expected a look, saw another reply") }
         // A Redis that takes no writes can be read all the same.
         if refusal.isEmpty { wroteAgain() } else { refuseWriting(refusal) }
         tell(ofAsides: parts[5].array ?? [])
+        note(twin: replies.last?.text ?? "")
         let isNew = parts[1].integer == 1
         note(time: time)
         let id = parts[2].text

@@ -40,6 +40,7 @@ public final class RedisStore: Store {
     var writer: RedisConnection?
     var reader: RedisConnection?
     private var lookScript = ""
+    private var holdScript = ""
     private var scripts: [RedisScript: [String: String]] = [:]
     var storeID: String?
     var revision: UInt64 = 0
@@ -66,6 +67,11 @@ public final class RedisStore: Store {
     private var awaySince: Instant?
     /// Of its present or last absence somebody was told; and that it is not here yet needs no telling.
     private var isAwayTold = true
+    /// This process, as no other with its name is called.
+    private let instance: String
+    /// Since when another process has held this agent's name.
+    private(set) var twinSince: Instant?
+    private var isTwinTold = false
     private var isFlushing = false
     /// The end has waited long enough for writes.
     private var isLate = false
@@ -88,6 +94,7 @@ public final class RedisStore: Store {
     /// Renewals wait this long for company, or until so many wait.
     static let renewalDelay = Nanoseconds.milliseconds(200)
     static let renewalsMax = 64
+    private static let nameLeaseMin = Nanoseconds.seconds(15)
     static let backoffMin = Nanoseconds.milliseconds(50)
     /// A Redis that is back is asked again after this long at most.
     public static let backoffMax = Nanoseconds.seconds(1)
@@ -154,6 +161,7 @@ public final class RedisStore: Store {
     ) {
         self.loop = loop
         since = loop.wall
+        instance = String(UInt64.random(in: 0...UInt64.max, using: &loop.dice), radix: 16)
         self.url = url
         self.commandTimeout = commandTimeout
         self.reconcileEvery = reconcileEvery
@@ -190,6 +198,8 @@ public final class RedisStore: Store {
             ignored: ignored
         )
         status.connections = [writer, reader].count { $0 != nil }
+        status.twin = twinSince == nil ? nil : twinWords
+        status.isFileWritable = file?.isWritable
         status.isReturnSilent = !isAwayTold
         return status
     }
@@ -311,6 +321,10 @@ public final class RedisStore: Store {
             closeConnections()
         }
         if isConnected { await flush() }
+        if let writer, isConnected, twinSince == nil {
+            // The next of this name need not wait for the end of the lease.
+            _ = try? await ask(writer, [["DEL", keys.instance(of: agent)]])
+        }
         timers.cancel(deadline)
         isStopping = true
         tellOfUntold()
@@ -389,6 +403,7 @@ public final class RedisStore: Store {
     }
 
     private func load(on writer: RedisConnection) async throws(RedisError) {
+        holdScript = try await load(RedisScript.hold, on: writer)
         lookScript = try await load(RedisScript.look, on: writer)
         for side in sides {
             for script in RedisScript.cases(for: side.sort) {
@@ -585,7 +600,8 @@ public final class RedisStore: Store {
 
     func flushSoon() {
         guard isConnected, !isFlushing, writeAgain == nil else { return }
-        if sides.contains(where: \.hasUrgent) || lazyCount >= Self.renewalsMax {
+        let lazyCount = speaking.reduce(0) { $0 + $1.lazyCount }
+        if speaking.contains(where: \.hasUrgent) || lazyCount >= Self.renewalsMax {
             let home = LoopBound(self, on: loop)
             Task(executorPreference: loop) { await home.value.flush() }
         } else if lazyCount > 0, renewalTimer == nil {
@@ -605,9 +621,11 @@ public final class RedisStore: Store {
             }
         }
         isFlushing = true
-        while let writer, isConnected, pendingCount > 0, !isLate {
+        while let writer, isConnected, !isLate,
+            speaking.contains(where: { $0.pendingCount > 0 })
+        {
             do throws(RedisError) {
-                for side in sides { try await side.flush(on: writer) }
+                for side in speaking { try await side.flush(on: writer) }
             } catch {
                 if case .refused(let text) = error, Refusal(text) == .writing {
                     refuseWriting(text)
@@ -654,6 +672,64 @@ public final class RedisStore: Store {
     }
 
     // MARK: What a revision counts
+    // MARK: Two of one name
+
+    /// Takes or keeps this agent's name.
+    var hold: [String] {
+        [
+            "EVALSHA", holdScript, "1", keys.instance(of: agent), instance,
+            "\(nameLease.milliseconds)",
+        ]
+    }
+
+    /// For so long a name is held by whoever held it last.
+    private var nameLease: Nanoseconds {
+        max(Self.nameLeaseMin, Nanoseconds(reconcileEvery.count * 3))
+    }
+
+    /// What may be written now. Orders are whose they are; for verdicts the agent's name stands.
+    private var speaking: [any RedisSide] {
+        twinSince == nil ? sides : sides.filter(\.sort.isMerged)
+    }
+
+    /// Another process holds this agent's name, or none does (empty). Two that wrote under one name would take
+    /// each pair from one another at every probe, and nobody could tell why.
+    func note(twin other: String) {
+        let now = loop.instant
+        if other.isEmpty {
+            guard twinSince.take() != nil else { return }
+            for side in sides where !side.sort.isMerged {
+                // What the other wrote was not listened to.
+                side.forgetWhatWasRead()
+                side.restate()
+            }
+            if isTwinTold {
+                journal.notice(
+                    "no other process speaks for agent '\(agent)' any more: this one writes its verdicts",
+                    [.event("twin-gone"), .agent(agent)]
+                )
+            }
+            isTwinTold = false
+            observer?.storeStatusChanged(status)
+            return
+        }
+        if twinSince == nil {
+            twinSince = now
+            observer?.storeStatusChanged(status)
+        }
+        // A former life of this process, which was killed, holds the name no longer than its lease.
+        guard let since = twinSince, now - since > nameLease,
+            throttle.note("twin", at: now) != nil
+        else { return }
+        isTwinTold = true
+        journal.warning("store \(url): \(twinWords)", [.event("twin"), .agent(agent)])
+    }
+
+    private var twinWords: String {
+        "another process with agent.id '\(agent)' is alive and speaks for it; the verdicts of this one are "
+            + "for itself alone until that is gone. Give each agent an id of its own"
+    }
+
 
     /// The sides whose records some upstream owns.
     private var counted: [any CountedSide] {

@@ -115,6 +115,10 @@ public struct StoreStatus: Hashable, Sendable {
     public var refused: UInt64
     /// Values in the store that were none of ours, or not to be believed.
     public var ignored: UInt64
+    /// Whether the state file can be written; nil where there is none.
+    public var isFileWritable: Bool?
+    /// That another process speaks under this agent's name, in words.
+    public var twin: String?
     /// Open to a server.
     public var connections = 0
     /// Lost and found again so soon that nobody was told of the loss, nor is of the return.
