@@ -61,7 +61,7 @@ public final class EmbeddedStore: Store {
     }
 
     public var status: StoreStatus {
-        StoreStatus(
+        var status = StoreStatus(
             kind: "embedded",
             isConnected: true,
             since: startedAt,
@@ -69,6 +69,8 @@ public final class EmbeddedStore: Store {
             lastError: ledger?.status.error ?? file?.lastError,
             refused: refused
         )
+        status.isFileWritable = file?.isWritable
+        return status
     }
 
     /// The ledger has told already what operators asked for. The state file tells the same, but for

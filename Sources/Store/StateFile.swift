@@ -24,6 +24,7 @@ final class StateFile {
     private var isDirty = false
     private var waiters: [CheckedContinuation<Void, Never>] = []
     private(set) var lastError: String?
+    var isWritable: Bool { lastError == nil }
     /// Writes that failed.
     private(set) var failures: UInt64 = 0
     /// The path leads to a FIFO or a device, say: it is not written to.

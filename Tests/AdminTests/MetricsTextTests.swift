@@ -101,6 +101,25 @@ import Vocabulary
         #expect(!self.text().contains("muster_ledger"))
     }
 
+    @Test func `a state file that cannot be written is 0, and without one there is no number`() {
+        func text(_ isWritable: Bool?) -> String {
+            var store = StoreStatus(kind: "redis", isConnected: true, since: now)
+            store.isFileWritable = isWritable
+            return MetricsText.make(
+                agent: "a1",
+                uptime: .seconds(5),
+                upstreams: [],
+                store: store,
+                scheduler: SchedulerMetrics(),
+                pairs: [],
+                proxy: Proxy.Report()
+            )
+        }
+        #expect(text(true).contains("\nmuster_state_file_writable 1\n"))
+        #expect(text(false).contains("\nmuster_state_file_writable 0\n"))
+        #expect(!text(nil).contains("muster_state_file"))
+    }
+
     @Test func `of the descriptors each share is told, and what is taken of it`() {
         let text = MetricsText.make(
             agent: "a1",
