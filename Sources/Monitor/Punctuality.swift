@@ -15,6 +15,10 @@ struct Punctuality: Hashable {
     /// A timer fires some milliseconds late on any machine.
     static let allowanceMin = Nanoseconds.milliseconds(25)
 
+    /// Whoever is late by so much was stopped, more likely than busy.
+    static let standstillMin = Nanoseconds.seconds(1)
+    static let standstill = "this agent stood still"
+
     /// How late a deadline may be noticed and still count.
     private var allowance: Nanoseconds {
         max(Nanoseconds(timeout.count / 10), Self.allowanceMin)
@@ -36,7 +40,9 @@ struct Punctuality: Hashable {
         var excused = Outcome(
             .neutral,
             .socketError,
-            message: "this agent was \(ownDelay.milliseconds) ms late",
+            message: ownDelay < Self.standstillMin
+                ? "this agent was \(ownDelay.milliseconds) ms late"
+                : "\(Self.standstill) for \(ownDelay.milliseconds) ms",
             phases: outcome.phases
         )
         excused.isExcused = true

@@ -114,10 +114,14 @@ extension Scheduler {
         lastExcused = now
         guard now >= complainOfLagFrom else { return }
         complainOfLagFrom = now + Self.complainEvery
+        let advice =
+            outcome.message.hasPrefix(Punctuality.standstill)
+            ? "It was stopped, or its machine slept or had no CPU"
+            : "Give this process more CPU, or probe less"
         journal.warning(
             "this agent is late and doubts itself: \(key.upstream)/\(key.peer) (\(key.monitor)): "
                 + "\(outcome.message); \(excused) timeouts were not held against their peers so far. "
-                + "Give this process more CPU, or probe less",
+                + advice,
             [.event("agent-late")]
         )
     }

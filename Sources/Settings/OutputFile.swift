@@ -19,15 +19,15 @@ enum OutputFile {
         var status = stat()
         guard stat(folder, &status) == 0 else {
             return "expected a folder at '\(folder)' to write in, saw "
-                + "\(String(cString: strerror(errno))); nothing will be kept"
+                + "\(String(cString: strerror(errno))); nothing is kept until then"
         }
         guard status.st_mode & S_IFMT == S_IFDIR else {
             return "expected a folder at '\(folder)' to write in, saw "
-                + "\(WholeFile.sort(of: status.st_mode)); nothing will be kept"
+                + "\(WholeFile.sort(of: status.st_mode)); nothing is kept until then"
         }
         guard access(folder, W_OK | X_OK) == 0 else {
             return "expected a folder at '\(folder)' to write in, saw "
-                + "\(String(cString: strerror(errno))); nothing will be kept"
+                + "\(String(cString: strerror(errno))); nothing is kept until then"
         }
         return nil
     }

@@ -510,9 +510,11 @@ public final class RedisStore: Store {
         var line = "store \(url) takes no writes: \(text.printable)"
         if silent > 0 { line += " (\(silent + 1) attempts in the last minute)" }
         if let advice = Refusal.advice(text) { line += "; \(advice)" }
+        // The write that was refused just now may not be among those that wait yet.
+        let waiting = max(status.pending, 1)
         isWriteTroubleTold = true
         journal.warning(
-            line + "; reading goes on, \(status.pending) writes wait",
+            line + "; reading goes on, \(waiting) \(waiting == 1 ? "write waits" : "writes wait")",
             [.event("store-read-only"), .store("redis"), .error(text)]
         )
     }

@@ -147,9 +147,12 @@ struct StatusReport {
         let serving = peers.filter { ($0["effective_weight"]?.double ?? 1) > 0 }
         let isBackup = { (peer: JSON) in peer["backup"]?.bool ?? false }
         if upstream["panic"]?.bool == true {
+            // As the log counts: who was told to take nothing is not lost.
+            let wanted = peers.count {
+                !isBackup($0) && !["maint", "drain"].contains($0["status"]?.string ?? "")
+            }
             return "\(name) is in panic: \(serving.count { !isBackup($0) }) of "
-                + "\(peers.count { !isBackup($0) }) peers available; requests go to all that are "
-                + "not in maint or drain"
+                + "\(wanted) peers available; requests go to all that are not in maint or drain"
         }
         if peers.isEmpty { return "\(name) has no peers: requests are answered 503" }
         if serving.isEmpty { return "\(name) has no available peer: requests are answered 503" }

@@ -39,8 +39,11 @@ import Vocabulary
         for reason in [Reason.layer4Timeout, .layer6Timeout, .layer7Timeout, .processTimeout] {
             let outcome = late.judge(Outcome(.fail, reason, message: "took 3s"))
             #expect(outcome.verdict == .neutral && outcome.isExcused)
-            #expect(outcome.message == "this agent was 2000 ms late")
+            #expect(outcome.message == "this agent stood still for 2000 ms")
         }
+        let slower = Punctuality(took: .milliseconds(1_300), timeout: .seconds(1), lag: .zero)
+        let outcome = slower.judge(Outcome(.fail, .layer7Timeout))
+        #expect(outcome.message == "this agent was 300 ms late")
         #expect(late.judge(.refused) == .refused)
         #expect(late.judge(.pass) == .pass)
         let degraded = Outcome(.warn, .layer7OK)

@@ -426,7 +426,7 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
             "store: { state-file: /nowhere/state.json }\nchecks-dir: /nowhere\n"
                 + "upstreams: { web: { peers: ['h:1'] } }\n",
             "muster.yaml:1:22: store.state-file: expected a folder at '/nowhere' to write in, saw No "
-                + "such file or directory; nothing will be kept",
+                + "such file or directory; nothing is kept until then",
             "muster.yaml:2:13: checks-dir: expected a folder at '/nowhere', saw No such file or "
                 + "directory"
         ),
