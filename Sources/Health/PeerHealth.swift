@@ -470,12 +470,7 @@ public struct PeerHealth: Sendable {
                 }
             if isRequired { lastKnown = lastKnown == .down ? .down : opinion }
             if verdict.expiresAt < now {
-                if isRequired {
-                    stale.append(
-                        "\(verdict.key.monitor): last \(verdict.status.rawValue) at "
-                            + "\(verdict.checkedAt), verdict expired at \(verdict.expiresAt)"
-                    )
-                }
+                if isRequired { stale.append(expired(verdict)) }
                 continue
             }
             switch opinion {
@@ -536,6 +531,21 @@ public struct PeerHealth: Sendable {
     }
 
     private func activeMode(now: WallTime, reasons: inout [String]) -> Intent.Mode {
+    /// What it says now where it still speaks, since when it says nothing of health, and its last word.
+    private func expired(_ verdict: Verdict) -> String {
+        let name = verdict.key.monitor
+        let status = verdict.status.rawValue
+        guard let aside = verdict.aside else {
+            return "\(name): last \(status) at \(verdict.checkedAt), verdict expired at "
+                + "\(verdict.expiresAt)"
+        }
+        var word = verdict.reason.rawValue
+        if let code = verdict.code, verdict.reason.layer == "L7" { word += "/\(code)" }
+        if !aside.before.isEmpty { word += " \(aside.before)" }
+        return "\(name): \(aside.now), which says nothing of its health, and nothing else since "
+            + "\(verdict.expiresAt); last \(status), \(word)"
+    }
+
         guard let intent = intent?.current(at: now), let mode = intent.mode else {
             if policy.isDisabled { reasons.append("configured down") }
             return policy.isDisabled ? .maint : .ready

@@ -151,7 +151,7 @@ struct Opinion: Hashable, Sendable {
             message: aside.isEmpty
                 ? message
                 : message.isEmpty
-                    ? "last probe: \(aside)" : "\(message); last probe: \(aside)",
+                    ? Verdict.asideMark + aside : "\(message); \(Verdict.asideMark)\(aside)",
             latency: latency,
             hints: hints,
             downAddresses: downAddresses,

@@ -50,6 +50,22 @@ import Vocabulary
         #expect(health.view.nextChange == nil)
     }
 
+    @Test func `who speaks without an opinion is told with what it says, and its last word`() {
+        var health = peer()
+        _ = health.apply(verdict(.up, sequence: 1, at: start, life: .seconds(5)), now: start)
+        // Neutral probes later, which do not prolong what held.
+        let now = start + .seconds(9)
+        var neutral = verdict(.up, sequence: 2, at: now, life: .seconds(-4))
+        neutral.message = "200 OK; last probe: DNS no such name"
+        _ = health.apply(neutral, now: now)
+        #expect(health.view.status == .unknown)
+        #expect(
+            health.view.reason
+                == "http: DNS no such name, which says nothing of its health, and nothing else since "
+                + "\(start + .seconds(5)); last up, L7OK 200 OK"
+        )
+    }
+
     @Test func `a renewal of it is no change, and the first word decides as ever`() {
         var health = peer()
         for sequence in 1...5 as ClosedRange<UInt64> {
