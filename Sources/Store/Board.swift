@@ -467,13 +467,17 @@ public final class Board: EventSink {
         _ change: PeerHealth.Change?,
         now: Moment
     ) {
-        if verdict.status == .up { return reasons.forget(verdict.key) }
-        // On the way back it is told by how far; and who is out of service need not be well.
-        guard let view, verdict.status == .unknown || verdict.health == 0,
-            verdict.status == .unknown
-                ? view.status == .unknown && verdict.reason != .unknown
-                : [.down, .degraded].contains(view.status)
-        else { return }
+        if verdict.status == .up, !verdict.isDegraded { return reasons.forget(verdict.key) }
+        guard let view else { return }
+        // On the way back it is told by how far, and on the way down too; and who is out of service need
+        // not be well.
+        let isNoted =
+            switch verdict.status {
+            case .unknown: view.status == .unknown && verdict.reason != .unknown
+            case .down: verdict.health == 0 && [.down, .degraded].contains(view.status)
+            case .up: verdict.isAtItsBest && view.status == .degraded
+            }
+        if !isNoted { return }
         let isTold = change?.isTransition == true
         if let news = reasons.heard(verdict, isTold: isTold, at: now.instant) {
             journal.log(ReasonLine(verdict: verdict, status: view.status, news: news).line)

@@ -18,6 +18,10 @@ struct ReasonWatch {
     private struct Told {
         var reason: Reason
         var code: Int?
+        /// Of a warning, whose reason is that of a pass: what it warns of, and its numbers left out, which
+        /// may differ with each probe.
+        var warning: String
+        var words: String
         var since: Instant
         var count = 1
         var leftOut = 0
@@ -33,11 +37,22 @@ struct ReasonWatch {
     /// just said so.
     mutating func heard(_ verdict: Verdict, isTold: Bool, at now: Instant) -> News? {
         guard var last = told[verdict.key] else {
-            told[verdict.key] = Told(reason: verdict.reason, code: verdict.code, since: now)
+            told[verdict.key] = Told(
+                reason: verdict.reason,
+                code: verdict.code,
+                warning: Self.warning(of: verdict),
+                words: Self.words(of: verdict),
+                since: now
+            )
             return isTold ? nil : News(before: nil, leftOut: 0)
         }
-        if last.reason == verdict.reason, last.code == verdict.code { return nil }
-        let before = Self.words(last.reason, last.code)
+        let warning = Self.warning(of: verdict)
+        if last.reason == verdict.reason, last.code == verdict.code, last.warning == warning {
+            return nil
+        }
+        let before = last.words
+        last.warning = warning
+        last.words = Self.words(of: verdict)
         last.reason = verdict.reason
         last.code = verdict.code
         if now - last.since >= Self.window {
@@ -59,6 +74,17 @@ struct ReasonWatch {
 
     mutating func forget(where isGone: (VerdictKey) -> Bool) {
         if !told.isEmpty { told = told.filter { !isGone($0.key) } }
+    }
+
+    private static func warning(of verdict: Verdict) -> String {
+        guard verdict.isDegraded else { return "" }
+        return String(verdict.message.unicodeScalars.filter { !("0"..."9").contains($0) })
+    }
+
+    private static func words(of verdict: Verdict) -> String {
+        let words = words(verdict.reason, verdict.code)
+        return verdict.isDegraded && !verdict.message.isEmpty
+            ? "\(words) \(verdict.message)" : words
     }
 
     /// `L7STS/503`.

@@ -101,6 +101,24 @@ import Vocabulary
         )
     }
 
+    @Test func `a peer that is still degraded, and for another reason, is told of`() {
+        define()
+        say(.up, by: "tcp", message: "connected")
+        say(.up, by: "http", message: "took 312 ms") { $0.isDegraded = true }
+        let count = lines.all.count
+        say(.up, by: "http", sequence: 2, message: "took 340 ms") { $0.isDegraded = true }
+        #expect(lines.all.count == count, "other numbers are no other reason")
+        say(.up, by: "http", sequence: 3, message: "certificate ends in 5 days") {
+            $0.isDegraded = true
+        }
+        #expect(
+            lines.all.dropFirst(count) == [
+                "notice: web/a is still DEGRADED, reason now: L7OK/200 certificate ends in 5 days (http), "
+                    + "before: L7OK/200 took 312 ms"
+            ]
+        )
+    }
+
     @Test func `a peer that starts slowly does so for the check that passed`() {
         define(slowStart: .seconds(10))
         say(.down, by: "http", message: "Connection refused")
