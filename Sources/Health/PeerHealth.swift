@@ -118,7 +118,7 @@ public struct PeerHealth: Sendable {
     /// Apart from the rest: few peers have one, and it is large.
     private enum Asked {
         case nothing
-        indirect case intent(Intent)
+        indirect case intent(Intent, since: WallTime?)
     }
 
     /// What this process saw of its own requests, whatever the checks say. Apart for the same reason.
@@ -159,8 +159,13 @@ public struct PeerHealth: Sendable {
     }
 
     public private(set) var intent: Intent? {
-        get { if case .intent(let intent) = asked { intent } else { nil } }
-        set { asked = newValue.map { .intent($0) } ?? .nothing }
+        get { if case .intent(let intent, _) = asked { intent } else { nil } }
+        set { asked = newValue.map { .intent($0, since: askedSince) } ?? .nothing }
+    }
+
+    /// When that was asked for, where somebody told.
+    private var askedSince: WallTime? {
+        if case .intent(_, let since) = asked { since } else { nil }
     }
 
     public func verdict(by monitor: String) -> Verdict? {
@@ -199,8 +204,12 @@ public struct PeerHealth: Sendable {
         return now < next
     }
 
-    public mutating func set(intent: Intent?, now: WallTime) -> Change? {
-        self.intent = intent
+    public mutating func set(
+        intent: Intent?,
+        since: WallTime? = nil,
+        now: WallTime
+    ) -> Change? {
+        asked = intent.map { .intent($0, since: since) } ?? .nothing
         return refresh(now: now)
     }
 
@@ -260,7 +269,12 @@ public struct PeerHealth: Sendable {
         var next = joined
         if joined.status != before.status {
             next.since = isNew ? min(origin(of: joined, now: now), now) : now
-            if joined.status != .unknown { isNew = false }
+        }
+        // What was asked for may be known before what was found.
+        if joined.checked != .unknown
+            || policy.requiredMonitors.isEmpty && joined.status != .unknown
+        {
+            isNew = false
         }
         guard next != before else { return nil }
         view = next
@@ -429,7 +443,8 @@ public struct PeerHealth: Sendable {
         case .down: return required.filter { $0.status == .down }.map(\.since).min() ?? now
         case .up, .degraded:
             return required.filter { $0.status == .up }.map(\.since).max() ?? now
-        case .maint, .drain, .ejected, .starting, .unknown: return now
+        case .maint, .drain: return askedSince ?? now
+        case .ejected, .starting, .unknown: return now
         }
     }
 
@@ -516,21 +531,6 @@ public struct PeerHealth: Sendable {
         "slow start at \(Int(ramp * 100))%"
     }
 
-    /// The reason comes first: `L4CON Connection refused (http)`.
-    private func describe(_ verdict: Verdict) -> String {
-        // Down though the last probe passed: on the way back, and this is how far.
-        let isRising = verdict.status == .down && verdict.health > 0
-        var text = isRising ? "passed \(verdict.health)/\(verdict.rise): " : ""
-        // Up though the last probe failed: on the way down, and this is how far.
-        let failures = verdict.status == .up ? verdict.rise + verdict.fall - 1 - verdict.health : 0
-        if failures > 0 { text = "\(failures) of \(verdict.fall) failures: " }
-        text += verdict.reason.rawValue
-        if let code = verdict.code, verdict.reason.layer == "L7" { text += "/\(code)" }
-        if !verdict.message.isEmpty { text += " \(verdict.message)" }
-        return "\(text) (\(verdict.key.monitor))"
-    }
-
-    private func activeMode(now: WallTime, reasons: inout [String]) -> Intent.Mode {
     /// What it says now where it still speaks, since when it says nothing of health, and its last word.
     private func expired(_ verdict: Verdict) -> String {
         let name = verdict.key.monitor
@@ -546,6 +546,21 @@ public struct PeerHealth: Sendable {
             + "\(verdict.expiresAt); last \(status), \(word)"
     }
 
+    /// The reason comes first: `L4CON Connection refused (http)`.
+    private func describe(_ verdict: Verdict) -> String {
+        // Down though the last probe passed: on the way back, and this is how far.
+        let isRising = verdict.status == .down && verdict.health > 0
+        var text = isRising ? "passed \(verdict.health)/\(verdict.rise): " : ""
+        // Up though the last probe failed: on the way down, and this is how far.
+        let failures = verdict.status == .up ? verdict.rise + verdict.fall - 1 - verdict.health : 0
+        if failures > 0 { text = "\(failures) of \(verdict.fall) failures: " }
+        text += verdict.reason.rawValue
+        if let code = verdict.code, verdict.reason.layer == "L7" { text += "/\(code)" }
+        if !verdict.message.isEmpty { text += " \(verdict.message)" }
+        return "\(text) (\(verdict.key.monitor))"
+    }
+
+    private func activeMode(now: WallTime, reasons: inout [String]) -> Intent.Mode {
         guard let intent = intent?.current(at: now), let mode = intent.mode else {
             if policy.isDisabled { reasons.append("configured down") }
             return policy.isDisabled ? .maint : .ready

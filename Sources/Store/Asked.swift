@@ -27,10 +27,23 @@ public struct Asking<W: Wish>: StoreChange, Hashable {
     public let key: W.Key
     /// Nil where nothing is.
     public let wish: W?
+    /// When it was asked for, by its first register; nil where that is not known.
+    public let since: WallTime?
 
-    public init(_ key: W.Key, _ wish: W?) {
+    public init(_ key: W.Key, _ wish: W?, since: WallTime? = nil) {
         self.key = key
         self.wish = wish
+        self.since = wish == nil ? nil : since
+    }
+
+    /// What is asked for is the same, whenever that was.
+    public static func == (one: Self, other: Self) -> Bool {
+        one.key == other.key && one.wish == other.wish
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(key)
+        hasher.combine(wish)
     }
 }
 
@@ -140,7 +153,9 @@ public struct Asked<W: Wish>: Record {
         of key: W.Key,
         later span: Nanoseconds
     ) -> (any StoreChange)? {
-        Asking<W>(key, (span == .zero ? record : record?.shifted(by: span))?.wish)
+        let record = span == .zero ? record : record?.shifted(by: span)
+        let at = record?.parts.first?.at
+        return Asking<W>(key, record?.wish, since: at == StampTime.never ? nil : at)
     }
 }
 

@@ -66,8 +66,7 @@ public final class Board: EventSink {
     public private(set) var storeStatus: StoreStatus?
 
     /// Peers found as the store knew them, until they are told of.
-    private var resumed: [PeerStatus: Int] = [:]
-    private var resumedDown: [String] = []
+    private var resumed: [PeerKey: PeerStatus] = [:]
     private var resumptionTimer = TimerID.none
     private static let resumptionTag = -1
     private static let resumptionDelay = Nanoseconds.seconds(2)
@@ -226,14 +225,20 @@ public final class Board: EventSink {
     /// Sets or lifts (nil) an intent on this board only. Operators set intents through the store,
     /// which calls this.
     @discardableResult
-    public func set(intent: Intent?, for key: PeerKey) -> PeerHealth.Change? {
+    public func set(
+        intent: Intent?,
+        for key: PeerKey,
+        since: WallTime? = nil
+    ) -> PeerHealth.Change? {
         let before = intents[key]
         guard before != intent else { return nil }
         if intents[key] != nil || intents.count < Self.orphansMax { intents[key] = intent }
         guard let board = boards[key.upstream], board.has(key.peer) else { return nil }
         let now = read()
-        let change = board.set(intent: intent, for: key.peer, now: now.wall)
+        let change = board.set(intent: intent, for: key.peer, since: since, now: now.wall)
         settle(key, in: board, change, cause: .intent, now: now)
+        // It was so before this process began, and is counted with the others of which that is true.
+        if before == nil, let since, since < startedAt, resumed[key] != nil { return change }
         guard let view = board.peerView(of: key.peer) else { return change }
         // What had ended before it was heard of does not hold.
         var line = IntentLine(
@@ -435,7 +440,7 @@ public final class Board: EventSink {
             }
             return
         }
-        if change.from.status == .unknown, change.to.since < startedAt {
+        if change.to.since < startedAt {
             // It was so before this process began: nothing that anybody must hear of again.
             return note(resumed: key, as: change.to.status)
         }
@@ -504,10 +509,7 @@ public final class Board: EventSink {
 
     /// Collected for a moment, and told in one line.
     private func note(resumed key: PeerKey, as status: PeerStatus) {
-        resumed[status, default: 0] += 1
-        if status == .down, resumedDown.count < Self.resumedNamesMax {
-            resumedDown.append("\(key.upstream)/\(key.peer)")
-        }
+        resumed[key] = status
         guard resumptionTimer.isNone else { return }
         resumptionTimer = loop.schedule(
             at: clock().instant + Self.resumptionDelay,
@@ -519,20 +521,23 @@ public final class Board: EventSink {
     private func tellResumption() {
         loop.cancel(resumptionTimer)
         resumptionTimer = .none
-        let total = resumed.values.reduce(0, +)
-        let parts = PeerStatus.allCases.compactMap { status in
-            resumed[status].map { "\($0) \(status.rawValue)" }
-        }
-        let down = resumed[.down] ?? 0
-        var text = "\(total) \(total == 1 ? "peer is" : "peers are") as before the start: "
-        text += parts.joined(separator: ", ")
-        if down > 0 {
-            text += " (down: " + resumedDown.joined(separator: ", ")
-            text += down > resumedDown.count ? ", …)" : ")"
-        }
-        journal.log(down > 0 ? .warning : .notice, text, [.event("resumed")])
+        // Whoever has changed meanwhile has had a line of its own.
+        let same = resumed.filter { view(of: $0.key)?.status == $0.value }
         resumed = [:]
-        resumedDown = []
+        if same.isEmpty { return }
+        let counts = Dictionary(same.map { ($0.value, 1) }, uniquingKeysWith: +)
+        let parts = PeerStatus.allCases.compactMap { status in
+            counts[status].map { "\($0) \(status.rawValue)" }
+        }
+        var text =
+            "\(same.count) \(same.count == 1 ? "peer is" : "peers are") as before the start: "
+        text += parts.joined(separator: ", ")
+        let down = same.filter { $0.value == .down }.map(\.key.description).sorted()
+        if !down.isEmpty {
+            text += " (down: " + down.prefix(Self.resumedNamesMax).joined(separator: ", ")
+            text += down.count > Self.resumedNamesMax ? ", …)" : ")"
+        }
+        journal.log(down.isEmpty ? .notice : .warning, text, [.event("resumed")])
     }
 
     private func updatePanic(_ board: UpstreamBoard) {
@@ -562,7 +567,8 @@ extension Board: StoreObserver {
     public func storeChanged(_ change: any StoreChange) {
         switch change {
         case let verdict as Verdict: receive(verdict)
-        case let asking as Asking<Intent>: set(intent: asking.wish, for: asking.key)
+        case let asking as Asking<Intent>:
+            set(intent: asking.wish, for: asking.key, since: asking.since)
         default: break
         }
     }

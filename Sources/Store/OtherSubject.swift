@@ -24,10 +24,12 @@ struct OtherSubjectLine {
 
     private var text: String {
         let key = verdict.key
-        var text = "\(key.peerKey) (\(key.monitor)): the verdict '\(verdict.status.rawValue)' of agent "
+        var text =
+            "\(key.peerKey) (\(key.monitor)): the verdict '\(verdict.status.rawValue)' of agent "
         text += "\(verdict.agent) is about "
         switch other {
-        case .address(let here): text += "\(verdict.subject?.address ?? ""), here the peer is \(here)"
+        case .address(let here):
+            text += "\(verdict.subject?.address ?? ""), here the peer is \(here)"
         case .kind(let here): text += "a check of kind \(verdict.kind), here it is \(here)"
         case .settings: text += "a check with other settings than here"
         }
@@ -41,7 +43,8 @@ struct OtherSubjectLine {
             wasBefore ? .notice : .warning,
             text,
             [
-                .event("other-definition"), .upstream(verdict.key.upstream), .peer(verdict.key.peer),
+                .event("other-definition"), .upstream(verdict.key.upstream),
+                .peer(verdict.key.peer),
                 .monitor(verdict.key.monitor), .agent(verdict.agent),
             ]
         )

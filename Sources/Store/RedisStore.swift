@@ -183,7 +183,6 @@ public final class RedisStore: Store {
     }
 
     private var pendingCount: Int { sides.reduce(0) { $0 + $1.pendingCount } }
-    private var lazyCount: Int { sides.reduce(0) { $0 + $1.lazyCount } }
 
     public var status: StoreStatus {
         var status = StoreStatus(
@@ -198,9 +197,9 @@ public final class RedisStore: Store {
             ignored: ignored
         )
         status.connections = [writer, reader].count { $0 != nil }
+        status.isReturnSilent = !isAwayTold
         status.twin = twinSince == nil ? nil : twinWords
         status.isFileWritable = file?.isWritable
-        status.isReturnSilent = !isAwayTold
         return status
     }
 
@@ -403,8 +402,8 @@ public final class RedisStore: Store {
     }
 
     private func load(on writer: RedisConnection) async throws(RedisError) {
-        holdScript = try await load(RedisScript.hold, on: writer)
         lookScript = try await load(RedisScript.look, on: writer)
+        holdScript = try await load(RedisScript.hold, on: writer)
         for side in sides {
             for script in RedisScript.cases(for: side.sort) {
                 let source = script.source(of: side.sort, counting: counted.map(\.sort))
@@ -510,9 +509,9 @@ public final class RedisStore: Store {
         var line = "store \(url) takes no writes: \(text.printable)"
         if silent > 0 { line += " (\(silent + 1) attempts in the last minute)" }
         if let advice = Refusal.advice(text) { line += "; \(advice)" }
+        isWriteTroubleTold = true
         // The write that was refused just now may not be among those that wait yet.
         let waiting = max(status.pending, 1)
-        isWriteTroubleTold = true
         journal.warning(
             line + "; reading goes on, \(waiting) \(waiting == 1 ? "write waits" : "writes wait")",
             [.event("store-read-only"), .store("redis"), .error(text)]
@@ -673,7 +672,6 @@ public final class RedisStore: Store {
         return ["EVALSHA", lookScript, "\(names.count)"] + names + [id]
     }
 
-    // MARK: What a revision counts
     // MARK: Two of one name
 
     /// Takes or keeps this agent's name.
@@ -732,6 +730,7 @@ public final class RedisStore: Store {
             + "for itself alone until that is gone. Give each agent an id of its own"
     }
 
+    // MARK: What a revision counts
 
     /// The sides whose records some upstream owns.
     private var counted: [any CountedSide] {

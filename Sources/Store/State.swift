@@ -21,7 +21,9 @@ final class State {
     }
 
     func changes(at now: WallTime, later span: Nanoseconds = .zero) -> [any StoreChange] {
-        shelves.flatMap { $0.changes(at: now, later: span) }
+        // What is asked for first: what was found changes nothing of it then, and is no news.
+        (shelves.filter(\.sort.isMerged) + shelves.filter { !$0.sort.isMerged })
+            .flatMap { $0.changes(at: now, later: span) }
     }
 
     /// Grows with each thing that is asked for of what `upstream` owns.

@@ -216,7 +216,9 @@ final class UpstreamBoard {
         monitors[index] = monitor
         if !isAnother { return setMonitors(now: now) }
         // Another question: what was found by the old one is no answer.
-        return changes(now: now) { $0.forget(monitor: monitor.id, now: now, strangerTime: strangerTime) }
+        return changes(now: now) {
+            $0.forget(monitor: monitor.id, now: now, strangerTime: strangerTime)
+        }
     }
 
     func remove(monitor id: String, now: WallTime) -> Changes {
@@ -365,8 +367,15 @@ final class UpstreamBoard {
 
     func nextChange(at place: Int) -> WallTime? { entries[place].view.nextChange }
 
-    func set(intent: Intent?, for peer: String, now: WallTime) -> PeerHealth.Change? {
-        places[peer].flatMap { change(at: $0) { $0.set(intent: intent, now: now) } }
+    func set(
+        intent: Intent?,
+        for peer: String,
+        since: WallTime? = nil,
+        now: WallTime
+    ) -> PeerHealth.Change? {
+        places[peer].flatMap {
+            change(at: $0) { $0.set(intent: intent, since: since, now: now) }
+        }
     }
 
     func eject(

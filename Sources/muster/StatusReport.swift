@@ -164,10 +164,10 @@ struct StatusReport {
         guard let store = readiness?["store"] else { return [] }
         let kind = store["kind"]?.string ?? ""
         if store["connected"]?.bool != false {
+            if let twin = store["twin"]?.string { return ["store \(kind): \(twin)"] }
             if let error = store["write_error"]?.string {
                 return ["store \(kind) takes no writes: \(error)"]
             }
-            if let twin = store["twin"]?.string { return ["store \(kind): \(twin)"] }
             // A file that cannot be written, where the store itself is in this process.
             return store["error"]?.string.map { ["store \(kind): \($0)"] } ?? []
         }

@@ -101,6 +101,12 @@ import Vocabulary
             "web is in panic: 0 of 1 peers available; requests go to all that are not in maint or "
                 + "drain"
         ),
+        (
+            #"{"name":"web","panic":true,"peers":[{"id":"a","status":"down","effective_weight":0},"#
+                + #"{"id":"b","status":"drain","effective_weight":0}]}"#,
+            "web is in panic: 0 of 1 peers available; requests go to all that are not in maint or "
+                + "drain"
+        ),
     ])
     func `says what is wrong with an upstream`(body: String, remark: String) throws {
         let report = StatusReport(try JSON(parsing: Array(body.utf8)), peer: nil)

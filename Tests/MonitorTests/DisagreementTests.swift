@@ -148,7 +148,8 @@ import Vocabulary
     }
 
     /// One was reloaded, and the other is not yet.
-    @Test func `what another agent found with other settings keeps nobody from saying what it finds`()
+    @Test
+    func `what another agent found with other settings keeps nobody from saying what it finds`()
         async throws
     {
         try await run { [self] rig, script in

@@ -447,6 +447,49 @@ private final class Watcher: BoardObserver {
         #expect(loop.timerCount == 0)
     }
 
+    @Test func `a restart finds a drain as old as it is, and tells of no change`() {
+        define(["a", "b"])
+        let before = clock.wall + .seconds(-900)
+        for (peer, status) in [("a", HealthCounter.Status.up), ("b", .down)] {
+            let asking = Asking(key(peer), Intent(mode: .drain), since: before + .seconds(60))
+            board.storeChanged(asking)
+            #expect(board.view(of: key(peer))?.status == .drain)
+            var verdict = Verdict.sample(status, peer: peer, at: clock.wall)
+            verdict.since = before
+            board.storeChanged(verdict)
+        }
+        #expect(board.view(of: key("a"))?.since == before + .seconds(60))
+        #expect(board.view(of: key("b"))?.status == .down)
+        #expect(board.view(of: key("b"))?.since == before)
+        #expect(!lines.all.contains { $0.contains("web/a") || $0.contains("web/b") })
+        #expect(board.events.events.isEmpty)
+        board.due(tag: -1)
+        #expect(
+            lines.all.last
+                == "warning: 2 peers are as before the start: 1 down, 1 drain (down: web/b)"
+        )
+        // What is asked for from now on is news as ever.
+        clock.move(.seconds(5))
+        board.storeChanged(Asking<Intent>(key("a"), nil))
+        #expect(board.view(of: key("a"))?.since == clock.wall)
+        #expect(lines.all.contains { $0.contains("web/a is UP") })
+        board.close()
+    }
+
+    @Test func `who has changed since the start is not told of as before it`() {
+        define(["a", "b", "c"])
+        for (peer, status) in [("a", HealthCounter.Status.up), ("b", .up), ("c", .down)] {
+            var verdict = Verdict.sample(status, peer: peer, at: clock.wall)
+            verdict.since = clock.wall + .seconds(-900)
+            board.storeChanged(verdict)
+        }
+        say(.down, of: "b", sequence: 2)
+        say(.up, of: "c", sequence: 2)
+        board.due(tag: -1)
+        #expect(lines.all.last == "notice: 1 peer is as before the start: 1 up")
+        board.close()
+    }
+
     @Test func `a timer brings the next change about`() throws {
         let real = Board(loop: loop)
         real.define(
