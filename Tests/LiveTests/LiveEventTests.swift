@@ -80,7 +80,9 @@ extension Live {
             #expect(first.events.map(\.to) == ["maint"])
             #expect(!first.hasGap)
 
-            try await installation.stopMuster()
+            let ending = try #require(installation.muster)
+            ending.signal(SIGTERM)
+            #expect(await eventually(within: .seconds(30)) { !ending.isRunning })
             try await installation.startMuster(
                 try installation.quickstart(adding: "\nstore:\n  state-file: \(state)\n")
             )
