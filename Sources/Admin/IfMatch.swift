@@ -33,6 +33,19 @@ enum IfMatch {
     /// It names weak tags alone.
     static func isWeak(_ field: String) -> Bool { (try? expectation(field)) == .revisions([]) }
 
+    /// `If-None-Match` asks for a change only where there is nothing yet, or something else (RFC 9110,
+    /// 13.1.2): of a peer that is there neither can be meant.
+    static func opposite(_ field: String) -> Problem {
+        if field == "*" {
+            return Problem(.preconditionFailed, "If-None-Match: *: the peer is there already")
+        }
+        return Problem(
+            .badRequest,
+            "If-None-Match: expected If-Match with the ETag that was seen, saw "
+                + "\(Excerpt.of(field.utf8))"
+        )
+    }
+
     private static func trim(_ text: inout Substring.UTF8View) {
         text = text.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
         while let last = text.last, last == UInt8(ascii: " ") || last == UInt8(ascii: "\t") {

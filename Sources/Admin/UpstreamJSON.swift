@@ -57,8 +57,7 @@ enum UpstreamJSON {
             ),
         ]
         if let intent {
-            let why = intent.mode == nil ? intent.weightReason : intent.reason
-            members.append(.init("intent_reason", .string(why)))
+            members.append(.init("intent_reason", .string(intent.reason)))
             members.append(.init("intent_until", time(intent.until)))
             members.append(.init("intent_by", intent.by.isEmpty ? .null : .string(intent.by)))
             if intent.weight != nil {

@@ -112,6 +112,7 @@ enum UpstreamRoutes {
             peer: request[parameter: "peer"]
         )
         let expected = try IfMatch.expectation(request[field: "if-match"])
+        if let field = request[field: "if-none-match"] { throw IfMatch.opposite(field) }
         // That there is no such peer goes before what is wrong with the order for it.
         let patch: Result<PeerPatch, PeerPatchError>
         do throws(PeerPatchError) {

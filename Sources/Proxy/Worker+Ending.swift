@@ -90,7 +90,8 @@ extension Worker {
     private func count(_ exchange: UnsafeMutablePointer<Exchange>, _ how: Ending) {
         if exchange.pointee.course.isOpaque || exchange.pointee.course.attempt == .tunnel { return }
         switch how {
-        case .own(let status) where status >= 500: counters.unavailable += 1
+        // 502 and 504 are of a peer that was asked, and counted there.
+        case .own(status: 503): counters.unavailable += 1
         case .cut, .reset, .gone: counters.aborted += 1
         default: break
         }

@@ -36,4 +36,9 @@ import Testing
             try IfMatch.expectation(IfMatch.tag(revision)) == .revisions([revision.description])
         )
     }
+
+    @Test func `the opposite condition cannot be meant of what is there`() {
+        #expect(IfMatch.opposite("*").status == .preconditionFailed)
+        #expect(IfMatch.opposite("\"5\"").status == .badRequest)
+    }
 }
