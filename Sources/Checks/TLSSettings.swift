@@ -106,7 +106,8 @@ struct TLSSettings: Sendable {
         } catch {
             stream.reset()
             var failure = Self.failure(error, name: name, within: probe.span)
-            if let problem { failure.message += "; \(Self.stale(problem))" }
+            // First: what was in them before may be why it fails, and the end of a long text is cut.
+            if let problem { failure.message = "\(Self.stale(problem)); \(failure.message)" }
             probe.trace?.note("tls", failure.message)
             throw failure
         }
