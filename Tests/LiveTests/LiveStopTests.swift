@@ -191,7 +191,9 @@ extension Live {
                 return pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines))
             }
             let areUnderWay = await eventually(within: .seconds(60)) {
+                // It listens to signals once its admin endpoint is there.
                 group() != nil && server.receivedText.count == 2
+                    && muster.output.contains("admin API and dashboard on")
             }
             #expect(areUnderWay, "\(muster.output)")
             muster.signal(SIGTERM)
