@@ -172,9 +172,7 @@ public struct Catalogue: Sendable {
         for id in after.monitorOrder {
             let monitor = after.monitors[id]
             if let monitor, before.monitors[id]?.isLike(monitor) == true { continue }
-            let held = best(source, old) { $0[name]?.monitors[id] }
-            let wanted = best { $0[name]?.monitors[id] }
-            changes += Self.change(of: id, in: name, from: held, to: wanted)
+            changes += monitorChange(name, id, source, old)
         }
         for peer in after.peers.list where before.peers[peer.id] != peer {
             changes += peerChange(name, peer.id, source, old)
@@ -183,10 +181,20 @@ public struct Catalogue: Sendable {
             changes += peerChange(name, peer.id, source, old)
         }
         for id in before.monitorOrder where after.monitors[id] == nil {
-            let wanted = best { $0[name]?.monitors[id] }
-            changes += Self.change(of: id, in: name, from: before.monitors[id], to: wanted)
+            changes += monitorChange(name, id, source, old)
         }
         return changes
+    }
+
+    private func monitorChange(
+        _ name: String,
+        _ id: String,
+        _ source: CatalogueSource,
+        _ old: Content
+    ) -> [CatalogueChange] {
+        let held = best(source, old) { $0[name]?.monitors[id] }
+        let wanted = best { $0[name]?.monitors[id] }
+        return Self.change(of: id, in: name, from: held, to: wanted)
     }
 
     private func peerChange(

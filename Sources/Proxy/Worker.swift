@@ -490,7 +490,7 @@ struct WorkerCounters: Sendable {
     var displaced: UInt64 = 0
     var requests: UInt64 = 0
     var badRequests: UInt64 = 0
-    /// Answered by muster itself because no peer could be had: 502, 503, 504.
+    /// Answered 503 by muster itself, because no peer could be had.
     var unavailable: UInt64 = 0
     var aborted: UInt64 = 0
 }
