@@ -42,7 +42,7 @@ public enum Socket {
         sharesPort: Bool = false,
         access: SocketAccess = SocketAccess()
     ) throws(SystemError) -> Descriptor {
-        let descriptor = try bind(address, sharesPort: sharesPort)
+        let descriptor = try bind(address, sharesPort: sharesPort, mode: access.mode)
         // Before anybody can connect: until the socket listens, all are refused.
         if address.isUnix { try allow(access, at: address.host) }
         if Glibc.listen(descriptor.raw, backlog) < 0 { throw SystemError("listen \(address)") }
@@ -52,11 +52,16 @@ public enum Socket {
     /// A socket with an address and nobody behind it yet.
     private static func bind(
         _ address: SocketAddress,
-        sharesPort: Bool
+        sharesPort: Bool,
+        mode: UInt32? = nil
     ) throws(SystemError) -> Descriptor {
         let descriptor = try make(address.family)
         if address.isUnix {
             try removeStale(address)
+            // The file takes the socket's own mode, less the umask: at no moment may more than was asked.
+            if let mode, fchmod(descriptor.raw, mode_t(mode)) < 0 {
+                throw SystemError("chmod \(address)")
+            }
         } else {
             set(descriptor.raw, SOL_SOCKET, SO_REUSEADDR, 1)
             if sharesPort { set(descriptor.raw, SOL_SOCKET, SO_REUSEPORT, 1) }

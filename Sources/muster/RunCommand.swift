@@ -66,6 +66,7 @@ struct Runtime {
             throw ExitStatus.warning.code
         }
         let certificate = try certificate()
+        RunSignals.noteStops()
         let loop = try EventLoop.spawn(name: "control")
         let made = await Self.make(configuration, on: loop, journal: journal)
         let engine = try made.get()
@@ -110,6 +111,7 @@ struct Runtime {
                         service: StraySignals(journal: journal),
                         successTerminationBehavior: .ignore
                     ),
+                    .init(service: EarlyStop(), successTerminationBehavior: .ignore),
                     .init(service: OrphanService(), successTerminationBehavior: .ignore),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint, .sigquit],

@@ -11,9 +11,13 @@ enum RunSignals {
     /// The first thing that `run` does: a service manager that has just started us may reload us already.
     static func hold() {
         muster_note_hangups()
+        muster_leave_at_stops()
         // The reader of the log that is gone must not take the proxy with it.
         for number in [SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE] { signal(number, SIG_IGN) }
     }
+
+    /// From here on something is open that only an orderly stop closes: programs of probes, sockets.
+    static func noteStops() { muster_note_stops() }
 
     /// Whether a SIGHUP came before `ReloadService` listened; told once.
     static func takeHangup() -> Bool { muster_take_hangup() != 0 }
@@ -30,6 +34,15 @@ struct ReloadService: Service {
         // Somebody may still send it while we stop.
         signal(SIGHUP, SIG_IGN)
         withExtendedLifetime(signals) {}
+    }
+}
+
+/// Passes on what came while the parts were starting: as this runs, the group listens.
+struct EarlyStop: Service {
+    func run() async throws {
+        let number = muster_noted_stop()
+        if number != 0 { kill(getpid(), number) }
+        try? await gracefulShutdown()
     }
 }
 

@@ -141,9 +141,12 @@ extension Live {
             )
             let muster = try Muster.start(["run", "-c", file], in: folder)
             defer { muster.end() }
-            var status = stat()
-            let isThere = await eventually(within: .seconds(30)) { stat(path, &status) == 0 }
+            let isThere = await eventually(within: .seconds(30)) {
+                muster.output.contains("admin API and dashboard on")
+            }
             #expect(isThere, "\(muster.output)")
+            var status = stat()
+            #expect(stat(path, &status) == 0)
             #expect(status.st_mode & 0o777 == 0o606)
             let told = try await Muster.run("status", "--admin", "unix:\(path)")
             #expect(told.output.contains("web"), "\(told.output)")

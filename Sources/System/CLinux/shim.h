@@ -113,6 +113,37 @@ static inline int muster_take_hangup(void) {
     return noted;
 }
 
+// A stop may come before anybody listens for it in order. While nothing is open it ends the process, and
+// what it asked for is done: status 0. From then on it is noted, as a hang-up is.
+static inline volatile sig_atomic_t *muster_stop_note(void) {
+    static volatile sig_atomic_t note;
+    return &note;
+}
+
+static inline void muster_left(int number) {
+    (void)number;
+    _exit(0);
+}
+
+static inline void muster_stopped(int number) { *muster_stop_note() = number; }
+
+static inline void muster_at_stops(void (*handler)(int)) {
+    static const int signals[] = {SIGTERM, SIGINT, SIGQUIT};
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART;
+    for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++)
+        sigaction(signals[i], &action, 0);
+}
+
+static inline void muster_leave_at_stops(void) { muster_at_stops(muster_left); }
+
+static inline void muster_note_stops(void) { muster_at_stops(muster_stopped); }
+
+// The number of the signal that was noted; 0: none.
+static inline int muster_noted_stop(void) { return *muster_stop_note(); }
+
 // A child that has ended and that nobody has waited for; it stays so. 0: none.
 static inline pid_t muster_ended_child(void) {
     siginfo_t info;
