@@ -220,7 +220,8 @@ let package = Package(
         tests(
             "AdminTests",
             [
-                "Admin", "EventLoop", "Front", "Ledger", "Monitor", "Proxy", "Store", "Health",
+                "Admin", "EventLoop", "Front", "Ledger", "Monitor", "Proxy", "Store", "TLS",
+                "Health",
                 "Vocabulary", "TestSupport",
             ]
         ),

@@ -8,6 +8,7 @@ public import Ledger
 public import Monitor
 public import Proxy
 public import Store
+public import TLS
 public import Vocabulary
 
 /// The control plane as the API sees it.
@@ -28,6 +29,10 @@ public struct ControlPlane: Sendable {
     public var endpoint: LoopBound<AgentEndpoint>
     public var heartbeats: LoopBound<Heartbeats>
     public var reload: Reload
+    /// Which configuration runs, and whether a newer one was refused.
+    public var configuration: LoopBound<ConfigurationRecord>?
+    /// Of the admin address; nil where it speaks no TLS.
+    public var certificate: ServerCertificate?
     /// Wakes readers of events; nil where none are told.
     public var feed: LoopBound<EventFeed>?
     /// Who asked for what is told here.
@@ -84,8 +89,8 @@ public struct ControlPlane: Sendable {
 
 /// What became of an attempt to read the configuration again.
 public enum ReloadAnswer: Sendable {
-    /// What is different now, and what the next start will bring: one line each.
-    case done(changes: [String], later: [String])
+    /// What is different now, what the next start will bring, and what is worth a thought: one line each.
+    case done(changes: [String], later: [String], warnings: [String])
     /// What is wrong; everything is as it was.
     case refused([String])
 }

@@ -27,7 +27,7 @@ enum Dashboard {
           .up { background: #217a3c; } .degraded, .starting { background: #8a6100; }
           .down, .ejected, .panic { background: #b3261e; }
           .drain, .maint { background: #2b5fa8; } .unknown { background: #666; }
-          #trouble, #store { background: #b3261e; color: #fff; padding: .4rem .8rem; border-radius: .3rem; }
+          #trouble, #notes div { background: #b3261e; color: #fff; padding: .4rem .8rem; border-radius: .3rem; }
           td.wide { white-space: nowrap; }
           @media (max-width: 40rem) { .wide { display: none; } }
         </style>
@@ -35,7 +35,8 @@ enum Dashboard {
         <body>
         <header><h1>muster</h1><span id="summary" class="dim">loading</span>
           <span id="trouble" role="alert" hidden></span>
-          <span id="store" role="alert" hidden></span></header>
+          </header>
+        <div id="notes" role="alert"></div>
         <main id="upstreams"></main>
         <p class="dim"><a href="/v1/upstreams">API</a> · <a href="/metrics">metrics</a> ·
           <a href="/ready">ready</a></p>
@@ -112,6 +113,18 @@ enum Dashboard {
           return (parts.length ? "no available peer: " + parts.join(", ") : "no peers")
             + "; requests are answered 503";
         };
+        // What is wrong with this process itself: its store, its files.
+        const troubles = ({ store, ledger, configuration, certificate }) => [
+          storeTrouble(store),
+          ledger && !ledger.durable
+            ? "what is asked of peers is not kept: " + ledger.path + ": " + ledger.error : "",
+          configuration && configuration.refused_at
+            ? "the configuration was refused at " + configuration.refused_at + ": "
+              + configuration.mistake
+              + (configuration.mistakes > 1 ? " (and " + (configuration.mistakes - 1) + " more)" : "")
+              + "; what runs is the one of " + configuration.loaded_at : "",
+          certificate && certificate.problem ? "admin.tls: " + certificate.problem : "",
+        ].filter((text) => text);
         const storeTrouble = (store) => {
           const since = " since " + store.since;
           if (!store.connected)
@@ -126,11 +139,11 @@ enum Dashboard {
             const response = await fetch("/v1/upstreams", { signal: AbortSignal.timeout(3000) });
             if (!response.ok) throw new Error("status " + response.status);
             const { upstreams } = await response.json();
-            const storeAnswer = await fetch("/v1/store", { signal: AbortSignal.timeout(3000) });
-            if (!storeAnswer.ok) throw new Error("status " + storeAnswer.status);
-            const store = document.getElementById("store");
-            store.textContent = storeTrouble(await storeAnswer.json());
-            store.hidden = store.textContent === "";
+            // 503 while first verdicts are missing, with the same members.
+            const ready = await fetch("/ready", { signal: AbortSignal.timeout(3000) });
+            const told = troubles(await ready.json());
+            document.getElementById("notes")
+              .replaceChildren(...told.map((text) => element("div", text)));
             lastHeard = Date.now();
             trouble.hidden = true;
             const peers = upstreams.flatMap((upstream) => upstream.peers);

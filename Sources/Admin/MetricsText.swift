@@ -7,6 +7,7 @@ import Ledger
 import Monitor
 import Proxy
 import Store
+import TLS
 import Vocabulary
 
 struct MetricsText {
@@ -26,6 +27,8 @@ struct MetricsText {
         scheduler: SchedulerMetrics,
         pairs: [PairMetrics],
         proxy: Proxy.Report,
+        configuration: ConfigurationRecord.Status? = nil,
+        certificate: ServerCertificate.Status? = nil,
         logDropped: UInt64 = 0,
         budget: DescriptorBudget? = nil,
         taken: [(owner: DescriptorBudget.Owner, count: Int)] = [],
@@ -43,6 +46,8 @@ struct MetricsText {
         metrics.add(pairs)
         metrics.add(proxy)
         if let budget { metrics.add(budget, taken) }
+        if let configuration { metrics.add(configuration) }
+        if let certificate { metrics.add(certificate) }
         metrics.family(
             "muster_log_dropped_total",
             "counter",
@@ -127,6 +132,40 @@ struct MetricsText {
         for (owner, count) in taken {
             sample("muster_descriptors", [("owner", owner.rawValue)], Double(count))
         }
+    }
+
+    private mutating func add(_ configuration: ConfigurationRecord.Status) {
+        family(
+            "muster_reload_failed",
+            "gauge",
+            "1 while the file was refused and the one before runs."
+        )
+        sample("muster_reload_failed", [], configuration.refusal == nil ? 0 : 1)
+        family(
+            "muster_configuration_loaded_seconds",
+            "gauge",
+            "When the configuration that runs was read, in seconds since 1970."
+        )
+        let loaded = Double(configuration.loadedAt.milliseconds) / 1_000
+        sample("muster_configuration_loaded_seconds", [], loaded)
+    }
+
+    private mutating func add(_ status: ServerCertificate.Status) {
+        if let certificate = status.certificate {
+            family(
+                "muster_admin_certificate_not_after_seconds",
+                "gauge",
+                "When the certificate that admin.tls serves ends, in seconds since 1970."
+            )
+            let end = Double(certificate.notAfter.milliseconds) / 1_000
+            sample("muster_admin_certificate_not_after_seconds", [], end)
+        }
+        family(
+            "muster_admin_certificate_failed",
+            "gauge",
+            "1 while the files of admin.tls cannot be used and the certificate before is served."
+        )
+        sample("muster_admin_certificate_failed", [], status.failure == nil ? 0 : 1)
     }
 
     private mutating func add(_ ledger: LedgerStatus) {

@@ -7,6 +7,7 @@ import Ledger
 import Monitor
 import Proxy
 import Store
+import TLS
 import Vocabulary
 
 enum StateRoutes {
@@ -41,11 +42,12 @@ enum StateRoutes {
         _ context: AdminContext
     ) async throws(Problem) -> Response {
         switch await context.plane.reload() {
-        case .done(let changes, let later):
+        case .done(let changes, let later, let warnings):
             return .json(
                 .object([
                     .init("changes", .array(changes.map { .string($0) })),
                     .init("later", .array(later.map { .string($0) })),
+                    .init("warnings", .array(warnings.map { .string($0) })),
                 ])
             )
         case .refused(let mistakes):
@@ -75,6 +77,7 @@ enum StateRoutes {
         let upstreams = await plane.upstreams().map(\.view)
         let store = await plane.store.call { $0.status }
         let ledger = await plane.ledger?.call { $0.status }
+        let configuration = await plane.configuration?.call { $0.status }
         let unprobed = upstreams.flatMap { view in
             view.peers.filter { report in
                 view.monitors.contains { monitor in
@@ -90,6 +93,8 @@ enum StateRoutes {
                 .init("ready", .bool(isReady)),
                 .init("store", json(store)),
                 .init("ledger", ledger.map(json) ?? .null),
+                .init("configuration", configuration?.json ?? .null),
+                .init("certificate", plane.certificate?.status(at: plane.loop.wall).json ?? .null),
                 .init("unprobed", .array(unprobed.prefix(20).map { .string($0) })),
             ]),
             isReady ? .ok : .serviceUnavailable
@@ -122,6 +127,8 @@ enum StateRoutes {
             scheduler: scheduler,
             pairs: await plane.pairs(),
             proxy: report,
+            configuration: await plane.configuration?.call { $0.status },
+            certificate: plane.certificate?.status(at: plane.loop.wall),
             logDropped: plane.logDropped(),
             budget: plane.budget,
             taken: [
@@ -137,5 +144,16 @@ enum StateRoutes {
             text + counters.metricsText,
             type: "text/plain; version=0.0.4; charset=utf-8"
         )
+    }
+}
+
+extension ServerCertificate.Status {
+    fileprivate var json: JSON {
+        .object([
+            .init("file", .string(file.printable)),
+            .init("not_before", JSON(certificate?.notBefore.description)),
+            .init("not_after", JSON(certificate?.notAfter.description)),
+            .init("problem", JSON(problem?.printable)),
+        ])
     }
 }

@@ -15,6 +15,20 @@ public struct Certificate: Hashable, Sendable {
     public var notBefore: WallTime
     public var notAfter: WallTime
 
+    init(
+        subject: String,
+        issuer: String,
+        names: [String],
+        notBefore: WallTime,
+        notAfter: WallTime
+    ) {
+        self.subject = subject
+        self.issuer = issuer
+        self.names = names
+        self.notBefore = notBefore
+        self.notAfter = notAfter
+    }
+
     init(_ certificate: OpaquePointer) {
         subject = Self.text(X509_get_subject_name(certificate))
         issuer = Self.text(X509_get_issuer_name(certificate))

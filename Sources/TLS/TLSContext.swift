@@ -65,6 +65,11 @@ public final class TLSContext: @unchecked Sendable {
 
     deinit { SSL_CTX_free(context) }
 
+    /// With which it proves itself; nil where it shows none.
+    public var certificate: Certificate? {
+        SSL_CTX_get0_certificate(context).map(Certificate.init)
+    }
+
     /// OpenSSL opens the files itself, and would wait for the other end of a FIFO for ever.
     private static func demandFile(_ file: String, to verb: String) throws(TLSError) {
         if let problem = WholeFile.sourceProblem(at: file) {

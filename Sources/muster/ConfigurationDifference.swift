@@ -2,10 +2,13 @@
 // and what has to wait for the next start. Of upstreams, monitors and peers, that is what the catalogue
 // made of them: nobody is told of anything else than happened.
 
+import AgentCheck
 import Checks
 import Health
 import Monitor
+import Proxy
 import Settings
+import Vocabulary
 
 /// The way from one configuration to the next, in lines.
 struct ConfigurationDifference {
@@ -35,19 +38,21 @@ struct ConfigurationDifference {
 
         var oldProxy = old.proxy
         oldProxy.listeners = new.proxy.listeners
+        // Of the agent's, and told of there.
+        oldProxy.zone = new.proxy.zone
         let sections: [(String, Bool, Details)] = [
-            ("agent", old.agent == new.agent, Details("id", old.agent.id, new.agent.id)),
+            ("agent", old.agent == new.agent, Details(old.agent, new.agent)),
             ("store", old.store == new.store, Details(old.store, new.store)),
-            ("proxy: threads, timeouts and limits", oldProxy == new.proxy, Details()),
-            ("agent-check", old.agentCheck == new.agentCheck, Details()),
+            ("proxy", oldProxy == new.proxy, Details(old.proxy, new.proxy)),
             (
-                "admin", old.admin == new.admin,
-                Details("bind", old.admin.bind, new.admin.bind)
+                "agent-check", old.agentCheck == new.agentCheck,
+                Details(old.agentCheck, new.agentCheck)
             ),
+            ("admin", old.admin == new.admin, Details(old.admin, new.admin)),
             ("log", old.log == new.log, Details(old.log, new.log)),
         ]
         later = sections.filter { !$0.1 }.map { name, _, details in
-            "\(name): from the next start on\(details.isEmpty ? "" : " (\(details.text))")"
+            "\(name): from the next start on (\(details.text))"
         }
     }
 
@@ -121,13 +126,9 @@ struct ConfigurationDifference {
 private struct Details {
     private var parts: [String] = []
 
-    var isEmpty: Bool { parts.isEmpty }
+    private var isEmpty: Bool { parts.isEmpty }
     /// What differs is not always something that has a short name.
     var text: String { isEmpty ? "other settings" : parts.joined(separator: ", ") }
-
-    init() {}
-
-    init<Value: Equatable>(_ name: String, _ old: Value, _ new: Value) { add(name, old, new) }
 
     private mutating func add<Value: Equatable>(_ name: String, _ old: Value?, _ new: Value?) {
         if old != new { parts.append("\(name) \(Self.word(old)) → \(Self.word(new))") }
@@ -210,6 +211,94 @@ private struct Details {
         add("lease", old.lease, new.lease)
         add("state-file", old.stateFile, new.stateFile)
     }
+
+    init(_ old: AgentConfiguration, _ new: AgentConfiguration) {
+        add("id", old.id, new.id)
+        add("zone", old.zone, new.zone)
+    }
+
+    init(_ old: ProxyConfiguration, _ new: ProxyConfiguration) {
+        add("threads", old.threads, new.threads)
+        let (before, after) = (old.timeouts, new.timeouts)
+        add("timeouts.connect", before.connect, after.connect)
+        add("timeouts.request-head", before.requestHead, after.requestHead)
+        add("timeouts.client-idle", before.clientIdle, after.clientIdle)
+        add("timeouts.body-idle", before.bodyIdle, after.bodyIdle)
+        add("timeouts.response", before.response, after.response)
+        add("timeouts.peer-idle", before.peerIdle, after.peerIdle)
+        add("timeouts.tunnel-idle", before.tunnelIdle, after.tunnelIdle)
+        add("timeouts.drain", before.drain, after.drain)
+        let (was, limits) = (old.limits, new.limits)
+        add("limits.client-connections", was.clientConnections, limits.clientConnections)
+        add(
+            "limits.idle-peer-connections",
+            was.idlePeerConnections,
+            limits.idlePeerConnections
+        )
+        add("limits.tries", was.tries, limits.tries)
+    }
+
+    init(_ old: AgentCheckConfiguration?, _ new: AgentCheckConfiguration?) {
+        add("bind", old?.bind, new?.bind)
+        add("memory-file", old?.memoryFile, new?.memoryFile)
+        addPorts(old?.ports ?? [], new?.ports ?? [])
+        // Of one that comes or goes altogether its address says enough.
+        guard let before = old?.policy, let after = new?.policy else { return }
+        add("admin-words", before.adminWords, after.adminWords)
+        add("hold", before.hold, after.hold)
+        add("unknown-peer", before.unknownPeer, after.unknownPeer)
+        add("unprobed", before.unprobed, after.unprobed)
+        add("stale", before.stale, after.stale)
+        add("store-lost", before.storeLost, after.storeLost)
+        add("weights", before.weights, after.weights)
+        add("load-balancers", before.askers, after.askers)
+        let (was, statuses) = (before.statuses, after.statuses)
+        add("http-status.up", was.up, statuses.up)
+        add("http-status.down", was.down, statuses.down)
+        add("http-status.maint", was.maint, statuses.maint)
+        add("http-status.drain", was.drain, statuses.drain)
+        add("http-status.unknown", was.unknown, statuses.unknown)
+        add("http-status.no-such-peer", was.noSuchPeer, statuses.noSuchPeer)
+    }
+
+    private mutating func addPorts(
+        _ old: [AgentEndpoint.PeerPort],
+        _ new: [AgentEndpoint.PeerPort]
+    ) {
+        let binds = Dictionary(old.map { ($0.peer, $0.bind) }, uniquingKeysWith: { $1 })
+        let others = Dictionary(new.map { ($0.peer, $0.bind) }, uniquingKeysWith: { $1 })
+        let peers = Set(binds.keys).union(others.keys)
+            .filter { binds[$0] != others[$0] }
+            .sorted { "\($0)" < "\($1)" }
+        for peer in peers.prefix(ConfigurationDifference.namesMax) {
+            add("port of \(peer)", binds[peer], others[peer])
+        }
+        let more = peers.count - ConfigurationDifference.namesMax
+        if more > 0 { parts.append("ports of \(more) more") }
+    }
+
+    /// That a token differs is all that is told of it.
+    init(_ old: AdminConfiguration, _ new: AdminConfiguration) {
+        add("bind", old.bind, new.bind)
+        if old.token != new.token {
+            let words =
+                old.token == nil ? "a token" : new.token == nil ? "no token" : "another token"
+            parts.append(words)
+        }
+        add("protect-reads", old.protectsReads, new.protectsReads)
+        add("hosts", Self.list(old.hosts), Self.list(new.hosts))
+        add("mode", old.mode.map(Self.octal), new.mode.map(Self.octal))
+        add("group", old.group, new.group)
+        add("tls.certificate", old.identity?.certificateFile, new.identity?.certificateFile)
+        add("tls.key", old.identity?.keyFile, new.identity?.keyFile)
+        add("metrics.per-peer", old.hasMetricsPerPeer, new.hasMetricsPerPeer)
+    }
+
+    private static func list(_ names: [String]) -> String {
+        names.isEmpty ? "none" : names.joined(separator: " ")
+    }
+
+    private static func octal(_ mode: UInt32) -> String { "0" + String(mode, radix: 8) }
 
     init(_ old: LogConfiguration, _ new: LogConfiguration) {
         add("level", old.level, new.level)

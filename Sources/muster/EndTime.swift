@@ -11,13 +11,17 @@ enum EndTime {
         valueName: "time"
     )
 
-    /// What `until` of the API takes.
-    static func text(of words: String) throws -> String {
+    /// For commands, which run no loop that could be asked.
+    static var now: WallTime {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
-        let now = WallTime(
+        return WallTime(
             milliseconds: Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000
         )
+    }
+
+    /// What `until` of the API takes.
+    static func text(of words: String) throws -> String {
         guard let text = text(of: words, at: now) else {
             throw ValidationError(
                 "--until: expected a duration such as 10m, a time of day to come such as 18:00, or a "

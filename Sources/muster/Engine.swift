@@ -35,6 +35,7 @@ final class Engine {
     private let services: Services
     private let journal: Journal
     private let startedAt: WallTime
+    let record: ConfigurationRecord
     private var isStopping = false
 
     /// Of a definition taken in at once: some milliseconds of work.
@@ -59,6 +60,10 @@ final class Engine {
         timers = Timers(loop: loop)
         heartbeats = Heartbeats(began: loop.instant)
         startedAt = loop.wall
+        record = ConfigurationRecord(
+            file: configuration.files.first ?? "",
+            loadedAt: loop.wall
+        )
         resolver = try Resolver(on: loop)
         resolver.onOtherServers = {
             journal.notice(
@@ -292,6 +297,7 @@ final class Engine {
             reload: reload
         )
         plane.feed = LoopBound(EventFeed(of: board, on: loop), on: loop)
+        plane.configuration = LoopBound(record, on: loop)
         plane.zone = configuration.agent.zone
         plane.hasMetricsPerPeer = configuration.admin.hasMetricsPerPeer
         plane.budget = budget

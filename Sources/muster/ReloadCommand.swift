@@ -30,5 +30,8 @@ struct ReloadCommand: AsyncParsableCommand {
         let changes = (body["changes"]?.items ?? []).compactMap(\.string)
         for line in changes.isEmpty ? ["nothing has changed"] : changes { Console.line(line) }
         for line in (body["later"]?.items ?? []).compactMap(\.string) { Console.line(line) }
+        for line in (body["warnings"]?.items ?? []).compactMap(\.string) {
+            Console.line("warning: \(line)")
+        }
     }
 }

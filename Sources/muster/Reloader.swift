@@ -24,30 +24,37 @@ actor Reloader {
         let before = last
         let task = Task { [path, engine, journal] in
             _ = await before?.value
-            let answer = await Self.attempt(path, engine)
-            Self.tell(answer, in: journal)
+            let (answer, warnings) = await Self.attempt(path, engine)
+            await engine.call { $0.record.note(answer, at: $0.loop.wall) }
+            Self.tell(answer, warnings, in: journal)
             return answer
         }
         last = task
         return await task.value
     }
 
-    private static func attempt(_ path: String, _ engine: LoopBound<Engine>) async -> ReloadAnswer {
+    /// Worth a thought, each with its sort in the log.
+    private typealias Warnings = [(event: String, text: String)]
+
+    private static func attempt(
+        _ path: String,
+        _ engine: LoopBound<Engine>
+    ) async -> (ReloadAnswer, Warnings) {
         let configuration: MusterConfiguration
         do throws(ConfigurationError) {
             configuration = try MusterConfiguration.load(path)
         } catch {
-            return .refused(error.mistakes.map { "\($0)" })
+            return (.refused(error.mistakes.map { "\($0)" }), [])
         }
         let (old, intents, now) = await engine.call {
             ($0.configuration, $0.board.everyIntent, $0.loop.wall)
         }
         // More likely a file that is half written than a wish: whoever wants nothing stops muster.
         if configuration.upstreams.isEmpty, !old.upstreams.isEmpty {
-            return .refused([
+            let mistake =
                 "\(path): expected at least one upstream while \(old.upstreams.count) are running, "
-                    + "saw none"
-            ])
+                + "saw none"
+            return (.refused([mistake]), [])
         }
         let outcome = await Task(executorPreference: engine.loop) {
             do {
@@ -59,7 +66,7 @@ actor Reloader {
         let changes: [CatalogueChange]
         switch outcome {
         case .done(let done): changes = done
-        case .refused(let problems): return .refused(problems)
+        case .refused(let problems): return (.refused(problems), [])
         }
         let difference = ConfigurationDifference(changes, from: old, to: configuration)
         let left = LeftIntents(intents, changes, from: old, now: now)
@@ -67,17 +74,32 @@ actor Reloader {
             of: configuration,
             within: DescriptorBudget.ofThisProcess()
         )
-        let warnings = (left.lines + configuration.warnings.map(\.description) + foresight)
-            .map { "warning: \($0)" }
-        return .done(changes: difference.changes, later: difference.later + warnings)
+        let certificate = CertificateWatch.foresight(of: configuration, at: now)
+        let warnings: Warnings =
+            left.lines.map { ("reload-warning", $0) }
+            + configuration.warnings.map { ("configuration", $0.description) }
+            + foresight.map { ("descriptors", $0) } + certificate.map { ("certificate", $0) }
+        let answer = ReloadAnswer.done(
+            changes: difference.changes,
+            later: difference.later,
+            warnings: warnings.map(\.text)
+        )
+        return (answer, warnings)
     }
 
-    private static func tell(_ answer: ReloadAnswer, in journal: Journal) {
+    private static func tell(
+        _ answer: ReloadAnswer,
+        _ warnings: Warnings,
+        in journal: Journal
+    ) {
         switch answer {
-        case .done(let changes, let later):
+        case .done(let changes, let later, _):
             let what = changes.isEmpty ? "nothing has changed" : changes.joined(separator: "; ")
             journal.notice("reloaded: \(what)", [.event("reload"), .count(changes.count)])
-            for line in later { journal.warning("reloaded: \(line)", [.event("reload-later")]) }
+            for line in later {
+                journal.warning("reloaded, but not all: \(line)", [.event("reload-later")])
+            }
+            for (event, text) in warnings { journal.warning("\(text)", [.event(event)]) }
         case .refused(let mistakes):
             for mistake in mistakes {
                 journal.error("not reloaded: \(mistake)", [.event("reload-refused")])

@@ -74,6 +74,9 @@ struct Runtime {
         for warning in Sufficiency.foresight(of: configuration, within: budget) {
             journal.warning("\(warning)", [.event("descriptors")])
         }
+        for warning in CertificateWatch.foresight(of: configuration, at: loop.wall) {
+            journal.warning("\(warning)", [.event("certificate")])
+        }
         let problems = await Self.start(engine)
         if !problems.isEmpty {
             for problem in problems { Console.error("muster: \(problem)") }
@@ -86,6 +89,7 @@ struct Runtime {
         let journal = journal
         plane.journal = journal
         plane.logDropped = { writer.dropped }
+        plane.certificate = certificate
         let admin = AdminServer(
             adminConfiguration(certificate),
             plane: plane,
@@ -93,6 +97,7 @@ struct Runtime {
             onRunning: { journal.notice("admin API and dashboard on \($0)", [.event("listening")]) }
         )
         announce()
+        let watch = certificate.map { CertificateWatch(certificate: $0, loop: loop) }
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 // Stopped from the last to the first: the proxy first, whatever clients of the
@@ -113,7 +118,8 @@ struct Runtime {
                     ),
                     .init(service: EarlyStop(), successTerminationBehavior: .ignore),
                     .init(service: OrphanService(), successTerminationBehavior: .ignore),
-                ],
+                ]
+                    + (watch.map { [.init(service: $0, successTerminationBehavior: .ignore)] } ?? []),
                 gracefulShutdownSignals: [.sigterm, .sigint, .sigquit],
                 logger: quiet
             )

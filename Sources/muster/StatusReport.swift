@@ -51,7 +51,7 @@ struct StatusReport {
         remarks =
             upstreams.compactMap(Self.remark) + peers.flatMap { Self.orders(on: $0, of: body) }
             + Self.remarks(on: readiness)
-            + Self.remarks(onLedgerIn: readiness)
+            + Self.remarks(onLedgerIn: readiness) + Self.remarks(onFilesIn: readiness)
     }
 
     private static func row(_ item: JSON, of upstream: JSON, inDetail: Bool) -> Row {
@@ -181,6 +181,23 @@ struct StatusReport {
         guard let ledger = readiness?["ledger"], ledger["durable"]?.bool == false else { return [] }
         let path = ledger["path"]?.string ?? "the ledger"
         return ["what is asked of peers is not kept: \(path): \(ledger["error"]?.string ?? "?")"]
+    }
+
+    /// A configuration that was refused, a certificate that is not as it should be.
+    private static func remarks(onFilesIn readiness: JSON?) -> [String] {
+        var lines: [String] = []
+        if let record = readiness?["configuration"], let at = record["refused_at"]?.string {
+            let more = (record["mistakes"]?.int ?? 1) - 1
+            lines.append(
+                "the configuration was refused at \(at): \(record["mistake"]?.string ?? "?")"
+                    + (more > 0 ? " (and \(more) more)" : "")
+                    + "; what runs is the one of \(record["loaded_at"]?.string ?? "before")"
+            )
+        }
+        if let problem = readiness?["certificate"]?["problem"]?.string {
+            lines.append("admin.tls: \(problem)")
+        }
+        return lines
     }
 
     // MARK: Telling

@@ -35,10 +35,9 @@ struct ValidateCommand: ParsableCommand {
         for advice in configuration.advice { Console.error("warning: \(advice)") }
         // As `run` would, so that the numbers are those that it would have.
         Sufficiency.raiseLimit()
-        let foresight = Sufficiency.foresight(
-            of: configuration,
-            within: DescriptorBudget.ofThisProcess()
-        )
+        let foresight =
+            Sufficiency.foresight(of: configuration, within: DescriptorBudget.ofThisProcess())
+            + CertificateWatch.foresight(of: configuration, at: EndTime.now)
         for line in foresight { Console.error("warning: \(line)") }
         let warnings =
             configuration.warnings.count + configuration.advice.count + foresight.count

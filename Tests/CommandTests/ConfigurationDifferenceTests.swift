@@ -118,6 +118,21 @@ extension CatalogueChange {
             "agent:", "log: { level: warning }\nagent:",
             "log: from the next start on (level info → warning)"
         ),
+        (
+            "agent:",
+            "proxy: { threads: 3, timeouts: { response: 30s }, limits: { tries: 2 } }\nagent:",
+            "proxy: from the next start on (threads none → 3, timeouts.response 1m → 30s, "
+                + "limits.tries 5 → 2)"
+        ),
+        (
+            "agent:", "agent-check: { bind: '127.0.0.1:7071' }\nagent:",
+            "agent-check: from the next start on (bind none → 127.0.0.1:7071)"
+        ),
+        (
+            "agent:", "admin: { token: long-secret-word, hosts: [a.example] }\nagent:",
+            "admin: from the next start on (a token, hosts none → a.example)"
+        ),
+        ("id: a", "id: a, zone: east", "agent: from the next start on (zone none → east)"),
         ("old-secret", "new-secret", "store: from the next start on (another url)"),
     ])
     func `what has to wait is told too, and no password`(
@@ -127,5 +142,25 @@ extension CatalogueChange {
     ) throws {
         let later = try difference(word, replacement).later
         #expect(later == [line])
+    }
+
+    @Test func `of the agent check each setting is told`() throws {
+        let folder = try TemporaryDirectory()
+        func read(_ settings: String) throws -> MusterConfiguration {
+            let text = Self.base + "\nagent-check: { bind: '127.0.0.1:7071', \(settings) }\n"
+            return try MusterConfiguration.load(try folder.write(text, to: "muster.yaml"))
+        }
+        let old = try read("hold: 10s, ports: { 7081: web/p1 }")
+        let new = try read(
+            "hold: 20s, admin-words: never, load-balancers: 2, http-status: { drain: 503 }, "
+                + "ports: { 7082: web/p1, 7083: web/p2 }"
+        )
+        #expect(
+            ConfigurationDifference([], from: old, to: new).later == [
+                "agent-check: from the next start on (port of web/p1 127.0.0.1:7081 → 127.0.0.1:7082, "
+                    + "port of web/p2 none → 127.0.0.1:7083, admin-words when-set → never, "
+                    + "hold 10s → 20s, load-balancers none → 2, http-status.drain 404 → 503)"
+            ]
+        )
     }
 }

@@ -122,8 +122,18 @@ import Vocabulary
             #"{"ledger":{"path":"/x","durable":false,"error":"No space left on device"}}"#,
             "what is asked of peers is not kept: /x: No space left on device"
         ),
+        (
+            #"{"configuration":{"refused_at":"T2","loaded_at":"T1","mistakes":3,"#
+                + #""mistake":"muster.yaml:6:9: expected a duration"}}"#,
+            "the configuration was refused at T2: muster.yaml:6:9: expected a duration "
+                + "(and 2 more); what runs is the one of T1"
+        ),
+        (
+            #"{"certificate":{"not_after":"T1","problem":"the certificate that is served: it ended"}}"#,
+            "admin.tls: the certificate that is served: it ended"
+        ),
     ])
-    func `says what cannot be written`(readiness: String, remark: String) throws {
+    func `says what is wrong with muster itself`(readiness: String, remark: String) throws {
         let readiness = try JSON(parsing: Array(readiness.utf8))
         let text = StatusReport(body, peer: nil, readiness: readiness).text
         #expect(text.hasSuffix("\n\n\(remark)"))

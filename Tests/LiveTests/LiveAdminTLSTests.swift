@@ -104,6 +104,36 @@ extension Live {
             #expect(result.output.contains("key"), "\(result.output)")
         }
 
+        /// Those of `certify` are good for two days.
+        @Test func `a certificate that ends soon, and one that cannot be used, are told of`()
+            async throws
+        {
+            let installation = try Installation()
+            let folder = installation.folder
+            try await certify("one", in: folder)
+            let muster = try await start(installation)
+            defer { muster.end() }
+            let soon = "it ends at "
+            #expect(muster.output.contains(soon), "\(muster.output)")
+            let validated = try await Muster.run("validate", "-c", folder.path("muster.yaml"))
+            #expect(validated.exitCode == 0)
+            #expect(validated.output.contains("warning: admin.tls: the certificate in"))
+            #expect(validated.output.contains(soon), "\(validated.output)")
+            #expect(try await status(installation, believing: "one").output.contains(soon))
+
+            try folder.write("no certificate", to: "broken.pem")
+            try FileManager.default.copyItem(
+                atPath: folder.path("one.pem"),
+                toPath: folder.path("ca.pem")
+            )
+            _ = rename(folder.path("broken.pem"), folder.path("one.pem"))
+            let told = try await status(installation, believing: "ca")
+            #expect(
+                told.output.contains("cannot be used, the certificate before"),
+                "\(told.output)"
+            )
+        }
+
         @Test func `a renewed certificate is served, and half a renewal is not`() async throws {
             let installation = try Installation()
             let folder = installation.folder

@@ -114,7 +114,7 @@ extension Live {
                 + "and holds again when web/\(address) is defined again; web/a at the same address "
                 + "serves without that drain"
             #expect(answer.lines.last == "warning: \(line)")
-            #expect(muster.output.contains("reloaded: warning: \(line)"))
+            #expect(muster.output.contains("warning \(line)"), "\(muster.output)")
 
             try installation.folder.write(before, to: "muster.yaml")
             #expect(try await installation.command("reload").exitCode == 0)
@@ -140,6 +140,16 @@ extension Live {
             #expect(try await installation.status(0) == "up")
             #expect(try await installation.serve(3).values.reduce(0, +) == 3)
 
+            let told = try await installation.json("/ready")["configuration"]
+            #expect(told?["mistakes"] == 1)
+            #expect(told?["mistake"]?.string?.contains("did you mean 'interval'?") == true)
+            let status = try await installation.command("status")
+            #expect(status.output.contains("the configuration was refused at "), "\(status.output)")
+            let metrics = try await HTTPConnection.get("/metrics", port: installation.adminPort)
+            #expect(
+                String(decoding: metrics.body, as: UTF8.self).contains("muster_reload_failed 1\n")
+            )
+
             // Half written.
             try installation.folder.write("", to: "muster.yaml")
             let emptied = try await installation.command("reload")
@@ -150,6 +160,9 @@ extension Live {
             try installation.folder.write(good, to: "muster.yaml")
             let same = try await installation.command("reload")
             #expect(same == Muster.Result(exitCode: 0, output: "nothing has changed\n"))
+            let after = try await installation.json("/ready")["configuration"]
+            #expect(after?["refused_at"] == .null)
+            #expect(after?["loaded_at"] != told?["loaded_at"])
         }
 
         @Test func `a listener that cannot be opened leaves all as it was`() async throws {
