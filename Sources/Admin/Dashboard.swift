@@ -114,10 +114,11 @@ enum Dashboard {
             + "; requests are answered 503";
         };
         // What is wrong with this process itself: its store, its files.
-        const troubles = ({ store, ledger, configuration, certificate }) => [
+        const troubles = ({ store, ledger, memory_file: memory, configuration, certificate }) => [
           storeTrouble(store),
           ledger && !ledger.durable
             ? "what is asked of peers is not kept: " + ledger.path + ": " + ledger.error : "",
+          memory && memory.error ? "agent-check.memory-file " + memory.path + " " + memory.error : "",
           configuration && configuration.refused_at
             ? "the configuration was refused at " + configuration.refused_at + ": "
               + configuration.mistake

@@ -1,6 +1,7 @@
 // What does Prometheus read? Its text format, version 0.0.4; every name begins with `muster_`, every
 // unit is a base unit and stands in the name.
 
+import AgentCheck
 import EventLoop
 import Health
 import Ledger
@@ -27,6 +28,7 @@ struct MetricsText {
         scheduler: SchedulerMetrics,
         pairs: [PairMetrics],
         proxy: Proxy.Report,
+        memoryFile: MemoryFileStatus? = nil,
         configuration: ConfigurationRecord.Status? = nil,
         certificate: ServerCertificate.Status? = nil,
         logDropped: UInt64 = 0,
@@ -46,6 +48,15 @@ struct MetricsText {
         metrics.add(pairs)
         metrics.add(proxy)
         if let budget { metrics.add(budget, taken) }
+        if let memoryFile {
+            metrics.family(
+                "muster_memory_file_writable",
+                "gauge",
+                "1 while agent-check.memory-file takes writes."
+            )
+            let isWritable = memoryFile.error == nil
+            metrics.sample("muster_memory_file_writable", [], isWritable ? 1 : 0)
+        }
         if let configuration { metrics.add(configuration) }
         if let certificate { metrics.add(certificate) }
         metrics.family(

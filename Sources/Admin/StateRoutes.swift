@@ -1,5 +1,6 @@
 // Is this process alive, is it ready, and what are its numbers?
 
+import AgentCheck
 import EventLoop
 import Front
 import Health
@@ -77,6 +78,7 @@ enum StateRoutes {
         let upstreams = await plane.upstreams().map(\.view)
         let store = await plane.store.call { $0.status }
         let ledger = await plane.ledger?.call { $0.status }
+        let memory = await plane.endpoint.call { $0.memoryFile }
         let configuration = await plane.configuration?.call { $0.status }
         let unprobed = upstreams.flatMap { view in
             view.peers.filter { report in
@@ -93,12 +95,21 @@ enum StateRoutes {
                 .init("ready", .bool(isReady)),
                 .init("store", json(store)),
                 .init("ledger", ledger.map(json) ?? .null),
+                .init("memory_file", memory.map(json) ?? .null),
                 .init("configuration", configuration?.json ?? .null),
                 .init("certificate", plane.certificate?.status(at: plane.loop.wall).json ?? .null),
                 .init("unprobed", .array(unprobed.prefix(20).map { .string($0) })),
             ]),
             isReady ? .ok : .serviceUnavailable
         )
+    }
+
+    private static func json(_ file: MemoryFileStatus) -> JSON {
+        .object([
+            .init("path", .string(file.path.printable)),
+            .init("writable", .bool(file.error == nil)),
+            .init("error", JSON(file.error?.printable)),
+        ])
     }
 
     private static func json(_ ledger: LedgerStatus) -> JSON {
@@ -127,6 +138,7 @@ enum StateRoutes {
             scheduler: scheduler,
             pairs: await plane.pairs(),
             proxy: report,
+            memoryFile: await plane.endpoint.call { $0.memoryFile },
             configuration: await plane.configuration?.call { $0.status },
             certificate: plane.certificate?.status(at: plane.loop.wall),
             logDropped: plane.logDropped(),

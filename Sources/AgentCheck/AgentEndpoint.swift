@@ -79,7 +79,7 @@ public final class AgentEndpoint: EventSink {
         self.connectionLimit = connectionLimit
         self.remedy = remedy
         self.journal = journal
-        let memory = memoryPath.map { AdminMemory(path: $0, journal: journal) }
+        let memory = memoryPath.map { AdminMemory(path: $0, loop: loop, journal: journal) }
         book = AnswerBook(loop: loop, board: board, policy: policy, memory: memory)
         super.init()
     }
@@ -106,6 +106,9 @@ public final class AgentEndpoint: EventSink {
 
     /// Where it listens: the port for all first, if there is one, then the others in their order.
     public var addresses: [SocketAddress] { listeners.map(\.acceptor.address) }
+
+    /// How the file is that remembers what was said; nil without one.
+    public var memoryFile: MemoryFileStatus? { book.memory?.status }
 
     /// Takes effect with the next answer.
     public var policy: AgentCheckPolicy {

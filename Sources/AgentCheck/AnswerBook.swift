@@ -31,7 +31,7 @@ final class AnswerBook: BoardObserver {
 
     private let loop: EventLoop
     private let board: Board
-    private let memory: AdminMemory?
+    let memory: AdminMemory?
     private var pages: [String: Page] = [:]
     /// Pages by upstream, so that one upstream that changes touches no other.
     private var names: [String: Set<String>] = [:]
@@ -68,8 +68,7 @@ final class AnswerBook: BoardObserver {
 
     func close() {
         board.unsubscribe(self)
-        saveMemory()
-        memory?.close()
+        memory?.close(keeping: outstanding)
     }
 
     // MARK: Answering
@@ -219,7 +218,7 @@ final class AnswerBook: BoardObserver {
             if let view = board.view(of: page.key) { observe(page, asked: view.asked, at: now) }
             if page.hold != before { page.isDirty = true }
         }
-        saveMemory()
+        memory?.keep(outstanding)
     }
 
     private func noteStore(at now: Instant) {
@@ -237,12 +236,12 @@ final class AnswerBook: BoardObserver {
         for page in pages.values { page.isDirty = true }
     }
 
-    private func saveMemory() {
-        guard let memory else { return }
+    /// What HAProxy was told, and nobody has taken back.
+    private var outstanding: [String: Intent.Mode] {
         var asked = absent.compactMapValues(\.outstanding)
         for (name, page) in pages {
             if let mode = page.hold.outstanding { asked[name] = mode }
         }
-        memory.keep(asked)
+        return asked
     }
 }

@@ -21,7 +21,11 @@ struct AgentCheckReader {
         let bind = binds.take("bind", from: &section)
         var agentCheck = AgentCheckConfiguration(bind: bind ?? .host("127.0.0.1", port: 1))
         agentCheck.policy = policy(&section)
-        agentCheck.memoryFile = section.outputFile("memory-file", beside: file)
+        agentCheck.memoryFile = section.outputFile(
+            "memory-file",
+            beside: file,
+            and: [".damaged"]
+        )
         if !keepsIntents, agentCheck.memoryFile == nil {
             section.reading.advise(
                 section.position,

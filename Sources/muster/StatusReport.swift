@@ -186,6 +186,9 @@ struct StatusReport {
     /// A configuration that was refused, a certificate that is not as it should be.
     private static func remarks(onFilesIn readiness: JSON?) -> [String] {
         var lines: [String] = []
+        if let file = readiness?["memory_file"], let error = file["error"]?.string {
+            lines.append("agent-check.memory-file \(file["path"]?.string ?? "") \(error)")
+        }
         if let record = readiness?["configuration"], let at = record["refused_at"]?.string {
             let more = (record["mistakes"]?.int ?? 1) - 1
             lines.append(

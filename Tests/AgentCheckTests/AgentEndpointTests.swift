@@ -443,14 +443,75 @@ import Vocabulary
         }
     }
 
-    @Test(arguments: ["", "{", #"{"format":9}"#, #"{"format":1,"asked":{"web/s1":"sleep"}}"#])
-    func `a damaged memory is no obstacle`(text: String) async throws {
+    @Test(arguments: [
+        ("", "cannot be used: ", true), ("{", "cannot be used: ", true),
+        (#"{"format":9}"#, "cannot be used: expected format 1, saw 9; moved to ", true),
+        (#"{"format":1}"#, "cannot be used: expected a map 'asked', saw none; moved to ", true),
+        (
+            #"{"format":1,"asked":{"web/s1":"sleep"}}"#,
+            "1 of its entries make no sense and were left out", false
+        ),
+    ])
+    func `a damaged memory is no obstacle, and is kept to be looked at`(
+        text: String,
+        words: String,
+        isMoved: Bool
+    ) async throws {
         let folder = try TemporaryDirectory()
         try folder.write(text, to: "agent.json")
-        let rig = try await Rig(peers: [peer("s1")], memoryPath: folder.path("agent.json"))
+        let lines = Lines()
+        let rig = try await Rig(
+            peers: [peer("s1")],
+            memoryPath: folder.path("agent.json"),
+            journal: lines.journal
+        )
         await rig.say(.up, of: "s1")
         try await rig.start()
         #expect(await rig.line(of: "s1").text == "up 100%\n")
+        let told = lines.all.filter { $0.contains("agent-check.memory-file") }
+        #expect(told.count == 1)
+        #expect(told.first?.contains(words) == true, "\(told)")
+        #expect(folder.has("agent.json.damaged") == isMoved)
+        if isMoved { #expect(folder.text(of: "agent.json.damaged") == text) }
+    }
+
+    /// A folder in the place of what is written beside stands for every disk that takes nothing.
+    @Test func `a memory that cannot be written is told of, and written once it can be`()
+        async throws
+    {
+        let folder = try TemporaryDirectory()
+        let path = folder.path("agent.json")
+        try FileManager.default.createDirectory(
+            atPath: path + ".new/in-the-way",
+            withIntermediateDirectories: true
+        )
+        let lines = Lines()
+        let rig = try await Rig(
+            peers: [peer("s1")],
+            memoryPath: path,
+            journal: lines.journal,
+            isVirtual: true
+        )
+        await rig.ask(.drain, of: "s1")
+        try await rig.start()
+        func told(_ words: String) -> Int {
+            lines.all.count { $0.contains("agent-check.memory-file \(path) \(words)") }
+        }
+        // It is looked at each second, and written by another thread.
+        await rig.pass(.seconds(1))
+        #expect(await eventually(within: .seconds(30)) { told("cannot be written") == 1 })
+        #expect(await rig.memoryFile?.error != nil)
+        for _ in 0..<3 { await rig.pass(.seconds(10)) }
+        #expect(told("cannot be written") == 1, "once, not at every attempt")
+
+        try FileManager.default.removeItem(atPath: path + ".new")
+        let isWritten = await eventually(within: .seconds(30)) {
+            await rig.pass(.seconds(5))
+            return folder.text(of: "agent.json").contains("\"web/s1\":\"drain\"")
+        }
+        #expect(isWritten)
+        #expect(await eventually(within: .seconds(30)) { told("can be written again") == 1 })
+        #expect(await rig.memoryFile == MemoryFileStatus(path: path))
     }
 
     @Test func `a lost store is heeded as the policy says`() async throws {
@@ -506,6 +567,8 @@ private func raiseDescriptorLimit(to wanted: rlim_t) -> Bool {
 }
 
 extension TemporaryDirectory {
+    func has(_ name: String) -> Bool { FileManager.default.fileExists(atPath: path(name)) }
+
     func text(of name: String) -> String {
         (try? String(contentsOfFile: path(name), encoding: .utf8)) ?? ""
     }

@@ -178,6 +178,10 @@ final class Rig: @unchecked Sendable {
         started = (sharedPort.flatMap { bind?.with(port: $0) }, rebound)
     }
 
+    var memoryFile: MemoryFileStatus? {
+        get async { await on { $0.endpoint?.memoryFile } }
+    }
+
     func stop() async {
         await on { rig in
             rig.endpoint?.close()
@@ -334,4 +338,17 @@ final class Client {
         if !text.isEmpty { client.send(text) }
         return client.readAll()
     }
+}
+
+/// Keeps what was told to people.
+final class Lines: Sendable {
+    private let kept = Mutex<[String]>([])
+
+    var journal: Journal {
+        Journal(from: .info) { [self] level, text in
+            kept.withLock { $0.append("\(level.rawValue): \(text)") }
+        }
+    }
+
+    var all: [String] { kept.withLock { $0 } }
 }

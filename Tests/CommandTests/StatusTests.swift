@@ -123,6 +123,10 @@ import Vocabulary
             "what is asked of peers is not kept: /x: No space left on device"
         ),
         (
+            #"{"memory_file":{"path":"/x","writable":false,"error":"cannot be written: no space"}}"#,
+            "agent-check.memory-file /x cannot be written: no space"
+        ),
+        (
             #"{"configuration":{"refused_at":"T2","loaded_at":"T1","mistakes":3,"#
                 + #""mistake":"muster.yaml:6:9: expected a duration"}}"#,
             "the configuration was refused at T2: muster.yaml:6:9: expected a duration "
