@@ -100,9 +100,14 @@ enum Dashboard {
           made.append(table);
           return made;
         };
-        // Why nobody is there: the reasons of the peers do not say it where all have weight 0.
+        // Why nobody is there, or requests go to those that are not well.
         const nobody = (upstream) => {
-          if (upstream.panic || upstream.peers.some((peer) => peer.effective_weight > 0)) return "";
+          if (upstream.panic)
+            return "in panic since " + upstream.panic_since + " (" + ago(upstream.panic_since) + "): "
+              + upstream.available + " of " + upstream.wanted
+              + (upstream.wanted === 1 ? " peer" : " peers")
+              + " available; requests go to all that are not in maint or drain";
+          if (upstream.peers.some((peer) => peer.effective_weight > 0)) return "";
           const tally = {};
           for (const peer of upstream.peers) {
             const what = ["up", "degraded", "starting"].includes(peer.status)

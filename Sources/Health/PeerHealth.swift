@@ -118,7 +118,7 @@ public struct PeerHealth: Sendable {
     /// Apart from the rest: few peers have one, and it is large.
     private enum Asked {
         case nothing
-        indirect case intent(Intent, since: WallTime?)
+        indirect case intent(Intent, since: WallTime?, weightSince: WallTime?)
     }
 
     /// What this process saw of its own requests, whatever the checks say. Apart for the same reason.
@@ -159,13 +159,21 @@ public struct PeerHealth: Sendable {
     }
 
     public private(set) var intent: Intent? {
-        get { if case .intent(let intent, _) = asked { intent } else { nil } }
-        set { asked = newValue.map { .intent($0, since: askedSince) } ?? .nothing }
+        get { if case .intent(let intent, _, _) = asked { intent } else { nil } }
+        set {
+            asked =
+                newValue.map { .intent($0, since: askedSince, weightSince: weightSince) }
+                ?? .nothing
+        }
     }
 
     /// When that was asked for, where somebody told.
     private var askedSince: WallTime? {
-        if case .intent(_, let since) = asked { since } else { nil }
+        if case .intent(_, let since, _) = asked { since } else { nil }
+    }
+
+    private var weightSince: WallTime? {
+        if case .intent(_, _, let since) = asked { since } else { nil }
     }
 
     public func verdict(by monitor: String) -> Verdict? {
@@ -207,9 +215,16 @@ public struct PeerHealth: Sendable {
     public mutating func set(
         intent: Intent?,
         since: WallTime? = nil,
+        weightSince: WallTime? = nil,
         now: WallTime
     ) -> Change? {
-        asked = intent.map { .intent($0, since: since) } ?? .nothing
+        asked = intent.map { .intent($0, since: since, weightSince: weightSince) } ?? .nothing
+        return refresh(now: now)
+    }
+
+    /// What was asked of another is asked of this one, since when it was.
+    public mutating func take(askedOf other: PeerHealth, now: WallTime) -> Change? {
+        asked = other.asked
         return refresh(now: now)
     }
 
@@ -348,7 +363,14 @@ public struct PeerHealth: Sendable {
             Double(PeerDefinition.weightMax) * 100
         )
         if let ramp { centiweight = max(centiweight * ramp, centiweight > 0 ? 1 : 0) }
-        if percent == 0 { reasons.append("agent asked for weight 0%") }
+        if centiweight <= 0, status != .maint {
+            let intent = intent?.current(at: now)
+            let who: Weightless =
+                percent == 0
+                ? .agent
+                : intent?.weight == 0 ? .operator(intent, since: weightSince) : .configured
+            reasons.append(who.words)
+        }
 
         // While unknown, routing keeps what it had: a stale verdict is no news.
         let routing = status == .unknown ? lastKnownRouting(checks) : status

@@ -117,6 +117,7 @@ extension FailureLog.Sort {
     fileprivate var level: Journal.Level {
         switch cause {
         case .noPeer, .noUpstream: .error
+        case .unresolved where peer == nil: .error
         case .badRequest, .slowHead, .slowBody, .slowReader, .noRoute, .connectMethod: .info
         default: answer == .retried ? .notice : .warning
         }
@@ -151,6 +152,8 @@ extension FailureLog.Sort {
         case .refused: "refused the connection"
         case .unreachable: "could not be reached" + reason
         case .connectTimeout: "did not take the connection in time (timeouts.connect)"
+        case .unresolved where peer == nil:
+            "no peer has an address: their names have not been resolved"
         case .unresolved: "has no address: its name has not been resolved"
         case .noDescriptor: "was not asked: muster has no descriptor left" + reason
         case .noRoom: "was not asked: the worker's table of connections is full"

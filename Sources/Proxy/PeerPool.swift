@@ -29,6 +29,8 @@ struct PeerState {
     var isAvailable = false
     var isDown = false
     var isEligibleInPanic = false
+    /// It would serve, or be tried in a panic, if it had an address.
+    var isNowhere = false
     var isLost = false
     var keepsClients = false
     var isBackup = false
@@ -67,6 +69,8 @@ struct UpstreamState {
     var backup = CandidateTier()
     var settings: UpstreamSettings?
     var isPanic = false
+    /// Peers that have no address, and would be asked if they had.
+    var nowhere: Int32 = 0
     var isLenient = false
     /// Nil where clients do not come back to the same peer.
     var cookie: UnsafeMutablePointer<StickyCookie>?
@@ -228,6 +232,10 @@ struct PeerPool {
         state.pointee.isDown = snapshot.isDown
         state.pointee.isLost = snapshot.isLost
         state.pointee.isEligibleInPanic = snapshot.isEligibleInPanic && snapshot.address != nil
+        setNowhere(
+            number,
+            snapshot.address == nil && (snapshot.isAvailable || snapshot.isEligibleInPanic)
+        )
         state.pointee.keepsClients = snapshot.keepsClients && snapshot.address != nil
         state.pointee.maxInFlight = Int32(clamping: snapshot.maxConnections ?? Int(Int32.max))
         if state.pointee.isBackup != snapshot.isBackup || state.pointee.isNear != snapshot.isNear {
@@ -244,10 +252,19 @@ struct PeerPool {
         let state = peers + Int(number)
         withdraw(number)
         if state.pointee.isDefined { unlinkToken(number) }
+        setNowhere(number, false)
         state.pointee.isDefined = false
         state.pointee.keepsClients = false
         state.pointee.isAvailable = false
         state.pointee.isEligibleInPanic = false
+    }
+
+    private func setNowhere(_ number: Int32, _ isNowhere: Bool) {
+        let state = peers + Int(number)
+        if state.pointee.isNowhere == isNowhere { return }
+        state.pointee.isNowhere = isNowhere
+        let count = upstreams[Int(state.pointee.upstream)].nowhere
+        upstreams[Int(state.pointee.upstream)].nowhere = max(count + (isNowhere ? 1 : -1), 0)
     }
 
     /// Brings the candidate of a peer to what the peer is now.

@@ -55,11 +55,13 @@ extension Worker {
     /// Why nobody could be chosen.
     private static func whyNobody(_ upstream: UnsafeMutablePointer<UpstreamState>) -> FailureCause {
         guard upstream.pointee.primary.balancer != nil else { return .noUpstream }
-        let isPanic = upstream.pointee.isPanic
-        let isEmpty =
+        let isEmpty = { (isPanic: Bool) in
             upstream.pointee.primary.candidates(isPanic: isPanic).isEmpty
-            && upstream.pointee.backup.candidates(isPanic: isPanic).isEmpty
-        return isEmpty ? .noPeer : .full
+                && upstream.pointee.backup.candidates(isPanic: isPanic).isEmpty
+        }
+        guard isEmpty(upstream.pointee.isPanic) else { return .full }
+        // Nobody that could be asked even in a panic, but for want of an address.
+        return upstream.pointee.nowhere > 0 && isEmpty(true) ? .unresolved : .noPeer
     }
 
     private func attempt(_ index: Int, _ peer: Int32, mayReuse: Bool) {

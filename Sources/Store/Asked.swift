@@ -27,13 +27,19 @@ public struct Asking<W: Wish>: StoreChange, Hashable {
     public let key: W.Key
     /// Nil where nothing is.
     public let wish: W?
-    /// When it was asked for, by its first register; nil where that is not known.
-    public let since: WallTime?
+    /// When it was asked for, by register; nil where that is not known.
+    public let sinces: [WallTime?]
+    /// By the first of them.
+    public var since: WallTime? { sinces.first ?? nil }
 
     public init(_ key: W.Key, _ wish: W?, since: WallTime? = nil) {
+        self.init(key, wish, sinces: [since])
+    }
+
+    public init(_ key: W.Key, _ wish: W?, sinces: [WallTime?]) {
         self.key = key
         self.wish = wish
-        self.since = wish == nil ? nil : since
+        self.sinces = wish == nil ? [] : sinces
     }
 
     /// What is asked for is the same, whenever that was.
@@ -154,8 +160,8 @@ public struct Asked<W: Wish>: Record {
         later span: Nanoseconds
     ) -> (any StoreChange)? {
         let record = span == .zero ? record : record?.shifted(by: span)
-        let at = record?.parts.first?.at
-        return Asking<W>(key, record?.wish, since: at == StampTime.never ? nil : at)
+        let stamps = record?.parts.map { $0.at == StampTime.never ? nil : $0.at }
+        return Asking<W>(key, record?.wish, sinces: stamps ?? [])
     }
 }
 

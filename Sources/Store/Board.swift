@@ -228,14 +228,21 @@ public final class Board: EventSink {
     public func set(
         intent: Intent?,
         for key: PeerKey,
-        since: WallTime? = nil
+        since: WallTime? = nil,
+        weightSince: WallTime? = nil
     ) -> PeerHealth.Change? {
         let before = intents[key]
         guard before != intent else { return nil }
         if intents[key] != nil || intents.count < Self.orphansMax { intents[key] = intent }
         guard let board = boards[key.upstream], board.has(key.peer) else { return nil }
         let now = read()
-        let change = board.set(intent: intent, for: key.peer, since: since, now: now.wall)
+        let change = board.set(
+            intent: intent,
+            for: key.peer,
+            since: since,
+            weightSince: weightSince,
+            now: now.wall
+        )
         settle(key, in: board, change, cause: .intent, now: now)
         // It was so before this process began, and is counted with the others of which that is true.
         if before == nil, let since, since < startedAt, resumed[key] != nil { return change }
@@ -248,6 +255,7 @@ public final class Board: EventSink {
             intent: intent?.current(at: now.wall)
         )
         line.isModeTold = change?.isTransition == true
+        line.weightSince = weightSince
         if let line = line.line { journal.log(line) }
         return change
     }
@@ -541,7 +549,7 @@ public final class Board: EventSink {
     }
 
     private func updatePanic(_ board: UpstreamBoard) {
-        guard let isPanic = board.updatePanic() else { return }
+        guard let isPanic = board.updatePanic(now: clock().wall) else { return }
         let name = board.definition.name
         if isPanic {
             journal.warning(
@@ -549,7 +557,8 @@ public final class Board: EventSink {
                     + (board.counts.wanted == 0
                         ? ", and none of them is available; "
                         : " available, below \(Int(board.definition.panicThreshold * 100))%; ")
-                    + "routing to all of them, the ones that are down included",
+                    + "requests go to all that are not in maint or drain"
+                    + board.counts.exceptions,
                 [
                     .event("panic"), .upstream(name),
                     .init("available", Int64(board.counts.available)),
@@ -568,7 +577,12 @@ extension Board: StoreObserver {
         switch change {
         case let verdict as Verdict: receive(verdict)
         case let asking as Asking<Intent>:
-            set(intent: asking.wish, for: asking.key, since: asking.since)
+            set(
+                intent: asking.wish,
+                for: asking.key,
+                since: asking.since,
+                weightSince: asking.sinces.dropFirst().first ?? nil
+            )
         default: break
         }
     }

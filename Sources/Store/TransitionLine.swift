@@ -133,6 +133,8 @@ struct IntentLine {
     let intent: Intent?
     /// The mode changed the status, and that has its own line.
     var isModeTold = false
+    /// When the weight was asked for.
+    var weightSince: WallTime?
 
     /// Nil when nothing is different that anybody would notice.
     var line: Journal.Line? {
@@ -148,7 +150,9 @@ struct IntentLine {
             }
         }
         if before?.weight != intent?.weight || before?.weightUntil != intent?.weightUntil {
-            if let weight = intent?.weight {
+            if intent?.weight == 0 {
+                parts.append(Weightless.operator(intent, since: weightSince).words)
+            } else if let weight = intent?.weight {
                 var part = "operator set weight \(weight)"
                 if let why = intent?.weightReason, !why.isEmpty { part += ": \(why)" }
                 if let until = intent?.weightUntil { part += " (until \(until))" }
@@ -188,9 +192,10 @@ struct WeightLine {
         let isZero = to.effectiveCentiweight == 0
         return Journal.Line(
             isZero ? .warning : from.effectiveCentiweight == 0 ? .notice : .info,
-            "\(peer) has weight \(Self.number(to)) of \(to.weight), before "
-                + "\(Self.number(from)): its agent asked for it"
-                + (isZero ? "; it gets no new requests" : ""),
+            isZero
+                ? "\(peer) is still \(to.status.rawValue.uppercased()), \(Weightless.agent.words)"
+                : "\(peer) has weight \(Self.number(to)) of \(to.weight), before "
+                    + "\(Self.number(from)): its agent asked for it",
             [
                 .event("weight"), .upstream(peer.upstream), .peer(peer.peer),
                 .status(to.status.rawValue), .weight(to.weight),

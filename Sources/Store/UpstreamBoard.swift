@@ -19,6 +19,9 @@ final class UpstreamBoard {
         /// Wanted, and too new for requests: their first verdicts are still to come.
         var strangers = 0
         var strangerBackups = 0
+        /// Wanted, and without an address: their names never resolved, so that nothing could go to them.
+        var nowhere = 0
+        var nowhereBackups = 0
         /// Available, and found well by somebody.
         var found = 0
         /// By this process, because its requests failed. Backups too.
@@ -41,6 +44,15 @@ final class UpstreamBoard {
             }
         }
 
+        /// Who gets nothing even in a panic.
+        var exceptions: String {
+            switch nowhere + nowhereBackups {
+            case 0: ""
+            case 1: ", but for the one whose name has no address"
+            case let count: ", but for the \(count) whose names have no address"
+            }
+        }
+
         /// Nobody can take a request now, or none but backups, and somebody may in a moment.
         var awaitsFirstVerdicts: Bool {
             available == 0 && (strangers > 0 || availableBackups == 0 && strangerBackups > 0)
@@ -51,6 +63,8 @@ final class UpstreamBoard {
     private(set) var monitors: [MonitorSummary] = []
     private(set) var counts = Counts()
     private(set) var isPanic = false
+    /// Since when; nil while it is not.
+    private var panicSince: WallTime?
     private var supply = UpstreamSupply.peers
     /// Tells places from before it was defined anew from those after.
     private(set) var generation: UInt32 = 0
@@ -139,7 +153,8 @@ final class UpstreamBoard {
             status: status,
             isPanic: isPanic,
             peers: entries.indices.map(report),
-            monitors: monitors
+            monitors: monitors,
+            panicSince: panicSince
         )
         cached = built
         return built
@@ -285,9 +300,9 @@ final class UpstreamBoard {
         let before = entries[place].view
         count(before, isBackup: old.isBackup, by: -1)
         if old.address != peer.address {
-            let intent = entries[place].intent
+            let before = entries[place]
             entries[place] = newcomer(peer, now: now)
-            _ = entries[place].set(intent: intent, now: now)
+            _ = entries[place].take(askedOf: before, now: now)
         } else {
             _ = entries[place].set(policy: policy(of: peer), now: now)
         }
@@ -371,10 +386,13 @@ final class UpstreamBoard {
         intent: Intent?,
         for peer: String,
         since: WallTime? = nil,
+        weightSince: WallTime? = nil,
         now: WallTime
     ) -> PeerHealth.Change? {
         places[peer].flatMap {
-            change(at: $0) { $0.set(intent: intent, since: since, now: now) }
+            change(at: $0) {
+                $0.set(intent: intent, since: since, weightSince: weightSince, now: now)
+            }
         }
     }
 
@@ -421,6 +439,7 @@ final class UpstreamBoard {
     /// The wall clock was set.
     func shift(by step: Nanoseconds) {
         for place in entries.indices { entries[place].shift(by: step) }
+        panicSince = panicSince.map { $0 + step }
         touch()
     }
 
@@ -443,11 +462,14 @@ final class UpstreamBoard {
 
     private func count(_ view: PeerView, isBackup: Bool, by step: Int) {
         let isStranger = view.isStranger && view.isMeantToServe
+        let isNowhere = view.isNowhere && view.isMeantToServe
         if isBackup {
+            if isNowhere { counts.nowhereBackups += step }
             if view.isMeantToServe { counts.wantedBackups += step }
             if view.isAvailable { counts.availableBackups += step }
             if isStranger { counts.strangerBackups += step }
         } else {
+            if isNowhere { counts.nowhere += step }
             if view.isMeantToServe { counts.wanted += step }
             if view.isAvailable { counts.available += step }
             if isStranger { counts.strangers += step }
@@ -457,12 +479,13 @@ final class UpstreamBoard {
     }
 
     /// Returns the new state when it changed.
-    func updatePanic() -> Bool? {
+    func updatePanic(now: WallTime) -> Bool? {
         let next = Self.isPanic(counts, definition)
         if next == isPanic { return nil }
         // Who is too new for requests may well be well: that is known in a moment.
         if next, counts.strangers + counts.strangerBackups > 0 { return nil }
         isPanic = next
+        panicSince = next ? now : nil
         touch()
         return next
     }
@@ -503,13 +526,15 @@ final class UpstreamBoard {
     /// It never begins where it would route as before.
     static func isPanic(_ counts: Counts, _ definition: UpstreamDefinition) -> Bool {
         guard definition.panicThreshold > 0, definition.allDown != .failClosed else { return false }
-        let lost = counts.wanted - counts.available
+        // Whoever has no address can be sent nothing, whatever is thought of the checks.
+        let reachable = counts.wanted - counts.nowhere
+        let lost = reachable - counts.available
         if counts.available + counts.availableBackups == 0 {
-            return lost + counts.wantedBackups > 0
+            return lost + counts.wantedBackups - counts.nowhereBackups > 0
         }
         // A healthy backup carries it before a peer is asked that is thought dead.
         guard lost > 0, counts.availableBackups == 0 else { return false }
-        return Double(counts.available) / Double(counts.wanted) < definition.panicThreshold
+        return Double(counts.available) / Double(reachable) < definition.panicThreshold
     }
 }
 

@@ -56,7 +56,8 @@ struct SupplyLine {
             let tally = census.map { "\($0.count) \($0.what)" }.joined(separator: ", ")
             let fate =
                 isPanic
-                ? "requests go to all that are not in maint or drain" : "requests are answered 503"
+                ? "requests go to all that are not in maint or drain" + counts.exceptions
+                : "requests are answered 503"
             return "\(upstream) has no available peer: "
                 + "\(tally.isEmpty ? "it has no peers" : tally); \(fate)"
         case .backups where from == .peers:

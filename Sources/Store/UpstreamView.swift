@@ -86,6 +86,15 @@ public struct UpstreamView: Hashable, Sendable {
     /// In the order of the definition.
     public var peers: [PeerReport]
     public var monitors: [MonitorSummary]
+    /// Nil while it is not in panic.
+    public var panicSince: WallTime?
+
+    /// Of the peers that are no backups, how many are meant to serve, and how many of those can: the
+    /// numbers that the log tells.
+    public var wanted: Int {
+        peers.count { !$0.definition.isBackup && $0.view.isMeantToServe }
+    }
+    public var available: Int { peers.count { !$0.definition.isBackup && $0.view.isAvailable } }
 
     public var name: String { definition.name }
     public var balance: String { definition.balance.name }
@@ -95,8 +104,10 @@ public struct UpstreamView: Hashable, Sendable {
         status: UpstreamStatus,
         isPanic: Bool,
         peers: [PeerReport],
-        monitors: [MonitorSummary]
+        monitors: [MonitorSummary],
+        panicSince: WallTime? = nil
     ) {
+        self.panicSince = panicSince
         self.definition = definition
         self.status = status
         self.isPanic = isPanic

@@ -58,12 +58,7 @@ struct StatusReport {
         let id = item["id"]?.string ?? ""
         let address = item["address"]?.string ?? id
         let status = item["status"]?.string ?? "unknown"
-        var reason = item["reason"].flatMap(Self.reason) ?? ""
-        let takesRequests = ["up", "degraded", "starting"].contains(status)
-        if takesRequests, item["effective_weight"]?.double == 0 {
-            let remark = "weight 0: no new requests"
-            reason = reason.isEmpty ? remark : "\(remark); \(reason)"
-        }
+        let reason = item["reason"].flatMap(Self.reason) ?? ""
         return Row(
             upstream: (upstream["name"]?.string ?? "").printable,
             peer: id.printable,
@@ -148,11 +143,12 @@ struct StatusReport {
         let isBackup = { (peer: JSON) in peer["backup"]?.bool ?? false }
         if upstream["panic"]?.bool == true {
             // As the log counts: who was told to take nothing is not lost.
-            let wanted = peers.count {
-                !isBackup($0) && !["maint", "drain"].contains($0["status"]?.string ?? "")
-            }
-            return "\(name) is in panic: \(serving.count { !isBackup($0) }) of "
-                + "\(wanted) peers available; requests go to all that are not in maint or drain"
+            let available = upstream["available"]?.int ?? 0
+            let wanted = upstream["wanted"]?.int ?? peers.count
+            let since = upstream["panic_since"]?.string.map { " since \($0)" } ?? ""
+            return "\(name) is in panic\(since): \(available) of \(wanted) "
+                + "peer\(wanted == 1 ? "" : "s") available; requests go to all that are not in maint "
+                + "or drain"
         }
         if peers.isEmpty { return "\(name) has no peers: requests are answered 503" }
         if serving.isEmpty { return "\(name) has no available peer: requests are answered 503" }

@@ -75,8 +75,8 @@ import Vocabulary
     }
 
     @Test(arguments: [
-        "/v1/store", "is away", "takes no writes", "no available peer: ", "with weight 0",
-        "configured_weight",
+        "fetch(\"/ready\"", "is away", "takes no writes", "no available peer: ", "with weight 0",
+        "configured_weight", "in panic since ", "the configuration was refused at ",
     ])
     func `the dashboard tells of the store and of who is missing`(words: String) {
         #expect(Dashboard.page.contains(words))

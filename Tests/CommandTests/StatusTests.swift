@@ -49,7 +49,8 @@ import Vocabulary
                 ],
                 [
                     "id": "10.0.0.2:80", "address": "10.0.0.2:80", "status": "up", "weight": 0,
-                    "effective_weight": 0, "since": "T2", "reason": "",
+                    "effective_weight": 0, "since": "T2",
+                    "reason": "weight 0, as configured: no new requests, still probed",
                     "checks": [check("http", "up", health: 4)],
                 ],
                 [
@@ -67,7 +68,7 @@ import Vocabulary
                 "UPSTREAM  PEER         STATUS    WEIGHT  ROLE    CHECKS  ADDRESS      SINCE  REASON",
                 "web       a            down      0/5     -       1/2     10.0.0.1:80  T1     L7STS/503",
                 "web       10.0.0.2:80  up        0       -       1/1     -            T2     "
-                    + "weight 0: no new requests",
+                    + "weight 0, as configured: no new requests, still probed",
                 "web       10.0.0.3:80  starting  0.25/1  backup  -       -            T3     "
                     + #"slow start at 25%\u001b[2J"#,
                 "web is served by its backups",
@@ -97,15 +98,15 @@ import Vocabulary
             "web has no available peer: requests are answered 503"
         ),
         (
-            #"{"name":"web","panic":true,"peers":[{"id":"a","status":"down","effective_weight":0}]}"#,
-            "web is in panic: 0 of 1 peers available; requests go to all that are not in maint or "
-                + "drain"
+            #"{"name":"web","panic":true,"available":0,"wanted":1,"peers":[{"id":"a","status":"down","#
+                + #""effective_weight":0}]}"#,
+            "web is in panic: 0 of 1 peer available; requests go to all that are not in maint or drain"
         ),
         (
-            #"{"name":"web","panic":true,"peers":[{"id":"a","status":"down","effective_weight":0},"#
-                + #"{"id":"b","status":"drain","effective_weight":0}]}"#,
-            "web is in panic: 0 of 1 peers available; requests go to all that are not in maint or "
-                + "drain"
+            #"{"name":"web","panic":true,"panic_since":"T1","available":1,"wanted":20,"#
+                + #""peers":[{"id":"a","status":"down","effective_weight":0}]}"#,
+            "web is in panic since T1: 1 of 20 peers available; requests go to all that are not in "
+                + "maint or drain"
         ),
     ])
     func `says what is wrong with an upstream`(body: String, remark: String) throws {

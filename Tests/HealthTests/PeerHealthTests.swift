@@ -363,6 +363,32 @@ import Vocabulary
         }
     }
 
+    /// Who, since when, until when, why; whatever else is told of the peer.
+    @Test func `weight 0 says who gave it`() {
+        var health = peer(weight: 4)
+        _ = health.apply(verdict(.up), now: start)
+        let since = start + .seconds(-60)
+        let intent = Intent(weight: 0, weightBy: "ann (muster/1)")
+        _ = health.set(intent: intent, weightSince: since, now: start)
+        let words = "weight 0, set by ann (muster/1) at \(since): no new requests, still probed"
+        #expect(health.view.status == .up && health.view.reason == words)
+        _ = health.set(intent: nil, now: start)
+        #expect(health.view.reason == "")
+        _ = health.set(intent: Intent(weight: 0), now: start)
+        #expect(
+            health.view.reason == "weight 0, set by an operator: no new requests, still probed"
+        )
+        // Nobody is probed for its status in maintenance.
+        _ = health.set(intent: Intent(mode: .maint, weight: 0), now: start)
+        #expect(health.view.reason == "operator asked for maint")
+
+        var configured = peer(weight: 0)
+        _ = configured.apply(verdict(.up), now: start)
+        #expect(
+            configured.view.reason == "weight 0, as configured: no new requests, still probed"
+        )
+    }
+
     @Test func `a weight does not make ready what is configured down`() {
         var health = peer(isDisabled: true)
         _ = health.apply(verdict(.up), now: start)

@@ -292,7 +292,7 @@ import Vocabulary
         #expect(
             said.contains(
                 "web is in panic: no peer but backups is meant to serve, and none of them is available; "
-                    + "routing to all of them, the ones that are down included"
+                    + "requests go to all that are not in maint or drain"
             )
         )
     }
@@ -317,6 +317,22 @@ import Vocabulary
                 "notice: web/a is still DOWN, operator went back to the configured weight 4",
             ]
         )
+    }
+
+    @Test func `weight 0 has the same words in the log and in the reason, and says by whom`() {
+        define(["a", "b"])
+        say(.up, of: "a", sequence: 1)
+        let before = told(of: "a").count
+        let at = time.moment.wall
+        let until = at + .seconds(600)
+        var intent = Intent(weight: 0, weightReason: "deploy", weightUntil: until)
+        intent.weightBy = "ann"
+        board.storeChanged(Asking(key("a"), intent, sinces: [nil, at]))
+        let words =
+            "weight 0, set by ann at \(at) until \(until): no new requests, still probed: deploy"
+        #expect(board.view(of: key("a"))?.reason == words)
+        #expect(told(of: "a").dropFirst(before) == ["notice: web/a is still UP, \(words)"])
+        #expect(board.view(of: key("a"))?.status == .up)
     }
 
     @Test func `the end of a weight is told`() {
@@ -346,8 +362,8 @@ import Vocabulary
         #expect(
             told(of: "a").dropFirst() == [
                 "info: web/a has weight 2 of 4, before 4: its agent asked for it",
-                "warning: web/a has weight 0 of 4, before 2: its agent asked for it; it gets no new "
-                    + "requests",
+                "warning: web/a is still UP, weight 0, asked for by its own agent: no new requests, "
+                    + "still probed",
                 "notice: web/a has weight 1 of 4, before 0: its agent asked for it",
             ]
         )

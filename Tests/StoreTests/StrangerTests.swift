@@ -222,6 +222,34 @@ import Vocabulary
         #expect(available == "ab")
     }
 
+    @Test func `nobody is called lost who has no address, and panic sends nothing there`() {
+        define(["named"])
+        say(.unknown, of: "named", reason: .resolver)
+        move(.seconds(2))
+        #expect(!board.isPanic("web") && board.upstream(named: "web")?.status == .down)
+        let said = lines.all.map(\.text)
+        #expect(!said.contains { $0.contains("panic") }, "\(said)")
+        #expect(
+            said.contains("web has no available peer: 1 unknown; requests are answered 503"),
+            "\(said)"
+        )
+
+        define(["a", "named"])
+        say(.down, of: "a")
+        move(.seconds(2))
+        #expect(board.isPanic("web"))
+        #expect(board.upstream(named: "web")?.panicSince == time.moment.wall + .seconds(-2))
+        #expect(
+            lines.all.map(\.text).contains(
+                "web is in panic: 0 of 2 peers available, below 10%; requests go to all that are not "
+                    + "in maint or drain, but for the one whose name has no address"
+            ),
+            "\(lines.all.map(\.text))"
+        )
+        say(.up, of: "a", sequence: 2)
+        #expect(board.upstream(named: "web")?.panicSince == nil)
+    }
+
     @Test func `a name that resolved once keeps what it has`() {
         define(["named"])
         say(.up, of: "named")
