@@ -61,13 +61,20 @@ public final class DirectProbes {
     fileprivate let loop: EventLoop
     fileprivate weak var observer: (any DirectProbeObserver)?
     fileprivate let buffer = ReadBuffer()
-    fileprivate var idle: [DirectProbe] = []
+    /// At rest, with a socket for the next probe. Apart from those without: they are asked first, or a
+    /// burst would leave the ones with sockets below and every probe after it would open a new one.
+    private var warm: [DirectProbe] = []
+    private var cold: [DirectProbe] = []
     private var all: [DirectProbe] = []
 
     /// Sockets that wait for the next probe. A burst may need more, and closes them after it.
-    private static let socketsKeptMax = 256
+    static let socketsKeptMax = 256
 
-    fileprivate var keepsAnother: Bool { idle.count < Self.socketsKeptMax }
+    fileprivate var keepsAnother: Bool { warm.count < Self.socketsKeptMax }
+
+    /// Ever, for tests.
+    fileprivate(set) var socketsOpened = 0
+    var probesKept: Int { all.count }
 
     public init(loop: EventLoop, observer: any DirectProbeObserver) {
         self.loop = loop
@@ -80,7 +87,23 @@ public final class DirectProbes {
     public func close() {
         for probe in all { probe.drop(on: loop) }
         all = []
-        idle = []
+        warm = []
+        cold = []
+    }
+
+    /// Of those without a socket a few wait, and what else a burst needed is let go.
+    fileprivate func rest(_ probe: DirectProbe, isWarm: Bool) {
+        if isWarm {
+            warm.append(probe)
+        } else if cold.count < Self.socketsKeptMax {
+            cold.append(probe)
+        } else {
+            probe.drop(on: loop)
+            let last = all.removeLast()
+            guard last !== probe else { return }
+            last.place = probe.place
+            all[last.place] = last
+        }
     }
 
     public func begin(
@@ -91,10 +114,11 @@ public final class DirectProbes {
         deadline: Instant
     ) {
         let probe: DirectProbe
-        if let rested = idle.popLast() {
+        if let rested = warm.popLast() ?? cold.popLast() {
             probe = rested
         } else {
             probe = DirectProbe(owner: self, loop: loop)
+            probe.place = all.count
             all.append(probe)
         }
         probe.begin(plan, pair: pair, generation: generation, from: started, to: deadline)
@@ -107,6 +131,8 @@ private final class DirectProbe: EventSink {
 
     private unowned let owner: DirectProbes
     private let loop: EventLoop
+    /// Among all of its owner's.
+    fileprivate var place = 0
     private var stage = Stage.idle
     /// Kept from one connection to the next, for as long as few are kept.
     private var handle = Handle.none
@@ -189,6 +215,7 @@ private final class DirectProbe: EventSink {
         }
         hangUp()
         let attempt = try Socket.probe(address, sendsNothing: sendsNothing)
+        owner.socketsOpened += 1
         handle = try loop.register(attempt, sink: self)
         family = address.family
     }
@@ -221,7 +248,7 @@ private final class DirectProbe: EventSink {
         early = nil
         var outcome = outcome
         outcome.phases = phases
-        owner.idle.append(self)
+        owner.rest(self, isWarm: isKept)
         guard let peer else { return }
         owner.observer?.directProbeEnded(
             outcome,

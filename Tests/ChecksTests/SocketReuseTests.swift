@@ -1,7 +1,7 @@
 // Does a direct probe say the same over a socket that served another before? What the kernel still has
 // to say of the old connection must not be heard as news of the new one.
 
-import Checks
+@testable import Checks
 import EventLoop
 import Health
 import TestSupport
@@ -39,7 +39,7 @@ import Vocabulary
         private var left: Int
         private var running = 0
         private var random: UInt64 = 88_172_645_463_325_252
-        private lazy var probes = DirectProbes(loop: loop, observer: self)
+        private(set) lazy var probes = DirectProbes(loop: loop, observer: self)
         private let loop: EventLoop
         private(set) var found: [[Reason: Int]]
         private let done: CheckedContinuation<[[Reason: Int]], Never>
@@ -136,5 +136,60 @@ import Vocabulary
             await LoopBound((), on: loop).call { _ in loop.watchedCount == 0 }
         }
         #expect(isLetGo, "sockets kept go with their probes")
+    }
+
+    /// Ends when `width` probes at once have ended; then tells of its probes.
+    private final class Burst: DirectProbeObserver {
+        private(set) lazy var probes = DirectProbes(loop: loop, observer: self)
+        private let loop: EventLoop
+        private var running = 0
+        private var done: CheckedContinuation<Void, Never>?
+
+        init(on loop: EventLoop) { self.loop = loop }
+
+        func begin(_ plan: DirectPlan, width: Int, done: CheckedContinuation<Void, Never>) {
+            self.done = done
+            running = width
+            let now = Clock.instant()
+            for _ in 0..<width {
+                let end = now + .seconds(60)
+                probes.begin(plan, pair: 0, generation: 0, started: now, deadline: end)
+            }
+        }
+
+        func directProbeEnded(
+            _ outcome: Outcome,
+            of peer: Address,
+            pair: Int,
+            generation: UInt32,
+            started: Instant
+        ) {
+            running -= 1
+            if running == 0 { done.take()?.resume() }
+        }
+    }
+
+    @Test func `a burst leaves sockets for the probes after it, and no more than that`() async throws {
+        let server = try ScriptedServer([[.stall]])
+        defer { server.stop() }
+        var targets = Targets()
+        try targets.add("tcp", .layer4OK, at: server.address)
+        let plan = targets.rows[0].plan
+        let loop = try EventLoop.spawn(name: "burst")
+        defer { loop.stop() }
+        let burst = LoopBound(Burst(on: loop), on: loop)
+        func run(width: Int) async -> (opened: Int, kept: Int) {
+            await withCheckedContinuation { done in
+                loop.execute { burst.value.begin(plan, width: width, done: done) }
+            }
+            return await burst.call { ($0.probes.socketsOpened, $0.probes.probesKept) }
+        }
+        let kept = DirectProbes.socketsKeptMax
+        let first = await run(width: 3 * kept)
+        #expect(first.opened == 3 * kept)
+        #expect(first.kept <= 2 * kept)
+        for _ in 0..<5 { #expect(await run(width: 1).opened == first.opened) }
+        #expect(await run(width: kept).opened == first.opened)
+        await burst.call { $0.probes.close() }
     }
 }
