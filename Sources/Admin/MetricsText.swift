@@ -264,11 +264,11 @@ struct MetricsText {
         }
         family("muster_probes_total", "counter", "Probes by how they ended.")
         for pair in sorted {
-            for (reason, count) in pair.series.reasons {
+            for each in pair.series.reasons {
                 sample(
                     "muster_probes_total",
-                    labels(pair) + [("reason", reason.rawValue)],
-                    Double(count)
+                    labels(pair) + [("reason", each.reason.rawValue)],
+                    Double(each.count)
                 )
             }
         }

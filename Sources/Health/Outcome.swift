@@ -69,9 +69,8 @@ public struct Phases: Sendable, Hashable {
 public struct Hints: Sendable, Hashable {
     public enum Admin: String, Sendable { case ready, drain, maint }
 
-    // Half the bytes of `Int`: every verdict has one.
-    private var storedWeightPercent: Int32?
-    private var storedMaxConnections: Int32?
+    private var storedWeightPercent = PackedCount()
+    private var storedMaxConnections = PackedCount()
     public var admin: Admin?
 
     public init(weightPercent: Int? = nil, maxConnections: Int? = nil, admin: Admin? = nil) {
@@ -82,13 +81,13 @@ public struct Hints: Sendable, Hashable {
 
     /// Per cent of the configured weight.
     public var weightPercent: Int? {
-        get { storedWeightPercent.map { Int($0) } }
-        set { storedWeightPercent = newValue.map { Int32(clamping: $0) } }
+        get { storedWeightPercent.value }
+        set { storedWeightPercent = PackedCount(newValue) }
     }
 
     public var maxConnections: Int? {
-        get { storedMaxConnections.map { Int($0) } }
-        set { storedMaxConnections = newValue.map { Int32(clamping: $0) } }
+        get { storedMaxConnections.value }
+        set { storedMaxConnections = PackedCount(newValue) }
     }
 
     public var isEmpty: Bool { weightPercent == nil && maxConnections == nil && admin == nil }

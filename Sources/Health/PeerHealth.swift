@@ -10,12 +10,13 @@ public enum PeerStatus: String, Sendable, CaseIterable {
 
 /// How a peer came to be configured: what the join needs to know of it.
 public struct PeerPolicy: Hashable, Sendable {
-    public var weight: Int
+    // There is one for every peer, so numbers are small and in an order that leaves no gaps.
     public var slowStart: Nanoseconds
-    /// Configured `down`: in maintenance until somebody says otherwise.
-    public var isDisabled: Bool
     /// Monitors whose failure takes the peer down; a failure of any other only degrades it.
     public var requiredMonitors: Set<String>
+    private var storedWeight: Int32
+    /// Configured `down`: in maintenance until somebody says otherwise.
+    public var isDisabled: Bool
     /// Its address is a name: without DNS there is nowhere to connect to.
     public var isNamed: Bool
 
@@ -26,30 +27,36 @@ public struct PeerPolicy: Hashable, Sendable {
         requiredMonitors: Set<String>,
         isNamed: Bool = false
     ) {
-        self.weight = weight
+        storedWeight = Int32(clamping: weight)
         self.slowStart = slowStart
         self.isDisabled = isDisabled
         self.requiredMonitors = requiredMonitors
         self.isNamed = isNamed
     }
+
+    public var weight: Int {
+        get { Int(storedWeight) }
+        set { storedWeight = Int32(clamping: newValue) }
+    }
 }
 
 /// The joined view of a peer at one moment.
 public struct PeerView: Hashable, Sendable {
-    public var status: PeerStatus
-    /// What routing goes by: `status`, or while that is unknown, the status before.
-    public var routing: PeerStatus
+    // There is one for every peer, so numbers are small and in an order that leaves no gaps.
     public var since: WallTime
     /// The reasons, most important first, joined with `; `.
     public var reason: String
-    public var weight: Int
-    /// Hundredths of the weight unit, after agent weight and slow start. Zero takes no new traffic.
-    public var effectiveCentiweight: Int
+    /// Of the addresses behind its name those that some monitor finds down, as `host:port`.
+    public var downAddresses: [String]
+    private var storedNextChange: PackedTime
+    private var storedWeight: Int32
+    private var storedCentiweight: Int32
+    private var storedMaxConnections: PackedCount
+    public var status: PeerStatus
+    /// What routing goes by: `status`, or while that is unknown, the status before.
+    public var routing: PeerStatus
     /// It was given no weight, by hand or by its own agent, whatever its health.
-    public var isWeightless = false
-    public var maxConnections: Int?
-    /// The view changes by itself then (slow start, expiry), even if nothing else happens.
-    public var nextChange: WallTime?
+    public var isWeightless: Bool
     /// What operator, configuration or the peer's own agent asked for, whatever its health.
     public var asked = Intent.Mode.ready
     /// What the checks say, whatever was asked for: `unknown` before every required one has spoken.
@@ -58,12 +65,50 @@ public struct PeerView: Hashable, Sendable {
     public var isStale = false
     /// Every required monitor was asked; those that have an opinion pass, and the others cannot speak.
     public var isPassing = false
-    /// Of the addresses behind its name those that some monitor finds down, as `host:port`.
-    public var downAddresses: [String] = []
     /// It is so new that its first verdict is still to come, and no request is risked on it.
     public var isStranger = false
     /// Its name never resolved: nobody could connect to it yet.
     public var isNowhere = false
+
+    init(
+        status: PeerStatus,
+        routing: PeerStatus,
+        since: WallTime,
+        reason: String,
+        weight: Int,
+        effectiveCentiweight: Int,
+        isWeightless: Bool,
+        maxConnections: Int? = nil,
+        nextChange: WallTime? = nil,
+        downAddresses: [String] = []
+    ) {
+        self.status = status
+        self.routing = routing
+        self.since = since
+        self.reason = reason
+        storedWeight = Int32(clamping: weight)
+        storedCentiweight = Int32(clamping: effectiveCentiweight)
+        self.isWeightless = isWeightless
+        storedMaxConnections = PackedCount(maxConnections)
+        storedNextChange = PackedTime(nextChange)
+        self.downAddresses = downAddresses
+    }
+
+    public var weight: Int { Int(storedWeight) }
+
+    /// Hundredths of the weight unit, after agent weight and slow start. Zero takes no new traffic.
+    public var effectiveCentiweight: Int {
+        get { Int(storedCentiweight) }
+        set { storedCentiweight = Int32(clamping: newValue) }
+    }
+
+    public var maxConnections: Int? { storedMaxConnections.value }
+
+    /// The view changes by itself then (slow start, expiry), even if nothing else happens.
+    public var nextChange: WallTime? {
+        get { storedNextChange.value }
+        set { storedNextChange = PackedTime(newValue) }
+    }
 
     /// Nobody asked it to take nothing: not in maintenance, not draining, not at weight 0. Such a peer
     /// is lost when it is not available, and gets requests when the upstream fails open.
@@ -105,11 +150,10 @@ public struct PeerHealth: Sendable {
     /// In the order of their monitors. There are one or two: an array finds them as fast as a
     /// dictionary would, and takes 300 bytes less a peer.
     public private(set) var verdicts: [Verdict] = []
-    public private(set) var view: PeerView
-    private var slowStartFrom: WallTime?
+    private var storedSlowStartFrom = PackedTime()
     private var ejected = Ejected.no
-    /// Until then its first verdict is waited for; nil once that is there, or the wait is over.
-    private var strangerUntil: WallTime?
+    private var storedStrangerUntil: PackedTime
+    public private(set) var view: PeerView
     /// It came to peers that serve already, and has no verdict yet.
     private var isJoining: Bool
     /// It has had no status yet since this process knows it.
@@ -145,7 +189,7 @@ public struct PeerHealth: Sendable {
     ) {
         self.policy = policy
         self.isJoining = isJoining
-        strangerUntil = now + strangerTime
+        storedStrangerUntil = PackedTime(now + strangerTime)
         view = PeerView(
             status: .unknown,
             routing: .unknown,
@@ -156,6 +200,17 @@ public struct PeerHealth: Sendable {
             isWeightless: policy.weight <= 0
         )
         _ = refresh(now: now)
+    }
+
+    private var slowStartFrom: WallTime? {
+        get { storedSlowStartFrom.value }
+        set { storedSlowStartFrom = PackedTime(newValue) }
+    }
+
+    /// Until then its first verdict is waited for; nil once that is there, or the wait is over.
+    private var strangerUntil: WallTime? {
+        get { storedStrangerUntil.value }
+        set { storedStrangerUntil = PackedTime(newValue) }
     }
 
     public private(set) var intent: Intent? {
@@ -374,7 +429,7 @@ public struct PeerHealth: Sendable {
 
         // While unknown, routing keeps what it had: a stale verdict is no news.
         let routing = status == .unknown ? lastKnownRouting(checks) : status
-        return PeerView(
+        var joined = PeerView(
             status: status,
             routing: routing,
             since: view.since,
@@ -384,14 +439,15 @@ public struct PeerHealth: Sendable {
             isWeightless: centiweight <= 0,
             maxConnections: verdicts.compactMap(\.hints.maxConnections).min(),
             nextChange: nextChange(now: now, ramp: ramp),
-            asked: status == .maint ? .maint : mode == .drain || agentDrains ? .drain : .ready,
-            checked: checks.opinion,
-            isStale: checks.opinion != .unknown && checks.status != .down && !checks.isFresh,
-            isPassing: checks.isPassing,
-            downAddresses: joinDownAddresses(),
-            isStranger: isStranger,
-            isNowhere: isNowhere
+            downAddresses: joinDownAddresses()
         )
+        joined.asked = status == .maint ? .maint : mode == .drain || agentDrains ? .drain : .ready
+        joined.checked = checks.opinion
+        joined.isStale = checks.opinion != .unknown && checks.status != .down && !checks.isFresh
+        joined.isPassing = checks.isPassing
+        joined.isStranger = isStranger
+        joined.isNowhere = isNowhere
+        return joined
     }
 
     /// Why it is ejected, if it is. Whoever is found down is judged by the checks from then on: it is back

@@ -6,17 +6,33 @@ public import Vocabulary
 /// One server of an upstream, named by a stable id (default: its address) and never by position.
 public struct PeerDefinition: Hashable, Sendable {
     public var id: String
+    // There is one for every peer, so numbers are small and in an order that leaves no gaps.
+    /// Where it stands: agents of the same zone send their requests here first.
+    public var zone: String?
+    public var failTimeout: Nanoseconds
     public var address: Address
-    public var weight: Int
     public var isBackup: Bool
     /// nginx's word `down`: in maintenance until an operator says `ready`.
     public var isDisabled: Bool
+    private var storedWeight: Int16
+    private var storedMaxFails: Int32
+    private var storedMaxConnections: PackedCount
+
+    public var weight: Int {
+        get { Int(storedWeight) }
+        set { storedWeight = Int16(clamping: newValue) }
+    }
+
     /// Passive observation, in nginx's words: this many failures within `failTimeout` eject.
-    public var maxFails: Int
-    public var failTimeout: Nanoseconds
-    public var maxConnections: Int?
-    /// Where it stands: agents of the same zone send their requests here first.
-    public var zone: String?
+    public var maxFails: Int {
+        get { Int(storedMaxFails) }
+        set { storedMaxFails = Int32(clamping: newValue) }
+    }
+
+    public var maxConnections: Int? {
+        get { storedMaxConnections.value }
+        set { storedMaxConnections = PackedCount(newValue) }
+    }
 
     /// HAProxy's greatest weight.
     public static let weightMax = 256
@@ -34,12 +50,12 @@ public struct PeerDefinition: Hashable, Sendable {
     ) {
         self.id = id ?? address.description
         self.address = address
-        self.weight = weight
+        storedWeight = Int16(clamping: weight)
         self.isBackup = isBackup
         self.isDisabled = isDisabled
-        self.maxFails = maxFails
+        storedMaxFails = Int32(clamping: maxFails)
         self.failTimeout = failTimeout
-        self.maxConnections = maxConnections
+        storedMaxConnections = PackedCount(maxConnections)
         self.zone = zone
     }
 }

@@ -53,6 +53,7 @@ public struct Verdict: Hashable, Sendable {
     public var kind: String
     /// Nil where an older version said it.
     public var subject: Subject?
+    private var storedHealth: Int32
     public var message: String
     public var agent: String
     /// Of the addresses behind the peer's name those that are down, as `host:port` and in order. Empty
@@ -66,15 +67,14 @@ public struct Verdict: Hashable, Sendable {
     public var checkedAt: WallTime
     public var expiresAt: WallTime
     public var latency: Nanoseconds
-    private var storedHealth: Int32
     private var storedRise: Int32
     private var storedFall: Int32
-    private var storedCode: Int32?
+    private var storedCode: PackedCount
+    public var hints: Hints
     public var status: HealthCounter.Status
     /// The last outcome was a warning: up, but only just.
     public var isDegraded: Bool
     public var reason: Reason
-    public var hints: Hints
 
     public var health: Int {
         get { Int(storedHealth) }
@@ -92,8 +92,8 @@ public struct Verdict: Hashable, Sendable {
     }
 
     public var code: Int? {
-        get { storedCode.map { Int($0) } }
-        set { storedCode = newValue.map { Int32(clamping: $0) } }
+        get { storedCode.value }
+        set { storedCode = PackedCount(newValue) }
     }
 
     public init(
@@ -127,7 +127,7 @@ public struct Verdict: Hashable, Sendable {
         storedRise = Int32(clamping: rise)
         storedFall = Int32(clamping: fall)
         self.reason = reason
-        storedCode = code.map { Int32(clamping: $0) }
+        storedCode = PackedCount(code)
         self.message = message
         self.latency = latency
         self.hints = hints

@@ -10,19 +10,19 @@ struct Opinion: Hashable, Sendable {
     private(set) var checkedAt: WallTime
     private(set) var expiresAt: WallTime
     private(set) var latency = Nanoseconds.zero
-    private(set) var counter: HealthCounter
     private(set) var downAddresses: [String] = []
-    private(set) var hints = Hints()
-    private var storedCode: Int32?
-    private(set) var isDegraded = false
-    private(set) var reason = Reason.unknown
     private var message = ""
     /// What the latest probe said if it was neutral: told beside the words that still hold.
     private var aside = ""
+    private(set) var counter: HealthCounter
+    private(set) var isDegraded = false
+    private(set) var reason = Reason.unknown
+    private var storedCode = PackedCount()
+    private(set) var hints = Hints()
 
     private(set) var code: Int? {
-        get { storedCode.map { Int($0) } }
-        set { storedCode = newValue.map { Int32(clamping: $0) } }
+        get { storedCode.value }
+        set { storedCode = PackedCount(newValue) }
     }
 
     init(thresholds: Thresholds, now: WallTime) {

@@ -23,6 +23,19 @@ final class SharedMonitor {
     }
 }
 
+typealias Asker = CheckedContinuation<ProbeReport?, Never>
+
+/// Who asked for a probe by hand. Apart: few pairs ever have any.
+private final class Askers {
+    let next: [Asker]
+    let current: [Asker]
+
+    init(next: [Asker], current: [Asker]) {
+        self.next = next
+        self.current = current
+    }
+}
+
 /// One (monitor, peer). A class: while one part is changed in place, whoever hears of it may look at
 /// another.
 final class Pair {
@@ -37,13 +50,15 @@ final class Pair {
         case removed
     }
 
+    // In an order that leaves few gaps.
     let key: VerdictKey
     let address: Address
-    /// The same in words, which all that is said of it share.
-    private let addressText: String
-    let beat: Beat
+    var phase = Phase.resting
     /// The number of its upstream among those that share the places for probes.
     let group: UInt32
+    /// The address in words, which all that is said of it share.
+    private let addressText: String
+    let beat: Beat
     var monitor: SharedMonitor
     /// Set where a probe needs no task.
     var plan: DirectPlan?
@@ -51,6 +66,7 @@ final class Pair {
     /// Of the addresses of its name; empty where it is not probed address by address.
     var addresses: AddressStates
     var series = ProbeSeries()
+    var generation: UInt32 = 0
     /// Raised when it is taken over from another agent; zero while it never was.
     var epoch: UInt64 = 0
     /// Since when another agent's word has held that says otherwise; the distant future while none does.
@@ -59,17 +75,13 @@ final class Pair {
     var place: Board.Place?
     /// What the opinion's times have been moved along by, where the wall clock was set.
     var clockShift = Nanoseconds.zero
-    var phase = Phase.resting
-    var generation: UInt32 = 0
     /// How late the loop had been in all when the probe in flight began.
     var lagAtStart = Nanoseconds.zero
     /// When the probe is meant to begin. Lateness counts from here.
     var dueAt = Instant.distantFuture
     /// When it is woken for it; the distant future while it is not to be.
     var wakesAt = Instant.distantFuture
-    /// Want the next probe, and the one in flight.
-    var waiters: [CheckedContinuation<ProbeReport?, Never>] = []
-    var answering: [CheckedContinuation<ProbeReport?, Never>] = []
+    private var askers: Askers?
 
     init(
         key: VerdictKey,
@@ -81,7 +93,9 @@ final class Pair {
         self.group = group
         self.key = key
         self.address = address
-        addressText = address.description
+        let text = address.description
+        // Most peers are called by their address: one text for both.
+        addressText = text == key.peer ? key.peer : text
         self.monitor = monitor
         self.opinion = opinion
         addresses = AddressStates(
@@ -90,6 +104,22 @@ final class Pair {
         )
         beat = Beat(monitor: key.monitor, peer: "\(key.upstream)/\(key.peer)")
         plan = monitor.check.direct(target)
+    }
+
+    /// Want the next probe.
+    var waiters: [Asker] {
+        get { askers?.next ?? [] }
+        set { setAskers(next: newValue, current: answering) }
+    }
+
+    /// Want the one in flight.
+    var answering: [Asker] {
+        get { askers?.current ?? [] }
+        set { setAskers(next: waiters, current: newValue) }
+    }
+
+    private func setAskers(next: [Asker], current: [Asker]) {
+        askers = next.isEmpty && current.isEmpty ? nil : Askers(next: next, current: current)
     }
 
     var subject: Subject { Subject(address: addressText, check: monitor.checkDigest) }

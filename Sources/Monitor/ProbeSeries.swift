@@ -74,19 +74,27 @@ public struct ProbeSeries: Sendable {
 
     /// Only of phases that were reached; made when first needed.
     public private(set) var latencies: [Latency] = []
-    public private(set) var reasons: [(reason: Reason, count: UInt64)] = []
     /// What the last probe measured beside time.
     public private(set) var measurements: [Measurement] = []
+    /// The first that was given, which is the only one of nearly all, needs no room of its own.
+    private var others: [ReasonCount] = []
+    private var first = ReasonCount(reason: .unknown, count: 0)
+
+    public struct ReasonCount: Sendable {
+        public var reason: Reason
+        /// At one a second it is full after a century.
+        public var count: UInt32
+
+        mutating func add() { if count < .max { count += 1 } }
+    }
+
+    /// How often each reason was given, in the order in which they came.
+    public var reasons: [ReasonCount] { first.count == 0 ? [] : [first] + others }
 
     public init() {}
 
     public mutating func record(_ outcome: Outcome) {
-        if let index = reasons.firstIndex(where: { $0.reason == outcome.reason }) {
-            reasons[index].count += 1
-        } else {
-            reasons.reserveCapacity(reasons.count + 1)
-            reasons.append((outcome.reason, 1))
-        }
+        count(outcome.reason)
         let phases = outcome.phases
         record(phases.resolve, .resolve, outcome.verdict)
         record(phases.connect, .connect, outcome.verdict)
@@ -94,6 +102,17 @@ public struct ProbeSeries: Sendable {
         record(phases.firstByte, .firstByte, outcome.verdict)
         if phases.total > .zero { record(phases.total, .total, outcome.verdict) }
         measurements = outcome.measurements
+    }
+
+    private mutating func count(_ reason: Reason) {
+        if first.count == 0 { first.reason = reason }
+        if first.reason == reason {
+            first.add()
+        } else if let index = others.firstIndex(where: { $0.reason == reason }) {
+            others[index].add()
+        } else {
+            others.append(ReasonCount(reason: reason, count: 1))
+        }
     }
 
     private mutating func record(

@@ -151,7 +151,7 @@ public final class Board: EventSink {
     /// Nothing that is kept for long: it is void once its upstream is defined anew.
     public struct Place {
         fileprivate let upstream: UpstreamBoard
-        fileprivate let peer: Int
+        fileprivate let peer: Int32
         fileprivate let generation: UInt32
 
         fileprivate var isVoid: Bool { generation != upstream.generation }
@@ -164,12 +164,12 @@ public final class Board: EventSink {
         guard let upstream = boards[key.upstream], let peer = upstream.place(of: key) else {
             return nil
         }
-        place = Place(upstream: upstream, peer: peer, generation: upstream.generation)
+        place = Place(upstream: upstream, peer: Int32(peer), generation: upstream.generation)
         return place
     }
 
     public func verdict(at place: Place, by monitor: String) -> Verdict? {
-        place.isVoid ? nil : place.upstream.verdict(at: place.peer, by: monitor)
+        place.isVoid ? nil : place.upstream.verdict(at: Int(place.peer), by: monitor)
     }
 
     public func intent(for key: PeerKey) -> Intent? { intents[key] }
@@ -213,12 +213,12 @@ public final class Board: EventSink {
         if place.isVoid { return apply(verdict) }
         note(now)
         let board = place.upstream
-        let change = board.apply(verdict, at: place.peer, now: now.wall)
-        setTimer(of: board, for: board.nextChange(at: place.peer), now: now)
+        let change = board.apply(verdict, at: Int(place.peer), now: now.wall)
+        setTimer(of: board, for: board.nextChange(at: Int(place.peer)), now: now)
         if let change {
             tell(change, of: verdict.key.peerKey, in: board, cause: .verdict(verdict))
         }
-        watchReason(of: verdict, board.peerView(at: place.peer), change, now: now)
+        watchReason(of: verdict, board.peerView(at: Int(place.peer)), change, now: now)
         return change
     }
 

@@ -1,12 +1,13 @@
 // Does a direct probe say the same over a socket that served another before? What the kernel still has
 // to say of the old connection must not be heard as news of the new one.
 
-@testable import Checks
 import EventLoop
 import Health
 import TestSupport
 import Testing
 import Vocabulary
+
+@testable import Checks
 
 @Suite struct SocketReuseTests {
     private static let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -169,7 +170,9 @@ import Vocabulary
         }
     }
 
-    @Test func `a burst leaves sockets for the probes after it, and no more than that`() async throws {
+    @Test func `a burst leaves sockets for the probes after it, and no more than that`()
+        async throws
+    {
         let server = try ScriptedServer([[.stall]])
         defer { server.stop() }
         var targets = Targets()
