@@ -35,6 +35,20 @@ public enum Socket {
         unlink(address.host)
     }
 
+    /// The same where sockets of this process that share the port may be in the way: they will make
+    /// room. Reads what the kernel knows of all connections, which takes a while of many.
+    public static func requireFreeOfOthers(_ address: SocketAddress) throws(SystemError) {
+        do throws(SystemError) {
+            try requireFree(address)
+        } catch {
+            guard error.code == EADDRINUSE, !address.isUnix, let port = address.port else {
+                throw error
+            }
+            _ = try bind(address, sharesPort: true)
+            if PortHolders.isHeldByOthers(port) { throw error }
+        }
+    }
+
     /// A listening socket. With `sharesPort`, every worker binds its own and the kernel spreads
     /// connections over them (SO_REUSEPORT). A stale unix socket file is replaced, a live one not.
     public static func listen(

@@ -135,7 +135,10 @@ public final class Proxy {
         _ define: () async -> Void
     ) async throws(SystemError) -> [String] {
         let known = Set(configuration.listeners.map(\.bind))
-        let taken = listeners.filter { !known.contains($0.bind) }.compactMap(problem(of:))
+        let new = listeners.map(\.bind).filter { !known.contains($0) }
+        let taken = await Task.detached { [new, known] in
+            new.compactMap { BindProblem.of($0, besides: known) }
+        }.value
         if !taken.isEmpty { return taken }
         areListenersNew = areListenersNew || configuration.listeners != listeners
         configuration.listeners = listeners
@@ -150,13 +153,7 @@ public final class Proxy {
     }
 
     private func problem(of listener: ListenerConfiguration) -> String? {
-        guard let address = SocketAddress(listener.bind) else { return nil }
-        do throws(SystemError) {
-            try Socket.requireFree(address)
-            return nil
-        } catch {
-            return "listener \(listener.bind): \(error.reason)"
-        }
+        BindProblem.of(listener.bind, besides: [])
     }
 
     /// Where the listeners listen, for tests that bind to port 0 with one worker.

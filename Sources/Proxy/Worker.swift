@@ -217,11 +217,6 @@ final class Worker: EventSink {
     /// Brings the listeners to what `orders` say. Returns what could not be opened.
     func listen(_ orders: [ListenerOrder]) -> [String] {
         var problems: [String] = []
-        // A closed listener keeps its place: connections that came through it still route by it.
-        for place in listeners.indices
-        where !orders.contains(where: { $0.bind == listeners[place].bind }) {
-            stopListening(place)
-        }
         for order in orders {
             let index = listeners.firstIndex { $0.bind == order.bind && !$0.handle.isNone }
             do throws(SystemError) {
@@ -231,6 +226,12 @@ final class Worker: EventSink {
             } catch {
                 problems.append("listener \(order.bind): \(error.reason)")
             }
+        }
+        // After the new ones are open: where 0.0.0.0:80 takes the place of 127.0.0.1:80, somebody listens at
+        // every moment. A closed listener keeps its place: connections that came through it still route by it.
+        for place in listeners.indices
+        where !orders.contains(where: { $0.bind == listeners[place].bind }) {
+            stopListening(place)
         }
         return problems
     }

@@ -78,7 +78,7 @@ struct Muster: AsyncParsableCommand {
             exitCode(for: error) != .success
         {
             let kind = CheckArguments.kind(in: arguments)
-            Plugin.leave(kind, message(for: error), details: fullMessage(for: error))
+            Plugin.leave(kind, "\(message(for: error)); see 'muster check --help'")
         }
         guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
         Console.error(fullMessage(for: error))

@@ -34,12 +34,10 @@ enum Plugin {
         return line
     }
 
-    /// Prints the line, and on standard error what else there is to say; then the process ends.
-    static func leave(_ kind: String?, _ message: String, details: String? = nil) -> Never {
-        if mayTell() {
-            Console.line(line(kind, message))
-            if let details { Console.error(details) }
-        }
+    /// Prints the line and nothing else anywhere, then the process ends: whoever runs plugins puts both
+    /// outputs into one, and knows of one line.
+    static func leave(_ kind: String?, _ message: String) -> Never {
+        if mayTell() { Console.line(line(kind, message)) }
         exit(ExitStatus.unknown.rawValue)
     }
 

@@ -63,6 +63,9 @@ extension Live {
             (["http"], "HTTP UNKNOWN - ", "<target>"), ([], "CHECK UNKNOWN - ", "<kind>"),
             (["http", "URL", "--bogus"], "HTTP UNKNOWN - ", "--bogus"),
             (["http", "URL", "-o"], "HTTP UNKNOWN - ", "Missing value for '-o"),
+            (["http", "URL", "--timeout"], "HTTP UNKNOWN - ", "Missing value for '--timeout"),
+            (["http", "URL", "--timeout", "-1s"], "HTTP UNKNOWN - ", "see 'muster check --help'"),
+            (["command"], "COMMAND UNKNOWN - ", "<target>"),
             (
                 ["http", "URL", "--timeout", "soon"], "HTTP UNKNOWN - ",
                 "--timeout: expected a duration"
@@ -89,7 +92,7 @@ extension Live {
             words: String
         ) async throws {
             let line = arguments.map { $0 == "URL" ? url : $0 }
-            let result = try await shell("exec \"$0\" check \"$@\" 2>/dev/null", line)
+            let result = try await shell("exec \"$0\" check \"$@\" 2>&1", line)
             #expect(result.exitCode == 3, "\(result.output)")
             #expect(result.output.hasPrefix(start), "\(result.output)")
             #expect(result.output.contains(words), "\(result.output)")

@@ -186,6 +186,31 @@ extension Live {
             #expect(id == "127.0.0.1:\(installation.servers[0])")
         }
 
+        @Test
+        func `a listener takes the place of its own narrower or wider address`()
+            async throws
+        {
+            let installation = try await start()
+            let narrow = configuration(installation)
+            let bind = "bind: 127.0.0.1:\(installation.proxyPort)"
+            let wide = narrow.replacing(bind, with: "bind: 0.0.0.0:\(installation.proxyPort)")
+            for text in [wide, narrow, wide, narrow] {
+                try installation.folder.write(text, to: "muster.yaml")
+                let result = try await installation.command("reload")
+                #expect(result.exitCode == 0, "\(result.output)")
+                #expect(result.output.contains("new: listener "))
+                #expect(try await installation.serve(3).values.reduce(0, +) == 3)
+            }
+
+            // Our own all the same, but no listener that makes room.
+            let admin = narrow.replacing(bind, with: "bind: 0.0.0.0:\(installation.adminPort)")
+            try installation.folder.write(admin, to: "muster.yaml")
+            let refused = try await installation.command("reload")
+            #expect(refused.exitCode == 1, "\(refused.output)")
+            #expect(refused.output.contains("Address already in use"), "\(refused.output)")
+            #expect(try await installation.serve(3).values.reduce(0, +) == 3)
+        }
+
         @Test func `peers come and go under traffic without a failed request`() async throws {
             let installation = try await start()
             let served = Task { try await installation.serve(2_000) }
