@@ -179,6 +179,7 @@ public final class AgentEndpoint: EventSink {
         }
         if tag == Self.housekeepingTag {
             book.tidy(at: loop.now)
+            for listener in listeners { listener.acceptor.keepFile(for: "agent-check", journal) }
             return keepHouse()
         }
         guard let phase = Phase(rawValue: Self.housekeepingTag - 1 - tag) else { return }

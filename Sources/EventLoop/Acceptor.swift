@@ -11,6 +11,11 @@ public final class Acceptor: EventSink {
     private var retry = TimerID.none
     private let onAccept: (consuming Descriptor) -> Void
     private let onTrouble: (SystemError) -> Void
+    private let sharesPort: Bool
+    private let access: SocketAccess
+    /// Of a unix socket.
+    private var file: SocketFile?
+    private var remaking = SocketFile.Remaking()
 
     /// Where it listens: with port 0 asked for, the port the kernel chose.
     public let address: SocketAddress
@@ -32,12 +37,37 @@ public final class Acceptor: EventSink {
     ) throws(SystemError) {
         self.loop = loop
         self.burst = burst
+        self.sharesPort = sharesPort
+        self.access = access
         self.onAccept = onAccept
         self.onTrouble = onTrouble
         let listener = try Socket.listen(address, sharesPort: sharesPort, access: access)
         self.address = Socket.localAddress(listener.raw) ?? address
+        file = SocketFile(boundTo: self.address)
         super.init()
         handle = try loop.register(listener, sink: self)
+    }
+
+    /// Makes the file of a unix socket again if somebody took it away. Called now and then; what became of
+    /// it is told to the journal for `owner`, once.
+    public func keepFile(for owner: String, _ journal: Journal) {
+        guard !handle.isNone, let file, !file.isThere else { return }
+        do throws(SystemError) {
+            let listener = try Socket.listen(address, sharesPort: sharesPort, access: access)
+            self.file = SocketFile(boundTo: address)
+            let handle = try loop.register(listener, sink: self)
+            // Whoever came before it was taken away is let in first.
+            acceptBurst()
+            loop.close(self.handle)
+            self.handle = handle
+            tell(remaking.line(of: owner, at: file.path, nil), journal)
+        } catch {
+            tell(remaking.line(of: owner, at: file.path, error), journal)
+        }
+    }
+
+    private func tell(_ line: Journal.Line?, _ journal: Journal) {
+        if let line { journal.log(line) }
     }
 
     deinit { assert(handle.isNone, "an acceptor must be closed") }
@@ -49,7 +79,7 @@ public final class Acceptor: EventSink {
         retry = .none
         loop.close(handle)
         handle = .none
-        if address.isUnix { unlink(address.host) }
+        file?.remove()
     }
 
     public override func ready(_ readiness: Readiness, tag: Int) { acceptBurst() }

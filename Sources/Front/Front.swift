@@ -29,6 +29,10 @@ public final class Front: EventSink {
     private var quietUntil: Instant?
     private var throttle = Throttle()
     private var lastWait = TimerID.none
+    /// Looks whether a unix socket still has its file.
+    private var fileWatch = TimerID.none
+    private static let fileWatchTag = 1
+    private static let fileWatchEvery = Nanoseconds.seconds(1)
     private var whenEmpty: CheckedContinuation<Void, Never>?
     private(set) var isStopping = false
 
@@ -74,6 +78,7 @@ public final class Front: EventSink {
             onAccept: { [unowned self] descriptor in accept(descriptor) }
         )
         self.acceptor = acceptor
+        if acceptor.address.isUnix { watchFile() }
         return acceptor.address
     }
 
@@ -81,6 +86,7 @@ public final class Front: EventSink {
     /// cut.
     public func close(within span: Nanoseconds) async {
         isStopping = true
+        loop.cancel(fileWatch)
         acceptor?.close()
         acceptor = nil
         for id in crowd.all where crowd.phase(of: id) != .answering { visitors[id]?.cut() }
@@ -93,7 +99,19 @@ public final class Front: EventSink {
         loop.cancel(lastWait)
     }
 
+    private func watchFile() {
+        fileWatch = loop.schedule(
+            at: loop.now + Self.fileWatchEvery,
+            sink: self,
+            tag: Self.fileWatchTag
+        )
+    }
+
     public override func due(tag: Int) {
+        if tag == Self.fileWatchTag {
+            acceptor?.keepFile(for: "admin", journal)
+            return watchFile()
+        }
         for visitor in visitors.values { visitor.cut() }
         // Whoever still works on an answer has nobody to give it to, and is not waited for.
         whenEmpty.take()?.resume()

@@ -57,6 +57,7 @@ public final class Proxy {
     private static let failuresApart = Nanoseconds.seconds(1)
     /// Tables that routed until now are kept that long: whoever frees a big one last is busy for a
     /// while, and that must not be a worker.
+    private static let filesLookedAt = Nanoseconds.seconds(1)
     private static let tablesKept = Nanoseconds.seconds(10)
 
     public init(
@@ -85,8 +86,26 @@ public final class Proxy {
         board.subscribe(self)
         let problems = await tell()
         resolveNames()
+        watchFiles()
         if !board.isAwaitingFirstVerdicts { open() }
         return problems
+    }
+
+    /// Looks each second whether unix sockets still have their files. Only the first worker listens there.
+    private func watchFiles() {
+        timers.schedule(after: Self.filesLookedAt) { [weak self] in
+            guard let self, !self.isDrained else { return }
+            let isUnix = { (listener: ListenerConfiguration) in
+                if case .unix = listener.bind { true } else { false }
+            }
+            if let (workerLoop, worker) = self.workers.first,
+                self.configuration.listeners.contains(where: isUnix)
+            {
+                let journal = self.journal
+                workerLoop.execute { for line in worker.value.keepFiles() { journal.log(line) } }
+            }
+            self.watchFiles()
+        }
     }
 
     /// Once for all: a listener that comes later accepts at once.

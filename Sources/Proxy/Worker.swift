@@ -78,6 +78,9 @@ final class Worker: EventSink {
         var upstream: Int32 = -1
         /// Goes on accepting what one burst left.
         var again = TimerID.none
+        /// Of a unix socket.
+        var file: SocketFile?
+        var remaking = SocketFile.Remaking()
     }
 
     /// What a tag names: the kind in the two lowest bits, the index above.
@@ -248,6 +251,7 @@ final class Worker: EventSink {
             tag: Tag.make(Tag.listener, place)
         )
         listeners.append(Listener(bind: bind, handle: handle))
+        listeners[place].file = SocketFile(boundTo: address)
         return place
     }
 
@@ -263,7 +267,35 @@ final class Worker: EventSink {
         loop.close(listeners[place].handle)
         loop.cancel(listeners[place].again)
         listeners[place].handle = .none
-        if case .unix(let path) = listeners[place].bind { unlink(path) }
+        listeners[place].file?.remove()
+        listeners[place].file = nil
+    }
+
+    /// Makes the files of unix sockets again that somebody took away. Returns what there is to say.
+    func keepFiles() -> [Journal.Line] {
+        listeners.indices.compactMap { place in
+            guard let file = listeners[place].file, !file.isThere,
+                !listeners[place].handle.isNone, let address = SocketAddress(listeners[place].bind)
+            else { return nil }
+            var trouble: SystemError?
+            do throws(SystemError) {
+                let descriptor = try Socket.listen(address)
+                listeners[place].file = SocketFile(boundTo: address)
+                let tag = Tag.make(Tag.listener, place)
+                let handle = try loop.register(descriptor, sink: self, tag: tag)
+                // Whoever came before it was taken away is let in first.
+                acceptAll(place)
+                loop.close(listeners[place].handle)
+                listeners[place].handle = handle
+            } catch {
+                trouble = error
+            }
+            return listeners[place].remaking.line(
+                of: "proxy: listener \(listeners[place].bind)",
+                at: file.path,
+                trouble
+            )
+        }
     }
 
     private func follow(_ mode: ListenerOrder.Mode, at place: Int) {
