@@ -92,9 +92,10 @@ struct AdminClient {
     func send(
         _ method: String,
         _ path: String,
-        body: JSON? = nil
+        body: JSON? = nil,
+        ifMatch revision: String? = nil
     ) async throws(AdminError) -> Answer {
-        let request = request(method, path, body)
+        let request = request(method, path, body, revision)
         let loop: EventLoop
         do throws(SystemError) {
             loop = try EventLoop.spawn(name: "admin")
@@ -174,13 +175,21 @@ struct AdminClient {
         throw AdminError(description: "\(host): no address")
     }
 
-    private func request(_ method: String, _ path: String, _ body: JSON?) -> [UInt8] {
+    private func request(
+        _ method: String,
+        _ path: String,
+        _ body: JSON?,
+        _ revision: String?
+    )
+        -> [UInt8]
+    {
         let content = body.map { Array($0.text.utf8) } ?? []
         var head = "\(method) \(path) HTTP/1.1\r\nHost: \(host)\r\nAccept: application/json\r\n"
         if let token { head += "Authorization: Bearer \(token)\r\n" }
         // Who it is stands in the log beside what was asked.
         head += "User-Agent: muster/\(Muster.configuration.version)\r\n"
         if let user = Self.user { head += "From: \(user)\r\n" }
+        if let revision { head += "If-Match: \"\(revision)\"\r\n" }
         if body != nil {
             head += "Content-Type: application/json\r\nContent-Length: \(content.count)\r\n"
         }

@@ -11,7 +11,8 @@ struct PeerCommand: ParsableCommand {
             What is asked for reaches every agent and proxy of the store. It survives restarts in \
             Redis, or with store.state-file; without either it is in memory only, and the answer \
             says so. With --until it ends by itself. MUSTER_TOKEN in the environment is the token \
-            that the configuration asks for under admin.
+            that the configuration asks for under admin. With --if-match the order is taken only \
+            if nobody changed the upstream meanwhile, through whichever agent.
             """,
         subcommands: [
             PeerReadyCommand.self, PeerDrainCommand.self, PeerMaintCommand.self,
@@ -24,6 +25,29 @@ struct PeerCommand: ParsableCommand {
 struct PeerOptions: ParsableArguments {
     @OptionGroup var admin: AdminOptions
 
+    @Option(
+        help: ArgumentHelp(
+            "Only if nobody changed the upstream since: its revision, as `muster status --json` has it.",
+            valueName: "revision"
+        )
+    )
+    var ifMatch: String?
+
+    func validate() throws {
+        guard let ifMatch else { return }
+        // An ETag is the same in quotes, which a shell may have left.
+        guard UInt64(Self.bare(ifMatch)) != nil else {
+            throw ValidationError(
+                "--if-match: expected a revision such as 4503599627370496, saw '\(ifMatch.printable)'"
+            )
+        }
+    }
+
+    private static func bare(_ tag: String) -> String {
+        tag.count > 2 && tag.hasPrefix("\"") && tag.hasSuffix("\"")
+            ? String(tag.dropFirst().dropLast()) : tag
+    }
+
     /// Sends the change, and shows the peer as it is then.
     func patch(_ name: PeerName, _ members: [JSON.Member]) async throws {
         let (upstream, peer) = (name.upstream, name.peer)
@@ -31,7 +55,12 @@ struct PeerOptions: ParsableArguments {
             "/v1/upstreams/\(AdminClient.encoded(upstream))/peers/\(AdminClient.encoded(peer))"
         let answer: AdminClient.Answer
         do throws(AdminError) {
-            answer = try await admin.client().send("PATCH", path, body: .object(members))
+            answer = try await admin.client().send(
+                "PATCH",
+                path,
+                body: .object(members),
+                ifMatch: ifMatch.map(Self.bare)
+            )
         } catch {
             Console.error("muster: \(error)")
             throw ExitStatus.unknown.code
@@ -49,6 +78,9 @@ struct PeerOptions: ParsableArguments {
         if let order = StatusReport.weightOrder(on: body) {
             let back = "muster peer weight \(upstream)/\(peer) default"
             Console.line("\(order); back with: \(back)".printable)
+        }
+        if ifMatch != nil, let revision = body["revision"] {
+            Console.line("revision of \(upstream) now: \(revision.text)".printable)
         }
         if let note = body["acknowledged_note"]?.string {
             Console.error("muster: \(note.printable)")

@@ -49,6 +49,19 @@ import Vocabulary
         #expect(text.contains("Usage: muster peer weight"))
     }
 
+    @Test func `a revision is a number, in quotes or without`() throws {
+        for word in ["42", "\"42\""] {
+            _ = try Muster.parseAsRoot(["peer", "drain", "web/a", "--if-match", word])
+        }
+        let error = #expect(throws: (any Error).self) {
+            try Muster.parseAsRoot(["peer", "weight", "web/a", "0", "--if-match", "W/\"42\""])
+        }
+        #expect(
+            error.map { Muster.message(for: $0) }
+                == "--if-match: expected a revision such as 4503599627370496, saw 'W/\"42\"'"
+        )
+    }
+
     @Test func `a mistake shows the usage of its command`() {
         let error = #expect(throws: (any Error).self) {
             try Muster.parseAsRoot(["peer", "drain", "web"])

@@ -25,6 +25,27 @@ extension Live {
             }
         }
 
+        @Test func `the command line asks for a revision, too`() async throws {
+            let installation = try await Installation.start()
+            let peer = "web/127.0.0.1:\(installation.servers[0])"
+            let seen = try #require(try await installation.json()["revision"]?.integer)
+            func drain(_ revision: Int64) async throws -> Muster.Result {
+                try await installation.command(
+                    arguments: ["peer", "drain", peer, "--if-match", "\(revision)"]
+                )
+            }
+            let taken = try await drain(seen)
+            #expect(taken.exitCode == 0, "\(taken.output)")
+            let next = try #require(try await installation.json()["revision"]?.integer)
+            #expect(taken.lines.contains("revision of web now: \(next)"), "\(taken.output)")
+            let ready = try await installation.command(
+                arguments: ["peer", "ready", peer, "--if-match", "\(seen)"]
+            )
+            #expect(ready.exitCode == 1, "\(ready.output)")
+            #expect(ready.output.contains("\(next)"), "\(ready.output)")
+            #expect(try await installation.status(0) == "drain")
+        }
+
         @Test func `of two writes through two agents that saw the same, one is taken`()
             async throws
         {
