@@ -9,6 +9,8 @@ enum AskedLimits {
     static let orphansMax = 100_000
     /// Orders of which one knows that they were given here.
     static let givenMax = 100_000
+    /// Writes of ours that the stream may not have told of yet.
+    static let writtenMax = 64
 }
 
 /// What the field `#` of a hash says of it.

@@ -12,6 +12,7 @@ final class AskedSide<W: Wish>: CountedSide {
     private let shelf: Shelf<Asked<W>>
     /// What is asked for here that Redis may not know yet.
     private var untold = Set<W.Key>()
+    private var written: [W.Key] = []
     /// What readings told of the hash as such.
     private var known = KnownHash()
     /// The one that goes on, if any.
@@ -69,16 +70,22 @@ final class AskedSide<W: Wish>: CountedSide {
             return .taken(stampSum: key.owner.map(store.stampSum) ?? 0)
         }
         var sum = "\(expected)"
-        for _ in 0..<Self.comparisonsMax {
+        var trusts = true
+        for _ in 0...Self.comparisonsMax {
             let before = shelf[key]?.stampSum ?? 0
-            let known = store.sums(of: owner)
+            // What is known here is what is expected: then Redis need not look at everything.
+            trusts = trusts && store.stampSum(of: owner) == expected && store.knowsAll
+            let known = trusts ? [] : store.sums(of: owner)
+            let command = store.call(.ask, on: sort) + [key.field, text, "", sum]
             let reply = try await store.ask(
                 writer,
-                [
-                    store.call(.ask, on: sort) + [key.field, text, "", sum]
-                        + store.patterns(of: owner)
-                ]
+                [command + store.grounds(of: owner, trusting: trusts)]
             ).first
+            if trusts, case .array? = reply {
+                // Somebody touched it meanwhile, or may have.
+                trusts = false
+                continue
+            }
             if case .array(let parts)? = reply {
                 sum = parts.first?.text ?? ""
                 store.learn(reply ?? .null, of: owner, knownBefore: known)
@@ -88,6 +95,7 @@ final class AskedSide<W: Wish>: CountedSide {
             }
             try await settle(reply ?? .null, text, of: key, on: writer)
             noteTold(key)
+            note(written: key)
             let after = shelf[key]?.stampSum ?? 0
             // What held already is no change, whatever was expected.
             if after == before { return .taken(stampSum: store.stampSum(of: owner)) }
@@ -96,6 +104,18 @@ final class AskedSide<W: Wish>: CountedSide {
             )
         }
         return .outdated
+    }
+
+    /// The stream tells of it in a moment; until then it is no change of others.
+    private func note(written key: W.Key) {
+        written.removeAll { $0 == key }
+        if written.count == AskedLimits.writtenMax { written.removeFirst() }
+        written.append(key)
+    }
+
+    /// What was written from here lately, and the sum of its stamps as it is known.
+    func written(of owner: String) -> [(field: String, sum: UInt64)] {
+        written.filter { $0.owner == owner }.map { ($0.field, shelf[$0]?.stampSum ?? 0) }
     }
 
     private func note(given key: W.Key) {
@@ -183,6 +203,7 @@ final class AskedSide<W: Wish>: CountedSide {
         guard let reply = try await store.ask(writer, [command]).first else { return }
         try await settle(reply, change, of: key, on: writer)
         noteTold(key)
+        note(written: key)
     }
 
     /// The answer may come from a hash that was thrown away since: until one knows that it is whole,

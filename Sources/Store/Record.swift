@@ -152,6 +152,9 @@ enum Field {
         return escaped
     }
 
+    /// How each field begins that stands under this name.
+    static func prefix(under name: String) -> String { join([name, ""]) }
+
     static func split(_ field: String) -> [String] {
         // By bytes: a name that begins with an accent makes one letter of it and the `|`.
         field.utf8.split(separator: UInt8(ascii: "|"), omittingEmptySubsequences: false)

@@ -55,7 +55,8 @@ enum RedisScript: CaseIterable {
         case .remove: Self.get + Self.removeBody
         case .ask:
             Self.get + Self.wake(sort) + Self.registers(of: sort) + Self.stamps(of: counted)
-                + Self.countBody + Self.askBody
+                + Self.numbers("kinds", counted.map(\.name)) + Self.countBody + Self.knowBody
+                + Self.askBody
         case .mark: Self.markBody
         case .sweep: Self.get + Self.registers(of: sort) + Self.sweepBody
         }
@@ -65,6 +66,11 @@ enum RedisScript: CaseIterable {
 
     private static func table(_ name: String, _ words: [String]) -> String {
         let members = words.map { "['\($0)'] = true" }.joined(separator: ", ")
+        return "local \(name) = {\(members)}\n"
+    }
+
+    private static func numbers(_ name: String, _ words: [String]) -> String {
+        let members = words.enumerated().map { "['\($1)'] = \($0 + 1)" }.joined(separator: ", ")
         return "local \(name) = {\(members)}\n"
     }
 
@@ -351,12 +357,64 @@ enum RedisScript: CaseIterable {
 
         """
 
+    /// Whether what the caller knows is all there is of one owner: it has heard of each change up to a
+    /// revision of this very store, and of those since none names a field of this owner. A few changes are
+    /// looked through faster than all that is asked for.
+    private static let knowBody = """
+        local function knows(known, id, prefix, written)
+          known = tonumber(known)
+          if not known or id == '' then return false end
+          local sums = {}
+          for i = 1, #written, 3 do sums[written[i] .. ' ' .. written[i + 1]] = written[i + 2] end
+          local function isOurs(kind, field)
+            local expected, key = sums[kind .. ' ' .. field], KEYS[3 + kinds[kind]]
+            if not expected
+              or redis.call('HSTRLEN', key, field) > \(Believable.valueBytesMax) then
+              return false
+            end
+            local record, sum = decode(redis.call('HGET', key, field)) or {}, 0
+            for _, name in ipairs(stamps[kinds[kind]]) do
+              sum = (sum + stamp(record, name)) % \(StampSum.modulus)
+            end
+            return string.format('%.0f', sum) == expected
+          end
+          local last = KEYS[#KEYS]
+          local size = redis.pcall('STRLEN', last)
+          if type(size) ~= 'number' or size ~= #id or redis.call('GET', last) ~= id then
+            return false
+          end
+          local now = redis.pcall('GET', KEYS[2])
+          now = now and (type(now) == 'string' and tonumber(now)) or now == false and 0
+          if not now or now < known or now - known > \(changesLookedThroughMax) then return false end
+          if now == known then return true end
+          local page = redis.pcall('XREVRANGE', KEYS[3], '+', '-', 'COUNT', now - known)
+          if type(page) ~= 'table' or page.err or #page ~= now - known then return false end
+          for i = 1, #page do
+            local entry = {}
+            for k = 1, #page[i][2] - 1, 2 do entry[page[i][2][k]] = page[i][2][k + 1] end
+            if tonumber(entry.revision) ~= now - i + 1 or not entry.kind or not entry.field then
+              return false
+            end
+            if kinds[entry.kind] and string.sub(entry.field, 1, #prefix) == prefix
+              and not isOurs(entry.kind, entry.field) then
+              return false
+            end
+          end
+          return true
+        end
+
+        """
+
+    private static let changesLookedThroughMax = 500
+
     /// ARGV: field, what changes, `afresh` where what is held made no sense, or nothing; or then also the sum
-    /// of stamps that is expected, and for each counted sort a pattern of the fields that count. Registers
+    /// of stamps that is expected; the revision up to which the caller has heard everything, or nothing; the
+    /// store's id; how the fields of the owner begin; for each counted sort their pattern; and kind, field and
+    /// sum of what the caller itself wrote lately. Registers
     /// are merged each by itself: one that says when it was asked for holds unless a later one is there,
     /// one that does not is asked for now, by the clock of Redis, and later than anything before it.
     /// Answers what holds then; where another sum was expected nothing changes, and the answer is the
-    /// sum and everything that counts.
+    /// sum and everything that counts; where what is known does not suffice, an empty list.
     private static let askBody = """
         local held = get(ARGV[1])
         local old = ARGV[3] ~= 'afresh' and decode(held) or {}
@@ -377,8 +435,13 @@ enum RedisScript: CaseIterable {
           end
         end
         if #ARGV > 3 and isNews then
-          local sum, found, marks = count({unpack(ARGV, 5)})
-          if sum ~= ARGV[4] then return {sum, found, marks} end
+          if ARGV[5] ~= '' then
+            local written = {unpack(ARGV, 8 + #stamps)}
+            if not knows(ARGV[5], ARGV[6], ARGV[7], written) then return {} end
+          else
+            local sum, found, marks = count({unpack(ARGV, 8, 7 + #stamps)})
+            if sum ~= ARGV[4] then return {sum, found, marks} end
+          end
         end
         local applied, last = false, 0
         for _, register in ipairs(registers) do

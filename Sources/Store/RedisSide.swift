@@ -40,6 +40,7 @@ protocol RedisSide: AnyObject {
 /// One whose records a revision counts.
 protocol CountedSide: RedisSide {
     func pattern(of owner: String) -> String?
+    func written(of owner: String) -> [(field: String, sum: UInt64)]
     /// The sum of stamps of each record of this owner that is known, by field.
     func sums(of owner: String) -> [String: UInt64]
     /// `mark` is that of the whole hash.

@@ -62,6 +62,7 @@ extension RedisStore {
     private func read(hints: RedisReply, on reader: RedisConnection) async throws(RedisError) {
         guard let entries = hints.array?.first?.array?.last?.array, !entries.isEmpty else { return }
         var fields = Array(repeating: [String](), count: sides.count)
+        var numbers: [UInt64] = []
         for entry in entries {
             guard let parts = entry.array, let id = parts.first?.text else { continue }
             streamID = id
@@ -73,6 +74,7 @@ extension RedisStore {
             guard let field = values["field"] else { continue }
             if let number = values["revision"].flatMap(UInt64.init) {
                 revision = max(revision, number)
+                numbers.append(number)
             }
             guard let place = sides.firstIndex(where: { $0.sort.name == values["kind"] }),
                 !fields[place].contains(field)
@@ -80,8 +82,9 @@ extension RedisStore {
             fields[place].append(field)
         }
         let named = zip(sides, fields).filter { !$1.isEmpty }
-        if named.isEmpty { return }
-        let replies = try await ask(reader, named.map { call(.read, on: $0.sort) + $1 })
+        let replies =
+            named.isEmpty
+            ? [] : try await ask(reader, named.map { call(.read, on: $0.sort) + $1 })
         var pace = Pace(on: loop)
         for ((side, fields), reply) in zip(named, replies) {
             for (field, value) in zip(fields, reply.array ?? []) {
@@ -89,6 +92,7 @@ extension RedisStore {
                 if pace.isOver() { await breathe() }
             }
         }
+        heard.take(numbers)
     }
 
     /// Reads everything, and finds out whether Redis still is the one we knew.
@@ -110,6 +114,7 @@ extension RedisStore {
         if wasEmptied, storeID != nil { complainOfLoss(of: "its state") }
         storeID = id
         revision = number
+        heard.begin(at: number)
         // Taken before the hashes are read: a change in between is read twice rather than missed. By time,
         // as the ids are made: what lies at the end of the stream may be anything. Scripts see a time
         // that is a little older than the clock's.
@@ -118,6 +123,7 @@ extension RedisStore {
         streamID = "\(max((time + -margin).milliseconds, 0))-0"
 
         for side in sides { try await side.reconcile(reader, wasEmptied: wasEmptied) }
+        heard.finish()
     }
 
     /// Walks through a hash in slices small enough for probes to get their turn in between, and for

@@ -44,6 +44,7 @@ public final class RedisStore: Store {
     private var scripts: [RedisScript: [String: String]] = [:]
     var storeID: String?
     var revision: UInt64 = 0
+    var heard = HeardRevision()
     var streamID = "0-0"
     /// The last hints were too long to be read.
     var skipsHints = false
@@ -306,7 +307,8 @@ public final class RedisStore: Store {
         guard let side = counted.first else { return }
         let known = sums(of: upstream)
         // No sum is that: nothing changes, and everything is told.
-        let command = call(.ask, on: side.sort) + ["", "{}", "", "?"] + patterns(of: upstream)
+        let command =
+            call(.ask, on: side.sort) + ["", "{}", "", "?"] + grounds(of: upstream, trusting: false)
         let reply = try await askRedis(isCompared: true) { writer throws(RedisError) in
             try await ask(writer, [command]).first
         }
@@ -662,7 +664,7 @@ public final class RedisStore: Store {
 
     func call(_ script: RedisScript, on sort: RecordSort) -> [String] {
         var hashes = [keys.hash(of: sort), keys.revision, keys.changes]
-        if script == .ask { hashes += counted.map { keys.hash(of: $0.sort) } }
+        if script == .ask { hashes += counted.map { keys.hash(of: $0.sort) } + [keys.id] }
         return ["EVALSHA", scripts[script]?[sort.name] ?? "", "\(hashes.count)"] + hashes
     }
 
@@ -737,7 +739,23 @@ public final class RedisStore: Store {
         sides.compactMap { $0 as? any CountedSide }.filter { $0.pattern(of: "") != nil }
     }
 
-    func patterns(of owner: String) -> [String] { counted.compactMap { $0.pattern(of: owner) } }
+    /// Every change up to a revision was heard of, and nothing waits to be told.
+    var knowsAll: Bool { heard.whole != nil && tellers.allSatisfy { $0.orderCount == 0 } }
+
+    /// By what the script may trust that what is known here is all there is of one owner; and how it finds
+    /// that out for itself where it may not.
+    func grounds(of owner: String, trusting trusts: Bool) -> [String] {
+        let known = trusts ? heard.whole.map { "\($0)" } ?? "" : ""
+        var words = [known, storeID ?? "", Field.prefix(under: owner)]
+        words += counted.compactMap { $0.pattern(of: owner) }
+        guard trusts else { return words }
+        for side in counted {
+            for (field, sum) in side.written(of: owner) {
+                words += [side.sort.name, field, "\(sum)"]
+            }
+        }
+        return words
+    }
 
     func sums(of owner: String) -> [[String: UInt64]] { counted.map { $0.sums(of: owner) } }
 

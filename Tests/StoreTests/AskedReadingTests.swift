@@ -225,6 +225,93 @@ import Vocabulary
         }
     }
 
+    /// Ten thousand orders and more may lie there, and Redis serves nobody else while a script runs.
+    @Test func `a compared write does not look at all that is asked for`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            func scans() async throws -> String? {
+                let stats = try await server.ask("INFO", "commandstats", on: rig.loop).text ?? ""
+                return stats.split(whereSeparator: \.isNewline).first {
+                    $0.hasPrefix("cmdstat_hscan")
+                }
+                .map { String($0.prefix { $0 != "," }) }
+            }
+            let (one, _) = await rig.start(agent: "a1", reconcileEvery: .seconds(3_600))
+            let (two, other) = await rig.start(agent: "a2", reconcileEvery: .seconds(3_600))
+            func order(
+                _ store: any Store,
+                _ upstream: String,
+                _ peer: Int,
+                _ weight: Int
+            ) async throws {
+                _ = try await store.change(
+                    Intent.self,
+                    IntentChange(weight: .init(weight)),
+                    of: PeerKey(upstream: upstream, peer: "\(peer)"),
+                    expecting: store.stampSum(of: upstream)
+                )
+            }
+            let stores = [one, two].compactMap { $0 as? RedisStore }
+            #expect(await rig.comes { stores.count == 2 && stores.allSatisfy(\.knowsAll) })
+            let before = try await scans()
+            // Each before the stream has told of the one before it.
+            for peer in 1...20 { try await order(one, "web", peer, 1) }
+            #expect(await rig.comes { other.intents.count == 20 })
+            for weight in 2...10 {
+                // What others ask of other upstreams is none of ours.
+                try await order(two, "api", weight, 1)
+                try await order(one, "web", weight, weight)
+            }
+            #expect(try await scans() == before)
+        }
+    }
+
+    @Test(arguments: ["web", "w", "web2", "api"])
+    func `a change nobody had told of is found, if it is of the same upstream`(
+        upstream: String
+    )
+        async throws
+    {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            let (any, _) = await rig.start(agent: "a1", reconcileEvery: .seconds(3_600))
+            let store = try #require(any as? RedisStore)
+            func weigh(_ upstream: String, _ weight: Int) async throws {
+                let key = PeerKey(upstream: upstream, peer: "p")
+                let change = IntentChange(weight: .init(weight))
+                _ = try await store.change(Intent.self, change, of: key, expecting: nil)
+            }
+            func number() async throws -> UInt64 {
+                let reply = try await server.ask("GET", store.keys.revision, on: rig.loop)
+                return reply.text.flatMap(UInt64.init) ?? 0
+            }
+            try await weigh("web", 1)
+            let known = try await number()
+            try await weigh(upstream, 2)
+            let sum = "not the sum"
+            var grounds = store.grounds(of: "web", trusting: false)
+            func write(_ weight: Int, knowing revision: String) async throws -> RedisReply {
+                grounds[0] = revision
+                let words =
+                    store.call(.ask, on: Intent.sort)
+                    + ["web|q", "{\"weight\":{\"weight\":\(weight)}}", "", sum] + grounds
+                let writer = try await server.connect(on: rig.loop)
+                defer { writer.close() }
+                return try await writer.command(words, timeout: .seconds(30))
+            }
+            #expect(try await write(7, knowing: "").array?.count == 3)
+            let answer = try await write(7, knowing: "\(known)")
+            if upstream == "web" {
+                #expect(answer.array?.isEmpty == true)
+            } else {
+                #expect(answer.text?.contains("7") == true, "\(answer)")
+            }
+            // A number from another life of the store says nothing.
+            grounds[1] = "another"
+            #expect(try await write(8, knowing: "\(try await number())").array?.isEmpty == true)
+        }
+    }
+
     @Test(arguments: Backend.allCases)
     func `what holds already is no change, with its revision and without`(
         backend: Backend
