@@ -330,6 +330,9 @@ public struct PeerHealth: Sendable {
         public var isTransition: Bool { from.status != to.status }
     }
 
+    /// Of the status that it has.
+    public mutating func set(since: WallTime) { view.since = since }
+
     /// Joins the layers again, because time passed or one of them changed.
     public mutating func refresh(now: WallTime) -> Change? {
         let before = view

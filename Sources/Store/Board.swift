@@ -438,6 +438,13 @@ public final class Board: EventSink {
         cause: TransitionLine.Cause
     ) {
         guard change.isVisible else { return }
+        var change = change
+        if change.isTransition, change.to.since < startedAt,
+            let since = events.since(change.to.status, of: key), since > change.to.since
+        {
+            change.to.since = since
+            boards[key.upstream]?.set(since: since, of: key.peer)
+        }
         for observer in observers { observer.peerChanged(key, change) }
         if let line = WeightEndLine(peer: key, change: change, cause: cause).line {
             journal.log(line)

@@ -31,6 +31,9 @@ public final class EventLog {
     private var dropped: UInt64 = 0
     private var hasEnded = false
 
+    /// How the last process saw each peer at its end, for those that are found so again.
+    private var before: [PeerKey: (status: PeerStatus, since: WallTime)] = [:]
+
     /// What the last process wrote of itself.
     private var left: (base: UInt64, hasEnded: Bool) = (0, false)
 
@@ -100,6 +103,13 @@ public final class EventLog {
 
     // MARK: Over restarts
 
+    /// Since when the peer has been as it is found at the start, if the last process saw it come to that:
+    /// checks alone do not tell when a drain was lifted, say. Told once.
+    func since(_ status: PeerStatus, of peer: PeerKey) -> WallTime? {
+        guard let last = before.removeValue(forKey: peer), last.status == status else { return nil }
+        return last.since
+    }
+
     /// Writes to `ledger` from now on, and takes from it what the last process left.
     public func keep(in ledger: Ledger) {
         self.ledger = ledger
@@ -141,6 +151,7 @@ extension EventLog: LedgerClient {
     /// Unless the last process said goodbye, its last events may not have come to the disk.
     public func recoveryEnded(isDamaged: Bool) {
         if left.hasEnded, !isDamaged { base = left.base }
+        for event in events { before[event.peer] = (event.to, event.at) }
     }
 
     public func snapshot() -> @Sendable () -> [LedgerRecord] {

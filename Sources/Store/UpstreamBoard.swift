@@ -416,6 +416,13 @@ final class UpstreamBoard {
         return lifted
     }
 
+    /// It is known since when the status holds that a restart found.
+    func set(since: WallTime, of peer: String) {
+        guard let place = places[peer] else { return }
+        entries[place].set(since: since)
+        touch()
+    }
+
     func refresh(_ peer: String, now: WallTime) -> PeerHealth.Change? {
         places[peer].flatMap { change(at: $0) { $0.refresh(now: now) } }
     }
