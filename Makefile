@@ -20,7 +20,7 @@ relaxed = $$(sed -E 's/"(NeverForceUnwrap|NeverUseForceTry)": true/"\1": false/'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build debug demo test smoke simulate format format-check check bench bench-checks fuzz install clean
+.PHONY: help setup build debug demo test smoke incidents simulate format format-check check bench bench-checks fuzz install clean
 
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -46,6 +46,9 @@ test: ## all tests, with warnings as errors
 
 smoke: build ## whether the release binary starts, fails over, answers and ends
 	MUSTER=$(muster) scripts/smoke
+
+incidents: build ## whether log, status, API and agent line tell the same of some sixty real faults; a minute
+	MUSTER=$(muster) scripts/incidents
 
 simulate: ## fleets of agents by seed, under virtual time: SEED=1 SEEDS=100 AGENTS=5 PEERS=20 MINUTES=5
 	@swift build --scratch-path $(SCRATCH) -c release --product muster-simulate --quiet
