@@ -208,8 +208,15 @@ extension FleetMember {
             if claim.reason == .stale { watch.add(pair, at: clock.now(at: soon)) }
             // It may be its heir all the same.
             review(pair, at: now)
-        case .joining, .frozen:
-            postpone(pair, claim.reason, until: soon)
+        case .joining: postpone(pair, claim.reason, until: soon)
+        case .frozen:
+            // So are all others: none is claimed before.
+            guardedUntil = max(guardedUntil, now + terms.beat)
+            if claim.reason == .rank {
+                review(pair, at: now)
+            } else {
+                claims.want(pair, claim.reason, holder: claim.holder, mark: claim.mark)
+            }
         }
     }
 

@@ -42,6 +42,8 @@ public enum Found: Hashable, Sendable {
         switch outcome.verdict {
         case .pass, .warn: self = .passes
         case .neutral: self = .nothing
+        // Trouble of this agent's own.
+        case .fail where outcome.reason == .socketError: self = .nothing
         case .fail: self = .fails(silent: outcome.isSilence, immediate: outcome.isImmediate)
         }
     }
@@ -197,6 +199,10 @@ public struct FleetMember: Sendable {
         plans.indices.contains(Int(pair)) ? plans[Int(pair)] : nil
     }
     public func holder(of pair: PairNumber) -> String { holders[Int(pair)] }
+    /// The agents that would hold the pair, the first first.
+    public func rank(of pair: PairNumber) -> [String] {
+        ownership.order(of: pair).map { ownership.id(of: $0) }
+    }
     public var me: MemberNumber { ownership.number(of: agent) ?? -1 }
     func beat(of pair: PairNumber) -> Beat { beats[Int(pair)] }
 
@@ -307,6 +313,9 @@ public struct FleetMember: Sendable {
         return max(time, now)
     }
 
+    /// It has not been ticked for longer than its lease: tick it before it hears of anything.
+    public func stoodStill(at now: Instant) -> Bool { now - lastTick > terms.lease }
+
     /// This process did not run for longer than its lease: others have its pairs, and what is in flight
     /// is of the past.
     private mutating func standStill(
@@ -398,7 +407,8 @@ public struct FleetMember: Sendable {
     }
 
     mutating func postpone(_ pair: PairNumber, _ reason: FleetCall.Reason, until time: Instant) {
-        let place = postponed.firstIndex { $0.at > time } ?? postponed.count
+        // Nearly always the last: from behind, or ten thousand of them would be looked through each time.
+        let place = (postponed.lastIndex { $0.at <= time } ?? -1) + 1
         postponed.insert((time, pair, reason), at: place)
     }
 
@@ -554,6 +564,16 @@ public struct FleetMember: Sendable {
         beat.doubt = Int((value * 100).rounded())
         beat.isSilent = doubt.isSilent
         call(.beat(beat), .beat, at: now, into: &effects)
+    }
+
+    /// There is a connection to the store again.
+    public mutating func connected(at now: Instant) { beatSoon(at: now) }
+
+    /// What was said and is not written yet.
+    public var unsaid: Int {
+        calls.values.reduce(dirty.count) { count, call in
+            if case .publish(let batch) = call.calling { count + batch.count } else { count }
+        }
     }
 
     /// The next beat goes out with the next tick.

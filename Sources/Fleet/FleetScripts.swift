@@ -43,6 +43,14 @@ public enum FleetScript: String, CaseIterable, Sendable {
             }()
     }
 
+    /// Longer values are none of ours.
+    private static let valueBytesMax = 16 << 10
+    /// 2^48, as for verdicts: milliseconds since 1970 will not reach it.
+    private static let epochMax: Int64 = 1 << 48
+    /// Ten years, in milliseconds: by more nobody's clock was ever wrong.
+    private static let clockMax: Int64 = 315_360_000_000
+    private static let doubtingMax = 4_096
+
     // MARK: What all begin with
 
     /// ARGV: era, agent, instance, count, …
@@ -54,17 +62,28 @@ public enum FleetScript: String, CaseIterable, Sendable {
         local era, me, instance, count = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
         local function int(number) return string.format('%.0f', number) end
         local function decode(text)
-          local fine, value = pcall(cjson.decode, text or '')
+          -- Whatever lies here may be another program's: it is read as if it were not there.
+          if not text or #text > \(valueBytesMax) then return nil end
+          local fine, value = pcall(cjson.decode, text)
           return fine and type(value) == 'table' and value or nil
+        end
+        -- A count or a time that ours can have reached.
+        local function sane(value, limit)
+          value = tonumber(value) or 0
+          if value ~= value or value < 0 or value > limit then return 0 end
+          return math.floor(value)
         end
         local held = redis.call('HMGET', FLEET, 'era', 'replid', 'roster', 'last', 'shift', 'resumed',
           'frozen', 'guarded', 'founded', 'format')
-        if (tonumber(held[10]) or 0) > \(FleetTerms.format) then return {'format', held[10]} end
-        local function number(index) return tonumber(held[index]) or 0 end
+        local format = sane(held[10], 1000000)
+        if format > \(FleetTerms.format) then return {'format', int(format)} end
+        local function number(index) return sane(held[index], \(epochMax)) end
         local present, roster, last, shift = number(1), number(3), number(4), number(5)
         local resumed, frozen, guarded, founded = number(6), number(7), number(8), number(9)
         -- Store time: a clock that is set back stands still instead.
+        if shift > \(clockMax) then shift = 0 end
         local t = raw + shift
+        if last > t + \(clockMax) then last = 0 end
         if t < last then
           shift = shift + last - t
           t = last
@@ -82,7 +101,11 @@ public enum FleetScript: String, CaseIterable, Sendable {
         local lives = {}
         local function life(agent)
           if lives[agent] == nil then
-            lives[agent] = decode(redis.call('HGET', AGENTS, agent) or '') or false
+            local one = decode(redis.call('HGET', AGENTS, agent))
+            local is_ours = one and type(one.instance) == 'string' and type(one.seen) == 'number'
+              and type(one.joined) == 'number' and type(one.count) == 'number'
+              and one.seen <= t + \(terms.lease.milliseconds)
+            lives[agent] = is_ours and one or false
           end
           return lives[agent]
         end
@@ -99,7 +122,8 @@ public enum FleetScript: String, CaseIterable, Sendable {
         local function record(text)
           local epoch, its_era, its, from, before, before_its, agent =
             string.match(text or '', '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (.*)$')
-          if not epoch then return nil end
+          if not epoch or tonumber(epoch) > \(epochMax) or tonumber(its_era) > \(epochMax)
+            or tonumber(from) > t + \(60_000) or tonumber(before) > \(epochMax) then return nil end
           return {epoch = tonumber(epoch), era = tonumber(its_era), instance = its,
             from = tonumber(from), before = tonumber(before), before_instance = before_its,
             agent = agent}
@@ -110,7 +134,8 @@ public enum FleetScript: String, CaseIterable, Sendable {
             .. one.agent)
         end
         local function tell(agent, ...)
-          redis.call('XADD', TO .. agent, 'MAXLEN', '~', 1000, '*', ...)
+          -- An inbox that is another program's key is mended by its agent.
+          redis.pcall('XADD', TO .. agent, 'MAXLEN', '~', 1000, '*', ...)
         end
 
         """
@@ -226,7 +251,8 @@ public enum FleetScript: String, CaseIterable, Sendable {
           answer[#answer + 1] = late[i]
           answer[#answer + 1] = int(math.max(tonumber(late[i + 1]), resumed))
         end
-        local doubting = redis.call('HGETALL', DOUBTING)
+        local doubting = redis.call('HLEN', DOUBTING) <= \(doubtingMax)
+          and redis.call('HGETALL', DOUBTING) or {}
         answer[#answer + 1] = int(#doubting / 2)
         for i = 1, #doubting do answer[#answer + 1] = doubting[i] end
         -- Of another era the same number may be another roster: one that was lost.
@@ -264,7 +290,7 @@ public enum FleetScript: String, CaseIterable, Sendable {
           local holder, mark = ARGV[at + 3], tonumber(ARGV[at + 4])
           local one = record(records[i])
           local verdict = decode(verdicts[i]) or {}
-          local written = tonumber(verdict.epoch) or 0
+          local written = sane(verdict.epoch, \(epochMax))
           local is_mine = one and one.agent == me and one.instance == instance and one.era == present
           local is_held = one and one.agent ~= '' and one.era == present
             and is_alive(one.agent, one.instance)
@@ -326,7 +352,8 @@ public enum FleetScript: String, CaseIterable, Sendable {
               before = before, before_instance = before_instance, agent = me})
             answer[#answer + 1] = 'granted'
             answer[#answer + 1] = int(minted)
-            answer[#answer + 1] = int(from) .. ' ' .. (verdicts[i] or '')
+            local text = verdicts[i] and #verdicts[i] <= \(valueBytesMax) and verdicts[i] or ''
+            answer[#answer + 1] = int(from) .. ' ' .. text
           end
         end
         return answer
@@ -341,7 +368,7 @@ public enum FleetScript: String, CaseIterable, Sendable {
         if refused then return refused end
         local said = {'status', 'degraded', 'health', 'rise', 'fall', 'kind', 'reason', 'code',
           'message', 'weight_percent', 'max_connections', 'admin', 'down_addresses', 'since', 'agent',
-          'epoch'}
+          'epoch', 'address', 'check'}
         local fields = {}
         for i = 5, #ARGV, 4 do fields[#fields + 1] = ARGV[i] end
         local records = redis.call('HMGET', CLAIMS, unpack(fields))
@@ -356,7 +383,7 @@ public enum FleetScript: String, CaseIterable, Sendable {
           local was_holder = one and one.era == present and t < one.from and one.before == epoch
             and one.before_instance == instance
           local old = decode(verdicts[i])
-          local written = old and tonumber(old.epoch) or 0
+          local written = old and sane(old.epoch, \(epochMax)) or 0
           if not is_holder and not was_holder then
             answer[#answer + 1] = 'held'
             answer[#answer + 1] = one and int(one.epoch) or '0'
@@ -366,7 +393,7 @@ public enum FleetScript: String, CaseIterable, Sendable {
             answer[#answer + 1] = 'held'
             answer[#answer + 1] = int(written)
             answer[#answer + 1] = is_holder and me or one.agent
-          elseif written == epoch and (tonumber(old.sequence) or 0) >= sequence then
+          elseif written == epoch and sane(old.sequence, 2 ^ 53) >= sequence then
             answer[#answer + 1] = 'known'
             answer[#answer + 1] = '0'
             answer[#answer + 1] = ''
@@ -383,9 +410,20 @@ public enum FleetScript: String, CaseIterable, Sendable {
           end
         end
         if #writes > 0 then redis.call('HSET', VERDICTS, unpack(writes)) end
+        -- What somebody else wrote under our name gets another name.
+        local function mended(key, ...)
+          local reply = redis.pcall(...)
+          if type(reply) ~= 'table' or not reply.err then return reply end
+          local place = 1
+          while place < 9 and redis.call('EXISTS', key .. ':aside:' .. place) == 1 do
+            place = place + 1
+          end
+          redis.pcall('RENAME', key, key .. ':aside:' .. place)
+          return redis.call(...)
+        end
         for _, field in ipairs(woken) do
-          local revision = redis.call('INCR', REVISION)
-          redis.call('XADD', CHANGES, 'MAXLEN', '~', 10000, '*', 'revision', revision,
+          local revision = mended(REVISION, 'INCR', REVISION)
+          mended(CHANGES, 'XADD', CHANGES, 'MAXLEN', '~', 10000, '*', 'revision', revision,
             'kind', 'verdict', 'field', field)
         end
         return answer
