@@ -117,12 +117,12 @@ let package = Package(
         ),
         library(
             "Store",
-            ["EventLoop", "Ledger", "Redis", "Health", "Vocabulary"],
+            ["EventLoop", "Fleet", "Ledger", "Redis", "Health", "Vocabulary"],
             settings: hotPath
         ),
         library(
             "Monitor",
-            ["Checks", "DNS", "Store", "EventLoop", "Health", "Vocabulary"],
+            ["Checks", "DNS", "Fleet", "Store", "EventLoop", "Health", "Vocabulary"],
             settings: hotPath
         ),
         library(
@@ -145,8 +145,9 @@ let package = Package(
         .executableTarget(
             name: "muster",
             dependencies: [
-                "Admin", "AgentCheck", "Settings", "Monitor", "Proxy", "Checks", "DNS", "Ledger",
-                "Redis", "Store", "TLS", "EventLoop", "Health", "HTTP1", "Vocabulary", "CLinux",
+                "Admin", "AgentCheck", "Settings", "Monitor", "Proxy", "Checks", "DNS", "Fleet",
+                "Ledger", "Redis", "Store", "TLS", "EventLoop", "Health", "HTTP1", "Vocabulary",
+                "CLinux",
                 argumentParser, lifecycle, logging, unixSignals,
             ],
             swiftSettings: settings
@@ -185,13 +186,16 @@ let package = Package(
         ),
         tests(
             "StoreTests",
-            ["Store", "Ledger", "Redis", "EventLoop", "Health", "Vocabulary", "TestSupport"]
+            [
+                "Store", "Fleet", "Ledger", "Redis", "EventLoop", "Health", "Vocabulary",
+                "TestSupport",
+            ]
         ),
         tests(
             "MonitorTests",
             [
-                "Monitor", "Checks", "DNS", "Proxy", "Store", "EventLoop", "Health", "Vocabulary",
-                "TestSupport",
+                "Monitor", "Checks", "DNS", "Fleet", "Proxy", "Store", "EventLoop", "Health",
+                "Vocabulary", "TestSupport",
             ]
         ),
         tests(

@@ -226,11 +226,13 @@ enum UpstreamRoutes {
             )
         }
         if !isTaken { throw Problem(.serviceUnavailable, "too many peers report in") }
-        // What was said counts now, not at the next beat of the schedule.
+        let key = PeerKey(upstream: view.name, peer: id)
         await plane.scheduler.call { scheduler in
-            for monitor in monitors {
-                scheduler.hurry(VerdictKey(upstream: view.name, peer: id, monitor: monitor.id))
-            }
+            scheduler.hurry(signedBy: key)
+            // Whoever probes the peer may be another agent.
+            scheduler.announce(
+                FleetSign(peer: key, status: sign.status.rawValue, message: sign.message)
+            )
         }
         return Response(.noContent)
     }

@@ -172,6 +172,12 @@ struct Admission {
         return .idle
     }
 
+    /// Of each line the one that has stood in it for longest.
+    var firstInLine: [Ticket] {
+        groups.flatMap { [$0.returned.first, $0.line.first].compactMap(\.self) }
+            + parked.values.compactMap(\.first)
+    }
+
     /// A started probe has ended, or was not wanted any more.
     mutating func leave(_ ticket: Ticket) {
         running -= 1

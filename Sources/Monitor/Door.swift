@@ -2,6 +2,7 @@
 // board and published. A check knows nothing of this, and nothing else publishes verdicts.
 
 import Checks
+import Fleet
 import Health
 public import Store
 public import Vocabulary
@@ -45,6 +46,27 @@ public final class Door {
         return Opinion(thresholds: thresholds, now: now)
     }
 
+    /// The pair is this agent's now: goes on from what was said of it last, here or in `verdict`.
+    func resume(_ pair: Pair, from verdict: Verdict?, now: Moment) {
+        // The board knows what is about this pair as it is defined here, and for how long it holds.
+        if let verdict { board.storeChanged(verdict) }
+        board.note(now)
+        guard let held = self.verdict(of: pair) else { return }
+        pair.opinion = Opinion(thresholds: pair.monitor.thresholds, resuming: held)
+        pair.addresses = AddressStates(
+            resuming: held.downAddresses,
+            thresholds: pair.monitor.thresholds
+        )
+        pair.clockShift = board.clockShift
+    }
+
+    /// What is believed of a pair.
+    func verdict(of pair: Pair) -> Verdict? {
+        board.find(pair.key, from: &pair.place).flatMap {
+            board.verdict(at: $0, by: pair.key.monitor)
+        }
+    }
+
     /// By how much the wall clock was set so far.
     var clockShift: Nanoseconds { board.clockShift }
 
@@ -54,7 +76,16 @@ public final class Door {
     }
 
     /// Takes one outcome through: the pair's opinion and numbers are updated in place.
-    func pass(_ outcome: Outcome, of pair: Pair, now: Moment) {
+    /// Of a pair that is shared, this agent has the claim; `ruling` says whether a failure counts, and `isTold`
+    /// that the verdict is to be written whatever it says.
+    func pass(
+        _ outcome: Outcome,
+        of pair: Pair,
+        now: Moment,
+        ruling: Ruling = .count,
+        isShared: Bool = false,
+        isTold: Bool = false
+    ) {
         let key = pair.key
         board.note(now)
         if pair.clockShift != board.clockShift {
@@ -71,6 +102,7 @@ public final class Door {
         let isTransition = pair.opinion.take(
             outcome,
             downAddresses: pair.addresses.down,
+            ruling: ruling,
             schedule: pair.monitor.schedule,
             now: now.wall
         )
@@ -86,10 +118,10 @@ public final class Door {
             kind: pair.monitor.kind,
             subject: pair.subject,
             agent: agent,
-            epoch: max(epoch, pair.epoch),
+            epoch: isShared ? pair.epoch : max(epoch, pair.epoch),
             sequence: sequence
         )
-        if let held, held.isAboutTheSame(as: verdict),
+        if !isShared, let held, held.isAboutTheSame(as: verdict),
             stands(held, on: pair.monitor.schedule, now: now.wall)
         {
             let isOfOneMind =
@@ -107,7 +139,11 @@ public final class Door {
         // Taking over from an agent that started later, or from this one before its clock was set
         // back: the next epoch after the one held, or the store would refuse us for good. It goes
         // with the pair, so that it is raised once and not at every probe.
-        if let held, held.isNewer(than: verdict) {
+        if isShared, let held, held.isNewer(than: verdict) {
+            // Without a store there is no claim, and what was said last is not the last word. Whoever claims the
+            // pair has a later epoch than this.
+            (verdict.epoch, verdict.sequence) = (held.epoch, held.sequence + 1)
+        } else if let held, held.isNewer(than: verdict) {
             pair.epoch = held.epoch + 1
             verdict.epoch = pair.epoch
         }
@@ -116,7 +152,7 @@ public final class Door {
         } else {
             board.apply(verdict)
         }
-        store.publish(verdict, isTransition: isTransition || held == nil)
+        store.publish(verdict, isTransition: isTransition || held == nil || isTold)
     }
 
     /// Another agent probes the same peer, and its word holds: one speaks for the pair, or the two

@@ -1,6 +1,7 @@
 // What does this agent think of one peer, by one monitor? The count, the sticky hints and the words
 // of the last probe that had something to say. Pure: outcomes and times go in, a verdict comes out.
 
+import Fleet
 import Health
 import Vocabulary
 
@@ -74,6 +75,7 @@ struct Opinion: Hashable, Sendable {
     mutating func take(
         _ outcome: Outcome,
         downAddresses found: [String] = [],
+        ruling: Ruling = .count,
         schedule: Schedule,
         now: WallTime
     ) -> Bool {
@@ -84,6 +86,13 @@ struct Opinion: Hashable, Sendable {
 
         if isNeutral(outcome) {
             takeNeutral(outcome, schedule: schedule, now: now)
+            return hints != hintsBefore
+        }
+        if ruling != .count {
+            takeNeutral(outcome, schedule: schedule, now: now)
+            // What was said holds until others have said whether they see the same; where this agent doubts
+            // itself nothing new is known.
+            if ruling == .hold { expiresAt = now + schedule.validity(for: counter) }
             return hints != hintsBefore
         }
         let wasDegraded = isDegraded

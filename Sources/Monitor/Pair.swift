@@ -13,6 +13,7 @@ final class SharedMonitor {
     let checkDigest: UInt32
     let schedule: Schedule
     let thresholds: Thresholds
+    let confirm: Confirmation?
 
     init(_ definition: MonitorDefinition) {
         kind = definition.kind
@@ -20,6 +21,7 @@ final class SharedMonitor {
         checkDigest = definition.checkDigest
         schedule = definition.schedule
         thresholds = definition.thresholds
+        confirm = definition.confirm
     }
 }
 

@@ -57,6 +57,37 @@ public struct Histogram: Sendable {
     }
 }
 
+/// What was recorded within the last minute, or half of it.
+struct RecentHistogram: Sendable {
+    private var present = Histogram()
+    private var before = Histogram()
+    private var turnedAt = Instant(nanoseconds: .min)
+
+    private static let span = Nanoseconds.seconds(30)
+
+    mutating func record(_ span: Nanoseconds, at now: Instant) {
+        turn(at: now)
+        present.record(span)
+    }
+
+    private mutating func turn(at now: Instant) {
+        let age = now - turnedAt
+        if age < Self.span { return }
+        before = age < Self.span + Self.span ? present : Histogram()
+        present = Histogram()
+        turnedAt = now
+    }
+
+    /// Zero where nothing was recorded.
+    func quantile(_ share: Double, at now: Instant) -> Nanoseconds {
+        var copy = self
+        copy.turn(at: now)
+        copy.present.add(copy.before)
+        if copy.present.count == 0 { return .zero }
+        return copy.present.quantile(share) ?? Histogram.bounds[Histogram.bounds.count - 1]
+    }
+}
+
 /// The numbers of one (monitor, peer).
 public struct ProbeSeries: Sendable {
     public enum Phase: String, Sendable, CaseIterable {

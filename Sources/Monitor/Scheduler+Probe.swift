@@ -21,6 +21,8 @@ extension Scheduler {
         started += 1
         let late = max(now - pair.dueAt, .zero)
         lateness.record(late)
+        recentLateness.record(late, at: now)
+        noteSlot(ticket.pair, at: now)
         if late > monitor.schedule.interval { complain(pair.key, late: late, now: now) }
 
         if pair.waiters.isEmpty, let plan = pair.plan {
@@ -161,7 +163,16 @@ extension Scheduler {
         )
         let outcome = punctuality.judge(outcome)
         if outcome.isExcused { noteExcused(pair.key, outcome, now: now.instant) }
-        door.pass(outcome, of: pair, now: now)
+        if let ruling = ruling(on: outcome, of: row, started: started, at: now.instant) {
+            door.pass(
+                outcome,
+                of: pair,
+                now: now,
+                ruling: ruling,
+                isShared: fleet != nil,
+                isTold: takeFreshness(of: row)
+            )
+        }
         if !pair.answering.isEmpty {
             let report = ProbeReport(outcome: outcome, steps: trace?.steps ?? [])
             for waiter in pair.answering { waiter.resume(returning: report) }
@@ -170,20 +181,34 @@ extension Scheduler {
         // Whoever hears of the outcome may have defined anew what is probed.
         if pair.phase == .removed { return }
 
+        if fleet != nil, shares[row].looksAgain {
+            shares[row].looksAgain = false
+            shares[row].isAsked = true
+            pair.dueAt = now.instant
+            return line(up: row)
+        }
         if !pair.waiters.isEmpty {
             // Asked for while this probe was under way: they want one that began after they asked.
             pair.dueAt = now.instant
             return line(up: row)
         }
+        guard isHeld(row) else {
+            pair.phase = .resting
+            return
+        }
+        let now = slotTime(now)
+        let slot = fleet == nil ? now.wall : max(now.wall, shares[row].slot)
         // From the monotonic clock, or a wall clock set back would postpone the probe by that much.
         let begun = now.wall + Nanoseconds(started.nanoseconds - now.instant.nanoseconds)
         let next = pair.monitor.schedule.next(
-            after: begun,
-            now: now.wall,
+            // After the slot, not after the time at which it was begun: while the store's clock is slewed
+            // back that is a little earlier.
+            after: fleet == nil ? begun : max(begun, shares[row].slot),
+            now: slot,
             counter: pair.opinion.counter,
             beat: pair.beat
         )
-        sleep(row, until: next, now: now)
+        sleepUntilSlot(row, next, now: now)
     }
 
     /// Probes a pair as soon as the limits allow, and answers with what was found, step by step.

@@ -11,6 +11,7 @@ public import Checks
 public import DNS
 public import EventLoop
 public import Health
+import Store
 public import Vocabulary
 
 /// The numbers of one pair, for metrics.
@@ -23,6 +24,8 @@ public struct PairMetrics: Sendable {
 /// The numbers of the whole.
 public struct SchedulerMetrics: Sendable {
     public var pairs = 0
+    /// Those of them that this agent probes: all, unless it shares them with others.
+    public var held = 0
     public var inFlight = 0
     /// Due and not started, because a limit is reached.
     public var waiting = 0
@@ -49,6 +52,12 @@ public final class Scheduler: EventSink {
 
     private var members: [String: Members] = [:]
     var rows: [Pair] = []
+    /// Whose the rows are; empty where this agent shares with nobody.
+    var shares: [Share] = []
+    var fleet: FleetDesk?
+    /// Failures that wait for others to see the same, by row.
+    var held: [Int: Outcome] = [:]
+    let began: WallTime
     /// Rows that begin anew in place of one whose address or kind was another.
     private var renewed: [Int] = []
     private var free: [Int] = []
@@ -73,6 +82,7 @@ public final class Scheduler: EventSink {
 
     var started: UInt64 = 0
     var lateness = Histogram()
+    var recentLateness = RecentHistogram()
     var complainFrom = Instant(nanoseconds: .min)
     var excused: UInt64 = 0
     var complainOfLagFrom = Instant(nanoseconds: .min)
@@ -102,6 +112,7 @@ public final class Scheduler: EventSink {
         self.heartbeats = heartbeats
         self.services = services
         self.journal = journal
+        began = loop.wall
         admission = Admission(limits: limits)
     }
 
@@ -174,6 +185,10 @@ public final class Scheduler: EventSink {
         pump()
     }
 
+    func monitors(of upstream: String) -> [String: SharedMonitor] {
+        members[upstream]?.monitors ?? [:]
+    }
+
     /// One that was another's may have probes in flight still: they count until they end.
     private func takeGroup() -> UInt32 {
         if let group = freeGroups.popLast() { return group }
@@ -183,8 +198,9 @@ public final class Scheduler: EventSink {
 
     private func forget(_ key: VerdictKey) {
         guard let row = index[key] else { return }
+        let goesOnElsewhere = fleet?.remove(key) ?? false
         remove(row)
-        door.forget(key)
+        if !goesOnElsewhere { door.forget(key) }
     }
 
     /// Returns the row if its beat begins anew.
@@ -202,6 +218,8 @@ public final class Scheduler: EventSink {
                 pair.monitor = monitor
                 pair.plan = monitor.check.direct(pair.target)
                 pair.opinion.adopt(monitor.thresholds)
+                reshare(row)
+                if !isHeld(row) { return nil }
                 return before.schedule != monitor.schedule && pair.phase == .resting ? row : nil
             }
             // Another server, or another question: the old answer is nobody's any more.
@@ -228,7 +246,8 @@ public final class Scheduler: EventSink {
             row = rows.count - 1
         }
         index[key] = row
-        if !isNew { renewed.append(row) }
+        share(row)
+        if !isNew, isHeld(row) { renewed.append(row) }
         return row
     }
 
@@ -236,7 +255,9 @@ public final class Scheduler: EventSink {
     /// together do not burst. The time is read when all of them are made: of ten thousand, the first
     /// would be late before the last is there.
     private func restart(_ fresh: [Int]) {
-        let now = loop.moment
+        let now = slotTime(loop.moment)
+        // Others come when the fleet says so.
+        let fresh = fresh.filter { rows[$0].phase == .resting && isHeld($0) }
         let strangers = fresh.count { rows[$0].opinion.counter.status == .unknown }
         let atOnce = max(Self.firstProbePace * Int64(strangers), .milliseconds(1))
         // What one change made, a later one of the same batch may have taken away.
@@ -245,12 +266,13 @@ public final class Scheduler: EventSink {
             cancelWakeUp(of: row)
             var spread = min(pair.monitor.schedule.interval, Self.firstProbeWithin)
             if pair.opinion.counter.status == .unknown { spread = min(spread, atOnce) }
-            sleep(row, until: pair.beat.next(after: now.wall, every: spread), now: now)
+            sleepUntilSlot(row, pair.beat.next(after: now.wall, every: spread), now: now)
         }
     }
 
     private func remove(_ row: Int) {
         cancelWakeUp(of: row)
+        held[row] = nil
         let pair = rows[row]
         index[pair.key] = nil
         for waiter in pair.waiters + pair.answering { waiter.resume(returning: nil) }
@@ -295,7 +317,7 @@ public final class Scheduler: EventSink {
         }
     }
 
-    private func cancelWakeUp(of row: Int) {
+    func cancelWakeUp(of row: Int) {
         guard rows[row].wakesAt != .distantFuture else { return }
         if let timer = wakeUps.remove(row, at: rows[row].wakesAt) { loop.cancel(timer) }
         rows[row].wakesAt = .distantFuture
@@ -342,9 +364,14 @@ public final class Scheduler: EventSink {
                 }
                 return
             case .start(let ticket):
-                if rows[ticket.pair].generation == ticket.generation {
+                guard rows[ticket.pair].generation == ticket.generation else {
+                    admission.leave(ticket)
+                    continue
+                }
+                if isStillWanted(ticket.pair, at: now) {
                     start(ticket, now: now)
                 } else {
+                    rows[ticket.pair].phase = .resting
                     admission.leave(ticket)
                 }
             }
@@ -419,6 +446,7 @@ public final class Scheduler: EventSink {
     public var metrics: SchedulerMetrics {
         SchedulerMetrics(
             pairs: index.count,
+            held: fleet?.member.claims.heldCount ?? index.count,
             inFlight: admission.running,
             waiting: admission.waiting,
             started: started,

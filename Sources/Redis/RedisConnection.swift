@@ -236,6 +236,20 @@ public final class RedisConnection: EventSink {
         return batch.replies
     }
 
+    /// Sends one command and goes on; `done` hears of the answer, or nil where the connection is over before
+    /// one came. What is posted goes out in the order of the calls.
+    public func post(
+        _ arguments: [String],
+        timeout: Nanoseconds = timeoutDefault,
+        _ done: @escaping (RedisReply?) -> Void
+    ) {
+        guard failure == nil, let context else { return done(nil) }
+        let tag = setTimer(timeout)
+        let batch = Batch(count: 1) { [self] in clearTimer(tag) }
+        batch.onAnswer = done
+        if !Self.send(arguments, on: context, for: batch) { batch.fail() }
+    }
+
     private static func send(
         _ command: [String],
         on context: UnsafeMutablePointer<redisAsyncContext>,
@@ -374,6 +388,8 @@ private final class Batch {
     private var outstanding: Int
     private var waiter: CheckedContinuation<Void, Never>?
     private let onSettled: () -> Void
+    /// Of one that nobody waits for.
+    var onAnswer: ((RedisReply?) -> Void)?
 
     init(count: Int, onSettled: @escaping () -> Void) {
         outstanding = count
@@ -400,6 +416,7 @@ private final class Batch {
         guard outstanding == 0 else { return }
         onSettled()
         waiter.take()?.resume()
+        onAnswer.take()?(isFailed ? nil : replies.first)
     }
 }
 

@@ -34,6 +34,10 @@ public struct AgentConfiguration: Hashable, Sendable {
     public var id: String
     /// Where it stands: its requests go first to peers of the same zone.
     public var zone: String?
+    /// Its share of the probing beside those of others.
+    public var weight = 1.0
+    /// Whether it probes at all, where others do.
+    public var probes = true
 
     public init(id: String) { self.id = id }
 }
@@ -52,8 +56,24 @@ public struct StoreConfiguration: Hashable, Sendable {
     public var prefix = "muster:"
     /// How long a silent agent counts as alive.
     public var lease = Nanoseconds.seconds(3)
+    /// How long a newcomer lives before it gets work.
+    public var settle = Nanoseconds.seconds(3)
+    /// What becomes of it when too many peers would go down at once.
+    public var massChange = MassChangeConfiguration()
     /// States for a cold start. Nil keeps them in memory only.
     public var stateFile: String?
+
+    public init() {}
+}
+
+/// `store.mass-change`.
+public struct MassChangeConfiguration: Hashable, Sendable {
+    public enum Action: String, Sendable, CaseIterable { case hold, publish }
+
+    /// Of the pairs that this agent probes.
+    public var share = 0.5
+    public var within = Nanoseconds.seconds(5)
+    public var action = Action.hold
 
     public init() {}
 }

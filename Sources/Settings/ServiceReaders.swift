@@ -18,9 +18,15 @@ extension AgentConfiguration {
         }
         if let id { agent.id = id }
         agent.zone = section.read("zone", PeerReader.zone)
+        agent.weight =
+            section.int("weight", in: 1...weightMax).map { Double($0) } ?? agent.weight
+        agent.probes = section.bool("probes", default: agent.probes)
         section.finish()
         return agent
     }
+
+    /// Beside an agent of weight 1 that is all there is.
+    private static let weightMax = 1_000
 
     /// The kernel's word for this machine; asking DNS for a longer one could block.
     private static var hostName: String {
@@ -32,8 +38,10 @@ extension AgentConfiguration {
 }
 
 extension StoreConfiguration {
-    /// Renewed each second: shorter than two would lose a living agent to one late renewal.
+    /// Renewed four times a second: shorter than two seconds would lose a living agent to a stall of its machine.
     static let leaseRange = Nanoseconds.seconds(2)...Nanoseconds.seconds(3_600)
+    static let settleRange = Nanoseconds.zero...Nanoseconds.seconds(3_600)
+    static let massChangeRange = Nanoseconds.milliseconds(100)...Nanoseconds.seconds(3_600)
     static let prefixBytesMax = 256
 
     static func read(_ section: Section?, beside file: String) -> StoreConfiguration {
@@ -60,18 +68,17 @@ extension StoreConfiguration {
             return prefix
         }
         store.prefix = prefix ?? store.prefix
-        let usual = store.lease
-        let lease = section.read("lease") { (setting, path) throws(SettingError) in
-            (try setting.duration(in: leaseRange, at: path), setting.position)
-        }
-        if let lease {
-            store.lease = lease.0
-            if lease.0 != usual {
-                section.reading.warn(
-                    lease.1,
-                    "store.lease has no effect in this version: agents need no sign of life"
-                )
-            }
+        store.lease = section.duration("lease", in: leaseRange, default: store.lease)
+        store.settle = section.duration("settle", in: settleRange, default: store.settle)
+        if var change = section.section("mass-change") {
+            store.massChange.share = change.share("share", default: store.massChange.share)
+            store.massChange.within = change.duration(
+                "within",
+                in: massChangeRange,
+                default: store.massChange.within
+            )
+            store.massChange.action = change.word("action") ?? store.massChange.action
+            change.finish()
         }
         store.stateFile = section.outputFile(
             "state-file",

@@ -88,12 +88,12 @@ struct UpstreamsReader {
         _ position: Position,
         _ reading: Reading
     ) {
-        for monitor in monitors where monitor.confirm != nil || monitor.observers != 1 {
+        for monitor in monitors where monitor.observers != 1 {
             reading.warnOnce(
-                "confirm",
+                "observers",
                 position,
-                "\(place.path): monitor '\(monitor.id)': confirm and observers have no effect in "
-                    + "this version: one agent decides alone"
+                "\(place.path): monitor '\(monitor.id)': observers has no effect in this version: one "
+                    + "agent probes each peer, and confirm asks others when it fails"
             )
         }
     }

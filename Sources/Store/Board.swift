@@ -79,6 +79,10 @@ public final class Board: EventSink {
 
     /// Intents and verdicts of undefined peers kept; more come from a store that is not ours.
     public static let orphansMax = 100_000
+    /// A timer that is late by so much was stopped with its process.
+    private static let standstillMin = Nanoseconds.seconds(1)
+    /// What was said meanwhile is read within this time.
+    private static let catchUp = Nanoseconds.seconds(2)
     /// No timer waits longer, so that a clock set by hand is noticed.
     public static let checkAgainMax = Nanoseconds.seconds(60)
 
@@ -360,9 +364,16 @@ public final class Board: EventSink {
     public override func due(tag: Int) {
         if tag == Self.resumptionTag { return tellResumption() }
         guard let board = tags[tag] else { return }
-        clearTimer(of: board)
-        let name = board.definition.name
         let now = read()
+        let late = now.instant - board.deadline
+        clearTimer(of: board)
+        if late > Self.standstillMin {
+            // This process stood still. What others say of their peers is there, and not read yet: that it looks
+            // over is no news of them.
+            let again = now.wall + Self.catchUp
+            return setTimer(of: board, for: again, now: now)
+        }
+        let name = board.definition.name
         for peer in board.due(now: now.wall, limit: Self.dueMax) {
             refresh(PeerKey(upstream: name, peer: peer), in: board)
         }

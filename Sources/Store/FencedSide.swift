@@ -12,6 +12,15 @@ final class FencedSide<R: FencedRecord>: RedisSide {
     private var outbox = Outbox<R>()
     /// Digests of what was read, by field: most of it is what it was, and not worth parsing again.
     private var scanned: [String: Int] = [:]
+    /// Who writes what is said here, where that takes a claim; nil where this side writes it itself.
+    private var writer: Writer?
+
+    struct Writer {
+        /// This is to be written, at once or with the next that is.
+        var say: (R.Key, _ isUrgent: Bool) -> Void
+        /// Somebody has written this.
+        var heard: (R) -> Void
+    }
 
     init(of store: RedisStore) {
         self.store = store
@@ -23,7 +32,10 @@ final class FencedSide<R: FencedRecord>: RedisSide {
     var hasUrgent: Bool { outbox.hasUrgent }
     var lazyCount: Int { outbox.lazyCount }
 
-    func restate() { outbox.restate() }
+    func restate() {
+        outbox.restate()
+        handOver()
+    }
     func shift(by step: Nanoseconds) { outbox.shift(by: step) }
     func forgetWhatWasRead() { scanned = [:] }
     func believe(at now: WallTime, isFirst: Bool, isBehind: Bool, ahead span: Nanoseconds) {}
@@ -38,8 +50,31 @@ final class FencedSide<R: FencedRecord>: RedisSide {
                 within: isTransition ? StateFile.transitionDelay : StateFile.renewalDelay
             )
         }
+        handOver()
         return true
     }
+
+    // MARK: What somebody else writes
+
+    /// From now on `writer` hears what is to be written.
+    func leave(writingTo writer: Writer) {
+        self.writer = writer
+        outbox.takesAnyOrder = true
+    }
+
+    private func handOver() {
+        guard let writer else { return }
+        for (key, isUrgent) in outbox.drain() { writer.say(key, isUrgent) }
+    }
+
+    func newest(_ key: R.Key) -> R? { outbox.newest(key) }
+    func sent(_ record: R) { outbox.sent(record) }
+    func wrote(_ record: R) { outbox.wrote(record) }
+
+    /// Another says it from now on.
+    func letGo(_ key: R.Key) { outbox.letGo(key) }
+
+    // MARK: Forgetting
 
     func forget(_ key: R.Key) {
         outbox.forget(key)
@@ -96,9 +131,13 @@ final class FencedSide<R: FencedRecord>: RedisSide {
         guard let record = RedisStore.json(bytes).flatMap({ R.read($0, of: key) }) else {
             return store.ignore(.value(sort), field)
         }
+        if let writer {
+            writer.heard(record)
+            outbox.letGo(of: record, asAgent: store.agent)
+        }
         if outbox.isOwn(record) { return }
         // Its twin is not another agent, whose word could hold in place of ours.
-        if store.twinSince != nil, record.agent == store.agent, outbox.holds(record.key) { return }
+        if store.isTwin, record.agent == store.agent, outbox.holds(record.key) { return }
         // The board tells people; what is kept for the next start is ours.
         if outbox.isAboutAnother(record) { return store.tell(record) }
         if shelf.take(record) {
@@ -119,7 +158,7 @@ final class FencedSide<R: FencedRecord>: RedisSide {
             learn(value, field: field)
         }
         if scanned.count > State.entriesMax { scanned = [:] }
-        if wasEmptied { outbox.restate() }
+        if wasEmptied { restate() }
         // Of nobody any more, there or only here.
         let over = shelf.over(at: store.loop.wall, keeping: Retention.span)
             .prefix(RedisStore.staleMax)

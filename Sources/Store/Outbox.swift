@@ -19,7 +19,12 @@ struct Outbox<R: FencedRecord>: Sendable {
         var record: R
         /// What Redis believes until then; zero before the first write.
         var storedUntil: WallTime
+        /// The order under which somebody else wrote it for us.
+        var order: (epoch: UInt64, sequence: UInt64) = (0, 0)
     }
+
+    /// The order of what is taken is the caller's business: another one is given to it when it is written.
+    var takesAnyOrder = false
 
     private var mine: [R.Key: Mine] = [:]
     private var urgent = Set<R.Key>()
@@ -36,12 +41,18 @@ struct Outbox<R: FencedRecord>: Sendable {
     mutating func take(_ record: R, isTransition: Bool, now: WallTime) -> Bool {
         let key = record.key
         let held = mine[key]
-        if let held, held.record.isNewer(than: record), record.isAboutTheSame(as: held.record) {
+        if let held, !takesAnyOrder, held.record.isNewer(than: record),
+            record.isAboutTheSame(as: held.record)
+        {
             return false
         }
         let storedUntil = held?.storedUntil ?? StampTime.never
         let renews = held.map { record.renews($0.record) } ?? false
-        mine[key] = Mine(record: record, storedUntil: storedUntil)
+        mine[key] = Mine(
+            record: record,
+            storedUntil: storedUntil,
+            order: held?.order ?? (0, 0)
+        )
         if isTransition || !renews {
             mark(key, isUrgent: isTransition)
         } else {
@@ -81,6 +92,44 @@ struct Outbox<R: FencedRecord>: Sendable {
     /// Redis may have lost what it had: everything goes out again.
     mutating func restate() {
         for key in mine.keys { mark(key, isUrgent: true) }
+    }
+
+    // MARK: What somebody else writes
+
+    /// What is to be written, for somebody else to write.
+    mutating func drain() -> [(key: R.Key, isUrgent: Bool)] {
+        defer { (urgent, lazy) = ([], []) }
+        return urgent.map { ($0, true) } + lazy.map { ($0, false) }
+    }
+
+    /// As it is to be written now, with its life in Redis.
+    func newest(_ key: R.Key) -> R? {
+        guard var record = mine[key]?.record else { return nil }
+        record.expiresAt = record.expiresAt + OutboxLimits.grace
+        return record
+    }
+
+    /// It is on its way in these words.
+    mutating func sent(_ record: R) {
+        mine[record.key]?.order = (record.epoch, record.sequence)
+    }
+
+    /// It is in Redis in these words.
+    mutating func wrote(_ record: R) { mine[record.key]?.storedUntil = record.expiresAt }
+
+    /// Another says it from now on.
+    mutating func letGo(_ key: R.Key) {
+        mine[key] = nil
+        urgent.remove(key)
+        lazy.remove(key)
+    }
+
+    /// Another has said it under a later claim.
+    mutating func letGo(of record: R, asAgent agent: String) {
+        guard record.agent != agent, let held = mine[record.key]?.record,
+            record.epoch > held.epoch
+        else { return }
+        letGo(record.key)
     }
 
     /// The next to write, with their life in Redis. Every batch ends in `wrote` or
@@ -129,8 +178,8 @@ struct Outbox<R: FencedRecord>: Sendable {
 
     /// We wrote these very words ourselves: reading it back is no news.
     func isOwn(_ record: R) -> Bool {
-        guard let held = mine[record.key]?.record else { return false }
-        return held.agent == record.agent && held.epoch == record.epoch
-            && held.sequence >= record.sequence
+        guard let mine = mine[record.key], mine.record.agent == record.agent else { return false }
+        if mine.order != (0, 0) { return mine.order >= (record.epoch, record.sequence) }
+        return mine.record.epoch == record.epoch && mine.record.sequence >= record.sequence
     }
 }

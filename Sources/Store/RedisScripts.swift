@@ -19,8 +19,18 @@ struct RedisKeys: Hashable, Sendable {
     var id: String { prefix + "id" }
     /// STREAM: a hint for each change.
     var changes: String { prefix + "changes" }
-    /// STRING: which process speaks for the agent of this name. It expires with its lease.
-    func instance(of agent: String) -> String { prefix + "instance:" + agent }
+    /// STREAM: hints for this agent.
+    func inbox(of agent: String) -> String { prefix + "to:" + agent }
+
+    /// What agents share, with the types of the keys.
+    func ofFleet(agent: String) -> [(key: String, type: String)] {
+        let types = [
+            "fleet": "hash", "agents": "hash", "roster": "hash", "seen": "zset", "marks": "zset",
+            "doubting": "hash", "claims": "hash", "about": "hash",
+        ]
+        return types.sorted { $0.key < $1.key }.map { (prefix + $0.key, $0.value) }
+            + [(inbox(of: agent), "stream")]
+    }
 }
 
 /// A script with the name Redis gives it once it is loaded.
@@ -163,7 +173,7 @@ enum RedisScript: CaseIterable {
 
     // MARK: The store itself
 
-    /// KEYS: the id, revision, changes, the hash of each sort. ARGV: an id to take where there is none.
+    /// KEYS: the id, revision, changes, all others. ARGV: an id to take where there is none; the type of each key.
     /// Answers why nothing can be written, or nothing; whether the id is new; the id; the revision; the
     /// time; and what was put aside, each name with its type. What lies there and cannot be ours is put
     /// aside, unread: it may be of another type, or a hundred megabytes.
@@ -180,9 +190,8 @@ enum RedisScript: CaseIterable {
             end
             local id, revision = value(KEYS[1]), value(KEYS[2])
             for i = 3, #KEYS do
-              local wanted = i == 3 and 'stream' or 'hash'
               local kind = redis.call('TYPE', KEYS[i]).ok
-              if kind ~= 'none' and kind ~= wanted then aside(KEYS[i]) end
+              if kind ~= 'none' and kind ~= ARGV[1 + i] then aside(KEYS[i]) end
             end
             -- Also where there is an id: it tells whether Redis takes writes.
             local taken = redis.pcall('SET', KEYS[1], ARGV[1], 'NX')
@@ -204,18 +213,6 @@ enum RedisScript: CaseIterable {
             end
             return {refusal, isNew, id or '', revision or '0', redis.call('TIME'), kept}
             """
-
-    /// KEYS: the instance of an agent. ARGV: the caller's own; for how long it holds the agent's name. Answers
-    /// the one that holds it where that is another. Where nothing can be written, nobody can.
-    static let hold = """
-        local length = redis.pcall('STRLEN', KEYS[1])
-        if type(length) == 'number' and length > 0 and length <= \(wordBytesMax) then
-          local held = redis.call('GET', KEYS[1])
-          if held ~= ARGV[1] then return held end
-        end
-        redis.pcall('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-        return ''
-        """
 
     /// Of an id or a revision.
     private static let wordBytesMax = 64

@@ -16,10 +16,8 @@ extension RedisStore {
                 replies = try await ask(
                     reader,
                     [
-                        [
-                            "XREAD", "COUNT", "\(Self.scanCount)", "BLOCK", "\(wait.milliseconds)",
-                            "STREAMS", keys.changes, streamID,
-                        ]
+                        ["XREAD", "COUNT", "\(Self.scanCount)", "BLOCK", "\(wait.milliseconds)"]
+                            + streams
                     ],
                     timeout: wait + commandTimeout
                 )
@@ -43,10 +41,17 @@ extension RedisStore {
         throw .closed
     }
 
+    /// What is listened to, and from where on: changes, and letters to this agent.
+    private var streams: [String] {
+        fleet == nil
+            ? ["STREAMS", keys.changes, streamID]
+            : ["STREAMS", keys.changes, keys.inbox(of: agent), streamID, inboxID]
+    }
+
     /// What came meanwhile, without waiting for more: an order is heard of within moments, however long
     /// the reading of everything takes.
     private func readHints(on reader: RedisConnection) async throws(RedisError) {
-        let command = ["XREAD", "COUNT", "\(Self.scanCount)", "STREAMS", keys.changes, streamID]
+        let command = ["XREAD", "COUNT", "\(Self.scanCount)"] + streams
         do throws(RedisError) {
             let hints = try await ask(reader, [command]).first ?? .null
             try await read(hints: hints, on: reader)
@@ -60,7 +65,29 @@ extension RedisStore {
 
     /// `[[stream, [[id, [name, value, …]], …]]]`, or null when nothing came.
     private func read(hints: RedisReply, on reader: RedisConnection) async throws(RedisError) {
-        guard let entries = hints.array?.first?.array?.last?.array, !entries.isEmpty else { return }
+        for stream in hints.array ?? [] {
+            guard let parts = stream.array, let entries = parts.last?.array else { continue }
+            if parts.first?.text == keys.changes {
+                try await read(changes: entries, on: reader)
+            } else {
+                read(letters: entries)
+            }
+        }
+    }
+
+    private func read(letters entries: [RedisReply]) {
+        for entry in entries {
+            guard let parts = entry.array, let id = parts.first?.text else { continue }
+            inboxID = id
+            heard(letter: (parts.last?.array ?? []).map { $0.text ?? "" })
+        }
+    }
+
+    private func read(
+        changes entries: [RedisReply],
+        on reader: RedisConnection
+    ) async throws(RedisError) {
+        if entries.isEmpty { return }
         var fields = Array(repeating: [String](), count: sides.count)
         var numbers: [UInt64] = []
         for entry in entries {
@@ -72,6 +99,10 @@ extension RedisStore {
                 values[words[index]] = words[index + 1]
             }
             guard let field = values["field"] else { continue }
+            if values["kind"] == Self.signKind {
+                heard(sign: values)
+                continue
+            }
             if let number = values["revision"].flatMap(UInt64.init) {
                 revision = max(revision, number)
                 numbers.append(number)
@@ -98,14 +129,13 @@ extension RedisStore {
     /// Reads everything, and finds out whether Redis still is the one we knew.
     func reconcile(_ reader: RedisConnection) async throws(RedisError) {
         let made = "\(UInt64.random(in: 0...UInt64.max, using: &loop.dice))"
-        let replies = try await ask(reader, [look(made), hold])
+        let replies = try await ask(reader, [look(made)])
         guard let parts = replies.first?.array, parts.count == 6,
             let refusal = parts[0].text, let time = Self.time(parts[4])
         else { throw .refused("expected a look, saw another reply") }
         // A Redis that takes no writes can be read all the same.
         if refusal.isEmpty { wroteAgain() } else { refuseWriting(refusal) }
         tell(ofAsides: parts[5].array ?? [])
-        note(twin: replies.last?.text ?? "")
         let isNew = parts[1].integer == 1
         note(time: time)
         let id = parts[2].text
@@ -119,6 +149,10 @@ extension RedisStore {
         // as the ids are made: what lies at the end of the stream may be anything. Scripts see a time
         // that is a little older than the clock's.
         let margin = skipsHints ? Nanoseconds.zero : Self.hintMargin
+        // A new life begins at the end of its letters, and so does one whose letters are too many to be read.
+        if inboxID.isEmpty || skipsHints || wasEmptied {
+            inboxID = "\(max((time + -margin).milliseconds, 0))-0"
+        }
         skipsHints = false
         streamID = "\(max((time + -margin).milliseconds, 0))-0"
 
@@ -186,7 +220,7 @@ extension RedisStore {
     }
 
     /// As `TIME` answers it: seconds, and microseconds beside them.
-    private static func time(_ reply: RedisReply) -> WallTime? {
+    static func time(_ reply: RedisReply) -> WallTime? {
         guard let parts = reply.array, parts.count == 2,
             let seconds = parts[0].text.flatMap(Int64.init),
             let microseconds = parts[1].text.flatMap(Int64.init),

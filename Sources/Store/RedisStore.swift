@@ -12,6 +12,7 @@
 // to delete.
 
 public import EventLoop
+import Fleet
 import Health
 public import Ledger
 public import Redis
@@ -33,6 +34,14 @@ public final class RedisStore: Store {
 
     /// Everything known of the shared state, for the state file and to tell what is news.
     let known: State
+    /// This agent's part among those that share the probing; nil where it shares with nobody.
+    public let fleet: FleetDesk?
+    /// Of verdicts, where the fleet decides who writes them.
+    private(set) var verdicts: FencedSide<Verdict>?
+    /// Empty while there is no connection on which they are loaded.
+    var fleetScripts: [FleetScript: String] = [:]
+    /// The last letter that was read.
+    var inboxID = ""
     private(set) var sides: [any RedisSide] = []
     /// What the clock of Redis showed, and when.
     var storeTime: (wall: WallTime, at: Instant)?
@@ -40,7 +49,6 @@ public final class RedisStore: Store {
     var writer: RedisConnection?
     var reader: RedisConnection?
     private var lookScript = ""
-    private var holdScript = ""
     private var scripts: [RedisScript: [String: String]] = [:]
     var storeID: String?
     var revision: UInt64 = 0
@@ -68,11 +76,6 @@ public final class RedisStore: Store {
     private var awaySince: Instant?
     /// Of its present or last absence somebody was told; and that it is not here yet needs no telling.
     private var isAwayTold = true
-    /// This process, as no other with its name is called.
-    private let instance: String
-    /// Since when another process has held this agent's name.
-    private(set) var twinSince: Instant?
-    private var isTwinTold = false
     private var isFlushing = false
     /// The end has waited long enough for writes.
     private var isLate = false
@@ -95,7 +98,6 @@ public final class RedisStore: Store {
     /// Renewals wait this long for company, or until so many wait.
     static let renewalDelay = Nanoseconds.milliseconds(200)
     static let renewalsMax = 64
-    private static let nameLeaseMin = Nanoseconds.seconds(15)
     static let backoffMin = Nanoseconds.milliseconds(50)
     /// A Redis that is back is asked again after this long at most.
     public static let backoffMax = Nanoseconds.seconds(1)
@@ -126,6 +128,7 @@ public final class RedisStore: Store {
         agent: String,
         statePath: String? = nil,
         ledger: Ledger? = nil,
+        fleet: FleetDesk? = nil,
         lookup: HostLookup? = nil,
         commandTimeout: Nanoseconds = commandTimeoutDefault,
         reconcileEvery: Nanoseconds = reconcileEveryDefault,
@@ -138,6 +141,7 @@ public final class RedisStore: Store {
             agent: agent,
             statePath: statePath,
             ledger: ledger,
+            fleet: fleet,
             lookup: lookup,
             commandTimeout: commandTimeout,
             reconcileEvery: reconcileEvery,
@@ -154,6 +158,7 @@ public final class RedisStore: Store {
         agent: String,
         statePath: String? = nil,
         ledger: Ledger? = nil,
+        fleet: FleetDesk? = nil,
         lookup: HostLookup? = nil,
         commandTimeout: Nanoseconds = commandTimeoutDefault,
         reconcileEvery: Nanoseconds = reconcileEveryDefault,
@@ -161,8 +166,8 @@ public final class RedisStore: Store {
         sorts: [any Record.Type]
     ) {
         self.loop = loop
+        self.fleet = fleet
         since = loop.wall
-        instance = String(UInt64.random(in: 0...UInt64.max, using: &loop.dice), radix: 16)
         self.url = url
         self.commandTimeout = commandTimeout
         self.reconcileEvery = reconcileEvery
@@ -181,9 +186,28 @@ public final class RedisStore: Store {
         let made = sorts.compactMap(makeSide)
         sides = made.filter(\.sort.isMerged) + made.filter { !$0.sort.isMerged }
         ledger?.join(self)
+        if let fleet { leaveVerdicts(to: fleet) }
     }
 
-    private var pendingCount: Int { sides.reduce(0) { $0 + $1.pendingCount } }
+    /// A verdict is written by who holds its pair, and only under a claim.
+    private func leaveVerdicts(to fleet: FleetDesk) {
+        let side = fenced(Verdict.self)
+        verdicts = side
+        side.leave(
+            writingTo: .init(
+                say: { [unowned fleet] in fleet.say($0, isUrgent: $1) },
+                heard: { [unowned fleet] in fleet.heard($0) }
+            )
+        )
+    }
+
+    private var pendingCount: Int {
+        sides.reduce(fleet?.member.unsaid ?? 0) { $0 + $1.pendingCount }
+    }
+
+    /// Another process speaks under this agent's name.
+    var isTwin: Bool { fleet?.isTaken ?? false }
+    var isConnectedNow: Bool { isConnected }
 
     public var status: StoreStatus {
         var status = StoreStatus(
@@ -193,13 +217,13 @@ public final class RedisStore: Store {
             revision: revision,
             pending: pendingCount,
             lastError: lastError ?? file?.lastError,
-            writeError: writeError,
+            writeError: writeError ?? fleet?.refusal,
             refused: refused,
             ignored: ignored
         )
         status.connections = [writer, reader].count { $0 != nil }
         status.isReturnSilent = !isAwayTold
-        status.twin = twinSince == nil ? nil : twinWords
+        status.twin = isTwin ? fleet?.twinWords : nil
         status.isFileWritable = file?.isWritable
         return status
     }
@@ -213,6 +237,7 @@ public final class RedisStore: Store {
         for change in known.changes(at: now) { observer.storeChanged(change) }
         observer.storeStatusChanged(status)
         isRunning = true
+        fleet?.start(on: self)
         let home = LoopBound(self, on: loop)
         Task(executorPreference: loop) { await home.value.run() }
     }
@@ -322,10 +347,7 @@ public final class RedisStore: Store {
             closeConnections()
         }
         if isConnected { await flush() }
-        if let writer, isConnected, twinSince == nil {
-            // The next of this name need not wait for the end of the lease.
-            _ = try? await ask(writer, [["DEL", keys.instance(of: agent)]])
-        }
+        fleet?.close()
         timers.cancel(deadline)
         isStopping = true
         tellOfUntold()
@@ -393,10 +415,12 @@ public final class RedisStore: Store {
         let reader = try await open()
         self.reader = reader
         try await load(on: writer)
+        try await loadFleet(on: writer)
+        fleet?.connected()
         for side in sides { side.forgetWhatWasRead() }
         await askForEviction(reader)
         try await reconcile(reader)
-        for side in sides { side.restate() }
+        for side in sides where fleet == nil || side.sort.isMerged { side.restate() }
         lastError = nil
         turn(connected: true)
         // Told everything again before anything else, so that the state is whole within a moment.
@@ -405,7 +429,6 @@ public final class RedisStore: Store {
 
     private func load(on writer: RedisConnection) async throws(RedisError) {
         lookScript = try await load(RedisScript.look, on: writer)
-        holdScript = try await load(RedisScript.hold, on: writer)
         for side in sides {
             for script in RedisScript.cases(for: side.sort) {
                 let source = script.source(of: side.sort, counting: counted.map(\.sort))
@@ -417,7 +440,7 @@ public final class RedisStore: Store {
         }
     }
 
-    private func load(
+    func load(
         _ source: String,
         on writer: RedisConnection
     ) async throws(RedisError) -> String {
@@ -550,10 +573,16 @@ public final class RedisStore: Store {
     }
 
     private func closeConnections() {
-        writer?.close()
-        reader?.close()
-        writer = nil
-        reader = nil
+        // First, because whoever waits for an answer hears that none comes, and may call again.
+        let open = [writer.take(), reader.take()]
+        fleetScripts = [:]
+        for connection in open { connection?.close() }
+    }
+
+    /// With new connections everything begins anew.
+    func reconnect() {
+        closeConnections()
+        turn(connected: false)
     }
 
     func sleep(_ span: Nanoseconds) async {
@@ -670,67 +699,17 @@ public final class RedisStore: Store {
 
     /// Asks whether Redis is the one we knew; `id` is its name if it has none.
     func look(_ id: String) -> [String] {
-        let names = [keys.id, keys.revision, keys.changes] + sides.map { keys.hash(of: $0.sort) }
-        return ["EVALSHA", lookScript, "\(names.count)"] + names + [id]
-    }
-
-    // MARK: Two of one name
-
-    /// Takes or keeps this agent's name.
-    var hold: [String] {
-        [
-            "EVALSHA", holdScript, "1", keys.instance(of: agent), instance,
-            "\(nameLease.milliseconds)",
+        var names: [(key: String, type: String)] = [
+            (keys.id, "string"), (keys.revision, "string"), (keys.changes, "stream"),
         ]
-    }
-
-    /// For so long a name is held by whoever held it last.
-    private var nameLease: Nanoseconds {
-        max(Self.nameLeaseMin, Nanoseconds(reconcileEvery.count * 3))
+        names += sides.map { (keys.hash(of: $0.sort), "hash") }
+        if fleet != nil { names += keys.ofFleet(agent: agent) }
+        return ["EVALSHA", lookScript, "\(names.count)"] + names.map(\.key) + [id]
+            + names.map(\.type)
     }
 
     /// What may be written now. Orders are whose they are; for verdicts the agent's name stands.
-    private var speaking: [any RedisSide] {
-        twinSince == nil ? sides : sides.filter(\.sort.isMerged)
-    }
-
-    /// Another process holds this agent's name, or none does (empty). Two that wrote under one name would take
-    /// each pair from one another at every probe, and nobody could tell why.
-    func note(twin other: String) {
-        let now = loop.instant
-        if other.isEmpty {
-            guard twinSince.take() != nil else { return }
-            for side in sides where !side.sort.isMerged {
-                // What the other wrote was not listened to.
-                side.forgetWhatWasRead()
-                side.restate()
-            }
-            if isTwinTold {
-                journal.notice(
-                    "no other process speaks for agent '\(agent)' any more: this one writes its verdicts",
-                    [.event("twin-gone"), .agent(agent)]
-                )
-            }
-            isTwinTold = false
-            observer?.storeStatusChanged(status)
-            return
-        }
-        if twinSince == nil {
-            twinSince = now
-            observer?.storeStatusChanged(status)
-        }
-        // A former life of this process, which was killed, holds the name no longer than its lease.
-        guard let since = twinSince, now - since > nameLease,
-            throttle.note("twin", at: now) != nil
-        else { return }
-        isTwinTold = true
-        journal.warning("store \(url): \(twinWords)", [.event("twin"), .agent(agent)])
-    }
-
-    private var twinWords: String {
-        "another process with agent.id '\(agent)' is alive and speaks for it; the verdicts of this one are "
-            + "for itself alone until that is gone. Give each agent an id of its own"
-    }
+    private var speaking: [any RedisSide] { isTwin ? sides.filter(\.sort.isMerged) : sides }
 
     // MARK: What a revision counts
 

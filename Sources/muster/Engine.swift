@@ -7,6 +7,7 @@ import CLinux
 import Checks
 import DNS
 import EventLoop
+import Fleet
 import Health
 import Ledger
 import Monitor
@@ -24,6 +25,8 @@ final class Engine {
     private var catalogue = Catalogue()
     private let timers: Timers
     let store: any Store
+    /// This agent's part among those that share a store; nil where it shares with nobody.
+    let fleet: FleetDesk?
     let scheduler: Scheduler
     let proxy: Proxy
     private let resolver: Resolver
@@ -79,10 +82,12 @@ final class Engine {
         if let ledger { events.keep(in: ledger) }
         board = Board(loop: loop, events: events, journal: journal)
         let lookup = LoopBound(resolver, on: loop)
+        fleet = Self.makeFleet(configuration, on: loop, journal: journal)
         store = try Self.makeStore(
             configuration,
             on: loop,
             ledger: ledger,
+            fleet: fleet,
             journal: journal,
             lookup: { host, deadline in
                 let answer = await lookup.value.resolve(host, deadline: deadline)
@@ -105,6 +110,7 @@ final class Engine {
             services: LoopBound(services, on: loop),
             journal: journal
         )
+        if let fleet { scheduler.join(fleet) }
         let names = LoopBound(resolver, on: loop)
         var shared = configuration.proxy
         shared.descriptors = shared.descriptors ?? budget?.proxy
@@ -137,10 +143,33 @@ final class Engine {
         malloc_trim(0)
     }
 
+    /// Nobody shares what lies in this process alone.
+    private static func makeFleet(
+        _ configuration: MusterConfiguration,
+        on loop: EventLoop,
+        journal: Journal
+    ) -> FleetDesk? {
+        guard case .redis = configuration.store.kind else { return nil }
+        var setting = FleetDesk.Setting(agent: configuration.agent.id)
+        setting.weight = configuration.agent.probes ? configuration.agent.weight : 0
+        setting.zone = configuration.agent.zone
+        setting.version = Muster.version
+        setting.terms.lease = configuration.store.lease
+        setting.terms.settle = configuration.store.settle
+        let change = configuration.store.massChange
+        setting.massChange = MassChange.Rule(
+            share: Int((change.share * 100).rounded()),
+            within: change.within,
+            action: change.action == .hold ? .hold : .publish
+        )
+        return FleetDesk(setting, on: loop, journal: journal)
+    }
+
     private static func makeStore(
         _ configuration: MusterConfiguration,
         on loop: EventLoop,
         ledger: Ledger?,
+        fleet: FleetDesk?,
         journal: Journal,
         lookup: @escaping HostLookup
     ) throws -> any Store {
@@ -161,6 +190,7 @@ final class Engine {
                 agent: configuration.agent.id,
                 statePath: store.stateFile,
                 ledger: ledger,
+                fleet: fleet,
                 lookup: lookup,
                 journal: journal
             )
@@ -262,7 +292,13 @@ final class Engine {
     /// a peer that says nothing would hold the process for its whole timeout.
     func stop() async -> Int {
         isStopping = true
+        // Others take over what it probes while requests end, and it probes until they have.
+        let isLeft = Task(executorPreference: loop) {
+            [fleet = fleet.map { LoopBound($0, on: loop) }] in
+            await fleet?.value.leave()
+        }
         let cut = await proxy.drain()
+        await isLeft.value
         endpoint.close()
         // First, or a program that is killed would be a peer that fails.
         scheduler.close()

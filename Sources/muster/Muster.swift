@@ -11,12 +11,14 @@ struct Muster: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "muster",
         abstract: "Probes servers, agrees on which are well, and routes by it.",
-        version: "0.1.0",
+        version: version,
         subcommands: [
             RunCommand.self, ValidateCommand.self, CheckCommand.self, StatusCommand.self,
             PeerCommand.self, ReloadCommand.self, DemoCommand.self, DemoServerCommand.self,
         ]
     )
+
+    static let version = "0.1.0"
 
     static func main() async {
         if arguments.first == "run" { RunSignals.hold() }

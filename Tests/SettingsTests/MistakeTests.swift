@@ -435,9 +435,8 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
             "store: { lease: 5s }\nupstreams:\n  web:\n    peers:\n      - h:1 max_fails=0\n"
                 + "      - h:2 fail_timeout=1m\n"
                 + "    monitors: [ http: { observers: 2 } ]\n",
-            "muster.yaml:1:17: store.lease has no effect in this version: agents need no sign of life",
-            "muster.yaml:3:3: upstreams.web: monitor 'http': confirm and observers have no effect in "
-                + "this version: one agent decides alone"
+            "muster.yaml:3:3: upstreams.web: monitor 'http': observers has no effect in this version: one "
+                + "agent probes each peer, and confirm asks others when it fails"
         ),
         Mistaken(
             "an agent-check that forgets",

@@ -153,24 +153,9 @@ import Vocabulary
     @Test func `the rights that the documents name suffice`() async throws {
         try await StoreRig.run(.redisTCP) { [peer] rig in
             let server = try #require(rig.server)
-            let project = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
-                .deletingLastPathComponent().deletingLastPathComponent()
-                .deletingLastPathComponent()
-            let page = try String(
-                contentsOf: project.appendingPathComponent("docs/STATE.md"),
-                encoding: .utf8
-            )
-            let words = try #require(page.firstMatch(of: /ACL user needs `([^`]*)`/)?.1)
-            let rights = words.split(whereSeparator: \.isWhitespace).map(String.init)
             let connection = try await server.connect(on: rig.loop)
             defer { connection.close() }
-            let reply = try await connection.command(
-                ["ACL", "SETUSER", "muster", "on", ">secret", "~muster:*"] + rights
-            )
-            #expect(reply == .status("OK"))
-            var url = server.url
-            url.user = "muster"
-            url.password = "secret"
+            let url = try await server.urlWithDocumentedRights(connection)
             let store = RedisStore(
                 loop: rig.loop,
                 url: url,
@@ -195,5 +180,28 @@ import Vocabulary
             await store.stop()
             #expect(!rig.lines.all.contains { $0.contains("NOPERM") }, "\(rig.lines.all)")
         }
+    }
+}
+
+extension RedisServer {
+    /// For a user who may do what docs/STATE.md says that muster needs, and nothing else.
+    func urlWithDocumentedRights(_ connection: RedisConnection) async throws -> RedisURL {
+        let project = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
+            .deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let page = try String(
+            contentsOf: project.appendingPathComponent("docs/STATE.md"),
+            encoding: .utf8
+        )
+        let words = try #require(page.firstMatch(of: /ACL user needs `([^`]*)`/)?.1)
+        let rights = words.split(whereSeparator: \.isWhitespace).map(String.init)
+        let reply = try await connection.command(
+            ["ACL", "SETUSER", "muster", "on", ">secret", "~muster:*"] + rights
+        )
+        #expect(reply == .status("OK"))
+        var url = url
+        url.user = "muster"
+        url.password = "secret"
+        return url
     }
 }

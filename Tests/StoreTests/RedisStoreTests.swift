@@ -78,35 +78,6 @@ import Vocabulary
     }
 
     /// Three seconds are promised: at most so much until Redis is asked again, the rest for telling.
-    @Test func `of two processes with one name the first speaks, and the other when that is gone`()
-        async throws
-    {
-        try await StoreRig.run(.redisUnix) { rig in
-            let often = Nanoseconds.milliseconds(50)
-            let (first, _) = await rig.start(agent: "host", reconcileEvery: often)
-            let (second, heard) = await rig.start(agent: "host", reconcileEvery: often)
-            let (_, reader) = await rig.start(agent: "reader", reconcileEvery: often)
-            #expect(first.status.twin == nil)
-            #expect(second.status.twin?.contains("another process with agent.id 'host'") == true)
-            let ours = Verdict.sample(.up, agent: "host", epoch: 2, sequence: 1)
-            second.publish(ours, isTransition: true)
-            first.publish(Verdict.sample(.down, agent: "host", sequence: 1), isTransition: true)
-            #expect(await rig.comes { reader.verdicts[ours.key]?.status == .down })
-            let before = Verdict.sample(.down, peer: "later", agent: "host", sequence: 2)
-            first.publish(before, isTransition: true)
-            #expect(await rig.comes { heard.verdicts[before.key] != nil })
-            #expect(heard.verdicts[ours.key] == nil, "it has its own")
-            // What an operator asks for is taken by both.
-            let peer = PeerKey(upstream: "web", peer: "a")
-            try await second.set(intent: Intent(mode: .drain), for: peer)
-            #expect(await rig.comes { reader.intents[peer]?.mode == .drain })
-            #expect(reader.verdicts[ours.key]?.status == .down)
-            await rig.stop(first)
-            #expect(await rig.comes { reader.verdicts[ours.key]?.status == .up })
-            #expect(second.status.twin == nil)
-        }
-    }
-
     @Test func `a Redis that is back is asked within a second`() {
         #expect(RedisStore.backoffMax <= .seconds(1))
         #expect(RedisStore.commandTimeoutDefault <= .seconds(1))

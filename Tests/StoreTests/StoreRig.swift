@@ -204,6 +204,7 @@ final class StoreRig {
         agent: String = "a1",
         state: String? = nil,
         ledger held: Ledger? = nil,
+        fleet: FleetDesk? = nil,
         commandTimeout: Nanoseconds = patience,
         reconcileEvery: Nanoseconds = RedisStore.reconcileEveryDefault,
         sorts: [any Record.Type] = Records.all
@@ -217,6 +218,7 @@ final class StoreRig {
                 agent: agent,
                 statePath: state,
                 ledger: held,
+                fleet: fleet,
                 commandTimeout: commandTimeout,
                 reconcileEvery: reconcileEvery,
                 journal: lines.journal,

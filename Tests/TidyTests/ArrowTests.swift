@@ -32,8 +32,8 @@ private let arrows: [String: Set<String>] = [
         "Curl", "EventLoop", "DNS", "TLS", "Health", "HTTP1", "HTTP2", "Patterns", "Plugins",
         "Vocabulary", "CLinux", "Glibc", "Synchronization",
     ],
-    "Store": ["EventLoop", "Ledger", "Redis", "Health", "Vocabulary", "Glibc"],
-    "Monitor": ["Checks", "DNS", "Store", "EventLoop", "Health", "Vocabulary"],
+    "Store": ["EventLoop", "Fleet", "Ledger", "Redis", "Health", "Vocabulary", "Glibc"],
+    "Monitor": ["Checks", "DNS", "Fleet", "Store", "EventLoop", "Health", "Vocabulary"],
     "Proxy": ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary", "Glibc"],
     "Settings": [
         "AgentCheck", "Checks", "EventLoop", "Health", "Proxy", "TLS", "Vocabulary", "Yams",
@@ -44,8 +44,9 @@ private let arrows: [String: Set<String>] = [
         "Vocabulary", "Front", "TLS", "ServiceLifecycle",
     ],
     "muster": [
-        "Admin", "Settings", "AgentCheck", "Monitor", "Proxy", "Checks", "DNS", "TLS", "Ledger",
-        "Redis", "Store", "EventLoop", "Health", "HTTP1", "Vocabulary", "ArgumentParser", "Logging",
+        "Admin", "Settings", "AgentCheck", "Monitor", "Proxy", "Checks", "DNS", "Fleet", "TLS",
+        "Ledger", "Redis", "Store", "EventLoop", "Health", "HTTP1", "Vocabulary", "ArgumentParser",
+        "Logging",
         "ServiceLifecycle", "UnixSignals", "CLinux", "Foundation", "Glibc", "Synchronization",
     ],
 ]

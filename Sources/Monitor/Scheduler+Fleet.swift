@@ -1,0 +1,290 @@
+// Which of its pairs does this agent probe? All of them, unless it shares with others: then those that the
+// fleet says are its own, at slots on the store's clock, and others once when somebody asks.
+
+import Checks
+import EventLoop
+import Fleet
+public import Health
+public import Store
+public import Vocabulary
+
+/// What the fleet says of one row.
+struct Share {
+    /// Nobody's.
+    static let none: PairNumber = -1
+
+    var pair = Share.none
+    /// This agent probes it.
+    var isHeld = false
+    /// Its first outcome since then has not come: it is told, whatever it is. It says who holds the pair.
+    var isFresh = false
+    /// Somebody asked after the probe in flight had begun.
+    var looksAgain = false
+    /// Slots from then on are another's.
+    var stopAt = Share.never
+    /// The slot that it waits for, and the one begun last.
+    var next = Share.never
+    var slot = WallTime(milliseconds: 0)
+    /// The question of an agent waits for the next probe.
+    var isAsked = false
+
+    static let never = WallTime(milliseconds: .max)
+}
+
+extension Scheduler {
+    /// Shares what is defined from now on.
+    public func join(_ fleet: FleetDesk) {
+        self.fleet = fleet
+        fleet.hands = self
+    }
+
+    /// The times at which probes are placed: those of the store where pairs are shared.
+    func slotTime(_ now: Moment) -> Moment {
+        guard let fleet else { return now }
+        return Moment(instant: now.instant, wall: fleet.time(at: now.instant))
+    }
+
+    /// Tells the fleet of a pair. One that it knew already goes on being whose it is.
+    func share(_ row: Int) {
+        guard let fleet else { return }
+        while shares.count <= row { shares.append(Share()) }
+        var share = Share()
+        share.pair = fleet.define(plan(of: row))
+        share.isHeld = fleet.holds(share.pair)
+        share.isFresh = share.isHeld
+        shares[row] = share
+    }
+
+    /// It is watched otherwise.
+    func reshare(_ row: Int) {
+        if let fleet { _ = fleet.define(plan(of: row)) }
+    }
+
+    private func plan(of row: Int) -> PairPlan {
+        let pair = rows[row]
+        return PairPlan(
+            key: pair.key,
+            schedule: pair.monitor.schedule,
+            confirm: ConfirmRule(pair.monitor.confirm),
+            host: Self.host(of: pair.address)
+        )
+    }
+
+    private static func host(of address: Address) -> UInt64 {
+        var hash = StableHash()
+        switch address {
+        case .host(let host, _): hash.combine(host)
+        case .unix: hash.combine("")
+        }
+        return hash.value
+    }
+
+    /// Whether this agent probes it by its schedule.
+    func isHeld(_ row: Int) -> Bool { fleet == nil || shares[row].isHeld }
+
+    /// Whether a probe that is in line should begin: meanwhile the pair may have become another's.
+    func isStillWanted(_ row: Int, at now: Instant) -> Bool {
+        guard let fleet else { return true }
+        if !rows[row].waiters.isEmpty || shares[row].isAsked { return true }
+        if shares[row].isHeld, fleet.time(at: now) >= shares[row].stopAt { release(row) }
+        return shares[row].isHeld
+    }
+
+    /// Its next slot, unless that is another's.
+    func sleepUntilSlot(_ row: Int, _ slot: WallTime, now: Moment) {
+        guard fleet != nil else { return sleep(row, until: slot, now: now) }
+        guard slot < shares[row].stopAt else { return release(row) }
+        shares[row].next = slot
+        sleep(row, until: slot, now: now)
+    }
+
+    /// The probe has begun.
+    func noteSlot(_ row: Int, at now: Instant) {
+        guard let fleet else { return }
+        // What the holder before found last counts too.
+        if shares[row].isFresh, shares[row].isHeld {
+            door.resume(rows[row], from: nil, now: loop.moment)
+        }
+        let time = fleet.time(at: now)
+        let next = shares[row].next
+        // A clock that is slewed back would give the same slot twice.
+        shares[row].slot = max(shares[row].slot, next == Share.never ? time : next)
+        shares[row].next = Share.never
+    }
+
+    private func release(_ row: Int) {
+        shares[row].isHeld = false
+        shares[row].isFresh = false
+        shares[row].stopAt = Share.never
+        shares[row].next = Share.never
+        held[row] = nil
+        if rows[row].phase == .resting { cancelWakeUp(of: row) }
+    }
+
+    /// What becomes of an outcome; nil where it is not this agent's to count.
+    func ruling(on outcome: Outcome, of row: Int, started: Instant, at now: Instant) -> Ruling? {
+        guard let fleet else { return .count }
+        let found = Found(outcome)
+        let pair = shares[row].pair
+        let wasAsked = shares[row].isAsked
+        shares[row].isAsked = false
+        guard shares[row].isHeld else {
+            if wasAsked { fleet.found(found, of: pair, begun: started, at: now) }
+            return nil
+        }
+        let ruling = fleet.outcome(
+            found,
+            of: pair,
+            counter: rows[row].opinion.counter,
+            begun: started,
+            at: now
+        )
+        // Whoever heard of it may have taken the pair away.
+        guard rows[row].phase != .removed, shares[row].isHeld else { return nil }
+        held[row] = ruling == .hold ? outcome : nil
+        return ruling
+    }
+
+    /// Whether the probe is to be told of though it says nothing new.
+    func takeFreshness(of row: Int) -> Bool {
+        guard fleet != nil, shares[row].isFresh else { return false }
+        shares[row].isFresh = false
+        return true
+    }
+}
+
+extension Scheduler: FleetHands {
+    public func begin(
+        _ key: VerdictKey,
+        from time: WallTime,
+        epoch: UInt64,
+        resuming verdict: Verdict?
+    ) {
+        guard let row = index[key], let fleet, !isStopping else { return }
+        let pair = rows[row]
+        pair.epoch = max(epoch, pair.epoch)
+        shares[row].stopAt = Share.never
+        if shares[row].isHeld, pair.phase != .resting || pair.wakesAt != .distantFuture { return }
+        let isNew = !shares[row].isHeld
+        shares[row].isHeld = true
+        shares[row].isFresh = true
+        let now = loop.moment
+        if isNew { door.resume(pair, from: verdict, now: now) }
+        // One that is probed because somebody asked goes on by its schedule when that has ended.
+        guard pair.phase == .resting else { return }
+        let slots = slotTime(now)
+        if time > slots.wall {
+            let slot = pair.beat.next(
+                after: time + .milliseconds(-1),
+                every: pair.monitor.schedule.interval
+            )
+            return sleepUntilSlot(row, slot, now: slots)
+        }
+        // What has missed its slot, and what nobody has judged, at once; the rest on its beat.
+        let interval = pair.monitor.schedule.interval
+        let isOverdue =
+            pair.opinion.counter.status == .unknown || pair.opinion.counter.isInTransition
+            || pair.opinion.checkedAt + interval <= now.wall
+            || pair.opinion.checkedAt > now.wall + interval
+        if isOverdue || fleet.isAway { return hurry(row) }
+        sleepUntilSlot(row, pair.beat.next(after: slots.wall, every: interval), now: slots)
+    }
+
+    public func stop(_ key: VerdictKey, at time: WallTime) {
+        guard let row = index[key], let fleet, shares[row].isHeld else { return }
+        if time <= fleet.time(at: loop.instant) { return release(row) }
+        shares[row].stopAt = time
+        // Its next slot is another's already; one that has no slot, because it waits or is under way, is this
+        // agent's still.
+        if rows[row].phase == .resting, shares[row].next >= time { release(row) }
+    }
+
+    public func look(_ key: VerdictKey) {
+        guard let row = index[key], !isStopping else { return }
+        switch rows[row].phase {
+        case .resting:
+            shares[row].isAsked = true
+            hurry(row)
+        case .waiting: shares[row].isAsked = true
+        case .probing: shares[row].looksAgain = true
+        case .removed: break
+        }
+    }
+
+    public func fall(_ key: VerdictKey) {
+        guard let row = index[key], let outcome = held.removeValue(forKey: row),
+            shares[row].isHeld, rows[row].opinion.counter.status != .down
+        else { return }
+        door.pass(outcome, of: rows[row], now: loop.moment, isShared: true)
+    }
+
+    public func signed(_ sign: FleetSign) {
+        guard let status = Heartbeats.Sign.Status(rawValue: sign.status) else { return }
+        heartbeats?.record(
+            Heartbeats.Sign(status: status, message: sign.message, at: loop.instant),
+            upstream: sign.peer.upstream,
+            peer: sign.peer.peer
+        )
+        hurry(signedBy: sign.peer)
+    }
+
+    /// What a peer said of itself counts now, and not at the next beat of the schedule.
+    public func hurry(signedBy peer: PeerKey) {
+        for (id, monitor) in monitors(of: peer.upstream) where monitor.kind == HeartbeatCheck.kind {
+            let key = VerdictKey(upstream: peer.upstream, peer: peer.peer, monitor: id)
+            if let row = index[key], isHeld(row) { hurry(row) }
+        }
+    }
+
+    /// All agents hear what a peer said of itself here.
+    public func announce(_ sign: FleetSign) { fleet?.announce(sign) }
+
+    public func lag(at now: Instant) -> Nanoseconds {
+        if admission.waiting == 0 { return .zero }
+        return admission.firstInLine.reduce(.zero) { lag, ticket in
+            guard rows[ticket.pair].generation == ticket.generation, isHeld(ticket.pair) else {
+                return lag
+            }
+            return max(lag, now - rows[ticket.pair].dueAt)
+        }
+    }
+
+    public func orphans(at now: Moment) -> [VerdictKey] {
+        guard fleet != nil else { return [] }
+        var orphans: [VerdictKey] = []
+        for row in rows.indices where rows[row].phase != .removed && !shares[row].isHeld {
+            let pair = rows[row]
+            // Redis keeps a word so much longer than its agent believes it.
+            let life = pair.monitor.schedule.validityMax + Self.grace
+            let over =
+                door.verdict(of: pair).map { max($0.expiresAt + Self.grace, $0.checkedAt + life) }
+                ?? began + life
+            if over < now.wall { orphans.append(pair.key) }
+        }
+        return orphans
+    }
+
+    private static var grace: Nanoseconds { .seconds(10) }
+
+    public func lateness(at now: Instant) -> Nanoseconds {
+        recentLateness.quantile(0.99, at: now)
+    }
+}
+
+extension ConfirmRule {
+    init(_ confirmation: Confirmation?) {
+        guard let confirmation else {
+            self.init()
+            return
+        }
+        let quorum: Quorum =
+            switch confirmation.quorum {
+            case .majority: .majority
+            // The owner, and any one of those that it asked.
+            case .any: .count(2)
+            case .all: .all
+            case .votes(let count): .count(count)
+            }
+        self.init(agents: confirmation.agents, quorum: quorum)
+    }
+}

@@ -1,0 +1,648 @@
+// How does a process do what `FleetMember` says? This desk takes every event to it, on one clock, and carries out
+// what comes back: calls go out by the wire (Redis), pairs go to the hands (whoever probes), words to the
+// journal. It decides nothing. docs/FLEET.md says what is decided and why.
+//
+//   wire: replies, letters, verdicts ──► desk ──► FleetMember ──► desk ──► wire: calls
+//   hands: outcomes, definitions     ──►                             └──► hands: probe, stop, look, fall
+
+public import EventLoop
+public import Fleet
+public import Health
+public import Vocabulary
+
+/// Who probes what the fleet gives it. Called on the loop's thread.
+public protocol FleetHands: AnyObject {
+    /// The pair is this agent's from then on, by the clock of the store. Goes on from this verdict's count
+    /// where it is newer than what is known; speaks under this epoch.
+    func begin(_ key: VerdictKey, from time: WallTime, epoch: UInt64, resuming verdict: Verdict?)
+    /// From then on it is not.
+    func stop(_ key: VerdictKey, at time: WallTime)
+    /// Somebody asks: probe it once, now, and tell the desk what was `found`.
+    func look(_ key: VerdictKey)
+    /// Count the failure that was held back.
+    func fall(_ key: VerdictKey)
+    /// A sign of life of a peer, heard by another agent.
+    func signed(_ sign: FleetSign)
+    /// How far the oldest probe that is due and has not begun is behind.
+    func lag(at now: Instant) -> Nanoseconds
+    /// Pairs of others whose verdict is over, and whom nobody speaks of any more.
+    func orphans(at now: Moment) -> [VerdictKey]
+    /// p99 of how late probes began within the last minute.
+    func lateness(at now: Instant) -> Nanoseconds
+}
+
+/// What a peer said of itself to one agent, for whoever probes it.
+public struct FleetSign: Hashable, Sendable {
+    public var peer: PeerKey
+    public var status: String
+    public var message: String
+
+    public init(peer: PeerKey, status: String, message: String) {
+        self.peer = peer
+        self.status = status
+        self.message = message
+    }
+}
+
+/// What came of a call.
+enum WireAnswer {
+    case reply([String])
+    /// Nobody knows whether it arrived.
+    case lost
+    /// Redis answered with an error, and did nothing.
+    case refused(String)
+}
+
+/// Where calls go. Called on the loop's thread.
+protocol FleetWire: AnyObject {
+    /// In this order, on one connection. `done` hears of each within a second, however it ends.
+    func post(_ script: FleetScript, _ words: [String], _ done: @escaping (WireAnswer) -> Void)
+    /// What is to be written of the pair now; nil where nothing has been found of it.
+    func newest(_ key: VerdictKey) -> Verdict?
+    /// It is on its way in these words, and then it is there.
+    func sent(_ verdict: Verdict)
+    func wrote(_ verdict: Verdict)
+    /// The store has a newer word of the pair.
+    func noteRefused(_ key: VerdictKey)
+    /// Another says it from now on.
+    func letGo(_ key: VerdictKey)
+    /// A word for all agents.
+    func announce(_ sign: FleetSign, by instance: String)
+    /// The standing of this agent is another now.
+    func standingChanged()
+}
+
+/// One agent's part in the fleet. Confined to its loop's thread.
+public final class FleetDesk: EventSink {
+    public struct Setting: Sendable {
+        public var agent: String
+        public var weight = 1.0
+        public var zone: String?
+        public var version = ""
+        public var terms = FleetTerms()
+        public var massChange = MassChange.Rule()
+
+        public init(agent: String) { self.agent = agent }
+    }
+
+    let loop: EventLoop
+    public let setting: Setting
+    public private(set) var member: FleetMember
+    public weak var hands: (any FleetHands)?
+    weak var wire: (any FleetWire)?
+    private let journal: Journal
+    private var timer = TimerID.none
+    private var isRunning = false
+    /// It takes no part any more; and what it said last may still be on its way.
+    private var isFinished = false
+    private var underWay = 0
+    private let startedAt: WallTime
+
+    /// Effects of one event may be the next event: they are carried out in the order in which they came.
+    private var line: [FleetEffect] = []
+    private var isPerforming = false
+    private var lagSeen: Nanoseconds
+    private var orphansAt: Instant
+    private var aboutAt = Instant(nanoseconds: .min)
+    private var onLeft: [CheckedContinuation<Void, Never>] = []
+    private var throttle = Throttle()
+
+    /// Why it doubts itself, as was told last; and the members.
+    private var reasonsTold: [Doubt.Reason] = []
+    private var membersTold: Set<String> = []
+    private var isTwinTold = false
+    private var wasTaken = false
+    /// Why the store does not do what this agent calls for; nil while it does.
+    public private(set) var refusal: String?
+    /// Of votes that were lost, and of pairs that were given away.
+    public private(set) var counts = Counts()
+
+    public struct Counts: Sendable {
+        public var granted: UInt64 = 0
+        public var stopped: UInt64 = 0
+        public var disagreements: UInt64 = 0
+        public var givenAway: UInt64 = 0
+        public var held: UInt64 = 0
+        public var lostCalls: UInt64 = 0
+    }
+
+    private static let orphansEvery = Nanoseconds.seconds(2)
+    private static let aboutEvery = Nanoseconds.seconds(1)
+
+    public init(_ setting: Setting, on loop: EventLoop, journal: Journal = .silent) {
+        self.loop = loop
+        self.setting = setting
+        self.journal = journal
+        startedAt = loop.wall
+        member = FleetMember(
+            agent: setting.agent,
+            weight: setting.weight,
+            terms: setting.terms,
+            massChange: setting.massChange,
+            dice: Dice(seed: loop.dice.next()),
+            at: loop.moment
+        )
+        lagSeen = loop.lag.total
+        orphansAt = loop.instant + Self.orphansEvery
+        super.init()
+    }
+
+    // MARK: Life
+
+    func start(on wire: any FleetWire) {
+        self.wire = wire
+        isRunning = true
+        tick()
+    }
+
+    private func closeIfAnswered() {
+        if isFinished, underWay == 0 { close() }
+    }
+
+    func close() {
+        isRunning = false
+        loop.cancel(timer)
+        timer = .none
+        for waiter in onLeft { waiter.resume() }
+        onLeft = []
+    }
+
+    /// Hands over what it probes, and returns when others have it or nobody wants it.
+    public func leave() async {
+        guard isRunning else { return }
+        take { member, now, _ in member.leave(at: now) }
+        tick()
+        await withCheckedContinuation { waiter in
+            if isRunning { onLeft.append(waiter) } else { waiter.resume() }
+        }
+    }
+
+    // MARK: Reading
+
+    /// The time at the store, by which all agents place their probes.
+    public func time(at instant: Instant) -> WallTime { member.clock.now(at: instant) }
+
+    public func holds(_ pair: PairNumber) -> Bool { member.claims.probes(pair) }
+
+    /// Another process has the lease of this agent's id.
+    var isTaken: Bool {
+        if case .taken = member.membership.standing { return true }
+        return false
+    }
+
+    public var isAway: Bool { member.isAway(at: loop.instant) }
+
+    public var reasons: [Doubt.Reason] {
+        member.doubt.reasons(hasOthers: member.membership.hasOthers, at: loop.instant)
+    }
+
+    public var doubt: Double {
+        member.doubt.value(hasOthers: member.membership.hasOthers, at: loop.instant)
+    }
+
+    var twinWords: String {
+        "another process with agent.id '\(setting.agent)' is alive and speaks for it; this one probes and "
+            + "publishes nothing until that is gone. Give each agent an id of its own"
+    }
+
+    // MARK: Pairs
+
+    public func define(_ plan: PairPlan) -> PairNumber {
+        let pair = member.define(plan, at: loop.instant)
+        return pair
+    }
+
+    /// It is defined no more here. Returns whether others may still have it, who go on from what was found.
+    public func remove(_ key: VerdictKey) -> Bool {
+        take { member, now, effects in member.remove(key, at: now, into: &effects) }
+        let hasOthers = member.membership.hasOthers
+        if hasOthers { wire?.letGo(key) }
+        return hasOthers
+    }
+
+    // MARK: What was found
+
+    /// Of a pair that this agent probes: whether it counts.
+    public func outcome(
+        _ found: Found,
+        of pair: PairNumber,
+        counter: HealthCounter,
+        begun: Instant,
+        at now: Instant
+    ) -> Ruling {
+        wakeUp(at: now)
+        guard member.claims.probes(pair) else { return .ignore }
+        var effects: [FleetEffect] = []
+        let ruling = member.outcome(
+            found,
+            of: pair,
+            counter: counter,
+            begun: begun,
+            at: now,
+            into: &effects
+        )
+        if ruling == .hold { counts.held += 1 }
+        perform(effects)
+        return ruling
+    }
+
+    /// Of a probe that another agent asked for.
+    public func found(_ found: Found, of pair: PairNumber, begun: Instant, at now: Instant) {
+        take { member, _, effects in
+            member.found(found, of: pair, begun: begun, at: now, into: &effects)
+        }
+    }
+
+    /// Requests find this peer failing.
+    public func suspected(_ key: VerdictKey) {
+        take { member, now, effects in member.suspected(key, at: now, into: &effects) }
+    }
+
+    /// What a peer said of itself is told to whoever probes it.
+    public func announce(_ sign: FleetSign) {
+        wire?.announce(sign, by: "\(member.membership.instance)")
+    }
+
+    func heard(_ sign: FleetSign, by instance: String) {
+        if instance != "\(member.membership.instance)" { hands?.signed(sign) }
+    }
+
+    // MARK: What the wire brings
+
+    /// There is a connection.
+    func connected() {
+        take { member, now, _ in member.connected(at: now) }
+        tick()
+    }
+
+    /// There is something to write of the pair.
+    func say(_ key: VerdictKey, isUrgent: Bool) {
+        guard let pair = member.number(of: key) else { return }
+        member.said(pair)
+        if isUrgent { take { member, now, effects in member.flush(at: now, into: &effects) } }
+    }
+
+    func heard(_ hint: FleetHint) {
+        take { member, now, effects in member.heard(hint, at: now, into: &effects) }
+    }
+
+    /// A verdict was read: who wrote it holds the pair.
+    func heard(_ verdict: Verdict) {
+        take { member, now, effects in
+            member.heard(
+                verdictOf: verdict.key,
+                by: verdict.agent,
+                epoch: verdict.epoch,
+                at: now,
+                into: &effects
+            )
+        }
+    }
+
+    // MARK: Time
+
+    public override func due(tag: Int) {
+        timer = .none
+        tick()
+    }
+
+    private func tick() {
+        guard isRunning, !isFinished else { return }
+        let now = loop.moment
+        let lag = loop.lag.total
+        member.lagged(by: lag - lagSeen, at: now.instant)
+        lagSeen = lag
+        var effects: [FleetEffect] = []
+        member.tick(at: now.instant, lag: hands?.lag(at: now.instant) ?? .zero, into: &effects)
+        if now.instant >= orphansAt {
+            orphansAt = now.instant + Self.orphansEvery
+            for key in hands?.orphans(at: now) ?? [] { member.orphaned(key, at: now.instant) }
+        }
+        perform(effects)
+        tellChanges(at: now.instant)
+    }
+
+    /// Stopped and continued: what comes in first must not be taken for what happens now.
+    private func wakeUp(at now: Instant) {
+        if isRunning, member.stoodStill(at: now) { tick() }
+    }
+
+    private func take(_ event: (inout FleetMember, Instant, inout [FleetEffect]) -> Void) {
+        let now = loop.instant
+        wakeUp(at: now)
+        var effects: [FleetEffect] = []
+        event(&member, now, &effects)
+        perform(effects)
+    }
+
+    private func setTimer() {
+        guard isRunning, !isFinished else { return }
+        let now = loop.instant
+        // A mistake in `wakeAt` must not keep the loop from everything else.
+        let time = max(member.wakeAt(from: now), now + .milliseconds(1))
+        if timer.isNone {
+            timer = loop.schedule(at: time, sink: self)
+        } else {
+            loop.move(timer, to: time)
+        }
+    }
+
+    // MARK: Effects
+
+    private func perform(_ effects: [FleetEffect]) {
+        line += effects
+        if isPerforming { return }
+        isPerforming = true
+        var next = 0
+        while next < line.count {
+            let effect = line[next]
+            next += 1
+            perform(effect)
+        }
+        line = []
+        isPerforming = false
+        setTimer()
+    }
+
+    private func perform(_ effect: FleetEffect) {
+        switch effect {
+        case .call(let number, let signature, let call): send(number, signature, call)
+        case .probe(let pair, let from, let epoch, let verdict):
+            guard let key = member.plan(of: pair)?.key else { return }
+            counts.granted += 1
+            hands?.begin(key, from: from, epoch: epoch, resuming: verdict)
+        case .stop(let pair, let at):
+            guard let key = member.plan(of: pair)?.key else { return }
+            counts.stopped += 1
+            hands?.stop(key, at: at)
+        case .look(let pair):
+            if let key = member.plan(of: pair)?.key { hands?.look(key) }
+        case .fall(let pair):
+            if let key = member.plan(of: pair)?.key { hands?.fall(key) }
+        case .say(let word): say(word)
+        case .finished:
+            isFinished = true
+            closeIfAnswered()
+        }
+    }
+
+    // MARK: Calls
+
+    private func send(_ number: CallNumber, _ signature: Signature, _ call: FleetCall) {
+        var call = call
+        var sent: [Verdict?] = []
+        switch call {
+        case .publish(var publications):
+            for index in publications.indices {
+                var verdict = wire?.newest(publications[index].pair)
+                verdict?.epoch = publications[index].epoch
+                verdict?.sequence = publications[index].sequence
+                publications[index].verdict = verdict
+                sent.append(verdict)
+                if let verdict { wire?.sent(verdict) }
+            }
+            // Of what nothing was found yet there is nothing to say.
+            publications.removeAll { $0.verdict == nil }
+            if publications.isEmpty {
+                return ended(number, call, sent, .published(sent.map { _ in .written }))
+            }
+            call = .publish(publications)
+        case .beat(var beat):
+            beat.about = about(isLast: beat.state == .gone)
+            call = .beat(beat)
+        case .claim, .release, .tell: break
+        }
+        let words = call.words(signature, .store)
+        guard let wire else { return ended(number, call, sent, nil) }
+        underWay += 1
+        wire.post(call.script, words) { [weak self] answer in
+            guard let self else { return }
+            underWay -= 1
+            answered(number, signature, call, sent, answer)
+            closeIfAnswered()
+        }
+    }
+
+    private func answered(
+        _ number: CallNumber,
+        _ signature: Signature,
+        _ call: FleetCall,
+        _ sent: [Verdict?],
+        _ answer: WireAnswer
+    ) {
+        switch answer {
+        case .reply(let words):
+            guard let reply = FleetReply(words, to: call, by: signature, .store) else {
+                note(refusal: "expected an answer to \(call.script.rawValue), saw another")
+                return ended(number, call, sent, nil)
+            }
+            if refusal != nil, case .beat = call { note(refusal: nil) }
+            ended(number, call, sent, reply)
+        case .lost: ended(number, call, sent, nil)
+        case .refused(let text):
+            note(refusal: text)
+            ended(number, call, sent, nil)
+        }
+    }
+
+    /// A call is over: answered, or nil where nobody knows.
+    private func ended(
+        _ number: CallNumber,
+        _ call: FleetCall,
+        _ sent: [Verdict?],
+        _ reply: FleetReply?
+    ) {
+        guard var reply else {
+            counts.lostCalls += 1
+            return take { member, now, effects in member.lost(number, at: now, into: &effects) }
+        }
+        if case .published(let answers) = reply {
+            var rest = answers[...]
+            let all = sent.map { verdict -> FleetReply.PublishAnswer in
+                guard let verdict, let answer = rest.popFirst() else { return .written }
+                switch answer {
+                case .written, .known: wire?.wrote(verdict)
+                case .held: wire?.noteRefused(verdict.key)
+                }
+                return answer
+            }
+            reply = .published(all)
+        }
+        take { member, now, effects in member.replied(number, reply, at: now, into: &effects) }
+    }
+
+    /// What people want to know of this agent, now and then.
+    private func about(isLast: Bool) -> String {
+        let now = loop.instant
+        guard isLast || now - aboutAt >= Self.aboutEvery else { return "" }
+        aboutAt = now
+        return JSON.object([
+            .init("version", .string(setting.version)),
+            .init("started", .integer(startedAt.milliseconds)),
+            .init("zone", JSON(setting.zone)),
+            .init("pairs", JSON(member.claims.heldCount)),
+            .init("lateness_ms", .integer((hands?.lateness(at: now) ?? .zero).milliseconds)),
+            .init("doubt", .number((doubt * 100).rounded() / 100)),
+            .init("reasons", .array(reasons.map { .string($0.rawValue) })),
+        ]).withoutNulls().text
+    }
+
+    // MARK: Telling people
+
+    private func note(refusal text: String?) {
+        let before = refusal
+        refusal = text
+        guard let text else {
+            if before != nil {
+                journal.notice(
+                    "the store lets this agent take part in the fleet again",
+                    [.event("fleet-allowed"), .store("redis")]
+                )
+            }
+            return
+        }
+        guard throttle.note("refusal", at: loop.instant) != nil else { return }
+        var line =
+            "the store does not let this agent take part in the fleet: \(text.printable)"
+        if let advice = Refusal.advice(text) { line += "; \(advice)" }
+        journal.warning(
+            line + "; it goes on probing what it has, and publishes nothing",
+            [.event("fleet-refused"), .store("redis"), .error(text)]
+        )
+    }
+
+    private func tellChanges(at now: Instant) {
+        if isTaken != wasTaken {
+            wasTaken = isTaken
+            if !isTaken, isTwinTold {
+                isTwinTold = false
+                journal.notice(
+                    "no other process speaks for agent '\(setting.agent)' any more: this one takes its part",
+                    [.event("twin-gone"), .agent(setting.agent)]
+                )
+            }
+            wire?.standingChanged()
+        }
+        if isTaken, isTwinTold, throttle.note("twin", at: now) != nil { tellOfTwin() }
+        tellOfMembers()
+        tellOfDoubt(at: now)
+    }
+
+    private func tellOfTwin() {
+        journal.warning(twinWords, [.event("twin"), .agent(setting.agent)])
+    }
+
+    private func tellOfMembers() {
+        let members = Set(member.membership.roster.members.map(\.id))
+        if members == membersTold { return }
+        let (came, went) = (members.subtracting(membersTold), membersTold.subtracting(members))
+        membersTold = members
+        // Alone, and nobody was there before: nothing that anybody must know.
+        if members.union(went) == [setting.agent] { return }
+        func list(_ ids: Set<String>) -> String {
+            let sorted = ids.sorted()
+            let shown = sorted.prefix(10).joined(separator: ", ")
+            return sorted.count > 10 ? "\(shown) and \(sorted.count - 10) more" : shown
+        }
+        var text =
+            members.count == 1 ? "one agent probes" : "\(members.count) agents share the probing"
+        if !came.isEmpty { text += "; new: \(list(came))" }
+        if !went.isEmpty { text += "; gone: \(list(went))" }
+        journal.notice(text, [.event("fleet"), .init("agents", Int64(members.count))])
+    }
+
+    private func tellOfDoubt(at now: Instant) {
+        // That the store is away is told by the store.
+        let reasons = reasons.filter { $0 != .store }
+        if reasons == reasonsTold { return }
+        let (isNew, before) = (!reasons.isEmpty, reasonsTold)
+        reasonsTold = reasons
+        if isNew {
+            guard throttle.note("doubt", at: now) != nil else { return }
+            let words = reasons.map(\.words).joined(separator: "; ")
+            journal.warning(
+                "this agent doubts itself: \(words); its failures do not count, and it votes on nothing",
+                [.event("doubt"), .init("reasons", reasons.map(\.rawValue).joined(separator: " "))]
+            )
+        } else if !before.isEmpty {
+            journal.notice("this agent does not doubt itself any more", [.event("doubt-over")])
+        }
+    }
+
+    private func name(_ pair: PairNumber) -> String {
+        guard let key = member.plan(of: pair)?.key else { return "a peer" }
+        return "\(key.peerKey) (\(key.monitor))"
+    }
+
+    private func say(_ word: FleetWord) {
+        switch word {
+        case .tookPart: break
+        case .stoodStill(let span):
+            journal.warning(
+                "this agent stood still for \(span.rounded): others have what it probed; it joins anew",
+                [.event("stood-still")]
+            )
+        case .doubled:
+            isTwinTold = true
+            _ = throttle.note("twin", at: loop.instant)
+            tellOfTwin()
+        case .newEra(let era):
+            journal.notice(
+                "the store is another than before, or has lost its state (era \(era)): claiming again what "
+                    + "this agent probes",
+                [.event("era")]
+            )
+        case .newerFormat(let format):
+            guard throttle.note("format", at: loop.instant) != nil else { return }
+            journal.error(
+                "expected the fleet's state in the store to be of format \(FleetTerms.format) at most, saw "
+                    + "\(format): a newer muster is there; this one takes no part until it is upgraded",
+                [.event("format")]
+            )
+        case .disagreement(let pair, let passes, let size):
+            counts.disagreements += 1
+            guard throttle.note("disagreement \(pair)", at: loop.instant) != nil else { return }
+            journal.warning(
+                "agents disagree on \(name(pair)): it fails here, and \(passes) of \(size) see it pass; it "
+                    + "stays up",
+                [.event("disagreement")]
+            )
+        case .gaveAway(let pair, let to):
+            counts.givenAway += 1
+            journal.notice(
+                "\(name(pair)) is given to \(to), which can see it",
+                [.event("given-away"), .agent(to)]
+            )
+        case .massHeld:
+            journal.warning(
+                "too many peers would go down at once: their statuses are held as they were "
+                    + "(store.mass-change)",
+                [.event("mass-held")]
+            )
+        }
+    }
+}
+
+extension Doubt.Reason {
+    /// For people.
+    public var words: String {
+        switch self {
+        case .loopLag: "it is late, with a second or more of ten lost"
+        case .network: "its own network is gone"
+        case .store: "the store does not answer it"
+        case .massFailure: "most of what it probes fell silent, and the others do not say the same"
+        }
+    }
+}
+
+extension FleetWriting {
+    /// As records are written.
+    static let store = FleetWriting(
+        field: { $0.field },
+        key: { VerdictKey(field: $0) },
+        text: { $0.json.text },
+        verdict: { key, text in
+            RedisStore.json(Array(text.utf8)).flatMap { Verdict.read($0, of: key) }
+        }
+    )
+}

@@ -1,0 +1,222 @@
+// How do the calls of the fleet come to Redis, and its letters from there? On the connections that the store
+// has anyway: calls in order on the one that writes, letters in the same blocking read as the changes.
+
+import EventLoop
+import Fleet
+import Health
+import Redis
+import Vocabulary
+
+extension RedisStore: FleetWire {
+    /// Fleet scripts, by the names that Redis gave them.
+    func loadFleet(on writer: RedisConnection) async throws(RedisError) {
+        guard let fleet else { return }
+        for script in FleetScript.allCases {
+            fleetScripts[script] = try await load(
+                script.source(terms: fleet.setting.terms),
+                on: writer
+            )
+        }
+    }
+
+    func post(
+        _ script: FleetScript,
+        _ words: [String],
+        _ done: @escaping (WireAnswer) -> Void
+    ) {
+        guard let writer, let name = fleetScripts[script] else { return done(.lost) }
+        let names = FleetScript.keys(prefix: keys.prefix)
+        writer.post(
+            ["EVALSHA", name, "\(names.count)"] + names + words,
+            timeout: commandTimeout
+        ) { [weak self] reply in
+            switch reply {
+            case nil: done(.lost)
+            case .error(let text)?:
+                switch Refusal(text) {
+                // Somebody took our scripts away: with another connection they are loaded again.
+                case .scripts:
+                    done(.lost)
+                    self?.reconnect()
+                case .writing:
+                    self?.refuseWriting(text)
+                    done(.lost)
+                case .other: done(.refused(text))
+                }
+            case .array(let items)?:
+                done(.reply(items.map { $0.text ?? $0.integer.map { "\($0)" } ?? "" }))
+            default: done(.refused("expected a list"))
+            }
+        }
+    }
+
+    func newest(_ key: VerdictKey) -> Verdict? { verdicts?.newest(key) }
+    func sent(_ verdict: Verdict) { verdicts?.sent(verdict) }
+    func wrote(_ verdict: Verdict) { verdicts?.wrote(verdict) }
+    func letGo(_ key: VerdictKey) { verdicts?.letGo(key) }
+    func noteRefused(_ key: VerdictKey) { noteRefused(key.field, of: Verdict.sort) }
+    func standingChanged() { observer?.storeStatusChanged(status) }
+
+    /// Where a peer's sign of life stands in the stream of changes: readers that know nothing of it find no
+    /// sort of that name.
+    static let signKind = "heartbeat"
+
+    func announce(_ sign: FleetSign, by instance: String) {
+        writer?.post(
+            [
+                "XADD", keys.changes, "MAXLEN", "~", "\(RedisScript.changesMax)", "*", "kind",
+                Self.signKind, "field", sign.peer.field, "status", sign.status, "message",
+                sign.message, "by", instance,
+            ],
+            timeout: commandTimeout
+        ) { _ in }
+    }
+
+    /// What another agent heard of a peer.
+    func heard(sign values: [String: String]) {
+        guard let peer = values["field"].flatMap({ PeerKey(field: $0) }),
+            let status = values["status"], let by = values["by"]
+        else { return }
+        let sign = FleetSign(
+            peer: peer,
+            status: status,
+            message: Believable.message(values["message"] ?? "")
+        )
+        fleet?.heard(sign, by: by)
+    }
+
+    /// The letters of one entry.
+    func heard(letter words: [String]) {
+        guard let fleet, let hint = FleetHint(words, .store) else { return }
+        fleet.heard(hint)
+    }
+
+    // MARK: Who is there
+
+    /// What all agents say of themselves; nil where Redis does not answer.
+    public func agents() async -> [FleetReport]? {
+        guard let reader = writer, isConnectedNow else { return nil }
+        let names = ["about", "agents", "roster"].map { keys.prefix + $0 }
+        guard
+            let replies = try? await ask(
+                reader,
+                names.map { ["HGETALL", $0] } + [["TIME"]]
+            ), replies.count == names.count + 1
+        else { return nil }
+        let about = Self.pairs(replies[0])
+        let lives = Self.pairs(replies[1])
+        let roster = Self.pairs(replies[2])
+        let now = Self.time(replies[3]) ?? loop.wall
+        return lives.compactMap { id, text in
+            FleetReport(
+                id: id,
+                life: text,
+                about: about[id] ?? "",
+                isMember: roster[id] != nil,
+                now: now
+            )
+        }.sorted { $0.id < $1.id }
+    }
+
+    private static func pairs(_ reply: RedisReply) -> [String: String] {
+        let items = reply.array ?? []
+        var pairs: [String: String] = [:]
+        for place in stride(from: 0, to: items.count - 1, by: 2) {
+            guard let name = items[place].text, let value = items[place + 1].text,
+                value.utf8.count <= Believable.valueBytesMax, Believable.isName(name)
+            else { continue }
+            pairs[name] = value
+        }
+        return pairs
+    }
+}
+
+/// One agent, as it said last.
+public struct FleetReport: Hashable, Sendable {
+    public enum State: String, Hashable, Sendable {
+        /// It takes part.
+        case member
+        /// It lives, and takes no part yet, or never.
+        case joining, observing
+        case leaving
+        /// No beat for a lease.
+        case silent
+    }
+
+    public var id: String
+    public var version: String
+    public var zone: String?
+    public var started: WallTime?
+    /// When it beat last, by the clock of Redis.
+    public var seen: WallTime
+    public var age: Nanoseconds
+    public var state: State
+    public var weight: Double
+    public var pairs: Int
+    public var lateness: Nanoseconds
+    public var doubt: Double
+    public var reasons: [String]
+
+    public init(
+        id: String,
+        version: String,
+        zone: String?,
+        started: WallTime?,
+        seen: WallTime,
+        age: Nanoseconds,
+        state: State,
+        weight: Double,
+        pairs: Int,
+        lateness: Nanoseconds,
+        doubt: Double,
+        reasons: [String]
+    ) {
+        self.id = id
+        self.version = version
+        self.zone = zone
+        self.started = started
+        self.seen = seen
+        self.age = age
+        self.state = state
+        self.weight = weight
+        self.pairs = pairs
+        self.lateness = lateness
+        self.doubt = doubt
+        self.reasons = reasons
+    }
+
+    /// Nil where it is gone, or what lies there is none of ours.
+    init?(id: String, life: String, about: String, isMember: Bool, now: WallTime) {
+        guard let life = RedisStore.json(Array(life.utf8)),
+            let seen = life["seen"]?.double, let state = life["state"]?.string, state != "gone",
+            seen > 0, seen < 253_402_300_799_999
+        else { return nil }
+        let about = RedisStore.json(Array(about.utf8)) ?? .object([])
+        let weight = life["weight"]?.string.flatMap(Double.init) ?? life["weight"]?.double ?? 1
+        let at = WallTime(milliseconds: Int64(seen))
+        let age = max(now - at, .zero)
+        self.init(
+            id: id,
+            version: Believable.message(about["version"]?.string ?? ""),
+            zone: about["zone"]?.string.map(Believable.message),
+            started: about["started"]?.integer.map(Believable.time),
+            seen: at,
+            age: age,
+            state: age > Self.silentAfter
+                ? .silent
+                : state == "leaving"
+                    ? .leaving : isMember ? .member : weight > 0 ? .joining : .observing,
+            weight: weight.isFinite ? weight : 1,
+            pairs: max(about["pairs"]?.int ?? 0, 0),
+            lateness: .milliseconds(min(max(about["lateness_ms"]?.integer ?? 0, 0), 86_400_000)),
+            doubt: min(max(about["doubt"]?.double ?? 0, 0), 1),
+            reasons: (about["reasons"]?.items ?? []).prefix(8).compactMap(\.string)
+                .map(Believable.message)
+        )
+    }
+
+    /// As `FleetTerms.lease`, unless somebody chose another.
+    private static let silentAfter = Nanoseconds.seconds(3)
+    /// One that has been silent for longer is of the past.
+    public static let forgottenAfter = Nanoseconds.seconds(3_600)
+}

@@ -1,0 +1,349 @@
+// Do agents on one Redis share what they define, and hand it on? Desks with hands that only note what they are
+// told, on a real server: who holds a pair, under which epoch, and whose word is written.
+
+import EventLoop
+import Fleet
+import Health
+import TestSupport
+import Testing
+import Vocabulary
+
+@testable import Store
+
+@Suite struct FleetDeskTests {
+    @Test func `one agent takes everything, and says what it finds under its claims`() async throws
+    {
+        try await StoreRig.run(.redisUnix) { rig in
+            let agent = await Agent.start("a1", on: rig, pairs: 20)
+            #expect(await rig.comes { agent.hands.held.count == 20 })
+            for key in agent.keys { agent.find(.up, key) }
+            let server = try #require(rig.server)
+            #expect(
+                await eventually(within: .seconds(60)) {
+                    let count = try? await server.ask("HLEN", "muster:verdicts", on: rig.loop)
+                    return count == .integer(20)
+                }
+            )
+            let key = agent.keys[0]
+            let text = try await server.ask("HGET", "muster:verdicts", key.field, on: rig.loop).text
+            let verdict = try JSON(parsing: Array((text ?? "").utf8))
+            #expect(verdict["agent"] == "a1")
+            #expect(verdict["epoch"]?.integer == agent.hands.epochs[key].map { Int64($0) })
+        }
+    }
+
+    @Test func `agents split what both define, and a clean stop hands over all`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let first = await Agent.start("a1", on: rig, pairs: 60)
+            #expect(await rig.comes { first.hands.held.count == 60 })
+            let second = await Agent.start("a2", on: rig, pairs: 60)
+            #expect(
+                await rig.comes {
+                    first.hands.held.isDisjoint(with: second.hands.held)
+                        && first.hands.held.union(second.hands.held).count == 60
+                        && second.hands.held.count >= 15 && first.hands.held.count >= 15
+                }
+            )
+            // A count of 1 of 2 goes over with the pair.
+            let key = try #require(first.hands.held.first)
+            first.find(.up, key, health: 2)
+            let server = try #require(rig.server)
+            #expect(
+                await eventually(within: .seconds(60)) {
+                    (try? await server.ask("HEXISTS", "muster:verdicts", key.field, on: rig.loop))
+                        == .integer(1)
+                }
+            )
+            await first.desk.leave()
+            #expect(await rig.comes { second.hands.held.count == 60 })
+            #expect(first.hands.held.isEmpty)
+            #expect(second.hands.resumed[key]?.health == 2)
+            let epochs = (first.hands.epochs[key] ?? 0, second.hands.epochs[key] ?? 0)
+            #expect(epochs.0 < epochs.1)
+        }
+    }
+
+    @Test func `what a former holder says is not written`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let first = await Agent.start("a1", on: rig, pairs: 1)
+            let key = first.keys[0]
+            #expect(await rig.comes { first.hands.held == [key] })
+            let server = try #require(rig.server)
+            // As if its lease had been over and another had claimed the pair.
+            let words = "9000000000000 1 7 0 0 0 somebody"
+            _ = try await server.ask("HSET", "muster:claims", key.field, words, on: rig.loop)
+            first.find(.down, key)
+            #expect(await rig.comes { first.store.status.refused == 1 })
+            let count = try await server.ask("HLEN", "muster:verdicts", on: rig.loop)
+            #expect(count == .integer(0))
+            // It is the only one there: it claims above what it heard of.
+            #expect(await rig.comes { (first.hands.epochs[key] ?? 0) > 9_000_000_000_000 })
+        }
+    }
+
+    @Test func `of two processes with one name the first takes part, and the other after it`()
+        async throws
+    {
+        try await StoreRig.run(.redisUnix) { rig in
+            let first = await Agent.start("host", on: rig, pairs: 5)
+            #expect(await rig.comes { first.hands.held.count == 5 })
+            let second = await Agent.start("host", on: rig, pairs: 5)
+            #expect(await rig.comes { second.store.status.twin != nil })
+            #expect(second.hands.held.isEmpty)
+            #expect(first.store.status.twin == nil)
+            await first.desk.leave()
+            #expect(await rig.comes { second.hands.held.count == 5 })
+            #expect(second.store.status.twin == nil)
+        }
+    }
+
+    @Test func `a store that lost everything is told by those who probe`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let (first, second) = (
+                await Agent.start("a1", on: rig, pairs: 40),
+                await Agent.start("a2", on: rig, pairs: 40)
+            )
+            let isSplit = {
+                first.hands.held.isDisjoint(with: second.hands.held)
+                    && first.hands.held.union(second.hands.held).count == 40
+            }
+            #expect(await rig.comes(isSplit))
+            for agent in [first, second] {
+                for key in agent.hands.held { agent.find(.up, key) }
+            }
+            let server = try #require(rig.server)
+            #expect(
+                await eventually(within: .seconds(60)) {
+                    (try? await server.ask("HLEN", "muster:verdicts", on: rig.loop)) == .integer(40)
+                }
+            )
+            let before = (first.hands.held, second.hands.held)
+            _ = try await server.ask("FLUSHALL", on: rig.loop)
+            #expect(
+                await eventually(within: .seconds(60)) {
+                    (try? await server.ask("HLEN", "muster:verdicts", on: rig.loop)) == .integer(40)
+                }
+            )
+            #expect(first.hands.held == before.0)
+            #expect(second.hands.held == before.1)
+        }
+    }
+
+    @Test func `a failure that others are asked about is voted on`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let rule = ConfirmRule(agents: 1, quorum: .all)
+            let first = await Agent.start("a1", on: rig, pairs: 30, confirm: rule)
+            let second = await Agent.start("a2", on: rig, pairs: 30, confirm: rule)
+            #expect(
+                await rig.comes {
+                    !first.hands.held.isEmpty && !second.hands.held.isEmpty
+                        && first.hands.held.union(second.hands.held).count == 30
+                }
+            )
+            let key = try #require(first.hands.held.first)
+            #expect(first.fails(key) == .hold)
+            #expect(await rig.comes { second.hands.looks == [key] })
+            second.answers(key, passes: false)
+            #expect(await rig.comes { first.hands.falls == [key] })
+        }
+    }
+
+    @Test func `the rights that the documents name suffice for sharing`() async throws {
+        try await StoreRig.run(.redisTCP) { rig in
+            let server = try #require(rig.server)
+            let connection = try await server.connect(on: rig.loop)
+            defer { connection.close() }
+            let url = try await server.urlWithDocumentedRights(connection)
+            let desk = FleetDesk(
+                FleetDesk.Setting(agent: "a1"),
+                on: rig.loop,
+                journal: rig.lines.journal
+            )
+            let store = RedisStore(
+                loop: rig.loop,
+                url: url,
+                agent: "a1",
+                fleet: desk,
+                commandTimeout: patience,
+                reconcileEvery: .milliseconds(100),
+                journal: rig.lines.journal
+            )
+            let hands = NotingHands()
+            desk.hands = hands
+            let verdict = Verdict.sample()
+            _ = desk.define(
+                PairPlan(
+                    key: verdict.key,
+                    schedule: Schedule(interval: .seconds(60), timeout: .seconds(60))
+                )
+            )
+            store.start(Listener())
+            #expect(await rig.comes { hands.held == [verdict.key] })
+            // Also what only strange things bring about.
+            for command in [
+                ["SET", "muster:changes", "x"], ["SET", "muster:revision", "x"],
+                ["SET", "muster:to:a1", "x"],
+            ] {
+                _ = try await connection.command(command)
+            }
+            store.publish(verdict, isTransition: true)
+            #expect(await rig.comes { store.status.pending == 0 })
+            desk.announce(FleetSign(peer: verdict.key.peerKey, status: "pass", message: ""))
+            #expect(await store.agents()?.map(\.id) == ["a1"])
+            await desk.leave()
+            await store.stop()
+            #expect(!rig.lines.all.contains { $0.contains("NOPERM") }, "\(rig.lines.all)")
+        }
+    }
+
+    /// A value that is none of ours keeps nobody from taking part.
+    @Test(arguments: [
+        ["HSET", "muster:agents", "a1", "{}"],
+        ["HSET", "muster:agents", "a1", "[1,2]"],
+        ["HSET", "muster:fleet", "era", "9e99", "roster", "nan", "last", "9007199254740992"],
+        ["HSET", "muster:claims", "web|p0|http", "what is that"],
+        ["HSET", "muster:claims", "web|p0|http", "99999999999999999999999 1 2 3 4 5 x"],
+        ["HSET", "muster:verdicts", "web|p0|http", #"{"epoch":1e300,"sequence":1e300}"#],
+        ["SET", "muster:claims", "somebody's"],
+        ["SET", "muster:roster", "somebody's"],
+        ["SET", "muster:seen", "somebody's"],
+        ["SET", "muster:to:a1", "somebody's"],
+        ["SET", "muster:fleet", "somebody's"],
+    ])
+    func `hostile values in the fleet's keys keep nobody from probing`(
+        _ words: [String]
+    ) async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            let connection = try await server.connect(on: rig.loop)
+            _ = try await connection.command(words, timeout: patience)
+            connection.close()
+            let agent = await Agent.start("a1", on: rig, pairs: 3)
+            #expect(await rig.comes { agent.hands.held.count == 3 })
+            for key in agent.keys { agent.find(.up, key) }
+            #expect(
+                await eventually(within: .seconds(60)) {
+                    guard
+                        let held = try? await server.ask(
+                            "HGET",
+                            "muster:verdicts",
+                            "web|p0|http",
+                            on: rig.loop
+                        ).text
+                    else { return false }
+                    return held.contains(#""agent":"a1""#)
+                }
+            )
+        }
+    }
+}
+
+/// One process, as far as the fleet is concerned. Confined to its loop's thread.
+private final class Agent {
+    let desk: FleetDesk
+    let store: RedisStore
+    let hands = NotingHands()
+    let keys: [VerdictKey]
+    private let loop: EventLoop
+    private var sequence: UInt64 = 0
+
+    private init(_ desk: FleetDesk, _ store: RedisStore, keys: [VerdictKey], on loop: EventLoop) {
+        self.desk = desk
+        self.store = store
+        self.keys = keys
+        self.loop = loop
+    }
+
+    static func start(
+        _ id: String,
+        on rig: StoreRig,
+        pairs: Int,
+        confirm: ConfirmRule = ConfirmRule()
+    ) async -> Agent {
+        var setting = FleetDesk.Setting(agent: id)
+        setting.terms.settle = .milliseconds(200)
+        let desk = FleetDesk(setting, on: rig.loop, journal: rig.lines.journal)
+        guard let store = rig.make(agent: id, fleet: desk) as? RedisStore else {
+            preconditionFailure("expected a store in Redis")
+        }
+        let keys = (0..<pairs).map {
+            VerdictKey(upstream: "web", peer: "p\($0)", monitor: "http")
+        }
+        let agent = Agent(desk, store, keys: keys, on: rig.loop)
+        desk.hands = agent.hands
+        agent.hands.desk = desk
+        for key in keys {
+            // Nobody goes by a mark here: only a letter or a claim moves a pair.
+            _ = desk.define(
+                PairPlan(
+                    key: key,
+                    schedule: Schedule(interval: .seconds(60), timeout: .seconds(60)),
+                    confirm: confirm
+                )
+            )
+        }
+        try? await rig.begin(store, with: Listener())
+        return agent
+    }
+
+    func find(_ status: HealthCounter.Status, _ key: VerdictKey, health: Int = 3) {
+        sequence += 1
+        var verdict = Verdict.sample(
+            status,
+            peer: key.peer,
+            agent: desk.setting.agent,
+            epoch: hands.epochs[key] ?? 0,
+            sequence: sequence
+        )
+        verdict.health = status == .up ? health : 0
+        store.publish(verdict, isTransition: true)
+    }
+
+    /// Its first failure, which would take the peer down.
+    func fails(_ key: VerdictKey) -> Ruling {
+        let thresholds = Thresholds(rise: 1, fall: 1)
+        guard let pair = desk.member.number(of: key) else { return .ignore }
+        let now = loop.instant
+        return desk.outcome(
+            .fails(silent: false, immediate: false),
+            of: pair,
+            counter: HealthCounter(thresholds: thresholds, resuming: .up, health: 1),
+            begun: now,
+            at: now
+        )
+    }
+
+    func answers(_ key: VerdictKey, passes: Bool) {
+        guard let pair = desk.member.number(of: key) else { return }
+        let now = loop.instant
+        desk.found(
+            passes ? .passes : .fails(silent: false, immediate: false),
+            of: pair,
+            begun: now,
+            at: now
+        )
+    }
+}
+
+private final class NotingHands: FleetHands {
+    weak var desk: FleetDesk?
+    private(set) var held: Set<VerdictKey> = []
+    private(set) var epochs: [VerdictKey: UInt64] = [:]
+    private(set) var resumed: [VerdictKey: Verdict] = [:]
+    private(set) var looks: [VerdictKey] = []
+    private(set) var falls: [VerdictKey] = []
+    private(set) var signs: [FleetSign] = []
+
+    func begin(_ key: VerdictKey, from: WallTime, epoch: UInt64, resuming: Verdict?) {
+        held.insert(key)
+        epochs[key] = epoch
+        resumed[key] = resuming
+    }
+    func stop(_ key: VerdictKey, at time: WallTime) { held.remove(key) }
+    func look(_ key: VerdictKey) { looks.append(key) }
+    func fall(_ key: VerdictKey) { falls.append(key) }
+    func signed(_ sign: FleetSign) { signs.append(sign) }
+    func lag(at now: Instant) -> Nanoseconds { .zero }
+    func orphans(at now: Moment) -> [VerdictKey] { [] }
+    func lateness(at now: Instant) -> Nanoseconds { .zero }
+}
