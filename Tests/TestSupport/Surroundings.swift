@@ -45,7 +45,7 @@ public func freePort() throws -> UInt16 {
 /// Calls `body` with one port after another until one is free. Outside the ports that the kernel
 /// hands out, so no test that listens on port 0 and no connection takes it meanwhile. Never the same
 /// twice: some servers share a port that is given to two of them, and either answers.
-func withFreshPort<Answer>(
+public func withFreshPort<Answer>(
     _ body: (UInt16) throws(SystemError) -> Answer
 ) throws(SystemError) -> Answer {
     for _ in 0..<Ports.attemptsMax {
