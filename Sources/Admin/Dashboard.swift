@@ -121,6 +121,7 @@ enum Dashboard {
         // What is wrong with this process itself: its store, its files.
         const troubles = ({ store, ledger, memory_file: memory, configuration, certificate }) => [
           storeTrouble(store),
+          store.file_error,
           ledger && !ledger.durable
             ? "what is asked of peers is not kept: " + ledger.path + ": " + ledger.error : "",
           memory && memory.error ? "agent-check.memory-file " + memory.path + " " + memory.error : "",

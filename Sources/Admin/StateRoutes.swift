@@ -64,6 +64,7 @@ enum StateRoutes {
             .init("writable", .bool(store.isConnected && store.writeError == nil)),
             .init("since", .string(store.since.description)),
             .init("error", JSON(store.lastError?.printable)),
+            .init("file_error", JSON(store.fileError?.printable)),
             .init("write_error", JSON(store.writeError?.printable)),
             .init("twin", JSON(store.twin?.printable)),
             .init("pending", .integer(Int64(store.pending))),

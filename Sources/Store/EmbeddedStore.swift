@@ -66,10 +66,11 @@ public final class EmbeddedStore: Store {
             isConnected: true,
             since: startedAt,
             revision: revision,
-            lastError: ledger?.status.error ?? file?.lastError,
+            lastError: ledger?.status.error,
             refused: refused
         )
         status.isFileWritable = file?.isWritable
+        status.fileError = file?.problem
         return status
     }
 

@@ -216,7 +216,7 @@ public final class RedisStore: Store {
             since: since,
             revision: revision,
             pending: pendingCount,
-            lastError: lastError ?? file?.lastError,
+            lastError: lastError,
             writeError: writeError ?? fleet?.refusal,
             refused: refused,
             ignored: ignored
@@ -225,6 +225,7 @@ public final class RedisStore: Store {
         status.isReturnSilent = !isAwayTold
         status.twin = isTwin ? fleet?.twinWords : nil
         status.isFileWritable = file?.isWritable
+        status.fileError = file?.problem
         return status
     }
 

@@ -25,6 +25,7 @@ final class StateFile {
     private var waiters: [CheckedContinuation<Void, Never>] = []
     private(set) var lastError: String?
     var isWritable: Bool { lastError == nil }
+    var problem: String? { lastError.map { "state file \(path) cannot be written: \($0)" } }
     /// Writes that failed.
     private(set) var failures: UInt64 = 0
     /// The path leads to a FIFO or a device, say: it is not written to.

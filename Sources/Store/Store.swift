@@ -117,6 +117,8 @@ public struct StoreStatus: Hashable, Sendable {
     public var ignored: UInt64
     /// Whether the state file can be written; nil where there is none.
     public var isFileWritable: Bool?
+    /// That the state file cannot be written, and why, in the words of the log.
+    public var fileError: String?
     /// That another process speaks under this agent's name, in words.
     public var twin: String?
     /// Open to a server.

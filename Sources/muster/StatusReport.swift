@@ -51,6 +51,7 @@ struct StatusReport {
         remarks =
             upstreams.compactMap(Self.remark) + peers.flatMap { Self.orders(on: $0, of: body) }
             + Self.remarks(on: readiness)
+            + [readiness?["store"]?["file_error"]?.string].compactMap(\.self)
             + Self.remarks(onLedgerIn: readiness) + Self.remarks(onFilesIn: readiness)
     }
 
@@ -164,7 +165,6 @@ struct StatusReport {
             if let error = store["write_error"]?.string {
                 return ["store \(kind) takes no writes: \(error)"]
             }
-            // A file that cannot be written, where the store itself is in this process.
             return store["error"]?.string.map { ["store \(kind): \($0)"] } ?? []
         }
         var text = "store \(store["kind"]?.string ?? "") is away"

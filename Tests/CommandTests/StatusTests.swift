@@ -124,6 +124,11 @@ import Vocabulary
             "what is asked of peers is not kept: /x: No space left on device"
         ),
         (
+            #"{"store":{"kind":"redis","connected":true,"file_error":"state file /x cannot be "#
+                + #"written: no space"}}"#,
+            "state file /x cannot be written: no space"
+        ),
+        (
             #"{"memory_file":{"path":"/x","writable":false,"error":"cannot be written: no space"}}"#,
             "agent-check.memory-file /x cannot be written: no space"
         ),

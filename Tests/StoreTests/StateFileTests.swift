@@ -93,7 +93,7 @@ import Vocabulary
             try await StoreRig.run(.embedded) { rig in
                 let (store, _) = await rig.start(state: path)
                 store.publish(Verdict.sample(), isTransition: true)
-                #expect(store.status.lastError?.contains(what) == true)
+                #expect(store.status.fileError?.contains(what) == true)
                 await rig.stop(store)
                 #expect(rig.lines.all.contains { $0.contains(path) && $0.contains(what) })
             }
