@@ -122,6 +122,11 @@ public struct Doubt: Sendable {
             && silent * 2 >= silent + answered
     }
 
+    /// What this target said last: nothing at all.
+    public func isSilent(_ pair: PairNumber) -> Bool {
+        targets.indices.contains(Int(pair)) && targets[Int(pair)].answer == .silent
+    }
+
     /// At the start: nothing has answered yet, and what was asked is enough of a sample.
     public var isBlind: Bool {
         answered == 0 && silent >= Self.targetsMin && silentHosts.count >= Self.hostsMin

@@ -141,6 +141,8 @@ extension FleetMember {
             return false
         case .confirmed: break
         }
+        // A peer that refuses has answered: that is the peer, and no network between.
+        if !doubt.isSilent(pair) { return true }
         let wasHolding = mass.isHolding
         let may = mass.mayFall(
             pair,

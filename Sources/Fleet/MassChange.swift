@@ -36,7 +36,7 @@ public struct MassChange: Sendable {
 
     public init(rule: Rule = Rule()) { self.rule = rule }
 
-    /// One more peer would go down, of so many that this agent probes. Returns whether it may. One that
+    /// One more peer would go down in silence, of so many that this agent probes. Returns whether it may. One that
     /// may not comes again with its next failure, and may when it is one of few. `isSilent`: most of them
     /// have fallen silent and are about to go down; the first of a mass is not to be let through.
     public mutating func mayFall(
