@@ -194,8 +194,8 @@ let package = Package(
         tests(
             "MonitorTests",
             [
-                "Monitor", "Checks", "DNS", "Fleet", "Proxy", "Store", "EventLoop", "Health",
-                "Vocabulary", "TestSupport",
+                "Monitor", "Checks", "DNS", "Fleet", "Proxy", "Simulation", "Store", "EventLoop",
+                "Health", "Vocabulary", "TestSupport",
             ]
         ),
         tests(

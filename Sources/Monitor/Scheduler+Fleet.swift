@@ -85,8 +85,11 @@ extension Scheduler {
     /// Whether a probe that is in line should begin: meanwhile the pair may have become another's.
     func isStillWanted(_ row: Int, at now: Instant) -> Bool {
         guard let fleet else { return true }
+        fleet.wakeUp(at: now)
         if !rows[row].waiters.isEmpty || shares[row].isAsked { return true }
-        if shares[row].isHeld, fleet.time(at: now) >= shares[row].stopAt { release(row) }
+        // A slot is whose it is by its name: one that begins late is not the next holder's for it.
+        let slot = shares[row].next == Share.never ? fleet.time(at: now) : shares[row].next
+        if shares[row].isHeld, slot >= shares[row].stopAt { release(row) }
         return shares[row].isHeld
     }
 
@@ -140,7 +143,7 @@ extension Scheduler {
             at: now
         )
         // Whoever heard of it may have taken the pair away.
-        guard rows[row].phase != .removed, shares[row].isHeld else { return nil }
+        guard let ruling, rows[row].phase != .removed, shares[row].isHeld else { return nil }
         held[row] = ruling == .hold ? outcome : nil
         return ruling
     }
@@ -173,7 +176,8 @@ extension Scheduler: FleetHands {
         // One that is probed because somebody asked goes on by its schedule when that has ended.
         guard pair.phase == .resting else { return }
         let slots = slotTime(now)
-        if time > slots.wall {
+        // Two clocks that agree may differ by a little; a hand-over lies further ahead.
+        if time > slots.wall + Self.clockTolerance {
             let slot = pair.beat.next(
                 after: time + .milliseconds(-1),
                 every: pair.monitor.schedule.interval
@@ -265,6 +269,7 @@ extension Scheduler: FleetHands {
     }
 
     private static var grace: Nanoseconds { .seconds(10) }
+    private static var clockTolerance: Nanoseconds { .milliseconds(100) }
 
     public func lateness(at now: Instant) -> Nanoseconds {
         recentLateness.quantile(0.99, at: now)

@@ -51,7 +51,7 @@ public final class RedisConnection: EventSink {
     private var isOpened = false
     private var failure: RedisError?
 
-    private var timers: [Int: (id: TimerID, span: Nanoseconds)] = [:]
+    private var timers: [Int: (id: TimerID, span: Nanoseconds, deadline: Instant)] = [:]
     private var nextTag = 0
 
     /// Called once, when the connection is over for whatever reason but `close`.
@@ -59,6 +59,9 @@ public final class RedisConnection: EventSink {
 
     /// Of one reply, kept until it is whole. We ask for some hundreds of small values at most.
     public static let replyBytesMax = 8 << 20
+
+    /// A timer that is late by so much was stopped with its process.
+    private static let standstillMin = Nanoseconds.seconds(1)
 
     /// Until a command is answered, unless the caller says otherwise.
     public static let timeoutDefault = Nanoseconds.seconds(1)
@@ -364,7 +367,8 @@ public final class RedisConnection: EventSink {
     private func setTimer(_ span: Nanoseconds) -> Int {
         let tag = nextTag
         nextTag += 1
-        timers[tag] = (loop.schedule(at: loop.instant + span, sink: self, tag: tag), span)
+        let deadline = loop.instant + span
+        timers[tag] = (loop.schedule(at: deadline, sink: self, tag: tag), span, deadline)
         return tag
     }
 
@@ -374,7 +378,14 @@ public final class RedisConnection: EventSink {
 
     /// A command waited too long. Whatever comes after it would wait too: the connection is over.
     public override func due(tag: Int) {
-        guard let span = timers.removeValue(forKey: tag)?.span else { return }
+        guard let (_, span, deadline) = timers.removeValue(forKey: tag) else { return }
+        let now = loop.instant
+        if now - deadline > Self.standstillMin {
+            // This process stood still: the answer may have come, and nobody read it yet.
+            let again = now + span
+            timers[tag] = (loop.schedule(at: again, sink: self, tag: tag), span, again)
+            return
+        }
         let error = RedisError.timedOut(after: span)
         fail(error)
         end(error)

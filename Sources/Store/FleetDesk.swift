@@ -46,7 +46,7 @@ public struct FleetSign: Hashable, Sendable {
 
 /// What came of a call.
 enum WireAnswer {
-    case reply([String])
+    case reply(FleetReply)
     /// Nobody knows whether it arrived.
     case lost
     /// Redis answered with an error, and did nothing.
@@ -56,7 +56,11 @@ enum WireAnswer {
 /// Where calls go. Called on the loop's thread.
 protocol FleetWire: AnyObject {
     /// In this order, on one connection. `done` hears of each within a second, however it ends.
-    func post(_ script: FleetScript, _ words: [String], _ done: @escaping (WireAnswer) -> Void)
+    func post(
+        _ signature: Signature,
+        _ call: FleetCall,
+        _ done: @escaping (WireAnswer) -> Void
+    )
     /// What is to be written of the pair now; nil where nothing has been found of it.
     func newest(_ key: VerdictKey) -> Verdict?
     /// It is on its way in these words, and then it is there.
@@ -222,16 +226,16 @@ public final class FleetDesk: EventSink {
 
     // MARK: What was found
 
-    /// Of a pair that this agent probes: whether it counts.
+    /// Of a pair that this agent probes: whether it counts. Nil where it is another's by now.
     public func outcome(
         _ found: Found,
         of pair: PairNumber,
         counter: HealthCounter,
         begun: Instant,
         at now: Instant
-    ) -> Ruling {
+    ) -> Ruling? {
         wakeUp(at: now)
-        guard member.claims.probes(pair) else { return .ignore }
+        guard member.claims.probes(pair) else { return nil }
         var effects: [FleetEffect] = []
         let ruling = member.outcome(
             found,
@@ -323,7 +327,7 @@ public final class FleetDesk: EventSink {
     }
 
     /// Stopped and continued: what comes in first must not be taken for what happens now.
-    private func wakeUp(at now: Instant) {
+    public func wakeUp(at now: Instant) {
         if isRunning, member.stoodStill(at: now) { tick() }
     }
 
@@ -412,30 +416,24 @@ public final class FleetDesk: EventSink {
             call = .beat(beat)
         case .claim, .release, .tell: break
         }
-        let words = call.words(signature, .store)
         guard let wire else { return ended(number, call, sent, nil) }
         underWay += 1
-        wire.post(call.script, words) { [weak self] answer in
+        wire.post(signature, call) { [weak self] answer in
             guard let self else { return }
             underWay -= 1
-            answered(number, signature, call, sent, answer)
+            answered(number, call, sent, answer)
             closeIfAnswered()
         }
     }
 
     private func answered(
         _ number: CallNumber,
-        _ signature: Signature,
         _ call: FleetCall,
         _ sent: [Verdict?],
         _ answer: WireAnswer
     ) {
         switch answer {
-        case .reply(let words):
-            guard let reply = FleetReply(words, to: call, by: signature, .store) else {
-                note(refusal: "expected an answer to \(call.script.rawValue), saw another")
-                return ended(number, call, sent, nil)
-            }
+        case .reply(let reply):
             if refusal != nil, case .beat = call { note(refusal: nil) }
             ended(number, call, sent, reply)
         case .lost: ended(number, call, sent, nil)

@@ -20,14 +20,14 @@ extension RedisStore: FleetWire {
     }
 
     func post(
-        _ script: FleetScript,
-        _ words: [String],
+        _ signature: Signature,
+        _ call: FleetCall,
         _ done: @escaping (WireAnswer) -> Void
     ) {
-        guard let writer, let name = fleetScripts[script] else { return done(.lost) }
+        guard let writer, let name = fleetScripts[call.script] else { return done(.lost) }
         let names = FleetScript.keys(prefix: keys.prefix)
         writer.post(
-            ["EVALSHA", name, "\(names.count)"] + names + words,
+            ["EVALSHA", name, "\(names.count)"] + names + call.words(signature, .store),
             timeout: commandTimeout
         ) { [weak self] reply in
             switch reply {
@@ -44,8 +44,13 @@ extension RedisStore: FleetWire {
                 case .other: done(.refused(text))
                 }
             case .array(let items)?:
-                done(.reply(items.map { $0.text ?? $0.integer.map { "\($0)" } ?? "" }))
-            default: done(.refused("expected a list"))
+                let words = items.map { $0.text ?? $0.integer.map { "\($0)" } ?? "" }
+                let reply = FleetReply(words, to: call, by: signature, .store)
+                done(
+                    reply.map { .reply($0) }
+                        ?? .refused("expected an answer to \(call.script.rawValue), saw another")
+                )
+            default: done(.refused("expected a list, saw another reply"))
             }
         }
     }

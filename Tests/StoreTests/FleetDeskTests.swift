@@ -300,9 +300,9 @@ private final class Agent {
     }
 
     /// Its first failure, which would take the peer down.
-    func fails(_ key: VerdictKey) -> Ruling {
+    func fails(_ key: VerdictKey) -> Ruling? {
         let thresholds = Thresholds(rise: 1, fall: 1)
-        guard let pair = desk.member.number(of: key) else { return .ignore }
+        guard let pair = desk.member.number(of: key) else { return nil }
         let now = loop.instant
         return desk.outcome(
             .fails(silent: false, immediate: false),

@@ -1,0 +1,423 @@
+// Do schedulers probe what the fleet gives them, each slot once and none by nobody? Real schedulers, doors and boards
+// on one virtual loop, with the model of the store between them.
+
+import Checks
+import DNS
+import EventLoop
+import Fleet
+import Health
+import Monitor
+import Simulation
+import TestSupport
+import Testing
+import Vocabulary
+
+@testable import Store
+
+@Suite struct FleetSchedulingTests {
+    private static let peers = 120
+
+    @Test func `three agents probe each peer once an interval`() async throws {
+        try await FleetRig.run(peers: Self.peers) { rig in
+            for id in ["a1", "a2", "a3"] { try rig.start(id) }
+            await rig.pass(.seconds(10))
+            rig.begin()
+            await rig.pass(.seconds(10))
+            #expect(rig.visits.values.allSatisfy { (10...11).contains($0.count) })
+            #expect(rig.longestGap() <= .milliseconds(1_010))
+            for id in ["a1", "a2", "a3"] {
+                let share = rig.visits.values.count { $0.allSatisfy { $0.agent == id } }
+                #expect((30...50).contains(share), "\(id): \(share)")
+            }
+            #expect(rig.statuses == ["up"])
+        }
+    }
+
+    /// A slot that begins late, because wake-ups are gathered, is not the next holder's for it.
+    @Test func `of a pair that changes hands no slot is left out, and none comes twice`()
+        async throws
+    {
+        try await FleetRig.run(peers: Self.peers) { rig in
+            for id in ["a1", "a2"] { try rig.start(id) }
+            await rig.pass(.seconds(10))
+            rig.begin()
+            try rig.start("a3")
+            await rig.pass(.seconds(10))
+            #expect(rig.longestGap() <= .milliseconds(1_010))
+            #expect(rig.shortestGap() >= .milliseconds(990))
+            let leaver = try #require(rig.agents["a1"])
+            rig.begin()
+            let home = LoopBound(leaver, on: rig.loop)
+            let left = Task(executorPreference: rig.loop) { await home.value.desk.leave() }
+            await rig.pass(.seconds(5))
+            await left.value
+            #expect(rig.longestGap() <= .milliseconds(1_210))
+            #expect(Set(rig.visits.values.compactMap(\.last?.agent)) == ["a2", "a3"])
+            #expect(rig.statuses == ["up"])
+        }
+    }
+
+    @Test func `what a dead agent probed is probed by others within the promised time`()
+        async throws
+    {
+        try await FleetRig.run(peers: Self.peers) { rig in
+            for id in ["a1", "a2", "a3"] { try rig.start(id) }
+            await rig.pass(.seconds(10))
+            rig.begin()
+            rig.kill("a2")
+            await rig.pass(.seconds(8))
+            // Interval, timeout, and one second.
+            #expect(rig.longestGap() <= .seconds(3))
+            #expect(Set(rig.visits.values.compactMap(\.last?.agent)) == ["a1", "a3"])
+            #expect(rig.statuses == ["up"])
+        }
+    }
+
+    @Test func `one that is cut off from all targets doubts itself, and takes none down`()
+        async throws
+    {
+        try await FleetRig.run(peers: Self.peers) { rig in
+            for id in ["a1", "a2", "a3"] { try rig.start(id) }
+            await rig.pass(.seconds(10))
+            rig.answer = { agent, _ in agent == "a2" ? .silent : .pass }
+            await rig.pass(.seconds(3))
+            #expect(rig.agents["a2"]?.desk.reasons == [.massFailure])
+            #expect((rig.agents["a2"]?.desk.doubt ?? 0) >= 0.5)
+            #expect(rig.agents["a1"]?.desk.reasons == [])
+            await rig.pass(.seconds(20))
+            #expect(rig.statuses == ["up"])
+            rig.begin()
+            await rig.pass(.seconds(5))
+            #expect(Set(rig.visits.values.compactMap(\.last?.agent)) == ["a1", "a3"])
+        }
+    }
+
+    @Test func `when all fall silent for all it is the world, and held or published as asked for`()
+        async throws
+    {
+        for (action, expected) in [(MassChange.Action.hold, "up"), (.publish, "down")] {
+            try await FleetRig.run(peers: Self.peers, action: action) { rig in
+                for id in ["a1", "a2", "a3"] { try rig.start(id) }
+                await rig.pass(.seconds(10))
+                rig.answer = { _, _ in .silent }
+                await rig.pass(.seconds(20))
+                #expect(rig.statuses == [expected], "\(action)")
+            }
+        }
+    }
+
+    /// What is refused has answered: nothing speaks for the network being gone.
+    @Test func `peers that all refuse are down at once, whatever the share`() async throws {
+        try await FleetRig.run(peers: Self.peers) { rig in
+            for id in ["a1", "a2", "a3"] { try rig.start(id) }
+            await rig.pass(.seconds(10))
+            rig.answer = { _, _ in .refused }
+            await rig.pass(.seconds(4))
+            #expect(rig.statuses == ["down"])
+        }
+    }
+
+    @Test func `a count goes on where another agent left it`() async throws {
+        try await FleetRig.run(peers: 1, fall: 3) { rig in
+            try rig.start("a1")
+            await rig.pass(.seconds(5))
+            // Two of three.
+            rig.answer = { _, _ in .refused }
+            let monitor = "http"
+            let key = VerdictKey(upstream: "web", peer: "10.0.0.1:80", monitor: monitor)
+            #expect(await rig.comes { rig.model.verdict(of: key)?.health == 2 })
+            rig.kill("a1")
+            try rig.start("a2")
+            #expect(await rig.comes { rig.agents["a2"]?.board.verdict(of: key)?.status == .down })
+            let failures = rig.visits["10.0.0.1:80"]?.filter { $0.agent == "a2" }.count
+            #expect(failures == 1)
+        }
+    }
+
+    @Test func `what a peer says to one agent counts at the one that probes it`() async throws {
+        try await FleetRig.run(peers: 4) { rig in
+            for id in ["a1", "a2"] { try rig.start(id) }
+            await rig.pass(.seconds(10))
+            let sign = FleetSign(
+                peer: PeerKey(upstream: "web", peer: "10.0.0.1:80"),
+                status: "fail",
+                message: "no disk"
+            )
+            rig.agents["a1"]?.scheduler.announce(sign)
+            #expect(
+                await rig.comes {
+                    rig.agents["a2"]?.heartbeats.last(upstream: "web", peer: "10.0.0.1:80")?.message
+                        == "no disk"
+                }
+            )
+        }
+    }
+}
+
+extension Outcome {
+    /// As from behind a cable that was pulled.
+    fileprivate static var silent: Outcome { Outcome(.fail, .layer4Timeout, message: "no answer") }
+}
+
+// MARK: The rig
+
+/// Agents, targets and a store, in virtual time. Confined to its loop's thread.
+private final class FleetRig: @unchecked Sendable {
+    struct Visit {
+        var agent: String
+        var at: Instant
+    }
+
+    final class Agent {
+        let desk: FleetDesk
+        let board: Board
+        let scheduler: Scheduler
+        let heartbeats: Heartbeats
+        let wire: ModelWire
+        let resolver: Resolver
+        let services: Services
+
+        init(_ id: String, in rig: FleetRig) throws {
+            let loop = rig.loop
+            board = Board(loop: loop)
+            resolver = try Resolver(on: loop, configuration: ResolverConfiguration())
+            heartbeats = Heartbeats(began: loop.instant)
+            services = Services(loop: loop)
+            var setting = FleetDesk.Setting(agent: id)
+            setting.massChange = MassChange.Rule(action: rig.action)
+            desk = FleetDesk(setting, on: loop)
+            wire = ModelWire(rig, desk: desk, board: board)
+            let door = Door(agent: id, board: board, store: wire, epoch: 1)
+            scheduler = Scheduler(
+                loop: loop,
+                resolver: LoopBound(resolver, on: loop),
+                door: door,
+                heartbeats: heartbeats,
+                services: LoopBound(services, on: loop)
+            )
+            scheduler.join(desk)
+        }
+    }
+
+    let loop: EventLoop
+    let action: MassChange.Action
+    private let upstreams: (FleetRig, String) -> [MonitoredUpstream]
+    var model: StoreModel
+    private(set) var agents: [String: Agent] = [:]
+    private var ended: [Agent] = []
+    var answer: @Sendable (_ agent: String, _ address: String) -> Outcome = { _, _ in .pass }
+    private(set) var visits: [String: [Visit]] = [:]
+    private var began: Instant
+
+    private init(on loop: EventLoop, peers: Int, fall: Int, _ action: MassChange.Action) {
+        self.loop = loop
+        self.action = action
+        model = StoreModel(clock: loop.wall.milliseconds, replid: 1)
+        began = loop.instant
+        upstreams = { rig, id in
+            let home = LoopBound(rig, on: loop)
+            let script = Script { target in home.value.visit(target, by: id) }
+            return [
+                .scripted(
+                    peers: (1...peers).map { "10.0.\($0 / 8).\($0 % 8):80" },
+                    script: script,
+                    interval: .seconds(1),
+                    fastInterval: .seconds(1),
+                    fall: fall
+                )
+            ]
+        }
+    }
+
+    static func run(
+        peers: Int,
+        fall: Int = 2,
+        action: MassChange.Action = .hold,
+        _ body: @escaping @Sendable (FleetRig) async throws -> Void
+    ) async throws {
+        let loop = try EventLoop.spawn(virtual: "fleet")
+        defer { loop.stop() }
+        try await withTaskExecutorPreference(loop) {
+            let rig = FleetRig(on: loop, peers: peers, fall: fall, action)
+            do {
+                try await body(rig)
+            } catch {
+                await rig.end()
+                throw error
+            }
+            await rig.end()
+        }
+    }
+
+    private func end() async {
+        for agent in Array(agents.values) + ended {
+            agent.desk.close()
+            agent.wire.close()
+            await agent.scheduler.stop()
+            await agent.services.stop()
+            agent.board.close()
+            agent.resolver.close()
+        }
+    }
+
+    func start(_ id: String) throws {
+        let agent = try Agent(id, in: self)
+        agents[id] = agent
+        var catalogue = Catalogue()
+        let changes = catalogue.set(.file, upstreams(self, id))
+        agent.board.apply(changes.map(\.summarised))
+        agent.wire.read()
+        agent.desk.start(on: agent.wire)
+        agent.scheduler.apply(changes)
+    }
+
+    /// From one moment to the next.
+    func kill(_ id: String) {
+        guard let agent = agents.removeValue(forKey: id) else { return }
+        agent.desk.close()
+        agent.wire.close()
+        agent.scheduler.close()
+        ended.append(agent)
+    }
+
+    func pass(_ span: Nanoseconds) async { await loop.advance(by: span) }
+
+    func comes(_ isSo: @escaping () -> Bool) async -> Bool {
+        await loop.advance(by: .seconds(600), until: isSo)
+    }
+
+    // MARK: Targets
+
+    private func visit(_ target: Target, by agent: String) -> Outcome {
+        let address = "\(target.address)"
+        visits[address, default: []].append(Visit(agent: agent, at: loop.instant))
+        return answer(agent, address)
+    }
+
+    /// Looks at what comes from now on; who was visited last stays known.
+    func begin() {
+        began = loop.instant
+        for address in visits.keys { visits[address] = visits[address]?.suffix(1) }
+    }
+
+    private var gaps: [Nanoseconds] {
+        visits.values.flatMap { visits in
+            zip(visits, visits.dropFirst()).map { $1.at - $0.at }
+                + [loop.instant - (visits.last?.at ?? began)]
+        }
+    }
+
+    func longestGap() -> Nanoseconds { gaps.max() ?? .zero }
+
+    func shortestGap() -> Nanoseconds {
+        visits.values.flatMap { visits in zip(visits, visits.dropFirst()).map { $1.at - $0.at } }
+            .min() ?? .zero
+    }
+
+    /// Every status that some agent shows now.
+    var statuses: Set<String> {
+        Set(
+            agents.values.flatMap { agent in
+                agent.board.upstream(named: "web")?.peers.map(\.view.status.rawValue) ?? []
+            }
+        )
+    }
+}
+
+/// The way of one agent to the model of the store, and what a store does beside it. Confined to its loop's thread.
+private final class ModelWire: FleetWire, Store {
+    private let rig: FleetRig
+    private unowned let desk: FleetDesk
+    private let board: Board
+    private let timers: Timers
+    private var outbox = Outbox<Verdict>()
+    private var isOpen = true
+    let status: StoreStatus
+
+    init(_ rig: FleetRig, desk: FleetDesk, board: Board) {
+        self.rig = rig
+        self.desk = desk
+        self.board = board
+        timers = Timers(loop: rig.loop)
+        outbox.takesAnyOrder = true
+        status = StoreStatus(kind: "model", isConnected: true, since: rig.loop.wall)
+        reconcile()
+    }
+
+    /// Renewals wake nobody.
+    private func reconcile() {
+        guard isOpen else { return }
+        timers.schedule(after: RedisStore.reconcileEveryDefault) { [unowned self] in
+            read()
+            reconcile()
+        }
+    }
+
+    func close() {
+        isOpen = false
+        timers.cancelAll()
+    }
+
+    private func later(_ body: @escaping () -> Void) {
+        if isOpen { timers.schedule(after: .milliseconds(1), body) }
+    }
+
+    // MARK: Calls
+
+    func post(_ signature: Signature, _ call: FleetCall, _ done: @escaping (WireAnswer) -> Void) {
+        later { [self] in
+            rig.model.clock = rig.loop.wall.milliseconds
+            let reply = rig.model.perform(signature, call)
+            for letter in rig.model.takeLetters() {
+                guard let to = rig.agents[letter.to] else { continue }
+                to.wire.later { to.desk.heard(letter.words) }
+            }
+            let changed = rig.model.takeChanged().compactMap { rig.model.verdict(of: $0) }
+            for agent in rig.agents.values where !changed.isEmpty {
+                agent.wire.later { for verdict in changed { agent.wire.read(verdict) } }
+            }
+            later { done(.reply(reply)) }
+        }
+    }
+
+    /// All that lies there.
+    func read() { for verdict in rig.model.verdicts.values { read(verdict) } }
+
+    private func read(_ verdict: Verdict) {
+        desk.heard(verdict)
+        outbox.letGo(of: verdict, asAgent: desk.setting.agent)
+        if !outbox.isOwn(verdict) { board.storeChanged(verdict) }
+    }
+
+    func newest(_ key: VerdictKey) -> Verdict? { outbox.newest(key) }
+    func sent(_ verdict: Verdict) { outbox.sent(verdict) }
+    func wrote(_ verdict: Verdict) { outbox.wrote(verdict) }
+    func noteRefused(_ key: VerdictKey) {}
+    func letGo(_ key: VerdictKey) { outbox.letGo(key) }
+    func standingChanged() {}
+
+    func announce(_ sign: FleetSign, by instance: String) {
+        for agent in rig.agents.values {
+            agent.wire.later { agent.desk.heard(sign, by: instance) }
+        }
+    }
+
+    // MARK: Store
+
+    func start(_ observer: any StoreObserver) {}
+    func publish<R: FencedRecord>(_ record: R, isTransition: Bool) {
+        guard let verdict = record as? Verdict else { return }
+        _ = outbox.take(verdict, isTransition: isTransition, now: rig.loop.wall)
+        for (key, isUrgent) in outbox.drain() { desk.say(key, isUrgent: isUrgent) }
+    }
+    func forget<R: FencedRecord>(_ type: R.Type, _ key: R.Key) {}
+    func change<W: Wish>(
+        _ wish: W.Type,
+        _ change: W.Change,
+        of key: W.Key,
+        expecting expected: UInt64?
+    ) async throws(StoreError) -> Acknowledgement { Acknowledgement(.everywhere, stampSum: 0) }
+    func stampSum(of upstream: String) -> UInt64 { 0 }
+    func refresh(_ upstream: String) async throws(StoreError) {}
+    func stop() async {}
+}
