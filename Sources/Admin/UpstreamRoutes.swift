@@ -226,7 +226,18 @@ enum UpstreamRoutes {
             )
         }
         if !isTaken { throw Problem(.serviceUnavailable, "too many peers report in") }
+        // A restart must not begin to count anew.
         let key = PeerKey(upstream: view.name, peer: id)
+        await plane.store.call { store in
+            let record = HeardSign(
+                key: key,
+                verdict: Outcome.Verdict(rawValue: sign.status.rawValue) ?? .pass,
+                message: sign.message,
+                agent: plane.agent,
+                at: plane.loop.wall
+            )
+            store.publish(record, isTransition: sign.status == .fail)
+        }
         await plane.scheduler.call { scheduler in
             scheduler.hurry(signedBy: key)
             // Whoever probes the peer may be another agent.

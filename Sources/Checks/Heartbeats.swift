@@ -35,12 +35,14 @@ public final class Heartbeats: Sendable {
 
     public init(began: Instant) { self.began = began }
 
-    /// Returns false when there is no room for another peer.
+    /// Of two signs the later holds. Returns false when there is no room for another peer.
     @discardableResult
     public func record(_ beat: Sign, upstream: String, peer: String) -> Bool {
         let key = Key(upstream: upstream, peer: peer)
         return beats.withLock { beats in
-            guard beats[key] != nil || beats.count < Self.peersMax else { return false }
+            let held = beats[key]
+            guard held != nil || beats.count < Self.peersMax else { return false }
+            if let held, held.at > beat.at { return true }
             beats[key] = beat
             return true
         }

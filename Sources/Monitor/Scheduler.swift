@@ -170,6 +170,7 @@ public final class Scheduler: EventSink {
                 }
             case .peerGone(let key):
                 heartbeats?.forget(upstream: key.upstream, peer: key.peer)
+                door.forgetSign(of: key)
                 for id in (members[key.upstream]?.monitors ?? [:]).keys {
                     forget(VerdictKey(upstream: key.upstream, peer: key.peer, monitor: id))
                 }

@@ -52,6 +52,8 @@ public final class Board: EventSink {
     var orphans: [String: [VerdictKey: Verdict]] = [:]
     var orphanCount = 0
     var observers: [any BoardObserver] = []
+    /// Hears of signs of life that another process heard: another agent, or the one before this.
+    public var onSign: ((HeardSign) -> Void)?
 
     /// Upstreams by the tag of their timer.
     var tags: [Int: UpstreamBoard] = [:]
@@ -601,6 +603,7 @@ extension Board: StoreObserver {
                 since: asking.since,
                 weightSince: asking.sinces.dropFirst().first ?? nil
             )
+        case let sign as HeardSign: if isDefined(sign.key) { onSign?(sign) }
         default: break
         }
     }

@@ -7,6 +7,7 @@ enum Records {
     static let all: [any Record.Type] = [
         Verdict.self,
         Asked<Intent>.self,
+        HeardSign.self,
     ]
 }
 

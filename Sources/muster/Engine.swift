@@ -81,6 +81,7 @@ final class Engine {
         let events = EventLog(startedAt: loop.wall)
         if let ledger { events.keep(in: ledger) }
         board = Board(loop: loop, events: events, journal: journal)
+        board.onSign = { [heartbeats] sign in heartbeats.hear(sign, on: loop) }
         let lookup = LoopBound(resolver, on: loop)
         fleet = Self.makeFleet(configuration, on: loop, journal: journal)
         store = try Self.makeStore(
@@ -338,5 +339,19 @@ final class Engine {
         plane.hasMetricsPerPeer = configuration.admin.hasMetricsPerPeer
         plane.budget = budget
         return plane
+    }
+}
+
+extension Heartbeats {
+    /// Takes in what another process heard. Its age is told by the wall clock: that goes on over a restart.
+    fileprivate func hear(_ sign: HeardSign, on loop: EventLoop) {
+        guard let status = Sign.Status(rawValue: sign.verdict.rawValue) else { return }
+        let now = loop.wall
+        let age = sign.at < now ? now - sign.at : .zero
+        record(
+            Sign(status: status, message: sign.message, at: loop.instant + -age),
+            upstream: sign.key.upstream,
+            peer: sign.key.peer
+        )
     }
 }

@@ -50,6 +50,18 @@ import Vocabulary
         #expect(forgotten.message.hasSuffix("saw none"))
     }
 
+    @Test func `an older sign that is heard of later changes nothing`() async throws {
+        let heartbeats = Heartbeats(began: Self.ago(1_000))
+        for (status, age) in [(Heartbeats.Sign.Status.pass, Int64(5)), (.fail, 500)] {
+            heartbeats.record(
+                .init(status: status, at: Self.ago(age)),
+                upstream: "web",
+                peer: "192.0.2.1:80"
+            )
+        }
+        #expect(try await probe(heartbeats).verdict == .pass)
+    }
+
     @Test func `where none can be received a heartbeat says nothing`() async throws {
         let check = try CheckRegistry.builtin.make(
             "heartbeat",

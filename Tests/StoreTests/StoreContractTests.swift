@@ -51,6 +51,30 @@ import Vocabulary
     }
 
     @Test(arguments: Backend.allCases)
+    func `of two signs of life the later is there for whoever opens the store next`(
+        backend: Backend
+    ) async throws {
+        try await StoreRig.run(backend) { rig in
+            let (store, _) = await rig.start()
+            func sign(_ message: String, at milliseconds: Int64) -> HeardSign {
+                HeardSign(
+                    key: peer,
+                    verdict: .warn,
+                    message: message,
+                    agent: "a1",
+                    at: WallTime(milliseconds: rig.loop.wall.milliseconds + milliseconds)
+                )
+            }
+            let later = sign("backlog 3", at: -1_000)
+            store.publish(later, isTransition: true)
+            store.publish(sign("backlog 2", at: -9_000), isTransition: true)
+            await rig.stop(store)
+            let told = await rig.reopened().others.compactMap { $0 as? HeardSign }
+            #expect(Set(told) == [later], "\(told)")
+        }
+    }
+
+    @Test(arguments: Backend.allCases)
     func `names may hold any character`(backend: Backend) async throws {
         try await StoreRig.run(backend) { rig in
             let (store, _) = await rig.start()
