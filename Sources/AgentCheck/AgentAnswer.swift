@@ -31,7 +31,9 @@ struct AgentQuestion {
     var answer: AgentAnswer { AgentAnswer(text: line.text, httpStatus: httpStatus) }
 
     var line: AgentLine {
-        guard var health = opinion else { return AgentLine(admin: admin) }
+        guard var health = opinion ?? (isToldByHealth ? .up : nil) else {
+            return AgentLine(admin: admin)
+        }
         var percent = weightPercent
         if policy.adminWords == .never {
             switch view.asked {
@@ -48,6 +50,9 @@ struct AgentQuestion {
             reason: view.reason
         )
     }
+
+    /// What was asked for has no other word, and is said whatever is known of the peer.
+    private var isToldByHealth: Bool { policy.adminWords == .never && view.asked != .ready }
 
     private var httpStatus: Int {
         if view.asked == .maint { return policy.statuses.maint }

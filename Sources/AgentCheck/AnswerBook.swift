@@ -9,6 +9,16 @@ import Vocabulary
 /// The answers of the peers on the board that somebody asked for, or that have an admin word. Most
 /// peers of most agents are neither. Confined to its loop's thread.
 final class AnswerBook: BoardObserver {
+    /// What the load balancer has still to hear, should nobody know of the peer's health any more.
+    enum Owed {
+        /// The last opinion took no requests away.
+        case nothing
+        /// It did: `down`, or less than its weight.
+        case up
+        /// There was none in this process. What the one before said, the load balancer still goes by.
+        case unknown
+    }
+
     final class Page {
         let key: PeerKey
         var hold: AdminHold
@@ -20,8 +30,7 @@ final class AnswerBook: BoardObserver {
         /// The answer divides a connection limit.
         var isShared = false
         var askers = 1
-        /// What was said last of its health took requests away: `down`, or less than its weight.
-        var owesUp = false
+        var owes = Owed.unknown
 
         init(key: PeerKey, hold: AdminHold) {
             self.key = key
@@ -118,13 +127,19 @@ final class AnswerBook: BoardObserver {
             admin: word(of: page, asked: view.asked, at: now),
             askers: page.askers,
             isStoreLost: isStoreLost,
-            owesUp: page.owesUp,
+            // Asked in vain, that is: before a check has run, it may find the peer down.
+            owesUp: page.owes == .up || (page.owes == .unknown && view.wasAsked),
             policy: policy
         )
         page.answer = question.answer
         let line = question.line
         if let health = line.health {
-            page.owesUp = health == .down || (line.weightPercent ?? 100) < 100
+            if health == .down || (line.weightPercent ?? 100) < 100 {
+                page.owes = .up
+            } else if view.checked != .unknown, !view.isStale {
+                // An `up` that only takes back is said until then: not every asker has heard it.
+                page.owes = .nothing
+            }
         }
         page.bytes = Array(page.answer.text.utf8)
         page.isShared = definition.maxConnections != nil || view.maxConnections != nil

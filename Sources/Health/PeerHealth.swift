@@ -65,6 +65,8 @@ public struct PeerView: Hashable, Sendable {
     public var isStale = false
     /// Every required monitor was asked; those that have an opinion pass, and the others cannot speak.
     public var isPassing = false
+    /// Every required monitor was asked, be it in vain.
+    public var wasAsked = false
     /// It is so new that its first verdict is still to come, and no request is risked on it.
     public var isStranger = false
     /// Its name never resolved: nobody could connect to it yet.
@@ -448,6 +450,7 @@ public struct PeerHealth: Sendable {
         joined.checked = checks.opinion
         joined.isStale = checks.opinion != .unknown && checks.status != .down && !checks.isFresh
         joined.isPassing = checks.isPassing
+        joined.wasAsked = checks.wasAsked
         joined.isStranger = isStranger
         joined.isNowhere = isNowhere
         return joined
@@ -543,8 +546,9 @@ public struct PeerHealth: Sendable {
         var lastKnown: PeerStatus?
         /// Some required monitor has never said up or down.
         var isUnprobed: Bool
-        /// As in `PeerView`.
+        /// Both as in `PeerView`.
         var isPassing: Bool
+        var wasAsked: Bool
 
         /// Up or down, from verdicts of any age if need be.
         var opinion: HealthCounter.Status {
@@ -586,9 +590,9 @@ public struct PeerHealth: Sendable {
             policy.requiredMonitors.contains($0.key.monitor) && $0.status == .up
                 && $0.expiresAt >= now
         }
+        let wasAsked = unprobed.allSatisfy { verdict(by: $0) != nil }
         let isPassing =
-            !passing.isEmpty && lastKnown != .down && status != .down
-            && unprobed.allSatisfy { verdict(by: $0) != nil }
+            !passing.isEmpty && lastKnown != .down && status != .down && wasAsked
         for name in unprobed.sorted() {
             // Probed, but every outcome so far was neutral: an agent that cannot be asked, say.
             let silent = verdict(by: name).map { "no opinion yet: \(describe($0))" }
@@ -604,7 +608,8 @@ public struct PeerHealth: Sendable {
             isFresh: stale.isEmpty,
             lastKnown: lastKnown,
             isUnprobed: !unprobed.isEmpty,
-            isPassing: isPassing
+            isPassing: isPassing,
+            wasAsked: wasAsked
         )
     }
 

@@ -420,6 +420,31 @@ import Vocabulary
         #expect(await rig.line(of: "s2").text == "up 100%\n")
     }
 
+    /// What it said before, nobody knows, and a `down` that nobody takes back holds for ever.
+    @Test func `a restarted process whose checks cannot speak takes a down back`() async throws {
+        let peers = [peer("s1"), peer("s2")]
+        let rig = try await Rig(peers: peers, isVirtual: true)
+        await rig.say(.down, of: "s1")
+        try await rig.start()
+        #expect(await rig.line(of: "s1").text.hasPrefix("down 100%"))
+        await rig.stop()
+
+        await rig.forgetEverything(peers: peers)
+        try await rig.startAgain()
+        // For longer than a first verdict is waited for.
+        await rig.pass(.seconds(5))
+        #expect(await rig.line(of: "s1").text == "\n", "its check has not run yet")
+        for message in ["no such program", "no such program still"] {
+            await rig.say(.unknown, of: "s1", message: message)
+            // Each time anew: another load balancer may not have asked before.
+            let text = await rig.line(of: "s1").text
+            #expect(text.hasPrefix("up 100% # no opinion yet: "), "\(text)")
+        }
+        #expect(await rig.line(of: "s2").text == "\n")
+        await rig.say(.down, of: "s1")
+        #expect(await rig.line(of: "s1").text.hasPrefix("down 100%"))
+    }
+
     @Test func `while the store has not told, nothing is lifted`() async throws {
         let folder = try TemporaryDirectory()
         try folder.write(#"{"format":1,"asked":{"web/s1":"maint"}}"#, to: "agent.json")

@@ -224,6 +224,14 @@ private func intent(_ mode: Intent.Mode, _ reason: String = "", weight: Int? = n
         #expect(Scene(verdicts: [down]).line().hasPrefix("drain down 100%"))
     }
 
+    @Test func `never says drain and maint of a peer nothing is known of too`() {
+        let drained = Scene(intent: Intent(mode: .drain))
+        #expect(drained.line { $0.adminWords = .never }.hasPrefix("up 0%"))
+        let inMaint = Scene(intent: Intent(mode: .maint))
+        #expect(inMaint.line { $0.adminWords = .never }.hasPrefix("down 100%"))
+        #expect(Scene().line { $0.adminWords = .never } == "\n")
+    }
+
     @Test func `always says ready, never says it with weight and health`() {
         #expect(Scene(verdicts: [up]).line { $0.adminWords = .always } == "ready up 100%\n")
         let drained = Scene(verdicts: [up], intent: intent(.drain))
