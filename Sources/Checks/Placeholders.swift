@@ -79,7 +79,11 @@ struct Placeholders {
             let pieces = Self.pieces(of: text)
             if let value = Self.alone(pieces, values) { return value }
             let filled = try join(pieces, with: values, at: path)
-            return Setting(.scalar(filled, isQuoted: isQuoted), at: setting.position)
+            return Setting(
+                .scalar(filled, isQuoted: isQuoted),
+                at: setting.position,
+                isVariable: setting.isVariable
+            )
         case .list(let items):
             var filled: [Setting] = []
             for (index, item) in items.enumerated() {

@@ -163,7 +163,8 @@ struct SettingsFile {
             let text = fill(scalar.string, at: position, isQuoted: isQuoted)
             // `"${NAME:-}"` that came to nothing is not written, whatever quotes it needed.
             let isText = isQuoted && (!text.isEmpty || scalar.string.isEmpty)
-            return Setting(.scalar(text, isQuoted: isText), at: position)
+            let isVariable = environment != nil && Substitution.isVariable(scalar.string)
+            return Setting(.scalar(text, isQuoted: isText), at: position, isVariable: isVariable)
         case .sequence(let sequence):
             var items: [Setting] = []
             for item in sequence {

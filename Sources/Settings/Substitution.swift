@@ -13,6 +13,11 @@ struct Substitution {
         var message: String
     }
 
+    /// `${NAME}` or `${NAME:-default}`, and nothing beside it.
+    static func isVariable(_ text: String) -> Bool {
+        text.hasPrefix("${") && text.firstIndex(of: "}") == text.indices.last
+    }
+
     func fill(_ text: String) throws(Problem) -> String {
         guard text.utf8.contains(UInt8(ascii: "$")) else { return text }
         let scalars = Array(text.unicodeScalars)

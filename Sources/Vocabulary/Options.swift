@@ -145,17 +145,14 @@ extension Setting {
     }
 
     public func bool(at path: String) throws(SettingError) -> Bool {
-        if case .scalar(let text, isQuoted: false) = value {
-            if text == "true" { return true }
-            if text == "false" { return false }
-        }
+        if plain == "true" { return true }
+        if plain == "false" { return false }
         throw expected("true or false", at: path)
     }
 
     public func int(in range: ClosedRange<Int>, at path: String) throws(SettingError) -> Int {
         let what = "a whole number from \(range.lowerBound) to \(range.upperBound)"
-        guard case .scalar(let text, isQuoted: false) = value, let number = Int(text),
-            range.contains(number)
+        guard let text = plain, let number = Int(text), range.contains(number)
         else { throw expected(what, at: path) }
         // 010 is ten to some and eight to others.
         guard "\(number)" == text else {

@@ -56,10 +56,22 @@ public struct Setting: Sendable, Hashable {
 
     public var value: Value
     public var position: Position
+    /// In quotes stood one variable and nothing else: the quotes are YAML's, which inside `{ }` wants them
+    /// around `${ }`, and no word of the user's that a text is meant.
+    public var isVariable = false
 
-    public init(_ value: Value, at position: Position) {
+    public init(_ value: Value, at position: Position, isVariable: Bool = false) {
         self.value = value
         self.position = position
+        self.isVariable = isVariable
+    }
+
+    /// What a number, `true` or `false` may be read from.
+    var plain: String? {
+        guard case .scalar(let text, let isQuoted) = value, !isQuoted || isVariable else {
+            return nil
+        }
+        return text
     }
 
     /// `key:` with nothing after it.

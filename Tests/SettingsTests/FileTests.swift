@@ -60,6 +60,32 @@ import Vocabulary
         #expect(configuration.store.lease == .seconds(3))
     }
 
+    /// Inside `{ }` YAML wants quotes around `${ }`: they say nothing of what is meant.
+    @Test func `gives a number, true or false where one is wanted, in quotes too`() throws {
+        let text =
+            "upstreams: { web: { peers: [{ address: \"a:1\", weight: \"${W:-5}\", backup: \"${B}\" }] } }"
+        let peer = try load(text, environment: ["B": "true"]).upstreams[0].definition.peers[0]
+        #expect(peer.weight == 5 && peer.isBackup)
+        for (written, saw) in [("\"5\"", "'5'"), ("\"${B}5\"", "'55'"), ("\"x${B}\"", "'x5'")] {
+            let found = try complaints(
+                "upstreams: { web: { peers: [{ address: \"a:1\", weight: \(written) }] } }",
+                environment: ["B": "5"]
+            )
+            #expect(
+                found == [
+                    "muster.yaml:1:55: upstreams.web.peers[0].weight: expected a whole number from 1 to "
+                        + "256, saw \(saw)"
+                ]
+            )
+        }
+        // What is a text stays one.
+        let zone = try load(
+            "upstreams: { web: { peers: [{ address: \"a:1\", zone: \"${B}\" }] } }",
+            environment: ["B": "7"]
+        )
+        #expect(zone.upstreams[0].definition.peers[0].zone == "7")
+    }
+
     @Test func `takes a value that is empty for one not written`() throws {
         let configuration = try load("store: { url: \"${REDIS:-}\" }\nlog: { level: }\n")
         #expect(configuration.store.kind == .embedded)
