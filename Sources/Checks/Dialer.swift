@@ -160,11 +160,11 @@ struct Destination: Sendable {
         let text = try setting.string(at: path)
         if let address = Address(text: text) {
             other = address
-            if let written, isUnix {
+            if let written {
                 throw SettingError(
                     written.position,
-                    "\(written.path): expected none beside the address '\(text)', saw one: a socket has "
-                        + "no port"
+                    "\(written.path): expected none beside the address '\(text)', saw one: "
+                        + (isUnix ? "a socket has no port" : "the address has a port already")
                 )
             }
             return

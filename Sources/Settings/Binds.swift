@@ -7,6 +7,8 @@ import Vocabulary
 struct Binds {
     let reading: Reading
     private var taken: [Address: (path: String, position: Position)] = [:]
+    /// Of the addresses taken, those with this port.
+    private var holders: [UInt16: [Address]] = [:]
 
     init(reading: Reading) { self.reading = reading }
 
@@ -50,7 +52,33 @@ struct Binds {
             )
             return false
         }
+        guard case .host(let host, let port) = address else {
+            taken[address] = (path, position)
+            return true
+        }
+        for other in holders[port] ?? [] {
+            guard case .host(let held, _) = other, let owner = taken[other],
+                IP.isWithin(held, host) || IP.isWithin(host, held)
+            else { continue }
+            // Listeners of the proxy share ports, and the kernel takes the closer address.
+            let closer = IP.isWithin(host, held) ? address : other
+            let both =
+                "\(path): \(address) stands beside \(other) of \(owner.path) at \(owner.position)"
+            if [path, owner.path].allSatisfy({ $0.hasPrefix("proxy.listeners[") }) {
+                reading.warn(
+                    position,
+                    "\(both): what comes to \(closer) goes to that one alone; write one of them, or no "
+                        + "address that covers all"
+                )
+            } else {
+                reading.report(
+                    SettingError(position, "\(both), which takes the port of all addresses")
+                )
+                return false
+            }
+        }
         taken[address] = (path, position)
+        holders[port, default: []].append(address)
         return true
     }
 
@@ -80,6 +108,15 @@ enum IP {
     static func isLiteral(_ host: String) -> Bool {
         var bytes = in6_addr()
         return inet_pton(AF_INET, host, &bytes) == 1 || inet_pton(AF_INET6, host, &bytes) == 1
+    }
+
+    /// `other` stands for every address of its family, and `host` is one of them.
+    static func isWithin(_ host: String, _ other: String) -> Bool {
+        switch other {
+        case "0.0.0.0": host != other && !host.contains(":")
+        case "::": host != other && host.contains(":")
+        default: false
+        }
     }
 }
 

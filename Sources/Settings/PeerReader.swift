@@ -174,18 +174,16 @@ struct PeerReader {
         definition.zone = section.read("zone", Self.zone)
         definition.maxConnections = section.int("max-connections", in: 1...Self.connectionsMax)
         // nginx's spelling and ours; whoever writes both means something we cannot guess.
-        for key in ["max-fails", "max_fails"] {
-            let fails: Int? = section.read(key) { (setting, path) throws(SettingError) in
-                try setting.int(in: 0...Self.failsMax, at: path)
-            }
-            if let fails { definition.maxFails = fails }
+        let fails: Int? = section.read(spelled: ["max-fails", "max_fails"]) {
+            (setting, path) throws(SettingError) in
+            try setting.int(in: 0...Self.failsMax, at: path)
         }
-        for key in ["fail-timeout", "fail_timeout"] {
-            let window: Nanoseconds? = section.read(key) { (setting, path) throws(SettingError) in
-                try Self.nginxTime(setting, at: path)
-            }
-            if let window { definition.failTimeout = window }
+        if let fails { definition.maxFails = fails }
+        let window: Nanoseconds? = section.read(spelled: ["fail-timeout", "fail_timeout"]) {
+            (setting, path) throws(SettingError) in
+            try Self.nginxTime(setting, at: path)
         }
+        if let window { definition.failTimeout = window }
         section.finish()
         if address == nil { return nil }
         return Peer(

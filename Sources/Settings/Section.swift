@@ -53,6 +53,30 @@ struct Section {
         return reading.attempt { () throws(SettingError) in try body(setting, path) }
     }
 
+    /// Of a setting that may be spelled in several ways, and is written in one of them.
+    mutating func read<Value>(
+        spelled keys: [String],
+        _ body: (Setting, String) throws(SettingError) -> Value
+    ) -> Value? {
+        var first: (key: String, position: Position)?
+        var value: Value?
+        for key in keys {
+            let found = read(key) { (setting, path) throws(SettingError) in
+                if let first {
+                    throw SettingError(
+                        setting.position,
+                        "\(path): expected '\(first.key)' or '\(key)', which mean the same, saw both: "
+                            + "the other at \(first.position)"
+                    )
+                }
+                first = (key, setting.position)
+                return try body(setting, path)
+            }
+            value = value ?? found
+        }
+        return value
+    }
+
     mutating func section(_ key: String) -> Section? {
         guard let setting = take(key) else { return nil }
         return Section(setting, at: place.key(key), reading: reading)

@@ -56,6 +56,12 @@ struct UpstreamsReader {
         Self.refusePeersThatNoProbeReaches(peers, monitors, reading)
         Self.warnOfWhatNothingReads(monitors, at: place, entry.position, reading)
 
+        var threshold: Position?
+        let panicThreshold = section.read("panic-threshold") {
+            (setting, path) throws(SettingError) in
+            threshold = setting.position
+            return try setting.share(at: path)
+        }
         let definition = UpstreamDefinition(
             name: entry.key,
             peers: peers.map { $0.definition },
@@ -65,10 +71,7 @@ struct UpstreamsReader {
                 in: .zero...Self.slowStartMax,
                 default: .zero
             ),
-            panicThreshold: section.share(
-                "panic-threshold",
-                default: UpstreamDefinition.panicThresholdDefault
-            ),
+            panicThreshold: panicThreshold ?? UpstreamDefinition.panicThresholdDefault,
             onDown: section.word("on-down"),
             allDown: section.word("all-down") ?? .backup,
             trying: TryingReader.read(&section),
@@ -76,6 +79,13 @@ struct UpstreamsReader {
             sticky: StickyReader.read(&section)
         )
         section.finish()
+        if let threshold, definition.allDown == .failClosed {
+            reading.warn(
+                threshold,
+                "\(place.key("panic-threshold").path): has no effect under 'all-down: fail-closed', which never "
+                    + "panics; leave one of the two out"
+            )
+        }
         configurations.append(
             MonitoredUpstream(definition: definition, monitors: monitors)
         )

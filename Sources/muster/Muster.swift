@@ -33,6 +33,9 @@ struct Muster: AsyncParsableCommand {
             Console.error(mistake)
             Glibc.exit(ExitStatus.warning.rawValue)
         }
+        if let mistake = Self.doubled(in: arguments) {
+            leave(because: ValidationError(mistake))
+        }
         do {
             var command = try parseAsRoot()
             if var command = command as? any AsyncParsableCommand {
@@ -67,6 +70,33 @@ struct Muster: AsyncParsableCommand {
             let hint = nearest(to: word, among: names).map { "; did you mean '\($0)'?" } ?? ""
             return "Error: \(path): expected one of \(names.joined(separator: ", ")), saw "
                 + "'\(word.printable)'\(hint)\nSee '\(path) --help' for more information."
+        }
+        return nil
+    }
+
+    /// Options of which there is one: of two the parser would take the last, in silence.
+    private static let single = [
+        "--config", "--admin", "--admin-ca", "--reason", "--until", "--if-match", "--timeout",
+        "--checks-dir",
+    ]
+
+    /// Nil where no option is given twice.
+    static func doubled(in arguments: [String]) -> String? {
+        var seen: Set<String> = []
+        var isValue = false
+        for word in arguments.prefix(while: { $0 != "--" }) {
+            if isValue {
+                isValue = false
+                continue
+            }
+            let parts = word.split(separator: "=", maxSplits: 1).map(String.init)
+            let name = parts.first == "-c" ? "--config" : parts.first ?? ""
+            guard single.contains(name) else { continue }
+            isValue = parts.count == 1
+            guard seen.insert(name).inserted else {
+                let spelled = name == "--config" ? "-c, --config" : name
+                return "expected '\(spelled)' once, saw it twice; write the one that is meant"
+            }
         }
         return nil
     }

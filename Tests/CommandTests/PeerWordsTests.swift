@@ -83,6 +83,21 @@ import Vocabulary
         #expect(Muster.unknownCommand(in: words) == text)
     }
 
+    @Test(arguments: [
+        (["validate", "-c", "a", "--config=b"], "-c, --config"),
+        (["peer", "drain", "web", "a", "--until", "5m", "--until", "6m"], "--until"),
+        (["peer", "drain", "web", "a", "--until", "5m", "--reason", "--until"], nil),
+        (["check", "http", "a", "-o", "path=/", "-o", "host=b"], nil),
+        (["run", "-c", "a", "--", "-c"], nil),
+    ])
+    func `an option of which the parser would take the last is not given twice`(
+        words: [String],
+        option: String?
+    ) {
+        let text = option.map { "expected '\($0)' once, saw it twice; write the one that is meant" }
+        #expect(Muster.doubled(in: words) == text)
+    }
+
     @Test func `so is the first word`() {
         let text = Muster.unknownCommand(in: ["sttaus"]) ?? ""
         #expect(text.contains("saw 'sttaus'; did you mean 'status'?"))

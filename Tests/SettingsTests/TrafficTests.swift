@@ -130,6 +130,33 @@ private let upstreams = "upstreams: {web: {peers: ['127.0.0.1:1', 'unix:/a']}, a
         )
     }
 
+    @Test func `says what an address that covers all does beside one of them`() throws {
+        let listeners =
+            upstreams + """
+                proxy:
+                  listeners:
+                    - { bind: "127.0.0.1:8080", mode: tcp, upstream: web }
+                    - { bind: "0.0.0.0:8080", mode: tcp, upstream: web }
+                    - { bind: "[::]:8080", mode: tcp, upstream: web }
+
+                """
+        #expect(
+            try load(listeners).warnings.map(\.message).map {
+                $0.replacing(/at [^ ]*muster.yaml/, with: "at muster.yaml")
+            }.filter { $0.contains("stands beside") } == [
+                "proxy.listeners[1].bind: 0.0.0.0:8080 stands beside 127.0.0.1:8080 of "
+                    + "proxy.listeners[0].bind at muster.yaml:4:15: what comes to 127.0.0.1:8080 goes to that "
+                    + "one alone; write one of them, or no address that covers all"
+            ]
+        )
+        #expect(
+            try complaints(listeners + "agent-check: { bind: \"127.0.0.2:8080\" }\n") == [
+                "muster.yaml:7:22: agent-check.bind: 127.0.0.2:8080 stands beside 0.0.0.0:8080 of "
+                    + "proxy.listeners[1].bind at muster.yaml:5:15, which takes the port of all addresses"
+            ]
+        )
+    }
+
     @Test func `reads ports that stand for one peer each`() throws {
         let agentCheck = try load(
             upstreams + """

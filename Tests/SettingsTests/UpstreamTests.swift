@@ -54,6 +54,42 @@ let balancers = BalancerRegistry.names.joined(separator: ", ")
         #expect(line.maxConnections == nil)
     }
 
+    @Test func `takes one of two spellings`() throws {
+        let found = try peerComplaints(
+            "      - { address: 'a:1', max_fails: 0, max-fails: 1, fail-timeout: 1s, fail_timeout: 2 }\n"
+        )
+        #expect(
+            found == [
+                "muster.yaml:4:38: upstreams.web.peers[0].max_fails: expected 'max-fails' or 'max_fails', "
+                    + "which mean the same, saw both: the other at muster.yaml:4:52",
+                "muster.yaml:4:87: upstreams.web.peers[0].fail_timeout: expected 'fail-timeout' or "
+                    + "'fail_timeout', which mean the same, saw both: the other at muster.yaml:4:69",
+            ]
+        )
+    }
+
+    @Test func `a panic threshold where there is no panic is told of`() throws {
+        let text = "upstreams:\n  web: { peers: [a:1], panic-threshold: 40%, all-down: "
+        #expect(try load(text + "fail-open }").warnings == [])
+        #expect(
+            try load(text + "fail-closed }").warnings.map(\.message) == [
+                "upstreams.web.panic-threshold: has no effect under 'all-down: "
+                    + "fail-closed', which never panics; leave one of the two out"
+            ]
+        )
+    }
+
+    @Test func `a port beside an address that has one is a mistake`() throws {
+        let text = "upstreams: { web: { peers: [a:1], monitors: [tcp: { port: 80, address: \"b"
+        #expect(try load(text + "\" }] } }").upstreams.count == 1)
+        #expect(
+            try complaints(text + ":81\" }] } }") == [
+                "muster.yaml:1:59: upstreams.web.monitors[0].tcp.port: expected none beside the address "
+                    + "'b:81', saw one: the address has a port already"
+            ]
+        )
+    }
+
     @Test func `calls a peer after its address unless it has an id`() throws {
         let peers = try peers(
             """
