@@ -7,6 +7,8 @@ public enum JSON: Hashable, Sendable {
     /// A number written without fraction and exponent that fits.
     case integer(Int64)
     case number(Double)
+    /// A number of more digits than a `Double` keeps apart, as it was written.
+    case long(String)
     case string(String)
     case array([JSON])
     case object([Member])
@@ -47,6 +49,7 @@ extension JSON {
         switch self {
         case .integer(let integer): integer
         case .number(let number): Int64(exactly: number)
+        case .long(let text): Double(text).flatMap { Int64(exactly: $0) }
         default: nil
         }
     }
@@ -57,6 +60,7 @@ extension JSON {
         switch self {
         case .integer(let integer): Double(integer)
         case .number(let number): number
+        case .long(let text): Double(text)
         default: nil
         }
     }

@@ -167,8 +167,14 @@ private struct JSONParser {
                 saw: Self.short(text)
             )
         }
-        return .number(number)
+        // Two that differ must not be the same to whoever compares them.
+        let mantissa = text.utf8.prefix { $0 | 0x20 != UInt8(ascii: "e") }
+        let isLong = mantissa.count { Self.digits.contains($0) } > Self.exactDigits
+        return isLong ? .long(text) : .number(number)
     }
+
+    /// So many decimal digits come out of a `Double` as they went in.
+    private static let exactDigits = 15
 
     /// What was seen may be a megabyte.
     private static func short(_ text: String) -> String {

@@ -16,6 +16,7 @@ extension JSON {
         case .bool(let bool): bytes.append(contentsOf: (bool ? "true" : "false").utf8)
         case .integer(let integer): bytes.append(contentsOf: String(integer).utf8)
         // JSON knows neither infinity nor NaN.
+        case .long(let text): bytes.append(contentsOf: text.utf8)
         case .number(let number):
             bytes.append(contentsOf: (number.isFinite ? String(number) : "null").utf8)
         case .string(let string): Self.write(string, to: &bytes)
