@@ -334,7 +334,8 @@ enum RedisScript: CaseIterable {
               cursor = page[1]
               for i = 1, #page[2], 2 do
                 local field, value = page[2][i], page[2][i + 1]
-                if not seen[field] and #value <= \(Believable.valueBytesMax) then
+                if not seen[field] and #field <= \(Believable.nameBytesMax * 4)
+                  and #value <= \(Believable.valueBytesMax) then
                   seen[field] = true
                   list[#list + 1] = field
                   list[#list + 1] = value

@@ -115,6 +115,33 @@ import Vocabulary
         }
     }
 
+    /// An order that expects what it saw makes Redis count all that is asked for of the upstream.
+    @Test func `a name that is too long does not count`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            let (store, _) = await rig.start()
+            let key = PeerKey(upstream: "web", peer: "a")
+            try await store.set(intent: Intent(mode: .drain), for: key)
+            _ = try await server.ask(
+                "EVAL",
+                "redis.call('HSET', 'muster:intents', 'web|' .. string.rep('x', 10000000), '{}')",
+                "0",
+                on: rig.loop
+            )
+            let sum = store.stampSum(of: "web")
+            await #expect(throws: StoreError.self) {
+                _ = try await store.change(
+                    Intent.self,
+                    .init(mode: .init(.maint)),
+                    of: key,
+                    expecting: sum + 1
+                )
+            }
+            #expect(store.status.isConnected && store.status.lastError == nil)
+            await rig.stop(store)
+        }
+    }
+
     @Test func `a Redis that is emptied again and again is one line`() async throws {
         try await StoreRig.run(.redisUnix) { rig in
             let server = try #require(rig.server)
