@@ -57,9 +57,13 @@ struct PeerPatch {
             }
             self.mode = mode
         case "reason":
-            guard let text = value.string, text.utf8.count <= Self.reasonBytesMax,
-                text == text.printable
-            else {
+            if let text = value.string, text.utf8.count > Self.reasonBytesMax {
+                throw PeerPatchError(
+                    "reason: expected one line of at most \(Self.reasonBytesMax) bytes, saw "
+                        + "\(text.utf8.count): leave out \(text.utf8.count - Self.reasonBytesMax)"
+                )
+            }
+            guard let text = value.string, text == text.printable else {
                 throw Self.expected(
                     "one line of at most \(Self.reasonBytesMax) bytes",
                     at: "reason",

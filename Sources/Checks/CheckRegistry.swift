@@ -28,6 +28,8 @@ public struct CheckRegistry: Sendable {
     /// Kinds whose file is wrong, with what is wrong.
     private var broken: [String: SettingError] = [:]
     public private(set) var kinds: [(kind: String, summary: String)]
+    /// Where drop-in kinds were looked for.
+    public var folders: [String] = []
 
     public init(_ types: [any Check.Type]) {
         var makers: [String: Maker] = [:]
@@ -68,6 +70,22 @@ public struct CheckRegistry: Sendable {
         makers[kind] != nil || dropIns[kind] != nil || broken[kind] != nil
     }
 
+    /// Says that there is no such kind, what there is, and where another one would be found.
+    public func unknown(
+        _ kind: String,
+        at position: Position,
+        in path: String
+    ) -> SettingError {
+        let names = kinds.map { $0.kind }
+        var mistake = Setting(.scalar(kind, isQuoted: false), at: position)
+            .unknownWord(kind, among: names, at: "\(path): kind of check")
+        if !folders.isEmpty, nearest(to: kind, among: names) == nil {
+            mistake.message +=
+                "; a drop-in kind would be \(kind).yaml in \(folders.joined(separator: " or "))"
+        }
+        return mistake
+    }
+
     /// Makes a check of `kind` from its settings, and refuses settings that it did not take, or that
     /// could never come true on `schedule`.
     public func make(
@@ -80,8 +98,7 @@ public struct CheckRegistry: Sendable {
             throw SettingError(options.position, "\(options.path): \(mistake)")
         }
         guard let maker = makers[kind] else {
-            throw Setting(.scalar(kind, isQuoted: false), at: options.position)
-                .unknownWord(kind, among: kinds.map(\.kind), at: "\(options.path): kind of check")
+            throw unknown(kind, at: options.position, in: options.path)
         }
         var options = options
         let check = try maker(&options)

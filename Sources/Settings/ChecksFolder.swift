@@ -24,6 +24,7 @@ public struct ChecksFolder: Sendable {
         for file in result.files(of: folder) {
             result.add(file, in: folder, environment, builtin: registry)
         }
+        result.registry.folders = [folder]
         return result
     }
 
@@ -40,6 +41,7 @@ public struct ChecksFolder: Sendable {
                 result.add(file, in: folder, environment, builtin: registry)
             }
         }
+        result.registry.folders = folders
         return result
     }
 

@@ -36,9 +36,7 @@ struct MonitorReader {
     private func read(_ item: Setting, at place: Place) throws(SettingError) -> MonitorDefinition? {
         let (kind, settings) = try split(item, at: place)
         guard registry.knows(kind.name) else {
-            let kinds = registry.kinds.map { $0.kind }
-            let word = Setting(.scalar(kind.name, isQuoted: false), at: kind.position)
-            throw word.unknownWord(kind.name, among: kinds, at: "\(place.path): kind of check")
+            throw registry.unknown(kind.name, at: kind.position, in: place.path)
         }
         return try make(kind.name, settings, at: place.key(kind.name).path)
     }

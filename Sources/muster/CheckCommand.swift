@@ -66,8 +66,11 @@ struct CheckCommand: AsyncParsableCommand {
 
     func validate() throws {
         if list { return }
-        guard kind != nil else { throw ValidationError("Missing expected argument '<kind>'") }
-        guard target != nil else { throw ValidationError("Missing expected argument '<target>'") }
+        guard kind == nil || target == nil else { return }
+        throw ValidationError(
+            "expected a kind and a target, as in 'muster check http https://example.com/health', saw "
+                + (kind.map { "only '\($0.printable)'" } ?? "neither")
+        )
     }
 
     func run() async throws {

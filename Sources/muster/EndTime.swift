@@ -1,5 +1,5 @@
 // When does it end? After a time (`10m`), at a time of day (`18:00`), or at a moment (RFC 3339). A person
-// says it as it suits; muster is told how long from now.
+// says it as it suits; muster is told how long from now, or which moment.
 
 import ArgumentParser
 import Glibc
@@ -37,7 +37,8 @@ enum EndTime {
         guard let end = dayTime(words, after: now) ?? WallTime(rfc3339: words), end > now else {
             return nil
         }
-        return "\(end.milliseconds - now.milliseconds)ms"
+        // The moment itself: a time from now would be a moment later for each millisecond on the way.
+        return "\(end)"
     }
 
     /// Today or tomorrow, as the clock on the wall here shows it.

@@ -132,6 +132,10 @@ import Vocabulary
         (#"{"intent":"drain","until":"0s"}"#, "until: expected a duration"),
         (#"{"until":"10m"}"#, "expected 'intent' or 'weight' beside"),
         (#"{"intent":"drain","reason":"a\nb"}"#, "reason: expected one line of at most 256 bytes"),
+        (
+            #"{"intent":"drain","reason":""# + String(repeating: "x", count: 300) + #""}"#,
+            "reason: expected one line of at most 256 bytes, saw 300: leave out 44"
+        ),
     ])
     func `a body that makes no sense is named`(body: String, complaint: String) {
         #expect {

@@ -82,6 +82,17 @@ import Vocabulary
         #expect(try plain.load().warnings.first?.message.contains("PORT") == true)
     }
 
+    @Test func `an unknown kind says where it would be looked for`() throws {
+        let text = "upstreams: { web: { peers: [a:1], monitors: [zzzzzz] } }"
+        let found = try Scratch(["muster.yaml": text]).complaints()
+        #expect(found.count == 1)
+        #expect(
+            found.first?.contains("saw 'zzzzzz'; a drop-in kind would be zzzzzz.yaml in checks.d")
+                == true,
+            "\(found)"
+        )
+    }
+
     @Test func `no folder is no mistake, and other files in it are none`() throws {
         #expect(try load("upstreams: { web: { peers: [127.0.0.1:1] } }").warnings == [])
         let scratch = try scratch("tcp", [:])
