@@ -47,13 +47,15 @@ import Vocabulary
         ),
     ]
 
-    /// Those with cookies.
+    /// Those with cookies. libcurl reads no more once its send has failed, and has no option that would
+    /// make it: what came before the request is lost to a reset, so here it comes after.
     private static let spokenByLibcurl = [1, 4]
 
     @Test(arguments: rows.indices)
     func `a server that refuses and resets is heard`(row: Int) async throws {
         let (kind, settings, answer, reason, message) = Self.rows[row]
-        let script: [ScriptedServer.Step] = [.send(answer), .reset]
+        var script: [ScriptedServer.Step] = [.send(answer), .reset]
+        if Self.spokenByLibcurl.contains(row) { script.insert(.expect("\r\n\r\n"), at: 0) }
         let server = try ScriptedServer(
             [[ScriptedServer.Step]](repeating: script, count: Self.rounds)
         )
@@ -62,10 +64,6 @@ import Vocabulary
         for _ in 0..<Self.rounds {
             let outcome = try await prober.probe(kind, settings, at: server.address)
             #expect(outcome.verdict == .fail)
-            // Where the answer comes after the socket was handed over and before libcurl sends, its
-            // send fails, and it reads no more: the reset is all it can tell.
-            let isLost = outcome.message.hasSuffix("saw nothing and Connection reset by peer")
-            if Self.spokenByLibcurl.contains(row), isLost { continue }
             #expect(outcome.reason == reason)
             #expect(outcome.message == message)
         }
