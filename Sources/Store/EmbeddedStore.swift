@@ -136,8 +136,10 @@ public final class EmbeddedStore: Store {
         if !isHeld { record.take(change, at: now) }
         if shelf.put(record, for: key) {
             revision += 1
-            if held.wish != record.wish {
-                observer?.storeChanged(Asking<W>(key, record.wish))
+            if held.wish != record.wish,
+                let told = Asked<W>.change(record, of: key, later: .zero)
+            {
+                observer?.storeChanged(told)
             }
             file?.touch(within: StateFile.transitionDelay)
         }

@@ -263,6 +263,9 @@ import Vocabulary
             let reach = try await store.set(intent: intent, for: peer)
             #expect(reach == .everywhere)
             #expect(listener.intents[peer] == intent)
+            // Mode and weight, each with its time.
+            let sinces = listener.askings.last?.sinces.compactMap(\.self)
+            #expect(sinces?.count == 2)
             await rig.stop(store)
             #expect(await rig.reopened().intents == [peer: intent])
         }
