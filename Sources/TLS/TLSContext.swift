@@ -92,6 +92,9 @@ public final class TLSContext: @unchecked Sendable {
         ERR_clear_error()
     }
 
+    /// What OpenSSL says of a file in which it finds no key at all.
+    private static let noKey = [": unsupported", ": no start line"]
+
     private func loadCertificate() throws(TLSError) {
         guard let file = configuration.certificateFile else { return }
         // Without an answer of ours OpenSSL asks the terminal for a key's passphrase, and waits.
@@ -103,7 +106,17 @@ public final class TLSContext: @unchecked Sendable {
         let key = configuration.keyFile ?? file
         try Self.demandFile(key, to: "read a key from")
         guard SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) == 1 else {
-            throw TLSError.fromQueue("read a key from \(key)")
+            let error = TLSError.fromQueue("read a key from \(key)")
+            // A key that is there and cannot be read has another word.
+            if configuration.keyFile == nil, case .failed(let text) = error,
+                Self.noKey.contains(where: text.hasSuffix)
+            {
+                throw .failed(
+                    "expected a key beside the certificate in \(file), or a file of its own in 'key', saw "
+                        + "neither"
+                )
+            }
+            throw error
         }
         guard SSL_CTX_check_private_key(context) == 1 else {
             throw TLSError.fromQueue("use \(key) as the key of \(file)")

@@ -155,6 +155,20 @@ struct TLSCheckTests {
         #expect(unverified.verdict == .pass, "\(unverified)")
     }
 
+    @Test func `a certificate without a key is told as that`() throws {
+        let leaf = try Self.authority.get().leaf(days: 30)
+        let message = complaint("tls", ["certificate": .text(leaf.certificate)])
+        #expect(
+            message
+                == "test.yaml:1:1: tls: expected a key beside the certificate in \(leaf.certificate), or a "
+                + "file of its own in 'key', saw neither"
+        )
+        #expect(
+            complaint("tls", ["certificate": .text(leaf.certificate), "key": .text(leaf.key)])
+                == nil
+        )
+    }
+
     @Test func `a server may ask for a certificate of ours`() async throws {
         let authority = try Self.authority.get()
         let server = try await TLSServer(
