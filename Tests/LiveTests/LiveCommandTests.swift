@@ -60,12 +60,13 @@ extension Live {
         @Test(arguments: [
             (["htpp", "URL"], "HTPP UNKNOWN - ", "did you mean 'http'?"),
             (["http", "URL", "-o", "exepct=200"], "HTTP UNKNOWN - ", "did you mean 'expect'?"),
-            (["http"], "HTTP UNKNOWN - ", "<target>"), ([], "CHECK UNKNOWN - ", "<kind>"),
+            (["http"], "HTTP UNKNOWN - ", "expected a kind and a target"),
+            ([], "CHECK UNKNOWN - ", "expected a kind and a target"),
             (["http", "URL", "--bogus"], "HTTP UNKNOWN - ", "--bogus"),
             (["http", "URL", "-o"], "HTTP UNKNOWN - ", "Missing value for '-o"),
             (["http", "URL", "--timeout"], "HTTP UNKNOWN - ", "Missing value for '--timeout"),
             (["http", "URL", "--timeout", "-1s"], "HTTP UNKNOWN - ", "see 'muster check --help'"),
-            (["command"], "COMMAND UNKNOWN - ", "<target>"),
+            (["command"], "COMMAND UNKNOWN - ", "saw only 'command'"),
             (
                 ["http", "URL", "--timeout", "soon"], "HTTP UNKNOWN - ",
                 "--timeout: expected a duration"
