@@ -42,6 +42,7 @@ public struct ControlPlane: Sendable {
 
     /// Who may open how many descriptors; nil where nobody counts.
     public var budget: DescriptorBudget?
+    public var version = ""
     /// Where this agent stands.
     public var zone: String?
     /// Metrics have histograms for each peer, not only for each monitor.

@@ -26,6 +26,7 @@ struct MetricsText {
         store: StoreStatus,
         ledger: LedgerStatus? = nil,
         scheduler: SchedulerMetrics,
+        fleet: FleetStatus? = nil,
         pairs: [PairMetrics],
         proxy: Proxy.Report,
         memoryFile: MemoryFileStatus? = nil,
@@ -45,6 +46,7 @@ struct MetricsText {
         metrics.add(store)
         if let ledger { metrics.add(ledger) }
         metrics.add(scheduler)
+        if let fleet { metrics.add(fleet) }
         metrics.add(pairs)
         metrics.add(proxy)
         if let budget { metrics.add(budget, taken) }
@@ -227,7 +229,7 @@ struct MetricsText {
 
     private mutating func add(_ scheduler: SchedulerMetrics) {
         family("muster_probe_pairs", "gauge", "(monitor, peer) pairs that this agent probes.")
-        sample("muster_probe_pairs", [], Double(scheduler.pairs))
+        sample("muster_probe_pairs", [], Double(scheduler.held))
         family("muster_probes_in_flight", "gauge", "Probes running now.")
         sample("muster_probes_in_flight", [], Double(scheduler.inFlight))
         family("muster_probes_waiting", "gauge", "Probes due that wait for a limit.")
@@ -249,6 +251,49 @@ struct MetricsText {
         sample("muster_loop_lag_max_seconds", [], scheduler.loopLagMax.seconds)
         family("muster_agent_doubt", "gauge", "1 while this agent was late within a minute.")
         sample("muster_agent_doubt", [], scheduler.isDoubtful ? 1 : 0)
+    }
+
+    private mutating func add(_ fleet: FleetStatus) {
+        family("muster_fleet_agents", "gauge", "Agents that share the probing.")
+        sample("muster_fleet_agents", [], Double(fleet.members))
+        family("muster_fleet_member", "gauge", "1 while this agent takes part.")
+        sample("muster_fleet_member", [], fleet.state == .member ? 1 : 0)
+        family(
+            "muster_fleet_doubt",
+            "gauge",
+            "How far this agent doubts itself, 0 to 1: from 0.5 on its failures do not count."
+        )
+        sample("muster_fleet_doubt", [], fleet.doubt)
+        family("muster_fleet_doubt_reason", "gauge", "1 for each reason that it has.")
+        for reason in ["loop-lag", "network", "store", "mass-failure"] {
+            sample(
+                "muster_fleet_doubt_reason",
+                [("reason", reason)],
+                fleet.reasons.contains(reason) ? 1 : 0
+            )
+        }
+        counter("muster_fleet_taken_total", "Pairs that this agent took.", fleet.counts.granted)
+        counter("muster_fleet_ceded_total", "Pairs that went to others.", fleet.counts.stopped)
+        counter(
+            "muster_fleet_held_failures_total",
+            "Failures that waited for others to see the same.",
+            fleet.counts.held
+        )
+        counter(
+            "muster_peer_disagreement_total",
+            "Votes that were lost: a peer fails here, and others see it pass.",
+            fleet.counts.disagreements
+        )
+        counter(
+            "muster_fleet_given_away_total",
+            "Pairs given to an agent that can see them.",
+            fleet.counts.givenAway
+        )
+        counter(
+            "muster_fleet_lost_calls_total",
+            "Calls to the store that were not answered.",
+            fleet.counts.lostCalls
+        )
     }
 
     private mutating func add(_ pairs: [PairMetrics]) {

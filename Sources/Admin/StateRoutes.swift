@@ -89,12 +89,14 @@ enum StateRoutes {
                 }
             }.map { "\(view.name)/\($0.definition.id)" }
         }
+        let fleet = await plane.scheduler.call { $0.fleetStatus }
         let isYoung = plane.loop.instant - plane.began < firstVerdictsWithin
         let isReady = unprobed.isEmpty || !isYoung
         return .json(
             .object([
                 .init("ready", .bool(isReady)),
                 .init("store", json(store)),
+                .init("fleet", fleet.map(json) ?? .null),
                 .init("ledger", ledger.map(json) ?? .null),
                 .init("memory_file", memory.map(json) ?? .null),
                 .init("configuration", configuration?.json ?? .null),
@@ -113,6 +115,16 @@ enum StateRoutes {
         ])
     }
 
+    private static func json(_ fleet: FleetStatus) -> JSON {
+        .object([
+            .init("state", .string(fleet.state.rawValue)),
+            .init("agents", JSON(fleet.members)),
+            .init("doubt", .number((fleet.doubt * 100).rounded() / 100)),
+            .init("reasons", .array(fleet.reasons.map { .string($0) })),
+            .init("text", .string(fleet.words.joined(separator: "; "))),
+        ])
+    }
+
     private static func json(_ ledger: LedgerStatus) -> JSON {
         .object([
             .init("path", .string(ledger.path)),
@@ -128,7 +140,7 @@ enum StateRoutes {
         let proxy = plane.proxy
         let report = await plane.run { await proxy.value.report() }
         let store = await plane.store.call { $0.status }
-        let scheduler = await plane.scheduler.call { $0.metrics }
+        let (scheduler, fleet) = await plane.scheduler.call { ($0.metrics, $0.fleetStatus) }
         let counters = context.front.now
         let text = MetricsText.make(
             agent: plane.agent,
@@ -137,6 +149,7 @@ enum StateRoutes {
             store: store,
             ledger: await plane.ledger?.call { $0.status },
             scheduler: scheduler,
+            fleet: fleet,
             pairs: await plane.pairs(),
             proxy: report,
             memoryFile: await plane.endpoint.call { $0.memoryFile },

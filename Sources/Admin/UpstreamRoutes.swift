@@ -63,6 +63,15 @@ enum UpstreamRoutes {
         try await seen(request, context).view
     }
 
+    /// The upstream and the peer that the path names.
+    static func peer(
+        _ request: Request,
+        _ context: AdminContext
+    ) async throws(Problem) -> (UpstreamView, PeerReport) {
+        let view = try await view(request, context)
+        return (view, try report(request, of: view))
+    }
+
     private static func seen(
         _ request: Request,
         _ context: AdminContext

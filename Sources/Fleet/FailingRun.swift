@@ -129,6 +129,8 @@ public struct FailingRun: Hashable, Sendable {
 
     public var electorate: [String] { electors.map(\.id) }
 
+    public var votes: [(agent: String, word: Vote.Word?)] { electors.map { ($0.id, $0.word) } }
+
     /// Those that have not answered the present asking.
     public var silent: [String] { electors.filter { $0.word == nil }.map(\.id) }
 

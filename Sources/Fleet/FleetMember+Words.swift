@@ -202,6 +202,12 @@ extension FleetMember {
         giveAway(pair, to: successor, at: now, into: &effects)
     }
 
+    /// What others said of the pair when they were asked last, and this agent beside them.
+    public func votes(on pair: PairNumber) -> [(agent: String, word: Vote.Word?)] {
+        guard let run = runs[pair], !run.electorate.isEmpty else { return [] }
+        return [(agent, .fails)] + run.votes
+    }
+
     // MARK: Hearing
 
     public mutating func heard(

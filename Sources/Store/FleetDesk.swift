@@ -121,7 +121,7 @@ public final class FleetDesk: EventSink {
     /// Of votes that were lost, and of pairs that were given away.
     public private(set) var counts = Counts()
 
-    public struct Counts: Sendable {
+    public struct Counts: Hashable, Sendable {
         public var granted: UInt64 = 0
         public var stopped: UInt64 = 0
         public var disagreements: UInt64 = 0
@@ -202,6 +202,15 @@ public final class FleetDesk: EventSink {
 
     public var doubt: Double {
         member.doubt.value(hasOthers: member.membership.hasOthers, at: loop.instant)
+    }
+
+    /// How this agent lives among the others.
+    public var state: FleetReport.State {
+        if member.membership.state != .working { return .leaving }
+        switch member.membership.standing {
+        case .member: return .member
+        case .outside, .taken, .joining: return setting.weight > 0 ? .joining : .observing
+        }
     }
 
     var twinWords: String {

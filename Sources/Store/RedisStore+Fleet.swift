@@ -161,6 +161,8 @@ public struct FleetReport: Hashable, Sendable {
     public var lateness: Nanoseconds
     public var doubt: Double
     public var reasons: [String]
+    /// It shares with nobody.
+    public var isAlone: Bool
 
     public init(
         id: String,
@@ -174,8 +176,10 @@ public struct FleetReport: Hashable, Sendable {
         pairs: Int,
         lateness: Nanoseconds,
         doubt: Double,
-        reasons: [String]
+        reasons: [String],
+        isAlone: Bool = false
     ) {
+        self.isAlone = isAlone
         self.id = id
         self.version = version
         self.zone = zone

@@ -40,11 +40,16 @@ public protocol Store: AnyObject {
     /// Hears of everything that was asked for of `upstream` until now. Throws where that cannot be known.
     func refresh(_ upstream: String) async throws(StoreError)
 
+    /// Who shares the probing through this store; nil where nobody does, or that cannot be known now.
+    func agents() async -> [FleetReport]?
+
     /// Writes out what is still pending, as far as a short deadline allows, and ends.
     func stop() async
 }
 
 extension Store {
+    public func agents() async -> [FleetReport]? { nil }
+
     /// Changes what the operator asks of a peer.
     @discardableResult
     public func change(

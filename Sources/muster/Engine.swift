@@ -336,6 +336,7 @@ final class Engine {
         plane.feed = LoopBound(EventFeed(of: board, on: loop), on: loop)
         plane.configuration = LoopBound(record, on: loop)
         plane.zone = configuration.agent.zone
+        plane.version = Muster.version
         plane.hasMetricsPerPeer = configuration.admin.hasMetricsPerPeer
         plane.budget = budget
         return plane

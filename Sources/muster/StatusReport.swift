@@ -52,7 +52,18 @@ struct StatusReport {
             upstreams.compactMap(Self.remark) + peers.flatMap { Self.orders(on: $0, of: body) }
             + Self.remarks(on: readiness)
             + [readiness?["store"]?["file_error"]?.string].compactMap(\.self)
+            + Self.remarks(onFleetIn: readiness)
             + Self.remarks(onLedgerIn: readiness) + Self.remarks(onFilesIn: readiness)
+    }
+
+    /// What this agent finds is not to be believed now, and why.
+    private static func remarks(onFleetIn readiness: JSON?) -> [String] {
+        guard let fleet = readiness?["fleet"], (fleet["doubt"]?.double ?? 0) >= 0.5,
+            // Of a store that is away the store itself tells.
+            fleet["reasons"]?.items?.contains(where: { $0 != "store" }) == true,
+            let text = fleet["text"]?.string
+        else { return [] }
+        return ["this agent doubts itself: \(text.printable)"]
     }
 
     private static func row(_ item: JSON, of upstream: JSON, inDetail: Bool) -> Row {

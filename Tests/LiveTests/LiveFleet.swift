@@ -47,7 +47,8 @@ final class WatchedTargets: @unchecked Sendable {
                         close(connection)
                         return
                     }
-                    self.serve(connection, number)
+                    // One that stands still before it has asked keeps nobody else waiting.
+                    Thread.detachNewThread { self.serve(connection, number) }
                 }
             }
         }

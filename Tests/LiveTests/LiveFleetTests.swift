@@ -15,6 +15,17 @@ extension Live {
             async throws
         {
             let fleet = try await LiveFleet.start()
+            #expect(
+                try await eventually(within: Self.patience) {
+                    let agents = try await fleet.json("/v1/agents", of: "a3")["agents"]?.items ?? []
+                    return agents.compactMap { $0["id"]?.string } == ["a1", "a2", "a3"]
+                        && agents.allSatisfy { $0["state"] == "member" }
+                        && agents.compactMap { $0["pairs"]?.int }.reduce(0, +) == 12
+                }
+            )
+            let explained = try await fleet.json("/v1/peers/web/p0/explain", of: "a1")
+            #expect(explained["owner"]?.string.map { [$0] } == Array(fleet.targets.probers()[0]))
+            #expect(explained["rank"]?.items?.count == 3)
             fleet.agents["a2"]?.end()
             #expect(
                 await eventually(within: Self.patience) {

@@ -1,0 +1,132 @@
+// Who probes this pair, and why that one? For those who ask why a peer is as it is.
+
+import Fleet
+public import Health
+public import Store
+public import Vocabulary
+
+public struct PairExplanation: Hashable, Sendable {
+    /// What an agent said of the pair when it was asked last.
+    public struct Vote: Hashable, Sendable {
+        public var agent: String
+        /// Nil while it has not answered.
+        public var status: String?
+
+        public init(agent: String, status: String?) {
+            self.agent = agent
+            self.status = status
+        }
+    }
+
+    /// Empty where nobody is known to probe it.
+    public var owner: String
+    public var why: String
+    /// The agents that would probe it, the first first.
+    public var rank: [String]
+    /// By this machine's clock.
+    public var nextAt: WallTime?
+    public var votes: [Vote]
+    public var confirmAgents: Int
+
+    public init(
+        owner: String,
+        why: String,
+        rank: [String],
+        nextAt: WallTime?,
+        votes: [Vote] = [],
+        confirmAgents: Int = 0
+    ) {
+        self.owner = owner
+        self.why = why
+        self.rank = rank
+        self.nextAt = nextAt
+        self.votes = votes
+        self.confirmAgents = confirmAgents
+    }
+}
+
+/// This agent's part among others.
+public struct FleetStatus: Hashable, Sendable {
+    public var state: FleetReport.State
+    public var weight: Double
+    public var doubt: Double
+    /// Why it doubts itself, as in `/v1/agents`, and the same for people.
+    public var reasons: [String]
+    public var words: [String]
+    /// Agents that share the probing.
+    public var members: Int
+    public var counts: FleetDesk.Counts
+    public var isAway: Bool
+}
+
+extension Scheduler {
+    public var now: Moment { loop.moment }
+
+    public var fleetStatus: FleetStatus? {
+        guard let fleet else { return nil }
+        return FleetStatus(
+            state: fleet.state,
+            weight: fleet.setting.weight,
+            doubt: fleet.doubt,
+            reasons: fleet.reasons.map(\.rawValue),
+            words: fleet.reasons.map(\.words),
+            members: fleet.member.membership.roster.members.count,
+            counts: fleet.counts,
+            isAway: fleet.isAway
+        )
+    }
+
+    /// Nil where there is no such pair.
+    public func explain(_ key: VerdictKey) -> PairExplanation? {
+        guard let row = index[key] else { return nil }
+        let now = loop.moment
+        guard let fleet else {
+            return PairExplanation(
+                owner: door.agent,
+                why: "this agent shares with nobody: without a Redis it probes everything",
+                rank: [door.agent],
+                nextAt: nextProbe(of: key).map { now.wall + ($0 - now.instant) }
+            )
+        }
+        let member = fleet.member
+        let pair = shares[row].pair
+        let rank = member.rank(of: pair)
+        let owner = shares[row].isHeld ? fleet.setting.agent : member.holder(of: pair)
+        var explanation = PairExplanation(
+            owner: owner,
+            why: why(owner, rank, isHere: shares[row].isHeld),
+            rank: rank,
+            nextAt: nil
+        )
+        if shares[row].isHeld {
+            explanation.nextAt = nextProbe(of: key).map { now.wall + ($0 - now.instant) }
+        } else if !owner.isEmpty {
+            // Its slots are the same everywhere.
+            let time = fleet.time(at: now.instant)
+            let slot = rows[row].beat.next(after: time, every: rows[row].monitor.schedule.interval)
+            explanation.nextAt = now.wall + (slot - time)
+        }
+        explanation.votes = member.votes(on: pair).map {
+            .init(agent: $0.agent, status: $0.word?.rawValue)
+        }
+        explanation.confirmAgents = rows[row].monitor.confirm?.agents ?? 0
+        return explanation
+    }
+
+    private func why(_ owner: String, _ rank: [String], isHere: Bool) -> String {
+        guard let fleet else { return "" }
+        if owner.isEmpty {
+            return "nobody is known to probe it yet; \(rank.first ?? "nobody") is first in rank"
+        }
+        if isHere, fleet.isAway {
+            return "\(owner) goes on with what it had: the store does not answer"
+        }
+        guard let first = rank.first else { return "\(owner) holds the claim" }
+        if first == owner {
+            let size = rank.count
+            return "\(owner) is first in rank of \(size) agent\(size == 1 ? "" : "s")"
+        }
+        return "\(owner) holds the claim; \(first) is first in rank and has not claimed it, "
+            + "because it lost it lately, was voted down on it, or has just come"
+    }
+}

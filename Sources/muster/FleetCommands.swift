@@ -1,0 +1,181 @@
+// Who shares the probing, and why is a peer as it is? What somebody types who has been woken.
+
+import ArgumentParser
+import Vocabulary
+
+struct AgentsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "agents",
+        abstract: "Shows the agents that share the probing.",
+        discussion: """
+            PAIRS are the (monitor, peer) pairs that an agent probes, LATE is how late its probes began within \
+            the last minute (p99). Ends with 0; with 1 where an agent doubts itself or has fallen silent; with \
+            3 where muster is not reached.
+            """
+    )
+
+    @Flag(help: "Print the answer as it came, in JSON.")
+    var json = false
+
+    @OptionGroup var admin: AdminOptions
+
+    func run() async throws {
+        let body = try await admin.answer("/v1/agents")
+        let report = AgentsReport(body)
+        Console.line(json ? body.text : report.text)
+        throw report.exitStatus.code
+    }
+}
+
+struct ExplainCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "explain",
+        abstract:
+            "Says why a peer is as it is: who probes it, each layer of its status, what would change it.",
+        discussion: "Ends with 0, or with 3 where there is no such peer or muster is not reached."
+    )
+
+    @Argument(help: PeerName.help)
+    var names: [String] = []
+
+    @Flag(help: "Print the answer as it came, in JSON.")
+    var json = false
+
+    @OptionGroup var admin: AdminOptions
+
+    func validate() throws { _ = try PeerName(names) }
+
+    func run() async throws {
+        let name = try PeerName(names)
+        let upstream = AdminClient.encoded(name.upstream)
+        let peer = AdminClient.encoded(name.peer)
+        let body = try await admin.answer("/v1/upstreams/\(upstream)/peers/\(peer)/explain")
+        Console.line(json ? body.text : ExplainReport(body).text)
+    }
+}
+
+extension AdminOptions {
+    /// What a running muster answers; ends the command where it does not, or says no.
+    func answer(_ path: String) async throws -> JSON {
+        let answer: AdminClient.Answer
+        do throws(AdminError) {
+            answer = try await client().get(path)
+        } catch {
+            Console.error("muster: \(error)")
+            throw ExitStatus.unknown.code
+        }
+        guard answer.status == 200, let body = try? JSON(parsing: answer.body) else {
+            Console.error("muster: \(AdminClient.problem(in: answer))")
+            throw ExitStatus.unknown.code
+        }
+        return body
+    }
+}
+
+/// `/v1/agents` as a table.
+struct AgentsReport {
+    private let agents: [JSON]
+    private let isComplete: Bool
+
+    init(_ body: JSON) {
+        agents = body["agents"]?.items ?? []
+        isComplete = body["complete"]?.bool ?? true
+    }
+
+    var exitStatus: ExitStatus {
+        let isWarned = agents.contains {
+            ($0["doubt"]?.double ?? 0) >= 0.5 || $0["state"] == "silent"
+        }
+        return isWarned || !isComplete ? .warning : .fine
+    }
+
+    var text: String {
+        let head = [
+            "AGENT", "STATE", "PAIRS", "SHARE", "LATE", "DOUBT", "SEEN", "VERSION", "ZONE",
+        ]
+        var lines = Table.lines([head] + agents.map(row))
+        if !isComplete {
+            lines.append("the store does not answer: others may be there, each with what it had")
+        }
+        for agent in agents {
+            let reasons = (agent["reasons"]?.items ?? []).compactMap { $0.string }
+            if reasons.isEmpty { continue }
+            lines.append(
+                "\((agent["id"]?.string ?? "").printable) doubts itself: "
+                    + reasons.joined(separator: ", ").printable
+            )
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    private func row(_ agent: JSON) -> [String] {
+        func text(_ name: String) -> String { (agent[name]?.string ?? "-").printable }
+        let share = (agent["share"]?.double ?? 0) * 100
+        let doubt = agent["doubt"]?.double ?? 0
+        return [
+            text("id"), text("state"), "\(agent["pairs"]?.int ?? 0)",
+            "\((share * 10).rounded() / 10)%", "\(agent["lateness_ms"]?.int ?? 0)ms",
+            doubt == 0 ? "-" : "\(doubt)", text("seen"), text("version"), text("zone"),
+        ]
+    }
+}
+
+/// `…/explain` for people.
+struct ExplainReport {
+    private let body: JSON
+
+    init(_ body: JSON) { self.body = body }
+
+    private func word(_ name: String, in json: JSON) -> String {
+        (json[name]?.string ?? "").printable
+    }
+
+    var text: String {
+        let name = "\(word("upstream", in: body))/\(word("peer", in: body))"
+        var lines = [
+            "\(name) is \(word("status", in: body).uppercased()) since \(word("since", in: body))"
+        ]
+        let reason = word("reason", in: body)
+        if !reason.isEmpty { lines.append("  \(reason)") }
+        lines +=
+            probing
+            + section("layers", "What each layer says") { layer in
+                "\(word("layer", in: layer)): \(word("says", in: layer)) (\(word("reason", in: layer)))"
+            }
+        lines += section("votes", "What agents say that were asked") { vote in
+            let status = vote["status"]?.string ?? "no answer yet"
+            return "\(word("agent", in: vote)): \(status.printable)"
+        }
+        lines += section("would_change", "What would change it") { ($0.string ?? "").printable }
+        lines += section("transitions", "What happened, the latest first") { event in
+            let reason = word("reason", in: event)
+            return
+                "\(word("time", in: event)) \(word("from", in: event)) -> \(word("to", in: event))"
+                + (reason.isEmpty ? "" : ": \(reason)")
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    private var probing: [String] {
+        var lines = ["", "Who probes it"]
+        for check in body["checks"]?.items ?? [] {
+            var line = "  \(word("monitor", in: check)): \(word("why", in: check))"
+            if let next = check["next_probe_at"]?.string {
+                line += "; next probe at \(next.printable)"
+            }
+            lines.append(line)
+            let rank = (check["rank"]?.items ?? []).compactMap { $0.string?.printable }
+            if rank.count > 1 { lines.append("    in rank: " + rank.joined(separator: ", ")) }
+        }
+        return lines
+    }
+
+    private func section(
+        _ name: String,
+        _ title: String,
+        _ line: (JSON) -> String
+    ) -> [String] {
+        let items = body[name]?.items ?? []
+        return items.isEmpty ? [] : ["", title] + items.map { "  " + line($0) }
+    }
+}

@@ -1,0 +1,71 @@
+// What does somebody read who asks for the agents, or why a peer is as it is?
+
+import Testing
+import Vocabulary
+
+@testable import muster
+
+@Suite struct FleetReportTests {
+    private func report(_ text: String) throws -> AgentsReport {
+        AgentsReport(try JSON(parsing: Array(text.utf8)))
+    }
+
+    @Test func `agents are a table, and one that doubts is a warning with its reasons`() throws {
+        let well = try report(
+            #"{"agents":[{"id":"a1","state":"member","pairs":8,"share":0.6667,"lateness_ms":3,"doubt":0.0,"reasons":[],"#
+                + #""seen":"2026-11-28T12:00:00.000Z","version":"0.1.0","zone":null}],"complete":true}"#
+        )
+        #expect(
+            well.text.split(separator: "\n").map(String.init) == [
+                "AGENT  STATE   PAIRS  SHARE  LATE  DOUBT  SEEN                      VERSION  ZONE",
+                "a1     member  8      66.7%  3ms   -      2026-11-28T12:00:00.000Z  0.1.0    -",
+            ]
+        )
+        #expect(well.exitStatus == .fine)
+        let sick = try report(
+            #"{"agents":[{"id":"a1","state":"member","doubt":0.5,"reasons":["mass-failure","loop-lag"]}]}"#
+        )
+        #expect(sick.exitStatus == .warning)
+        #expect(sick.text.hasSuffix("a1 doubts itself: mass-failure, loop-lag"))
+        let silent = try report(#"{"agents":[{"id":"a1","state":"silent","doubt":0}]}"#)
+        #expect(silent.exitStatus == .warning)
+        let alone = try report(#"{"agents":[],"complete":false}"#)
+        #expect(alone.exitStatus == .warning)
+    }
+
+    @Test func `nothing that a store holds reaches the terminal as it is`() throws {
+        let report = try report(
+            #"{"agents":[{"id":"a\u001b[2J","state":"member","reasons":["\u0007"]}]}"#
+        )
+        #expect(!report.text.contains("\u{1B}") && !report.text.contains("\u{7}"))
+    }
+
+    @Test func `why a peer is as it is has a section for each question that has an answer`() throws
+    {
+        let body = try JSON(
+            parsing: Array(
+                #"""
+                {"upstream":"web","peer":"a","status":"up","since":"T","reason":"","checks":[
+                {"monitor":"http","why":"a2 is first in rank of 2 agents","rank":["a2","a1"],"next_probe_at":"N"}],
+                "layers":[{"layer":"status","says":"up","reason":"every required check passes"}],
+                "votes":[],"would_change":["x"],"transitions":[]}
+                """#.utf8
+            )
+        )
+        #expect(
+            ExplainReport(body).text == """
+                web/a is UP since T
+
+                Who probes it
+                  http: a2 is first in rank of 2 agents; next probe at N
+                    in rank: a2, a1
+
+                What each layer says
+                  status: up (every required check passes)
+
+                What would change it
+                  x
+                """
+        )
+    }
+}
