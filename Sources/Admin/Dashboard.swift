@@ -62,6 +62,7 @@ enum Dashboard {
           if (peer.id !== peer.address) name.append(element("div", peer.address, "dim"));
           const status = element("td");
           status.append(badge(peer.status));
+          if (peer.disagreement) status.append(element("div", peer.disagreement, "dim"));
           const since = element("td", ago(peer.since));
           since.title = peer.since;
           const weight = peer.effective_weight === peer.weight

@@ -23,6 +23,8 @@ struct MetricsText {
         agent: String,
         uptime: Nanoseconds,
         upstreams: [UpstreamView],
+        traffic: UpstreamJSON.Traffic = [:],
+        now: WallTime = WallTime(milliseconds: 0),
         store: StoreStatus,
         ledger: LedgerStatus? = nil,
         scheduler: SchedulerMetrics,
@@ -43,6 +45,7 @@ struct MetricsText {
         metrics.family("muster_uptime_seconds", "gauge", "Time since the start.")
         metrics.sample("muster_uptime_seconds", [], uptime.seconds)
         metrics.add(upstreams)
+        metrics.add(disagreementsOf: upstreams, traffic, now)
         metrics.add(store)
         if let ledger { metrics.add(ledger) }
         metrics.add(scheduler)
@@ -115,6 +118,30 @@ struct MetricsText {
         family("muster_upstream_panic", "gauge", "1 while the upstream fails open.")
         for view in upstreams {
             sample("muster_upstream_panic", [("upstream", view.name)], view.isPanic ? 1 : 0)
+        }
+    }
+
+    /// Of most peers there is none: only those that have one, and none to say that there was none.
+    private mutating func add(
+        disagreementsOf upstreams: [UpstreamView],
+        _ traffic: UpstreamJSON.Traffic,
+        _ now: WallTime
+    ) {
+        family(
+            "muster_peer_disagreement",
+            "gauge",
+            "1 where requests and probes do not find the same of the peer."
+        )
+        for view in upstreams {
+            for report in view.peers {
+                let key = PeerKey(upstream: view.name, peer: report.definition.id)
+                guard let kind = Disagreement(report, traffic[key], now: now) else { continue }
+                sample(
+                    "muster_peer_disagreement",
+                    [("upstream", key.upstream), ("peer", key.peer), ("kind", kind.rawValue)],
+                    1
+                )
+            }
         }
     }
 

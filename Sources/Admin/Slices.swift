@@ -21,6 +21,12 @@ extension ControlPlane {
         return seen
     }
 
+    /// What requests have shown of the peers of these upstreams.
+    func traffic(of upstreams: [String]) async -> UpstreamJSON.Traffic {
+        let proxy = proxy
+        return await run { await proxy.value.traffic(of: upstreams) }
+    }
+
     /// The numbers of every pair.
     func pairs() async -> [PairMetrics] {
         var pairs: [PairMetrics] = []

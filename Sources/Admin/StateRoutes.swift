@@ -142,10 +142,13 @@ enum StateRoutes {
         let store = await plane.store.call { $0.status }
         let (scheduler, fleet) = await plane.scheduler.call { ($0.metrics, $0.fleetStatus) }
         let counters = context.front.now
+        let upstreams = await plane.upstreams().map(\.view)
         let text = MetricsText.make(
             agent: plane.agent,
             uptime: plane.loop.instant - plane.began,
-            upstreams: await plane.upstreams().map(\.view),
+            upstreams: upstreams,
+            traffic: await plane.traffic(of: upstreams.map(\.name)),
+            now: plane.loop.wall,
             store: store,
             ledger: await plane.ledger?.call { $0.status },
             scheduler: scheduler,

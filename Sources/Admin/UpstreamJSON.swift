@@ -2,11 +2,16 @@
 
 import EventLoop
 import Health
+import Proxy
 import Store
 import Vocabulary
 
 enum UpstreamJSON {
-    static func upstream(_ seen: SeenUpstream, in plane: ControlPlane) -> JSON {
+    static func upstream(
+        _ seen: SeenUpstream,
+        _ traffic: Traffic,
+        in plane: ControlPlane
+    ) -> JSON {
         let view = seen.view
         let now = plane.loop.wall
         let staying = ZonePreference.stays(
@@ -23,15 +28,27 @@ enum UpstreamJSON {
             .init("available", .integer(Int64(view.available))),
             .init("wanted", .integer(Int64(view.wanted))),
             .init("zone", staying.map { .string($0 && !view.isPanic ? "own" : "all") } ?? .null),
-            .init("peers", .array(view.peers.map { peer($0, monitors: view.monitors, now: now) })),
+            .init(
+                "peers",
+                .array(
+                    view.peers.map {
+                        let key = PeerKey(upstream: view.name, peer: $0.definition.id)
+                        return peer($0, traffic[key], monitors: view.monitors, now: now)
+                    }
+                )
+            ),
             .init("monitors", .array(view.monitors.map(monitor))),
         ])
     }
 
     static func revision(_ revision: Revision) -> JSON { .integer(Int64(revision.number)) }
 
+    /// What requests have shown, by peer; none where there is no proxy.
+    typealias Traffic = [PeerKey: Proxy.Traffic]
+
     static func peer(
         _ report: PeerReport,
+        _ traffic: Proxy.Traffic? = nil,
         monitors: [MonitorSummary],
         now: WallTime
     ) -> JSON {
@@ -50,6 +67,11 @@ enum UpstreamJSON {
             .init("intent", .string((intent?.mode ?? .ready).rawValue)),
             .init("since", .string(view.since.description)),
             .init("reason", .string(view.reason)),
+            .init(
+                "disagreement",
+                JSON(Disagreement(report, traffic, now: now)?.rawValue)
+            ),
+            .init("traffic", Self.traffic(traffic, ejectedUntil: report.ejectedUntil)),
             .init(
                 "checks",
                 .array(
@@ -74,6 +96,14 @@ enum UpstreamJSON {
             members.append(.init("max_connections", .integer(Int64(limit))))
         }
         return .object(members)
+    }
+
+    private static func traffic(_ traffic: Proxy.Traffic?, ejectedUntil: WallTime?) -> JSON {
+        .object([
+            .init("requests", .integer(Int64(clamping: traffic?.requests ?? 0))),
+            .init("failures", .integer(Int64(clamping: traffic?.failures ?? 0))),
+            .init("ejected_until", time(ejectedUntil)),
+        ])
     }
 
     /// What the answer to an order is worth: how much may fail before it is forgotten.

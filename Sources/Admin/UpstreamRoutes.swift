@@ -3,6 +3,7 @@
 import Checks
 import EventLoop
 import Health
+import Proxy
 import Store
 import Vocabulary
 
@@ -24,11 +25,12 @@ enum UpstreamRoutes {
     private static func list(_: Request, _ context: AdminContext) async -> Response {
         let plane = context.plane
         let seen = await plane.upstreams()
+        let traffic = await plane.traffic(of: seen.map(\.view.name))
         return .json(
             .object([
                 .init(
                     "upstreams",
-                    .array(seen.map { UpstreamJSON.upstream($0, in: plane) })
+                    .array(seen.map { UpstreamJSON.upstream($0, traffic, in: plane) })
                 )
             ])
         )
@@ -39,7 +41,8 @@ enum UpstreamRoutes {
         _ context: AdminContext
     ) async throws(Problem) -> Response {
         let seen = try await seen(request, context)
-        return .json(UpstreamJSON.upstream(seen, in: context.plane))
+        let traffic = await context.plane.traffic(of: [seen.view.name])
+        return .json(UpstreamJSON.upstream(seen, traffic, in: context.plane))
             .tagged(seen.revision)
     }
 
@@ -50,7 +53,10 @@ enum UpstreamRoutes {
         let seen = try await seen(request, context)
         let report = try report(request, of: seen.view)
         let monitors = seen.view.monitors
-        return .json(UpstreamJSON.peer(report, monitors: monitors, now: context.plane.loop.wall))
+        let key = PeerKey(upstream: seen.view.name, peer: report.definition.id)
+        let traffic = await context.plane.traffic(of: [key.upstream])[key]
+        let now = context.plane.loop.wall
+        return .json(UpstreamJSON.peer(report, traffic, monitors: monitors, now: now))
             .tagged(seen.revision)
     }
 
@@ -155,14 +161,20 @@ enum UpstreamRoutes {
         switch outcome {
         case .success(let operation):
             plane.journal.log(OrderLine.line(operation.change, of: key, by: asker))
-            return answer(to: operation, now: plane.loop.wall)
+            let traffic = await plane.traffic(of: [key.upstream])[key]
+            return answer(to: operation, traffic, now: plane.loop.wall)
         case .failure(let error): throw try await problem(error, request, context)
         }
     }
 
-    private static func answer(to operation: Operation, now: WallTime) -> Response {
+    private static func answer(
+        to operation: Operation,
+        _ traffic: Proxy.Traffic?,
+        now: WallTime
+    ) -> Response {
         let shown = UpstreamJSON.peer(
             operation.report,
+            traffic,
             monitors: operation.monitors,
             now: now
         )

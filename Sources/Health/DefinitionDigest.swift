@@ -31,6 +31,7 @@ extension UpstreamDefinition {
         hash.combine(onDown?.rawValue ?? "")
         hash.combine(allDown.rawValue)
         hash.combine(trying.digest)
+        hash.combine(eject.digest)
         hash.combine(isLenient)
         hash.combine(sticky?.cookie ?? "")
         hash.combine(sticky?.secure.rawValue ?? "")
@@ -49,6 +50,21 @@ extension TryingDefinition {
         hash.combine(budgetMin)
         hash.combine(key ?? "")
         hash.combine(reuse.rawValue)
+        return hash.value
+    }
+}
+
+extension EjectDefinition {
+    var digest: UInt64 {
+        var hash = StableHash()
+        hash.combine(isOff)
+        hash.combine(failures)
+        hash.combine(rate.above.bitPattern)
+        hash.combine(rate.minRequests)
+        for span in [rate.window, silence, time, maxTime] {
+            hash.combine(UInt64(bitPattern: span.count))
+        }
+        hash.combine(maxShare.bitPattern)
         return hash.value
     }
 }

@@ -170,7 +170,7 @@ public struct PeerHealth: Sendable {
     /// What this process saw of its own requests, whatever the checks say. Apart for the same reason.
     private enum Ejected {
         case no
-        indirect case until(WallTime, reason: String)
+        indirect case now(Ejection)
     }
 
     /// A ramp begins at a tenth: less, and a peer with a small weight gets nothing to show itself.
@@ -265,7 +265,9 @@ public struct PeerHealth: Sendable {
 
     /// Nothing is due to change by itself: joining again would find the same.
     private func isQuiet(now: WallTime) -> Bool {
-        guard slowStartFrom == nil, let next = view.nextChange else { return false }
+        guard ejection == nil, slowStartFrom == nil, let next = view.nextChange else {
+            return false
+        }
         return now < next
     }
 
@@ -285,10 +287,15 @@ public struct PeerHealth: Sendable {
         return refresh(now: now)
     }
 
-    /// Its requests fail: none go to it until then, unless it is down anyway.
-    public mutating func eject(until end: WallTime, _ reason: String, now: WallTime) -> Change? {
-        ejected = .until(end, reason: reason)
+    /// Its requests fail: none go to it for a while, unless it is down anyway.
+    public mutating func eject(_ ejection: Ejection, now: WallTime) -> Change? {
+        ejected = .now(ejection)
         return refresh(now: now)
+    }
+
+    /// What this process saw of its own requests; nil where it has nothing against the peer.
+    public var ejection: Ejection? {
+        if case .now(let ejection) = ejected { ejection } else { nil }
     }
 
     /// Nobody else is left.
@@ -364,8 +371,9 @@ public struct PeerHealth: Sendable {
         view.nextChange = view.nextChange.map { $0 + step }
         slowStartFrom = slowStartFrom.map { $0 + step }
         strangerUntil = strangerUntil.map { $0 + step }
-        if case .until(let end, let reason) = ejected {
-            ejected = .until(end + step, reason: reason)
+        if case .now(var ejection) = ejected {
+            ejection.shift(by: step)
+            ejected = .now(ejection)
         }
         for place in verdicts.indices { verdicts[place].shift(by: step) }
         guard var intent else { return }
@@ -456,15 +464,22 @@ public struct PeerHealth: Sendable {
         return joined
     }
 
-    /// Why it is ejected, if it is. Whoever is found down is judged by the checks from then on: it is back
-    /// when they say so.
+    /// Why it is ejected, if it is.
     private mutating func ejection(_ checks: Checks, now: WallTime) -> String? {
-        guard case .until(let end, let reason) = ejected else { return nil }
-        if now >= end || checks.status == .down {
+        guard case .now(var ejection) = ejected else { return nil }
+        ejection.consider(
+            verdicts.filter { policy.requiredMonitors.contains($0.key.monitor) },
+            isDown: checks.status == .down,
+            now: now
+        )
+        if now >= ejection.until {
             ejected = .no
             return nil
         }
-        return "\(reason), until \(end)"
+        ejected = .now(ejection)
+        let isContradicted = checks.opinion == .up && !policy.requiredMonitors.isEmpty
+        return "\(ejection.reason)\(isContradicted ? ", and its checks pass" : ""), until "
+            + "\(ejection.until)"
     }
 
     /// No request goes to a peer before its first verdict, for as long as one may take.
@@ -698,7 +713,7 @@ public struct PeerHealth: Sendable {
         if let end = intent?.nextEnd(after: now) { consider(end) }
         if ramp != nil { consider(now + Self.slowStartStep) }
         if let strangerUntil { consider(strangerUntil) }
-        if case .until(let end, _) = ejected { consider(end) }
+        if let ejection { consider(ejection.until) }
         return next
     }
 }

@@ -117,6 +117,7 @@ public struct UpstreamDefinition: Hashable, Sendable {
     public var onDown: OnDown?
     public var allDown: AllDown
     public var trying: TryingDefinition
+    public var eject: EjectDefinition
     /// Takes of its peers what other proxies take, and forwards it strictly.
     public var isLenient: Bool
     /// Nil where clients do not come back to the same peer.
@@ -131,6 +132,7 @@ public struct UpstreamDefinition: Hashable, Sendable {
         onDown: OnDown? = nil,
         allDown: AllDown = .backup,
         trying: TryingDefinition = TryingDefinition(),
+        eject: EjectDefinition = EjectDefinition(),
         isLenient: Bool = false,
         sticky: StickyDefinition? = nil
     ) {
@@ -142,6 +144,7 @@ public struct UpstreamDefinition: Hashable, Sendable {
         self.onDown = onDown
         self.allDown = allDown
         self.trying = trying
+        self.eject = eject
         self.isLenient = isLenient
         self.sticky = sticky
     }

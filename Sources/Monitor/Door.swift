@@ -101,11 +101,13 @@ public final class Door {
         pair.series.record(outcome)
         let isTransition = pair.opinion.take(
             outcome,
+            isSecond: pair.isSuspect && outcome.isLoss,
             downAddresses: pair.addresses.down,
             ruling: ruling,
             schedule: pair.monitor.schedule,
             now: now.wall
         )
+        if outcome.verdict != .neutral { pair.isSuspect = false }
         journal.debug(
             "\(key.upstream)/\(key.peer) \(key.monitor): \(outcome.verdict.rawValue), "
                 + "\(outcome.summary), \(pair.opinion.counter)",
@@ -192,6 +194,14 @@ public final class Door {
 
     /// The peer is gone, and what it said with it.
     func forgetSign(of key: PeerKey) { store.forget(HeardSign.self, key) }
+}
+
+extension Outcome {
+    /// Nothing came, or nobody was there.
+    fileprivate var isLoss: Bool {
+        guard verdict == .fail else { return false }
+        return [.layer4Timeout, .layer4Connect, .layer6Timeout, .layer7Timeout].contains(reason)
+    }
 }
 
 extension Verdict {

@@ -72,8 +72,11 @@ struct Opinion: Hashable, Sendable {
     /// Takes one outcome in, and which addresses of the peer's name are down by it. Returns whether
     /// people and other agents should hear of it at once: the status changed, what was asked for
     /// beside it, or where the peer can be reached.
+    ///
+    /// `isSecond`: it confirms a failure that something else than a probe has seen.
     mutating func take(
         _ outcome: Outcome,
+        isSecond: Bool = false,
         downAddresses found: [String] = [],
         ruling: Ruling = .count,
         schedule: Schedule,
@@ -96,10 +99,17 @@ struct Opinion: Hashable, Sendable {
             return hints != hintsBefore
         }
         let wasDegraded = isDegraded
-        let transition = counter.observe(
-            passed: outcome.verdict != .fail,
-            isImmediate: outcome.isImmediate
-        )
+        // Where one failure is enough, it has to be a probe's.
+        var transition: HealthCounter.Transition?
+        if isSecond, outcome.verdict == .fail, counter.status == .up {
+            transition = counter.observe(passed: false)
+        }
+        if transition == nil {
+            transition = counter.observe(
+                passed: outcome.verdict != .fail,
+                isImmediate: outcome.isImmediate
+            )
+        }
         if transition != nil { since = now }
         // A failure that does not bring it down yet is no news that it is better.
         let staysDegraded = wasDegraded && outcome.verdict == .fail

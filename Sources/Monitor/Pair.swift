@@ -56,6 +56,8 @@ final class Pair {
     let key: VerdictKey
     let address: Address
     var phase = Phase.resting
+    /// Requests wait for the peer, and it says nothing: a probe that fails is the second failure.
+    var isSuspect = false
     /// The number of its upstream among those that share the places for probes.
     let group: UInt32
     /// The address in words, which all that is said of it share.

@@ -385,6 +385,25 @@ public final class Scheduler: EventSink {
         hurry(row)
     }
 
+    /// Requests of this process fail at a peer: it is probed at once, but for those that have just been.
+    /// Where it is silent, that is a failure as a probe's is, should the probe find it too.
+    public func suspect(_ peer: PeerKey, isSilent: Bool) {
+        let now = loop.moment
+        for (id, monitor) in members[peer.upstream]?.monitors ?? [:] {
+            let key = VerdictKey(upstream: peer.upstream, peer: peer.peer, monitor: id)
+            guard let row = index[key] else { continue }
+            if isSilent { rows[row].isSuspect = true }
+            guard rows[row].phase == .resting else { continue }
+            let next = rows[row].opinion.checkedAt + monitor.schedule.fastInterval
+            if next <= now.wall {
+                hurry(row)
+            } else if now.instant + (next - now.wall) < rows[row].dueAt {
+                cancelWakeUp(of: row)
+                sleep(row, until: next, now: now)
+            }
+        }
+    }
+
     func hurry(_ row: Int) {
         guard rows[row].phase == .resting, !isStopping else { return }
         cancelWakeUp(of: row)

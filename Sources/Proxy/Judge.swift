@@ -46,14 +46,68 @@ struct Judge {
     }
 }
 
+/// How long a peer stays out: twice as long each time that it falls again soon after it was back.
+struct Holds {
+    private struct Fall {
+        var count: Int
+        /// The distant future while it is out.
+        var backAt: Instant
+    }
+
+    private var falls: [PeerKey: Fall] = [:]
+    static let soon = Nanoseconds.seconds(30)
+
+    /// The peer is taken out. `chance` is from 0 to 1: peers that fell together need not come back so.
+    /// A probe may bring it back before its time only where it has not fallen before.
+    mutating func begin(
+        _ key: PeerKey,
+        _ base: Nanoseconds,
+        upTo longest: Nanoseconds,
+        at now: Instant,
+        chance: Double
+    ) -> (span: Nanoseconds, isRepeated: Bool) {
+        let last = falls[key]
+        let isSoon = last.map { $0.backAt > now || now - $0.backAt < Self.soon } ?? false
+        let count = isSoon ? (last?.count ?? 0) + 1 : 1
+        falls[key] = Fall(count: count, backAt: .distantFuture)
+        if count == 1 { return (base, false) }
+        var span = base
+        for _ in 1..<count where span < longest { span = span * 2 }
+        span = min(span, max(longest, base))
+        return (span + Nanoseconds(Int64(Double(span.count) * 0.1 * chance)), true)
+    }
+
+    mutating func ended(_ key: PeerKey, at now: Instant) { falls[key]?.backAt = now }
+
+    mutating func forget(_ key: PeerKey) { falls[key] = nil }
+}
+
 /// Who failed how often, between two times that somebody asks. Of a fixed size: a failure allocates
 /// nothing, and what finds no place will fail again.
 struct StrikeTable {
     struct Strike: Sendable {
         var peer: Int32
-        var count: Int32
+        /// Requests that failed whatever else the peer did.
+        var count: Int32 = 0
+        /// Requests that waited too long, and how long they waited: no failure where the peer answered
+        /// another one meanwhile.
+        var late: Int32 = 0
+        var waited = Nanoseconds.zero
         /// Of the last one.
-        var cause: FailureCause
+        var cause = FailureCause.none
+        /// It answered with a status that tells of its trouble.
+        var hasBadStatus = false
+        /// Nothing was heard of it for a while.
+        var isSilent = false
+
+        mutating func add(_ other: Strike) {
+            count &+= other.count
+            late &+= other.late
+            waited = max(waited, other.waited)
+            if other.cause != .none { cause = other.cause }
+            hasBadStatus = hasBadStatus || other.hasBadStatus
+            isSilent = isSilent || other.isSilent
+        }
     }
 
     private let entries: UnsafeMutablePointer<Strike>
@@ -65,18 +119,17 @@ struct StrikeTable {
     func destroy() { entries.deallocate() }
 
     /// Returns whether it is the first since the table was emptied.
-    mutating func add(_ peer: Int32, _ cause: FailureCause) -> Bool {
+    mutating func add(_ strike: Strike) -> Bool {
         var index = used
         while index > 0 {
             index -= 1
-            if entries[index].peer == peer {
-                entries[index].count &+= 1
-                entries[index].cause = cause
+            if entries[index].peer == strike.peer {
+                entries[index].add(strike)
                 return false
             }
         }
         guard used < Self.capacity else { return false }
-        (entries + used).initialize(to: Strike(peer: peer, count: 1, cause: cause))
+        (entries + used).initialize(to: strike)
         used += 1
         return used == 1
     }

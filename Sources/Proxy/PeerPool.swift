@@ -16,6 +16,16 @@ struct PeerCounters: Sendable {
     var responseFailures: UInt64 = 0
     /// Attempts that went to another peer or to a fresh connection afterwards.
     var retries: UInt64 = 0
+    /// Failures that were the peer's own.
+    var faults: UInt64 = 0
+    /// Bad answers since the last good one, and how many good ones there had been then.
+    var run: Int32 = 0
+    var goodsBefore: UInt64 = 0
+
+    /// Answers that are no failure of the peer.
+    var goods: UInt64 {
+        responses[0] &+ responses[1] &+ responses[2] &+ responses[3] &+ responses[4]
+    }
 }
 
 /// One peer, as one worker knows it.
@@ -56,6 +66,11 @@ struct PeerState {
 
     /// Requests that other peers lost, and that came to it within one step of moving them.
     var taken: Int32 = 0
+    /// When a byte of an answer came of it last; in TCP mode, a connection.
+    var heardAt = Instant(nanoseconds: .min)
+    /// Requests that wait for its first byte, and how long the first of them does: as last looked at.
+    var waiting: Int32 = 0
+    var waited = Nanoseconds.zero
     /// When an answer of it was whole last.
     var answeredAt = Instant(nanoseconds: .min)
     var counters = PeerCounters()
@@ -69,6 +84,8 @@ struct UpstreamState {
     var backup = CandidateTier()
     var settings: UpstreamSettings?
     var isPanic = false
+    /// Whoever says nothing for so long is suspect; zero: nobody is.
+    var silence = Nanoseconds.zero
     /// Peers that have no address, and would be asked if they had.
     var nowhere: Int32 = 0
     var isLenient = false
@@ -180,6 +197,7 @@ struct PeerPool {
         }
         state.pointee.settings = settings
         state.pointee.isLenient = settings.isLenient
+        state.pointee.silence = settings.silence
         state.pointee.set(settings.trying)
     }
 

@@ -8,20 +8,20 @@ public import Vocabulary
 
 /// The proxy of one process. Confined to the control loop's thread.
 public final class Proxy {
-    private let loop: EventLoop
-    private let board: Board
+    let loop: EventLoop
+    let board: Board
     private let journal: Journal
     private var configuration: ProxyConfiguration
     /// Turns an address that is a name into all that it has; none when they cannot be had now.
     private let resolve: (Address) async -> [Address]
-    private let timers: Timers
+    let timers: Timers
 
     private(set) var workers: [(loop: EventLoop, worker: LoopBound<Worker>)] = []
     /// What the workers have been told.
     var routing = Routing()
     private var names = NameAddresses()
     private var nextResolve: Timers.Token?
-    private var isDrained = false
+    var isDrained = false
     /// Connections are accepted. Before, they wait in the kernel for the first verdicts.
     private var isOpen = false
     private var failures = FailureLog()
@@ -29,16 +29,13 @@ public final class Proxy {
     private var nextFailures: (at: Instant, token: Timers.Token)?
     private var taking: Task<Void, Never>?
     private var lastFailures = Instant(nanoseconds: 0)
-    private var judge = Judge()
-    /// Peers that this process has ejected, and how often.
-    private(set) var ejections: [PeerKey: UInt64] = [:]
-    /// What the last ejection of each was for.
-    private var ejectedFor: [PeerKey: FailureCause] = [:]
+    /// Who fails requests.
+    var judging = Judging()
+    /// Hears that a peer should be looked at now; true where it has failed already, by saying nothing.
+    let onSuspicion: (PeerKey, _ isSilent: Bool) -> Void
     /// How many peers of an upstream went down or were ejected lately, and since when.
     private var falls: [String: (since: Instant, count: Int)] = [:]
     private static let landslide = Nanoseconds.seconds(1)
-    /// Strikes are being taken; more may have come meanwhile.
-    private var judging: (isBusy: Bool, isAskedFor: Bool) = (false, false)
 
     /// What was made, changed or taken away since the workers were told of it.
     private var pending: (upstreams: [String], peers: [PeerKey]) = ([], [])
@@ -65,6 +62,7 @@ public final class Proxy {
         board: Board,
         configuration: ProxyConfiguration,
         journal: Journal = .silent,
+        onSuspicion: @escaping (PeerKey, _ isSilent: Bool) -> Void = { _, _ in },
         resolve: @escaping (Address) async -> [Address] = { _ in [] }
     ) {
         self.loop = loop
@@ -72,6 +70,7 @@ public final class Proxy {
         self.configuration = configuration
         self.journal = journal
         self.resolve = resolve
+        self.onSuspicion = onSuspicion
         timers = Timers(loop: loop)
     }
 
@@ -255,6 +254,7 @@ public final class Proxy {
         for name in changed.upstreams + (areListenersNew ? board.names : []) {
             guard let definition = board.definition(of: name) else {
                 falls[name] = nil
+                judging.forget(upstream: name)
                 leaving.append(name)
                 continue
             }
@@ -303,6 +303,7 @@ public final class Proxy {
             closes: definition.onDown ?? Self.defaultOnDown(of: definition.name, listeners),
             trying: definition.trying,
             isLenient: definition.isLenient,
+            silence: definition.eject.isOff ? .zero : definition.eject.silence,
             sticky: definition.sticky
         )
         return routing.bring(
@@ -314,9 +315,7 @@ public final class Proxy {
 
     private func bring(_ key: PeerKey) -> RoutingChange? {
         guard let report = board.report(of: key) else {
-            ejections[key] = nil
-            ejectedFor[key] = nil
-            judge.keep { $0 != key }
+            judging.forget(key)
             return routing.remove(key, workers: workers.count)
         }
         let snapshot = snapshot(of: key, report)
@@ -380,6 +379,7 @@ public final class Proxy {
             isNear: definition.zone != nil && definition.zone == configuration.zone,
             maxConnections: view.maxConnections ?? definition.maxConnections
         )
+        if judging.isOnTrial(key) { snapshot.maxConnections = 1 }
         snapshot.isLost = isLost(key, report)
         return snapshot
     }
@@ -390,7 +390,7 @@ public final class Proxy {
         let isLost =
             switch report.view.routing {
             case .down: report.verdicts.contains { $0.status == .down && $0.reason.isLoss }
-            case .ejected: ejectedFor[key]?.isLoss ?? false
+            case .ejected: judging.cause(of: key)?.isLoss ?? false
             default: false
             }
         return isLost && !isLandslide(key.upstream)
@@ -415,7 +415,7 @@ public final class Proxy {
         }
     }
 
-    private func send(_ key: PeerKey) {
+    func send(_ key: PeerKey) {
         // Not the view of the whole upstream: when a thousand peers go down, it would be built a
         // thousand times.
         guard !workers.isEmpty, let report = board.report(of: key) else { return }
@@ -497,45 +497,6 @@ public final class Proxy {
         return failures.totals
     }
 
-    // MARK: Judging
-
-    /// Some worker has seen a peer fail. At once: each moment more costs requests.
-    private func strikesWait() {
-        judging.isAskedFor = true
-        if judging.isBusy || isDrained { return }
-        judging.isBusy = true
-        let here = LoopBound(self, on: loop)
-        Task(executorPreference: loop) { await here.value.takeStrikes() }
-    }
-
-    private func takeStrikes() async {
-        while judging.isAskedFor {
-            judging.isAskedFor = false
-            for (_, worker) in workers {
-                for strike in await worker.call({ $0.strikes.take() }) { weigh(strike) }
-            }
-        }
-        judging.isBusy = false
-    }
-
-    private func weigh(_ strike: StrikeTable.Strike) {
-        guard let key = routing.peer(strike.peer),
-            let definition = board.report(of: key)?.definition,
-            let failures = judge.failed(
-                key,
-                Int(strike.count),
-                of: definition,
-                at: loop.instant
-            )
-        else { return }
-        let count = failures == 1 ? "a request" : "\(failures) requests"
-        let reason = "failed \(count) (\(strike.cause.word)) within \(definition.failTimeout)"
-        ejectedFor[key] = strike.cause
-        if board.eject(key, for: definition.failTimeout, reason) {
-            ejections[key, default: 0] += 1
-        }
-    }
-
     // MARK: Names
 
     /// Asks for the addresses of all names, if there are any: now, and then as often as usual.
@@ -565,6 +526,7 @@ public final class Proxy {
 extension Proxy: BoardObserver {
     public func peerChanged(_ key: PeerKey, _ change: PeerHealth.Change) {
         noteFall(key, change)
+        noteReturn(key, change)
         send(key)
     }
 

@@ -1,6 +1,7 @@
 // What did the proxy do so far? Each worker counts by number; here the numbers get their names back.
 
 public import Health
+public import Vocabulary
 
 extension Proxy {
     /// What all workers counted, summed.
@@ -64,7 +65,7 @@ extension Proxy {
                 report.peers[key, default: PeerTotals()].add(totals)
             }
         }
-        for (key, count) in ejections { report.peers[key]?.ejections = count }
+        for (key, count) in judging.ejections { report.peers[key]?.ejections = count }
         for (sort, count) in await failureTotals() {
             report.failures.append(
                 FailureTotal(
@@ -77,6 +78,39 @@ extension Proxy {
             )
         }
         return report
+    }
+}
+
+extension Proxy {
+    /// What requests have shown of one peer.
+    public struct Traffic: Sendable {
+        /// Attempts sent, and those that failed or were answered with a status from 500 on.
+        public var requests: UInt64 = 0
+        public var failures: UInt64 = 0
+        /// How long ago an answer of it was whole; nil where none ever was.
+        public var answered: Nanoseconds?
+    }
+
+    /// Of the peers of these upstreams.
+    public func traffic(of upstreams: [String]) async -> [PeerKey: Traffic] {
+        let numbers = upstreams.compactMap { routing.upstreams[$0] }
+        var all: [PeerKey: Traffic] = [:]
+        if numbers.isEmpty { return all }
+        for (_, worker) in workers {
+            let (part, now) = await worker.call { ($0.census(of: numbers), $0.loop.instant) }
+            for (number, tally) in part {
+                guard let key = routing.peer(number) else { continue }
+                var traffic = all[key] ?? Traffic()
+                traffic.requests += tally.requests
+                traffic.failures += tally.failures
+                if tally.answeredAt.nanoseconds > .min {
+                    let ago = now - tally.answeredAt
+                    traffic.answered = min(traffic.answered ?? ago, ago)
+                }
+                all[key] = traffic
+            }
+        }
+        return all
     }
 }
 

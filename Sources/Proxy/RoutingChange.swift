@@ -55,6 +55,7 @@ struct UpstreamSettings: Equatable, Sendable {
     var closes: UpstreamDefinition.OnDown
     var trying = TryingDefinition()
     var isLenient = false
+    var silence = Nanoseconds.zero
     var sticky: StickyDefinition?
 }
 

@@ -192,20 +192,6 @@ extension Worker {
         strike(peer, cause)
     }
 
-    /// A peer failed a request. Where somebody only waited too long, and had an answer of it for another
-    /// request meanwhile, that was not the peer: a lossy line, or a slow request.
-    private func strike(_ peer: Int32, _ cause: FailureCause) {
-        guard cause.isOfPeer else { return }
-        let answered = pool.peers[Int(peer)].answeredAt
-        switch cause {
-        case .connectTimeout where answered + timeouts.connect > loop.now: return
-        case .timeout where answered + timeouts.response > loop.now: return
-        case .stalled where answered + timeouts.bodyIdle > loop.now: return
-        default: break
-        }
-        if strikes.add(peer, cause) { onStrike() }
-    }
-
     /// Does what the course of an exchange says.
     @inline(__always)
     func act(_ index: Int, _ action: ExchangeAction) {

@@ -252,6 +252,7 @@ extension Worker {
                     to: &client.pointee.output
                 )
                 _ = exchange.pointee.course.on(.interim)
+                pool.peers[Int(link.pointee.peer)].heardAt = loop.now
                 guard flush(place) else { return .phaseChanged }
             }
             link.pointee.wire.input.consume(Int(head.end))
@@ -380,7 +381,10 @@ extension Worker {
             }
             if !link.pointee.wire.canRead { break }
         }
-        if moved { setDeadline(place, timeouts.bodyIdle) }
+        if moved {
+            setDeadline(place, timeouts.bodyIdle)
+            pool.peers[Int(link.pointee.peer)].heardAt = loop.now
+        }
         if link.pointee.wire.input.isEmpty { buffers.release(&link.pointee.wire.input) }
         if client.pointee.output.isEmpty { buffers.release(&client.pointee.output) }
         return .wait
@@ -464,6 +468,8 @@ extension Worker {
         let exchange = exchanges.elements + index
         buffers.release(&exchange.pointee.request)
         _ = exchange.pointee.course.on(.tunnelled)
+        // In TCP mode the connection is all that a peer owes.
+        pool.peers[Int(links.elements[Int(exchange.pointee.link)].peer)].heardAt = loop.now
         let client = Int(exchange.pointee.client)
         clients.elements[client].phase = .tunnel
         setDeadline(client, timeouts.tunnelIdle)
@@ -473,6 +479,9 @@ extension Worker {
     @inline(__always)
     func countResponse(_ peer: Int32, _ status: UInt16) {
         let digit = Int(status / 100)
-        pool.peers[Int(peer)].counters.responses[digit <= 5 ? digit : 0] &+= 1
+        let state = pool.peers + Int(peer)
+        state.pointee.counters.responses[digit <= 5 ? digit : 0] &+= 1
+        state.pointee.heardAt = loop.now
+        if digit == 5 { noteBadStatus(of: peer) }
     }
 }

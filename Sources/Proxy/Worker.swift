@@ -4,8 +4,8 @@
 //
 // The parts: `Worker+Client` reads requests, `Worker+Exchange` moves them to a peer and the answer
 // back, `Worker+Attempt` chooses peers and does what the exchange's course says, `Worker+Ending` is
-// where every exchange ends, `Worker+Link` keeps the connections to peers, `Worker+Tunnel` moves bytes
-// unread, `Worker+Room` decides who goes for a newcomer.
+// where every exchange ends, `Worker+Strikes` tells of peers that do badly, `Worker+Link` keeps the
+// connections to peers, `Worker+Tunnel` moves bytes unread, `Worker+Room` decides who goes for a newcomer.
 
 import EventLoop
 import Glibc
@@ -385,6 +385,7 @@ final class Worker: EventSink {
         where deadlines[index] != Self.nobody && deadlines[index] <= now {
             expired(index)
         }
+        lookForSilence()
         sweeps &+= 1
         if sweeps % Self.sweepsPerIdleExpiry == 0 { expireIdle() }
         if !leavingUpstreams.isEmpty { releaseUpstreams() }

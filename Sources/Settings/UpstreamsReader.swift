@@ -75,6 +75,7 @@ struct UpstreamsReader {
             onDown: section.word("on-down"),
             allDown: section.word("all-down") ?? .backup,
             trying: TryingReader.read(&section),
+            eject: EjectReader.read(&section),
             isLenient: section.bool("lenient", default: false),
             sticky: StickyReader.read(&section)
         )

@@ -268,14 +268,49 @@ public final class Board: EventSink {
 
     /// This process ejects a peer: none of its own requests go to it for a while, whatever the checks say.
     /// False where it may not be: too few would be left.
-    public func eject(_ key: PeerKey, for span: Nanoseconds, _ reason: String) -> Bool {
-        guard let board = boards[key.upstream], let view = board.peerView(of: key.peer),
-            view.isAvailable, board.counts.mayEject
-        else { return false }
+    public func eject(
+        _ key: PeerKey,
+        for span: Nanoseconds,
+        _ reason: String,
+        until test: Ejection.Test = .recovery
+    ) -> Bool {
+        guard mayEject(key), let board = boards[key.upstream] else { return false }
         let now = read()
-        let change = board.eject(key.peer, until: now.wall + span, reason, now: now.wall)
+        let ejection = Ejection(reason, from: now.wall, for: span, test: test)
+        let change = board.eject(key.peer, ejection, now: now.wall)
         settle(key, in: board, change, cause: .traffic, now: now)
         return change != nil
+    }
+
+    /// The checks found a peer down at which requests of this process failed: it is back a moment after they
+    /// find it up, and not at once.
+    public func holdBack(
+        _ key: PeerKey,
+        for span: Nanoseconds,
+        _ reason: String,
+        until test: Ejection.Test
+    ) {
+        guard let board = boards[key.upstream], !board.definition.eject.isOff,
+            board.peerView(of: key.peer)?.routing == .down
+        else { return }
+        let now = read()
+        let ejection = Ejection(reason, from: now.wall, for: span, test: test)
+        let change = board.eject(key.peer, ejection, now: now.wall)
+        settle(key, in: board, change, cause: .traffic, now: now)
+    }
+
+    /// How many of an upstream can take requests now, backups too.
+    public func available(in upstream: String) -> Int {
+        guard let counts = boards[upstream]?.counts else { return 0 }
+        return counts.available + counts.availableBackups
+    }
+
+    /// It could serve, and there are enough others.
+    public func mayEject(_ key: PeerKey) -> Bool {
+        guard let board = boards[key.upstream], let view = board.peerView(of: key.peer) else {
+            return false
+        }
+        return view.isAvailable && board.mayEject
     }
 
     /// Takes what another agent said, or this one before it was restarted: by its own clock, which

@@ -27,11 +27,11 @@ final class UpstreamBoard {
         /// By this process, because its requests failed. Backups too.
         var ejected = 0
 
-        /// One more may be ejected: half of those that could serve at most, one where there are two, and
-        /// never the last.
-        var mayEject: Bool {
+        /// One more may be ejected: at most that share of those that could serve, one where there are two,
+        /// and never the last.
+        func mayEject(_ share: Double) -> Bool {
             let left = available + availableBackups
-            return left >= 2 && ejected + 1 <= max(1, (left + ejected) / 2)
+            return left >= 2 && ejected + 1 <= max(1, Int(Double(left + ejected) * share))
         }
 
         /// `1 of 2 peers`. Of none there is no number.
@@ -141,7 +141,8 @@ final class UpstreamBoard {
             definition: definition.peers[place],
             view: entries[place].view,
             intent: entries[place].intent,
-            verdicts: entries[place].verdicts
+            verdicts: entries[place].verdicts,
+            ejectedUntil: entries[place].ejection?.until
         )
     }
 
@@ -396,13 +397,12 @@ final class UpstreamBoard {
         }
     }
 
-    func eject(
-        _ peer: String,
-        until end: WallTime,
-        _ reason: String,
-        now: WallTime
-    ) -> PeerHealth.Change? {
-        places[peer].flatMap { change(at: $0) { $0.eject(until: end, reason, now: now) } }
+    var mayEject: Bool {
+        !definition.eject.isOff && counts.mayEject(definition.eject.maxShare)
+    }
+
+    func eject(_ peer: String, _ ejection: Ejection, now: WallTime) -> PeerHealth.Change? {
+        places[peer].flatMap { change(at: $0) { $0.eject(ejection, now: now) } }
     }
 
     /// Ejected ones are all that is left: better than nobody.

@@ -52,17 +52,21 @@ public struct PeerReport: Hashable, Sendable {
     public var intent: Intent?
     /// Sorted by monitor; a monitor that has not spoken yet has none.
     public var verdicts: [Verdict]
+    /// This process keeps its requests away from it until then; nil where it does not.
+    public var ejectedUntil: WallTime?
 
     public init(
         definition: PeerDefinition,
         view: PeerView,
         intent: Intent?,
-        verdicts: [Verdict]
+        verdicts: [Verdict],
+        ejectedUntil: WallTime? = nil
     ) {
         self.definition = definition
         self.view = view
         self.intent = intent
         self.verdicts = verdicts
+        self.ejectedUntil = ejectedUntil
     }
 }
 

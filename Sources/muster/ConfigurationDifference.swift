@@ -148,6 +148,13 @@ private struct Details {
         return words.isEmpty ? "none" : words.joined(separator: " ")
     }
 
+    private static func words(_ eject: EjectDefinition) -> String {
+        if eject.isOff { return "off" }
+        return "failures \(eject.failures), rate above \(eject.rate.above)x of "
+            + "\(eject.rate.minRequests) in \(eject.rate.window), silence \(eject.silence), time "
+            + "\(eject.time) to \(eject.maxTime), share \(Int(eject.maxShare * 100))%"
+    }
+
     init(_ old: PeerDefinition, _ new: PeerDefinition) {
         add("address", old.address, new.address)
         add("weight", old.weight, new.weight)
@@ -182,6 +189,7 @@ private struct Details {
         add("retry-key", old.trying.key, new.trying.key)
         add("reuse", old.trying.reuse, new.trying.reuse)
         add("lenient", old.isLenient, new.isLenient)
+        add("eject", Self.words(old.eject), Self.words(new.eject))
     }
 
     init(_ old: MonitorDefinition, _ new: MonitorDefinition) {

@@ -120,6 +120,7 @@ final class Engine {
             board: board,
             configuration: shared,
             journal: journal,
+            onSuspicion: { [scheduler] in scheduler.suspect($0, isSilent: $1) },
             resolve: { await Self.addresses(of: $0, names) }
         )
         // Without an address it still answers over HTTP, at /agent/ on the admin address.

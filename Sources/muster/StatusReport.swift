@@ -49,7 +49,8 @@ struct StatusReport {
         answersNobody = peer == nil && upstreams.contains { $0["status"] == "down" }
         let peers = list == nil ? (only.map { [$0] } ?? body["peers"]?.items ?? []) : []
         remarks =
-            upstreams.compactMap(Self.remark) + peers.flatMap { Self.orders(on: $0, of: body) }
+            upstreams.compactMap(Self.remark) + upstreams.flatMap(Self.disagreements)
+            + peers.flatMap { Self.orders(on: $0, of: body) }
             + Self.remarks(on: readiness)
             + [readiness?["store"]?["file_error"]?.string].compactMap(\.self)
             + Self.remarks(onFleetIn: readiness)
@@ -166,6 +167,21 @@ struct StatusReport {
         if serving.isEmpty { return "\(name) has no available peer: requests are answered 503" }
         if serving.allSatisfy(isBackup) { return "\(name) is served by its backups" }
         return nil
+    }
+
+    /// Requests and probes do not find the same.
+    private static func disagreements(on upstream: JSON) -> [String] {
+        (upstream["peers"]?.items ?? []).compactMap { peer in
+            let what: String
+            switch peer["disagreement"]?.string {
+            case "traffic-fails": what = "requests to it fail, and its checks pass"
+            case "probes-fail": what = "its checks fail, and requests to it are answered"
+            case "agents-differ": what = "agents do not find the same of it"
+            default: return nil
+            }
+            let name = "\(upstream["name"]?.string ?? "")/\(peer["id"]?.string ?? "")"
+            return "\(name): \(what) (\(peer["disagreement"]?.string ?? ""))"
+        }
     }
 
     private static func remarks(on readiness: JSON?) -> [String] {

@@ -33,7 +33,7 @@ import Vocabulary
             ("slowStart", { $0.slowStart = .seconds(1) }),
             ("panicThreshold", { $0.panicThreshold = 0.5 }), ("onDown", { $0.onDown = .keep }),
             ("allDown", { $0.allDown = .failClosed }), ("trying", { $0.trying.retries = 3 }),
-            ("isLenient", { $0.isLenient = true }),
+            ("eject", { $0.eject.isOff = true }), ("isLenient", { $0.isLenient = true }),
             ("sticky", { $0.sticky = StickyDefinition(cookie: "peer") }),
         ]
         return Dictionary(
@@ -56,6 +56,24 @@ import Vocabulary
         let properties = Mirror(reflecting: try #require(Self.upstreams[""])).children
         #expect(properties.count == Self.upstreams.count, "all of them, and the peers")
         #expect(Set(Self.upstreams.values.map(\.ownDigest)).count == Self.upstreams.count)
+    }
+
+    @Test func `each property of ejecting counts`() {
+        let plain = EjectDefinition()
+        let changes: [(inout EjectDefinition) -> Void] = [
+            { $0.isOff = true }, { $0.failures = 6 }, { $0.rate.above = 4 },
+            { $0.rate.minRequests = 21 }, { $0.rate.window = .seconds(3) },
+            { $0.silence = .zero }, { $0.time = .seconds(11) }, { $0.maxTime = .seconds(301) },
+            { $0.maxShare = 0.6 },
+        ]
+        let digests = changes.map { change in
+            var other = plain
+            change(&other)
+            return other.digest
+        }
+        let rates = Mirror(reflecting: plain.rate).children.count
+        #expect(Mirror(reflecting: plain).children.count + rates - 1 == changes.count)
+        #expect(Set(digests + [plain.digest]).count == changes.count + 1)
     }
 
     @Test func `each property of trying again counts`() {

@@ -65,6 +65,63 @@ import Vocabulary
         }
     }
 
+    @Test func `a peer that fails requests is probed at once, but not all the time`() async throws {
+        let script = Script { _ in .pass }
+        try await Rig.inVirtualTime { [peer, key] rig in
+            rig.define([
+                .scripted(
+                    peers: [peer],
+                    script: script,
+                    interval: .seconds(3_600),
+                    fastInterval: .milliseconds(200)
+                )
+            ])
+            #expect(await rig.comes { rig.board.view(of: key.peerKey)?.status == .up })
+            #expect(script.asked.count == 1)
+            // It has just been probed.
+            for _ in 0..<9 { rig.scheduler.suspect(key.peerKey, isSilent: false) }
+            await rig.loop.advance(by: .milliseconds(100))
+            #expect(script.asked.count == 1)
+            await rig.loop.advance(by: .milliseconds(200))
+            #expect(script.asked.count == 2)
+            await rig.loop.advance(by: .seconds(1))
+            #expect(script.asked.count == 2)
+            rig.scheduler.suspect(key.peerKey, isSilent: false)
+            await rig.loop.advance(by: .milliseconds(1))
+            #expect(script.asked.count == 3)
+        }
+    }
+
+    @Test func `silence is a failure once a probe finds it too`() async throws {
+        let script = Script { _ in .pass }
+        try await Rig.inVirtualTime { [peer, key] rig in
+            rig.define([
+                .scripted(
+                    peers: [peer],
+                    script: script,
+                    interval: .seconds(3_600),
+                    fastInterval: .seconds(100),
+                    fall: 3
+                )
+            ])
+            #expect(await rig.comes { rig.board.view(of: key.peerKey)?.status == .up })
+            func health() -> Int? { rig.board.verdict(of: key)?.health }
+            #expect(health() == 4)
+            await rig.loop.advance(by: .seconds(1_000))
+            rig.scheduler.suspect(key.peerKey, isSilent: true)
+            await rig.loop.advance(by: .milliseconds(1))
+            #expect(script.asked.count == 2)
+            #expect(health() == 4, "the probe passed")
+            await rig.loop.advance(by: .seconds(1_000))
+            script.set { _ in .refused }
+            rig.scheduler.suspect(key.peerKey, isSilent: true)
+            await rig.loop.advance(by: .milliseconds(1))
+            #expect(script.asked.count == 3)
+            #expect(health() == 2, "the silence, and the probe")
+            #expect(rig.board.view(of: key.peerKey)?.status == .up)
+        }
+    }
+
     @Test func `a peer that goes as its monitor changes is probed no more`() async throws {
         let script = Script { _ in .pass }
         try await Rig.inVirtualTime { [peer] rig in

@@ -198,7 +198,119 @@ import Vocabulary
         await rig.set("bad", .down)
         #expect(await Self.view("bad", rig)?.status == .down)
         await rig.set("bad", .up)
-        #expect(await Self.view("bad", rig)?.status == .up)
+        // A moment later, not after its ten minutes: it may fall again at once.
+        #expect(await eventually { await Self.view("bad", rig)?.status == .up })
+    }
+
+    @Test func `answers that tell of trouble eject, five in a row`() async throws {
+        let bad = try TestPeer("bad") { _ in [.send(Self.trouble)] }
+        let good = try TestPeer("good")
+        let rig = try await ProxyRig(Self.web([("bad", bad.address), ("good", good.address)]))
+        let client = try rig.client()
+        let isEjected = await eventually {
+            try? client.send(Self.get)
+            _ = try? client.reply()
+            return await Self.view("bad", rig)?.status == .ejected
+        }
+        #expect(isEjected)
+        let reason = await Self.view("bad", rig)?.reason ?? ""
+        #expect(reason.hasPrefix("answered ") && reason.contains("in a row with 5xx"), "\(reason)")
+        #expect(bad.requests.count >= 5)
+    }
+
+    @Test func `who fails half of its requests is found beside the others`() async throws {
+        let bad = try TestPeer("bad") {
+            [.send($0.number % 2 == 0 ? Self.trouble : TestPeer.ok("bad"))]
+        }
+        let good = try TestPeer("good")
+        var upstreams = Self.web([("bad", bad.address), ("good", good.address)])
+        // However slow this machine is.
+        upstreams[0].eject.rate.window = .seconds(60)
+        let rig = try await ProxyRig(upstreams)
+        let client = try rig.client()
+        let isEjected = await eventually {
+            for _ in 0..<8 {
+                try? client.send(Self.get)
+                _ = try? client.reply()
+            }
+            return await Self.view("bad", rig)?.status == .ejected
+        }
+        #expect(isEjected)
+        let reason = await Self.view("bad", rig)?.reason ?? ""
+        #expect(reason.contains("where of the others' 0% fail"), "\(reason)")
+    }
+
+    @Test func `nobody is ejected where that is off`() async throws {
+        let bad = try TestPeer("bad") { $0.number > 3 ? [.close] : [.send(Self.trouble)] }
+        let good = try TestPeer("good")
+        var upstreams = Self.web([("bad", bad.address), ("good", good.address)])
+        upstreams[0].eject.isOff = true
+        let rig = try await ProxyRig(upstreams)
+        let client = try rig.client()
+        for _ in 0..<40 {
+            try client.send(Self.get)
+            #expect([200, 500].contains(try client.reply().status))
+        }
+        await rig.settled()
+        #expect(await rig.totals("bad").ejections == 0)
+        #expect(bad.requests.count >= 20)
+    }
+
+    @Test func `a peer that says nothing while others speak is suspect`() async throws {
+        let silent = try TestPeer("silent") { _ in [.stall] }
+        let good = try TestPeer("good")
+        let suspects = Suspects()
+        let rig = try await ProxyRig(
+            Self.web([("silent", silent.address), ("good", good.address)]),
+            onSuspicion: { suspects.add($0, isSilent: $1) }
+        )
+        // Each second one waits at the silent peer.
+        let clients = try (0..<8).map { _ in try rig.client() }
+        for client in clients { try client.send(Self.get) }
+        #expect(await eventually { silent.requests.count >= 3 })
+        let isSeen = await eventually {
+            let client = try? rig.client()
+            try? client?.send(Self.get)
+            client?.close()
+            return suspects.silent.contains("silent")
+        }
+        #expect(isSeen)
+        #expect(!suspects.silent.contains("good"))
+        #expect(await Self.view("silent", rig)?.status != .ejected)
+    }
+
+    @Test func `the first failure asks for a look at the peer`() async throws {
+        let dead = try RefusingPeer()
+        defer { withExtendedLifetime(dead) {} }
+        let good = try TestPeer("good")
+        let suspects = Suspects()
+        let rig = try await ProxyRig(
+            Self.web([("dead", dead.address), ("good", good.address)], maxFails: 3),
+            onSuspicion: { suspects.add($0, isSilent: $1) }
+        )
+        let client = try rig.client()
+        for _ in 0..<2 {
+            try client.send(Self.get)
+            #expect(try client.reply().text == "good")
+        }
+        #expect(await eventually { suspects.failing == ["dead"] })
+        #expect(suspects.silent == [])
+    }
+
+    private static let trouble = "HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"
+}
+
+/// Of whom the proxy said that somebody should look.
+private final class Suspects: @unchecked Sendable {
+    private let lock = NSLock()
+    private var seen: (failing: Set<String>, silent: Set<String>) = ([], [])
+    var failing: Set<String> { lock.withLock { seen.failing } }
+    var silent: Set<String> { lock.withLock { seen.silent } }
+
+    func add(_ key: PeerKey, isSilent: Bool) {
+        lock.lock()
+        defer { lock.unlock() }
+        if isSilent { seen.silent.insert(key.peer) } else { seen.failing.insert(key.peer) }
     }
 }
 

@@ -40,6 +40,7 @@ final class ProxyRig: Sendable {
         timeouts: ProxyTimeouts = patient,
         limits: ProxyLimits = ProxyLimits(),
         strangerTime: Nanoseconds = .zero,
+        onSuspicion: @escaping @Sendable (PeerKey, Bool) -> Void = { _, _ in },
         resolve: @escaping @Sendable (Address) async -> [Address] = { _ in [] }
     ) async throws {
         self.upstreams = upstreams
@@ -65,6 +66,7 @@ final class ProxyRig: Sendable {
                     loop: loop,
                     board: board,
                     configuration: configuration,
+                    onSuspicion: onSuspicion,
                     resolve: resolve
                 )
                 continuation.resume(
@@ -131,7 +133,7 @@ final class ProxyRig: Sendable {
                     key: VerdictKey(upstream: upstream, peer: peer, monitor: Self.monitor),
                     kind: "tcp",
                     status: status,
-                    health: 0,
+                    health: status == .up ? 1 : 0,
                     rise: 1,
                     fall: 1,
                     reason: reason,

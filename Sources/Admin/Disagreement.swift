@@ -1,0 +1,31 @@
+// Do requests and probes find the same of a peer? Where they do not, that has a name: somebody has to look.
+
+import Health
+import Proxy
+import Store
+import Vocabulary
+
+enum Disagreement: String, CaseIterable {
+    /// Requests fail, and the checks pass.
+    case trafficFails = "traffic-fails"
+    /// The checks fail, and requests are answered.
+    case probesFail = "probes-fail"
+
+    /// Answers of long ago say nothing.
+    private static let answeredWithin = Nanoseconds.seconds(10)
+    /// What was under way when it went down may still end well.
+    private static let aftermath = Nanoseconds.seconds(1)
+
+    init?(_ report: PeerReport, _ traffic: Proxy.Traffic?, now: WallTime) {
+        let view = report.view
+        if view.routing == .ejected, view.checked == .up {
+            self = .trafficFails
+        } else if view.routing == .down, let answered = traffic?.answered,
+            answered < Self.answeredWithin, answered + Self.aftermath < now - view.since
+        {
+            self = .probesFail
+        } else {
+            return nil
+        }
+    }
+}

@@ -1,0 +1,296 @@
+// Which peers does this process take out, and when do they get requests again? What the workers saw is
+// put together here, once, whatever worker saw it; the rules are `Judge`'s and `UpstreamWatch`'s.
+
+import EventLoop
+import Health
+import Vocabulary
+
+/// What is kept of peers that fail requests.
+struct Judging {
+    fileprivate var judge = Judge()
+    fileprivate var holds = Holds()
+    /// Upstreams with trouble in them.
+    fileprivate var watches: [String: UpstreamWatch] = [:]
+    /// How often each was ejected.
+    private(set) var ejections: [PeerKey: UInt64] = [:]
+    /// What the last ejection of each was for, and when its time is over.
+    private var out: [PeerKey: (cause: FailureCause, until: WallTime)] = [:]
+
+    /// When requests failed at a peer last, or waited for it in silence.
+    fileprivate var troubledAt: [PeerKey: Instant] = [:]
+
+    /// The workers are being asked; there may be more to ask for meanwhile.
+    fileprivate var isBusy = false
+    fileprivate var isAskedFor = false
+    fileprivate var next = false
+    fileprivate var takenAt = Instant(nanoseconds: .min)
+
+    func cause(of key: PeerKey) -> FailureCause? { out[key]?.cause }
+    fileprivate func end(of key: PeerKey) -> WallTime? { out[key]?.until }
+    func isOnTrial(_ key: PeerKey) -> Bool { watches[key.upstream]?.isOnTrial(key) ?? false }
+
+    fileprivate mutating func willEject(_ key: PeerKey, _ cause: FailureCause, until: WallTime) {
+        out[key] = (cause, until)
+    }
+
+    fileprivate mutating func didEject(_ key: PeerKey) { ejections[key, default: 0] += 1 }
+
+    mutating func forget(_ key: PeerKey) {
+        judge.keep { $0 != key }
+        holds.forget(key)
+        watches[key.upstream]?.forget(key)
+        ejections[key] = nil
+        troubledAt[key] = nil
+        out[key] = nil
+    }
+
+    mutating func forget(upstream: String) { watches[upstream] = nil }
+}
+
+extension Proxy {
+    /// The workers are not asked more often than this: the first time is at once.
+    private static let strikesApart = Nanoseconds.milliseconds(10)
+    /// Between two looks at an upstream with trouble in it.
+    private static let looksApart = Nanoseconds.milliseconds(100)
+    /// A peer that the checks find down so soon after requests failed has one trouble, not two.
+    private static let troubleLasts = Nanoseconds.seconds(2)
+
+    // MARK: Asking
+
+    /// Some worker has seen a peer do badly. At once: each moment more costs requests.
+    func strikesWait() {
+        judging.isAskedFor = true
+        lookSoon(after: max(judging.takenAt + Self.strikesApart - loop.instant, .zero))
+    }
+
+    private func lookSoon(after pause: Nanoseconds) {
+        if judging.isBusy || isDrained { return }
+        guard pause > .zero else { return lookNow() }
+        if judging.next { return }
+        judging.next = true
+        timers.schedule(after: pause) { [weak self] in
+            guard let self else { return }
+            judging.next = false
+            if !judging.isBusy, !isDrained { lookNow() }
+        }
+    }
+
+    private func lookNow() {
+        judging.isBusy = true
+        judging.isAskedFor = false
+        judging.takenAt = loop.instant
+        let here = LoopBound(self, on: loop)
+        Task(executorPreference: loop) { await here.value.look() }
+    }
+
+    private func look() async {
+        var strikes: [Int32: StrikeTable.Strike] = [:]
+        for (_, worker) in workers {
+            for strike in await worker.call({ $0.strikes.take() }) {
+                strikes[strike.peer, default: .init(peer: strike.peer)].add(strike)
+            }
+        }
+        for strike in strikes.values { weigh(strike) }
+        let tallies = await census()
+        for strike in strikes.values where strike.late > 0 { weighLate(strike, tallies) }
+        for (upstream, part) in tallies { judge(upstream, part) }
+        judging.isBusy = false
+        if judging.isAskedFor {
+            strikesWait()
+        } else if !judging.watches.isEmpty {
+            lookSoon(after: Self.looksApart)
+        }
+    }
+
+    /// The counts of all workers, of upstreams with trouble in them.
+    private func census() async -> [String: [PeerKey: PeerTally]] {
+        let now = loop.instant
+        judging.watches = judging.watches.filter { !$0.value.isOver(at: now) }
+        let numbers = judging.watches.keys.compactMap { routing.upstreams[$0] }
+        if numbers.isEmpty { return [:] }
+        var all: [String: [PeerKey: PeerTally]] = [:]
+        for (_, worker) in workers {
+            for (number, tally) in await worker.call({ $0.census(of: numbers) }) {
+                guard let key = routing.peer(number) else { continue }
+                all[key.upstream, default: [:]][key, default: PeerTally()].add(tally)
+            }
+        }
+        return all
+    }
+
+    // MARK: Judging
+
+    private func weigh(_ strike: StrikeTable.Strike) {
+        guard let key = routing.peer(strike.peer),
+            let eject = board.definition(of: key.upstream)?.eject
+        else { return }
+        if !eject.isOff {
+            judging.watches[key.upstream, default: UpstreamWatch()]
+                .trouble(at: loop.instant, eject)
+        }
+        if strike.count > 0 { failed(key, Int(strike.count), strike.cause) }
+    }
+
+    /// Where the peer answered another request meanwhile, through whatever worker, the line is lossy or
+    /// the request is slow.
+    private func weighLate(
+        _ strike: StrikeTable.Strike,
+        _ tallies: [String: [PeerKey: PeerTally]]
+    ) {
+        guard let key = routing.peer(strike.peer) else { return }
+        if let tally = tallies[key.upstream]?[key],
+            tally.answeredAt + strike.waited > loop.instant
+        {
+            return
+        }
+        failed(key, Int(strike.late), strike.cause)
+    }
+
+    private func failed(_ key: PeerKey, _ count: Int, _ cause: FailureCause) {
+        judging.troubledAt[key] = loop.instant
+        onSuspicion(key, false)
+        guard let definition = board.report(of: key)?.definition,
+            let failures = judging.judge.failed(key, count, of: definition, at: loop.instant)
+        else { return }
+        let requests = failures == 1 ? "a request" : "\(failures) requests"
+        eject(
+            key,
+            for: definition.failTimeout,
+            cause,
+            "failed \(requests) (\(cause.word)) within \(definition.failTimeout)"
+        )
+    }
+
+    private func judge(_ upstream: String, _ tallies: [PeerKey: PeerTally]) {
+        guard let definition = board.definition(of: upstream), !definition.eject.isOff else {
+            judging.watches[upstream] = nil
+            return
+        }
+        let findings =
+            judging.watches[upstream]?.take(tallies, definition.eject, at: loop.instant) ?? []
+        for finding in findings { act(on: finding, definition.eject) }
+    }
+
+    private func act(on finding: UpstreamWatch.Finding, _ eject: EjectDefinition) {
+        switch finding {
+        case .badAnswers(let key, let count):
+            self.eject(
+                key,
+                for: eject.time,
+                .status,
+                "answered \(count) requests in a row with 5xx"
+            )
+        case .failsMore(let key, let failures, let requests, let others):
+            self.eject(
+                key,
+                for: eject.time,
+                .status,
+                "failed \(failures) of \(requests) requests, where of the others' \(others)% fail"
+            )
+        case .isSilent(let key):
+            judging.troubledAt[key] = loop.instant
+            onSuspicion(key, true)
+        case .failedTrial(let key):
+            self.eject(key, for: eject.time, .status, "failed a request just after it was back")
+            // Where it may not be ejected, it is no longer on trial all the same.
+            send(key)
+        case .passedTrial(let key): send(key)
+        }
+    }
+
+    private func eject(
+        _ key: PeerKey,
+        for base: Nanoseconds,
+        _ cause: FailureCause,
+        _ reason: String
+    ) {
+        guard board.mayEject(key), let definition = board.definition(of: key.upstream) else {
+            return
+        }
+        let hold = hold(key, base, definition.eject)
+        judging.watches[key.upstream]?.forget(key)
+        judging.willEject(key, cause, until: loop.wall + hold.span)
+        let test = hold.isRepeated ? Ejection.Test.none : cause.test
+        if board.eject(key, for: hold.span, reason, until: test) { judging.didEject(key) }
+    }
+
+    private func hold(
+        _ key: PeerKey,
+        _ base: Nanoseconds,
+        _ eject: EjectDefinition
+    ) -> (span: Nanoseconds, isRepeated: Bool) {
+        judging.holds.begin(
+            key,
+            base,
+            upTo: eject.maxTime,
+            at: loop.instant,
+            chance: Double(loop.dice.next() >> 11) / Double(1 << 53)
+        )
+    }
+
+    // MARK: Coming back
+
+    /// A peer that is back because its time is over, and not because anybody found it well, gets one
+    /// request at a time at first.
+    func noteReturn(_ key: PeerKey, _ change: PeerHealth.Change) {
+        if change.to.routing == .ejected { lookAgain(at: key) }
+        if change.from.routing == .ejected, change.to.routing != .ejected {
+            judging.holds.ended(key, at: loop.instant)
+            if change.to.isAvailable, let end = judging.end(of: key), loop.wall >= end,
+                board.available(in: key.upstream) > 1
+            {
+                judging.watches[key.upstream, default: UpstreamWatch()]
+                    .beginTrial(of: key, at: loop.instant)
+                lookSoon(after: Self.looksApart)
+            }
+        }
+        if change.from.isAvailable, !change.to.isAvailable {
+            endTrials(of: key.upstream)
+            if change.to.routing == .down { holdBack(key) }
+        }
+    }
+
+    /// Should its probes pass, one more is wanted at the end of that time.
+    private func lookAgain(at key: PeerKey) {
+        timers.schedule(after: Ejection.probation) { [weak self] in
+            guard let self, board.view(of: key)?.routing == .ejected else { return }
+            onSuspicion(key, false)
+        }
+    }
+
+    /// Requests knew it too: it may fall again as soon as it is up.
+    private func holdBack(_ key: PeerKey) {
+        guard let troubled = judging.troubledAt[key], loop.instant - troubled < Self.troubleLasts,
+            let eject = board.definition(of: key.upstream)?.eject, !eject.isOff
+        else { return }
+        let hold = hold(key, eject.time, eject)
+        judging.willEject(key, .timeout, until: loop.wall + hold.span)
+        board.holdBack(
+            key,
+            for: hold.span,
+            "was found down while requests to it failed",
+            until: hold.isRepeated ? .none : .recovery
+        )
+    }
+
+    /// Whoever is left takes all there is.
+    private func endTrials(of upstream: String) {
+        let trying = judging.watches[upstream]?.onTrial ?? []
+        if trying.isEmpty || board.available(in: upstream) > trying.count { return }
+        for key in trying {
+            judging.watches[upstream]?.endTrial(of: key)
+            send(key)
+        }
+    }
+}
+
+extension FailureCause {
+    /// What a probe must do to know better.
+    fileprivate var test: Ejection.Test {
+        switch self {
+        case .refused, .unreachable, .connectTimeout: .connection
+        case .status: .recovery
+        default: .answer
+        }
+    }
+}
