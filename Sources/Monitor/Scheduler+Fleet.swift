@@ -96,7 +96,11 @@ extension Scheduler {
     /// Its next slot, unless that is another's.
     func sleepUntilSlot(_ row: Int, _ slot: WallTime, now: Moment) {
         guard fleet != nil else { return sleep(row, until: slot, now: now) }
-        guard slot < shares[row].stopAt else { return release(row) }
+        guard slot < shares[row].stopAt else {
+            // Its probe is over, and nobody wakes it before it is this agent's again.
+            rows[row].phase = .resting
+            return release(row)
+        }
         shares[row].next = slot
         sleep(row, until: slot, now: now)
     }
