@@ -102,6 +102,9 @@ extension FleetMember {
         if isNewEra || membership.isMember != wasMember {
             for number in plans.indices { review(PairNumber(number), at: now) }
         }
+        if change.roster != nil || isNewEra || membership.isMember != wasMember {
+            noteRoster(at: now)
+        }
         let silent = membership.doubting.values.count { $0 }
         doubt.note(silentAgents: silent, of: answer.size)
         dropElectors(at: now, into: &effects)
@@ -237,6 +240,7 @@ extension FleetMember {
             notePairLost(pair, at: now)
         }
         review(pair, at: now)
+        lookForHolder(of: pair, at: now)
     }
 
     /// Lost to somebody who found this agent late: not pulled back at once.

@@ -163,6 +163,9 @@ public struct FleetMember: Sendable {
     var ceding: [PairNumber] = []
     /// Refused for a reason that passes by itself.
     var postponed: [(at: Instant, pair: PairNumber, reason: FleetCall.Reason)] = []
+    /// Pairs of which nobody is known to probe them: to be looked at again, the soonest first.
+    private var unclaimed: [(at: Instant, pair: PairNumber)] = []
+    private var rosterIDs: Set<String> = []
     /// Lost by standing still: not taken back before.
     var shyUntil: Instant
     var shy = Set<PairNumber>()
@@ -243,6 +246,7 @@ public struct FleetMember: Sendable {
         claims.define(number)
         doubt.define(number, host: plan.host)
         review(number, at: now)
+        lookForHolder(of: number, at: now)
         return number
     }
 
@@ -296,6 +300,7 @@ public struct FleetMember: Sendable {
         }
         endCedings(at: now)
         retry(at: now)
+        claimUnclaimed(at: now)
         takeOver(at: now)
         for pair in claims.endAbstentions(at: now) { review(pair, at: now) }
         probeAllIfAlone(at: now, into: &effects)
@@ -431,6 +436,49 @@ public struct FleetMember: Sendable {
         guard let plan = plan(of: pair) else { return }
         let silence = plan.schedule.validityMax + terms.lease
         claims.want(pair, .offer, mark: clock.now(at: now) + -silence)
+    }
+
+    // MARK: What nobody has
+
+    /// The roster is another: who was in it is known to those that are, and to nobody else.
+    mutating func noteRoster(at now: Instant) {
+        rosterIDs = Set(membership.roster.members.map(\.id))
+        for number in plans.indices where plans[number] != nil {
+            lookForHolder(of: PairNumber(number), at: now)
+        }
+    }
+
+    private func hasHolder(_ pair: PairNumber) -> Bool {
+        let holder = holders[Int(pair)]
+        return holder != agent && rosterIDs.contains(holder)
+    }
+
+    /// The heir may have another catalogue: a pair that nobody probes is taken by whoever defines it, after
+    /// those that rank before have had their time.
+    mutating func lookForHolder(of pair: PairNumber, at now: Instant) {
+        guard membership.isMember, membership.state == .working, !claims.probes(pair),
+            !hasHolder(pair)
+        else { return }
+        let place = Int64(ownership.ranks(of: pair).place(of: me) ?? 3)
+        let time = now + terms.unclaimedAfter + terms.rankStep * place
+        let index = (unclaimed.lastIndex { $0.at <= time } ?? -1) + 1
+        unclaimed.insert((time, pair), at: index)
+    }
+
+    private mutating func claimUnclaimed(at now: Instant) {
+        guard let first = unclaimed.first, first.at <= now else { return }
+        let due = unclaimed.prefix { $0.at <= now }
+        unclaimed.removeFirst(due.count)
+        guard membership.isMember, membership.state == .working, !isAway(at: now) else {
+            // As soon as it takes part again the roster is looked at anew.
+            return
+        }
+        for (_, pair) in due
+        where plan(of: pair) != nil && !claims.probes(pair) && !claims.wants(pair)
+            && !claims.abstains(from: pair, at: now) && !hasHolder(pair)
+        {
+            claims.want(pair, .offer)
+        }
     }
 
     /// Slots from now on are another's.

@@ -21,6 +21,8 @@ public struct FleetTerms: Hashable, Sendable {
     public var grace = Nanoseconds.milliseconds(500)
     /// Each further rank waits so much longer.
     public var rankStep = Nanoseconds.milliseconds(500)
+    /// What nobody is known to probe is claimed by somebody else than its heir after so long.
+    public var unclaimedAfter = Nanoseconds.seconds(1)
     /// From a claim on a pair that somebody probes until the new holder's first slot: two beats, in
     /// which the old holder hears of it.
     public var handOver = Nanoseconds.milliseconds(500)

@@ -57,6 +57,23 @@ import Vocabulary
         }
     }
 
+    @Test func `what was given away and comes back is probed again`() async throws {
+        try await FleetRig.run(peers: Self.peers) { rig in
+            try rig.start("a1")
+            await rig.pass(.seconds(5))
+            for _ in 0..<3 {
+                try rig.start("a2")
+                await rig.pass(.seconds(8))
+                #expect(Set(rig.visits.values.compactMap(\.last?.agent)) == ["a1", "a2"])
+                rig.begin()
+                rig.kill("a2")
+                await rig.pass(.seconds(6))
+                #expect(Set(rig.visits.values.compactMap(\.last?.agent)) == ["a1"])
+                #expect(rig.longestGap() <= .seconds(3))
+            }
+        }
+    }
+
     @Test func `what a dead agent probed is probed by others within the promised time`()
         async throws
     {
@@ -114,6 +131,35 @@ import Vocabulary
             rig.answer = { _, _ in .refused }
             await rig.pass(.seconds(4))
             #expect(rig.statuses == ["down"])
+        }
+    }
+
+    /// Who is first in rank may never have heard of the peer.
+    @Test func `agents with files of their own probe what each defines, also after a restart`()
+        async throws
+    {
+        try await FleetRig.run(peers: Self.peers) { rig in
+            try rig.start("a1")
+            try rig.start("a2", defining: "other")
+            await rig.pass(.seconds(5))
+            for _ in 0..<2 {
+                rig.begin()
+                await rig.pass(.seconds(5))
+                #expect(rig.longestGap() <= .milliseconds(1_010))
+                for id in ["a1", "a2"] {
+                    let visited = rig.visits.values.count { $0.last?.agent == id }
+                    #expect(visited == Self.peers, "\(id)")
+                }
+                let leaver = try #require(rig.agents["a1"])
+                let home = LoopBound(leaver, on: rig.loop)
+                let left = Task(executorPreference: rig.loop) { await home.value.desk.leave() }
+                await rig.pass(.seconds(3))
+                await left.value
+                rig.kill("a1")
+                try rig.start("a1")
+                // It settles, and then those that rank before have their time.
+                await rig.pass(.seconds(7))
+            }
         }
     }
 
@@ -201,7 +247,7 @@ private final class FleetRig: @unchecked Sendable {
 
     let loop: EventLoop
     let action: MassChange.Action
-    private let upstreams: (FleetRig, String) -> [MonitoredUpstream]
+    private let upstreams: (FleetRig, String, String) -> [MonitoredUpstream]
     var model: StoreModel
     private(set) var agents: [String: Agent] = [:]
     private var ended: [Agent] = []
@@ -214,12 +260,15 @@ private final class FleetRig: @unchecked Sendable {
         self.action = action
         model = StoreModel(clock: loop.wall.milliseconds, replid: 1)
         began = loop.instant
-        upstreams = { rig, id in
+        upstreams = { rig, id, name in
             let home = LoopBound(rig, on: loop)
             let script = Script { target in home.value.visit(target, by: id) }
             return [
                 .scripted(
-                    peers: (1...peers).map { "10.0.\($0 / 8).\($0 % 8):80" },
+                    name,
+                    peers: (1...peers).map {
+                        "10.\(name == "web" ? 0 : 1).\($0 / 8).\($0 % 8):80"
+                    },
                     script: script,
                     interval: .seconds(1),
                     fastInterval: .seconds(1),
@@ -260,11 +309,11 @@ private final class FleetRig: @unchecked Sendable {
         }
     }
 
-    func start(_ id: String) throws {
+    func start(_ id: String, defining upstream: String = "web") throws {
         let agent = try Agent(id, in: self)
         agents[id] = agent
         var catalogue = Catalogue()
-        let changes = catalogue.set(.file, upstreams(self, id))
+        let changes = catalogue.set(.file, upstreams(self, id, upstream))
         agent.board.apply(changes.map(\.summarised))
         agent.wire.read()
         agent.desk.start(on: agent.wire)
