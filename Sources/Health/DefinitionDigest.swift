@@ -32,6 +32,8 @@ extension UpstreamDefinition {
         hash.combine(allDown.rawValue)
         hash.combine(trying.digest)
         hash.combine(eject.digest)
+        hash.combine(queue.size)
+        hash.combine(UInt64(bitPattern: queue.timeout.count))
         hash.combine(isLenient)
         hash.combine(sticky?.cookie ?? "")
         hash.combine(sticky?.secure.rawValue ?? "")

@@ -118,6 +118,7 @@ public struct UpstreamDefinition: Hashable, Sendable {
     public var allDown: AllDown
     public var trying: TryingDefinition
     public var eject: EjectDefinition
+    public var queue: QueueDefinition
     /// Takes of its peers what other proxies take, and forwards it strictly.
     public var isLenient: Bool
     /// Nil where clients do not come back to the same peer.
@@ -133,6 +134,7 @@ public struct UpstreamDefinition: Hashable, Sendable {
         allDown: AllDown = .backup,
         trying: TryingDefinition = TryingDefinition(),
         eject: EjectDefinition = EjectDefinition(),
+        queue: QueueDefinition = QueueDefinition(),
         isLenient: Bool = false,
         sticky: StickyDefinition? = nil
     ) {
@@ -145,6 +147,7 @@ public struct UpstreamDefinition: Hashable, Sendable {
         self.allDown = allDown
         self.trying = trying
         self.eject = eject
+        self.queue = queue
         self.isLenient = isLenient
         self.sticky = sticky
     }

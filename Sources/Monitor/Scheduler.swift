@@ -391,7 +391,7 @@ public final class Scheduler: EventSink {
         let now = loop.moment
         for (id, monitor) in members[peer.upstream]?.monitors ?? [:] {
             let key = VerdictKey(upstream: peer.upstream, peer: peer.peer, monitor: id)
-            guard let row = index[key] else { continue }
+            guard let row = index[key], isHeld(row) else { continue }
             if isSilent { rows[row].isSuspect = true }
             guard rows[row].phase == .resting else { continue }
             let next = rows[row].opinion.checkedAt + monitor.schedule.fastInterval

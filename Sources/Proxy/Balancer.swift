@@ -16,10 +16,19 @@ struct Candidate {
     /// Exchanges this worker has with it now.
     var inFlight: Int32 = 0
     var maxInFlight: Int32 = .max
+    /// What all workers have with it; nil where nothing limits that.
+    var slots: Unmanaged<PeerSlots>?
     /// Grows with every peer that is defined: those of a file come as the file lists them.
     var order: Int32 = 0
     /// In the zone of this process.
     var isNear = false
+
+    /// All workers together.
+    @inline(never)
+    var isFull: Bool {
+        guard let slots, maxInFlight != .max else { return false }
+        return slots._withUnsafeGuaranteedRef { $0.isFull(maxInFlight) }
+    }
 }
 
 /// Peers that a request has been sent to already, at most `capacity`.
@@ -60,6 +69,7 @@ struct Pick {
     func accepts(_ candidate: Candidate) -> Bool {
         candidate.inFlight < candidate.maxInFlight
             && (tried.count == 0 || !tried.contains(candidate.peer))
+            && (candidate.slots == nil || !candidate.isFull)
     }
 }
 

@@ -88,8 +88,9 @@ struct CandidateTier {
     }
 
     /// What stands at `place` weighs so much, and takes so much, from now on.
-    func set(weight: Int32, maxInFlight: Int32, at place: Int) {
+    func set(weight: Int32, maxInFlight: Int32, slots: Unmanaged<PeerSlots>? = nil, at place: Int) {
         storage[place].maxInFlight = maxInFlight
+        storage[place].slots = slots
         if storage[place].weight == weight { return }
         storage[place].weight = weight
         if let balancer {

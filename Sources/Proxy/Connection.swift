@@ -74,6 +74,9 @@ struct PeerConnection {
     var exchange: Int32
     var parser = HeadParser()
 
+    /// Of those that the peer's `max-connections` leaves.
+    var holdsSlot = false
+
     // The idle list of its peer: newest first.
     var newer: Int32 = -1
     var older: Int32 = -1

@@ -79,6 +79,15 @@ struct Exchange {
     @inline(__always)
     var isUnderWay: Bool { client >= 0 }
 
+    // In line for a peer.
+    var isWaiting = false
+    /// It has a slot of a peer that its connection has not taken over yet.
+    var holdsSlot = false
+    var before: Int32 = -1
+    var after: Int32 = -1
+    /// Until when it may; zero while it never has.
+    var waitsUntil: Int64 = 0
+
     /// Nothing of the request is left to be sent.
     @inline(__always)
     var isSent: Bool { course.isWhole && Int(requestSent) == request.count }

@@ -46,6 +46,8 @@ struct PeerState {
     var isBackup = false
     var isNear = false
     var maxInFlight: Int32 = .max
+    /// Kept once it is there: exchanges give back what they took.
+    var slots: Unmanaged<PeerSlots>?
     /// Grows with every peer that is defined.
     var order: Int32 = 0
     /// False before it is defined, and once its definition is gone: the place is kept until its last
@@ -74,6 +76,12 @@ struct PeerState {
     /// When an answer of it was whole last.
     var answeredAt = Instant(nanoseconds: .min)
     var counters = PeerCounters()
+
+    /// All workers together.
+    var isFull: Bool {
+        guard let slots, maxInFlight != .max else { return false }
+        return slots._withUnsafeGuaranteedRef { $0.isFull(maxInFlight) }
+    }
 }
 
 /// One upstream, as one worker knows it.
@@ -84,6 +92,8 @@ struct UpstreamState {
     var backup = CandidateTier()
     var settings: UpstreamSettings?
     var isPanic = false
+    /// Requests for which nobody has room.
+    var line = WaitingLine()
     /// Whoever says nothing for so long is suspect; zero: nobody is.
     var silence = Nanoseconds.zero
     /// Peers that have no address, and would be asked if they had.
@@ -101,6 +111,13 @@ struct UpstreamState {
     var reusesAlways = false
     /// The operator has said what may be tried again: PUT and DELETE leave a lost peer too.
     var movesWrites = false
+
+    /// More than so many could be asked, were they not full.
+    func hasMore(than count: Int) -> Bool {
+        let all =
+            primary.candidates(isPanic: isPanic).count + backup.candidates(isPanic: isPanic).count
+        return all > count
+    }
 
     fileprivate mutating func setCookie(_ sticky: StickyDefinition?) {
         cookie?.pointee.destroy()
@@ -169,6 +186,7 @@ struct PeerPool {
         for index in 0..<upstreamCount { destroy(Int32(index)) }
         upstreams.deinitialize(count: upstreamCapacity)
         upstreams.deallocate()
+        for index in 0..<peerCount { peers[index].slots?.release() }
         peers.deinitialize(count: peerCapacity)
         peers.deallocate()
         tokenHeads.deallocate()
@@ -198,6 +216,8 @@ struct PeerPool {
         state.pointee.settings = settings
         state.pointee.isLenient = settings.isLenient
         state.pointee.silence = settings.silence
+        state.pointee.line.size = Int32(clamping: settings.queue.size)
+        state.pointee.line.timeout = settings.queue.timeout
         state.pointee.set(settings.trying)
     }
 
@@ -235,6 +255,7 @@ struct PeerPool {
         reservePeers(Int(number) + 1)
         let state = peers + Int(number)
         if !state.pointee.isDefined {
+            state.pointee.slots?.release()
             state.pointee = PeerState(upstream: upstream, identity: snapshot.identity)
             state.pointee.isDefined = true
             state.pointee.order = orders
@@ -256,6 +277,9 @@ struct PeerPool {
         )
         state.pointee.keepsClients = snapshot.keepsClients && snapshot.address != nil
         state.pointee.maxInFlight = Int32(clamping: snapshot.maxConnections ?? Int(Int32.max))
+        if let slots = snapshot.slots, state.pointee.slots == nil {
+            state.pointee.slots = .passRetained(slots)
+        }
         if state.pointee.isBackup != snapshot.isBackup || state.pointee.isNear != snapshot.isNear {
             withdraw(number)
             state.pointee.isBackup = snapshot.isBackup
@@ -296,6 +320,7 @@ struct PeerPool {
                 tier.set(
                     weight: max(state.pointee.centiweight, 1),
                     maxInFlight: state.pointee.maxInFlight,
+                    slots: state.pointee.slots,
                     at: place
                 )
                 tier.set(isAvailable: state.pointee.isAvailable, at: place, peers)
@@ -306,6 +331,7 @@ struct PeerPool {
                     identity: state.pointee.identity,
                     inFlight: state.pointee.inFlight,
                     maxInFlight: state.pointee.maxInFlight,
+                    slots: state.pointee.slots,
                     order: state.pointee.order,
                     isNear: state.pointee.isNear
                 )
@@ -389,7 +415,7 @@ struct PeerPool {
     /// new is chosen, and as long as nothing has gone wrong with it in this exchange.
     func mayServeNamed(_ pick: UnsafePointer<Pick>) -> Bool {
         let state = peers + Int(pick.pointee.named)
-        guard state.pointee.inFlight < state.pointee.maxInFlight,
+        guard state.pointee.inFlight < state.pointee.maxInFlight, !state.pointee.isFull,
             !pick.pointee.tried.contains(pick.pointee.named)
         else { return false }
         return state.pointee.isAvailable || state.pointee.keepsClients

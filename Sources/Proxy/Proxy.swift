@@ -37,6 +37,9 @@ public final class Proxy {
     private var falls: [String: (since: Instant, count: Int)] = [:]
     private static let landslide = Nanoseconds.seconds(1)
 
+    /// What all workers have with a peer that has a limit, or had one.
+    private var slots: [PeerKey: PeerSlots] = [:]
+
     /// What was made, changed or taken away since the workers were told of it.
     private var pending: (upstreams: [String], peers: [PeerKey]) = ([], [])
     /// Peers that the workers go on with as they were, until their upstream has somebody else.
@@ -304,6 +307,7 @@ public final class Proxy {
             trying: definition.trying,
             isLenient: definition.isLenient,
             silence: definition.eject.isOff ? .zero : definition.eject.silence,
+            queue: definition.queue,
             sticky: definition.sticky
         )
         return routing.bring(
@@ -316,6 +320,7 @@ public final class Proxy {
     private func bring(_ key: PeerKey) -> RoutingChange? {
         guard let report = board.report(of: key) else {
             judging.forget(key)
+            slots[key] = nil
             return routing.remove(key, workers: workers.count)
         }
         let snapshot = snapshot(of: key, report)
@@ -380,6 +385,8 @@ public final class Proxy {
             maxConnections: view.maxConnections ?? definition.maxConnections
         )
         if judging.isOnTrial(key) { snapshot.maxConnections = 1 }
+        if snapshot.maxConnections != nil, slots[key] == nil { slots[key] = PeerSlots() }
+        snapshot.slots = slots[key]
         snapshot.isLost = isLost(key, report)
         return snapshot
     }

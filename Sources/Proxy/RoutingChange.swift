@@ -27,6 +27,8 @@ struct PeerSnapshot: Equatable, Sendable {
     /// In the zone of this process.
     var isNear = false
     var maxConnections: Int?
+    /// Counts for all workers what `maxConnections` limits.
+    var slots: PeerSlots?
     /// It is lost to silence or to the network: what waits for its answers waits in vain.
     var isLost = false
 }
@@ -56,6 +58,7 @@ struct UpstreamSettings: Equatable, Sendable {
     var trying = TryingDefinition()
     var isLenient = false
     var silence = Nanoseconds.zero
+    var queue = QueueDefinition()
     var sticky: StickyDefinition?
 }
 

@@ -16,21 +16,27 @@ extension Worker {
             act(index, exchange.pointee.course.on(.nobody))
             return
         }
-        let upstream = pool.upstreams + Int(exchange.pointee.upstream)
-        var peer = exchange.pointee.pick.named
-        if peer < 0 || !pool.mayServeNamed(&exchange.pointee.pick) {
-            peer = PeerPool.choose(upstream, &exchange.pointee.pick)
-        }
-        guard peer >= 0 else {
-            if exchange.pointee.course.tries == 0 {
-                exchange.pointee.note.cause = Self.whyNobody(upstream)
-            }
-            act(index, exchange.pointee.course.on(.nobody))
-            return
-        }
+        let peer = chooseAndClaim(exchange)
+        guard peer >= 0 else { return nobodyIsThere(index) }
         startAttempt(index, with: peer)
     }
 
+    @inline(never)
+    private func nobodyIsThere(_ index: Int) {
+        let exchange = exchanges.elements + index
+        let upstream = pool.upstreams + Int(exchange.pointee.upstream)
+        let isFirst = exchange.pointee.course.tries == 0
+        // Who is left for one that failed somewhere already may only be busy.
+        if isFirst || upstream.pointee.hasMore(than: exchange.pointee.pick.tried.count),
+            waitInLine(index)
+        {
+            return
+        }
+        if isFirst { exchange.pointee.note.cause = Self.whyNobody(upstream) }
+        act(index, exchange.pointee.course.on(.nobody))
+    }
+
+    /// With a peer of which a slot has been taken, if it has any.
     @inline(__always)
     func startAttempt(_ index: Int, with peer: Int32) {
         let exchange = exchanges.elements + index
@@ -53,7 +59,7 @@ extension Worker {
     }
 
     /// Why nobody could be chosen.
-    private static func whyNobody(_ upstream: UnsafeMutablePointer<UpstreamState>) -> FailureCause {
+    static func whyNobody(_ upstream: UnsafeMutablePointer<UpstreamState>) -> FailureCause {
         guard upstream.pointee.primary.balancer != nil else { return .noUpstream }
         let isEmpty = { (isPanic: Bool) in
             upstream.pointee.primary.candidates(isPanic: isPanic).isEmpty
@@ -70,6 +76,7 @@ extension Worker {
         if mayReuse, let link = takeIdle(peer, for: exchange.pointee.method) {
             links.elements[link].exchange = Int32(truncatingIfNeeded: index)
             exchange.pointee.link = Int32(truncatingIfNeeded: link)
+            takeSlot(exchange, links.elements + link)
             _ = exchange.pointee.course.on(.taken)
             pool.count(peer, 1)
             setDeadline(Int(exchange.pointee.client), timeouts.response)
@@ -109,6 +116,7 @@ extension Worker {
             connection.pointee.phase = isConnected ? .busy : .connecting
             connection.pointee.wire.canWrite = isConnected
             exchange.pointee.link = Int32(truncatingIfNeeded: link)
+            takeSlot(exchange, connection)
             if isConnected { _ = exchange.pointee.course.on(.connected) }
             pool.count(peer, 1)
             setDeadline(
@@ -122,6 +130,16 @@ extension Worker {
         }
     }
 
+    /// The connection has it from now on.
+    @inline(__always)
+    private func takeSlot(
+        _ exchange: UnsafeMutablePointer<Exchange>,
+        _ link: UnsafeMutablePointer<PeerConnection>
+    ) {
+        link.pointee.holdsSlot = exchange.pointee.holdsSlot
+        exchange.pointee.holdsSlot = false
+    }
+
     private func begin(_ address: SocketAddress) throws(SystemError) -> Socket.Attempt {
         do throws(SystemError) { return try Socket.connect(to: address) } catch {
             guard giveBack(code: error.code) else { throw error }
@@ -132,6 +150,10 @@ extension Worker {
     /// Not even a connection could be begun.
     private func couldNotConnect(_ index: Int, _ note: FailureNote) {
         let exchange = exchanges.elements + index
+        if exchange.pointee.holdsSlot {
+            exchange.pointee.holdsSlot = false
+            giveBackSlot(of: note.peer)
+        }
         pool.peers[Int(note.peer)].counters.connectFailures &+= 1
         strike(note.peer, note.cause)
         exchange.pointee.note = note
@@ -234,7 +256,7 @@ extension Worker {
             exchange.pointee.course.state(hasBudget(exchange)).mayBeSentAgain
         else { return false }
         let peer = PeerPool.choose(upstream, &exchange.pointee.pick)
-        guard peer >= 0 else { return false }
+        guard peer >= 0, claim(peer, for: exchange) else { return false }
         _ = exchange.pointee.course.on(.unwelcome, hasBudget: true)
         let link = Int(exchange.pointee.link)
         let last = links.elements[link].peer
@@ -254,6 +276,7 @@ extension Worker {
         // A peer whose definition went meanwhile may be somebody else under its number by now.
         if let last = exchange.pointee.pick.tried.last, pool.peers[Int(last)].isDefined {
             pool.peers[Int(last)].counters.retries &+= 1
+            claimAnyway(last, for: exchange)
             attempt(index, last, mayReuse: false)
         } else {
             startAttempt(index)
@@ -266,6 +289,11 @@ extension Worker {
     func exchangeExpired(_ index: Int) {
         let exchange = exchanges.elements + index
         let client = Int(exchange.pointee.client)
+        if exchange.pointee.isWaiting {
+            waitedTooLong(index)
+            if isOpen(client) { drive(client) }
+            return
+        }
         let lateness = exchange.pointee.course.lateness(
             isSent: Int(exchange.pointee.requestSent) == exchange.pointee.request.count,
             isDelivered: clients.elements[client].output.isEmpty

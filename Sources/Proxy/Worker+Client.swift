@@ -126,7 +126,17 @@ extension Worker {
             return
         }
         client.pointee.wire.note(readiness)
+        if readiness.contains(.readEnded), isGoneFromLine(client) {
+            dropClient(index)
+            return
+        }
         drive(index)
+    }
+
+    /// Whoever hung up while its request waits in line is not served: nobody would read the answer.
+    private func isGoneFromLine(_ client: UnsafeMutablePointer<ClientConnection>) -> Bool {
+        client.pointee.exchange >= 0
+            && exchanges.elements[Int(client.pointee.exchange)].isWaiting
     }
 
     /// Goes on with a connection until it has to wait for somebody.

@@ -66,6 +66,10 @@ extension Worker {
         let exchange = exchanges.elements + index
         let client = Int(exchange.pointee.client)
         buffers.release(&exchange.pointee.request)
+        if exchange.pointee.waitsUntil != 0 {
+            if exchange.pointee.isWaiting { leaveLine(index) }
+            exchange.pointee.waitsUntil = 0
+        }
         if exchange.pointee.upstream >= 0 {
             let upstream = pool.upstreams + Int(exchange.pointee.upstream)
             upstream.pointee.budget.underWay &-= 1

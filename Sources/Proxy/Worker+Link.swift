@@ -78,6 +78,7 @@ extension Worker {
             dropLink(index)
             return
         }
+        leaveSlot(link)
         pool.count(link.pointee.peer, -1)
         buffers.release(&link.pointee.wire.input)
         link.pointee.phase = .idle
@@ -158,9 +159,20 @@ extension Worker {
         let link = links.elements + index
         let peer = link.pointee.peer
         if link.pointee.exchange >= 0 { exchanges.elements[Int(link.pointee.exchange)].link = -1 }
+        leaveSlot(link)
         pool.count(peer, -1)
         close(index)
         if !pool.peers[Int(peer)].isDefined { releaseIfUnused(peer) }
+    }
+
+    /// Another request may have the place at the peer.
+    @inline(__always)
+    private func leaveSlot(_ link: UnsafeMutablePointer<PeerConnection>) {
+        if link.pointee.holdsSlot {
+            link.pointee.holdsSlot = false
+            giveBackSlot(of: link.pointee.peer)
+        }
+        if waiting > 0 { wakeLines() }
     }
 
     private func close(_ index: Int) {

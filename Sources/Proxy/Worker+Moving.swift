@@ -78,6 +78,10 @@ extension Worker {
         if exchange.pointee.link >= 0 { dropLink(Int(exchange.pointee.link)) }
         guard case .choose = action else { return act(index, action) }
         pool.peers[Int(peer)].counters.retries &+= 1
-        startAttempt(index, with: other)
+        if claim(other, for: exchange) {
+            startAttempt(index, with: other)
+        } else {
+            startAttempt(index)
+        }
     }
 }

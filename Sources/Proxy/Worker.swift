@@ -45,6 +45,9 @@ final class Worker: EventSink {
     /// Peers that are lost, with requests that wait there for a place elsewhere.
     var leftBehind: [Int32] = []
     var moving = TimerID.none
+    /// When lines are looked at next.
+    var queueTimer = TimerID.none
+    var queueDue = Instant.distantFuture
     /// False while nobody is known yet who could serve: connections wait in the kernel.
     private var isAccepting: Bool
 
@@ -57,6 +60,8 @@ final class Worker: EventSink {
         var exchanges: Slab<Exchange>
         /// How many of `links` serve nobody.
         var idleLinks = 0
+        /// How many exchanges are in line.
+        var waiting = 0
         var resting = RestingList()
         var buffers = BufferPool()
         var pool = PeerPool()
@@ -166,9 +171,12 @@ final class Worker: EventSink {
             switch change {
             case .upstream(let upstream, let settings):
                 pool.set(upstream, settings, seed: loop.dice.next())
-            case .panic(let upstream, let isPanic): pool.setPanic(upstream, isPanic)
+            case .panic(let upstream, let isPanic):
+                pool.setPanic(upstream, isPanic)
+                wakeLines()
             case .upstreamGone(let upstream): remove(upstream: upstream)
             case .peer(let peer, let upstream, let snapshot):
+                defer { wakeLines() }
                 let wentDown = pool.set(peer, upstream: upstream, snapshot)
                 if snapshot.isLost { moveWaiting(of: peer) }
                 if wentDown { self.wentDown(peer) }
@@ -344,6 +352,8 @@ final class Worker: EventSink {
         loop.cancel(sweep)
         loop.cancel(moving)
         moving = .none
+        loop.cancel(queueTimer)
+        queueTimer = .none
         leftBehind = []
         for index in 0..<clients.highWater where isOpen(index) { dropClient(index, reset: true) }
         for peer in 0..<pool.peerCount { closeIdle(of: Int32(peer)) }
@@ -379,6 +389,7 @@ final class Worker: EventSink {
             return
         }
         if tag == Self.movingTag { return goOnMoving() }
+        if tag == Self.queueTag { return serveLines() }
         sweep = .none
         let now = loop.now.nanoseconds
         for index in 0..<clients.highWater
@@ -474,6 +485,10 @@ extension Worker {
         @inline(__always) _read { yield state.pointee.idleLinks }
         @inline(__always) _modify { yield &state.pointee.idleLinks }
     }
+    var waiting: Int {
+        @inline(__always) _read { yield state.pointee.waiting }
+        @inline(__always) _modify { yield &state.pointee.waiting }
+    }
     var resting: RestingList {
         @inline(__always) _read { yield state.pointee.resting }
         @inline(__always) _modify { yield &state.pointee.resting }
@@ -537,6 +552,7 @@ struct Holdings: Equatable, Sendable {
     var busyLinks = 0
     var idleLinks = 0
     var inFlight = 0
+    var waiting = 0
     var buffers = 0
     var descriptors = 0
 }
@@ -548,6 +564,7 @@ extension Worker {
         holdings.exchanges = exchanges.count
         holdings.busyLinks = links.count - idleLinks
         holdings.idleLinks = idleLinks
+        holdings.waiting = waiting
         for peer in 0..<pool.peerCount { holdings.inFlight += Int(pool.peers[peer].inFlight) }
         holdings.buffers = buffers.lent
         holdings.descriptors = loop.watchedCount

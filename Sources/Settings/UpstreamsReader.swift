@@ -76,6 +76,7 @@ struct UpstreamsReader {
             allDown: section.word("all-down") ?? .backup,
             trying: TryingReader.read(&section),
             eject: EjectReader.read(&section),
+            queue: Self.queue(&section),
             isLenient: section.bool("lenient", default: false),
             sticky: StickyReader.read(&section)
         )
@@ -90,6 +91,18 @@ struct UpstreamsReader {
         configurations.append(
             MonitoredUpstream(definition: definition, monitors: monitors)
         )
+    }
+
+    static let queueMax = 1_000_000
+    static let queueTimeout = Nanoseconds.milliseconds(1)...Nanoseconds.seconds(600)
+
+    private static func queue(_ section: inout Section) -> QueueDefinition {
+        var queue = QueueDefinition()
+        guard var part = section.section("queue") else { return queue }
+        queue.size = part.int("size", in: 0...queueMax) ?? queue.size
+        queue.timeout = part.duration("timeout", in: queueTimeout, default: queue.timeout)
+        part.finish()
+        return queue
     }
 
     /// Understood, and without effect in this version: whoever relies on it must know.

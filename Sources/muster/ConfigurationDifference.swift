@@ -189,6 +189,8 @@ private struct Details {
         add("retry-key", old.trying.key, new.trying.key)
         add("reuse", old.trying.reuse, new.trying.reuse)
         add("lenient", old.isLenient, new.isLenient)
+        add("queue.size", old.queue.size, new.queue.size)
+        add("queue.timeout", old.queue.timeout, new.queue.timeout)
         add("eject", Self.words(old.eject), Self.words(new.eject))
     }
 

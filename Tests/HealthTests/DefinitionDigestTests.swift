@@ -33,7 +33,9 @@ import Vocabulary
             ("slowStart", { $0.slowStart = .seconds(1) }),
             ("panicThreshold", { $0.panicThreshold = 0.5 }), ("onDown", { $0.onDown = .keep }),
             ("allDown", { $0.allDown = .failClosed }), ("trying", { $0.trying.retries = 3 }),
-            ("eject", { $0.eject.isOff = true }), ("isLenient", { $0.isLenient = true }),
+            ("eject", { $0.eject.isOff = true }),
+            ("queue", { $0.queue.size = 1 }),
+            ("isLenient", { $0.isLenient = true }),
             ("sticky", { $0.sticky = StickyDefinition(cookie: "peer") }),
         ]
         return Dictionary(
@@ -56,6 +58,17 @@ import Vocabulary
         let properties = Mirror(reflecting: try #require(Self.upstreams[""])).children
         #expect(properties.count == Self.upstreams.count, "all of them, and the peers")
         #expect(Set(Self.upstreams.values.map(\.ownDigest)).count == Self.upstreams.count)
+    }
+
+    @Test func `each property of waiting counts`() {
+        var upstreams = [UpstreamDefinition](
+            repeating: UpstreamDefinition(name: "web", peers: []),
+            count: 3
+        )
+        upstreams[1].queue.size = 1
+        upstreams[2].queue.timeout = .zero
+        #expect(Mirror(reflecting: upstreams[0].queue).children.count == upstreams.count - 1)
+        #expect(Set(upstreams.map(\.ownDigest)).count == upstreams.count)
     }
 
     @Test func `each property of ejecting counts`() {

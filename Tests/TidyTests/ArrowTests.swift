@@ -34,7 +34,9 @@ private let arrows: [String: Set<String>] = [
     ],
     "Store": ["EventLoop", "Fleet", "Ledger", "Redis", "Health", "Vocabulary", "Glibc"],
     "Monitor": ["Checks", "DNS", "Fleet", "Store", "EventLoop", "Health", "Vocabulary"],
-    "Proxy": ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary", "Glibc"],
+    "Proxy": [
+        "Store", "EventLoop", "HTTP1", "Health", "Vocabulary", "Glibc", "Synchronization",
+    ],
     "Settings": [
         "AgentCheck", "Checks", "EventLoop", "Health", "Proxy", "TLS", "Vocabulary", "Yams",
         "Foundation", "Glibc",
