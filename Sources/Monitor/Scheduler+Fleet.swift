@@ -82,6 +82,11 @@ extension Scheduler {
     /// Whether this agent probes it by its schedule.
     func isHeld(_ row: Int) -> Bool { fleet == nil || shares[row].isHeld }
 
+    /// It is probed out of turn: its next slot comes all the same.
+    func leaveSlot(_ row: Int) {
+        if fleet != nil { shares[row].next = Share.never }
+    }
+
     /// Whether a probe that is in line should begin: meanwhile the pair may have become another's.
     func isStillWanted(_ row: Int, at now: Instant) -> Bool {
         guard let fleet else { return true }
@@ -227,6 +232,10 @@ extension Scheduler: FleetHands {
     }
 
     public func signed(_ sign: FleetSign) {
+        if sign.kind == .suspicion {
+            // A word of another agent is a reason to look, and no failure.
+            return suspect(sign.peer, isSilent: false, isTold: true)
+        }
         guard let status = Heartbeats.Sign.Status(rawValue: sign.status) else { return }
         heartbeats?.record(
             Heartbeats.Sign(status: status, message: sign.message, at: loop.instant),
@@ -246,6 +255,18 @@ extension Scheduler: FleetHands {
 
     /// All agents hear what a peer said of itself here.
     public func announce(_ sign: FleetSign) { fleet?.announce(sign) }
+
+    /// Somebody else probes the peer: it should look. While the store is away nobody can be told, and this
+    /// agent looks itself.
+    func tell(suspicionOf peer: PeerKey, _ others: [VerdictKey], every pause: Nanoseconds) {
+        guard let fleet else { return }
+        if fleet.isAway { return others.forEach { fleet.suspected($0) } }
+        let now = loop.instant
+        if let told = suspicionsTold[peer], now - told < pause { return }
+        if suspicionsTold.count >= Self.suspicionsMax { suspicionsTold = [:] }
+        suspicionsTold[peer] = now
+        fleet.announce(FleetSign(.suspicion, peer: peer, status: "fails", message: ""))
+    }
 
     public func lag(at now: Instant) -> Nanoseconds {
         if admission.waiting == 0 { return .zero }
@@ -272,6 +293,7 @@ extension Scheduler: FleetHands {
         return orphans
     }
 
+    private static var suspicionsMax: Int { 10_000 }
     private static var grace: Nanoseconds { .seconds(10) }
     private static var clockTolerance: Nanoseconds { .milliseconds(100) }
 

@@ -57,6 +57,8 @@ public final class Scheduler: EventSink {
     var fleet: FleetDesk?
     /// Failures that wait for others to see the same, by row.
     var held: [Int: Outcome] = [:]
+    /// When others were told last that requests fail at a peer.
+    var suspicionsTold: [PeerKey: Instant] = [:]
     let began: WallTime
     /// Rows that begin anew in place of one whose address or kind was another.
     private var renewed: [Int] = []
@@ -388,10 +390,21 @@ public final class Scheduler: EventSink {
     /// Requests of this process fail at a peer: it is probed at once, but for those that have just been.
     /// Where it is silent, that is a failure as a probe's is, should the probe find it too.
     public func suspect(_ peer: PeerKey, isSilent: Bool) {
+        suspect(peer, isSilent: isSilent, isTold: false)
+    }
+
+    /// `isTold`: all agents know of it.
+    func suspect(_ peer: PeerKey, isSilent: Bool, isTold: Bool) {
         let now = loop.moment
+        var (others, pause): ([VerdictKey], Nanoseconds) = ([], .seconds(1))
         for (id, monitor) in members[peer.upstream]?.monitors ?? [:] {
             let key = VerdictKey(upstream: peer.upstream, peer: peer.peer, monitor: id)
-            guard let row = index[key], isHeld(row) else { continue }
+            guard let row = index[key] else { continue }
+            if !isHeld(row) {
+                others.append(key)
+                pause = min(pause, monitor.schedule.fastInterval)
+                continue
+            }
             if isSilent { rows[row].isSuspect = true }
             guard rows[row].phase == .resting else { continue }
             let next = rows[row].opinion.checkedAt + monitor.schedule.fastInterval
@@ -399,14 +412,17 @@ public final class Scheduler: EventSink {
                 hurry(row)
             } else if now.instant + (next - now.wall) < rows[row].dueAt {
                 cancelWakeUp(of: row)
+                leaveSlot(row)
                 sleep(row, until: next, now: now)
             }
         }
+        if !isTold, !others.isEmpty { tell(suspicionOf: peer, others, every: pause) }
     }
 
     func hurry(_ row: Int) {
         guard rows[row].phase == .resting, !isStopping else { return }
         cancelWakeUp(of: row)
+        leaveSlot(row)
         rows[row].dueAt = loop.instant
         line(up: row)
         pump()

@@ -21,7 +21,7 @@ public protocol FleetHands: AnyObject {
     func look(_ key: VerdictKey)
     /// Count the failure that was held back.
     func fall(_ key: VerdictKey)
-    /// A sign of life of a peer, heard by another agent.
+    /// Another agent heard something of a peer.
     func signed(_ sign: FleetSign)
     /// How far the oldest probe that is due and has not begun is behind.
     func lag(at now: Instant) -> Nanoseconds
@@ -31,13 +31,23 @@ public protocol FleetHands: AnyObject {
     func lateness(at now: Instant) -> Nanoseconds
 }
 
-/// What a peer said of itself to one agent, for whoever probes it.
+/// What one agent heard of a peer, for whoever probes it.
 public struct FleetSign: Hashable, Sendable {
+    /// By these words in the stream of changes: readers that know nothing of them find no sort of that name.
+    public enum Kind: String, Hashable, Sendable, CaseIterable {
+        /// What the peer said of itself.
+        case heartbeat
+        /// Requests fail at it.
+        case suspicion
+    }
+
+    public var kind: Kind
     public var peer: PeerKey
     public var status: String
     public var message: String
 
-    public init(peer: PeerKey, status: String, message: String) {
+    public init(_ kind: Kind = .heartbeat, peer: PeerKey, status: String, message: String) {
+        self.kind = kind
         self.peer = peer
         self.status = status
         self.message = message
@@ -271,7 +281,7 @@ public final class FleetDesk: EventSink {
         take { member, now, effects in member.suspected(key, at: now, into: &effects) }
     }
 
-    /// What a peer said of itself is told to whoever probes it.
+    /// What was heard of a peer is told to whoever probes it.
     public func announce(_ sign: FleetSign) {
         wire?.announce(sign, by: "\(member.membership.instance)")
     }

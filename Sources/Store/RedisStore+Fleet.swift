@@ -62,15 +62,11 @@ extension RedisStore: FleetWire {
     func noteRefused(_ key: VerdictKey) { noteRefused(key.field, of: Verdict.sort) }
     func standingChanged() { observer?.storeStatusChanged(status) }
 
-    /// Where a peer's sign of life stands in the stream of changes: readers that know nothing of it find no
-    /// sort of that name.
-    static let signKind = "heartbeat"
-
     func announce(_ sign: FleetSign, by instance: String) {
         writer?.post(
             [
                 "XADD", keys.changes, "MAXLEN", "~", "\(RedisScript.changesMax)", "*", "kind",
-                Self.signKind, "field", sign.peer.field, "status", sign.status, "message",
+                sign.kind.rawValue, "field", sign.peer.field, "status", sign.status, "message",
                 sign.message, "by", instance,
             ],
             timeout: commandTimeout
@@ -78,11 +74,12 @@ extension RedisStore: FleetWire {
     }
 
     /// What another agent heard of a peer.
-    func heard(sign values: [String: String]) {
+    func heard(_ kind: FleetSign.Kind, _ values: [String: String]) {
         guard let peer = values["field"].flatMap({ PeerKey(field: $0) }),
             let status = values["status"], let by = values["by"]
         else { return }
         let sign = FleetSign(
+            kind,
             peer: peer,
             status: status,
             message: Believable.message(values["message"] ?? "")

@@ -99,8 +99,8 @@ extension RedisStore {
                 values[words[index]] = words[index + 1]
             }
             guard let field = values["field"] else { continue }
-            if values["kind"] == Self.signKind {
-                heard(sign: values)
+            if let kind = values["kind"].flatMap(FleetSign.Kind.init) {
+                heard(kind, values)
                 continue
             }
             if let number = values["revision"].flatMap(UInt64.init) {

@@ -180,6 +180,37 @@ import Vocabulary
         }
     }
 
+    /// A word of another agent is a reason to look; the slots stay where they are.
+    @Test func `that requests fail at a peer has its holder look at once`() async throws {
+        try await FleetRig.run(peers: 4, fastInterval: .milliseconds(250)) { rig in
+            for id in ["a1", "a2"] { try rig.start(id) }
+            await rig.pass(.seconds(10))
+            for number in 1...4 {
+                let address = "10.0.0.\(number):80"
+                #expect(
+                    await rig.comes {
+                        rig.visits[address]?.last.map {
+                            rig.loop.instant - $0.at < .milliseconds(5)
+                        } ?? false
+                    }
+                )
+                let owner = rig.visits[address]?.last?.agent ?? ""
+                rig.begin()
+                // Not right after a probe: that one has just looked.
+                await rig.pass(.milliseconds(400))
+                let peer = PeerKey(upstream: "web", peer: address)
+                rig.agents[owner == "a1" ? "a2" : "a1"]?.scheduler.suspect(peer, isSilent: true)
+                await rig.pass(.milliseconds(2_100))
+                let visits = rig.visits[address] ?? []
+                #expect(visits.allSatisfy { $0.agent == owner })
+                // One more than the slots.
+                #expect(visits.count == 4, "\(visits.count)")
+                #expect(rig.longestGap() <= .milliseconds(1_010))
+            }
+            #expect(rig.statuses == ["up"])
+        }
+    }
+
     @Test func `what a peer says to one agent counts at the one that probes it`() async throws {
         try await FleetRig.run(peers: 4) { rig in
             for id in ["a1", "a2"] { try rig.start(id) }
@@ -255,7 +286,13 @@ private final class FleetRig: @unchecked Sendable {
     private(set) var visits: [String: [Visit]] = [:]
     private var began: Instant
 
-    private init(on loop: EventLoop, peers: Int, fall: Int, _ action: MassChange.Action) {
+    private init(
+        on loop: EventLoop,
+        peers: Int,
+        fall: Int,
+        _ fastInterval: Nanoseconds,
+        _ action: MassChange.Action
+    ) {
         self.loop = loop
         self.action = action
         model = StoreModel(clock: loop.wall.milliseconds, replid: 1)
@@ -271,7 +308,7 @@ private final class FleetRig: @unchecked Sendable {
                     },
                     script: script,
                     interval: .seconds(1),
-                    fastInterval: .seconds(1),
+                    fastInterval: fastInterval,
                     fall: fall
                 )
             ]
@@ -281,13 +318,14 @@ private final class FleetRig: @unchecked Sendable {
     static func run(
         peers: Int,
         fall: Int = 2,
+        fastInterval: Nanoseconds = .seconds(1),
         action: MassChange.Action = .hold,
         _ body: @escaping @Sendable (FleetRig) async throws -> Void
     ) async throws {
         let loop = try EventLoop.spawn(virtual: "fleet")
         defer { loop.stop() }
         try await withTaskExecutorPreference(loop) {
-            let rig = FleetRig(on: loop, peers: peers, fall: fall, action)
+            let rig = FleetRig(on: loop, peers: peers, fall: fall, fastInterval, action)
             do {
                 try await body(rig)
             } catch {
