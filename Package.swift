@@ -13,10 +13,6 @@ let argumentParser = Target.Dependency.product(
     name: "ArgumentParser",
     package: "swift-argument-parser"
 )
-let lifecycle = Target.Dependency.product(
-    name: "ServiceLifecycle",
-    package: "swift-service-lifecycle"
-)
 let unixSignals = Target.Dependency.product(
     name: "UnixSignals",
     package: "swift-service-lifecycle"
@@ -139,7 +135,7 @@ let package = Package(
             "Admin",
             [
                 "AgentCheck", "Checks", "Ledger", "Monitor", "Proxy", "Store", "EventLoop",
-                "Health", "TLS", "Front", "Vocabulary", lifecycle,
+                "Health", "TLS", "Front", "Vocabulary",
             ]
         ),
         .executableTarget(
@@ -148,7 +144,7 @@ let package = Package(
                 "Admin", "AgentCheck", "Settings", "Monitor", "Proxy", "Checks", "DNS", "Fleet",
                 "Ledger", "Redis", "Store", "TLS", "EventLoop", "Health", "HTTP1", "Vocabulary",
                 "CLinux",
-                argumentParser, lifecycle, logging, unixSignals,
+                argumentParser, logging, unixSignals,
             ],
             swiftSettings: settings
         ),

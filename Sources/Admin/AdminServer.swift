@@ -3,12 +3,11 @@
 
 public import EventLoop
 public import Front
-public import ServiceLifecycle
 public import TLS
 public import Vocabulary
 
 /// The admin endpoint of one process.
-public struct AdminServer: Service {
+public struct AdminServer: Sendable {
     /// How it listens, and whom it lets in.
     public struct Configuration: Sendable {
         public var bind: Vocabulary.Address
@@ -48,7 +47,8 @@ public struct AdminServer: Service {
         self.onRunning = onRunning
     }
 
-    public func run() async throws {
+    /// Serves until `end` returns, and then lets answers under way end. Throws what keeps it from listening.
+    public func run(until end: @Sendable () async -> Void) async throws {
         let tally = FrontTally()
         let handler = handler(counting: tally)
         let loop = try EventLoop.spawn(name: "admin")
@@ -81,7 +81,7 @@ public struct AdminServer: Service {
             }
         let (front, address) = try opened.get()
         await onRunning(place(address))
-        try? await gracefulShutdown()
+        await end()
         await Task(executorPreference: loop) {
             await front.value.close(within: Self.lastAnswersWithin)
         }.value

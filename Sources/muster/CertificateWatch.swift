@@ -2,27 +2,21 @@
 // each reload, and of what is served for as long as muster runs: a process lives longer than a certificate.
 
 import EventLoop
-import ServiceLifecycle
 import Settings
 import TLS
 import Vocabulary
 
 /// Looks at the files now and then, whether somebody connects or not.
-struct CertificateWatch: Service {
+struct CertificateWatch: Attendant {
     let certificate: ServerCertificate
     let loop: EventLoop
 
     private static let every = Duration.seconds(10)
 
-    func run() async throws {
+    func run() async {
         // The start has told of it with the other warnings.
         certificate.watch(at: loop.wall, isTold: true)
-        try? await cancelWhenGracefulShutdown {
-            while true {
-                try await Task.sleep(for: Self.every)
-                certificate.watch(at: loop.wall)
-            }
-        }
+        while (try? await Task.sleep(for: Self.every)) != nil { certificate.watch(at: loop.wall) }
     }
 
     /// What there is to say of the certificate that a configuration names, and could be served.

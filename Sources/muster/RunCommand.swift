@@ -7,8 +7,6 @@ import CLinux
 import Checks
 import EventLoop
 import Glibc
-import Logging
-import ServiceLifecycle
 import Settings
 import TLS
 import Vocabulary
@@ -97,38 +95,69 @@ struct Runtime {
             onRunning: { journal.notice("admin API and dashboard on \($0)", [.event("listening")]) }
         )
         announce()
-        let watch = certificate.map { CertificateWatch(certificate: $0, loop: loop) }
-        let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                // Stopped from the last to the first: the proxy first, whatever clients of the
-                // admin endpoint do, and the endpoint last, so that it tells of the stopping.
-                services: [
-                    .init(service: admin, failureTerminationBehavior: .gracefullyShutdownGroup),
-                    .init(
-                        service: EngineService(engine: engine, journal: journal),
-                        successTerminationBehavior: .gracefullyShutdownGroup
-                    ),
-                    .init(
-                        service: ReloadService(reloader: reloader),
-                        successTerminationBehavior: .ignore
-                    ),
-                    .init(
-                        service: StraySignals(journal: journal),
-                        successTerminationBehavior: .ignore
-                    ),
-                    .init(service: EarlyStop(), successTerminationBehavior: .ignore),
-                    .init(service: OrphanService(), successTerminationBehavior: .ignore),
-                ]
-                    + (watch.map { [.init(service: $0, successTerminationBehavior: .ignore)] } ?? []),
-                gracefulShutdownSignals: [.sigterm, .sigint, .sigquit],
-                logger: quiet
-            )
-        )
-        do {
-            try await group.run()
-        } catch {
-            Console.error("muster: admin \(configuration.admin.bind): \(error)")
+        var attendants: [any Attendant] = [
+            ReloadService(reloader: reloader), StraySignals(journal: journal), OrphanService(),
+        ]
+        if let certificate {
+            attendants.append(CertificateWatch(certificate: certificate, loop: loop))
+        }
+        let refusal = await Self.attend(engine, admin, with: attendants, journal: journal)
+        if let refusal {
+            Console.error("muster: admin \(configuration.admin.bind): \(refusal)")
             throw ExitStatus.warning.code
+        }
+    }
+
+    /// Until the process is told to stop, or the admin endpoint cannot listen: why, then. Whatever clients of
+    /// the endpoint do, the proxy stops first; the endpoint last, so that it tells of the stopping.
+    private static func attend(
+        _ engine: LoopBound<Engine>,
+        _ admin: AdminServer,
+        with attendants: [any Attendant],
+        journal: Journal
+    ) async -> (any Error)? {
+        let (isTold, hasStopped) = (Latch(), Latch())
+        return await withTaskGroup(of: Void.self) { signals in
+            signals.addTask { await StopService(told: isTold).run() }
+            async let served: (any Error)? = {
+                do {
+                    try await admin.run(until: hasStopped.wait)
+                    return nil
+                } catch {
+                    isTold.open()
+                    return error
+                }
+            }()
+            await withTaskGroup(of: Void.self) { group in
+                for attendant in attendants { group.addTask { await attendant.run() } }
+                await isTold.wait()
+                group.cancelAll()
+            }
+            await goodbye(to: engine, journal: journal)
+            hasStopped.open()
+            let refusal = await served
+            signals.cancelAll()
+            return refusal
+        }
+    }
+
+    /// The admin endpoint cuts its last clients off before.
+    private static let endsWithin = Duration.seconds(5)
+
+    private static func goodbye(to engine: LoopBound<Engine>, journal: Journal) async {
+        journal.notice(
+            "stopping: no new connections, what is in flight may end",
+            [.event("stopping")]
+        )
+        let cut = await stop(engine)
+        journal.notice(
+            cut == 0 ? "stopped" : "stopped; connections cut off: \(cut)",
+            [.event("stopped")]
+        )
+        // Nothing is left that could be lost. Whatever keeps the admin endpoint, the process ends.
+        Task.detached {
+            try? await Task.sleep(for: endsWithin)
+            exit(0)
         }
     }
 
@@ -162,13 +191,6 @@ struct Runtime {
             admin.limits.remedy = budget.remedy(for: .admin)
         }
         return admin
-    }
-
-    /// The lifecycle's own lines say nothing that ours do not.
-    private var quiet: Logger {
-        var quiet = log.logger
-        quiet.logLevel = .critical
-        return quiet
     }
 
     private func announce() {
@@ -222,45 +244,18 @@ struct Runtime {
     }
 }
 
-/// Keeps the engine until the process is told to stop, then stops it in order.
-private struct EngineService: Service {
-    let engine: LoopBound<Engine>
-    let journal: Journal
-
-    /// The admin endpoint cuts its last clients off before.
-    private static let endsWithin = Duration.seconds(5)
-
-    func run() async throws {
-        try? await gracefulShutdown()
-        journal.notice(
-            "stopping: no new connections, what is in flight may end",
-            [.event("stopping")]
-        )
-        let cut = await Runtime.stop(engine)
-        journal.notice(
-            cut == 0 ? "stopped" : "stopped; connections cut off: \(cut)",
-            [.event("stopped")]
-        )
-        // Nothing is left that could be lost. Whatever keeps the admin endpoint, the process ends.
-        Task.detached {
-            try? await Task.sleep(for: Self.endsWithin)
-            exit(0)
-        }
-    }
+/// Goes on beside the engine, until it is cancelled.
+protocol Attendant: Sendable {
+    func run() async
 }
 
 /// As PID 1 of a container we are given every process whose parent is gone: a plugin that put itself into
 /// the background, say.
-private struct OrphanService: Service {
+private struct OrphanService: Attendant {
     private static let every = Duration.seconds(1)
 
-    func run() async throws {
+    func run() async {
         guard Orphans.comeToUs else { return }
-        try? await cancelWhenGracefulShutdown {
-            while true {
-                try await Task.sleep(for: Self.every)
-                Orphans.reap()
-            }
-        }
+        while (try? await Task.sleep(for: Self.every)) != nil { Orphans.reap() }
     }
 }

@@ -3,7 +3,6 @@
 
 import CLinux
 import Glibc
-import ServiceLifecycle
 import UnixSignals
 import Vocabulary
 
@@ -24,35 +23,38 @@ enum RunSignals {
 }
 
 /// Reloads at every SIGHUP.
-struct ReloadService: Service {
+struct ReloadService: Attendant {
     let reloader: Reloader
 
-    func run() async throws {
+    func run() async {
         let signals = await UnixSignalsSequence(trapping: .sighup)
         if RunSignals.takeHangup() { _ = await reloader.reload() }
-        for await _ in signals.cancelOnGracefulShutdown() { _ = await reloader.reload() }
+        for await _ in signals { _ = await reloader.reload() }
         // Somebody may still send it while we stop.
         signal(SIGHUP, SIG_IGN)
         withExtendedLifetime(signals) {}
     }
 }
 
-/// Passes on what came while the parts were starting: as this runs, the group listens.
-struct EarlyStop: Service {
-    func run() async throws {
-        let number = muster_noted_stop()
-        if number != 0 { kill(getpid(), number) }
-        try? await gracefulShutdown()
+/// Hears that the process shall stop, also where that came while its parts were starting.
+struct StopService: Attendant {
+    let told: Latch
+
+    func run() async {
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sigquit)
+        if muster_noted_stop() != 0 { told.open() }
+        // A second one changes nothing, and must not end the process in the midst of stopping.
+        for await _ in signals { told.open() }
     }
 }
 
 /// Tells of signals that other programs give a meaning.
-struct StraySignals: Service {
+struct StraySignals: Attendant {
     let journal: Journal
 
-    func run() async throws {
+    func run() async {
         let signals = await UnixSignalsSequence(trapping: .sigusr1, .sigusr2, .sigalrm)
-        for await signal in signals.cancelOnGracefulShutdown() {
+        for await signal in signals {
             journal.notice(Self.words(for: signal), [.event("signal")])
         }
         for number in [SIGUSR1, SIGUSR2, SIGALRM] { signal(number, SIG_IGN) }
