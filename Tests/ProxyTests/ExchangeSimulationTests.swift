@@ -32,7 +32,7 @@ import Vocabulary
             await play.finish()
             if let fault = play.fault {
                 Issue.record("\(method) \(ops): \(fault)")
-                return
+                break
             }
         }
         await stage.end()
@@ -54,7 +54,7 @@ import Vocabulary
             await play.finish()
             if let fault = play.fault {
                 Issue.record("seed \(seed) story \(story): \(fault)\n\(play.told)")
-                return
+                break
             }
         }
         await stage.end()
@@ -448,7 +448,14 @@ private final class Play {
         for connection in connections { connection.end.close(reset: true) }
         await stage.settle()
         await stage.pass(.milliseconds(1_200))
-        let left = await stage.left()
+        // The kernel tells of the ends that were closed when it comes to it.
+        var left = await stage.left()
+        _ = await eventually(within: .seconds(30)) {
+            if left == Holdings(descriptors: 1) { return true }
+            await stage.settle()
+            left = await stage.left()
+            return false
+        }
         if left != Holdings(descriptors: 1), fault == nil { fault = "kept: \(left)" }
     }
 
