@@ -260,7 +260,10 @@ extension Scheduler: FleetHands {
     /// agent looks itself.
     func tell(suspicionOf peer: PeerKey, _ others: [VerdictKey], every pause: Nanoseconds) {
         guard let fleet else { return }
-        if fleet.isAway { return others.forEach { fleet.suspected($0) } }
+        if fleet.isAway {
+            for key in others { fleet.suspected(key) }
+            return
+        }
         let now = loop.instant
         if let told = suspicionsTold[peer], now - told < pause { return }
         if suspicionsTold.count >= Self.suspicionsMax { suspicionsTold = [:] }

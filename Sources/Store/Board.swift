@@ -74,6 +74,14 @@ public final class Board: EventSink {
     private static let resumptionDelay = Nanoseconds.seconds(2)
     private static let resumedNamesMax = 10
 
+    /// What peers of other agents were before the store went away and what is known of them was over; and how
+    /// many that, or their return, is to be told of.
+    private var unheard: [PeerKey: PeerStatus] = [:]
+    private var storeNews = (lost: 0, back: 0)
+    private var storeNewsTimer = TimerID.none
+    static let storeNewsTag = -2
+    private static let storeNewsDelay = Nanoseconds.seconds(2)
+
     /// Upstreams that nobody can serve before a first verdict.
     private var awaiting: Set<String> = []
     /// Views that change by themselves in one go; of more the rest waits for the next turn.
@@ -111,6 +119,8 @@ public final class Board: EventSink {
     public func close() {
         loop.cancel(resumptionTimer)
         resumptionTimer = .none
+        loop.cancel(storeNewsTimer)
+        storeNewsTimer = .none
         for board in boards.values { clearTimer(of: board) }
         tags = [:]
     }
@@ -400,6 +410,7 @@ public final class Board: EventSink {
     /// A peer's view changes by itself: slow start, an expired verdict, an intent that ends.
     public override func due(tag: Int) {
         if tag == Self.resumptionTag { return tellResumption() }
+        if tag == Self.storeNewsTag { return tellStoreNews() }
         guard let board = tags[tag] else { return }
         let now = read()
         let late = now.instant - board.deadline
@@ -508,7 +519,7 @@ public final class Board: EventSink {
             return note(resumed: key, as: change.to.status)
         }
         let event = events.add(change, of: key, now: clock().wall)
-        if let counts = boards[key.upstream]?.counts {
+        if !isOfTheStore(change, of: key, cause), let counts = boards[key.upstream]?.counts {
             journal.log(
                 TransitionLine(peer: key, change: change, cause: cause, counts: counts).line
             )
@@ -567,6 +578,55 @@ public final class Board: EventSink {
             awaiting.insert(upstream)
         } else if awaiting.remove(upstream) != nil {
             for observer in observers { observer.introduced(upstream) }
+        }
+    }
+
+    /// While the store is away all that other agents probe becomes unknown together, and is known again
+    /// together: one line each time, and not one for each of thousands.
+    private func isOfTheStore(
+        _ change: PeerHealth.Change,
+        of key: PeerKey,
+        _ cause: TransitionLine.Cause
+    ) -> Bool {
+        if change.from.status == .unknown, let before = unheard.removeValue(forKey: key) {
+            // Whoever is otherwise now has a line of its own.
+            guard change.to.status == before else { return false }
+            storeNews.back += 1
+        } else if case .time = cause, change.to.status == .unknown,
+            storeStatus?.isConnected == false
+        {
+            unheard[key] = change.from.status
+            storeNews.lost += 1
+        } else {
+            return false
+        }
+        if storeNewsTimer.isNone {
+            storeNewsTimer = loop.schedule(
+                at: clock().instant + Self.storeNewsDelay,
+                sink: self,
+                tag: Self.storeNewsTag
+            )
+        }
+        return true
+    }
+
+    private func tellStoreNews() {
+        loop.cancel(storeNewsTimer)
+        storeNewsTimer = .none
+        let (lost, back) = storeNews
+        storeNews = (0, 0)
+        if lost > 0 {
+            journal.warning(
+                "\(lost) \(lost == 1 ? "peer is" : "peers are") UNKNOWN: the store is away, and what others "
+                    + "found of \(lost == 1 ? "it" : "them") is over; requests go there as before",
+                [.event("unheard"), .init("peers", Int64(lost))]
+            )
+        }
+        if back > 0 {
+            journal.notice(
+                "\(back) \(back == 1 ? "peer is" : "peers are") known again, and as before",
+                [.event("heard-again"), .init("peers", Int64(back))]
+            )
         }
     }
 

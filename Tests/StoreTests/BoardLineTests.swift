@@ -2,10 +2,11 @@
 
 import EventLoop
 import Health
-import Store
 import Synchronization
 import Testing
 import Vocabulary
+
+@testable import Store
 
 @Suite struct BoardLineTests {
     private let lines = FullLines()
@@ -103,6 +104,48 @@ import Vocabulary
         say(turn.to, of: "a", sequence: 2) { $0.isDegraded = turn.isDegraded }
         let last = lines.all.last { $0.text.hasPrefix("web/a is ") }
         #expect(last?.level == turn.level)
+    }
+
+    /// Of thousands of peers that others probe each would have a line.
+    @Test func `what is unknown because the store is away is one line, and so is its return`() {
+        define(["a", "b", "c"])
+        for peer in ["a", "b", "c"] { say(.up, of: peer, sequence: 1) }
+        var status = StoreStatus(kind: "redis", isConnected: false, since: time.moment.wall)
+        board.storeStatusChanged(status)
+        move(.seconds(1_000))
+        board.refreshAll()
+        board.due(tag: Board.storeNewsTag)
+        #expect(
+            lines.all.filter { $0.text.contains("UNKNOWN") }.map(\.text) == [
+                "3 peers are UNKNOWN: the store is away, and what others found of them is over; requests go there "
+                    + "as before"
+            ]
+        )
+        #expect(board.events.events.count { $0.to == .unknown } == 3, "events are told each")
+        status.isConnected = true
+        board.storeStatusChanged(status)
+        say(.up, of: "a", sequence: 2)
+        say(.up, of: "b", sequence: 2)
+        say(.down, of: "c", sequence: 2)
+        board.due(tag: Board.storeNewsTag)
+        #expect(
+            lines.all.last { $0.text.contains("known again") }?.text
+                == "2 peers are known again, and as before"
+        )
+        #expect(told(of: "c").last?.hasPrefix("warning: web/c is DOWN") == true)
+        #expect(told(of: "a").count == 1, "\(told(of: "a"))")
+    }
+
+    /// With the store there, silence is news of the peer.
+    @Test func `what is unknown while the store is there has its own line`() {
+        define(["a"])
+        say(.up, of: "a", sequence: 1)
+        board.storeStatusChanged(
+            StoreStatus(kind: "redis", isConnected: true, since: time.moment.wall)
+        )
+        move(.seconds(1_000))
+        board.refreshAll()
+        #expect(told(of: "a").last?.contains("is UNKNOWN") == true)
     }
 
     @Test func `an order that ended before it was heard of is no news`() {
