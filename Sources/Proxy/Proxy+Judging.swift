@@ -13,8 +13,8 @@ struct Judging {
     fileprivate var watches: [String: UpstreamWatch] = [:]
     /// How often each was ejected.
     private(set) var ejections: [PeerKey: UInt64] = [:]
-    /// What the last ejection of each was for, and when its time is over.
-    private var out: [PeerKey: (cause: FailureCause, until: WallTime)] = [:]
+    /// What the last ejection of each was for, when its time is over, and what its first time is.
+    private var out: [PeerKey: (cause: FailureCause, until: WallTime, base: Nanoseconds)] = [:]
 
     /// When requests failed at a peer last, or waited for it in silence.
     fileprivate var troubledAt: [PeerKey: Instant] = [:]
@@ -26,11 +26,17 @@ struct Judging {
     fileprivate var takenAt = Instant(nanoseconds: .min)
 
     func cause(of key: PeerKey) -> FailureCause? { out[key]?.cause }
+    fileprivate func base(of key: PeerKey) -> Nanoseconds? { out[key]?.base }
     fileprivate func end(of key: PeerKey) -> WallTime? { out[key]?.until }
     func isOnTrial(_ key: PeerKey) -> Bool { watches[key.upstream]?.isOnTrial(key) ?? false }
 
-    fileprivate mutating func willEject(_ key: PeerKey, _ cause: FailureCause, until: WallTime) {
-        out[key] = (cause, until)
+    fileprivate mutating func willEject(
+        _ key: PeerKey,
+        _ cause: FailureCause,
+        until: WallTime,
+        _ base: Nanoseconds
+    ) {
+        out[key] = (cause, until, base)
     }
 
     fileprivate mutating func didEject(_ key: PeerKey) { ejections[key, default: 0] += 1 }
@@ -191,7 +197,8 @@ extension Proxy {
             judging.troubledAt[key] = loop.instant
             onSuspicion(key, true)
         case .failedTrial(let key):
-            self.eject(key, for: eject.time, .status, "failed a request just after it was back")
+            let base = judging.base(of: key) ?? eject.time
+            self.eject(key, for: base, .status, "failed a request just after it was back")
             // Where it may not be ejected, it is no longer on trial all the same.
             send(key)
         case .passedTrial(let key): send(key)
@@ -209,7 +216,7 @@ extension Proxy {
         }
         let hold = hold(key, base, definition.eject)
         judging.watches[key.upstream]?.forget(key)
-        judging.willEject(key, cause, until: loop.wall + hold.span)
+        judging.willEject(key, cause, until: loop.wall + hold.span, base)
         let test = hold.isRepeated ? Ejection.Test.none : cause.test
         if board.eject(key, for: hold.span, reason, until: test) { judging.didEject(key) }
     }
@@ -264,7 +271,7 @@ extension Proxy {
             let eject = board.definition(of: key.upstream)?.eject, !eject.isOff
         else { return }
         let hold = hold(key, eject.time, eject)
-        judging.willEject(key, .timeout, until: loop.wall + hold.span)
+        judging.willEject(key, .timeout, until: loop.wall + hold.span, eject.time)
         board.holdBack(
             key,
             for: hold.span,
