@@ -1,6 +1,7 @@
 // Which peer serves the next request? A balancer chooses among candidates that may be chosen; who
 // may be is decided before (health, tiers) and vetoed after (peers already tried).
 
+import EventLoop
 import Vocabulary
 
 /// One peer that may be chosen, as one worker sees it.
@@ -108,6 +109,17 @@ class Balancer {
 
     /// Where chance begins, for those that leave something to it.
     func seed(_ seed: UInt64) {}
+
+    /// Wants to hear how long answers took.
+    var observes: Bool { false }
+
+    /// The answer of one began so long after it was chosen, or it was waited for in vain so long.
+    func observe(
+        _ candidates: Candidates,
+        at place: Int,
+        _ latency: Nanoseconds,
+        now: Instant
+    ) {}
 
     // MARK: Hearing of changes, for those that keep something beside the candidates
 

@@ -10,6 +10,7 @@ public enum BalancerRegistry {
         FirstOfList.self,
         IPHash.self,
         LeastConnections.self,
+        PeakEWMA.self,
         RandomTwo.self,
         SmoothRoundRobin.self,
         UnweightedRoundRobin.self,
@@ -21,7 +22,7 @@ public enum BalancerRegistry {
             "nginx",
             [
                 "least_conn": "least-connections", "ip_hash": "ip-hash", "hash": "consistent-hash",
-                "random": "random-two", "least_time": "least-connections",
+                "random": "random-two", "least_time": "peak-ewma",
             ]
         ),
         (

@@ -1,7 +1,9 @@
 // Who may be chosen now, and who only in a panic? One array for both, so that a peer that goes or
 // comes is a swap, and the beginning or the end of a panic changes where the list ends.
 
+import EventLoop
 import Health
+import Vocabulary
 
 /// The candidates of one tier of an upstream: those that are available stand first, and of these those in
 /// the zone of this process; behind them those that may serve while the upstream fails open.
@@ -53,6 +55,12 @@ struct CandidateTier {
             place = balancer._withUnsafeGuaranteedRef { $0.choose(all, for: pick.pointee) }
         }
         return place >= 0 ? storage[place].peer : -1
+    }
+
+    /// How long an answer of what stands at `place` took to begin.
+    func observe(_ latency: Nanoseconds, at place: Int, now: Instant) {
+        guard let balancer else { return }
+        balancer._withUnsafeGuaranteedRef { $0.observe(listed, at: place, latency, now: now) }
     }
 
     private mutating func prefer() {

@@ -79,6 +79,9 @@ struct Exchange {
     @inline(__always)
     var isUnderWay: Bool { client >= 0 }
 
+    /// When the peer was chosen.
+    var chosenAt: Int64 = 0
+
     // In line for a peer.
     var isWaiting = false
     /// It has a slot of a peer that its connection has not taken over yet.

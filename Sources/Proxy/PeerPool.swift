@@ -92,6 +92,8 @@ struct UpstreamState {
     var backup = CandidateTier()
     var settings: UpstreamSettings?
     var isPanic = false
+    /// Its balancer wants to know how long answers take.
+    var observes = false
     /// Requests for which nobody has room.
     var line = WaitingLine()
     /// Whoever says nothing for so long is suspect; zero: nobody is.
@@ -209,6 +211,7 @@ struct PeerPool {
             state.pointee.primary.set(first)
             state.pointee.backup.set(second)
             state.pointee.key = first.key
+            state.pointee.observes = first.observes
         }
         if state.pointee.settings?.sticky != settings.sticky {
             state.pointee.setCookie(settings.sticky)
@@ -435,6 +438,20 @@ struct PeerPool {
         let isPanic = upstream.pointee.isPanic
         let peer = upstream.pointee.primary.choose(isPanic: isPanic, pick)
         return peer >= 0 ? peer : upstream.pointee.backup.choose(isPanic: isPanic, pick)
+    }
+
+    /// An answer of `peer` took so long to begin.
+    @inline(never)
+    func observe(_ peer: Int32, _ latency: Nanoseconds, now: Instant) {
+        let state = peers + Int(peer)
+        let place = Int(state.pointee.place)
+        guard place >= 0 else { return }
+        let upstream = upstreams + Int(state.pointee.upstream)
+        if state.pointee.isBackup {
+            upstream.pointee.backup.observe(latency, at: place, now: now)
+        } else {
+            upstream.pointee.primary.observe(latency, at: place, now: now)
+        }
     }
 
     /// An exchange with `peer` begins (1) or ends (-1).

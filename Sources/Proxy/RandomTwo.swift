@@ -4,7 +4,7 @@ import Vocabulary
 
 /// Two are drawn by weight, and the one with less under way for its weight serves. Nobody is scanned, and
 /// unlike the least of all the lesser of two is no target that all workers and agents rush to at once.
-final class RandomTwo: Balancer {
+class RandomTwo: Balancer {
     override class var name: String { "random-two" }
 
     private var dice = Dice(seed: 0)
@@ -21,14 +21,16 @@ final class RandomTwo: Balancer {
         if first < 0 { return -1 }
         let second = draw(candidates, pick, without: first)
         if second < 0 { return first }
-        let one = candidates[first]
-        let other = candidates[second]
+        return isBetter(candidates[second], than: candidates[first]) ? second : first
+    }
+
+    func isBetter(_ other: Candidate, than one: Candidate) -> Bool {
         // The first was drawn by weight: where nobody has anything to do, and between equals, it is the
         // fair one.
-        if one.inFlight == 0, other.inFlight == 0 { return first }
+        if one.inFlight == 0, other.inFlight == 0 { return false }
         let left = Int64(one.inFlight &+ 1) &* Int64(other.weight)
         let right = Int64(other.inFlight &+ 1) &* Int64(one.weight)
-        return right < left ? second : first
+        return right < left
     }
 
     /// One that is accepted, by weight: whoever is hit serves with the chance that its weight has beside

@@ -43,6 +43,7 @@ extension Worker {
         if exchange.pointee.note.cause != .none { settleNote(exchange, .retried) }
         exchange.pointee.pick.tried.insert(peer)
         exchange.pointee.course.tries &+= 1
+        exchange.pointee.chosenAt = loop.now.nanoseconds
         pool.peers[Int(peer)].counters.requests &+= 1
         attempt(index, peer, mayReuse: mayReuse(exchange))
     }
@@ -191,9 +192,21 @@ extension Worker {
             let link = Int(exchange.pointee.link)
             exchange.pointee.note.peer = links.elements[link].peer
             countFailure(exchange.pointee.course, event, note.cause, of: links.elements[link].peer)
+            if case .late = event, exchange.pointee.course.heard != .answer {
+                observe(exchange, links.elements[link].peer)
+            }
             dropLink(link)
         }
         act(index, exchange.pointee.course.on(event, hasBudget: hasBudget(exchange)))
+    }
+
+    /// For balancers that go by how long answers take.
+    @inline(__always)
+    func observe(_ exchange: UnsafeMutablePointer<Exchange>, _ peer: Int32) {
+        if pool.upstreams[Int(exchange.pointee.upstream)].observes {
+            let chosen = Instant(nanoseconds: exchange.pointee.chosenAt)
+            pool.observe(peer, loop.now - chosen, now: loop.now)
+        }
     }
 
     private func countFailure(

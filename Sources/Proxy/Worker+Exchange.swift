@@ -281,6 +281,7 @@ extension Worker {
         link.pointee.wire.input.consume(Int(head.end))
         _ = exchange.pointee.course.on(.answering)
         countResponse(link.pointee.peer, head.status)
+        observe(exchange, link.pointee.peer)
         setDeadline(place, timeouts.bodyIdle)
         return .done
     }
@@ -468,6 +469,9 @@ extension Worker {
         let exchange = exchanges.elements + index
         buffers.release(&exchange.pointee.request)
         _ = exchange.pointee.course.on(.tunnelled)
+        if exchange.pointee.course.isOpaque {
+            observe(exchange, links.elements[Int(exchange.pointee.link)].peer)
+        }
         // In TCP mode the connection is all that a peer owes.
         pool.peers[Int(links.elements[Int(exchange.pointee.link)].peer)].heardAt = loop.now
         let client = Int(exchange.pointee.client)

@@ -215,7 +215,7 @@ import Vocabulary
         // Once more those that have as little work.
         case "least-connections": 2 * many
         case "unweighted-round-robin": 1
-        case "random-two": 2 * 16
+        case "peak-ewma", "random-two": 2 * 16
         default: 4 * HashRings.count
         }
     }
@@ -310,6 +310,73 @@ import Vocabulary
         for peer in 1...64 { crowd.set(peer) }
         let shares = crowd.shares(4_000)
         #expect((3_000...3_400).contains(shares[0] ?? 0), "\(shares[0] ?? 0)")
+    }
+}
+
+@Suite struct PeakEWMATests {
+    private static func answer(
+        _ crowd: borrowing Crowd,
+        _ peer: Int,
+        _ milliseconds: Int64,
+        at seconds: Double
+    ) {
+        let now = Instant(nanoseconds: Int64(seconds * 1e9))
+        crowd.pool.observe(Int32(peer), .milliseconds(milliseconds), now: now)
+    }
+
+    @Test func `of two drawn the quicker one serves, by what it has under way`() {
+        var crowd = Crowd("peak-ewma")
+        crowd.set(0)
+        crowd.set(1)
+        Self.answer(crowd, 0, 10, at: 1)
+        Self.answer(crowd, 1, 30, at: 1)
+        #expect(crowd.shares(50) == [0: 50])
+        crowd.count(0, 1)
+        crowd.count(1, 1)
+        #expect(crowd.shares(50) == [0: 50])
+        // Four times as much at a peer that is three times as quick.
+        crowd.count(0, 6)
+        #expect(crowd.shares(50) == [1: 50])
+    }
+
+    @Test func `a slow answer counts at once and is forgotten slowly`() {
+        var crowd = Crowd("peak-ewma")
+        crowd.set(0)
+        crowd.set(1)
+        Self.answer(crowd, 0, 10, at: 1)
+        Self.answer(crowd, 1, 20, at: 1)
+        Self.answer(crowd, 0, 500, at: 1.1)
+        #expect(crowd.shares(20) == [1: 20])
+        // A thousand quick ones within a second change little.
+        for step in 0..<1_000 { Self.answer(crowd, 0, 10, at: 1.1 + Double(step) / 1_000) }
+        #expect(crowd.shares(20) == [1: 20])
+        for step in 0..<1_000 {
+            let time = 2.1 + Double(step) / 10
+            Self.answer(crowd, 0, 10, at: time)
+            Self.answer(crowd, 1, 20, at: time)
+        }
+        #expect(crowd.shares(20) == [0: 20])
+    }
+
+    @Test func `whoever is not asked is tried again after a while`() {
+        var crowd = Crowd("peak-ewma")
+        crowd.set(0)
+        crowd.set(1)
+        Self.answer(crowd, 0, 10, at: 1)
+        Self.answer(crowd, 1, 100, at: 1)
+        #expect(crowd.shares(20) == [0: 20])
+        Self.answer(crowd, 0, 10, at: 120)
+        #expect(crowd.shares(20) == [1: 20])
+    }
+
+    @Test func `one that is new gets one request to show itself`() {
+        var crowd = Crowd("peak-ewma")
+        crowd.set(0)
+        crowd.set(1)
+        Self.answer(crowd, 0, 10, at: 1)
+        #expect(crowd.shares(20) == [1: 20])
+        crowd.count(1, 1)
+        #expect(crowd.shares(20) == [0: 20])
     }
 }
 
