@@ -10,13 +10,20 @@ enum Disagreement: String, CaseIterable {
     case trafficFails = "traffic-fails"
     /// The checks fail, and requests are answered.
     case probesFail = "probes-fail"
+    /// It fails at the agent that probes it, and others see it pass.
+    case agentsDiffer = "agents-differ"
 
     /// Answers of long ago say nothing.
     private static let answeredWithin = Nanoseconds.seconds(10)
     /// What was under way when it went down may still end well.
     private static let aftermath = Nanoseconds.seconds(1)
 
-    init?(_ report: PeerReport, _ traffic: Proxy.Traffic?, now: WallTime) {
+    init?(
+        _ report: PeerReport,
+        _ traffic: Proxy.Traffic?,
+        isOutvoted: Bool = false,
+        now: WallTime
+    ) {
         let view = report.view
         if view.routing == .ejected, view.checked == .up {
             self = .trafficFails
@@ -24,6 +31,8 @@ enum Disagreement: String, CaseIterable {
             answered < Self.answeredWithin, answered + Self.aftermath < now - view.since
         {
             self = .probesFail
+        } else if isOutvoted {
+            self = .agentsDiffer
         } else {
             return nil
         }

@@ -29,6 +29,7 @@ struct MetricsText {
         ledger: LedgerStatus? = nil,
         scheduler: SchedulerMetrics,
         fleet: FleetStatus? = nil,
+        votes: UpstreamJSON.Votes = [:],
         pairs: [PairMetrics],
         proxy: Proxy.Report,
         memoryFile: MemoryFileStatus? = nil,
@@ -45,7 +46,7 @@ struct MetricsText {
         metrics.family("muster_uptime_seconds", "gauge", "Time since the start.")
         metrics.sample("muster_uptime_seconds", [], uptime.seconds)
         metrics.add(upstreams)
-        metrics.add(disagreementsOf: upstreams, traffic, now)
+        metrics.add(disagreementsOf: upstreams, traffic, votes, now)
         metrics.add(store)
         if let ledger { metrics.add(ledger) }
         metrics.add(scheduler)
@@ -125,17 +126,24 @@ struct MetricsText {
     private mutating func add(
         disagreementsOf upstreams: [UpstreamView],
         _ traffic: UpstreamJSON.Traffic,
+        _ votes: UpstreamJSON.Votes,
         _ now: WallTime
     ) {
         family(
             "muster_peer_disagreement",
             "gauge",
-            "1 where requests and probes do not find the same of the peer."
+            "1 where requests and probes, or agents, do not find the same of the peer."
         )
         for view in upstreams {
             for report in view.peers {
                 let key = PeerKey(upstream: view.name, peer: report.definition.id)
-                guard let kind = Disagreement(report, traffic[key], now: now) else { continue }
+                let kind = Disagreement(
+                    report,
+                    traffic[key],
+                    isOutvoted: UpstreamJSON.isOutvoted(report, votes, view.monitors),
+                    now: now
+                )
+                guard let kind else { continue }
                 sample(
                     "muster_peer_disagreement",
                     [("upstream", key.upstream), ("peer", key.peer), ("kind", kind.rawValue)],
@@ -307,7 +315,7 @@ struct MetricsText {
             fleet.counts.held
         )
         counter(
-            "muster_peer_disagreement_total",
+            "muster_fleet_disagreements_total",
             "Votes that were lost: a peer fails here, and others see it pass.",
             fleet.counts.disagreements
         )

@@ -153,6 +153,7 @@ enum StateRoutes {
             ledger: await plane.ledger?.call { $0.status },
             scheduler: scheduler,
             fleet: fleet,
+            votes: await plane.scheduler.call { $0.votes },
             pairs: await plane.pairs(),
             proxy: report,
             memoryFile: await plane.endpoint.call { $0.memoryFile },

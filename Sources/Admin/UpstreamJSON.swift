@@ -2,6 +2,7 @@
 
 import EventLoop
 import Health
+import Monitor
 import Proxy
 import Store
 import Vocabulary
@@ -10,6 +11,7 @@ enum UpstreamJSON {
     static func upstream(
         _ seen: SeenUpstream,
         _ traffic: Traffic,
+        _ votes: Votes = [:],
         in plane: ControlPlane
     ) -> JSON {
         let view = seen.view
@@ -33,7 +35,7 @@ enum UpstreamJSON {
                 .array(
                     view.peers.map {
                         let key = PeerKey(upstream: view.name, peer: $0.definition.id)
-                        return peer($0, traffic[key], monitors: view.monitors, now: now)
+                        return peer($0, traffic[key], votes, monitors: view.monitors, now: now)
                     }
                 )
             ),
@@ -45,10 +47,13 @@ enum UpstreamJSON {
 
     /// What requests have shown, by peer; none where there is no proxy.
     typealias Traffic = [PeerKey: Proxy.Traffic]
+    /// What other agents said that were asked.
+    typealias Votes = [VerdictKey: PairVotes]
 
     static func peer(
         _ report: PeerReport,
         _ traffic: Proxy.Traffic? = nil,
+        _ votes: Votes = [:],
         monitors: [MonitorSummary],
         now: WallTime
     ) -> JSON {
@@ -69,14 +74,25 @@ enum UpstreamJSON {
             .init("reason", .string(view.reason)),
             .init(
                 "disagreement",
-                JSON(Disagreement(report, traffic, now: now)?.rawValue)
+                JSON(
+                    Disagreement(
+                        report,
+                        traffic,
+                        isOutvoted: isOutvoted(report, votes, monitors),
+                        now: now
+                    )?.rawValue
+                )
             ),
             .init("traffic", Self.traffic(traffic, ejectedUntil: report.ejectedUntil)),
             .init(
                 "checks",
                 .array(
                     monitors.map { monitor in
-                        check(report.verdicts.first { $0.key.monitor == monitor.id }, by: monitor)
+                        check(
+                            report.verdicts.first { $0.key.monitor == monitor.id },
+                            by: monitor,
+                            votes[key(of: report, by: monitor)]
+                        )
                     }
                 )
             ),
@@ -96,6 +112,18 @@ enum UpstreamJSON {
             members.append(.init("max_connections", .integer(Int64(limit))))
         }
         return .object(members)
+    }
+
+    private static func key(of report: PeerReport, by monitor: MonitorSummary) -> VerdictKey {
+        VerdictKey(upstream: monitor.upstream, peer: report.definition.id, monitor: monitor.id)
+    }
+
+    static func isOutvoted(
+        _ report: PeerReport,
+        _ votes: Votes,
+        _ monitors: [MonitorSummary]
+    ) -> Bool {
+        !votes.isEmpty && monitors.contains { votes[key(of: report, by: $0)]?.isLost == true }
     }
 
     private static func traffic(_ traffic: Proxy.Traffic?, ejectedUntil: WallTime?) -> JSON {
@@ -136,7 +164,11 @@ enum UpstreamJSON {
     }
 
     /// A monitor that has not spoken yet is there too: silence must be visible.
-    static func check(_ verdict: Verdict?, by monitor: MonitorSummary) -> JSON {
+    static func check(
+        _ verdict: Verdict?,
+        by monitor: MonitorSummary,
+        _ votes: PairVotes? = nil
+    ) -> JSON {
         var members: [JSON.Member] = [
             .init("monitor", .string(monitor.id)),
             .init("kind", .string(monitor.kind)),
@@ -154,6 +186,17 @@ enum UpstreamJSON {
             .init("checked_at", time(verdict?.checkedAt)),
             .init("expires_at", time(verdict?.expiresAt)),
             .init("agent", verdict.map { .string($0.agent) } ?? .null),
+            .init("confirmed", JSON(votes?.confirmed)),
+            .init(
+                "votes",
+                .array(
+                    (votes?.votes ?? []).map {
+                        .object([
+                            .init("agent", .string($0.agent)), .init("status", JSON($0.status)),
+                        ])
+                    }
+                )
+            ),
         ]
         if let down = verdict?.downAddresses, !down.isEmpty {
             members.append(.init("down_addresses", .array(down.map { .string($0) })))

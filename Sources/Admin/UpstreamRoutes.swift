@@ -26,11 +26,12 @@ enum UpstreamRoutes {
         let plane = context.plane
         let seen = await plane.upstreams()
         let traffic = await plane.traffic(of: seen.map(\.view.name))
+        let votes = await plane.scheduler.call { $0.votes }
         return .json(
             .object([
                 .init(
                     "upstreams",
-                    .array(seen.map { UpstreamJSON.upstream($0, traffic, in: plane) })
+                    .array(seen.map { UpstreamJSON.upstream($0, traffic, votes, in: plane) })
                 )
             ])
         )
@@ -42,7 +43,8 @@ enum UpstreamRoutes {
     ) async throws(Problem) -> Response {
         let seen = try await seen(request, context)
         let traffic = await context.plane.traffic(of: [seen.view.name])
-        return .json(UpstreamJSON.upstream(seen, traffic, in: context.plane))
+        let votes = await context.plane.scheduler.call { $0.votes }
+        return .json(UpstreamJSON.upstream(seen, traffic, votes, in: context.plane))
             .tagged(seen.revision)
     }
 
@@ -56,7 +58,8 @@ enum UpstreamRoutes {
         let key = PeerKey(upstream: seen.view.name, peer: report.definition.id)
         let traffic = await context.plane.traffic(of: [key.upstream])[key]
         let now = context.plane.loop.wall
-        return .json(UpstreamJSON.peer(report, traffic, monitors: monitors, now: now))
+        let votes = await context.plane.scheduler.call { $0.votes }
+        return .json(UpstreamJSON.peer(report, traffic, votes, monitors: monitors, now: now))
             .tagged(seen.revision)
     }
 

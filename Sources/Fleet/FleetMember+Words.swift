@@ -18,7 +18,10 @@ extension FleetMember {
         note(found, of: pair)
         answer(pair, found, begun: begun, at: now, into: &effects)
         guard case .fails(_, let isImmediate) = found else {
-            if found == .passes { runs[pair] = nil }
+            if found == .passes {
+                runs[pair] = nil
+                confirmed[pair] = nil
+            }
             return .count
         }
         if counter.status == .down { return .count }
@@ -139,7 +142,8 @@ extension FleetMember {
         case .lost:
             noteLost(pair, at: now, into: &effects)
             return false
-        case .confirmed: break
+        case .confirmed(let count, let size):
+            if !run.electorate.isEmpty { confirmed[pair] = (count, size) }
         }
         // A peer that refuses has answered: that is the peer, and no network between.
         if !doubt.isSilent(pair) { return true }
@@ -200,6 +204,27 @@ extension FleetMember {
         else { return }
         guard let successor = electors(for: pair, ConfirmRule(agents: 1)).first else { return }
         giveAway(pair, to: successor, at: now, into: &effects)
+    }
+
+    /// What was asked of a pair that is failing, or down.
+    public struct Asking: Sendable {
+        public var votes: [(agent: String, word: Vote.Word?)]
+        /// So many of so many saw it fail, and took it down.
+        public var confirmed: (count: Int, size: Int)?
+        /// Others see it pass.
+        public var isLost: Bool
+    }
+
+    /// Of all pairs of this agent about which somebody was asked.
+    public var questions: [(pair: VerdictKey, asking: Asking)] {
+        Set(runs.keys).union(confirmed.keys).sorted().compactMap { pair in
+            guard let key = plan(of: pair)?.key else { return nil }
+            let votes = votes(on: pair)
+            let tally = confirmed[pair].map { (count: $0.count, size: $0.size) }
+            if votes.isEmpty && tally == nil { return nil }
+            let isLost = runs[pair].map { $0.lostVotes > 0 } ?? false
+            return (key, Asking(votes: votes, confirmed: tally, isLost: isLost))
+        }
     }
 
     /// What others said of the pair when they were asked last, and this agent beside them.

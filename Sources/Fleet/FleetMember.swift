@@ -128,6 +128,8 @@ public struct FleetMember: Sendable {
     // MARK: Words
 
     var runs: [PairNumber: FailingRun] = [:]
+    /// How many of how many saw it fail, of pairs that are down or about to be.
+    var confirmed: [PairNumber: (count: Int, size: Int)] = [:]
     /// Questions that wait for a probe of ours.
     var asks: [PairNumber: [(ask: Ask, heard: Instant)]] = [:]
     var askings: UInt64 = 0
@@ -273,6 +275,7 @@ public struct FleetMember: Sendable {
         doubt.leave(number)
         ownership.remove(number)
         runs[number] = nil
+        confirmed[number] = nil
         asks[number] = nil
         shy.remove(number)
         plans[Int(number)] = nil

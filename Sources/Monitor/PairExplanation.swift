@@ -45,6 +45,21 @@ public struct PairExplanation: Hashable, Sendable {
     }
 }
 
+/// What agents said of a pair that this one probes.
+public struct PairVotes: Hashable, Sendable {
+    public var votes: [PairExplanation.Vote]
+    /// `2 of 3`: so many saw it fail, and took it down.
+    public var confirmed: String?
+    /// It fails here, and the others see it pass.
+    public var isLost: Bool
+
+    public init(votes: [PairExplanation.Vote], confirmed: String?, isLost: Bool) {
+        self.votes = votes
+        self.confirmed = confirmed
+        self.isLost = isLost
+    }
+}
+
 /// This agent's part among others.
 public struct FleetStatus: Hashable, Sendable {
     public var state: FleetReport.State
@@ -74,6 +89,20 @@ extension Scheduler {
             counts: fleet.counts,
             isAway: fleet.isAway
         )
+    }
+
+    /// Of pairs about which somebody was asked: a few.
+    public var votes: [VerdictKey: PairVotes] {
+        var votes: [VerdictKey: PairVotes] = [:]
+        for (key, asking) in fleet?.member.questions ?? [] {
+            guard let row = index[key], shares[row].isHeld else { continue }
+            votes[key] = PairVotes(
+                votes: asking.votes.map { .init(agent: $0.agent, status: $0.word?.rawValue) },
+                confirmed: asking.confirmed.map { "\($0.count) of \($0.size)" },
+                isLost: asking.isLost
+            )
+        }
+        return votes
     }
 
     /// Nil where there is no such pair.

@@ -143,6 +143,12 @@ extension Live {
                     owner.output.contains("2 of 3 see it pass; it stays up")
                 }
             )
+            let shown = try await fleet.json("/v1/upstreams/web/peers/p\(target)", of: "a1")
+            // It may be another's by now.
+            if let votes = shown["checks"]?[0]?["votes"]?.items, !votes.isEmpty {
+                #expect(shown["disagreement"] == "agents-differ")
+                #expect(Set(votes.compactMap { $0["agent"]?.string }) == ["a1", "a2", "a3"])
+            }
             #expect(
                 await eventually(within: Self.patience) {
                     owner.output.contains("which can see it")
@@ -166,6 +172,11 @@ extension Live {
                     return true
                 }
             )
+            let holder = try #require(try await fleet.claims()["web|p\(target)|http"])
+            let down = try await fleet.json("/v1/upstreams/web/peers/p\(target)", of: holder)
+            let confirmed = down["checks"]?[0]?["confirmed"]?.string ?? ""
+            // The one that gave it away abstains.
+            #expect(["2 of 2", "2 of 3", "3 of 3"].contains(confirmed), "\(down.text)")
         }
     }
 }
