@@ -320,9 +320,14 @@ import Vocabulary
     ) -> [UpstreamDefinition] {
         var trying = TryingDefinition()
         change(&trying)
-        return [
-            UpstreamDefinition(name: "web", peers: peers.map { Self.alive($0) }, trying: trying)
-        ]
+        var web = UpstreamDefinition(
+            name: "web",
+            peers: peers.map { Self.alive($0) },
+            trying: trying
+        )
+        // Whoever fails is asked again: these tests are about what becomes of requests.
+        web.eject.isOff = true
+        return [web]
     }
 
     @Test func `half a head, or none, sends a GET to another peer, and no POST`() async throws {

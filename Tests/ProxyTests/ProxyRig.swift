@@ -90,8 +90,10 @@ final class ProxyRig: Sendable {
     ) async throws {
         // Whoever fails is asked again: these tests are about what becomes of requests.
         let peers = peers.map { PeerDefinition(id: $0.name, address: $0.address, maxFails: 0) }
+        var web = UpstreamDefinition(name: "web", peers: peers)
+        web.eject.isOff = true
         try await self.init(
-            [UpstreamDefinition(name: "web", peers: peers)],
+            [web],
             timeouts: timeouts,
             limits: limits
         )
