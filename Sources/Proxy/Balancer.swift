@@ -16,6 +16,7 @@ struct Candidate {
     var current: Int64 = 0
     /// Exchanges this worker has with it now.
     var inFlight: Int32 = 0
+    /// Below zero where `slots` tells whether there is room: whoever has no limit is not asked further.
     var maxInFlight: Int32 = .max
     /// What all workers have with it; nil where nothing limits that.
     var slots: Unmanaged<PeerSlots>?
@@ -24,11 +25,11 @@ struct Candidate {
     /// In the zone of this process.
     var isNear = false
 
-    /// All workers together.
+    /// All workers together leave some.
     @inline(never)
-    var isFull: Bool {
-        guard let slots, maxInFlight != .max else { return false }
-        return slots._withUnsafeGuaranteedRef { $0.isFull(maxInFlight) }
+    fileprivate var hasSlot: Bool {
+        guard let slots, maxInFlight < 0 else { return false }
+        return slots._withUnsafeGuaranteedRef { !$0.isFull(-maxInFlight) }
     }
 }
 
@@ -65,12 +66,13 @@ struct Pick {
     var tried = Tried()
     /// The peer that the client's cookie names; -1 where it names none.
     var named: Int32 = -1
+    /// Who would it be if everybody had room?
+    var ignoresRoom = false
 
     @inline(__always)
     func accepts(_ candidate: Candidate) -> Bool {
-        candidate.inFlight < candidate.maxInFlight
+        (candidate.inFlight < candidate.maxInFlight || candidate.hasSlot || ignoresRoom)
             && (tried.count == 0 || !tried.contains(candidate.peer))
-            && (candidate.slots == nil || !candidate.isFull)
     }
 }
 

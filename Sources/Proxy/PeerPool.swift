@@ -68,14 +68,18 @@ struct PeerState {
 
     /// Requests that other peers lost, and that came to it within one step of moving them.
     var taken: Int32 = 0
-    /// When a byte of an answer came of it last; in TCP mode, a connection.
+    /// When a byte of an answer came of it last that was not the last of it; in TCP mode, a connection.
     var heardAt = Instant(nanoseconds: .min)
+    var lastHeardAt: Instant { max(heardAt, answeredAt) }
     /// Requests that wait for its first byte, and how long the first of them does: as last looked at.
     var waiting: Int32 = 0
     var waited = Nanoseconds.zero
     /// When an answer of it was whole last.
     var answeredAt = Instant(nanoseconds: .min)
     var counters = PeerCounters()
+
+    /// As its candidate has it.
+    var maxOfCandidate: Int32 { slots == nil || maxInFlight == .max ? maxInFlight : -maxInFlight }
 
     /// All workers together.
     var isFull: Bool {
@@ -322,7 +326,7 @@ struct PeerPool {
             if place >= 0 {
                 tier.set(
                     weight: max(state.pointee.centiweight, 1),
-                    maxInFlight: state.pointee.maxInFlight,
+                    maxInFlight: state.pointee.maxOfCandidate,
                     slots: state.pointee.slots,
                     at: place
                 )
@@ -333,7 +337,7 @@ struct PeerPool {
                     weight: max(state.pointee.centiweight, 1),
                     identity: state.pointee.identity,
                     inFlight: state.pointee.inFlight,
-                    maxInFlight: state.pointee.maxInFlight,
+                    maxInFlight: state.pointee.maxOfCandidate,
                     slots: state.pointee.slots,
                     order: state.pointee.order,
                     isNear: state.pointee.isNear

@@ -274,6 +274,7 @@ extension Worker {
         let link = Int(exchange.pointee.link)
         let last = links.elements[link].peer
         countResponse(last, status)
+        pool.peers[Int(last)].heardAt = loop.now
         exchange.pointee.note = FailureNote(cause: .status, peer: last, code: Int32(status))
         dropLink(link)
         noteRetry(exchange, isSentAgain: true)

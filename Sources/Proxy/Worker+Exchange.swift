@@ -485,7 +485,6 @@ extension Worker {
         let digit = Int(status / 100)
         let state = pool.peers + Int(peer)
         state.pointee.counters.responses[digit <= 5 ? digit : 0] &+= 1
-        state.pointee.heardAt = loop.now
         if digit == 5 { noteBadStatus(of: peer) }
     }
 }

@@ -51,6 +51,11 @@ extension Worker {
             if peer < 0 || !pool.mayServeNamed(&exchange.pointee.pick) {
                 if peer >= 0, waitsForNamed(exchange, upstream) { return -1 }
                 peer = PeerPool.choose(upstream, &exchange.pointee.pick)
+                if upstream.pointee.line.size > 0, upstream.pointee.key != nil,
+                    waitsForOwn(exchange, upstream, insteadOf: peer)
+                {
+                    return -1
+                }
             }
             if peer < 0 || claim(peer, for: exchange) { return peer }
         }
@@ -70,14 +75,37 @@ extension Worker {
         _ exchange: UnsafeMutablePointer<Exchange>,
         _ upstream: UnsafeMutablePointer<UpstreamState>
     ) -> Bool {
-        let isPossible =
-            exchange.pointee.isWaiting || upstream.pointee.line.count < upstream.pointee.line.size
-        guard isPossible else { return false }
         let state = pool.peers + Int(exchange.pointee.pick.named)
         guard state.pointee.isAvailable,
             !exchange.pointee.pick.tried.contains(exchange.pointee.pick.named)
         else { return false }
-        let patience = Nanoseconds(upstream.pointee.line.timeout.count / 2)
+        return mayWaitForOne(exchange, upstream)
+    }
+
+    /// The key leads to another peer than the one that has room: the same for that.
+    @inline(never)
+    private func waitsForOwn(
+        _ exchange: UnsafeMutablePointer<Exchange>,
+        _ upstream: UnsafeMutablePointer<UpstreamState>,
+        insteadOf peer: Int32
+    ) -> Bool {
+        guard exchange.pointee.pick.tried.count == 0, mayWaitForOne(exchange, upstream) else {
+            return false
+        }
+        exchange.pointee.pick.ignoresRoom = true
+        let own = PeerPool.choose(upstream, &exchange.pointee.pick)
+        exchange.pointee.pick.ignoresRoom = false
+        return own != peer
+    }
+
+    /// There is a place in line, and less than half of the time is over.
+    private func mayWaitForOne(
+        _ exchange: UnsafeMutablePointer<Exchange>,
+        _ upstream: UnsafeMutablePointer<UpstreamState>
+    ) -> Bool {
+        let line = upstream.pointee.line
+        guard exchange.pointee.isWaiting || line.count < line.size else { return false }
+        let patience = Nanoseconds(line.timeout.count / 2)
         return exchange.pointee.waitsUntil == 0
             || Instant(nanoseconds: exchange.pointee.waitsUntil) - loop.now > patience
     }
@@ -177,7 +205,9 @@ extension Worker {
             let peer = chooseAndClaim(exchange)
             guard peer >= 0 else {
                 // Where one that may go anywhere finds nobody, nobody does.
-                if exchange.pointee.pick.tried.count == 0, exchange.pointee.pick.named < 0 {
+                if exchange.pointee.pick.tried.count == 0, exchange.pointee.pick.named < 0,
+                    pool.upstreams[Int(number)].key == nil
+                {
                     return
                 }
                 index = next

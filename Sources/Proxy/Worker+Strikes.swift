@@ -54,7 +54,9 @@ extension Worker {
             state.pointee.waiting = 0
             state.pointee.waited = .zero
             let silence = pool.upstreams[Int(state.pointee.upstream)].silence
-            if silence > .zero, state.pointee.heardAt + silence <= loop.now { isAnySuspect = true }
+            if silence > .zero, state.pointee.lastHeardAt + silence <= loop.now {
+                isAnySuspect = true
+            }
         }
         if isAnySuspect { countWaiting() }
     }
@@ -74,7 +76,7 @@ extension Worker {
             let state = pool.peers + number
             let silence = pool.upstreams[Int(state.pointee.upstream)].silence
             guard silence > .zero, state.pointee.waited >= silence,
-                state.pointee.heardAt + silence <= loop.now
+                state.pointee.lastHeardAt + silence <= loop.now
             else { continue }
             var strike = StrikeTable.Strike(peer: Int32(number))
             strike.isSilent = true
@@ -114,7 +116,7 @@ extension Worker {
                         bads: counters.responses[5],
                         faults: counters.faults,
                         run: counters.goods == counters.goodsBefore ? counters.run : 0,
-                        heardAt: state.pointee.heardAt,
+                        heardAt: state.pointee.lastHeardAt,
                         answeredAt: state.pointee.answeredAt,
                         waiting: state.pointee.inFlight > 0 ? state.pointee.waiting : 0,
                         waited: state.pointee.waited

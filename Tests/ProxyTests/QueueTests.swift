@@ -154,6 +154,35 @@ import Vocabulary
         await rig.expectNothingHeld()
     }
 
+    @Test func `a key waits for its peer, but only half of the time`() async throws {
+        let gate = TestPeer.Gate()
+        let peers = try ["one", "two"].map { name in
+            try TestPeer(name) {
+                $0.line.contains("slow")
+                    ? [.wait(gate), .send(TestPeer.ok(name))] : [.send(TestPeer.ok(name))]
+            }
+        }
+        var web = Self.web(peers.map { ($0.name, $0.address) }, size: 3, timeout: .seconds(1))
+        let value = TestSetting.scalar("header:x-user", isQuoted: false).setting(line: 1)
+        web.balance = BalanceDefinition(
+            name: "consistent-hash",
+            settings: [Setting.Entry(key: "key", position: value.position, value: value)]
+        )
+        let rig = try await ProxyRig([web])
+        let (slow, client) = (try rig.client(), try rig.client())
+        try slow.send("GET /slow HTTP/1.1\r\nHost: h\r\nX-User: a\r\n\r\n")
+        #expect(await eventually { peers.contains { $0.requests.count == 1 } })
+        try client.send("GET / HTTP/1.1\r\nHost: h\r\nX-User: a\r\n\r\n")
+        #expect(await Self.comes(to: 1, rig))
+        let other = try client.reply()
+        #expect(other.status == 200)
+        gate.open()
+        #expect(try slow.reply().text != other.text)
+        slow.close()
+        client.close()
+        await rig.expectNothingHeld()
+    }
+
     @Test func `a limit is of all threads together`() {
         let slots = PeerSlots()
         #expect(slots.take(upTo: 2) && slots.take(upTo: 2))
