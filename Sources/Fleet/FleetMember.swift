@@ -165,8 +165,9 @@ public struct FleetMember: Sendable {
     var ceding: [PairNumber] = []
     /// Refused for a reason that passes by itself.
     var postponed: [(at: Instant, pair: PairNumber, reason: FleetCall.Reason)] = []
-    /// Pairs of which nobody is known to probe them: to be looked at again, the soonest first.
-    private var unclaimed: [(at: Instant, pair: PairNumber)] = []
+    /// Pairs of which nobody is known to probe them: to be looked at again, one line for each place in rank
+    /// and the soonest first.
+    private var unclaimed: [[(at: Instant, pair: PairNumber)]] = [[], [], [], []]
     private var rosterIDs: Set<String> = []
     /// Lost by standing still: not taken back before.
     var shyUntil: Instant
@@ -462,21 +463,25 @@ public struct FleetMember: Sendable {
         guard membership.isMember, membership.state == .working, !claims.probes(pair),
             !hasHolder(pair)
         else { return }
-        let place = Int64(ownership.ranks(of: pair).place(of: me) ?? 3)
-        let time = now + terms.unclaimedAfter + terms.rankStep * place
-        let index = (unclaimed.lastIndex { $0.at <= time } ?? -1) + 1
-        unclaimed.insert((time, pair), at: index)
+        let place = ownership.ranks(of: pair).place(of: me) ?? unclaimed.count - 1
+        let time = now + terms.unclaimedAfter + terms.rankStep * Int64(place)
+        unclaimed[place].append((time, pair))
     }
 
     private mutating func claimUnclaimed(at now: Instant) {
-        guard let first = unclaimed.first, first.at <= now else { return }
-        let due = unclaimed.prefix { $0.at <= now }
-        unclaimed.removeFirst(due.count)
+        var due: [PairNumber] = []
+        for place in unclaimed.indices {
+            guard let first = unclaimed[place].first, first.at <= now else { continue }
+            let those = unclaimed[place].prefix { $0.at <= now }
+            due += those.map(\.pair)
+            unclaimed[place].removeFirst(those.count)
+        }
+        if due.isEmpty { return }
         guard membership.isMember, membership.state == .working, !isAway(at: now) else {
             // As soon as it takes part again the roster is looked at anew.
             return
         }
-        for (_, pair) in due
+        for pair in due
         where plan(of: pair) != nil && !claims.probes(pair) && !claims.wants(pair)
             && !claims.abstains(from: pair, at: now) && !hasHolder(pair)
         {
