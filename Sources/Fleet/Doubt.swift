@@ -42,6 +42,9 @@ public struct Doubt: Sendable {
     private var lagDoubtUntil: Instant?
     private var isStoreAway = false
     private var hasNetwork = true
+    /// Most of what it probed fell silent, and nothing has spoken for the network since: that it gave away
+    /// what fails is no sign that it sees again.
+    private var isCutOff = false
     /// Most agents see most of what they probe fall silent.
     public private(set) var isWorld = false
     /// Since when it withholds.
@@ -83,6 +86,11 @@ public struct Doubt: Sendable {
             hasNetwork = true
         }
         count(pair, by: 1)
+        if isMostSilent {
+            isCutOff = true
+        } else if answer == .answered, silent * 2 < silent + answered {
+            isCutOff = false
+        }
     }
 
     private mutating func count(_ pair: PairNumber, by step: Int) {
@@ -117,7 +125,9 @@ public struct Doubt: Sendable {
     // MARK: What follows
 
     /// Most of what it probes fell silent: told to the others whether it is doubted or not.
-    public var isSilent: Bool {
+    public var isSilent: Bool { isCutOff || isMostSilent }
+
+    private var isMostSilent: Bool {
         fellSilent >= Self.targetsMin && silentHosts.count >= Self.hostsMin
             && silent * 2 >= silent + answered
     }
@@ -147,7 +157,8 @@ public struct Doubt: Sendable {
         for reason in reasons(hasOthers: hasOthers, at: now) {
             switch reason {
             case .massFailure:
-                value = max(value, Double(silent) / Double(max(silent + answered, 1)))
+                let share = Double(silent) / Double(max(silent + answered, 1))
+                value = max(value, share, Self.withheldFrom)
             case .loopLag, .network, .store: value = 1
             }
         }

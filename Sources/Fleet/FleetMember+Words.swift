@@ -24,9 +24,15 @@ extension FleetMember {
             }
             return .count
         }
-        if counter.status == .down { return .count }
         let isAway = isAway(at: now)
         let hasOthers = membership.hasOthers && !isAway
+        if counter.status == .down {
+            // Somebody who sees should see it come back.
+            if doubt.withholdsFailures(hasOthers: hasOthers, at: now) {
+                giveAwayInDoubt(pair, at: now, into: &effects)
+            }
+            return .count
+        }
         if doubt.withholdsFailures(hasOthers: hasOthers, at: now) {
             giveAwayInDoubt(pair, at: now, into: &effects)
             return .ignore

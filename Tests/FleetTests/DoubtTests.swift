@@ -84,9 +84,11 @@ import Vocabulary
     @Test func `pairs that were given away say nothing any more`() {
         var doubt = Self.doubt()
         for target in PairNumber(0)..<10 { doubt.note(.silent, of: target) }
-        for target in PairNumber(0)..<6 { doubt.leave(target) }
+        for target in PairNumber(0)..<10 { doubt.leave(target) }
+        // Nor do they say that the network is there again: the next that answers does.
+        #expect(doubt.isSilent)
+        doubt.note(.answered, of: 3)
         #expect(!doubt.isSilent)
-        for target in PairNumber(6)..<10 { doubt.leave(target) }
         #expect(doubt.value(hasOthers: true, at: Self.at(1)) == 0)
     }
 
@@ -153,5 +155,27 @@ import Vocabulary
             let mayPublish = publishing.mayFall(pair, of: 10, hasOthers: true, at: Self.at(0))
             #expect(mayAlone && mayPublish)
         }
+    }
+
+    /// The pairs that fail are given away one by one, and with them the evidence.
+    @Test func `an agent that gave away what fails doubts itself until something answers`() {
+        var doubt = Doubt()
+        let now = Instant(nanoseconds: 0)
+        for pair in 0..<PairNumber(5) {
+            doubt.define(pair, host: UInt64(pair))
+            doubt.note(.answered, of: pair)
+        }
+        for pair in 0..<PairNumber(5) { doubt.note(.silent, of: pair) }
+        #expect(doubt.reasons(hasOthers: true, at: now) == [.massFailure])
+        for pair in 0..<PairNumber(5) {
+            doubt.leave(pair)
+            #expect(doubt.reasons(hasOthers: true, at: now) == [.massFailure])
+            #expect(doubt.value(hasOthers: true, at: now) >= Doubt.withheldFrom)
+        }
+        doubt.note(.silent, of: 0)
+        #expect(doubt.reasons(hasOthers: true, at: now) == [.massFailure])
+        doubt.note(.answered, of: 1)
+        doubt.note(.answered, of: 2)
+        #expect(doubt.reasons(hasOthers: true, at: now) == [])
     }
 }
