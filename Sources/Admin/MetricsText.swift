@@ -470,6 +470,7 @@ struct MetricsText {
                 )
             }
         }
+        addTimes(peers)
         family("muster_proxy_peer_in_flight", "gauge", "Exchanges under way.")
         for (key, totals) in peers {
             sample(
@@ -477,6 +478,50 @@ struct MetricsText {
                 [("upstream", key.upstream), ("peer", key.peer)],
                 Double(totals.inFlight)
             )
+        }
+    }
+
+    /// Of whole upstreams, and of each peer where that is asked for.
+    private mutating func addTimes(_ peers: [(key: PeerKey, value: Proxy.PeerTotals)]) {
+        let name = "muster_proxy_latency_seconds"
+        family(name, "histogram", "Where the time of requests went, by phase.")
+        var upstreams: [(name: String, times: PhaseTimes)] = []
+        for (key, totals) in peers {
+            guard let times = totals.times else { continue }
+            if upstreams.last?.name != key.upstream {
+                upstreams.append((key.upstream, PhaseTimes()))
+            }
+            upstreams[upstreams.count - 1].times.add(times)
+        }
+        for (upstream, times) in upstreams { self.times(name, [("upstream", upstream)], times) }
+        guard isPerPeer else { return }
+        let perPeer = "muster_proxy_peer_latency_seconds"
+        family(perPeer, "histogram", "The same for each peer.")
+        for (key, totals) in peers {
+            guard let times = totals.times else { continue }
+            self.times(perPeer, [("upstream", key.upstream), ("peer", key.peer)], times)
+        }
+    }
+
+    private mutating func times(
+        _ name: String,
+        _ labels: [(String, String)],
+        _ times: PhaseTimes
+    ) {
+        for phase in RequestPhase.allCases {
+            let counts = times.cumulative(phase)
+            guard let count = counts.last, count > 0 else { continue }
+            let labels = labels + [("phase", phase.word)]
+            for (index, bound) in PhaseTimes.bounds.enumerated() {
+                sample(
+                    "\(name)_bucket",
+                    labels + [("le", Self.number(bound.seconds))],
+                    Double(counts[index])
+                )
+            }
+            sample("\(name)_bucket", labels + [("le", "+Inf")], Double(count))
+            sample("\(name)_sum", labels, times.sum(phase).seconds)
+            sample("\(name)_count", labels, Double(count))
         }
     }
 

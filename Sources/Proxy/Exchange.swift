@@ -79,6 +79,8 @@ struct Exchange {
     @inline(__always)
     var isUnderWay: Bool { client >= 0 }
 
+    /// When its head was there.
+    var begunAt: Int64 = 0
     /// When the peer was chosen.
     var chosenAt: Int64 = 0
 
@@ -88,6 +90,7 @@ struct Exchange {
     var holdsSlot = false
     var before: Int32 = -1
     var after: Int32 = -1
+    var linedUpAt: Int64 = 0
     /// Until when it may; zero while it never has.
     var waitsUntil: Int64 = 0
 

@@ -77,6 +77,8 @@ struct PeerState {
     /// When an answer of it was whole last.
     var answeredAt = Instant(nanoseconds: .min)
     var counters = PeerCounters()
+    /// How long its requests took; nil before the first.
+    var times: UnsafeMutablePointer<PhaseTimes>?
 
     /// As its candidate has it.
     var maxOfCandidate: Int32 { slots == nil || maxInFlight == .max ? maxInFlight : -maxInFlight }
@@ -192,7 +194,10 @@ struct PeerPool {
         for index in 0..<upstreamCount { destroy(Int32(index)) }
         upstreams.deinitialize(count: upstreamCapacity)
         upstreams.deallocate()
-        for index in 0..<peerCount { peers[index].slots?.release() }
+        for index in 0..<peerCount {
+            peers[index].slots?.release()
+            peers[index].times?.deallocate()
+        }
         peers.deinitialize(count: peerCapacity)
         peers.deallocate()
         tokenHeads.deallocate()
@@ -263,6 +268,7 @@ struct PeerPool {
         let state = peers + Int(number)
         if !state.pointee.isDefined {
             state.pointee.slots?.release()
+            state.pointee.times?.deallocate()
             state.pointee = PeerState(upstream: upstream, identity: snapshot.identity)
             state.pointee.isDefined = true
             state.pointee.order = orders

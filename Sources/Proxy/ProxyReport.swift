@@ -43,6 +43,8 @@ extension Proxy {
         public var ejections: UInt64 = 0
         public var inFlight: Int = 0
         public var idleConnections: Int = 0
+        /// Nil before its first request.
+        public var times: PhaseTimes?
     }
 
     public func report() async -> Report {
@@ -124,6 +126,11 @@ extension Proxy.PeerTotals {
         retries += other.retries
         inFlight += other.inFlight
         idleConnections += other.idleConnections
+        if let more = other.times {
+            var sum = times ?? PhaseTimes()
+            sum.add(more)
+            times = sum
+        }
     }
 }
 
@@ -144,6 +151,7 @@ extension Worker {
             totals.retries = state.pointee.counters.retries
             totals.inFlight = Int(state.pointee.inFlight)
             totals.idleConnections = Int(state.pointee.idleCount)
+            totals.times = state.pointee.times?.pointee
             all.append((Int32(number), totals))
         }
         return all

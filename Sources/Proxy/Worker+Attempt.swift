@@ -118,7 +118,10 @@ extension Worker {
             connection.pointee.wire.canWrite = isConnected
             exchange.pointee.link = Int32(truncatingIfNeeded: link)
             takeSlot(exchange, connection)
-            if isConnected { _ = exchange.pointee.course.on(.connected) }
+            if isConnected {
+                _ = exchange.pointee.course.on(.connected)
+                record(.connect, since: exchange.pointee.chosenAt, of: state)
+            }
             pool.count(peer, 1)
             setDeadline(
                 Int(exchange.pointee.client),
@@ -291,6 +294,7 @@ extension Worker {
         if let last = exchange.pointee.pick.tried.last, pool.peers[Int(last)].isDefined {
             pool.peers[Int(last)].counters.retries &+= 1
             claimAnyway(last, for: exchange)
+            exchange.pointee.chosenAt = loop.now.nanoseconds
             attempt(index, last, mayReuse: false)
         } else {
             startAttempt(index)

@@ -269,6 +269,7 @@ extension Worker {
         exchange.pointee.note = FailureNote()
         exchange.pointee.wantsUpgrade = false
         exchange.pointee.requestSent = 0
+        exchange.pointee.begunAt = loop.now.nanoseconds
         return place
     }
 

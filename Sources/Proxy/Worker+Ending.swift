@@ -18,7 +18,9 @@ extension Worker {
         let exchange = exchanges.elements + index
         if exchange.pointee.link >= 0 {
             let isClean = exchange.pointee.keepsLink && exchange.pointee.isSent
-            pool.peers[Int(links.elements[Int(exchange.pointee.link)].peer)].answeredAt = loop.now
+            let peer = pool.peers + Int(links.elements[Int(exchange.pointee.link)].peer)
+            peer.pointee.answeredAt = loop.now
+            record(.total, since: exchange.pointee.begunAt, of: peer)
             releaseLink(Int(exchange.pointee.link), isClean: isClean)
         }
         let closes =

@@ -281,6 +281,11 @@ extension Worker {
         link.pointee.wire.input.consume(Int(head.end))
         _ = exchange.pointee.course.on(.answering)
         countResponse(link.pointee.peer, head.status)
+        record(
+            .firstByte,
+            since: exchange.pointee.chosenAt,
+            of: pool.peers + Int(link.pointee.peer)
+        )
         observe(exchange, link.pointee.peer)
         setDeadline(place, timeouts.bodyIdle)
         return .done

@@ -33,6 +33,11 @@ extension Worker {
             // A peer may speak, and even hang up, before it is asked anything.
             link.pointee.wire.note(readiness)
             _ = exchanges.elements[exchange].course.on(.connected)
+            record(
+                .connect,
+                since: exchanges.elements[exchange].chosenAt,
+                of: pool.peers + Int(link.pointee.peer)
+            )
             setDeadline(client, timeouts.response)
             drive(client)
         case .busy:

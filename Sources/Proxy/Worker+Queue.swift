@@ -125,6 +125,7 @@ extension Worker {
         }
         let number = Int32(truncatingIfNeeded: index)
         exchange.pointee.isWaiting = true
+        exchange.pointee.linedUpAt = loop.now.nanoseconds
         exchange.pointee.after = -1
         exchange.pointee.before = line.pointee.line.last
         if line.pointee.line.last >= 0 {
@@ -214,6 +215,7 @@ extension Worker {
                 continue
             }
             leaveLine(Int(index))
+            record(.queue, since: exchange.pointee.linedUpAt, of: pool.peers + Int(peer))
             let client = Int(exchange.pointee.client)
             startAttempt(Int(index), with: peer)
             if isOpen(client) { drive(client) }

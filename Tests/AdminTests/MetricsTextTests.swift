@@ -31,6 +31,7 @@ import Vocabulary
     private func text(
         peer: String = "one",
         pairs: [PairMetrics] = [],
+        proxy: Proxy.Report = Proxy.Report(),
         isPerPeer: Bool = false
     ) -> String {
         MetricsText.make(
@@ -40,9 +41,32 @@ import Vocabulary
             store: StoreStatus(kind: "embedded", isConnected: true, since: now),
             scheduler: SchedulerMetrics(),
             pairs: pairs,
-            proxy: Proxy.Report(),
+            proxy: proxy,
             isPerPeer: isPerPeer
         )
+    }
+
+    @Test func `latencies are of whole upstreams, and of each peer where that is asked for`() {
+        var report = Proxy.Report()
+        for (peer, milliseconds) in [("one", 3), ("two", 30)] as [(String, Int64)] {
+            var totals = Proxy.PeerTotals()
+            totals.requests = 1
+            var times = PhaseTimes()
+            times.record(.milliseconds(milliseconds), .total)
+            totals.times = times
+            report.peers[PeerKey(upstream: "web", peer: peer)] = totals
+        }
+        let name = "muster_proxy_latency_seconds"
+        let all = text(proxy: report)
+        #expect(all.contains("\(name)_bucket{upstream=\"web\",phase=\"total\",le=\"0.005\"} 1\n"))
+        #expect(all.contains("\(name)_count{upstream=\"web\",phase=\"total\"} 2\n"))
+        #expect(all.contains("\(name)_sum{upstream=\"web\",phase=\"total\"} 0.033\n"))
+        // Nothing waited, and nothing is said of that.
+        #expect(!all.contains("phase=\"queue\""))
+        let one =
+            "muster_proxy_peer_latency_seconds_count{upstream=\"web\",peer=\"two\",phase=\"total\"} 1\n"
+        #expect(!all.contains(one))
+        #expect(text(proxy: report, isPerPeer: true).contains(one))
     }
 
     @Test func `histograms are a monitor's, unless asked for each peer`() {
