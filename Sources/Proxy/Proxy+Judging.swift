@@ -112,7 +112,7 @@ extension Proxy {
     private func census() async -> [String: [PeerKey: PeerTally]] {
         let now = loop.instant
         judging.watches = judging.watches.filter { !$0.value.isOver(at: now) }
-        let numbers = judging.watches.keys.compactMap { routing.upstreams[$0] }
+        let numbers = Set(judging.watches.keys.compactMap { routing.upstreams[$0] })
         if numbers.isEmpty { return [:] }
         var all: [String: [PeerKey: PeerTally]] = [:]
         for (_, worker) in workers {

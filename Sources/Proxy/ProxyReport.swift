@@ -95,7 +95,8 @@ extension Proxy {
 
     /// Of the peers of these upstreams.
     public func traffic(of upstreams: [String]) async -> [PeerKey: Traffic] {
-        let numbers = upstreams.compactMap { routing.upstreams[$0] }
+        let known = routing.upstreams
+        let numbers = Set(upstreams.compactMap { known[$0] })
         var all: [PeerKey: Traffic] = [:]
         if numbers.isEmpty { return all }
         for (_, worker) in workers {

@@ -102,7 +102,7 @@ extension Worker {
     // MARK: Counts
 
     /// How the peers of some upstreams do, by their numbers.
-    func census(of upstreams: [Int32]) -> [(peer: Int32, tally: PeerTally)] {
+    func census(of upstreams: Set<Int32>) -> [(peer: Int32, tally: PeerTally)] {
         var all: [(peer: Int32, tally: PeerTally)] = []
         for number in 0..<pool.peerCount
         where pool.peers[number].isDefined && upstreams.contains(pool.peers[number].upstream) {
