@@ -50,6 +50,8 @@ public enum FleetScript: String, CaseIterable, Sendable {
     /// Ten years, in milliseconds: by more nobody's clock was ever wrong.
     private static let clockMax: Int64 = 315_360_000_000
     private static let doubtingMax = 4_096
+    /// A day, in milliseconds.
+    private static let forgottenAfter = 86_400_000
 
     // MARK: What all begin with
 
@@ -231,7 +233,22 @@ public enum FleetScript: String, CaseIterable, Sendable {
           changed = true
           frozen = 0
         end
-        if changed then roster = roster + 1 end
+        if changed then
+          roster = roster + 1
+          -- Who has been silent for a day does not come back under that name: a few are looked at each time.
+          local page = redis.call('HSCAN', AGENTS, sane(redis.call('HGET', FLEET, 'swept'), 2 ^ 53),
+            'COUNT', 32)
+          redis.call('HSET', FLEET, 'swept', page[1])
+          for i = 1, #page[2], 2 do
+            local agent, one = page[2][i], decode(page[2][i + 1])
+            local seen = one and sane(one.seen, \(epochMax)) or 0
+            if agent ~= me and t - seen > \(forgottenAfter) then
+              redis.call('HDEL', AGENTS, agent)
+              redis.call('HDEL', ABOUT, agent)
+              redis.call('DEL', TO .. agent)
+            end
+          end
+        end
         if changed or frozen ~= was_frozen then
           redis.call('HSET', FLEET, 'roster', int(roster), 'frozen', int(frozen),
             'founded', int(founded))

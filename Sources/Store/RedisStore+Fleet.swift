@@ -115,6 +115,7 @@ extension RedisStore: FleetWire {
                 life: text,
                 about: about[id] ?? "",
                 isMember: roster[id] != nil,
+                silentAfter: fleet?.setting.terms.lease ?? .seconds(3),
                 now: now
             )
         }.sorted { $0.id < $1.id }
@@ -192,7 +193,14 @@ public struct FleetReport: Hashable, Sendable {
     }
 
     /// Nil where it is gone, or what lies there is none of ours.
-    init?(id: String, life: String, about: String, isMember: Bool, now: WallTime) {
+    init?(
+        id: String,
+        life: String,
+        about: String,
+        isMember: Bool,
+        silentAfter: Nanoseconds,
+        now: WallTime
+    ) {
         guard let life = RedisStore.json(Array(life.utf8)),
             let seen = life["seen"]?.double, let state = life["state"]?.string, state != "gone",
             seen > 0, seen < 253_402_300_799_999
@@ -208,7 +216,7 @@ public struct FleetReport: Hashable, Sendable {
             started: about["started"]?.integer.map(Believable.time),
             seen: at,
             age: age,
-            state: age > Self.silentAfter
+            state: age > silentAfter
                 ? .silent
                 : state == "leaving"
                     ? .leaving : isMember ? .member : weight > 0 ? .joining : .observing,
@@ -221,8 +229,6 @@ public struct FleetReport: Hashable, Sendable {
         )
     }
 
-    /// As `FleetTerms.lease`, unless somebody chose another.
-    private static let silentAfter = Nanoseconds.seconds(3)
     /// One that has been silent for longer is of the past.
     public static let forgottenAfter = Nanoseconds.seconds(3_600)
 }

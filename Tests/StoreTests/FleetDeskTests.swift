@@ -4,6 +4,7 @@
 import EventLoop
 import Fleet
 import Health
+import Redis
 import TestSupport
 import Testing
 import Vocabulary
@@ -145,6 +146,33 @@ import Vocabulary
             #expect(await rig.comes { second.hands.looks == [key] })
             second.answers(key, passes: false)
             #expect(await rig.comes { first.hands.falls == [key] })
+        }
+    }
+
+    /// Each pod of a cluster has a name of its own, and leaves it behind.
+    @Test func `who has been silent for a day is forgotten, and who was here an hour ago is not`()
+        async throws
+    {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            let hour = rig.loop.wall + -.seconds(3_600)
+            let lately =
+                #"{"instance":"7","joined":1,"seen":\#(hour.milliseconds),"count":1,"state":"working"}"#
+            for (id, life) in [("old", #"{"seen":1}"#), ("lately", lately)] {
+                _ = try await server.ask("HSET", "muster:agents", id, life, on: rig.loop)
+                _ = try await server.ask("HSET", "muster:about", id, "{}", on: rig.loop)
+                _ = try await server.ask("XADD", "muster:to:\(id)", "*", "a", "b", on: rig.loop)
+            }
+            let agent = await Agent.start("a1", on: rig, pairs: 1)
+            #expect(await rig.comes { agent.hands.held.count == 1 })
+            for (id, isKept) in [("old", RedisReply.integer(0)), ("lately", .integer(1))] {
+                #expect(
+                    try await server.ask("HEXISTS", "muster:agents", id, on: rig.loop) == isKept
+                )
+                #expect(try await server.ask("HEXISTS", "muster:about", id, on: rig.loop) == isKept)
+                #expect(try await server.ask("EXISTS", "muster:to:\(id)", on: rig.loop) == isKept)
+            }
+            #expect(await agent.store.agents()?.map(\.id) == ["a1", "lately"])
         }
     }
 
