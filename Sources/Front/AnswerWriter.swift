@@ -65,6 +65,8 @@ final class Answer {
     private(set) var hasBegun = false
     private var framing = Framing.none
     private var isEndless = false
+    /// Told when the answer that begins is a stream without end.
+    private let onEndless: () -> Void
     private var deadline = Instant.distantFuture
     /// The head goes out with the first piece of the body.
     private var waiting: [UInt8] = []
@@ -77,12 +79,14 @@ final class Answer {
         over line: Line,
         on loop: EventLoop,
         limits: FrontLimits,
-        keepsOpen: Bool
+        keepsOpen: Bool,
+        onEndless: @escaping () -> Void
     ) {
         self.line = line
         self.loop = loop
         self.limits = limits
         self.keepsOpen = keepsOpen
+        self.onEndless = onEndless
         isHead = request.method == "HEAD"
         isModern = request.isModern
     }
@@ -90,6 +94,7 @@ final class Answer {
     func begin(_ head: AnswerHead) {
         hasBegun = true
         isEndless = head.isEndless
+        if isEndless { onEndless() }
         deadline = isEndless ? .distantFuture : loop.instant + limits.answer
         let hasNoBody = isHead || head.status == 204 || head.status == 304
         var text = "HTTP/1.1 \(head.status) \(ReasonPhrase.of(head.status))\r\n"

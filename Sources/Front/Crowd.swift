@@ -12,6 +12,8 @@ struct Crowd {
         case idle
         /// Has not yet sent a whole request.
         case asking
+        /// Reads a stream of events, and can go on later where it stopped.
+        case following
         /// Is being served. Never sent away for a newcomer.
         case answering
 

@@ -250,7 +250,8 @@ final class Visitor {
             over: line,
             on: loop,
             limits: limits,
-            keepsOpen: request.isPersistent && !front.isStopping
+            keepsOpen: request.isPersistent && !front.isStopping,
+            onEndless: { [unowned self] in front.move(self, to: .following) }
         )
         let writer = AnswerWriter(answer: LoopBound(answer, on: loop))
         let handler = front.handler

@@ -82,7 +82,7 @@ public struct PeerView: Hashable, Sendable {
     /// Nobody asked it to take nothing: not in maintenance, not draining, not at weight 0. Such a peer
     /// is lost when it is not available, and gets requests when the upstream fails open.
     public var isMeantToServe: Bool {
-        routing != .maint && routing != .drain && !isWeightless
+        asked == .ready && routing != .maint && routing != .drain && !isWeightless
     }
 
     /// Nothing new shall go to it, and it is well as far as anybody knows: who is bound to it by a cookie

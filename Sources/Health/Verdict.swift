@@ -197,7 +197,7 @@ public struct Verdict: Hashable, Sendable {
     public static let asideMark = "last probe: "
 
     /// What the latest probe said, if it had no opinion, and the words that held before it.
-    var aside: (before: String, now: String)? {
+    public var aside: (before: String, now: String)? {
         guard let mark = message.ranges(of: Self.asideMark).last else { return nil }
         var before = message[..<mark.lowerBound]
         if before.hasSuffix("; ") { before = before.dropLast(2) }

@@ -49,7 +49,13 @@ struct Opinion: Hashable, Sendable {
         isDegraded = verdict.isDegraded
         reason = verdict.reason
         code = verdict.code
-        message = verdict.message
+        // Or what is said beside the words that hold would be said again with each hand-over.
+        if let words = verdict.aside {
+            message = words.before
+            aside = words.now
+        } else {
+            message = verdict.message
+        }
     }
 
     /// The wall clock was set by `step`.

@@ -226,7 +226,10 @@ struct AdminClient {
                 : "this needs the token that the configuration asks for under admin: set MUSTER_TOKEN "
                     + "in the environment"
         }
-        return text?.printable ?? "expected success and JSON, saw status \(answer.status)"
+        // Several mistakes are a line each.
+        let lines = text?.split(separator: "\n", omittingEmptySubsequences: false)
+        return lines?.map { String($0).printable }.joined(separator: "\n")
+            ?? "expected success and JSON, saw status \(answer.status)"
     }
 
     /// The login name of who runs the command; behind sudo, of who called it.

@@ -42,6 +42,20 @@ import Vocabulary
         #expect(crowd.admit(3, from: "c", at: at(6)) == .inPlaceOf(2))
     }
 
+    /// Or as many readers of events as one address may have would lock everybody there out.
+    @Test func `who follows a stream goes last, but goes`() {
+        var crowd = crowd(
+            limit: 8,
+            share: 3,
+            [(1, "a", .following, 0), (2, "a", .asking, 2), (3, "a", .answering, 0)]
+        )
+        #expect(crowd.admit(4, from: "a", at: at(3)) == .inPlaceOf(2))
+        crowd.move(4, to: .answering, at: at(4))
+        #expect(crowd.admit(5, from: "a", at: at(5)) == .inPlaceOf(1))
+        crowd.move(5, to: .answering, at: at(6))
+        #expect(crowd.admit(6, from: "a", at: at(7)) == .full)
+    }
+
     @Test func `one address displaces only its own beyond its share`() {
         var crowd = crowd(
             limit: 4,

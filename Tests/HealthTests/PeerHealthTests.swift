@@ -57,6 +57,21 @@ import Vocabulary
         )
     }
 
+    /// Drain A, stop A, and B fails: what was drained is no place for requests, dead or alive.
+    @Test(arguments: [Intent.Mode.drain, .maint])
+    func `who was asked to take nothing is not meant to serve when it is down either`(
+        mode: Intent.Mode
+    ) {
+        var health = peer()
+        _ = health.apply(verdict(.down), now: start)
+        #expect(health.view.isMeantToServe)
+        _ = health.set(intent: Intent(mode: mode), now: start)
+        #expect(health.view.status == (mode == .drain ? .down : .maint))
+        #expect(!health.view.isMeantToServe)
+        _ = health.set(intent: nil, now: start)
+        #expect(health.view.isMeantToServe)
+    }
+
     @Test func `a peer is back though a second required check cannot speak`() {
         var health = peer(weight: 10, slowStart: .seconds(10), required: ["http", "command"])
         _ = health.apply(verdict(.unknown, by: "command"), now: start)

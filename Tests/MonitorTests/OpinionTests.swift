@@ -112,6 +112,22 @@ import Vocabulary
         }
     }
 
+    @Test func `what a neutral probe said is said once, however often the pair changes hands`() {
+        let trouble = Outcome(.neutral, .resolver, message: "no such name")
+        for first in [Outcome.pass, .refused] {
+            var opinion = Opinion(thresholds: thresholds, now: start)
+            _ = take(first, into: &opinion, at: start)
+            _ = take(trouble, into: &opinion, at: start)
+            let words = verdict(opinion).message
+            for _ in 0..<3 {
+                opinion = Opinion(thresholds: thresholds, resuming: verdict(opinion))
+                #expect(verdict(opinion).message == words)
+                _ = take(trouble, into: &opinion, at: start)
+                #expect(verdict(opinion).message == words)
+            }
+        }
+    }
+
     @Test func `before anything is known, trouble of ours is what there is to tell`() {
         var opinion = Opinion(thresholds: thresholds, now: start)
         _ = take(.unresolved, into: &opinion, at: start)
