@@ -125,8 +125,11 @@ import Vocabulary
                     (try? await server.ask("HLEN", "muster:verdicts", on: rig.loop)) == .integer(40)
                 }
             )
-            #expect(first.hands.held == before.0)
-            #expect(second.hands.held == before.1)
+            // On a machine that stands still for a lease in the midst of it, pairs go and come back.
+            let areAsBefore = await rig.comes {
+                first.hands.held == before.0 && second.hands.held == before.1
+            }
+            #expect(areAsBefore, "\(first.hands.held.count) and \(second.hands.held.count)")
         }
     }
 
