@@ -139,8 +139,9 @@ final class Installation: @unchecked Sendable {
 
     /// One peer by its place in the configuration.
     func peer(_ index: Int) async throws -> JSON {
-        guard let peer = try await json()["peers"]?[index] else {
-            throw Failure(description: "no peer \(index)")
+        let answer = try await json()
+        guard let peer = answer["peers"]?[index] else {
+            throw Failure(description: "no peer \(index): \(answer)")
         }
         return peer
     }
@@ -157,7 +158,13 @@ final class Installation: @unchecked Sendable {
     ) async throws -> [String] {
         var seen: [String] = []
         let isThere = try await eventually(within: limit) {
-            let now = try await self.status(index)
+            let answer = try await HTTPConnection.get("/v1/upstreams/web", port: adminPort)
+            // All places for clients of this address are taken for a moment: it says to try again.
+            if answer.status == 503 { return false }
+            let peers = try JSON(parsing: answer.body)["peers"]
+            guard let now = peers?[index]?["status"]?.string else {
+                throw Failure(description: "no peer \(index): \(answer.status) \(answer.text)")
+            }
             if seen.last != now { seen.append(now) }
             return now == status
         }
