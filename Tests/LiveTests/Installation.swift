@@ -158,13 +158,7 @@ final class Installation: @unchecked Sendable {
     ) async throws -> [String] {
         var seen: [String] = []
         let isThere = try await eventually(within: limit) {
-            let answer = try await HTTPConnection.get("/v1/upstreams/web", port: adminPort)
-            // All places for clients of this address are taken for a moment: it says to try again.
-            if answer.status == 503 { return false }
-            let peers = try JSON(parsing: answer.body)["peers"]
-            guard let now = peers?[index]?["status"]?.string else {
-                throw Failure(description: "no peer \(index): \(answer.status) \(answer.text)")
-            }
+            let now = try await self.status(index)
             if seen.last != now { seen.append(now) }
             return now == status
         }
