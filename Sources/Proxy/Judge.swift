@@ -41,6 +41,8 @@ struct Judge {
         return total
     }
 
+    mutating func forget(_ key: PeerKey) { failures[key] = nil }
+
     mutating func keep(where isKnown: (PeerKey) -> Bool) {
         failures = failures.filter { isKnown($0.key) }
     }
@@ -93,6 +95,8 @@ struct StrikeTable {
         /// another one meanwhile.
         var late: Int32 = 0
         var waited = Nanoseconds.zero
+        /// When the last of these requests was sent to it.
+        var askedAt = Instant(nanoseconds: .min)
         /// Of the last one.
         var cause = FailureCause.none
         /// It answered with a status that tells of its trouble.
@@ -104,6 +108,7 @@ struct StrikeTable {
             count &+= other.count
             late &+= other.late
             waited = max(waited, other.waited)
+            askedAt = max(askedAt, other.askedAt)
             if other.cause != .none { cause = other.cause }
             hasBadStatus = hasBadStatus || other.hasBadStatus
             isSilent = isSilent || other.isSilent
@@ -132,6 +137,13 @@ struct StrikeTable {
         (entries + used).initialize(to: strike)
         used += 1
         return used == 1
+    }
+
+    /// The peer is back: what it did before is over.
+    mutating func forget(_ peer: Int32) {
+        for index in 0..<used where entries[index].peer == peer {
+            entries[index] = Strike(peer: peer)
+        }
     }
 
     mutating func take() -> [Strike] {

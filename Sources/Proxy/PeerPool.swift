@@ -21,6 +21,8 @@ struct PeerCounters: Sendable {
     /// Bad answers since the last good one, and how many good ones there had been then.
     var run: Int32 = 0
     var goodsBefore: UInt64 = 0
+    /// Bad answers to what had been asked before it came back.
+    var oldBads: UInt64 = 0
 
     /// Answers that are no failure of the peer.
     var goods: UInt64 {
@@ -66,6 +68,8 @@ struct PeerState {
     var idleOldest: Int32 = -1
     var idleCount: Int32 = 0
 
+    /// When it came back last, or moved. Who was asked before that is judged no more.
+    var backAt = Instant(nanoseconds: .min)
     /// Requests that other peers lost, and that came to it within one step of moving them.
     var taken: Int32 = 0
     /// When a byte of an answer came of it last that was not the last of it; in TCP mode, a connection.
@@ -283,6 +287,10 @@ struct PeerPool {
         state.pointee.isAvailable = snapshot.isAvailable && snapshot.address != nil
         state.pointee.isDown = snapshot.isDown
         state.pointee.isLost = snapshot.isLost
+        if state.pointee.backAt < snapshot.backAt {
+            state.pointee.backAt = snapshot.backAt
+            state.pointee.counters.run = 0
+        }
         state.pointee.isEligibleInPanic = snapshot.isEligibleInPanic && snapshot.address != nil
         setNowhere(
             number,

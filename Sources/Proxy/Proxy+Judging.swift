@@ -16,6 +16,9 @@ struct Judging {
     /// What the last ejection of each was for, when its time is over, and what its first time is.
     private var out: [PeerKey: (cause: FailureCause, until: WallTime, base: Nanoseconds)] = [:]
 
+    /// When each came back last, or moved.
+    private var backAt: [PeerKey: Instant] = [:]
+
     /// When requests failed at a peer last, or waited for it in silence.
     fileprivate var troubledAt: [PeerKey: Instant] = [:]
 
@@ -28,6 +31,7 @@ struct Judging {
     func cause(of key: PeerKey) -> FailureCause? { out[key]?.cause }
     fileprivate func base(of key: PeerKey) -> Nanoseconds? { out[key]?.base }
     fileprivate func end(of key: PeerKey) -> WallTime? { out[key]?.until }
+    func backAt(_ key: PeerKey) -> Instant { backAt[key] ?? Instant(nanoseconds: .min) }
     func isOnTrial(_ key: PeerKey) -> Bool { watches[key.upstream]?.isOnTrial(key) ?? false }
 
     fileprivate mutating func willEject(
@@ -41,8 +45,16 @@ struct Judging {
 
     fileprivate mutating func didEject(_ key: PeerKey) { ejections[key, default: 0] += 1 }
 
+    /// It is there again, or somewhere else: what it did before counts no more.
+    mutating func begins(_ key: PeerKey, at now: Instant) {
+        backAt[key] = now
+        judge.forget(key)
+        watches[key.upstream]?.forgetPast(of: key)
+    }
+
     mutating func forget(_ key: PeerKey) {
-        judge.keep { $0 != key }
+        judge.forget(key)
+        backAt[key] = nil
         holds.forget(key)
         watches[key.upstream]?.forget(key)
         ejections[key] = nil
@@ -134,7 +146,14 @@ extension Proxy {
             judging.watches[key.upstream, default: UpstreamWatch()]
                 .trouble(at: loop.instant, eject)
         }
-        if strike.count > 0 { failed(key, Int(strike.count), strike.cause) }
+        if strike.count > 0, isNews(strike, of: key) {
+            failed(key, Int(strike.count), strike.cause)
+        }
+    }
+
+    /// The worker did not know yet that the peer was back.
+    private func isNews(_ strike: StrikeTable.Strike, of key: PeerKey) -> Bool {
+        strike.askedAt >= judging.backAt(key)
     }
 
     /// Where the peer answered another request meanwhile, through whatever worker, the line is lossy or
@@ -143,7 +162,7 @@ extension Proxy {
         _ strike: StrikeTable.Strike,
         _ tallies: [String: [PeerKey: PeerTally]]
     ) {
-        guard let key = routing.peer(strike.peer) else { return }
+        guard let key = routing.peer(strike.peer), isNews(strike, of: key) else { return }
         if let tally = tallies[key.upstream]?[key],
             tally.answeredAt + strike.waited > loop.instant
         {
@@ -240,6 +259,9 @@ extension Proxy {
     /// A peer that is back because its time is over, and not because anybody found it well, gets one
     /// request at a time at first.
     func noteReturn(_ key: PeerKey, _ change: PeerHealth.Change) {
+        if !change.from.isAvailable, change.to.isAvailable {
+            judging.begins(key, at: loop.instant)
+        }
         if change.to.routing == .ejected { lookAgain(at: key) }
         if change.from.routing == .ejected, change.to.routing != .ejected {
             judging.holds.ended(key, at: loop.instant)

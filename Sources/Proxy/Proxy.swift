@@ -384,6 +384,10 @@ public final class Proxy {
             isNear: definition.zone != nil && definition.zone == configuration.zone,
             maxConnections: view.maxConnections ?? definition.maxConnections
         )
+        if let before = routing.snapshot(of: key)?.address, before != snapshot.address {
+            judging.begins(key, at: loop.instant)
+        }
+        snapshot.backAt = judging.backAt(key)
         if judging.isOnTrial(key) { snapshot.maxConnections = 1 }
         if snapshot.maxConnections != nil, slots[key] == nil { slots[key] = PeerSlots() }
         snapshot.slots = slots[key]

@@ -31,6 +31,8 @@ struct PeerSnapshot: Equatable, Sendable {
     var slots: PeerSlots?
     /// It is lost to silence or to the network: what waits for its answers waits in vain.
     var isLost = false
+    /// When it came back last, or moved: what was asked of it before says nothing of it now.
+    var backAt = Instant(nanoseconds: .min)
 }
 
 extension PeerSnapshot {

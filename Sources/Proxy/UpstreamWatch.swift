@@ -104,8 +104,12 @@ struct UpstreamWatch {
 
     /// It was taken out: what it did before is over.
     mutating func forget(_ key: PeerKey) {
-        runs[key] = nil
         trials[key] = nil
+        forgetPast(of: key)
+    }
+
+    mutating func forgetPast(of key: PeerKey) {
+        runs[key] = nil
         for place in history.indices { history[place].tallies[key] = nil }
     }
 
@@ -215,7 +219,9 @@ struct UpstreamWatch {
         _ tallies: [PeerKey: PeerTally],
         _ eject: EjectDefinition
     ) -> Finding? {
-        guard eject.rate.above > 0, let first = history.first?.tallies,
+        // Of a peer that came back meanwhile only what it has done since.
+        guard eject.rate.above > 0,
+            let first = history.first(where: { $0.tallies[key] != nil })?.tallies,
             let own = Self.difference(tallies[key], first[key]),
             own.requests >= UInt64(eject.rate.minRequests), own.failures > 0
         else { return nil }

@@ -159,7 +159,7 @@ extension Worker {
             giveBackSlot(of: note.peer)
         }
         pool.peers[Int(note.peer)].counters.connectFailures &+= 1
-        strike(note.peer, note.cause)
+        strike(note.peer, note.cause, of: exchange)
         exchange.pointee.note = note
         act(index, exchange.pointee.course.on(.failed(.connect), hasBudget: hasBudget(exchange)))
     }
@@ -194,7 +194,7 @@ extension Worker {
         if exchange.pointee.link >= 0 {
             let link = Int(exchange.pointee.link)
             exchange.pointee.note.peer = links.elements[link].peer
-            countFailure(exchange.pointee.course, event, note.cause, of: links.elements[link].peer)
+            countFailure(exchange, event, note.cause, of: links.elements[link].peer)
             if case .late = event, exchange.pointee.course.heard != .answer {
                 observe(exchange, links.elements[link].peer)
             }
@@ -206,18 +206,21 @@ extension Worker {
     /// For balancers that go by how long answers take.
     @inline(__always)
     func observe(_ exchange: UnsafeMutablePointer<Exchange>, _ peer: Int32) {
-        if pool.upstreams[Int(exchange.pointee.upstream)].observes {
+        if pool.upstreams[Int(exchange.pointee.upstream)].observes,
+            isNews(exchange.pointee.chosenAt, of: pool.peers + Int(peer))
+        {
             let chosen = Instant(nanoseconds: exchange.pointee.chosenAt)
             pool.observe(peer, loop.now - chosen, now: loop.now)
         }
     }
 
     private func countFailure(
-        _ course: Course,
+        _ exchange: UnsafeMutablePointer<Exchange>,
         _ event: ExchangeEvent,
         _ cause: FailureCause,
         of peer: Int32
     ) {
+        let course = exchange.pointee.course
         let state = pool.peers + Int(peer)
         if course.attempt == .connecting {
             state.pointee.counters.connectFailures &+= 1
@@ -227,7 +230,7 @@ extension Worker {
         } else {
             state.pointee.counters.responseFailures &+= 1
         }
-        strike(peer, cause)
+        strike(peer, cause, of: exchange)
     }
 
     /// Does what the course of an exchange says.
@@ -276,7 +279,7 @@ extension Worker {
         _ = exchange.pointee.course.on(.unwelcome, hasBudget: true)
         let link = Int(exchange.pointee.link)
         let last = links.elements[link].peer
-        countResponse(last, status)
+        countResponse(last, status, askedAt: exchange.pointee.chosenAt)
         pool.peers[Int(last)].heardAt = loop.now
         exchange.pointee.note = FailureNote(cause: .status, peer: last, code: Int32(status))
         dropLink(link)

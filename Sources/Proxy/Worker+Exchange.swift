@@ -280,7 +280,7 @@ extension Worker {
         }
         link.pointee.wire.input.consume(Int(head.end))
         _ = exchange.pointee.course.on(.answering)
-        countResponse(link.pointee.peer, head.status)
+        countResponse(link.pointee.peer, head.status, askedAt: exchange.pointee.chosenAt)
         record(
             .firstByte,
             since: exchange.pointee.chosenAt,
@@ -486,10 +486,10 @@ extension Worker {
     }
 
     @inline(__always)
-    func countResponse(_ peer: Int32, _ status: UInt16) {
+    func countResponse(_ peer: Int32, _ status: UInt16, askedAt: Int64) {
         let digit = Int(status / 100)
         let state = pool.peers + Int(peer)
         state.pointee.counters.responses[digit <= 5 ? digit : 0] &+= 1
-        if digit == 5 { noteBadStatus(of: peer) }
+        if digit == 5 { noteBadStatus(of: peer, askedAt: askedAt) }
     }
 }

@@ -8,9 +8,13 @@ import Vocabulary
 extension Worker {
     /// A peer failed a request. Where somebody only waited too long, and had an answer of it for another
     /// request meanwhile, that was not the peer: a lossy line, or a slow request.
-    func strike(_ peer: Int32, _ cause: FailureCause) {
-        guard cause.isOfPeer else { return }
+    func strike(
+        _ peer: Int32,
+        _ cause: FailureCause,
+        of exchange: UnsafeMutablePointer<Exchange>
+    ) {
         let state = pool.peers + Int(peer)
+        guard cause.isOfPeer, isNews(exchange.pointee.chosenAt, of: state) else { return }
         let waited: Nanoseconds =
             switch cause {
             case .connectTimeout: timeouts.connect
@@ -24,13 +28,25 @@ extension Worker {
         strike.cause = cause
         if waited > .zero { strike.late = 1 } else { strike.count = 1 }
         strike.waited = waited
+        strike.askedAt = Instant(nanoseconds: exchange.pointee.chosenAt)
         note(strike)
+    }
+
+    /// A peer that was asked at that time has been there since. What it was asked before it came back,
+    /// or at another address, tells of what is over.
+    @inline(__always)
+    func isNews(_ askedAt: Int64, of state: UnsafeMutablePointer<PeerState>) -> Bool {
+        askedAt >= state.pointee.backAt.nanoseconds
     }
 
     /// The answer has a status from 500 on.
     @inline(never)
-    func noteBadStatus(of peer: Int32) {
+    func noteBadStatus(of peer: Int32, askedAt: Int64) {
         let state = pool.peers + Int(peer)
+        guard isNews(askedAt, of: state) else {
+            state.pointee.counters.oldBads &+= 1
+            return
+        }
         let goods = state.pointee.counters.goods
         if goods != state.pointee.counters.goodsBefore { state.pointee.counters.run = 0 }
         state.pointee.counters.goodsBefore = goods
@@ -69,6 +85,7 @@ extension Worker {
                 let waited = waited(exchange)
             else { continue }
             let state = pool.peers + Int(links.elements[Int(exchange.pointee.link)].peer)
+            guard isNews(exchange.pointee.chosenAt, of: state) else { continue }
             state.pointee.waiting &+= 1
             state.pointee.waited = max(state.pointee.waited, waited)
         }
@@ -113,7 +130,7 @@ extension Worker {
                     Int32(number),
                     PeerTally(
                         goods: counters.goods,
-                        bads: counters.responses[5],
+                        bads: counters.responses[5] &- counters.oldBads,
                         faults: counters.faults,
                         run: counters.goods == counters.goodsBefore ? counters.run : 0,
                         heardAt: state.pointee.lastHeardAt,

@@ -177,6 +177,9 @@ final class Worker: EventSink {
             case .upstreamGone(let upstream): remove(upstream: upstream)
             case .peer(let peer, let upstream, let snapshot):
                 defer { wakeLines() }
+                if peer < pool.peerCount, pool.peers[Int(peer)].backAt < snapshot.backAt {
+                    strikes.forget(peer)
+                }
                 let wentDown = pool.set(peer, upstream: upstream, snapshot)
                 if snapshot.isLost { moveWaiting(of: peer) }
                 if wentDown { self.wentDown(peer) }

@@ -297,6 +297,67 @@ import Vocabulary
         #expect(suspects.silent == [])
     }
 
+    /// What a request finds that waits at a peer while that goes down and comes back.
+    @Test(arguments: ["", trouble])
+    func `what was asked of a peer before it came back is not held against it`(
+        late: String
+    ) async throws {
+        let gate = TestPeer.Gate()
+        let back = try TestPeer("back") { request in
+            guard request.number == 0, request.connection < 6 else {
+                return [.send(TestPeer.ok("back"))]
+            }
+            return [.wait(gate)] + (late.isEmpty ? [.close] : [.send(late)])
+        }
+        let good = try TestPeer("good")
+        let suspects = Suspects()
+        let rig = try await ProxyRig(
+            Self.web([("back", back.address), ("good", good.address)]),
+            onSuspicion: { suspects.add($0, isSilent: $1) }
+        )
+        let clients = try (0..<12).map { _ in try rig.client() }
+        for client in clients { try client.send(Self.get) }
+        #expect(await eventually { back.requests.count == 6 })
+        await rig.set("back", .down)
+        await rig.set("back", .up)
+        for _ in 0..<6 { gate.open() }
+        let statuses = try clients.map { try $0.reply().status }
+        #expect(statuses.count { $0 == 500 } == (late.isEmpty ? 0 : 6))
+        let tallies = await rig.worker.call { $0.census(of: [0]) }
+        let tally = await rig.proxy.call { proxy in
+            tallies.first { proxy.routing.peer($0.peer)?.peer == "back" }?.tally
+        }
+        #expect(tally?.failures == 0)
+        #expect(tally?.run == 0)
+        #expect(await rig.totals("back").ejections == 0)
+        // What it fails from now on is its own.
+        back.stop()
+        let isSeen = await eventually {
+            let client = try? rig.client()
+            try? client?.send(Self.get)
+            _ = try? client?.reply()
+            return suspects.failing == ["back"]
+        }
+        #expect(isSeen)
+    }
+
+    @Test func `failures that a worker told of before it knew that the peer was back are dropped`()
+    {
+        var table = StrikeTable()
+        defer { table.destroy() }
+        var strike = StrikeTable.Strike(peer: 7)
+        strike.count = 2
+        let isFirst = table.add(strike)
+        #expect(isFirst)
+        table.forget(7)
+        strike.count = 1
+        strike.askedAt = Instant(nanoseconds: 5)
+        _ = table.add(strike)
+        let taken = table.take()
+        #expect(taken.map(\.count) == [1])
+        #expect(taken.map(\.askedAt.nanoseconds) == [5])
+    }
+
     private static let trouble = "HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"
 }
 

@@ -45,6 +45,17 @@ import Vocabulary
         }
     }
 
+    @Test func `of a peer that came back only what it has done since counts`() {
+        for isBack in [false, true] {
+            var story = Story("ab")
+            let good = String(repeating: "+", count: 30)
+            _ = story.step(["a": "-+-+-+-+-+-+-+-+-+", "b": good])
+            if isBack { story.watch.forgetPast(of: Self.key("a")) }
+            let findings = story.step(["a": "++", "b": good])
+            #expect(findings.isEmpty == isBack)
+        }
+    }
+
     // MARK: In a row
 
     @Test func `five bad answers in a row are too many, however they come`() {
