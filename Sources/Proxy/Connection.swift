@@ -18,6 +18,9 @@ enum ClientPhase: UInt8 {
     /// The response is out; what the client still sends is read and dropped, so that the kernel
     /// does not answer it with RST and take the response away again.
     case lingering
+    /// All is said, and the client had ended its side before it heard it: the kernel knows once that has
+    /// been taken, or refused.
+    case parting
     /// The other side was cut off. What it had sent is on its way out; then this side is cut off too,
     /// with RST, so that nobody takes the part for the whole.
     case cutting
@@ -44,7 +47,10 @@ struct ClientConnection {
     var newer: Int32 = -1
     var older: Int32 = -1
     var lingerLeft: Int32 = 0
-    /// While cutting: what the kernel still had to deliver when last looked at, and until when it may.
+    /// It ended its side before its answer was whole: it may not be there any more.
+    var hasLeft = false
+    /// While cutting: what the kernel still had to deliver when last looked at. Until when it may, also
+    /// while parting.
     var unsent: Int32 = 0
     var cutUntil = Instant(nanoseconds: 0)
 

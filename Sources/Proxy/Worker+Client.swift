@@ -86,7 +86,17 @@ extension Worker {
         if exchange >= 0 {
             end(exchange, reset ? .reset : .gone)
         } else {
+            if hasMissed(clients.elements + index) { counters.aborted += 1 }
             closeClient(index, reset: reset)
+        }
+    }
+
+    /// The client has not had all of its last answer.
+    private func hasMissed(_ client: UnsafeMutablePointer<ClientConnection>) -> Bool {
+        switch client.pointee.phase {
+        case .head, .flushing, .lingering, .parting:
+            !client.pointee.output.isEmpty || client.pointee.hasLeft && client.pointee.wire.isReset
+        case .exchange, .tunnel, .cutting: false
         }
     }
 
@@ -152,6 +162,7 @@ extension Worker {
             case .lingering:
                 stepLinger(index)
                 return
+            case .parting: return
             case .cutting:
                 stepCut(index)
                 return
@@ -178,6 +189,7 @@ extension Worker {
             }
         case .exchange: exchangeExpired(Int(client.pointee.exchange))
         case .tunnel, .flushing, .lingering: dropClient(index)
+        case .parting: part(index)
         case .cutting:
             if client.pointee.output.isEmpty {
                 stepCut(index)
@@ -224,12 +236,14 @@ extension Worker {
                 }
                 return false
             }
-            switch read(&client.pointee.wire) {
+            let result = read(&client.pointee.wire)
+            switch result {
             case .bytes: endRest(index)
             case .blocked: continue
             case .ended, .failed:
                 // Nothing was begun, or nothing that could still be finished.
-                dropClient(index)
+                if result == .failed { client.pointee.wire.isReset = true }
+                if client.pointee.hasLeft { part(index) } else { dropClient(index) }
                 return false
             }
         }
@@ -513,10 +527,12 @@ extension Worker {
         let client = clients.elements + index
         guard client.pointee.output.isEmpty else { return false }
         if client.pointee.wire.hasEnded, !client.pointee.wire.canRead {
-            dropClient(index)
+            part(index)
             return false
         }
-        shutdown(client.pointee.wire.handle.descriptor, Int32(SHUT_WR))
+        if !client.pointee.hasLeft {
+            shutdown(client.pointee.wire.handle.descriptor, Int32(SHUT_WR))
+        }
         client.pointee.phase = .lingering
         client.pointee.lingerLeft = Self.lingerBytesMax
         setDeadline(index, Self.lingerTime)
@@ -535,7 +551,8 @@ extension Worker {
             let result = read(&client.pointee.wire)
             guard result == .bytes else {
                 if result == .blocked { break }
-                dropClient(index)
+                if result == .failed { client.pointee.wire.isReset = true }
+                part(index)
                 return
             }
             client.pointee.lingerLeft -= Int32(client.pointee.wire.input.count)
@@ -546,5 +563,28 @@ extension Worker {
             }
         }
         buffers.release(&client.pointee.wire.input)
+    }
+
+    /// Nothing more is to be said. Whoever ended its side before it was answered may only have nothing more
+    /// to ask, or be gone: then its machine refuses what was sent.
+    private func part(_ index: Int) {
+        let client = clients.elements + index
+        let descriptor = client.pointee.wire.handle.descriptor
+        guard client.pointee.hasLeft, !client.pointee.wire.isReset else { return dropClient(index) }
+        if client.pointee.phase != .parting {
+            client.pointee.phase = .parting
+            client.pointee.cutUntil = loop.now + Self.lingerTime
+            rest(index)
+        }
+        let isTaken = Socket.unsent(descriptor) == 0
+        let isLate = loop.now >= client.pointee.cutUntil
+        if Socket.pendingError(descriptor) != 0 || isLate && !isTaken {
+            client.pointee.wire.isReset = true
+        }
+        if isTaken || isLate || client.pointee.wire.isReset {
+            dropClient(index)
+        } else {
+            setDeadline(index, Self.sweepInterval)
+        }
     }
 }

@@ -26,6 +26,7 @@ extension Worker {
         let closes =
             exchange.pointee.closesClient || !exchange.pointee.course.isWhole || isDraining
         let client = leave(index)
+        if clients.elements[client].wire.hasEnded { clients.elements[client].hasLeft = true }
         goOn(client, closes: closes)
     }
 
@@ -48,6 +49,7 @@ extension Worker {
         let closes =
             !exchange.pointee.course.isWhole || !exchange.pointee.isPersistent || isDraining
         let place = leave(index)
+        clients.elements[place].hasLeft = clients.elements[place].wire.hasEnded
         switch how {
         case .answered: break
         case .own(let status):

@@ -1,0 +1,55 @@
+// Which clients did not get their answer? Also one that left in silence while its request was with a peer.
+
+import EventLoop
+import Health
+import TestSupport
+import Testing
+import Vocabulary
+
+@testable import Proxy
+
+@Suite struct DepartureTests {
+    private static let get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+
+    @Test
+    func `who is gone before its answer is counted, and who only has nothing more to ask is not`()
+        async throws
+    {
+        let gate = TestPeer.Gate()
+        let peer = try TestPeer("peer") { _ in [.wait(gate), .send(TestPeer.ok("peer"))] }
+        let rig = try await ProxyRig([peer])
+        let (gone, asker) = (try rig.client(), try rig.client())
+        for client in [gone, asker] { try client.send(Self.get) }
+        asker.finishSending()
+        #expect(await eventually { peer.requests.count == 2 })
+        gone.close()
+        for _ in 0..<2 { gate.open() }
+        #expect(try asker.reply().text == "peer")
+        #expect(asker.ending() == .ended)
+        #expect(await eventually { await rig.report().aborted == 1 })
+        asker.close()
+        await rig.expectNothingHeld()
+        #expect(await rig.report().aborted == 1)
+    }
+
+    @Test func `many answers on a connection that has ended its side are one departure at most`()
+        async throws
+    {
+        let gate = TestPeer.Gate()
+        let peer = try TestPeer("peer") {
+            $0.line.contains("/wait")
+                ? [.wait(gate), .send(TestPeer.ok("peer"))]
+                : [.send(TestPeer.ok("peer"))]
+        }
+        let rig = try await ProxyRig([peer])
+        let client = try rig.client()
+        try client.send("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n" + Self.get + Self.get)
+        client.finishSending()
+        gate.open()
+        for _ in 0..<3 { #expect(try client.reply().text == "peer") }
+        #expect(client.ending() == .ended)
+        client.close()
+        await rig.expectNothingHeld()
+        #expect(await rig.report().aborted == 0)
+    }
+}
