@@ -25,6 +25,8 @@ public final class Resolver: EventSink {
     private var looksFrom: Instant
     /// Questions that the channel before left unanswered; nil while none is being replaced.
     private var leftOver: [Question]?
+    /// Told of every answer that the servers give, before those who asked.
+    public var onAnswer: ((_ host: String, Resolution) -> Void)?
     /// Told when other name servers are asked from now on.
     public var onOtherServers: (() -> Void)?
 
@@ -249,6 +251,7 @@ public final class Resolver: EventSink {
             let now = loop.instant
             let entry = entry(for: answer, after: cache[question.host], now: now)
             keep(question.host, entry)
+            if case .success(let resolution) = answer { onAnswer?(question.host, resolution) }
             answer = answer.flatMapError { entry.standIn(at: now, for: $0) ?? .failure($0) }
         }
         let waiters = question.waiters

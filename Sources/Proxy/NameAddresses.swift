@@ -21,6 +21,8 @@ struct NameAddresses {
         return Self.pick(among: found, avoiding: down).flatMap { SocketAddress($0) }
     }
 
+    func isKnown(_ name: Address) -> Bool { known[name] != nil }
+
     /// Returns whether the name had others, or in another order. None found changes nothing.
     mutating func set(_ name: Address, _ found: [Address]) -> Bool {
         let usable = found.filter { SocketAddress($0) != nil }

@@ -51,6 +51,10 @@ public final class Proxy {
 
     /// Names are asked for again this often; the resolver's cache keeps to the TTL.
     private static let resolveAgain = Nanoseconds.seconds(5)
+    /// While one has never been had. A resolver that has failed is in no hurry itself.
+    private static let resolveSoon = Nanoseconds.seconds(1)
+    /// Names asked for at once: one of which nobody hears holds up no others.
+    private static let namesAtOnce = 64
     /// Peers that the workers are told of at once.
     private static let peersASlice = 500
     /// Workers are not asked more often for what failed.
@@ -519,17 +523,36 @@ public final class Proxy {
     }
 
     private func resolve(_ wanted: [Address]) async {
-        for name in wanted {
-            // A name that cannot be had now keeps the addresses it had.
-            guard names.set(name, await resolve(name)) else { continue }
-            for key in routing.peers(at: name) { send(key) }
+        let here = LoopBound(self, on: loop)
+        await withTaskGroup(of: Void.self) { group in
+            for (place, name) in wanted.enumerated() {
+                if place >= Self.namesAtOnce { await group.next() }
+                group.addTask { await here.value.ask(for: name) }
+            }
         }
         names.keep { !routing.peers(at: $0).isEmpty }
         if isDrained { return }
         // One chain, however often upstreams were defined meanwhile.
         if let nextResolve { timers.cancel(nextResolve) }
-        nextResolve = timers.schedule(after: Self.resolveAgain) { [weak self] in
-            self?.resolveNames()
+        let isAllKnown = routing.names.allSatisfy { names.isKnown($0) }
+        let pause = isAllKnown ? Self.resolveAgain : Self.resolveSoon
+        nextResolve = timers.schedule(after: pause) { [weak self] in self?.resolveNames() }
+    }
+
+    private func ask(for name: Address) async { take(name, await resolve(name)) }
+
+    /// A name that cannot be had now keeps the addresses it had.
+    private func take(_ name: Address, _ found: [Address]) {
+        guard !isDrained, names.set(name, found) else { return }
+        for key in routing.peers(at: name) { send(key) }
+    }
+
+    /// Whoever asked, a name has these addresses now: a monitor that finds a peer well at one of them
+    /// must not be ahead of the requests.
+    public func heard(_ host: String, _ addresses: [String]) {
+        for name in routing.names(of: host.lowercased()) {
+            guard case .host(_, let port) = name else { continue }
+            take(name, addresses.map { .host($0, port: port) })
         }
     }
 }

@@ -25,6 +25,8 @@ struct Routing {
     private var sentPeers: [PeerKey: SentPeer] = [:]
     /// Peers by the name they are reached at, for those that have one.
     private var named: [Address: Set<PeerKey>] = [:]
+    /// The names of a host, one a port.
+    private var hosts: [String: Set<Address>] = [:]
     private var problems: [String] = []
 
     /// The numbers that the tables in use were compiled with, and those tables.
@@ -48,6 +50,8 @@ struct Routing {
     /// What the workers know of a peer.
     func snapshot(of key: PeerKey) -> PeerSnapshot? { sentPeers[key]?.snapshot }
     func peers(at name: Address) -> Set<PeerKey> { named[name] ?? [] }
+    /// `host` in small letters.
+    func names(of host: String) -> Set<Address> { hosts[host] ?? [] }
 
     /// What could not be told, since the last time somebody asked.
     mutating func takeProblems() -> [String] {
@@ -147,8 +151,14 @@ struct Routing {
         if let old, var keys = named[old] {
             keys.remove(key)
             named[old] = keys.isEmpty ? nil : keys
+            if keys.isEmpty, case .host(let host, _) = old {
+                let rest = hosts.removeValue(forKey: host.lowercased())?.subtracting([old]) ?? []
+                if !rest.isEmpty { hosts[host.lowercased()] = rest }
+            }
         }
-        if let new, SocketAddress(new) == nil { named[new, default: []].insert(key) }
+        guard let new, SocketAddress(new) == nil else { return }
+        named[new, default: []].insert(key)
+        if case .host(let host, _) = new { hosts[host.lowercased(), default: []].insert(new) }
     }
 
     // MARK: Numbers

@@ -123,6 +123,9 @@ final class Engine {
             onSuspicion: { [scheduler] in scheduler.suspect($0, isSilent: $1) },
             resolve: { await Self.addresses(of: $0, names) }
         )
+        resolver.onAnswer = { [weak proxy] host, resolution in
+            proxy?.heard(host, resolution.addresses)
+        }
         // Without an address it still answers over HTTP, at /agent/ on the admin address.
         let agentCheck = configuration.agentCheck
         endpoint = AgentEndpoint(

@@ -2,6 +2,7 @@
 
 import DNS
 import EventLoop
+import Foundation
 import Glibc
 import Health
 import TestSupport
@@ -45,6 +46,22 @@ import Vocabulary
         #expect(Set(resolution.addresses) == ["192.0.2.1", "192.0.2.2", "2001:db8::1"])
         #expect(resolution.validity == .seconds(20))
         #expect(!resolution.isCached)
+    }
+
+    @Test func `each answer is told of to whoever wants to hear all of them`() async throws {
+        let server = try NameServer(["web.test": .records([.a("192.0.2.1")])])
+        defer { server.stop() }
+        let prober = try await prober(server)
+        let told = Told()
+        await prober.resolver.call { resolver in
+            resolver.onAnswer = { told.add("\($0) \($1.addresses.joined(separator: " "))") }
+        }
+        _ = try await resolve("WEB.test", on: prober).get()
+        #expect(told.all == ["web.test 192.0.2.1"])
+        // From the cache, and none at all.
+        _ = try await resolve("web.test", on: prober).get()
+        _ = await resolve("none.test", on: prober)
+        #expect(told.all == ["web.test 192.0.2.1"])
     }
 
     @Test(arguments: ["127.0.0.1", "::1", "192.0.2.9"])
@@ -293,4 +310,12 @@ import Vocabulary
         let live = try await prober.probe("tcp", at: place)
         #expect(live.reason == .layer4OK)
     }
+}
+
+/// Lines from the resolver's thread.
+private final class Told: @unchecked Sendable {
+    private let lock = NSLock()
+    private var lines: [String] = []
+    var all: [String] { lock.withLock { lines } }
+    func add(_ line: String) { lock.withLock { lines.append(line) } }
 }

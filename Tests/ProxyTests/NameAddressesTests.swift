@@ -59,6 +59,40 @@ import Vocabulary
         #expect(names.address(of: literal, avoiding: ["10.0.0.9:80"])?.description == "10.0.0.9:80")
     }
 
+    /// The proxy itself hears nothing of DNS.
+    @Test func `what anybody hears of a name is where its peers are, at once`() async throws {
+        let rig = try await ProxyRig([
+            UpstreamDefinition(
+                name: "web",
+                peers: [80, 81].map {
+                    PeerDefinition(id: "p\($0)", address: .host("Web.test", port: $0))
+                } + [PeerDefinition(id: "other", address: .host("other.test", port: 80))]
+            )
+        ])
+        func addresses() async -> [String?] {
+            await rig.proxy.call { proxy in
+                ["p80", "p81", "other"].map {
+                    proxy.routing.snapshot(of: PeerKey(upstream: "web", peer: $0))?
+                        .address?.description
+                }
+            }
+        }
+        #expect(await addresses() == [nil, nil, nil])
+        await rig.proxy.call { $0.heard("web.test", ["10.0.0.1", "10.0.0.2"]) }
+        #expect(await addresses() == ["10.0.0.1:80", "10.0.0.1:81", nil])
+        await rig.proxy.call { $0.heard("WEB.TEST", ["10.0.0.3"]) }
+        #expect(await addresses() == ["10.0.0.3:80", "10.0.0.3:81", nil])
+        await rig.define([
+            UpstreamDefinition(
+                name: "web",
+                peers: [PeerDefinition(id: "p80", address: .host("Web.test", port: 80))]
+            )
+        ])
+        #expect(await rig.proxy.call { $0.routing.names(of: "web.test").count } == 1)
+        #expect(await rig.proxy.call { $0.routing.names(of: "other.test").count } == 0)
+        await rig.drain()
+    }
+
     /// DNS answers once and is silent from then on.
     @Test func `what a verdict says of an address moves the peer without DNS`() async throws {
         let name = Address.host("web.test", port: 80)
