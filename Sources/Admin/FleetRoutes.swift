@@ -40,12 +40,13 @@ enum FleetRoutes {
             board.events.events.filter { $0.peer == key }.suffix(ExplainJSON.transitionsMax)
         }
         let monitors = view.monitors
-        let pairs = await plane.scheduler.call { scheduler in
-            monitors.map { monitor in
+        let (pairs, hold) = await plane.scheduler.call { scheduler in
+            let pairs = monitors.map { monitor in
                 scheduler.explain(
                     VerdictKey(upstream: key.upstream, peer: key.peer, monitor: monitor.id)
                 )
             }
+            return (pairs, scheduler.fleetStatus?.hold)
         }
         return .json(
             ExplainJSON(
@@ -53,6 +54,7 @@ enum FleetRoutes {
                 report: report,
                 monitors: Array(zip(monitors, pairs)),
                 transitions: Array(transitions),
+                massHold: hold,
                 now: plane.loop.wall
             ).json
         )
@@ -82,6 +84,7 @@ extension ControlPlane {
                 lateness: scheduler.lateness(at: now.instant),
                 doubt: fleet?.doubt ?? (metrics.isDoubtful ? 1 : 0),
                 reasons: reasons,
+                hold: fleet?.hold,
                 isAlone: fleet == nil
             )
         }
@@ -114,6 +117,16 @@ enum AgentsJSON {
             .init("lateness_ms", .integer(report.lateness.milliseconds)),
             .init("doubt", .number((report.doubt * 100).rounded() / 100)),
             .init("reasons", .array(report.reasons.map { .string($0) })),
+            .init("held", hold(report.state == .silent ? nil : report.hold)),
+        ])
+    }
+
+    /// What `store.mass-change` holds as it was.
+    static func hold(_ hold: FleetReport.Hold?) -> JSON {
+        guard let hold else { return .null }
+        return .object([
+            .init("since", .string(hold.since.description)),
+            .init("pairs", JSON(hold.pairs)),
         ])
     }
 }
@@ -125,6 +138,7 @@ struct ExplainJSON {
     let report: PeerReport
     let monitors: [(summary: MonitorSummary, pair: PairExplanation?)]
     let transitions: [TransitionEvent]
+    var massHold: FleetReport.Hold?
     let now: WallTime
 
     static let transitionsMax = 20
@@ -237,6 +251,10 @@ struct ExplainJSON {
                 ? "unknown (last \(verdict.status.rawValue))"
                 : verdict.isDegraded ? "degraded" : verdict.status.rawValue
             layers.append(layer(name, says, reason))
+            if let held = verdict.withheld, !isOver {
+                let name = "\(held.layer) over \(monitor.id)"
+                layers.append(layer(name, "held", hold(of: held, verdict)))
+            }
             if let admin = verdict.hints.admin {
                 layers.append(
                     layer("the peer's own agent", admin.rawValue, "said over \(monitor.id)")
@@ -249,6 +267,13 @@ struct ExplainJSON {
         let sum = view.reason.isEmpty ? "every required check passes" : view.reason
         layers.append(layer("status", view.status.rawValue, sum))
         return layers
+    }
+
+    /// Why a failure does not count, and whose word that is.
+    private func hold(of why: Withheld, _ verdict: Verdict) -> String {
+        let reason = "\(why.words), says \(verdict.agent)"
+        guard why == .massChange, verdict.agent == agent, let hold = massHold else { return reason }
+        return reason + "; \(hold.pairs) pairs since \(hold.since)"
     }
 
     // MARK: What would change it
@@ -268,11 +293,13 @@ struct ExplainJSON {
                 continue
             }
             switch verdict.status {
+            case .up where verdict.withheld != nil:
+                lines.append("\(monitor.id): \(verdict.withheld?.end(at: verdict.agent) ?? "")")
             case .up:
                 let left = verdict.health - verdict.rise + 1
-                var line =
-                    "\(monitor.id): \(left) failure\(left == 1 ? "" : "s") in a row "
-                    + (monitor.isRequired ? "take it down" : "degrade it")
+                let count = left == 1 ? "one failure" : "\(left) failures in a row"
+                let verb = (monitor.isRequired ? "take" : "degrade") + (left == 1 ? "s" : "")
+                var line = "\(monitor.id): \(count) \(verb) it\(monitor.isRequired ? " down" : "")"
                 if let pair, pair.confirmAgents > 0 {
                     line += ", and \(pair.confirmAgents) other agents are asked first"
                 }
@@ -280,7 +307,9 @@ struct ExplainJSON {
             case .down:
                 let left = verdict.rise - verdict.health
                 lines.append(
-                    "\(monitor.id): \(left) pass\(left == 1 ? "" : "es") in a row bring it up"
+                    left == 1
+                        ? "\(monitor.id): one pass brings it up"
+                        : "\(monitor.id): \(left) passes in a row bring it up"
                 )
             case .unknown: lines.append("\(monitor.id): a probe that says something")
             }
@@ -291,5 +320,27 @@ struct ExplainJSON {
             }
         }
         return lines
+    }
+}
+
+extension Withheld {
+    /// Who holds it.
+    fileprivate var layer: String {
+        switch self {
+        case .massChange: "store.mass-change"
+        case .unconfirmed: "other agents"
+        case .doubt: "its agent"
+        }
+    }
+
+    /// What ends it.
+    fileprivate func end(at agent: String) -> String {
+        switch self {
+        case .massChange:
+            "an answer of it, or of most others: then its next failure counts. Who knows that it is gone asks "
+                + "for maint, or sets store.mass-change: {action: publish}"
+        case .unconfirmed: "an answer of it, or other agents that see it fail too"
+        case .doubt: "the end of the doubt of \(agent), or another agent that probes it"
+        }
     }
 }

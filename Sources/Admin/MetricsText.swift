@@ -307,6 +307,12 @@ struct MetricsText {
                 fleet.reasons.contains(reason) ? 1 : 0
             )
         }
+        family(
+            "muster_mass_change_held",
+            "gauge",
+            "Pairs that store.mass-change holds as they were."
+        )
+        sample("muster_mass_change_held", [], Double(fleet.hold?.pairs ?? 0))
         counter("muster_fleet_taken_total", "Pairs that this agent took.", fleet.counts.granted)
         counter("muster_fleet_ceded_total", "Pairs that went to others.", fleet.counts.stopped)
         counter(

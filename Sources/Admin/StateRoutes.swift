@@ -122,6 +122,7 @@ enum StateRoutes {
             .init("doubt", .number((fleet.doubt * 100).rounded() / 100)),
             .init("reasons", .array(fleet.reasons.map { .string($0) })),
             .init("text", .string(fleet.words.joined(separator: "; "))),
+            .init("held", AgentsJSON.hold(fleet.hold)),
         ])
     }
 

@@ -186,6 +186,7 @@ enum UpstreamJSON {
             .init("checked_at", time(verdict?.checkedAt)),
             .init("expires_at", time(verdict?.expiresAt)),
             .init("agent", verdict.map { .string($0.agent) } ?? .null),
+            .init("held", JSON(verdict?.withheld?.rawValue)),
             .init("confirmed", JSON(votes?.confirmed)),
             .init(
                 "votes",

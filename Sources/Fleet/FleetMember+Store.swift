@@ -195,7 +195,7 @@ extension FleetMember {
             // Somebody claimed it after this, and the word of that came before the answer.
             if claims.drop(pair) {
                 effects.append(.stop(pair, at: clock.now(at: now)))
-                runs[pair] = nil
+                letGo(of: pair)
             }
             review(pair, at: now)
         case .granted(let epoch, let from, let verdict):
@@ -235,8 +235,7 @@ extension FleetMember {
         holders[Int(pair)] = holder
         if claims.drop(pair) {
             effects.append(.stop(pair, at: clock.now(at: now)))
-            doubt.leave(pair)
-            runs[pair] = nil
+            letGo(of: pair)
             notePairLost(pair, at: now)
         }
         review(pair, at: now)

@@ -21,6 +21,7 @@ extension FleetMember {
             if found == .passes {
                 runs[pair] = nil
                 confirmed[pair] = nil
+                mass.end(pair, .passed)
             }
             return .count
         }
@@ -35,6 +36,8 @@ extension FleetMember {
         }
         if doubt.withholdsFailures(hasOthers: hasOthers, at: now) {
             giveAwayInDoubt(pair, at: now, into: &effects)
+            // It is not the world any more that keeps it as it was.
+            mass.end(pair, .left)
             return .ignore
         }
         var next = counter
@@ -48,7 +51,18 @@ extension FleetMember {
         runs[pair]?.hold()
         if staysUnknown(pair, counter) { return .hold }
         // Without a store nobody can be asked, and waiting would be believing that all is well.
-        return isAway || mayFall(pair, at: now, into: &effects) ? .count : .hold
+        guard isAway || mayFall(pair, at: now, into: &effects) else { return .hold }
+        mass.end(pair, .fell)
+        return .count
+    }
+
+    /// Why an outcome of the pair that was ruled upon so does not count; nil where it does.
+    public func withheld(_ ruling: Ruling, of pair: PairNumber) -> Withheld? {
+        switch ruling {
+        case .count: nil
+        case .hold: mass.holds(pair) ? .massChange : .unconfirmed
+        case .ignore: .doubt
+        }
     }
 
     private mutating func note(_ found: Found, of pair: PairNumber) {
@@ -131,6 +145,7 @@ extension FleetMember {
         case .confirmed:
             guard run.held > 0, mayFall(pair, at: now, into: &effects) else { return }
             runs[pair] = nil
+            mass.end(pair, .fell)
             effects.append(.fall(pair))
         case .lost: noteLost(pair, at: now, into: &effects)
         }
@@ -197,6 +212,7 @@ extension FleetMember {
         call(.tell([letter]), .other, at: now, into: &effects)
         effects.append(.say(.gaveAway(pair, to: successor)))
         runs[pair] = nil
+        mass.end(pair, .left)
     }
 
     /// Doubting for a lease already: somebody who does not should look at what fails here.

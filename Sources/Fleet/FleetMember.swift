@@ -100,6 +100,8 @@ public enum FleetWord: Hashable, Sendable {
     case disagreement(PairNumber, passes: Int, of: Int)
     case gaveAway(PairNumber, to: String)
     case massHeld
+    /// What was held is not any more, after so long.
+    case massOver(MassChange.Hold, lasted: Nanoseconds)
 }
 
 public struct FleetMember: Sendable {
@@ -113,7 +115,7 @@ public struct FleetMember: Sendable {
     public internal(set) var claims = Claims()
     public internal(set) var doubt = Doubt()
     var watch = Watch()
-    var mass: MassChange
+    public internal(set) var mass: MassChange
     var dice: Dice
 
     // MARK: Pairs
@@ -273,9 +275,8 @@ public struct FleetMember: Sendable {
             }
         }
         claims.forget(number)
-        doubt.leave(number)
+        letGo(of: number)
         ownership.remove(number)
-        runs[number] = nil
         confirmed[number] = nil
         asks[number] = nil
         shy.remove(number)
@@ -310,6 +311,9 @@ public struct FleetMember: Sendable {
         probeAllIfAlone(at: now, into: &effects)
         leaveIfDone(at: now, into: &effects)
         if now >= nextBeatAt, !isBeating { beat(lag: lag, at: now, into: &effects) }
+        if let hold = mass.takeOver() {
+            effects.append(.say(.massOver(hold, lasted: now - hold.since)))
+        }
         send(at: now, into: &effects)
     }
 
@@ -339,10 +343,17 @@ public struct FleetMember: Sendable {
         nextBeatAt = now
     }
 
+    /// Another probes it: what this agent found of it says nothing of this one's network any more.
+    mutating func letGo(of pair: PairNumber) {
+        doubt.leave(pair)
+        mass.end(pair, .left)
+        runs[pair] = nil
+    }
+
     mutating func dropAll(at now: Instant, into effects: inout [FleetEffect]) {
         for pair in claims.dropAll() {
             effects.append(.stop(pair, at: clock.now(at: now)))
-            doubt.leave(pair)
+            letGo(of: pair)
         }
         runs = [:]
         asks = [:]
@@ -501,8 +512,7 @@ public struct FleetMember: Sendable {
                 continue
             }
             _ = claims.drop(pair)
-            doubt.leave(pair)
-            runs[pair] = nil
+            letGo(of: pair)
             review(pair, at: now)
         }
         ceding = rest

@@ -29,7 +29,26 @@ public struct MassChange: Sendable {
     private var falls: [(pair: PairNumber, at: Instant)] = []
     private var done = 0
     private var latest: [PairNumber: Instant] = [:]
-    public private(set) var isHolding = false
+
+    /// Whose statuses are held as they were, and what became of those that were held with them.
+    public struct Hold: Hashable, Sendable {
+        public let since: Instant
+        public fileprivate(set) var pairs: Set<PairNumber> = []
+        public fileprivate(set) var ends: [End: Int] = [:]
+    }
+
+    /// How a hold ends for one pair.
+    public enum End: String, Hashable, Sendable, CaseIterable {
+        case passed, fell
+        /// Another probes it, or it is defined no more.
+        case left
+    }
+
+    public private(set) var hold: Hold?
+    /// The last one that is over and was not told of.
+    private var over: Hold?
+
+    public var isHolding: Bool { hold != nil }
 
     /// A handful is no mass, whatever share it is.
     static let fallsMin = 5
@@ -50,8 +69,28 @@ public struct MassChange: Sendable {
         falls.append((pair, now))
         latest[pair] = now
         let isMass = latest.count >= Self.fallsMin && latest.count * 100 >= size * rule.share
-        isHolding = (isMass || isSilent) && rule.action == .hold && hasOthers
-        return !isHolding
+        guard isMass || isSilent, rule.action == .hold, hasOthers else {
+            end(pair, .fell)
+            return true
+        }
+        hold = hold ?? Hold(since: now)
+        hold?.pairs.insert(pair)
+        return false
+    }
+
+    public func holds(_ pair: PairNumber) -> Bool { hold?.pairs.contains(pair) ?? false }
+
+    /// It is held no more, if it was. With the last of them the hold is over.
+    public mutating func end(_ pair: PairNumber, _ end: End) {
+        guard hold?.pairs.remove(pair) != nil else { return }
+        hold?.ends[end, default: 0] += 1
+        if hold?.pairs.isEmpty == true { (hold, over) = (nil, hold) }
+    }
+
+    /// A hold that is over, once.
+    public mutating func takeOver() -> Hold? {
+        defer { over = nil }
+        return over
     }
 
     private mutating func forget(before now: Instant) {

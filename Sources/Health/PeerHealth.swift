@@ -435,6 +435,7 @@ public struct PeerHealth: Sendable {
         var lastKnown: PeerStatus?
         var stale: [String] = []
         var warnings: [String] = []
+        var held: [String] = []
         for verdict in verdicts where verdict.status != .unknown {
             let isRequired = policy.requiredMonitors.contains(verdict.key.monitor)
             let opinion: PeerStatus =
@@ -454,6 +455,9 @@ public struct PeerHealth: Sendable {
                 if status == .up { status = .degraded }
                 warnings.append(describe(verdict))
             default: break
+            }
+            if verdict.status == .up, let why = verdict.withheld {
+                held.append(Self.describe(verdict, withheld: why))
             }
         }
         let unprobed = policy.requiredMonitors.filter {
@@ -475,7 +479,7 @@ public struct PeerHealth: Sendable {
             let names = passing.map(\.key.monitor).joined(separator: " and ")
             stale.append("it gets requests because of \(names)")
         }
-        reasons += stale + warnings
+        reasons += held + stale + warnings
         return Checks(
             status: status,
             isFresh: stale.isEmpty,
@@ -517,6 +521,12 @@ public struct PeerHealth: Sendable {
         if let code = verdict.code, verdict.reason.layer == "L7" { text += "/\(code)" }
         if !verdict.message.isEmpty { text += " \(verdict.message)" }
         return "\(text) (\(verdict.key.monitor))"
+    }
+
+    /// Up, and its last probe failed.
+    private static func describe(_ verdict: Verdict, withheld why: Withheld) -> String {
+        let found = verdict.aside.map { "; \(Verdict.asideMark)\($0.now)" } ?? ""
+        return "\(why.words)\(found) (\(verdict.key.monitor))"
     }
 
     private func activeMode(now: WallTime, reasons: inout [String]) -> Intent.Mode {

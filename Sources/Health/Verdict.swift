@@ -72,9 +72,39 @@ public struct Verdict: Hashable, Sendable {
     private var storedCode: PackedCount
     public var hints: Hints
     public var status: HealthCounter.Status
-    /// The last outcome was a warning: up, but only just.
-    public var isDegraded: Bool
+    private var storedFlags: Flags
     public var reason: Reason
+
+    /// Two answers in one byte.
+    private struct Flags: Hashable {
+        var isDegraded: Bool {
+            get { bits & 1 != 0 }
+            set { bits = bits & ~1 | (newValue ? 1 : 0) }
+        }
+        var withheld: Withheld? {
+            get {
+                let place = Int(bits >> 1) - 1
+                return Withheld.allCases.indices.contains(place) ? Withheld.allCases[place] : nil
+            }
+            set {
+                let place = newValue.flatMap { Withheld.allCases.firstIndex(of: $0) } ?? -1
+                bits = bits & 1 | UInt8(place + 1) << 1
+            }
+        }
+        private var bits: UInt8 = 0
+    }
+
+    /// The last outcome was a warning: up, but only just.
+    public var isDegraded: Bool {
+        get { storedFlags.isDegraded }
+        set { storedFlags.isDegraded = newValue }
+    }
+
+    /// Why the failure that the last probe found does not count; nil where it does, or found none.
+    public var withheld: Withheld? {
+        get { storedFlags.withheld }
+        set { storedFlags.withheld = newValue }
+    }
 
     public var health: Int {
         get { Int(storedHealth) }
@@ -102,6 +132,7 @@ public struct Verdict: Hashable, Sendable {
         subject: Subject? = nil,
         status: HealthCounter.Status,
         isDegraded: Bool = false,
+        withheld: Withheld? = nil,
         health: Int,
         rise: Int,
         fall: Int,
@@ -122,7 +153,9 @@ public struct Verdict: Hashable, Sendable {
         self.kind = kind
         self.subject = subject
         self.status = status
-        self.isDegraded = isDegraded
+        storedFlags = Flags()
+        storedFlags.isDegraded = isDegraded
+        storedFlags.withheld = withheld
         storedHealth = Int32(clamping: health)
         storedRise = Int32(clamping: rise)
         storedFall = Int32(clamping: fall)
@@ -175,7 +208,7 @@ public struct Verdict: Hashable, Sendable {
     /// Neither status nor reason of its peer differ: only who said it, and when.
     func agrees(with other: Verdict) -> Bool {
         status == other.status && health == other.health && rise == other.rise
-            && fall == other.fall && isDegraded == other.isDegraded && reason == other.reason
+            && fall == other.fall && storedFlags == other.storedFlags && reason == other.reason
             && code == other.code && hints == other.hints && message == other.message
             && downAddresses == other.downAddresses
     }

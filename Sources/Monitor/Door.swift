@@ -76,13 +76,14 @@ public final class Door {
     }
 
     /// Takes one outcome through: the pair's opinion and numbers are updated in place.
-    /// Of a pair that is shared, this agent has the claim; `ruling` says whether a failure counts, and `isTold`
-    /// that the verdict is to be written whatever it says.
+    /// Of a pair that is shared, this agent has the claim; `ruling` says whether a failure counts, `withheld` why
+    /// not, and `isTold` that the verdict is to be written whatever it says.
     func pass(
         _ outcome: Outcome,
         of pair: Pair,
         now: Moment,
         ruling: Ruling = .count,
+        withheld: Withheld? = nil,
         isShared: Bool = false,
         isTold: Bool = false
     ) {
@@ -104,6 +105,7 @@ public final class Door {
             isSecond: pair.isSuspect && outcome.isLoss,
             downAddresses: pair.addresses.down,
             ruling: ruling,
+            withheld: withheld,
             schedule: pair.monitor.schedule,
             now: now.wall
         )

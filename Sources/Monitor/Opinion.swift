@@ -17,6 +17,7 @@ struct Opinion: Hashable, Sendable {
     private var aside = ""
     private(set) var counter: HealthCounter
     private(set) var isDegraded = false
+    private(set) var withheld: Withheld?
     private(set) var reason = Reason.unknown
     private var storedCode = PackedCount()
     private(set) var hints = Hints()
@@ -47,6 +48,7 @@ struct Opinion: Hashable, Sendable {
         expiresAt = verdict.expiresAt
         latency = verdict.latency
         isDegraded = verdict.isDegraded
+        withheld = verdict.withheld
         reason = verdict.reason
         code = verdict.code
         // Or what is said beside the words that hold would be said again with each hand-over.
@@ -85,6 +87,7 @@ struct Opinion: Hashable, Sendable {
         isSecond: Bool = false,
         downAddresses found: [String] = [],
         ruling: Ruling = .count,
+        withheld why: Withheld? = nil,
         schedule: Schedule,
         now: WallTime
     ) -> Bool {
@@ -97,6 +100,7 @@ struct Opinion: Hashable, Sendable {
             takeNeutral(outcome, schedule: schedule, now: now)
             return hints != hintsBefore
         }
+        withheld = why
         if ruling != .count {
             takeNeutral(outcome, schedule: schedule, now: now)
             // What was said holds until others have said whether they see the same; where this agent doubts
@@ -168,6 +172,7 @@ struct Opinion: Hashable, Sendable {
             subject: subject,
             status: counter.status,
             isDegraded: isDegraded,
+            withheld: withheld,
             health: counter.health,
             rise: counter.thresholds.rise,
             fall: counter.thresholds.fall,

@@ -68,6 +68,7 @@ public struct FleetStatus: Hashable, Sendable {
     /// Why it doubts itself, as in `/v1/agents`, and the same for people.
     public var reasons: [String]
     public var words: [String]
+    public var hold: FleetReport.Hold?
     /// Agents that share the probing.
     public var members: Int
     public var counts: FleetDesk.Counts
@@ -85,6 +86,7 @@ extension Scheduler {
             doubt: fleet.doubt,
             reasons: fleet.reasons.map(\.rawValue),
             words: fleet.reasons.map(\.words),
+            hold: fleet.hold,
             members: fleet.member.membership.roster.members.count,
             counts: fleet.counts,
             isAway: fleet.isAway

@@ -157,6 +157,10 @@ extension Scheduler {
         return ruling
     }
 
+    func withheld(_ ruling: Ruling, of row: Int) -> Withheld? {
+        fleet?.member.withheld(ruling, of: shares[row].pair)
+    }
+
     /// Whether the probe is to be told of though it says nothing new.
     func takeFreshness(of row: Int) -> Bool {
         guard fleet != nil, shares[row].isFresh else { return false }

@@ -169,6 +169,7 @@ extension Scheduler {
                 of: pair,
                 now: now,
                 ruling: ruling,
+                withheld: withheld(ruling, of: row),
                 isShared: fleet != nil,
                 isTold: takeFreshness(of: row)
             )

@@ -191,6 +191,7 @@ final class SimulatedAgent {
             "\(name(pair)) fails here, but \(passes) of \(size) see it pass"
         case .gaveAway(let pair, let to): "I give \(name(pair)) to \(to)"
         case .massHeld: "too much goes down at once: held"
+        case .massOver(let hold, let lasted): "what was held is free after \(lasted): \(hold.ends)"
         }
     }
 

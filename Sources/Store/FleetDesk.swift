@@ -125,6 +125,7 @@ public final class FleetDesk: EventSink {
     private var reasonsTold: [Doubt.Reason] = []
     private var membersTold: Set<String> = []
     private var isTwinTold = false
+    private var isHoldTold = false
     private var wasTaken = false
     /// Why the store does not do what this agent calls for; nil while it does.
     public private(set) var refusal: String?
@@ -212,6 +213,11 @@ public final class FleetDesk: EventSink {
 
     public var doubt: Double {
         member.doubt.value(hasOthers: member.membership.hasOthers, at: loop.instant)
+    }
+
+    /// What `store.mass-change` holds as it was: since when by the store's clock, and how many pairs.
+    public var hold: FleetReport.Hold? {
+        member.mass.hold.map { .init(since: time(at: $0.since), pairs: $0.pairs.count) }
     }
 
     /// How this agent lives among the others.
@@ -501,6 +507,8 @@ public final class FleetDesk: EventSink {
             .init("lateness_ms", .integer((hands?.lateness(at: now) ?? .zero).milliseconds)),
             .init("doubt", .number((doubt * 100).rounded() / 100)),
             .init("reasons", .array(reasons.map { .string($0.rawValue) })),
+            .init("held", JSON(hold?.pairs)),
+            .init("held_since", hold.map { .integer($0.since.milliseconds) } ?? .null),
         ]).withoutNulls().text
     }
 
@@ -631,12 +639,35 @@ public final class FleetDesk: EventSink {
                 [.event("given-away"), .agent(to)]
             )
         case .massHeld:
+            guard throttle.note("mass", at: loop.instant) != nil else { return }
+            isHoldTold = true
             journal.warning(
-                "too many peers would go down at once: their statuses are held as they were "
-                    + "(store.mass-change)",
+                "too many peers would go down at once: those that fall silent are held as they were "
+                    + "(store.mass-change) until they answer, or most others do; muster agents says how many",
                 [.event("mass-held")]
             )
+        case .massOver(let hold, let lasted):
+            guard isHoldTold else { return }
+            isHoldTold = false
+            journal.notice(
+                "store.mass-change holds no peer any more, after \(lasted.rounded): \(hold.words)",
+                [.event("mass-over")]
+            )
         }
+    }
+}
+
+extension MassChange.Hold {
+    /// What became of the pairs: `5 answer again, 1 is down`.
+    var words: String {
+        MassChange.End.allCases.compactMap { end in
+            guard let count = ends[end] else { return nil }
+            switch end {
+            case .passed: return "\(count) answer\(count == 1 ? "s" : "") again"
+            case .fell: return "\(count) \(count == 1 ? "is" : "are") down"
+            case .left: return "\(count) \(count == 1 ? "is" : "are") not probed here any more"
+            }
+        }.joined(separator: ", ")
     }
 }
 

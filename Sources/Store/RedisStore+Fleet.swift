@@ -159,8 +159,21 @@ public struct FleetReport: Hashable, Sendable {
     public var lateness: Nanoseconds
     public var doubt: Double
     public var reasons: [String]
+    /// What it holds as it was, because too many fell silent at once; nil where it holds nothing.
+    public var hold: Hold?
     /// It shares with nobody.
     public var isAlone: Bool
+
+    public struct Hold: Hashable, Sendable {
+        /// By the clock of Redis.
+        public var since: WallTime
+        public var pairs: Int
+
+        public init(since: WallTime, pairs: Int) {
+            self.since = since
+            self.pairs = pairs
+        }
+    }
 
     public init(
         id: String,
@@ -175,8 +188,10 @@ public struct FleetReport: Hashable, Sendable {
         lateness: Nanoseconds,
         doubt: Double,
         reasons: [String],
+        hold: Hold? = nil,
         isAlone: Bool = false
     ) {
+        self.hold = hold
         self.isAlone = isAlone
         self.id = id
         self.version = version
@@ -225,8 +240,15 @@ public struct FleetReport: Hashable, Sendable {
             lateness: .milliseconds(min(max(about["lateness_ms"]?.integer ?? 0, 0), 86_400_000)),
             doubt: min(max(about["doubt"]?.double ?? 0, 0), 1),
             reasons: (about["reasons"]?.items ?? []).prefix(8).compactMap(\.string)
-                .map(Believable.message)
+                .map(Believable.message),
+            hold: Self.hold(in: about)
         )
+    }
+
+    private static func hold(in about: JSON) -> Hold? {
+        guard let pairs = about["held"]?.int, pairs > 0, let since = about["held_since"]?.integer
+        else { return nil }
+        return Hold(since: Believable.time(since), pairs: pairs)
     }
 
     /// One that has been silent for longer is of the past.

@@ -28,6 +28,7 @@ extension Verdict {
         JSON.object([
             .init("status", .string(status.rawValue)),
             .init("degraded", isDegraded ? .bool(true) : .null),
+            .init("held", JSON(withheld?.rawValue)),
             .init("health", JSON(health)),
             .init("rise", JSON(rise)),
             .init("fall", JSON(fall)),
@@ -82,6 +83,7 @@ extension Verdict {
             subject: Subject(json: json),
             status: status,
             isDegraded: json["degraded"]?.bool ?? false,
+            withheld: json["held"]?.string.flatMap(Withheld.init(rawValue:)),
             health: health,
             rise: rise,
             fall: fall,

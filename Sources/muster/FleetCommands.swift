@@ -9,8 +9,8 @@ struct AgentsCommand: AsyncParsableCommand {
         abstract: "Shows the agents that share the probing.",
         discussion: """
             PAIRS are the (monitor, peer) pairs that an agent probes, LATE is how late its probes began within \
-            the last minute (p99). Ends with 0; with 1 where an agent doubts itself or has fallen silent; with \
-            3 where muster is not reached.
+            the last minute (p99). Ends with 0; with 1 where an agent doubts itself, has fallen silent or holds \
+            peers as they were (store.mass-change); with 3 where muster is not reached.
             """
     )
 
@@ -85,6 +85,7 @@ struct AgentsReport {
     var exitStatus: ExitStatus {
         let isWarned = agents.contains {
             ($0["doubt"]?.double ?? 0) >= 0.5 || $0["state"] == "silent"
+                || $0["held"]?["pairs"] != nil
         }
         return isWarned || !isComplete ? .warning : .fine
     }
@@ -98,6 +99,14 @@ struct AgentsReport {
             lines.append("the store does not answer: others may be there, each with what it had")
         }
         for agent in agents {
+            if let held = agent["held"], let pairs = held["pairs"]?.int {
+                lines.append(
+                    "\((agent["id"]?.string ?? "").printable) holds \(pairs) "
+                        + "pair\(pairs == 1 ? "" : "s") as \(pairs == 1 ? "it was" : "they were") since "
+                        + "\((held["since"]?.string ?? "?").printable): too many fell silent at once "
+                        + "(store.mass-change)"
+                )
+            }
             let reasons = (agent["reasons"]?.items ?? []).compactMap { $0.string }
             if reasons.isEmpty { continue }
             lines.append(

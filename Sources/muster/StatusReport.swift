@@ -27,6 +27,8 @@ struct StatusReport {
     private let remarks: [String]
     /// An upstream has nobody who may be sent a request, however well its peers are.
     private let answersNobody: Bool
+    /// A check failed, and `store.mass-change` holds its peer as it was.
+    private let holdsPeers: Bool
 
     /// `body` is one upstream, a list of them, or a map that holds the list. `readiness` is what
     /// `/ready` says, where it could be had.
@@ -47,9 +49,12 @@ struct StatusReport {
         checks = only?["checks"]?.items ?? []
         // Of one peer alone the answer is about that peer.
         answersNobody = peer == nil && upstreams.contains { $0["status"] == "down" }
+        let held = upstreams.flatMap { Self.held(in: $0, peer: peer) }
+        holdsPeers = !held.isEmpty
         let peers = list == nil ? (only.map { [$0] } ?? body["peers"]?.items ?? []) : []
         remarks =
-            upstreams.compactMap(Self.remark) + upstreams.flatMap(Self.disagreements)
+            upstreams.compactMap(Self.remark) + Self.remark(onHeld: held, readiness)
+            + upstreams.flatMap(Self.disagreements)
             + peers.flatMap { Self.orders(on: $0, of: body) }
             + Self.remarks(on: readiness)
             + [readiness?["store"]?["file_error"]?.string].compactMap(\.self)
@@ -65,6 +70,29 @@ struct StatusReport {
             let text = fleet["text"]?.string
         else { return [] }
         return ["this agent doubts itself: \(text.printable)"]
+    }
+
+    /// Who is shown as before though it fell silent with too many others.
+    private static func held(in upstream: JSON, peer: String?) -> [String] {
+        (upstream["peers"]?.items ?? []).compactMap { item in
+            let id = item["id"]?.string ?? ""
+            let checks = item["checks"]?.items ?? []
+            guard peer == nil || peer == id, checks.contains(where: { $0["held"] == "mass-change" })
+            else { return nil }
+            return "\(upstream["name"]?.string ?? "")/\(id)"
+        }
+    }
+
+    private static func remark(onHeld held: [String], _ readiness: JSON?) -> [String] {
+        guard let first = held.first else { return [] }
+        let since = readiness?["fleet"]?["held"]?["since"]?.string.map { " since \($0)" } ?? ""
+        let count = held.count
+        let who =
+            count == 1 ? "\(first) is held as it was" : "\(count) peers are held as they were"
+        return [
+            "\(who)\(since): too many fell silent at once, for other agents too (store.mass-change); their "
+                + "checks fail, and count when most answer again"
+        ]
     }
 
     private static func row(_ item: JSON, of upstream: JSON, inDetail: Bool) -> Row {
@@ -288,6 +316,6 @@ struct StatusReport {
         let statuses = Set(rows.map { $0.status })
         if statuses.contains("down") || answersNobody { return .failing }
         if statuses.contains("unknown") { return .unknown }
-        return statuses.subtracting(["up"]).isEmpty ? .fine : .warning
+        return statuses.subtracting(["up"]).isEmpty && !holdsPeers ? .fine : .warning
     }
 }

@@ -2,12 +2,13 @@
 
 import EventLoop
 import Health
-import Monitor
-import Store
 import Testing
 import Vocabulary
 
 @testable import Admin
+@testable import Monitor
+@testable import Proxy
+@testable import Store
 
 @Suite struct FleetJSONTests {
     private static let noon = WallTime(milliseconds: 1_795_867_200_000)
@@ -47,17 +48,48 @@ import Vocabulary
         #expect(json["complete"] == true)
     }
 
-    @Test func `every layer is told, and what would change the status`() throws {
-        let monitor = MonitorSummary(
-            upstream: "web",
-            id: "http",
-            kind: "http",
-            isRequired: true,
-            rise: 2,
-            fall: 3,
-            interval: .seconds(1)
-        )
-        let verdict = Verdict(
+    @Test func `what is held as it was is told of each agent that lives`() throws {
+        var holding = report("a1", pairs: 30)
+        holding.hold = .init(since: Self.noon, pairs: 12)
+        var silent = report("a2", pairs: 10, .silent)
+        silent.hold = holding.hold
+        let agents = AgentsJSON.make([holding, silent], isComplete: true)["agents"]
+        #expect(agents?[0]?["held"] == ["since": .string("\(Self.noon)"), "pairs": 12])
+        #expect(agents?[1]?["held"] == .null)
+    }
+
+    @Test func `pairs that are held are a gauge`() {
+        func text(_ hold: FleetReport.Hold?) -> String {
+            MetricsText.make(
+                agent: "a1",
+                uptime: .seconds(5),
+                upstreams: [],
+                store: StoreStatus(kind: "redis", isConnected: true, since: Self.noon),
+                scheduler: SchedulerMetrics(),
+                fleet: FleetStatus(
+                    state: .member,
+                    weight: 1,
+                    doubt: 0,
+                    reasons: [],
+                    words: [],
+                    hold: hold,
+                    members: 2,
+                    counts: FleetDesk.Counts(),
+                    isAway: false
+                ),
+                pairs: [],
+                proxy: Proxy.Report()
+            )
+        }
+        #expect(text(nil).contains("\nmuster_mass_change_held 0\n"))
+        let held = text(.init(since: Self.noon, pairs: 12))
+        #expect(held.contains("\nmuster_mass_change_held 12\n"))
+    }
+
+    // MARK: Explaining
+
+    private var verdict: Verdict {
+        Verdict(
             key: VerdictKey(upstream: "web", peer: "a", monitor: "http"),
             kind: "http",
             status: .up,
@@ -74,13 +106,30 @@ import Vocabulary
             epoch: 7,
             sequence: 1
         )
+    }
+
+    private func explained(
+        _ verdict: Verdict,
+        intent: Intent? = nil,
+        by pair: PairExplanation? = nil,
+        from agent: String = "a1",
+        hold: FleetReport.Hold? = nil
+    ) throws -> JSON {
+        let monitor = MonitorSummary(
+            upstream: "web",
+            id: "http",
+            kind: "http",
+            isRequired: true,
+            rise: 2,
+            fall: 3,
+            interval: .seconds(1)
+        )
         let address = try #require(Address(text: "10.0.0.1:80"))
         var health = PeerHealth(
             policy: PeerPolicy(weight: 1, requiredMonitors: ["http"]),
             now: Self.noon
         )
         _ = health.apply(verdict, now: Self.noon)
-        let intent = Intent(mode: .drain, reason: "deploy", by: "root")
         _ = health.set(intent: intent, now: Self.noon)
         let peer = PeerReport(
             definition: PeerDefinition(id: "a", address: address),
@@ -88,6 +137,19 @@ import Vocabulary
             intent: intent,
             verdicts: [verdict]
         )
+        return ExplainJSON(
+            agent: agent,
+            report: peer,
+            monitors: [(monitor, pair)],
+            transitions: [],
+            massHold: hold,
+            now: Self.noon
+        ).json
+    }
+
+    private func strings(_ json: JSON?) -> [String] { json?.items?.compactMap(\.string) ?? [] }
+
+    @Test func `every layer is told, and what would change the status`() throws {
         let pair = PairExplanation(
             owner: "a2",
             why: "a2 is first in rank of 2 agents",
@@ -96,13 +158,8 @@ import Vocabulary
             votes: [.init(agent: "a1", status: "passes"), .init(agent: "a3", status: nil)],
             confirmAgents: 2
         )
-        let json = ExplainJSON(
-            agent: "a1",
-            report: peer,
-            monitors: [(monitor, pair)],
-            transitions: [],
-            now: Self.noon
-        ).json
+        let intent = Intent(mode: .drain, reason: "deploy", by: "root")
+        let json = try explained(verdict, intent: intent, by: pair)
         #expect(json["owner"] == "a2")
         #expect(json["rank"]?.items == ["a2", "a1"])
         #expect(json["next_probe_at"]?.string == "\(Self.noon + .seconds(1))")
@@ -111,12 +168,37 @@ import Vocabulary
         #expect(layers.compactMap { $0["layer"]?.string } == ["operator", "check http", "status"])
         #expect(layers.compactMap { $0["says"]?.string } == ["drain", "up", "drain"])
         #expect(layers[0]["reason"] == "asked by root: deploy")
-        let changes = json["would_change"]?.items?.compactMap { $0.string } ?? []
+        let changes = strings(json["would_change"])
         #expect(changes.first == "the end of drain: muster peer ready web a")
         #expect(
             changes.contains(
                 "http: 2 failures in a row take it down, and 2 other agents are asked first"
             )
+        )
+    }
+
+    @Test func `a failure that does not count is a layer, and what ends that is told`() throws {
+        var held = verdict
+        held.withheld = .massChange
+        held.message = "last probe: L4TOUT no answer"
+        let hold = FleetReport.Hold(since: Self.noon, pairs: 12)
+        let here = try explained(held, from: "a2", hold: hold)
+        let layer = try #require(here["layers"]?[2])
+        #expect(layer["layer"] == "store.mass-change over http" && layer["says"] == "held")
+        let words = "held as it was by store.mass-change, for too many fell silent at once, says a2"
+        #expect(layer["reason"]?.string == "\(words); 12 pairs since \(Self.noon)")
+        // Of another agent's hold this one knows what its verdict says.
+        let there = try explained(held, from: "a1", hold: hold)
+        #expect(there["layers"]?[2]?["reason"]?.string == words)
+        #expect(there["reason"]?.string?.hasSuffix("; last probe: L4TOUT no answer (http)") == true)
+        #expect(
+            strings(there["would_change"]).first?.hasPrefix("http: an answer of it, or of") == true
+        )
+        held.withheld = .doubt
+        let doubted = try explained(held)
+        #expect(doubted["layers"]?[2]?["layer"] == "its agent over http")
+        #expect(
+            strings(doubted["would_change"]).first?.contains("the end of the doubt of a2") == true
         )
     }
 }

@@ -27,6 +27,15 @@ import Vocabulary
         )
         #expect(sick.exitStatus == .warning)
         #expect(sick.text.hasSuffix("a1 doubts itself: mass-failure, loop-lag"))
+        let holding = try report(
+            #"{"agents":[{"id":"a1","state":"member","doubt":0,"held":{"since":"T","pairs":6}}]}"#
+        )
+        #expect(holding.exitStatus == .warning)
+        #expect(
+            holding.text.hasSuffix(
+                "a1 holds 6 pairs as they were since T: too many fell silent at once (store.mass-change)"
+            )
+        )
         let silent = try report(#"{"agents":[{"id":"a1","state":"silent","doubt":0}]}"#)
         #expect(silent.exitStatus == .warning)
         let alone = try report(#"{"agents":[],"complete":false}"#)

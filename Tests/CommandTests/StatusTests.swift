@@ -149,6 +149,34 @@ import Vocabulary
         #expect(text.hasSuffix("\n\n\(remark)"))
     }
 
+    /// All are up, and nobody may take that for good news.
+    @Test func `says who is held as it was, and ends with 1`() {
+        func body(_ held: JSON, _ held2: JSON) -> JSON {
+            [
+                "name": "web",
+                "peers": [
+                    ["id": "a", "status": "up", "checks": [["monitor": "http", "held": held]]],
+                    ["id": "b", "status": "up", "checks": [["monitor": "http", "held": held2]]],
+                ],
+            ]
+        }
+        let all = StatusReport(
+            body("mass-change", "mass-change"),
+            peer: nil,
+            readiness: ["fleet": ["held": ["since": "T1", "pairs": 2]]]
+        )
+        let why =
+            ": too many fell silent at once, for other agents too (store.mass-change); their checks fail, and "
+            + "count when most answer again"
+        #expect(all.text.hasSuffix("\n2 peers are held as they were since T1\(why)"))
+        #expect(all.exitStatus == .warning)
+        // Held by another agent; and one that only waits for others is no mass.
+        let one = StatusReport(body("mass-change", "unconfirmed"), peer: nil)
+        #expect(one.text.hasSuffix("\nweb/a is held as it was\(why)"))
+        let other = StatusReport(body("mass-change", nil), peer: "b")
+        #expect(!other.text.contains("held") && other.exitStatus == .fine)
+    }
+
     @Test func `says that the store is away, and only then`() {
         let away: JSON = [
             "store": [

@@ -145,6 +145,30 @@ import Vocabulary
         }
         #expect(held == 5)
         #expect(!mass.isHolding)
+        let over = mass.takeOver()
+        #expect(over?.ends == [.fell: 1])
+    }
+
+    @Test func `a hold lasts until none is held any more, and says once what became of them`() {
+        var mass = MassChange()
+        for pair in PairNumber(0)..<10 {
+            _ = mass.mayFall(pair, of: 10, isSilent: true, hasOthers: true, at: Self.at(7))
+        }
+        #expect(mass.hold?.pairs.count == 10)
+        for pair in PairNumber(0)..<7 { mass.end(pair, .passed) }
+        mass.end(7, .left)
+        mass.end(8, .fell)
+        // What is held no more ends nothing a second time.
+        mass.end(8, .passed)
+        let early = mass.takeOver()
+        #expect(early == nil)
+        #expect(mass.hold?.since == Self.at(7))
+        let may = mass.mayFall(9, of: 10, hasOthers: true, at: Self.at(60_000))
+        let (over, again) = (mass.takeOver(), mass.takeOver())
+        #expect(may && mass.hold == nil)
+        #expect(over?.since == Self.at(7))
+        #expect(over?.ends == [.passed: 7, .left: 1, .fell: 2])
+        #expect(again == nil)
     }
 
     @Test func `an agent alone holds nothing, nor does one that is told to publish`() {

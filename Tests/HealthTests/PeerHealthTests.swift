@@ -57,6 +57,31 @@ import Vocabulary
         )
     }
 
+    /// Its status is that of before, and whoever looks has to see that it is not well.
+    @Test func `a failure that does not count is told in the reason, and why it does not`() {
+        for (why, words) in [
+            (
+                Withheld.massChange,
+                "held as it was by store.mass-change, for too many fell silent at once"
+            ),
+            (.unconfirmed, "held as it was until other agents see it fail too"),
+            (.doubt, "held as it was, for the agent that probes it doubts itself"),
+        ] {
+            var health = peer()
+            var verdict = verdict(.up)
+            verdict.isDegraded = true
+            verdict.withheld = why
+            verdict.message = "200 OK; last probe: L4TOUT no answer"
+            _ = health.apply(verdict, now: start)
+            #expect(health.view.status == .degraded)
+            #expect(health.view.reason.hasPrefix("\(words); last probe: L4TOUT no answer (http)"))
+            verdict.sequence = 2
+            (verdict.isDegraded, verdict.withheld, verdict.message) = (false, nil, "")
+            _ = health.apply(verdict, now: start)
+            #expect(health.view.reason == "")
+        }
+    }
+
     /// Drain A, stop A, and B fails: what was drained is no place for requests, dead or alive.
     @Test(arguments: [Intent.Mode.drain, .maint])
     func `who was asked to take nothing is not meant to serve when it is down either`(

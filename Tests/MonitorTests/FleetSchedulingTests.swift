@@ -119,7 +119,42 @@ import Vocabulary
                 rig.answer = { _, _ in .silent }
                 await rig.pass(.seconds(20))
                 #expect(rig.statuses == [expected], "\(action)")
+                #expect((rig.agents["a1"]?.desk.hold != nil) == (action == .hold))
             }
+        }
+    }
+
+    /// Everything is up, and somebody has to see that it may not be: here, at other agents, and when it is over.
+    @Test func `what is held as it was says so at every agent, and in one line when it is over`()
+        async throws
+    {
+        try await FleetRig.run(peers: Self.peers) { rig in
+            for id in ["a1", "a2", "a3"] { try rig.start(id) }
+            await rig.pass(.seconds(10))
+            rig.answer = { _, _ in .silent }
+            await rig.pass(.seconds(20))
+            let words =
+                "held as it was by store.mass-change, for too many fell silent at once; last probe: L4TOUT "
+                + "no answer (http)"
+            for (id, agent) in rig.agents {
+                let peers = agent.board.upstream(named: "web")?.peers ?? []
+                #expect(Set(peers.map(\.view.reason)) == [words], "\(id)")
+                let hold = try #require(agent.scheduler.fleetStatus?.hold)
+                #expect(hold.pairs == agent.scheduler.metrics.held)
+                #expect(hold.since < rig.loop.wall)
+            }
+            rig.answer = { _, _ in .pass }
+            #expect(await rig.comes { rig.agents.values.allSatisfy { $0.desk.hold == nil } })
+            await rig.pass(.seconds(6))
+            for (id, agent) in rig.agents {
+                let peers = agent.board.upstream(named: "web")?.peers ?? []
+                #expect(Set(peers.map(\.view.reason)) == [""], "\(id)")
+            }
+            let over = rig.lines.all.filter {
+                $0.contains("store.mass-change holds no peer any more")
+            }
+            #expect(over.count == 3)
+            #expect(over.allSatisfy { $0.hasSuffix(" answer again") }, "\(over)")
         }
     }
 
@@ -262,7 +297,7 @@ private final class FleetRig: @unchecked Sendable {
             services = Services(loop: loop)
             var setting = FleetDesk.Setting(agent: id)
             setting.massChange = MassChange.Rule(action: rig.action)
-            desk = FleetDesk(setting, on: loop)
+            desk = FleetDesk(setting, on: loop, journal: rig.lines.journal)
             wire = ModelWire(rig, desk: desk, board: board)
             let door = Door(agent: id, board: board, store: wire, epoch: 1)
             scheduler = Scheduler(
@@ -278,6 +313,7 @@ private final class FleetRig: @unchecked Sendable {
 
     let loop: EventLoop
     let action: MassChange.Action
+    let lines = Lines()
     private let upstreams: (FleetRig, String, String) -> [MonitoredUpstream]
     var model: StoreModel
     private(set) var agents: [String: Agent] = [:]

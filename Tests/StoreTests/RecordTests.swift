@@ -244,11 +244,13 @@ private let everySort: [any Record.Type] =
     @Test func `what is silent in the JSON is what renews, and nothing else`() throws {
         var all = Verdict.sample(.up, message: "m")
         all.isDegraded = true
+        all.withheld = .doubt
         all.hints = Hints(weightPercent: 50, maxConnections: 30, admin: .drain)
         all.downAddresses = ["192.0.2.1:80"]
         all.health = 2
         let replacements: [String: JSON] = [
-            "status": "unknown", "degraded": false, "health": 3, "rise": 1, "fall": 3,
+            "status": "unknown", "degraded": false, "held": "mass-change", "health": 3, "rise": 1,
+            "fall": 3,
             "kind": "tcp", "reason": "L4OK", "code": 204, "message": "n", "latency_us": 7,
             "weight_percent": 51, "max_connections": 31, "admin": "maint",
             "down_addresses": "192.0.2.2:80", "since": 1, "checked_at": 2, "expires_at": 3,
