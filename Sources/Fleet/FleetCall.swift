@@ -57,6 +57,9 @@ public enum FleetCall: Hashable, Sendable {
         public var roster: UInt64 = 0
         /// What people want to know of it, as JSON.
         public var about = ""
+        /// Whether the script finds out if this is the server that it was: the first beat of a connection
+        /// does, and then one a second.
+        public var asksServer = true
 
         public init() {}
     }

@@ -45,6 +45,7 @@ extension FleetCall {
             words += [
                 beat.state.rawValue, "\(beat.weight)", "\(max(beat.lag.milliseconds, 0))",
                 "\(beat.doubt)", beat.isSilent ? "1" : "0", "\(beat.roster)", beat.about,
+                beat.asksServer ? "1" : "0",
             ]
         case .claim(let roster, let claims):
             words.append("\(roster)")
@@ -215,6 +216,29 @@ extension FleetReply.PublishAnswer {
         case "known": self = .known
         default: return nil
         }
+    }
+}
+
+// MARK: Lives
+
+/// What the store keeps of an agent's last beat.
+public struct FleetLife: Hashable, Sendable {
+    public var state: FleetCall.State
+    public var weight: Double
+    public var seen: WallTime
+    public var isMember: Bool
+
+    /// Nil where it is none of ours: instance, beats, state, weight, since when it lives, when it was seen, mark,
+    /// doubt, word, and its weight in the roster.
+    public init?(_ line: String) {
+        let parts = line.split(separator: " ")
+        guard parts.count == 10, let state = FleetCall.State(rawValue: String(parts[2])),
+            let weight = Double(parts[3]), weight.isFinite, let seen = Int64(parts[5])
+        else { return nil }
+        self.state = state
+        self.weight = weight
+        self.seen = WallTime(milliseconds: seen)
+        isMember = parts[9] != "-"
     }
 }
 

@@ -39,6 +39,7 @@ extension FleetMember {
     ) {
         guard let (calling, _) = end(number) else { return }
         isCut = true
+        beatsUnasked = FleetTerms.beatsToAsk
         if case .claim(let batch) = calling {
             // It may hold them since: better probed twice than by nobody.
             for (pair, claim) in batch where plan(of: pair)?.key == claim.pair {

@@ -152,6 +152,8 @@ public struct FleetMember: Sendable {
     private var lastCall: CallNumber = 0
     private var nextBeatAt: Instant
     private var isBeating = false
+    /// Beats since one asked which server answers.
+    var beatsUnasked = FleetTerms.beatsToAsk
     private var isClaiming = false
     private var isPublishing = false
     /// The roster is not the one that the store has: no claim by it.
@@ -629,11 +631,17 @@ public struct FleetMember: Sendable {
         let value = doubt.value(hasOthers: membership.hasOthers, at: now)
         beat.doubt = Int((value * 100).rounded())
         beat.isSilent = doubt.isSilent
+        beatsUnasked += 1
+        beat.asksServer = beatsUnasked >= FleetTerms.beatsToAsk
+        if beat.asksServer { beatsUnasked = 0 }
         call(.beat(beat), .beat, at: now, into: &effects)
     }
 
     /// There is a connection to the store again.
-    public mutating func connected(at now: Instant) { beatSoon(at: now) }
+    public mutating func connected(at now: Instant) {
+        beatsUnasked = FleetTerms.beatsToAsk
+        beatSoon(at: now)
+    }
 
     /// What was said and is not written yet.
     public var unsaid: Int {

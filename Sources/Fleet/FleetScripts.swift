@@ -10,20 +10,21 @@ public enum FleetScript: String, CaseIterable, Sendable {
 
     /// The keys, in the order in which scripts take them. The last is what inboxes begin with.
     public static func keys(prefix: String) -> [String] {
-        [
-            "fleet", "agents", "roster", "seen", "marks", "doubting", "claims", "verdicts",
-            "revision",
-            "changes", "about", "to:",
-        ].map { prefix + $0 }
+        ["fleet", "claims", "verdicts", "revision", "changes", "about", "to:"].map { prefix + $0 }
     }
+
+    /// What the field of an agent begins with, in the hash of the fleet.
+    public static let lifeMark = "@"
 
     /// How a script learns the time, in milliseconds, and which life of which server it runs in.
     public static let surroundings = """
         local clock = redis.call('TIME')
         local raw = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
-        -- Where an ACL forbids it, only an empty store is a new era.
-        local info = redis.pcall('INFO', 'replication')
-        local replid = type(info) == 'string' and string.match(info, 'master_replid:(%x+)') or ''
+        local function server()
+          -- Where an ACL forbids it, only an empty store is a new era.
+          local info = redis.pcall('INFO', 'replication')
+          return type(info) == 'string' and string.match(info, 'master_replid:(%x+)') or ''
+        end
 
         """
 
@@ -31,7 +32,10 @@ public enum FleetScript: String, CaseIterable, Sendable {
         terms: FleetTerms = FleetTerms(),
         surroundings: String = surroundings
     ) -> String {
-        surroundings + Self.head(terms)
+        surroundings
+            // A beat asks which server it is only now and then: it claims nothing, and writes no verdict.
+            + "local asks_server = " + (self == .beat ? "ARGV[12] == '1'" : "true") + "\n"
+            + Self.head(terms)
             + {
                 switch self {
                 case .beat: Self.beatBody(terms)
@@ -52,14 +56,19 @@ public enum FleetScript: String, CaseIterable, Sendable {
     private static let doubtingMax = 4_096
     /// A day, in milliseconds.
     private static let forgottenAfter = 86_400_000
+    /// So many that are not ours are taken away in one call.
+    private static let strangersMax = 4_000
+    /// While somebody is late all are looked at so often, in milliseconds.
+    private static let lookEvery = 100
+    /// How often somebody is told of them, in milliseconds.
+    private static let strangersToldEvery = 60_000
 
     // MARK: What all begin with
 
     /// ARGV: era, agent, instance, count, …
     private static func head(_ terms: FleetTerms) -> String {
         """
-        local FLEET, AGENTS, ROSTER, SEEN, MARKS, DOUBTING = unpack(KEYS, 1, 6)
-        local CLAIMS, VERDICTS, REVISION, CHANGES, ABOUT, TO = unpack(KEYS, 7, 12)
+        local FLEET, CLAIMS, VERDICTS, REVISION, CHANGES, ABOUT, TO = unpack(KEYS)
         local LEASE = \(terms.lease.milliseconds)
         local era, me, instance, count = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
         local function int(number) return string.format('%.0f', number) end
@@ -76,12 +85,13 @@ public enum FleetScript: String, CaseIterable, Sendable {
           return math.floor(value)
         end
         local held = redis.call('HMGET', FLEET, 'era', 'replid', 'roster', 'last', 'shift', 'resumed',
-          'frozen', 'guarded', 'founded', 'format')
+          'frozen', 'guarded', 'founded', 'format', 'size', 'look', 'late', 'doubting', '@' .. me, 'told')
         local format = sane(held[10], 1000000)
         if format > \(FleetTerms.format) then return {'format', int(format)} end
         local function number(index) return sane(held[index], \(epochMax)) end
         local present, roster, last, shift = number(1), number(3), number(4), number(5)
         local resumed, frozen, guarded, founded = number(6), number(7), number(8), number(9)
+        local size, look = number(11), number(12)
         -- Store time: a clock that is set back stands still instead.
         if shift > \(clockMax) then shift = 0 end
         local t = raw + shift
@@ -90,24 +100,47 @@ public enum FleetScript: String, CaseIterable, Sendable {
           shift = shift + last - t
           t = last
         end
-        if present == 0 or held[2] ~= replid then
+        local replid = (asks_server or present == 0 or not held[2]) and server() or held[2]
+        if present == 0 or format < \(FleetTerms.format) or held[2] ~= replid then
+          if present > 0 and format < \(FleetTerms.format) then
+            -- Where an older version kept what is in one hash now.
+            for _, name in ipairs({'agents', 'roster', 'seen', 'marks', 'doubting'}) do
+              redis.pcall('DEL', string.sub(TO, 1, -4) .. name)
+            end
+          end
           -- Another life of the state. Who beats now has no time to claim what others still probe.
           guarded = t + ((present > 0 or era > 0) and LEASE or \(terms.greeting.milliseconds))
           present = math.max(t, era + 1, present + 1)
           resumed = t
           roster = roster + 1
+          look = 0
           redis.call('HSET', FLEET, 'format', '\(FleetTerms.format)', 'era', int(present), 'replid', replid,
             'roster', int(roster), 'last', int(t), 'shift', int(shift), 'resumed', int(t),
-            'frozen', int(frozen), 'guarded', int(guarded), 'founded', int(founded))
+            'frozen', int(frozen), 'guarded', int(guarded), 'founded', int(founded), 'look', '0')
         end
-        local lives = {}
+        -- One line an agent: instance, number of its last beat, state, weight, since when it lives, when it
+        -- was seen, its mark, its doubt, what it says of it, and with which weight it is in the roster.
+        local function read_life(text)
+          local its, beats, state, weight, joined, seen, mark, doubt, word, seat =
+            string.match(text or '', '^(%d+) (%d+) (%a+) (%S+) (%d+) (%d+) (%d+) (%d+) (%a+) (%S+)$')
+          if not its or #text > 300 then return nil end
+          local one = {instance = its, count = tonumber(beats), state = state, weight = weight,
+            joined = tonumber(joined), seen = tonumber(seen), mark = tonumber(mark), doubt = doubt,
+            word = word, seat = seat}
+          if one.count > 2 ^ 53 or one.joined > \(epochMax) or one.mark > \(epochMax)
+            or one.seen > t + LEASE or (seat ~= '-' and not (tonumber(seat) and tonumber(seat) > 0))
+            then return nil end
+          return one
+        end
+        local function life_text(one)
+          return one.instance .. ' ' .. int(one.count) .. ' ' .. one.state .. ' ' .. one.weight .. ' '
+            .. int(one.joined) .. ' ' .. int(one.seen) .. ' ' .. int(one.mark) .. ' ' .. one.doubt .. ' '
+            .. one.word .. ' ' .. one.seat
+        end
+        local lives = {[me] = read_life(held[15]) or false}
         local function life(agent)
           if lives[agent] == nil then
-            local one = decode(redis.call('HGET', AGENTS, agent))
-            local is_ours = one and type(one.instance) == 'string' and type(one.seen) == 'number'
-              and type(one.joined) == 'number' and type(one.count) == 'number'
-              and one.seen <= t + \(terms.lease.milliseconds)
-            lives[agent] = is_ours and one or false
+            lives[agent] = read_life(redis.call('HGET', FLEET, '@' .. agent)) or false
           end
           return lives[agent]
         end
@@ -145,137 +178,200 @@ public enum FleetScript: String, CaseIterable, Sendable {
 
     // MARK: Beating
 
-    /// ARGV: …, state, weight, lag, doubt, silent, roster known, about.
+    /// ARGV: …, state, weight, lag, doubt, silent, roster known, about, whether to ask which server it is.
+    /// All that a beat changes lies in one hash, and it looks at other agents only when the first of them can
+    /// be late: four commands, whoever else lives.
     private static func beatBody(_ terms: FleetTerms) -> String {
         """
         local state, weight, lag, doubt = ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])
         local is_silent, known, about = ARGV[9] == '1', tonumber(ARGV[10]), ARGV[11]
-        if t - last > \(terms.resumeAfter.milliseconds) then resumed = t end
-        redis.call('HSET', FLEET, 'last', int(t), 'shift', int(shift), 'resumed', int(resumed))
-        local mine = life(me)
+        local LATE = \(terms.lateAfter.milliseconds)
+        local looks = t >= look or look > t + LATE + 1
+        local writes, gone = {}, {}
+        local function put(field, value)
+          writes[#writes + 1] = field
+          writes[#writes + 1] = value
+        end
+        if t - last > \(terms.resumeAfter.milliseconds) then
+          resumed = t
+          looks = true
+        end
+        local function note_time()
+          put('last', int(t))
+          if int(shift) ~= held[5] then put('shift', int(shift)) end
+          if int(resumed) ~= held[6] then put('resumed', int(resumed)) end
+        end
+        local function refused(...)
+          note_time()
+          redis.call('HSET', FLEET, unpack(writes))
+          return {...}
+        end
+        local mine, former = life(me) or nil, nil
         if mine and mine.instance ~= instance then
           if mine.state ~= 'gone' and lives_on(mine) then
-            return {'taken', int(math.max(mine.seen, resumed) + LEASE)}
+            return refused('taken', int(math.max(mine.seen, resumed) + LEASE))
           end
-          redis.call('HDEL', DOUBTING, me)
-          mine = nil
+          mine, former = nil, mine
         elseif mine then
-          if mine.state == 'gone' or not lives_on(mine) then return {'expired'} end
-          if count <= mine.count then return {'twin'} end
+          if mine.state == 'gone' or not lives_on(mine) then return refused('expired') end
+          if count <= mine.count then return refused('twin') end
         end
-        mine = mine or {instance = instance, joined = t}
-        local word = is_silent and 'silent' or doubt >= 50 and 'doubt' or ''
-        if word ~= (mine.word or '') then
-          if word == '' then
-            redis.call('HDEL', DOUBTING, me)
-          else
-            redis.call('HSET', DOUBTING, me, word)
-          end
+        local changed = false
+        if not mine then
+          mine = {instance = instance, joined = t, seat = former and former.seat or '-',
+            word = former and former.word or 'sure'}
+          changed = mine.seat ~= '-'
         end
+        local word = is_silent and 'silent' or doubt >= 50 and 'doubt' or 'sure'
+        looks = looks or word ~= mine.word or state == 'gone'
         mine.count, mine.state, mine.weight, mine.seen = count, state, weight, t
-        mine.mark, mine.doubt, mine.word = t - lag, doubt, word
-        redis.call('HSET', AGENTS, me, cjson.encode(mine))
-        if about ~= '' then redis.call('HSET', ABOUT, me, about) end
-        local function out(agent)
-          redis.call('ZREM', SEEN, agent)
-          redis.call('ZREM', MARKS, agent)
-          redis.call('HDEL', DOUBTING, agent)
-        end
-        if state == 'gone' then
-          out(me)
-        else
-          redis.call('ZADD', SEEN, int(t), me)
-          redis.call('ZADD', MARKS, int(t - lag), me)
-        end
+        mine.mark, mine.doubt, mine.word = math.max(t - lag, 0), ARGV[8], word
+        lives[me] = mine
 
         -- The roster: who comes in, who goes out.
-        local changed = false
-        local entry = redis.call('HGET', ROSTER, me)
-        local wanted = state == 'working' and tonumber(weight) > 0 and instance .. ' ' .. weight
-        if not wanted then
-          if entry then
-            redis.call('HDEL', ROSTER, me)
-            changed = true
-          end
-        elseif entry then
-          if entry ~= wanted then
-            redis.call('HSET', ROSTER, me, wanted)
-            changed = true
-          end
+        local function seat(one, place)
+          if one.seat == '-' and place ~= '-' then size = size + 1 end
+          if one.seat ~= '-' and place == '-' then size = math.max(size - 1, 0) end
+          if one.seat ~= place then changed = true end
+          one.seat = place
+        end
+        if state ~= 'working' or tonumber(weight) <= 0 then
+          seat(mine, '-')
+        elseif mine.seat ~= '-' then
+          seat(mine, weight)
         else
-          if redis.call('HLEN', ROSTER) == 0 then founded = t end
+          if size == 0 then founded = t end
           if t - founded < \(terms.settle.milliseconds) or t - mine.joined >= \(terms.settle.milliseconds) then
-            redis.call('HSET', ROSTER, me, wanted)
-            changed = true
+            seat(mine, weight)
           end
-        end
-        local lapsed = {}
-        if t - resumed > LEASE then
-          for _, agent in ipairs(redis.call('ZRANGEBYSCORE', SEEN, '-inf', '(' .. int(t - LEASE))) do
-            if redis.call('HEXISTS', ROSTER, agent) == 1 then
-              lapsed[#lapsed + 1] = agent
-            else
-              out(agent)
-            end
-          end
-        end
-        local was_frozen = frozen
-        if #lapsed == 0 then
-          frozen = 0
-        elseif 2 * #lapsed >= redis.call('HLEN', ROSTER) and (frozen == 0 or t < frozen) then
-          -- Half of all at once: that may be the way to them. They have one lease more.
-          if frozen == 0 then frozen = t + LEASE end
-        else
-          for _, agent in ipairs(lapsed) do
-            redis.call('HDEL', ROSTER, agent)
-            out(agent)
-          end
-          changed = true
-          frozen = 0
-        end
-        if changed then
-          roster = roster + 1
-          -- Who has been silent for a day does not come back under that name: a few are looked at each time.
-          local page = redis.call('HSCAN', AGENTS, sane(redis.call('HGET', FLEET, 'swept'), 2 ^ 53),
-            'COUNT', 32)
-          redis.call('HSET', FLEET, 'swept', page[1])
-          for i = 1, #page[2], 2 do
-            local agent, one = page[2][i], decode(page[2][i + 1])
-            local seen = one and sane(one.seen, \(epochMax)) or 0
-            if agent ~= me and t - seen > \(forgottenAfter) then
-              redis.call('HDEL', AGENTS, agent)
-              redis.call('HDEL', ABOUT, agent)
-              redis.call('DEL', TO .. agent)
-            end
-          end
-        end
-        if changed or frozen ~= was_frozen then
-          redis.call('HSET', FLEET, 'roster', int(roster), 'frozen', int(frozen),
-            'founded', int(founded))
         end
 
-        local is_member = redis.call('HEXISTS', ROSTER, me)
-        local answer = {'ok', int(present), int(t), int(is_member), int(roster),
-          int(redis.call('HLEN', ROSTER))}
-        local late = {}
-        if t - resumed > \(terms.lateAfter.milliseconds) then
-          late = redis.call('ZRANGEBYSCORE', MARKS, '-inf',
-            '(' .. int(t - \(terms.lateAfter.milliseconds)), 'WITHSCORES', 'LIMIT', 0,
-            \(FleetTerms.lateMax))
+        local late, doubting = held[13], held[14]
+        if not changed and not looks then
+          -- Nobody can be late before that.
+          if mine.mark + LATE + 1 < look then
+            look = mine.mark + LATE + 1
+            put('look', int(look))
+          end
+        else
+          local names = {}
+          for _, name in ipairs({'era', 'replid', 'roster', 'last', 'shift', 'resumed', 'frozen',
+            'guarded', 'founded', 'format', 'size', 'look', 'late', 'doubting', 'told'}) do
+            names[name] = true
+          end
+          local all, others, seats, strangers, example = redis.call('HGETALL', FLEET), {}, 0, 0, nil
+          for i = 1, #all, 2 do
+            local agent = string.match(all[i], '^@(.*)$')
+            local one = agent and agent ~= me and read_life(all[i + 1])
+            if one and t - one.seen <= \(forgottenAfter) then
+              lives[agent] = one
+              others[#others + 1] = agent
+              if one.seat ~= '-' then seats = seats + 1 end
+            elseif agent ~= me and not names[all[i]] and #gone < \(strangersMax) then
+              -- Silent for a day, or none of ours: what lies in the way of each look.
+              gone[#gone + 1] = all[i]
+              if one then
+                redis.call('HDEL', ABOUT, agent)
+                redis.call('DEL', TO .. agent)
+              else
+                strangers = strangers + 1
+                example = example or all[i]
+              end
+            end
+          end
+          if mine.seat ~= '-' then seats = seats + 1 end
+          if seats ~= size then
+            size = seats
+            changed = true
+          end
+          local lapsed = {}
+          for _, agent in ipairs(others) do
+            if lives[agent].seat ~= '-' and not lives_on(lives[agent]) then
+              lapsed[#lapsed + 1] = agent
+            end
+          end
+          if #lapsed == 0 then
+            frozen = 0
+          elseif 2 * #lapsed >= size and (frozen == 0 or t < frozen) then
+            -- Half of all at once: that may be the way to them. They have one lease more.
+            if frozen == 0 then frozen = t + LEASE end
+          else
+            for _, agent in ipairs(lapsed) do
+              seat(lives[agent], '-')
+              put('@' .. agent, life_text(lives[agent]))
+            end
+            frozen = 0
+          end
+          others[#others + 1] = me
+          local first, behind, unsure = nil, {}, {}
+          for _, agent in ipairs(others) do
+            local one = lives[agent]
+            if one.state ~= 'gone' and (one.seat ~= '-' or lives_on(one)) then
+              first = math.min(first or one.mark, one.mark)
+              if one.mark < t - LATE and t - resumed > LATE then behind[#behind + 1] = agent end
+              if one.word ~= 'sure' then unsure[#unsure + 1] = agent end
+            end
+          end
+          table.sort(behind, function(a, b)
+            if lives[a].mark ~= lives[b].mark then return lives[a].mark < lives[b].mark end
+            return a < b
+          end)
+          local told = {}
+          for i = 1, math.min(#behind, \(FleetTerms.lateMax)) do
+            told[#told + 1] = behind[i]
+            told[#told + 1] = int(math.max(lives[behind[i]].mark, resumed))
+          end
+          late = #told > 0 and cjson.encode(told) or ''
+          told = {}
+          for i = 1, #unsure <= \(doubtingMax) and #unsure or 0 do
+            told[#told + 1] = unsure[i]
+            told[#told + 1] = lives[unsure[i]].word
+          end
+          doubting = #told > 0 and cjson.encode(told) or ''
+          look = math.max(math.max(first or t, resumed) + LATE + 1, t + \(lookEvery))
+          put('look', int(look))
+          if late ~= held[13] then put('late', late) end
+          if doubting ~= held[14] then put('doubting', doubting) end
+          if int(frozen) ~= held[7] then put('frozen', int(frozen)) end
+          if changed then
+            roster = roster + 1
+            put('roster', int(roster))
+          end
+          if int(size) ~= held[11] then put('size', int(size)) end
+          if int(founded) ~= held[9] then put('founded', int(founded)) end
+          if strangers > 0 and t - sane(held[16], \(epochMax)) > \(strangersToldEvery) then
+            put('told', int(t))
+            tell(me, 'word', 'strange', 'key', FLEET, 'field', string.sub(example, 1, 100), 'count',
+              int(strangers))
+          end
         end
-        answer[#answer + 1] = int(#late / 2)
-        for i = 1, #late, 2 do
-          answer[#answer + 1] = late[i]
-          answer[#answer + 1] = int(math.max(tonumber(late[i + 1]), resumed))
+        note_time()
+        put('@' .. me, life_text(mine))
+        redis.call('HSET', FLEET, unpack(writes))
+        if #gone > 0 then redis.call('HDEL', FLEET, unpack(gone)) end
+        if about ~= '' then redis.call('HSET', ABOUT, me, about) end
+
+        local answer = {'ok', int(present), int(t), mine.seat ~= '-' and '1' or '0', int(roster),
+          int(size)}
+        local function list(text)
+          local fine, items = pcall(cjson.decode, text and text ~= '' and text or '[]')
+          if not fine or type(items) ~= 'table' then items = {} end
+          answer[#answer + 1] = int(math.floor(#items / 2))
+          for i = 1, #items do answer[#answer + 1] = items[i] end
         end
-        local doubting = redis.call('HLEN', DOUBTING) <= \(doubtingMax)
-          and redis.call('HGETALL', DOUBTING) or {}
-        answer[#answer + 1] = int(#doubting / 2)
-        for i = 1, #doubting do answer[#answer + 1] = doubting[i] end
+        list(late)
+        list(doubting)
         -- Of another era the same number may be another roster: one that was lost.
         if known ~= roster or era ~= present then
-          local members = redis.call('HGETALL', ROSTER)
-          for i = 1, #members do answer[#answer + 1] = members[i] end
+          local all = redis.call('HGETALL', FLEET)
+          for i = 1, #all, 2 do
+            local agent = string.match(all[i], '^@(.*)$')
+            local one = agent and read_life(all[i + 1])
+            if one and one.seat ~= '-' then
+              answer[#answer + 1] = agent
+              answer[#answer + 1] = one.instance .. ' ' .. one.seat
+            end
+          end
         end
         return answer
         """
@@ -289,7 +385,7 @@ public enum FleetScript: String, CaseIterable, Sendable {
         local refused = refusal()
         if refused then return refused end
         local known = tonumber(ARGV[5])
-        local is_member = redis.call('HEXISTS', ROSTER, me) == 1
+        local is_member = life(me).seat ~= '-'
         local fields = {}
         for i = 6, #ARGV, 5 do fields[#fields + 1] = ARGV[i] end
         local records = redis.call('HMGET', CLAIMS, unpack(fields))
@@ -330,8 +426,7 @@ public enum FleetScript: String, CaseIterable, Sendable {
             if is_held and not is_mine then from = t + \(terms.handOver.milliseconds) end
           elseif reason == 'stale' then
             if is_held and not is_mine then
-              local its = redis.call('ZSCORE', MARKS, one.agent)
-              if one.agent ~= holder or (its and math.max(tonumber(its), resumed) > mark) then
+              if one.agent ~= holder or math.max(life(one.agent).mark, resumed) > mark then
                 word = 'fresh'
               end
             end

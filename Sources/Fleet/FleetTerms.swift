@@ -42,7 +42,9 @@ public struct FleetTerms: Hashable, Sendable {
     /// Lost votes, and askings in silence, after which something is done about them.
     public static let patience = 3
     /// The format of what lies in the store.
-    public static let format = 2
+    public static let format = 3
+    /// Beats from one that asks which server it is to the next.
+    public static let beatsToAsk: UInt64 = 4
 
     public init() {}
 }

@@ -15,13 +15,13 @@ public struct StoreModel: Sendable {
         var count: UInt64 = 0
         var state = FleetCall.State.working
         var seen: Int64 = 0
-        var word = ""
+        var mark: Int64 = 0
+        var word = Word.sure
+        /// The weight with which it is in the roster.
+        var seat: Double?
     }
 
-    struct Seat: Hashable, Sendable {
-        var instance: UInt64
-        var weight: Double
-    }
+    enum Word: Hashable, Sendable { case sure, doubt, silent }
 
     public struct Holding: Hashable, Sendable {
         public var epoch: UInt64
@@ -45,10 +45,10 @@ public struct StoreModel: Sendable {
         var guarded: Int64 = 0
         var founded: Int64 = 0
         var lives: [String: Life] = [:]
-        var seats: [String: Seat] = [:]
-        var seen: [String: Int64] = [:]
-        var marks: [String: Int64] = [:]
-        var doubting: [String: String] = [:]
+        /// When all are looked at again, and what was found then.
+        var look: Int64 = 0
+        var late: [FleetReply.BeatAnswer.Late] = []
+        var doubting: [FleetReply.BeatAnswer.Doubting] = []
         var claims: [VerdictKey: Holding] = [:]
         var verdicts: [VerdictKey: Verdict] = [:]
         var revision: UInt64 = 0
@@ -73,8 +73,10 @@ public struct StoreModel: Sendable {
 
     public var era: UInt64 { content.era }
     public var revision: UInt64 { content.revision }
-    public var roster: [String] { content.seats.keys.sorted() }
-    func isDoubting(_ agent: String) -> Bool { content.doubting[agent] != nil }
+    public var roster: [String] {
+        content.lives.filter { $0.value.seat != nil }.map(\.key).sorted()
+    }
+    func isDoubting(_ agent: String) -> Bool { content.doubting.contains { $0.agent == agent } }
     public func holding(of pair: VerdictKey) -> Holding? { content.claims[pair] }
     public func verdict(of pair: VerdictKey) -> Verdict? { content.verdicts[pair] }
     public var verdicts: [VerdictKey: Verdict] { content.verdicts }
@@ -114,7 +116,9 @@ public struct StoreModel: Sendable {
     private var lease: Int64 { terms.lease.milliseconds }
 
     public mutating func perform(_ signature: Signature, _ call: FleetCall) -> FleetReply {
-        var moment = begin(signature)
+        var asksServer = true
+        if case .beat(let beat) = call { asksServer = beat.asksServer }
+        var moment = begin(signature, asksServer: asksServer)
         switch call {
         case .beat(let beat): return self.beat(beat, signature, &moment)
         case .claim(let roster, let claims):
@@ -136,18 +140,19 @@ public struct StoreModel: Sendable {
         var shift: Int64
     }
 
-    private mutating func begin(_ signature: Signature) -> Moment {
+    private mutating func begin(_ signature: Signature, asksServer: Bool) -> Moment {
         var moment = Moment(time: clock + content.shift, shift: content.shift)
         if moment.time < content.last {
             moment.shift += content.last - moment.time
             moment.time = content.last
         }
-        if content.era == 0 || content.replid != replid {
+        if content.era == 0 || (asksServer && content.replid != replid) {
             let wasThere = content.era > 0 || signature.era > 0
             content.guarded = moment.time + (wasThere ? lease : terms.greeting.milliseconds)
             content.era = max(UInt64(max(moment.time, 0)), signature.era + 1, content.era + 1)
             content.resumed = moment.time
             content.roster += 1
+            content.look = 0
             content.replid = replid
             content.last = moment.time
             content.shift = moment.shift
@@ -180,96 +185,97 @@ public struct StoreModel: Sendable {
         _ moment: inout Moment
     ) -> FleetReply {
         let (me, time) = (signature.agent, moment.time)
-        if time - content.last > terms.resumeAfter.milliseconds { content.resumed = time }
+        let lateAfter = terms.lateAfter.milliseconds
+        var looks = time >= content.look || content.look > time + lateAfter + 1
+        if time - content.last > terms.resumeAfter.milliseconds {
+            content.resumed = time
+            looks = true
+        }
         content.last = time
         content.shift = moment.shift
 
-        var mine = content.lives[me]
-        if let life = mine, life.instance != signature.instance {
-            if life.state != .gone, livesOn(life, moment) {
-                let until = max(life.seen, content.resumed) + lease
+        var mine: Life
+        var hasChanged = false
+        switch content.lives[me] {
+        case let former? where former.instance != signature.instance:
+            if former.state != .gone, livesOn(former, moment) {
+                let until = max(former.seen, content.resumed) + lease
                 return .refused(.taken(until: WallTime(milliseconds: until)))
             }
-            content.doubting[me] = nil
-            mine = nil
-        } else if let life = mine {
+            mine = Life(instance: signature.instance, joined: time)
+            mine.word = former.word
+            mine.seat = former.seat
+            hasChanged = mine.seat != nil
+        case let life?:
             if life.state == .gone || !livesOn(life, moment) { return .refused(.expired) }
             if signature.count <= life.count { return .refused(.twin) }
+            mine = life
+        case nil: mine = Life(instance: signature.instance, joined: time)
         }
-        var life = mine ?? Life(instance: signature.instance, joined: time)
-        let word = beat.isSilent ? "silent" : beat.doubt >= 50 ? "doubt" : ""
-        if word != life.word { content.doubting[me] = word.isEmpty ? nil : word }
-        life.count = signature.count
-        life.state = beat.state
-        life.seen = time
-        life.word = word
-        content.lives[me] = life
-        if beat.state == .gone {
-            out(me)
+        let word = beat.isSilent ? Word.silent : beat.doubt >= 50 ? .doubt : .sure
+        looks = looks || word != mine.word || beat.state == .gone
+        mine.count = signature.count
+        mine.state = beat.state
+        mine.seen = time
+        mine.mark = max(time - max(beat.lag.milliseconds, 0), 0)
+        mine.word = word
+        let seat = seat(of: mine, beat, time)
+        hasChanged = hasChanged || seat != mine.seat
+        mine.seat = seat
+        content.lives[me] = mine
+        if hasChanged || looks {
+            lookAround(hasChanged, moment)
         } else {
-            content.seen[me] = time
-            content.marks[me] = time - max(beat.lag.milliseconds, 0)
+            content.look = min(content.look, mine.mark + lateAfter + 1)
         }
-        keepRoster(beat, signature, life, moment)
         return .beaten(answer(to: beat, signature, moment))
     }
 
-    private mutating func out(_ agent: String) {
-        content.seen[agent] = nil
-        content.marks[agent] = nil
-        content.doubting[agent] = nil
+    /// With which weight it is in the roster from now on.
+    private mutating func seat(of mine: Life, _ beat: FleetCall.Beat, _ time: Int64) -> Double? {
+        if beat.state != .working || beat.weight <= 0 { return nil }
+        if mine.seat != nil { return beat.weight }
+        let settle = terms.settle.milliseconds
+        if !content.lives.values.contains(where: { $0.seat != nil }) { content.founded = time }
+        return time - content.founded < settle || time - mine.joined >= settle ? beat.weight : nil
     }
 
-    private mutating func keepRoster(
-        _ beat: FleetCall.Beat,
-        _ signature: Signature,
-        _ life: Life,
-        _ moment: Moment
-    ) {
-        let (me, time) = (signature.agent, moment.time)
-        var hasChanged = false
-        let wanted =
-            beat.state == .working && beat.weight > 0
-            ? Seat(instance: signature.instance, weight: beat.weight) : nil
-        if let wanted {
-            if let seat = content.seats[me] {
-                if seat != wanted {
-                    content.seats[me] = wanted
-                    hasChanged = true
-                }
-            } else {
-                let settle = terms.settle.milliseconds
-                if content.seats.isEmpty { content.founded = time }
-                if time - content.founded < settle || time - life.joined >= settle {
-                    content.seats[me] = wanted
-                    hasChanged = true
-                }
-            }
-        } else if content.seats[me] != nil {
-            content.seats[me] = nil
-            hasChanged = true
-        }
-
-        var lapsed: [String] = []
-        if time - content.resumed > lease {
-            for agent in content.seen.filter({ $0.value < time - lease }).keys.sorted() {
-                if content.seats[agent] != nil { lapsed.append(agent) } else { out(agent) }
-            }
-        }
-        let isHalf = 2 * lapsed.count >= content.seats.count
+    /// Who is out of the roster, who is late, and who doubts.
+    private mutating func lookAround(_ hasChanged: Bool, _ moment: Moment) {
+        let time = moment.time
+        let lateAfter = terms.lateAfter.milliseconds
+        var hasChanged = hasChanged
+        let seated = content.lives.filter { $0.value.seat != nil }
+        let lapsed = seated.filter { !livesOn($0.value, moment) }.keys
         if lapsed.isEmpty {
             content.frozen = 0
-        } else if isHalf, content.frozen == 0 || time < content.frozen {
+        } else if 2 * lapsed.count >= seated.count, content.frozen == 0 || time < content.frozen {
             if content.frozen == 0 { content.frozen = time + lease }
         } else {
-            for agent in lapsed {
-                content.seats[agent] = nil
-                out(agent)
-            }
+            for agent in lapsed { content.lives[agent]?.seat = nil }
             hasChanged = true
             content.frozen = 0
         }
         if hasChanged { content.roster += 1 }
+
+        let living = content.lives.filter { _, life in
+            life.state != .gone && (life.seat != nil || livesOn(life, moment))
+        }
+        content.late = []
+        if time - content.resumed > lateAfter {
+            let behind = living.filter { $0.value.mark < time - lateAfter }
+                .sorted { ($0.value.mark, $0.key) < ($1.value.mark, $1.key) }
+            content.late = behind.prefix(FleetTerms.lateMax).map { agent, life in
+                let mark = WallTime(milliseconds: max(life.mark, content.resumed))
+                return .init(agent: agent, mark: mark)
+            }
+            .sorted { $0.agent < $1.agent }
+        }
+        content.doubting = living.filter { $0.value.word != .sure }
+            .map { .init(agent: $0.key, isSilent: $0.value.word == .silent) }
+            .sorted { $0.agent < $1.agent }
+        let first = living.values.map(\.mark).min() ?? time
+        content.look = max(max(first, content.resumed) + lateAfter + 1, time + 100)
     }
 
     private func answer(
@@ -277,40 +283,23 @@ public struct StoreModel: Sendable {
         _ signature: Signature,
         _ moment: Moment
     ) -> FleetReply.BeatAnswer {
-        let me = signature.agent
-        let time = moment.time
-        let late = terms.lateAfter.milliseconds
-        var marks: [(agent: String, mark: Int64)] = []
-        if time - content.resumed > late {
-            marks = content.marks.filter { $0.value < time - late }
-                .map { (agent: $0.key, mark: $0.value) }
-                .sorted { ($0.mark, $0.agent) < ($1.mark, $1.agent) }
-        }
+        let seated = content.lives.filter { $0.value.seat != nil }
         let members =
             beat.roster == content.roster && signature.era == content.era
             ? nil
-            : content.seats.map {
-                RosterMember(id: $0.key, instance: $0.value.instance, weight: $0.value.weight)
+            : seated.map { agent, life in
+                RosterMember(id: agent, instance: life.instance, weight: life.seat ?? 0)
             }
             .sorted { $0.id < $1.id }
         return FleetReply.BeatAnswer(
             era: content.era,
-            time: WallTime(milliseconds: time),
-            isMember: content.seats[me] != nil,
+            time: WallTime(milliseconds: moment.time),
+            isMember: seated[signature.agent] != nil,
             roster: content.roster,
             members: members,
-            late: marks.prefix(FleetTerms.lateMax).map {
-                .init(
-                    agent: $0.agent,
-                    mark: WallTime(milliseconds: max($0.mark, content.resumed))
-                )
-            }
-            .sorted { $0.agent < $1.agent },
-            doubting: content.doubting.map {
-                .init(agent: $0.key, isSilent: $0.value == "silent")
-            }
-            .sorted { $0.agent < $1.agent },
-            size: content.seats.count
+            late: content.late,
+            doubting: content.doubting,
+            size: seated.count
         )
     }
 
@@ -374,7 +363,7 @@ public struct StoreModel: Sendable {
                     return held(by: record)
                 }
             }
-        } else if content.seats[me] == nil {
+        } else if content.lives[me]?.seat == nil {
             return .joining
         } else if time < content.guarded {
             return .frozen
@@ -383,8 +372,8 @@ public struct StoreModel: Sendable {
             case .rank, .keep: if isOthers { from = time + terms.handOver.milliseconds }
             case .stale:
                 if isOthers, let record {
-                    let mark = content.marks[record.agent].map { max($0, content.resumed) }
-                    let hasMoved = mark.map { $0 > claim.mark.milliseconds } ?? false
+                    let mark = max(content.lives[record.agent]?.mark ?? 0, content.resumed)
+                    let hasMoved = mark > claim.mark.milliseconds
                     if record.agent != claim.holder || hasMoved { return .fresh }
                 }
             case .offer:

@@ -24,12 +24,7 @@ struct RedisKeys: Hashable, Sendable {
 
     /// What agents share, with the types of the keys.
     func ofFleet(agent: String) -> [(key: String, type: String)] {
-        let types = [
-            "fleet": "hash", "agents": "hash", "roster": "hash", "seen": "zset", "marks": "zset",
-            "doubting": "hash", "claims": "hash", "about": "hash",
-        ]
-        return types.sorted { $0.key < $1.key }.map { (prefix + $0.key, $0.value) }
-            + [(inbox(of: agent), "stream")]
+        ["about", "claims", "fleet"].map { (prefix + $0, "hash") } + [(inbox(of: agent), "stream")]
     }
 }
 

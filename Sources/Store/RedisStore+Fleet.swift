@@ -98,7 +98,7 @@ extension RedisStore: FleetWire {
     /// What all agents say of themselves; nil where Redis does not answer.
     public func agents() async -> [FleetReport]? {
         guard let reader = writer, isConnectedNow else { return nil }
-        let names = ["about", "agents", "roster"].map { keys.prefix + $0 }
+        let names = ["about", "fleet"].map { keys.prefix + $0 }
         guard
             let replies = try? await ask(
                 reader,
@@ -107,14 +107,14 @@ extension RedisStore: FleetWire {
         else { return nil }
         let about = Self.pairs(replies[0])
         let lives = Self.pairs(replies[1])
-        let roster = Self.pairs(replies[2])
-        let now = Self.time(replies[3]) ?? loop.wall
-        return lives.compactMap { id, text in
-            FleetReport(
+        let now = Self.time(replies[2]) ?? loop.wall
+        return lives.compactMap { field, text in
+            guard field.hasPrefix(FleetScript.lifeMark) else { return nil }
+            let id = String(field.dropFirst(FleetScript.lifeMark.count))
+            return FleetReport(
                 id: id,
                 life: text,
                 about: about[id] ?? "",
-                isMember: roster[id] != nil,
                 silentAfter: fleet?.setting.terms.lease ?? .seconds(3),
                 now: now
             )
@@ -212,30 +212,25 @@ public struct FleetReport: Hashable, Sendable {
         id: String,
         life: String,
         about: String,
-        isMember: Bool,
         silentAfter: Nanoseconds,
         now: WallTime
     ) {
-        guard let life = RedisStore.json(Array(life.utf8)),
-            let seen = life["seen"]?.double, let state = life["state"]?.string, state != "gone",
-            seen > 0, seen < 253_402_300_799_999
+        guard let life = FleetLife(life), life.state != .gone, WallTime.range.contains(life.seen)
         else { return nil }
         let about = RedisStore.json(Array(about.utf8)) ?? .object([])
-        let weight = life["weight"]?.string.flatMap(Double.init) ?? life["weight"]?.double ?? 1
-        let at = WallTime(milliseconds: Int64(seen))
-        let age = max(now - at, .zero)
+        let age = max(now - life.seen, .zero)
         self.init(
             id: id,
             version: Believable.message(about["version"]?.string ?? ""),
             zone: about["zone"]?.string.map(Believable.message),
             started: about["started"]?.integer.map(Believable.time),
-            seen: at,
+            seen: life.seen,
             age: age,
             state: age > silentAfter
                 ? .silent
-                : state == "leaving"
-                    ? .leaving : isMember ? .member : weight > 0 ? .joining : .observing,
-            weight: weight.isFinite ? weight : 1,
+                : life.state == .leaving
+                    ? .leaving : life.isMember ? .member : life.weight > 0 ? .joining : .observing,
+            weight: life.weight,
             pairs: max(about["pairs"]?.int ?? 0, 0),
             lateness: .milliseconds(min(max(about["lateness_ms"]?.integer ?? 0, 0), 86_400_000)),
             doubt: min(max(about["doubt"]?.double ?? 0, 0), 1),

@@ -66,7 +66,8 @@ extension Live {
             // Its lease is over, not only its beats late.
             #expect(
                 try await eventually(within: Self.patience) {
-                    try await fleet.redis.ask("HEXISTS", "muster:roster", "a1") == ["0"]
+                    try await fleet.redis.ask("HGET", "muster:fleet", "@a1")
+                        .first?.hasSuffix(" -") == true
                 }
             )
             let before = try await fleet.claims()

@@ -43,7 +43,7 @@ import Vocabulary
             let connection = try await RedisConnection.connect(to: url, on: loop)
             defer { connection.close() }
             var trial = try await Trial(connection, seed: seed)
-            for step in 0..<1_600 where !trial.hasFailed { try await trial.step(step) }
+            for step in 0..<3_000 where !trial.hasFailed { try await trial.step(step) }
             try await trial.compareContent()
             let missing = Trial.allKinds.subtracting(trial.kinds.keys)
             #expect(missing.isEmpty, "saw \(trial.kinds)")
@@ -89,7 +89,7 @@ private struct Trial {
         }
         let surroundings = """
             local raw = tonumber(redis.call('GET', 'test:clock'))
-            local replid = redis.call('GET', 'test:replid')
+            local function server() return redis.call('GET', 'test:replid') end
 
             """
         for script in FleetScript.allCases {
@@ -232,6 +232,7 @@ private struct Trial {
             beat.doubt = chance(90) ? 0 : 70
             beat.isSilent = chance(8)
             beat.roster = agents[index].roster
+            beat.asksServer = chance(60)
             return .beat(beat)
         case 4...6:
             let claims = few.map { pair in
@@ -255,7 +256,7 @@ private struct Trial {
                     var one = FleetCall.Publication(
                         pair: pair,
                         epoch: epoch,
-                        sequence: chance(60) ? sequence : 1
+                        sequence: chance(40) ? sequence : 1
                     )
                     // Now and then as by somebody who knows no claims.
                     one.verdict = Self.verdict(
@@ -404,14 +405,14 @@ private struct Trial {
         let fleet = try await connection.command(
             [
                 "HMGET", Self.prefix + "fleet", "era", "roster", "last", "shift", "resumed",
-                "frozen",
+                "frozen", "look", "size",
             ],
             timeout: Self.patience
         )
         let content = model.content
         let numbers = [
             "\(content.era)", "\(content.roster)", "\(content.last)", "\(content.shift)",
-            "\(content.resumed)", "\(content.frozen)",
+            "\(content.resumed)", "\(content.frozen)", "\(content.look)", "\(model.roster.count)",
         ]
         #expect((fleet.array ?? []).map { $0.text ?? "" } == numbers)
         let revision = try await connection.command(

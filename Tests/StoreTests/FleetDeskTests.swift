@@ -159,10 +159,9 @@ import Vocabulary
         try await StoreRig.run(.redisUnix) { rig in
             let server = try #require(rig.server)
             let hour = rig.loop.wall + -.seconds(3_600)
-            let lately =
-                #"{"instance":"7","joined":1,"seen":\#(hour.milliseconds),"count":1,"state":"working"}"#
-            for (id, life) in [("old", #"{"seen":1}"#), ("lately", lately)] {
-                _ = try await server.ask("HSET", "muster:agents", id, life, on: rig.loop)
+            let lately = "7 1 working 1.0 1 \(hour.milliseconds) 1 0 sure -"
+            for (id, life) in [("old", "7 1 working 1.0 1 1 1 0 sure -"), ("lately", lately)] {
+                _ = try await server.ask("HSET", "muster:fleet", "@\(id)", life, on: rig.loop)
                 _ = try await server.ask("HSET", "muster:about", id, "{}", on: rig.loop)
                 _ = try await server.ask("XADD", "muster:to:\(id)", "*", "a", "b", on: rig.loop)
             }
@@ -170,7 +169,8 @@ import Vocabulary
             #expect(await rig.comes { agent.hands.held.count == 1 })
             for (id, isKept) in [("old", RedisReply.integer(0)), ("lately", .integer(1))] {
                 #expect(
-                    try await server.ask("HEXISTS", "muster:agents", id, on: rig.loop) == isKept
+                    try await server.ask("HEXISTS", "muster:fleet", "@\(id)", on: rig.loop)
+                        == isKept
                 )
                 #expect(try await server.ask("HEXISTS", "muster:about", id, on: rig.loop) == isKept)
                 #expect(try await server.ask("EXISTS", "muster:to:\(id)", on: rig.loop) == isKept)
@@ -229,15 +229,19 @@ import Vocabulary
 
     /// A value that is none of ours keeps nobody from taking part.
     @Test(arguments: [
-        ["HSET", "muster:agents", "a1", "{}"],
-        ["HSET", "muster:agents", "a1", "[1,2]"],
+        ["HSET", "muster:fleet", "@a1", "{}"],
+        ["HSET", "muster:fleet", "@a2", "1 2 working x y"],
+        ["HSET", "muster:fleet", "@a2", "1 2 working 1 3 999999999999999 5 0 sure 1"],
+        [
+            "HSET", "muster:fleet", "look", "99999999999999", "late", "[", "doubting", "{}", "size",
+            "7",
+        ],
         ["HSET", "muster:fleet", "era", "9e99", "roster", "nan", "last", "9007199254740992"],
         ["HSET", "muster:claims", "web|p0|http", "what is that"],
         ["HSET", "muster:claims", "web|p0|http", "99999999999999999999999 1 2 3 4 5 x"],
         ["HSET", "muster:verdicts", "web|p0|http", #"{"epoch":1e300,"sequence":1e300}"#],
         ["SET", "muster:claims", "somebody's"],
-        ["SET", "muster:roster", "somebody's"],
-        ["SET", "muster:seen", "somebody's"],
+        ["SET", "muster:about", "somebody's"],
         ["SET", "muster:to:a1", "somebody's"],
         ["SET", "muster:fleet", "somebody's"],
     ])
