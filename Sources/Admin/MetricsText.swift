@@ -269,6 +269,17 @@ struct MetricsText {
         sample("muster_probes_in_flight", [], Double(scheduler.inFlight))
         family("muster_probes_waiting", "gauge", "Probes due that wait for a limit.")
         sample("muster_probes_waiting", [], Double(scheduler.waiting))
+        family(
+            "muster_probes_overdue",
+            "gauge",
+            "Pairs whose probe is due for an interval, a second or more, and has not begun."
+        )
+        sample("muster_probes_overdue", [], Double(scheduler.overdue.count))
+        counter(
+            "muster_probes_missed_total",
+            "Pairs that had no next probe, by a mistake of muster's, and were probed all the same.",
+            scheduler.missed
+        )
         family("muster_probe_lateness_seconds", "histogram", "How late probes began.")
         histogram("muster_probe_lateness_seconds", [], scheduler.lateness)
         counter(

@@ -81,17 +81,12 @@ enum StateRoutes {
         let ledger = await plane.ledger?.call { $0.status }
         let memory = await plane.endpoint.call { $0.memoryFile }
         let configuration = await plane.configuration?.call { $0.status }
-        let unprobed = upstreams.flatMap { view in
-            view.peers.filter { report in
-                view.monitors.contains { monitor in
-                    monitor.isRequired
-                        && !report.verdicts.contains { $0.key.monitor == monitor.id }
-                }
-            }.map { "\(view.name)/\($0.definition.id)" }
+        let (fleet, overdue) = await plane.scheduler.call { scheduler in
+            (scheduler.fleetStatus, scheduler.overdue(at: scheduler.now))
         }
-        let fleet = await plane.scheduler.call { $0.fleetStatus }
+        let unprobed = Unprobed(upstreams, overdue, at: plane.loop.wall)
         let isYoung = plane.loop.instant - plane.began < firstVerdictsWithin
-        let isReady = unprobed.isEmpty || !isYoung
+        let isReady = unprobed.never.isEmpty || !isYoung
         return .json(
             .object([
                 .init("ready", .bool(isReady)),
@@ -101,7 +96,8 @@ enum StateRoutes {
                 .init("memory_file", memory.map(json) ?? .null),
                 .init("configuration", configuration?.json ?? .null),
                 .init("certificate", plane.certificate?.status(at: plane.loop.wall).json ?? .null),
-                .init("unprobed", .array(unprobed.prefix(20).map { .string($0) })),
+                .init("unprobed", .array(unprobed.names.prefix(20).map { .string($0) })),
+                .init("overdue", json(overdue)),
             ]),
             isReady ? .ok : .serviceUnavailable
         )
@@ -123,6 +119,16 @@ enum StateRoutes {
             .init("reasons", .array(fleet.reasons.map { .string($0) })),
             .init("text", .string(fleet.words.joined(separator: "; "))),
             .init("held", AgentsJSON.hold(fleet.hold)),
+        ])
+    }
+
+    /// `null` where every probe of this agent begins in its time.
+    private static func json(_ overdue: Overdue) -> JSON {
+        guard overdue.count > 0 else { return .null }
+        return .object([
+            .init("pairs", JSON(overdue.count)),
+            .init("longest_ms", .integer(overdue.longest.milliseconds)),
+            .init("text", .string(overdue.words)),
         ])
     }
 

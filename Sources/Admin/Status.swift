@@ -21,4 +21,5 @@ struct Status: Hashable, Sendable {
     static let preconditionFailed = Status(412)
     static let unprocessableContent = Status(422)
     static let serviceUnavailable = Status(503)
+    static let gatewayTimeout = Status(504)
 }

@@ -3,6 +3,7 @@
 import Checks
 import EventLoop
 import Health
+import Monitor
 import Proxy
 import Store
 import Vocabulary
@@ -281,16 +282,37 @@ enum UpstreamRoutes {
         let plane = context.plane
         let view = try await view(request, context)
         let id = try report(request, of: view).definition.id
-        let scheduler = plane.scheduler
         var results: [JSON] = []
-        for monitor in view.monitors {
-            let key = VerdictKey(upstream: view.name, peer: id, monitor: monitor.id)
-            guard let report = await plane.run({ await scheduler.value.probeNow(key) }) else {
-                continue
+        for (monitor, answer) in await answers(of: view.monitors, on: id, plane) {
+            switch answer {
+            case .report(let report): results.append(ProbeJSON.report(report, monitor: monitor))
+            case .gone: continue
+            case .late(let words):
+                throw Problem(
+                    .gatewayTimeout,
+                    "\(words). GET \(request.path.dropLast("check".count))explain says who probes it"
+                )
             }
-            results.append(ProbeJSON.report(report, monitor: monitor))
         }
         return .json(.object([.init("results", .array(results))]))
+    }
+
+    /// All at once: one that takes long keeps none of the others waiting.
+    private static func answers(
+        of monitors: [MonitorSummary],
+        on peer: String,
+        _ plane: ControlPlane
+    ) async -> [(MonitorSummary, ProbeAnswer)] {
+        let scheduler = plane.scheduler
+        return await withTaskGroup(of: (Int, ProbeAnswer).self) { group in
+            for (place, monitor) in monitors.enumerated() {
+                let key = VerdictKey(upstream: monitor.upstream, peer: peer, monitor: monitor.id)
+                group.addTask { (place, await plane.run { await scheduler.value.ask(key) }) }
+            }
+            var answers: [(place: Int, answer: ProbeAnswer)] = []
+            for await answer in group { answers.append(answer) }
+            return answers.sorted { $0.place < $1.place }.map { (monitors[$0.place], $0.answer) }
+        }
     }
 }
 

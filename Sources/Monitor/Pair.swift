@@ -2,6 +2,7 @@
 // here is paid for by each of them.
 
 import Checks
+import EventLoop
 import Health
 import Store
 import Vocabulary
@@ -25,7 +26,21 @@ final class SharedMonitor {
     }
 }
 
-typealias Asker = CheckedContinuation<ProbeReport?, Never>
+/// Who waits for the answer to a question by hand. It comes once.
+final class Asker {
+    private var continuation: CheckedContinuation<ProbeAnswer, Never>?
+    /// Of the timer for the longest wait.
+    var patience: Timers.Token?
+
+    init(_ continuation: CheckedContinuation<ProbeAnswer, Never>) {
+        self.continuation = continuation
+    }
+
+    func answer(_ answer: ProbeAnswer) {
+        continuation?.resume(returning: answer)
+        continuation = nil
+    }
+}
 
 /// Who asked for a probe by hand. Apart: few pairs ever have any.
 private final class Askers {

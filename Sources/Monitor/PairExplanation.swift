@@ -45,6 +45,15 @@ public struct PairExplanation: Hashable, Sendable {
     }
 }
 
+extension PairExplanation {
+    fileprivate func noting(_ note: String?) -> PairExplanation {
+        guard let note else { return self }
+        var explanation = self
+        explanation.why += "; \(note)"
+        return explanation
+    }
+}
+
 /// What agents said of a pair that this one probes.
 public struct PairVotes: Hashable, Sendable {
     public var votes: [PairExplanation.Vote]
@@ -116,32 +125,52 @@ extension Scheduler {
                 owner: door.agent,
                 why: "this agent shares with nobody: without a Redis it probes everything",
                 rank: [door.agent],
-                nextAt: nextProbe(of: key).map { now.wall + ($0 - now.instant) }
+                nextAt: nextTime(of: key, at: now)
             )
+            .noting(delayWords(of: row, at: now))
         }
         let member = fleet.member
         let pair = shares[row].pair
         let rank = member.rank(of: pair)
-        let owner = shares[row].isHeld ? fleet.setting.agent : member.holder(of: pair)
+        let isHere = isProbedHere(row)
+        let owner = isHere ? fleet.setting.agent : member.holder(of: pair)
         var explanation = PairExplanation(
             owner: owner,
-            why: why(owner, rank, isHere: shares[row].isHeld),
+            why: why(owner, rank, isHere: isHere),
             rank: rank,
             nextAt: nil
         )
-        if shares[row].isHeld {
-            explanation.nextAt = nextProbe(of: key).map { now.wall + ($0 - now.instant) }
+        if isHere {
+            explanation.nextAt = nextTime(of: key, at: now)
         } else if !owner.isEmpty {
             // Its slots are the same everywhere.
             let time = fleet.time(at: now.instant)
             let slot = rows[row].beat.next(after: time, every: rows[row].monitor.schedule.interval)
             explanation.nextAt = now.wall + (slot - time)
         }
+        explanation = explanation.noting(note(on: row, owner, at: now))
         explanation.votes = member.votes(on: pair).map {
             .init(agent: $0.agent, status: $0.word?.rawValue)
         }
         explanation.confirmAgents = rows[row].monitor.confirm?.agents ?? 0
         return explanation
+    }
+
+    /// Wake-ups are gathered: one that was meant for a moment ago comes now.
+    private func nextTime(of key: VerdictKey, at now: Moment) -> WallTime? {
+        nextProbe(of: key).map { now.wall + max($0 - now.instant, .zero) }
+    }
+
+    /// What there is to say of its next probe beside the time.
+    private func note(on row: Int, _ owner: String, at now: Moment) -> String? {
+        guard let fleet else { return nil }
+        if isProbedHere(row) { return delayWords(of: row, at: now) }
+        if let mark = fleet.member.membership.late[owner] {
+            return "\(owner) is late: what was due from \(mark) on has not begun"
+        }
+        guard let verdict = door.verdict(of: rows[row]) else { return "it has said nothing yet" }
+        guard verdict.expiresAt < now.wall else { return nil }
+        return "nothing was heard of the pair since \(verdict.checkedAt), and that is over"
     }
 
     private func why(_ owner: String, _ rank: [String], isHere: Bool) -> String {

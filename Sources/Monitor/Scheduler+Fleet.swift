@@ -287,6 +287,7 @@ extension Scheduler: FleetHands {
 
     public func orphans(at now: Moment) -> [VerdictKey] {
         guard fleet != nil else { return [] }
+        mend(at: now)
         var orphans: [VerdictKey] = []
         for row in rows.indices where rows[row].phase != .removed && !shares[row].isHeld {
             let pair = rows[row]
@@ -305,7 +306,9 @@ extension Scheduler: FleetHands {
     private static var clockTolerance: Nanoseconds { .milliseconds(100) }
 
     public func lateness(at now: Instant) -> Nanoseconds {
-        recentLateness.quantile(0.99, at: now)
+        // What has not begun is late too.
+        let waiting = overdue(at: Moment(instant: now, wall: loop.wall)).longest
+        return max(recentLateness.quantile(0.99, at: now), waiting)
     }
 }
 

@@ -12,6 +12,15 @@ public struct ProbeReport: Sendable {
     public var steps: [Trace.Step]
 }
 
+/// What came of asking for a probe.
+public enum ProbeAnswer: Sendable {
+    case report(ProbeReport)
+    /// There is no such pair, or it was removed meanwhile.
+    case gone
+    /// None began in time, and why.
+    case late(String)
+}
+
 extension Scheduler {
     func start(_ ticket: Admission.Ticket, now: Instant) {
         let pair = rows[ticket.pair]
@@ -176,7 +185,10 @@ extension Scheduler {
         }
         if !pair.answering.isEmpty {
             let report = ProbeReport(outcome: outcome, steps: trace?.steps ?? [])
-            for waiter in pair.answering { waiter.resume(returning: report) }
+            for waiter in pair.answering {
+                if let patience = waiter.patience { asks.cancel(patience) }
+                waiter.answer(.report(report))
+            }
             pair.answering = []
         }
         // Whoever hears of the outcome may have defined anew what is probed.
@@ -213,13 +225,36 @@ extension Scheduler {
     }
 
     /// Probes a pair as soon as the limits allow, and answers with what was found, step by step.
-    /// Nil when there is no such pair, or it was removed meanwhile.
-    public func probeNow(_ key: VerdictKey) async -> ProbeReport? {
-        guard let row = index[key], !isStopping else { return nil }
+    public func ask(_ key: VerdictKey) async -> ProbeAnswer {
+        guard let row = index[key], !isStopping else { return .gone }
+        // One that is under way ends first.
+        let wait = rows[row].monitor.schedule.timeout * 2 + Self.askPatience
         return await withCheckedContinuation { continuation in
-            rows[row].waiters.append(continuation)
+            let asker = Asker(continuation)
+            asker.patience = asks.schedule(after: wait) { [weak self] in
+                self?.giveUp(asker, key, after: wait)
+            }
+            rows[row].waiters.append(asker)
             hurry(row)
         }
+    }
+
+    /// How long a probe that somebody asked for may wait in line.
+    private static let askPatience = Nanoseconds.seconds(5)
+
+    private func giveUp(_ asker: Asker, _ key: VerdictKey, after wait: Nanoseconds) {
+        var words = "no probe of \(key.peerKey) (\(key.monitor)) has ended within \(wait)"
+        if let row = index[key] {
+            rows[row].waiters.removeAll { $0 === asker }
+            rows[row].answering.removeAll { $0 === asker }
+            if let why = delayWords(of: row, at: loop.moment) { words += ": \(why)" }
+        }
+        asker.answer(.late(words))
+    }
+
+    /// The same for whom it is enough to know that there was none.
+    public func probeNow(_ key: VerdictKey) async -> ProbeReport? {
+        if case .report(let report) = await ask(key) { report } else { nil }
     }
 
     /// Somebody waits for a probe that has not begun.

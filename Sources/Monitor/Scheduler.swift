@@ -30,6 +30,10 @@ public struct SchedulerMetrics: Sendable {
     /// Due and not started, because a limit is reached.
     public var waiting = 0
     public var started: UInt64 = 0
+    /// Due for long and not started.
+    public var overdue = Overdue()
+    /// Pairs that had no next probe, and were probed all the same.
+    public var missed: UInt64 = 0
     /// How long after its time each probe began.
     public var lateness = Histogram()
     /// Probes whose failure was not believed, because this agent was late itself.
@@ -87,6 +91,10 @@ public final class Scheduler: EventSink {
     var recentLateness = RecentHistogram()
     var complainFrom = Instant(nanoseconds: .min)
     var excused: UInt64 = 0
+    var missed: UInt64 = 0
+    var complainOfMissedFrom = Instant(nanoseconds: .min)
+    /// Whoever asks for a probe waits so long for it.
+    private(set) lazy var asks = Timers(loop: loop)
     var complainOfLagFrom = Instant(nanoseconds: .min)
     var lastExcused: Instant?
 
@@ -278,7 +286,7 @@ public final class Scheduler: EventSink {
         held[row] = nil
         let pair = rows[row]
         index[pair.key] = nil
-        for waiter in pair.waiters + pair.answering { waiter.resume(returning: nil) }
+        for waiter in pair.waiters + pair.answering { waiter.answer(.gone) }
         pair.waiters = []
         pair.answering = []
         admission.part(pair.group)
@@ -434,6 +442,7 @@ public final class Scheduler: EventSink {
     public func close() {
         if isStopping { return }
         isStopping = true
+        asks.cancelAll()
         loop.cancel(budgetTimer)
         for row in index.all { remove(row) }
     }
@@ -486,6 +495,8 @@ public final class Scheduler: EventSink {
             inFlight: admission.running,
             waiting: admission.waiting,
             started: started,
+            overdue: overdue(at: loop.moment),
+            missed: missed,
             lateness: lateness,
             excused: excused,
             loopLag: loop.lag.total,
@@ -509,7 +520,9 @@ public final class Scheduler: EventSink {
 
     /// When the pair is probed next, for those who explain; nil while it waits or is probed.
     public func nextProbe(of key: VerdictKey) -> Instant? {
-        guard let row = index[key], rows[row].phase == .resting else { return nil }
+        guard let row = index[key], rows[row].phase == .resting,
+            rows[row].wakesAt != .distantFuture
+        else { return nil }
         return rows[row].dueAt
     }
 }

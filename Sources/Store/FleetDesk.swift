@@ -199,6 +199,14 @@ public final class FleetDesk: EventSink {
 
     public func holds(_ pair: PairNumber) -> Bool { member.claims.probes(pair) }
 
+    /// Under which epoch its slots are this agent's by now; nil where they are not, or only may be.
+    public func holdsNow(_ pair: PairNumber) -> UInt64? {
+        guard case .held(let epoch, let from) = member.claims.hold(of: pair),
+            from <= time(at: loop.instant)
+        else { return nil }
+        return epoch
+    }
+
     /// Another process has the lease of this agent's id.
     var isTaken: Bool {
         if case .taken = member.membership.standing { return true }

@@ -58,8 +58,20 @@ struct StatusReport {
             + peers.flatMap { Self.orders(on: $0, of: body) }
             + Self.remarks(on: readiness)
             + [readiness?["store"]?["file_error"]?.string].compactMap(\.self)
-            + Self.remarks(onFleetIn: readiness)
+            + Self.remarks(onProbesIn: readiness) + Self.remarks(onFleetIn: readiness)
             + Self.remarks(onLedgerIn: readiness) + Self.remarks(onFilesIn: readiness)
+    }
+
+    /// What is shown may be old: nobody has looked since.
+    private static func remarks(onProbesIn readiness: JSON?) -> [String] {
+        guard let overdue = readiness?["overdue"], let pairs = overdue["pairs"]?.int else {
+            return []
+        }
+        let longest = Nanoseconds.milliseconds(overdue["longest_ms"]?.integer ?? 0)
+        return [
+            "\(pairs) probe\(pairs == 1 ? " is" : "s are") due for up to \(longest.rounded) and not begun: "
+                + (overdue["text"]?.string ?? "?")
+        ]
     }
 
     /// What this agent finds is not to be believed now, and why.

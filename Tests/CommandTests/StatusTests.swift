@@ -139,6 +139,10 @@ import Vocabulary
                 + "(and 2 more); what runs is the one of T1"
         ),
         (
+            #"{"overdue":{"pairs":3,"longest_ms":12400,"text":"web/a (http) and 2 more; 3 probes wait"}}"#,
+            "3 probes are due for up to 12.4s and not begun: web/a (http) and 2 more; 3 probes wait"
+        ),
+        (
             #"{"certificate":{"not_after":"T1","problem":"the certificate that is served: it ended"}}"#,
             "admin.tls: the certificate that is served: it ended"
         ),

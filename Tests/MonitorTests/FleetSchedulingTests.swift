@@ -246,6 +246,80 @@ import Vocabulary
         }
     }
 
+    @Test func `a check that somebody asks for at any agent leaves the slots where they are`()
+        async throws
+    {
+        try await FleetRig.run(peers: 20) { rig in
+            for id in ["a1", "a2"] { try rig.start(id) }
+            await rig.pass(.seconds(10))
+            rig.begin()
+            var asked = 0
+            for round in 0..<3 {
+                for (address, visits) in rig.visits.sorted(by: { $0.key < $1.key }) {
+                    await rig.pass(.milliseconds(130))
+                    let key = VerdictKey(upstream: "web", peer: address, monitor: "http")
+                    let holder = visits.last?.agent ?? ""
+                    let other = holder == "a1" ? "a2" : "a1"
+                    let agent = rig.agents[round == 1 ? other : holder]
+                    let home = LoopBound(try #require(agent), on: rig.loop)
+                    let asking = Task(executorPreference: rig.loop) {
+                        await home.value.scheduler.probeNow(key)
+                    }
+                    await rig.pass(.milliseconds(20))
+                    #expect(await asking.value?.outcome.verdict == .pass)
+                    asked += 1
+                }
+            }
+            await rig.pass(.seconds(2))
+            #expect(rig.longestGap() <= .milliseconds(1_010))
+            // Each slot of 11 seconds, and what was asked for.
+            let visits = rig.visits.values.reduce(0) { $0 + $1.count }
+            #expect(visits - asked - 20 == 20 * 11, "\(visits)")
+        }
+    }
+
+    /// By whatever mistake: it is no reason for a peer to go unprobed.
+    @Test func `what this agent holds and nobody probes is found, probed and told of`() async throws
+    {
+        try await FleetRig.run(peers: 8) { rig in
+            for id in ["a1", "a2"] { try rig.start(id) }
+            await rig.pass(.seconds(10))
+            let (address, visits) = try #require(rig.visits.min { $0.key < $1.key })
+            let owner = try #require(rig.agents[visits.last?.agent ?? ""])
+            let key = VerdictKey(upstream: "web", peer: address, monitor: "http")
+            rig.begin()
+            // Behind the back of the desk.
+            owner.scheduler.stop(key, at: WallTime(milliseconds: 0))
+            let why = owner.scheduler.explain(key)?.why ?? ""
+            #expect(why.contains("it has no next probe"), "\(why)")
+            #expect(owner.scheduler.explain(key)?.nextAt == nil)
+            await rig.pass(.seconds(4))
+            #expect(owner.scheduler.metrics.missed == 1)
+            #expect(owner.scheduler.metrics.overdue.count == 0)
+            #expect(rig.longestGap() <= .seconds(3))
+            #expect(rig.statuses == ["up"])
+            let told = rig.lines.all.filter { $0.contains("had no next probe") }
+            #expect(told.count == 1 && told[0].contains("web/\(address) (http)"), "\(told)")
+        }
+    }
+
+    @Test func `that the holder of a pair is late is told by those who explain it`() async throws {
+        try await FleetRig.run(peers: 8) { rig in
+            for id in ["a1", "a2"] { try rig.start(id) }
+            await rig.pass(.seconds(10))
+            let dead = try #require(rig.visits.first { $0.value.last?.agent == "a2" }?.key)
+            let key = VerdictKey(upstream: "web", peer: dead, monitor: "http")
+            rig.kill("a2")
+            let isTold = await rig.comes {
+                rig.agents["a1"]?.scheduler.explain(key)?.why.contains(
+                    "; a2 is late: what was due from"
+                )
+                    == true
+            }
+            #expect(isTold)
+        }
+    }
+
     @Test func `what a peer says to one agent counts at the one that probes it`() async throws {
         try await FleetRig.run(peers: 4) { rig in
             for id in ["a1", "a2"] { try rig.start(id) }
@@ -305,7 +379,8 @@ private final class FleetRig: @unchecked Sendable {
                 resolver: LoopBound(resolver, on: loop),
                 door: door,
                 heartbeats: heartbeats,
-                services: LoopBound(services, on: loop)
+                services: LoopBound(services, on: loop),
+                journal: rig.lines.journal
             )
             scheduler.join(desk)
         }

@@ -456,6 +456,49 @@ import Vocabulary
         }
     }
 
+    @Test
+    func `a probe for which there is no place is overdue, and whoever waits for it is told so`()
+        async throws
+    {
+        let script = Script { _ in .pass }
+        script.hold()
+        try await Rig.inVirtualTime(limits: ProbeLimits(inFlight: 1)) { rig in
+            let peers = ["10.0.0.1:80", "10.0.0.2:80"]
+            rig.define([.scripted(peers: peers, script: script, interval: .seconds(1))])
+            #expect(await rig.comes { script.waiting == 1 })
+            let first = "\(script.asked[0].address)" == peers[0] ? peers[1] : peers[0]
+            let key = VerdictKey(upstream: "web", peer: first, monitor: "http")
+            let why = rig.scheduler.explain(key)?.why ?? ""
+            #expect(why.contains("; its probe is due since "), "\(why)")
+            #expect(rig.scheduler.explain(key)?.nextAt == nil)
+            let home = LoopBound(rig, on: rig.loop)
+            let asking = Task(executorPreference: rig.loop) { await home.value.scheduler.ask(key) }
+            #expect(await rig.comes { !rig.scheduler.isWanted(key) && script.waiting == 1 })
+            guard case .late(let words) = await asking.value else {
+                Issue.record("expected to be told that it is late")
+                return
+            }
+            #expect(
+                words.hasPrefix(
+                    "no probe of web/\(first) (http) has ended within 7s: its probe is due"
+                )
+            )
+            #expect(
+                words.hasSuffix("has not begun: 1 probe waits for a place, 1 of 1 are under way")
+            )
+            let overdue = rig.scheduler.metrics.overdue
+            #expect(overdue.count == 1 && overdue.first == [key])
+            #expect(overdue.longest > .seconds(6))
+            #expect(rig.scheduler.lateness(at: rig.loop.instant) == overdue.longest)
+            #expect(
+                overdue.words
+                    == "web/\(first) (http); 1 probe waits for a place, 1 of 1 are under way"
+            )
+            script.release()
+            #expect(await rig.comes { rig.scheduler.metrics.overdue.count == 0 })
+        }
+    }
+
     @Test func `whoever asks during a probe gets one that began later`() async throws {
         let script = Script { _ in .refused }
         script.hold()
