@@ -150,7 +150,11 @@ let package = Package(
         ),
 
         // What proves it.
-        library("Simulation", ["Fleet", "Health", "Vocabulary"], settings: hotPath),
+        library(
+            "Simulation",
+            ["EventLoop", "Fleet", "Health", "Store", "Vocabulary"],
+            settings: hotPath
+        ),
         .executableTarget(
             name: "muster-simulate",
             dependencies: ["Simulation"],

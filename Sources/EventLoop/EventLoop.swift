@@ -249,6 +249,17 @@ public final class EventLoop: @unchecked Sendable {
         }
     }
 
+    /// Of a loop that nobody runs: time is another now, and what is due by it runs, in order.
+    func turn(at virtual: VirtualTime) {
+        now = virtual.instant
+        // What timers set for this very moment is done too, but not without end.
+        for _ in 0..<Self.catchUpMax {
+            guard let next = timers.next, next <= now else { return }
+            lag.note(now - next)
+            fireTimers()
+        }
+    }
+
     private func fireTimers() {
         // Timers set by timers wait for the next turn, or a timer of zero would never end the loop.
         let mark = timers.mark
@@ -341,6 +352,8 @@ public final class EventLoop: @unchecked Sendable {
     /// Descriptors under watch, for metrics and for tests that look for leaks.
     public var watchedCount: Int { watched }
     public var timerCount: Int { timers.count }
+    /// When the first timer is due.
+    public var nextTimer: Instant? { timers.next }
 
     private func add(
         _ raw: Int32,

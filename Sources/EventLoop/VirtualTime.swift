@@ -35,6 +35,13 @@ final class VirtualTime {
         rest = .zero
     }
 
+    /// Both clocks show this from now on.
+    func set(_ moment: Moment) {
+        instant = moment.instant
+        wall = moment.wall
+        rest = .zero
+    }
+
     func travel(
         to goal: Instant,
         until isOver: @escaping () -> Bool,
@@ -85,6 +92,29 @@ extension EventLoop {
         try loop.start()
         return loop
     }
+
+    /// A loop without a thread, for a world that has a line of time of its own: whoever made it, on this
+    /// thread, says what time it is, and what is due by then runs there and then.
+    public static func standing(
+        _ name: String,
+        at moment: Moment,
+        seed: UInt64
+    ) throws(SystemError) -> EventLoop {
+        let loop = try EventLoop(
+            name: name,
+            virtual: VirtualTime(moment),
+            dice: Dice(seed: seed)
+        )
+        loop.adopt()
+        return loop
+    }
+
+    /// It is `moment` on a standing loop. Nothing runs for it yet: a process that was stopped takes what
+    /// came meanwhile before its timers.
+    public func stand(at moment: Moment) { virtual?.set(moment) }
+
+    /// Runs what is due on a standing loop.
+    public func fire() { if let virtual { turn(at: virtual) } }
 
     /// Lets `span` pass: everything that is due in it runs, each at its own time.
     public func advance(by span: Nanoseconds) async {

@@ -9,6 +9,11 @@ import Vocabulary
 public struct Violation: Hashable, Sendable {
     public var at: Int64
     public var text: String
+    /// Of which target, where it is about one.
+    public var target: Int?
+
+    /// What is wrong, whoever and however much it is.
+    var kind: String { String(text.filter { !$0.isNumber }) }
 }
 
 struct Checks {
@@ -47,6 +52,9 @@ struct Checks {
     private var massTrouble = -Checks.calm
     private var targetChanged: [Int64]
 
+    /// When somebody began to look at the target, be it in vain.
+    private var lastTried: [Int64]
+
     // At the end.
     private var lastProbe: [Int64]
     private var lastFrom: [[Int: Int64]]
@@ -70,6 +78,12 @@ struct Checks {
     /// So long after everything that happened, all is as it should be: what was lost is found by the verdict
     /// that nobody renews, at the latest.
     static let calm = Int64(18_000)
+    /// A verdict in the store holds for so long, two clocks may differ by a second, and it is read within one.
+    static let lifeMax = Int64(3_400 + 10_000 + 2_500)
+    /// Who stood still takes so long to read what came meanwhile.
+    static let catchUp = Int64(3_000)
+    /// From a finding until it is written, or refused, at the latest.
+    static let sayingMax = Int64(2_500)
     /// What is older excuses nothing.
     private static let memory = Int64(15_000)
 
@@ -82,6 +96,7 @@ struct Checks {
         agentFaults = Array(repeating: 0, count: setting.agents)
         targetChanged = Array(repeating: -Self.memory, count: setting.targets)
         lastProbe = Array(repeating: 0, count: setting.targets)
+        lastTried = Array(repeating: 0, count: setting.targets)
         lastFrom = Array(repeating: [:], count: setting.targets)
         longestGap = Array(repeating: 0, count: setting.targets)
         probes = Array(repeating: 0, count: setting.targets)
@@ -94,8 +109,8 @@ struct Checks {
         }
     }
 
-    private mutating func fail(_ text: String, at now: Int64) {
-        if violation == nil { violation = Violation(at: now, text: text) }
+    private mutating func fail(_ text: String, of target: Int? = nil, at now: Int64) {
+        if violation == nil { violation = Violation(at: now, text: text, target: target) }
     }
 
     // MARK: At the store
@@ -141,23 +156,36 @@ struct Checks {
         let other = world.agents.first { $0.id == holder && $0.id != agent }
         let isOtherWell =
             other.map {
-                isWell($0, since: 4_000, now) && $0.isConnected && $0.member.membership.hasLease
+                isWell($0, since: 4_000, now) && $0.isConnected
+                    && $0.desk.member.membership.hasLease
             }
             ?? false
         switch claim.reason {
         case .rank:
             if heir(of: target, world.store.roster) != agent {
-                fail("\(agent) was granted \(name) as its heir, which it is not", at: now)
+                fail(
+                    "\(agent) was granted \(name) as its heir, which it is not",
+                    of: target,
+                    at: now
+                )
             }
         case .keep:
-            if let other, isOtherWell, other.pairs[target].isProbed {
-                fail("\(agent) was granted \(name) to keep it, while \(other.id) holds it", at: now)
+            if let other, isOtherWell, other.holds(target) {
+                fail(
+                    "\(agent) was granted \(name) to keep it, while \(other.id) holds it",
+                    of: target,
+                    at: now
+                )
             }
         case .stale:
             if let other, isOtherWell, isNetworkWell(since: 4_000, now),
-                other.pairs[target].isProbed
+                other.holds(target)
             {
-                fail("\(agent) took \(name) from \(other.id), which is well", at: now)
+                fail(
+                    "\(agent) took \(name) from \(other.id), which is well",
+                    of: target,
+                    at: now
+                )
             }
         case .offer: break
         }
@@ -171,7 +199,11 @@ struct Checks {
                     && isWell(one, since: 4_000, now)
             }
             if let prober {
-                fail("\(agent) took \(name) in a new era, while a\(prober) probes it", at: now)
+                fail(
+                    "\(agent) took \(name) in a new era, while a\(prober) probes it",
+                    of: target,
+                    at: now
+                )
             }
         }
     }
@@ -201,6 +233,7 @@ struct Checks {
     /// Nothing has happened for a while: is everything as it should be?
     mutating func look(_ world: World) {
         let now = world.now
+        lookForStale(world)
         let trouble = max(agentTrouble.max() ?? 0, storeTrouble, networkTrouble, cutTrouble)
         guard now - trouble > Self.calm, storeFaults == 0, networkFaults == 0, cutFaults == 0 else {
             return
@@ -211,6 +244,7 @@ struct Checks {
             if now - lastProbe[index] > Self.calm {
                 fail(
                     "\(name) went unprobed for \(now - lastProbe[index])ms, and nothing is wrong",
+                    of: index,
                     at: now
                 )
             }
@@ -222,7 +256,41 @@ struct Checks {
             let seen = world.store.verdict(of: plan.key)?.status
             if seen != expected {
                 let what = seen?.rawValue ?? "nothing"
-                fail("\(name) is \(expected.rawValue) and published as \(what)", at: now)
+                fail(
+                    "\(name) is \(expected.rawValue) and published as \(what)",
+                    of: index,
+                    at: now
+                )
+            }
+            for reader in world.agents
+            where reader.isAlive && !reader.isPaused && !world.isHidden(index, from: reader.number)
+            {
+                let status = reader.status(of: index)
+                if status.rawValue == expected.rawValue { continue }
+                fail(
+                    "\(name) is \(expected.rawValue), and \(reader.id) shows it \(status.rawValue)",
+                    of: index,
+                    at: now
+                )
+            }
+        }
+    }
+
+    /// Whatever is shown as known has been looked at, or was read as news, within the life of a verdict.
+    private mutating func lookForStale(_ world: World) {
+        let now = world.now
+        for reader in world.agents where reader.isAlive && !reader.isPaused {
+            // Who stood still reads first what came meanwhile.
+            if now - agentTrouble[reader.number] < Self.catchUp { continue }
+            for index in world.plans.indices where reader.status(of: index) != .unknown {
+                let age = now - max(lastTried[index], reader.readAt[index])
+                if age <= Self.lifeMax { continue }
+                fail(
+                    "\(reader.id) shows p\(index) \(reader.status(of: index).rawValue), which nobody "
+                        + "has looked at for \(age)ms",
+                    of: index,
+                    at: now
+                )
             }
         }
     }
@@ -274,6 +342,7 @@ struct Checks {
                 held.map { "\($0.now.agent) holds it under \($0.now.epoch)" } ?? "nobody holds it"
             fail(
                 "\(agent) wrote \(one.pair.peer) under epoch \(one.epoch), and \(who)",
+                of: world.indices[one.pair],
                 at: now
             )
         }
@@ -281,6 +350,7 @@ struct Checks {
         if verdict.status == .down, published[one.pair] != .down {
             falls += 1
             judge(fallOf: one.pair, by: agent, world)
+            judge(doubtOf: agent, about: one.pair, world)
         }
         published[one.pair] = verdict.status
     }
@@ -304,9 +374,24 @@ struct Checks {
         if wasUp && isQuiet && areWell {
             fail(
                 "\(pair.peer) was published down by \(agent) alone, while it was up for all others",
+                of: target,
                 at: now
             )
         }
+    }
+
+    /// Whoever doubts itself says of nobody that it is down.
+    private mutating func judge(doubtOf agent: String, about pair: VerdictKey, _ world: World) {
+        guard let agent = world.agents.first(where: { $0.id == agent }), agent.isAlive,
+            let since = agent.desk.member.doubt.since,
+            agent.loop.instant - since > .milliseconds(Self.sayingMax)
+        else { return }
+        fail(
+            "\(pair.peer) was published down by \(agent.id), which has doubted itself for "
+                + "\((agent.loop.instant - since).milliseconds)ms",
+            of: world.indices[pair],
+            at: world.now
+        )
     }
 
     // MARK: At the agents
@@ -317,22 +402,37 @@ struct Checks {
 
     mutating func shown(
         _ target: Int,
-        to reader: Int,
+        to reader: SimulatedAgent,
         _ verdict: Verdict,
         before: Verdict?,
         at now: Int64
     ) {
-        guard let before else { return }
-        if verdict.epoch == before.epoch, verdict.agent != before.agent {
-            fail(
-                "a\(reader) reads of p\(target) under one epoch what \(before.agent) and "
-                    + "\(verdict.agent) wrote",
-                at: now
-            )
-        }
+        guard let before, before.isNewer(than: verdict) else { return }
+        fail(
+            "\(reader.id) knew of p\(target) the word (\(before.epoch), \(before.sequence)), and then "
+                + "the earlier (\(verdict.epoch), \(verdict.sequence))",
+            of: target,
+            at: now
+        )
+    }
+
+    mutating func sawTwo(
+        _ target: Int,
+        _ reader: SimulatedAgent,
+        _ one: String,
+        _ other: String,
+        at now: Int64
+    ) {
+        fail(
+            "\(reader.id) reads of p\(target) under one epoch what \(one) and \(other) wrote",
+            of: target,
+            at: now
+        )
     }
 
     // MARK: At the targets
+
+    mutating func begun(_ target: Int, at now: Int64) { lastTried[target] = now }
 
     mutating func arrived(_ target: Int, from agent: Int, isAsked: Bool, at now: Int64) {
         if isAsked { return }
@@ -364,7 +464,11 @@ struct Checks {
             networkFaults > 0 ? now : networkTrouble
         )
         if now - since > Self.doubleMax {
-            fail("a\(agent) and a\(other.key) both probe p\(target), for \(now - since)ms", at: now)
+            fail(
+                "a\(agent) and a\(other.key) both probe p\(target), for \(now - since)ms",
+                of: target,
+                at: now
+            )
         }
     }
 
@@ -391,6 +495,7 @@ struct Checks {
             // Nobody is excused by it but who cannot reach it.
             cutTrouble = now
             cutFaults += step
+        case .agentClock: break
         case .manySilent: massTrouble = step > 0 ? .max / 2 : now
         case .targetDown, .targetSilent, .targetFlaky: break
         case .storeStalls, .storeGone, .failover, .flush, .storeClock:
@@ -407,8 +512,8 @@ struct Checks {
     mutating func finish(_ world: World) {
         let now = world.now
         let alive = world.agents.filter { $0.isAlive }
-        if alive.isEmpty { return }
-        let names = alive.map(\.id).sorted()
+        let names = alive.filter { !$0.isReader }.map(\.id).sorted()
+        if names.isEmpty { return }
         if world.store.roster != names {
             fail("in the end \(names) live, and the roster is \(world.store.roster)", at: now)
         }
@@ -416,31 +521,43 @@ struct Checks {
             let heir = heir(of: index, names)
             let who = probers[index].sorted().map { "a\($0)" }
             if who != [heir] {
-                fail("in the end p\(index) is probed by \(who), and \(heir) is its heir", at: now)
+                fail(
+                    "in the end p\(index) is probed by \(who), and \(heir) is its heir",
+                    of: index,
+                    at: now
+                )
             }
             let holder = world.store.holding(of: plan.key)?.agent ?? "nobody"
             if holder != heir {
-                fail("in the end \(holder) holds p\(index), and \(heir) is its heir", at: now)
+                fail(
+                    "in the end \(holder) holds p\(index), and \(heir) is its heir",
+                    of: index,
+                    at: now
+                )
             }
             let gap = max(longestGap[index], now - max(lastProbe[index], quietFrom))
             let interval = setting.interval.milliseconds
             if gap > interval * 3 / 2 {
-                fail("in the end p\(index) went unprobed for \(gap)ms", at: now)
+                fail("in the end p\(index) went unprobed for \(gap)ms", of: index, at: now)
             }
             let expected = Int((now - quietFrom) / interval)
             if probes[index] > expected + 3 {
                 fail(
                     "in the end p\(index) was probed \(probes[index]) times in \(expected) intervals",
+                    of: index,
                     at: now
                 )
             }
             for reader in alive {
-                let read = reader.board[index]
-                if read?.status != .up || read?.agent != heir {
+                let read = reader.verdict(of: index)
+                if read?.status != .up || read?.agent != heir || reader.status(of: index) != .up {
                     let what = read.map { "\($0.status.rawValue) by \($0.agent)" } ?? "nothing"
-                    fail("in the end \(reader.id) reads of p\(index) \(what)", at: now)
+                    fail("in the end \(reader.id) reads of p\(index) \(what)", of: index, at: now)
                 }
             }
+        }
+        for reader in alive where !reader.isToldAll() {
+            fail("in the end \(reader.id) was told another status than its board shows", at: now)
         }
     }
 }

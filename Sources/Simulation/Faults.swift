@@ -37,6 +37,8 @@ public struct Fault: Hashable, Sendable, CustomStringConvertible {
         case storeClock(by: Int64)
         /// Connections to the store break, letters are lost and late, so many of a hundred.
         case badNetwork(share: Int)
+        /// An agent's own clock on the wall is set, and set right when it is over.
+        case agentClock(agent: Int, by: Int64)
         /// The agent does not know the pair: another configuration.
         case otherCatalogue(agent: Int, target: Int)
     }
@@ -65,6 +67,7 @@ public struct Fault: Hashable, Sendable, CustomStringConvertible {
             case .flush: "FLUSHALL"
             case .storeClock(let span): "the store's clock is set by \(span)ms"
             case .badNetwork(let share): "\(share)% of the messages are lost"
+            case .agentClock(let agent, let span): "the clock of a\(agent) is set by \(span)ms"
             case .otherCatalogue(let agent, let target): "a\(agent) does not define p\(target)"
             }
         return "\(Self.clock(at)) \(what)" + (length > 0 ? ", for \(length)ms" : "")
@@ -120,7 +123,10 @@ extension Fault {
             case 89..<92:
                 kind = .storeClock(by: number(-5_000...5_000))
                 length = 0
-            case 92..<97: kind = .badNetwork(share: Int(number(1...15)))
+            case 92..<95: kind = .badNetwork(share: Int(number(1...15)))
+            case 95..<97:
+                let span = number(0...1) == 0 ? number(-3_000...3_000) : number(-600_000...600_000)
+                kind = .agentClock(agent: agent, by: span)
             default: kind = .otherCatalogue(agent: agent, target: target)
             }
             if case .leave = kind { length = max(length, 3_000) }
@@ -129,5 +135,55 @@ extension Fault {
             time += number(0...2) == 0 ? number(0...2_000) : number(2_000...20_000)
         }
         return faults
+    }
+}
+
+// MARK: Another world
+
+extension Fault {
+    /// The same in a world in which agents and targets have other numbers; nil where what it befalls is not
+    /// there.
+    func renumbered(agents: (Int) -> Int?, targets: (Int) -> Int?) -> Fault? {
+        var fault = self
+        switch kind {
+        case .crash(let agent): fault.kind = .crash(agent: agents(agent) ?? -1)
+        case .pause(let agent): fault.kind = .pause(agent: agents(agent) ?? -1)
+        case .leave(let agent): fault.kind = .leave(agent: agents(agent) ?? -1)
+        case .cutFromStore(let agent): fault.kind = .cutFromStore(agent: agents(agent) ?? -1)
+        case .cutFromTargets(let agent): fault.kind = .cutFromTargets(agent: agents(agent) ?? -1)
+        case .agentClock(let agent, let span):
+            fault.kind = .agentClock(agent: agents(agent) ?? -1, by: span)
+        case .cutFromTarget(let agent, let target):
+            fault.kind = .cutFromTarget(agent: agents(agent) ?? -1, target: targets(target) ?? -1)
+        case .otherCatalogue(let agent, let target):
+            fault.kind = .otherCatalogue(agent: agents(agent) ?? -1, target: targets(target) ?? -1)
+        case .targetDown(let target): fault.kind = .targetDown(targets(target) ?? -1)
+        case .targetSilent(let target): fault.kind = .targetSilent(targets(target) ?? -1)
+        case .targetFlaky(let target, let share):
+            fault.kind = .targetFlaky(targets(target) ?? -1, share: share)
+        case .manySilent, .storeStalls, .storeGone, .failover, .flush, .storeClock, .badNetwork:
+            return fault
+        }
+        return fault.agent == -1 || fault.target == -1 ? nil : fault
+    }
+
+    /// Whom it befalls, where that is one.
+    var agent: Int? {
+        switch kind {
+        case .crash(let agent), .pause(let agent), .leave(let agent), .cutFromStore(let agent),
+            .cutFromTargets(let agent), .agentClock(let agent, _), .cutFromTarget(let agent, _),
+            .otherCatalogue(let agent, _):
+            agent
+        default: nil
+        }
+    }
+
+    var target: Int? {
+        switch kind {
+        case .targetDown(let target), .targetSilent(let target), .targetFlaky(let target, _),
+            .cutFromTarget(_, let target), .otherCatalogue(_, let target):
+            target
+        default: nil
+        }
     }
 }

@@ -1,125 +1,231 @@
-// How does a simulated process do what `FleetMember` says? As the real shells are to: it calls, probes at slots,
-// counts with `HealthCounter`, publishes what it counted, and reads what others wrote.
+// What is one process of a simulated fleet made of? Of what ships: `FleetDesk` with its `FleetMember`, an `Outbox`, a
+// `Shelf`, a `Board`, on a loop whose time the world moves. Only the hands are made here, which probe and count as
+// `Scheduler` and `Door` do, and the wire, which is a network that breaks.
 
+import EventLoop
 import Fleet
 import Health
+import Store
 import Vocabulary
 
 final class SimulatedAgent {
     struct Pair {
         var counter: HealthCounter
+        var since: WallTime
+        var checkedAt: WallTime
+        var expiresAt: WallTime
+        var clockShift = Nanoseconds.zero
         var isProbed = false
         var stopAt: WallTime?
         /// Grows when what is planned for it is void.
         var generation: UInt32 = 0
         var isPlanned = false
-        var since = WallTime(milliseconds: 0)
-        var renewAt = WallTime(milliseconds: 0)
         var epoch: UInt64 = 0
-        /// The slot that was begun last.
+        /// The slot that was begun last, and the one that it waits for.
         var slot = WallTime(milliseconds: 0)
+        var next: WallTime?
         /// Not yet probed by this agent since it was granted.
         var isFresh = false
+        /// A failure waits for the word of others.
+        var isHeld = false
     }
 
     let number: Int
     let id: String
     unowned let world: World
-    var member: FleetMember
-    var pairs: [Pair]
-    /// What it read: the newest verdict of each target.
-    var board: [Verdict?]
-    var isPaused = false
-    var isAlive = true
+    /// It probes nothing: a proxy that reads what others find.
+    let isReader: Bool
+
+    let loop: EventLoop
+    private(set) var desk: FleetDesk
+    private(set) var board: Board
+    private var outbox = Outbox<Verdict>()
+    private var shelf = Shelf<Verdict>()
+    private var lookout: Lookout
+    private var clockWatch = ClockWatch()
+    private(set) var pairs: [Pair] = []
+    /// When it last read a later word of each target, and whose that was.
+    private(set) var readAt: [Int64] = []
+    private var lastRead: [(epoch: UInt64, agent: String)?] = []
+    private var sequence: UInt64 = 0
+    private var began: WallTime
+
+    private(set) var isPaused = false
+    private(set) var isAlive = false
     /// Its life: what was meant for a former one finds nobody.
-    var life: UInt32 = 0
-    private var nextTick = Int64.max
+    private(set) var life: UInt32 = 0
+    private var isRunning = false
+    private var nextWake = Int64.max
     /// Its monotonic clock against the world's, in parts per million, and where it began.
-    let drift: Int64
+    private let drift: Int64
     private let boot: Int64
+    /// What its wall clock shows more than a good one.
+    var wallOffset: Int64
     /// While it does not run, what comes to it waits.
     private var waiting: [World.Event] = []
 
     var reconcileAt: Int64 = 0
-    private var begun = WallTime(milliseconds: 0)
+    /// What it knew of the store when it last read everything.
+    private var storeID: UInt32 = 0
+    private var revision: UInt64 = 0
 
     // The connection to the store.
-    var connection: UInt32 = 0
-    var isConnected = false
+    private(set) var connection: UInt32 = 0
+    private(set) var isConnected = false
     var lastSent: Int64 = 0
     var lastReceived: Int64 = 0
-    var outstanding: [CallNumber] = []
+    private var calls: CallNumber = 0
+    private var outstanding: [(number: CallNumber, done: (WireAnswer) -> Void)] = []
 
-    init(_ number: Int, in world: World, dice: inout Dice) {
+    init(
+        _ number: Int,
+        in world: World,
+        seed: UInt64,
+        isReader: Bool
+    ) throws(SystemError) {
+        var dice = Dice(seed: seed)
         self.number = number
+        self.isReader = isReader
         id = "a\(number)"
         self.world = world
         drift = Int64.random(in: -200...200, using: &dice)
         boot = Int64.random(in: 0...1_000_000, using: &dice) * 1_000_000
-        pairs = []
-        board = []
-        member = FleetMember(
-            agent: id,
-            dice: Dice(seed: dice.next()),
-            at: Moment(instant: Instant(nanoseconds: 0), wall: WallTime(milliseconds: 0))
+        wallOffset = Int64.random(in: -300...300, using: &dice)
+        let start = Moment(
+            instant: Instant(nanoseconds: boot),
+            wall: WallTime(milliseconds: world.epochStart + wallOffset)
         )
-        begin(seed: dice.next())
+        loop = try EventLoop.standing(id, at: start, seed: dice.next())
+        (desk, board) = Self.parts(id, in: world, on: loop, isReader: isReader)
+        lookout = Lookout(of: world.indices, count: world.plans.count)
+        began = start.wall
+        begin()
     }
 
-    // MARK: Life
+    private static func parts(
+        _ id: String,
+        in world: World,
+        on loop: EventLoop,
+        isReader: Bool
+    ) -> (FleetDesk, Board) {
+        var setting = FleetDesk.Setting(agent: id)
+        setting.weight = isReader ? 0 : 1
+        setting.terms = world.terms
+        setting.massChange = MassChange.Rule(action: world.setting.massAction)
+        return (
+            FleetDesk(setting, on: loop, journal: world.journal(of: id)),
+            Board(loop: loop)
+        )
+    }
 
-    var now: Instant {
+    // MARK: Time
+
+    private var moment: Moment {
         let time = world.now * 1_000_000
-        return Instant(nanoseconds: boot + time + time / 1_000_000 * drift)
+        return Moment(
+            instant: Instant(nanoseconds: boot + time + time / 1_000_000 * drift),
+            wall: WallTime(milliseconds: world.epochStart + world.now + wallOffset)
+        )
     }
 
     /// When the world's clock shows that this agent's shows `instant`; rounded up.
     private func world(of instant: Instant) -> Int64 {
-        let ahead = (instant - now).count
+        let ahead = (instant - loop.instant).count
         if ahead <= 0 { return world.now }
         return world.now + (ahead - ahead / 1_000_000 * drift + 999_999) / 1_000_000
     }
 
-    func begin(seed: UInt64) {
+    /// It runs at this moment, and sleeps until its next timer.
+    func run(_ body: () -> Void) {
+        if isRunning { return body() }
+        isRunning = true
+        loop.stand(at: moment)
+        body()
+        isRunning = false
+        if isAlive, desk.hasLeft {
+            world.note(nil) { "\(self.id) has stopped" }
+            end()
+        }
+        if isAlive { sleep() }
+    }
+
+    private func sleep() {
+        guard let next = loop.nextTimer else { return }
+        let time = max(world(of: next), world.now + 1)
+        if time < nextWake {
+            nextWake = time
+            world.add(.wake(agent: number, life: life, at: time), at: time)
+        }
+    }
+
+    /// Its timer is due.
+    func wake(at time: Int64) {
+        if time != nextWake { return }
+        nextWake = .max
+        run { loop.fire() }
+    }
+
+    // MARK: Life
+
+    func begin() {
         life += 1
         isAlive = true
         isPaused = false
         waiting = []
-        nextTick = .max
-        connection += 1
-        isConnected = false
-        outstanding = []
+        nextWake = .max
         reconcileAt = 0
-        begun = WallTime(milliseconds: world.epochStart + world.now)
-        member = FleetMember(
-            agent: id,
-            terms: world.terms,
-            massChange: .init(action: world.setting.massAction),
-            dice: Dice(seed: seed),
-            at: Moment(
-                instant: now,
-                wall: WallTime(milliseconds: world.epochStart + world.now)
-            )
-        )
+        storeID = 0
+        revision = 0
+        sequence = 0
+        loop.stand(at: moment)
+        began = loop.wall
+        (desk, board) = Self.parts(id, in: world, on: loop, isReader: isReader)
+        outbox = Outbox()
+        outbox.takesAnyOrder = true
+        shelf = Shelf()
+        clockWatch = ClockWatch()
+        lookout = Lookout(of: world.indices, count: world.plans.count)
+        board.define([world.upstream], monitors: [world.monitor])
+        board.subscribe(lookout)
+        lookout.look(at: board, world.plans)
+        let now = loop.wall
+        readAt = world.plans.map { _ in world.now }
+        lastRead = world.plans.map { _ in nil }
         pairs = world.plans.map { _ in
-            Pair(counter: HealthCounter(thresholds: world.setting.thresholds))
+            Pair(
+                counter: HealthCounter(thresholds: world.setting.thresholds),
+                since: now,
+                checkedAt: now,
+                expiresAt: now
+            )
         }
-        board = world.plans.map { _ in nil }
-        for (index, plan) in world.plans.enumerated() where !world.isHidden(index, from: number) {
-            member.define(plan, at: now)
+        run {
+            desk.hands = self
+            for (index, plan) in world.plans.enumerated() where !world.isHidden(index, from: number)
+            {
+                _ = desk.define(plan)
+            }
+            desk.start(on: self)
         }
         world.add(.connect(agent: number, life: life), after: 1)
         world.add(.reconcile(agent: number, life: life), after: 20)
-        wake()
     }
 
-    func crash() {
+    /// Dead, and nothing is told to anybody.
+    func end() {
         isAlive = false
         life += 1
-        connection += 1
-        isConnected = false
+        cutConnection()
+        outstanding = []
+        desk.hands = nil
+        desk.close()
+        board.close()
         for index in pairs.indices { setProbed(index, false) }
     }
+
+    func leave() { run { desk.beginToLeave() } }
+
+    func pause() { isPaused = true }
 
     /// Takes what was meant for it while it did not run.
     func resume() {
@@ -127,139 +233,68 @@ final class SimulatedAgent {
         let events = waiting
         waiting = []
         for event in events { world.happen(event) }
-        if isAlive { tick() }
+        if isAlive { run { loop.fire() } }
     }
 
     func wait(_ event: World.Event) { waiting.append(event) }
 
-    // MARK: Ticking
+    // MARK: What is defined
 
-    func tick() {
-        nextTick = .max
-        var effects: [FleetEffect] = []
-        member.tick(at: now, lag: .zero, into: &effects)
-        perform(effects)
-    }
-
-    private func wake() {
-        let time = max(world(of: member.wakeAt(from: now)), world.now)
-        // A mistake in `wakeAt` would stop the world's time.
-        let next = max(time, world.now + 1)
-        if next < nextTick {
-            nextTick = next
-            world.add(.tick(agent: number, life: life, at: next), at: next)
+    func define(_ index: Int) {
+        run {
+            let pair = desk.define(world.plans[index])
+            if desk.holds(pair) { setProbed(index, true) }
         }
     }
 
-    func isTickCurrent(_ at: Int64) -> Bool { at == nextTick }
-
-    /// The pairs by the member's numbers and by the world's are the same only if all are defined in
-    /// order; names are what both know.
-    func index(of pair: PairNumber) -> Int? {
-        member.plan(of: pair).flatMap { world.indices[$0.key] }
-    }
-
-    // MARK: Effects
-
-    func perform(_ effects: [FleetEffect]) {
-        for effect in effects {
-            switch effect {
-            case .call(let number, let signature, let call): send(number, signature, call)
-            case .probe(let pair, let from, let epoch, let verdict):
-                begin(pair, from: from, epoch: epoch, resuming: verdict)
-            case .stop(let pair, let at): stop(pair, at: at)
-            case .look(let pair): look(pair)
-            case .fall(let pair): fall(pair)
-            case .say(let word): world.note { "\(self.id) says: \(self.text(word))" }
-            case .finished:
-                world.note { "\(self.id) has stopped" }
-                crash()
-                return
-            }
-        }
-        wake()
-    }
-
-    private func text(_ word: FleetWord) -> String {
-        switch word {
-        case .tookPart(let roster, let size): "I take part, one of \(size), by roster \(roster)"
-        case .stoodStill(let span): "I stood still for \(span)"
-        case .doubled: "another process has my id"
-        case .newEra(let era): "the store begins anew, era \(era)"
-        case .newerFormat(let format): "the store is of format \(format)"
-        case .disagreement(let pair, let passes, let size):
-            "\(name(pair)) fails here, but \(passes) of \(size) see it pass"
-        case .gaveAway(let pair, let to): "I give \(name(pair)) to \(to)"
-        case .massHeld: "too much goes down at once: held"
-        case .massOver(let hold, let lasted): "what was held is free after \(lasted): \(hold.ends)"
+    func forget(_ index: Int) {
+        run {
+            letGo(index)
+            _ = desk.remove(world.plans[index].key)
         }
     }
 
-    private func name(_ pair: PairNumber) -> String { member.plan(of: pair)?.key.peer ?? "?" }
+    // MARK: What it believes
+
+    /// What a person, and its proxy, see of a target.
+    func status(of index: Int) -> PeerStatus { lookout.statuses[index] }
+
+    func verdict(of index: Int) -> Verdict? { board.verdict(of: world.plans[index].key) }
+
+    func holds(_ index: Int) -> Bool { pairs[index].isProbed }
+
+    /// Whether what was told of changes is what one finds who looks.
+    func isToldAll() -> Bool {
+        world.plans.indices.allSatisfy {
+            board.view(of: world.plans[$0].key.peerKey)?.status == lookout.statuses[$0]
+        }
+    }
 
     // MARK: Probing
 
-    private var storeTime: WallTime { member.clock.now(at: now) }
+    private var storeTime: WallTime { desk.time(at: loop.instant) }
 
-    func setProbed(_ index: Int, _ isProbed: Bool) {
+    private func setProbed(_ index: Int, _ isProbed: Bool) {
         if pairs[index].isProbed == isProbed { return }
         pairs[index].isProbed = isProbed
         world.checks.probed(index, by: number, isProbed, at: world.now)
     }
 
-    private func begin(_ pair: PairNumber, from: WallTime, epoch: UInt64, resuming: Verdict?) {
-        guard let index = index(of: pair) else { return }
-        pairs[index].epoch = epoch
-        pairs[index].stopAt = nil
-        let wasProbed = pairs[index].isProbed
-        if wasProbed, pairs[index].isPlanned { return }
-        if !wasProbed { take(resuming, index) }
-        pairs[index].isFresh = !wasProbed
-        // The first verdict under a claim is told at once: it says who holds the pair, where a letter was
-        // lost.
-        if !wasProbed { pairs[index].renewAt = WallTime(milliseconds: 0) }
-        setProbed(index, true)
-        let time = storeTime
+    private func letGo(_ index: Int) {
         pairs[index].generation += 1
-        pairs[index].isPlanned = true
-        if from <= time {
-            slot(index, generation: pairs[index].generation, at: time)
-        } else {
-            let plan = world.plans[index]
-            let slot = plan.beat.next(
-                after: from + .milliseconds(-1),
-                every: plan.schedule.interval
-            )
-            schedule(index, at: slot)
-        }
-    }
-
-    /// Goes on from the newer of both: what came with the claim, and what it read itself.
-    private func take(_ verdict: Verdict?, _ index: Int) {
-        var newest = verdict
-        if let read = board[index], newest.map({ read.isNewer(than: $0) }) ?? true { newest = read }
-        guard let newest else { return }
-        pairs[index].counter = HealthCounter(
-            thresholds: world.setting.thresholds,
-            resuming: newest.status,
-            health: newest.health
-        )
-        pairs[index].since = newest.since
-    }
-
-    private func stop(_ pair: PairNumber, at time: WallTime) {
-        guard let index = index(of: pair) else { return }
-        if time <= storeTime {
-            pairs[index].generation += 1
-            pairs[index].isPlanned = false
-            setProbed(index, false)
-        } else {
-            pairs[index].stopAt = time
-        }
+        pairs[index].isPlanned = false
+        pairs[index].isFresh = false
+        pairs[index].isHeld = false
+        pairs[index].next = nil
+        pairs[index].stopAt = nil
+        setProbed(index, false)
     }
 
     private func schedule(_ index: Int, at slot: WallTime) {
-        let at = world(of: member.clock.instant(of: slot, from: now))
+        if let stopAt = pairs[index].stopAt, slot >= stopAt { return letGo(index) }
+        pairs[index].next = slot
+        pairs[index].isPlanned = true
+        let at = world(of: desk.member.clock.instant(of: slot, from: loop.instant))
         world.add(
             .slot(agent: number, life: life, index: index, pairs[index].generation, slot),
             at: at
@@ -267,198 +302,341 @@ final class SimulatedAgent {
     }
 
     func slot(_ index: Int, generation: UInt32, at slot: WallTime) {
-        guard pairs[index].generation == generation, pairs[index].isProbed else { return }
-        if let stopAt = pairs[index].stopAt, slot >= stopAt {
-            pairs[index].isPlanned = false
-            pairs[index].generation += 1
-            setProbed(index, false)
-            return
-        }
-        if pairs[index].isFresh {
-            pairs[index].isFresh = false
+        run {
+            guard pairs[index].generation == generation, pairs[index].isProbed else { return }
+            desk.wakeUp(at: loop.instant)
+            guard pairs[index].generation == generation, pairs[index].isProbed else { return }
+            if let stopAt = pairs[index].stopAt, slot >= stopAt { return letGo(index) }
             // What the holder before found last counts too.
-            take(nil, index)
-        }
-        pairs[index].slot = slot
-        world.probe(index, by: self, generation: generation, isAsked: false)
-    }
-
-    /// The target is defined no more here.
-    func forget(_ index: Int) {
-        pairs[index].generation += 1
-        pairs[index].isPlanned = false
-        setProbed(index, false)
-    }
-
-    private func look(_ pair: PairNumber) {
-        guard let index = index(of: pair) else { return }
-        world.probe(index, by: self, generation: 0, isAsked: true)
-    }
-
-    func ended(_ index: Int, _ found: Found, begun: Instant, generation: UInt32, isAsked: Bool) {
-        guard let pair = member.number(of: world.plans[index].key) else { return }
-        var effects: [FleetEffect] = []
-        if isAsked {
-            member.found(found, of: pair, begun: begun, at: now, into: &effects)
-            return perform(effects)
-        }
-        guard pairs[index].generation == generation, pairs[index].isProbed else { return }
-        let before = pairs[index].counter
-        let ruling = member.outcome(
-            found,
-            of: pair,
-            counter: before,
-            begun: begun,
-            at: now,
-            into: &effects
-        )
-        if ruling == .count { count(found, index) }
-        if pairs[index].counter != before || storeTime >= pairs[index].renewAt { said(pair, index) }
-        let plan = world.plans[index]
-        let time = storeTime
-        let next = plan.schedule.next(
-            // After the slot, not after the time at which it was begun: while the clock is slewed back
-            // that is a little earlier, and the same slot would come again.
-            after: max(time + -(now - begun), pairs[index].slot),
-            now: max(time, pairs[index].slot),
-            counter: pairs[index].counter,
-            beat: plan.beat
-        )
-        schedule(index, at: next)
-        member.flush(at: now, into: &effects)
-        perform(effects)
-    }
-
-    private func count(_ found: Found, _ index: Int) {
-        let transition: HealthCounter.Transition?
-        switch found {
-        case .passes: transition = pairs[index].counter.observe(passed: true)
-        case .fails(_, let isImmediate):
-            transition = pairs[index].counter.observe(passed: false, isImmediate: isImmediate)
-        case .nothing: return
-        }
-        if let transition {
-            pairs[index].since = storeTime
-            let name = world.plans[index].key.peer
-            world.note { "\(self.id) finds \(name) \(transition.to.rawValue)" }
+            if pairs[index].isFresh { goOn(index, from: nil) }
+            pairs[index].slot = max(pairs[index].slot, slot)
+            pairs[index].next = nil
+            world.probe(index, by: self, generation: generation)
         }
     }
 
-    private func fall(_ pair: PairNumber) {
-        guard let index = index(of: pair), pairs[index].counter.status != .down else { return }
-        count(.fails(silent: false, immediate: false), index)
-        said(pair, index)
-        var effects: [FleetEffect] = []
-        member.flush(at: now, into: &effects)
-        perform(effects)
+    func ended(_ index: Int, _ found: Found, begun: Instant, generation: UInt32) {
+        run {
+            guard let pair = desk.member.number(of: world.plans[index].key) else { return }
+            let isSlot = generation != World.asked
+            if isSlot, pairs[index].generation != generation { return }
+            guard pairs[index].isProbed else {
+                if !isSlot { desk.found(found, of: pair, begun: begun, at: loop.instant) }
+                return
+            }
+            let ruling = desk.outcome(
+                found,
+                of: pair,
+                counter: pairs[index].counter,
+                begun: begun,
+                at: loop.instant
+            )
+            if let ruling, pairs[index].isProbed {
+                pairs[index].isHeld = ruling == .hold
+                pass(found, index, ruling, isTold: pairs[index].isFresh)
+                pairs[index].isFresh = false
+            }
+            guard isSlot, pairs[index].isProbed, pairs[index].generation == generation else {
+                return
+            }
+            let plan = world.plans[index]
+            let time = storeTime
+            let next = plan.schedule.next(
+                // After the slot, not after the time at which it was begun: while the clock is slewed back
+                // that is a little earlier, and the same slot would come again.
+                after: max(time + -(loop.instant - begun), pairs[index].slot),
+                now: max(time, pairs[index].slot),
+                counter: pairs[index].counter,
+                beat: plan.beat
+            )
+            schedule(index, at: next)
+        }
     }
 
-    private func said(_ pair: PairNumber, _ index: Int) {
-        pairs[index].renewAt = storeTime + Nanoseconds(life(of: index).count / 3)
-        member.said(pair)
-    }
-
-    /// How long a verdict holds in the store.
-    private func life(of index: Int) -> Nanoseconds {
-        world.plans[index].schedule.validityMax + .seconds(10)
-    }
-
-    private func verdict(_ key: VerdictKey, _ epoch: UInt64, _ sequence: UInt64) -> Verdict? {
-        guard let index = world.indices[key] else { return nil }
-        let pair = pairs[index]
-        let time = storeTime
-        return Verdict(
+    /// As `Door` and `Opinion` do: count, put it on the board, publish.
+    private func pass(_ found: Found, _ index: Int, _ ruling: Ruling, isTold: Bool) {
+        let key = world.plans[index].key
+        let wall = loop.wall
+        board.note(loop.moment)
+        if pairs[index].clockShift != board.clockShift {
+            let step = board.clockShift - pairs[index].clockShift
+            pairs[index].since = pairs[index].since + step
+            pairs[index].expiresAt = pairs[index].expiresAt + step
+            pairs[index].clockShift = board.clockShift
+        }
+        let held = board.verdict(of: key)
+        pairs[index].checkedAt = wall
+        var isTransition = false
+        let schedule = world.plans[index].schedule
+        switch (found, ruling) {
+        case (.passes, .count), (.fails, .count):
+            var isImmediate = false
+            if case .fails(_, let immediate) = found { isImmediate = immediate }
+            let change = pairs[index].counter.observe(
+                passed: found == .passes,
+                isImmediate: isImmediate
+            )
+            if let change {
+                isTransition = true
+                pairs[index].since = wall
+                world.note(index) {
+                    "\(self.id) finds \(key.peer) \(change.to.rawValue)"
+                }
+            }
+            pairs[index].expiresAt = wall + schedule.validity(for: pairs[index].counter)
+        case (_, .hold):
+            pairs[index].expiresAt = wall + schedule.validity(for: pairs[index].counter)
+        case (_, .ignore), (.nothing, .count): break
+        }
+        sequence += 1
+        var verdict = Verdict(
             key: key,
-            kind: "http",
-            status: pair.counter.status,
-            health: pair.counter.health,
-            rise: pair.counter.thresholds.rise,
-            fall: pair.counter.thresholds.fall,
+            kind: world.monitor.kind,
+            status: pairs[index].counter.status,
+            health: pairs[index].counter.health,
+            rise: pairs[index].counter.thresholds.rise,
+            fall: pairs[index].counter.thresholds.fall,
             reason: .layer7OK,
             latency: .zero,
-            since: pair.since,
-            checkedAt: time,
-            expiresAt: time + life(of: index),
+            since: pairs[index].since,
+            checkedAt: wall,
+            expiresAt: pairs[index].expiresAt,
             agent: id,
-            epoch: epoch,
+            epoch: pairs[index].epoch,
             sequence: sequence
         )
-    }
-
-    // MARK: The store
-
-    private func send(_ number: CallNumber, _ signature: Signature, _ call: FleetCall) {
-        var call = call
-        if case .publish(var publications) = call {
-            for one in publications.indices {
-                let item = publications[one]
-                publications[one].verdict = verdict(item.pair, item.epoch, item.sequence)
-            }
-            call = .publish(publications)
+        if let held, held.isNewer(than: verdict) {
+            (verdict.epoch, verdict.sequence) = (held.epoch, held.sequence + 1)
         }
-        outstanding.append(number)
-        world.send(number, signature, call, from: self)
+        watched(index) { board.apply(verdict) }
+        publish(verdict, isTransition: isTransition || held == nil || isTold)
     }
 
-    func received(_ number: CallNumber, _ reply: FleetReply) {
-        outstanding.removeAll { $0 == number }
-        var effects: [FleetEffect] = []
-        member.replied(number, reply, at: now, into: &effects)
-        perform(effects)
+    private func publish(_ verdict: Verdict, isTransition: Bool) {
+        if let step = clockWatch.step(at: loop.moment) { outbox.shift(by: step) }
+        guard outbox.take(verdict, isTransition: isTransition, now: loop.wall) else { return }
+        _ = shelf.take(verdict)
+        handOver()
+    }
+
+    private func handOver() {
+        for (key, isUrgent) in outbox.drain().sorted(by: { $0.key.peer < $1.key.peer }) {
+            desk.say(key, isUrgent: isUrgent)
+        }
+    }
+
+    /// The pair is this agent's now: as `Door.resume` does.
+    private func goOn(_ index: Int, from verdict: Verdict?) {
+        if let verdict { watched(index) { board.storeChanged(verdict) } }
+        board.note(loop.moment)
+        guard let held = board.verdict(of: world.plans[index].key) else { return }
+        pairs[index].counter = HealthCounter(
+            thresholds: world.setting.thresholds,
+            resuming: held.status,
+            health: held.health
+        )
+        pairs[index].since = held.since
+        pairs[index].checkedAt = held.checkedAt
+        pairs[index].expiresAt = held.expiresAt
+        pairs[index].clockShift = board.clockShift
+    }
+
+    /// Whatever is done to the board is looked at.
+    private func watched(_ index: Int, _ body: () -> Void) {
+        let before = verdict(of: index)
+        body()
+        guard let after = verdict(of: index) else { return }
+        world.checks.shown(index, to: self, after, before: before, at: world.now)
+    }
+
+    // MARK: The connection
+
+    /// There is a way to the store again.
+    func connect(to storeID: UInt32) {
+        isConnected = true
+        connection += 1
+        run { desk.connected() }
+    }
+
+    private func cutConnection() {
+        isConnected = false
+        connection += 1
     }
 
     /// The connection is over: nobody will hear of what was called on it.
     func disconnected() {
         guard isConnected else { return }
-        isConnected = false
-        connection += 1
+        cutConnection()
         let lost = outstanding
         outstanding = []
-        var effects: [FleetEffect] = []
-        for number in lost { member.lost(number, at: now, into: &effects) }
         world.add(.connect(agent: number, life: life), after: 50 + world.chance(0...200))
-        perform(effects)
+        run { for call in lost { call.done(.lost) } }
     }
 
-    func lost(_ number: CallNumber) {
-        guard outstanding.contains(number) else { return }
-        outstanding.removeAll { $0 == number }
-        var effects: [FleetEffect] = []
-        member.lost(number, at: now, into: &effects)
-        perform(effects)
+    func received(_ number: CallNumber, _ reply: FleetReply) {
+        guard let place = outstanding.firstIndex(where: { $0.number == number }) else { return }
+        let call = outstanding.remove(at: place)
+        run { call.done(.reply(reply)) }
     }
+
+    func isWaiting(for call: CallNumber) -> Bool { outstanding.contains { $0.number == call } }
 
     // MARK: Reading
 
-    func heard(_ hint: FleetHint) {
-        var effects: [FleetEffect] = []
-        member.heard(hint, at: now, into: &effects)
-        perform(effects)
-    }
+    func heard(_ hint: FleetHint) { run { desk.heard(hint) } }
 
     func read(_ verdict: Verdict, _ index: Int) {
-        if let held = board[index], !verdict.isNewer(than: held) { return }
-        world.checks.shown(index, to: number, verdict, before: board[index], at: world.now)
-        board[index] = verdict
-        var effects: [FleetEffect] = []
-        member.heard(
-            verdictOf: verdict.key,
-            by: verdict.agent,
-            epoch: verdict.epoch,
-            at: now,
-            into: &effects
-        )
-        if verdict.agent != id { perform(effects) }
+        run { take(verdict, index) }
     }
 
-    /// Looks for pairs that nobody renews.
-    func sweep() {
-        let time = storeTime
-        for (index, plan) in world.plans.enumerated() where !pairs[index].isProbed {
-            // One that was never heard of is as old as this agent.
-            let over = board[index]?.expiresAt ?? (begun + life(of: index))
-            if over < time { member.orphaned(plan.key, at: now) }
+    /// As the side of verdicts does.
+    private func take(_ verdict: Verdict, _ index: Int) {
+        desk.heard(verdict)
+        let heard = outbox.hear(
+            verdict,
+            besides: shelf,
+            asAgent: id,
+            isShared: true,
+            isTwin: desk.isTaken
+        )
+        guard heard == .news || heard == .aside else { return }
+        if let last = lastRead[index], last.epoch == verdict.epoch, last.agent != verdict.agent {
+            world.checks.sawTwo(index, self, last.agent, verdict.agent, at: world.now)
         }
-        wake()
+        lastRead[index] = (verdict.epoch, verdict.agent)
+        readAt[index] = world.now
+        watched(index) { board.storeChanged(verdict) }
+    }
+
+    /// Everything is read.
+    func reconcile(_ store: StoreModel, id: UInt32) {
+        run {
+            let wasEmptied = storeID != 0 && (id != storeID || store.revision < revision)
+            (storeID, revision) = (id, store.revision)
+            for (index, plan) in world.plans.enumerated() {
+                if let verdict = store.verdict(of: plan.key) { take(verdict, index) }
+            }
+            if wasEmptied {
+                outbox.restate()
+                handOver()
+            }
+        }
+    }
+}
+
+// MARK: What the desk asks for
+
+extension SimulatedAgent: FleetHands {
+    func begin(_ key: VerdictKey, from: WallTime, epoch: UInt64, resuming verdict: Verdict?) {
+        guard let index = world.indices[key] else { return }
+        pairs[index].epoch = max(epoch, pairs[index].epoch)
+        pairs[index].stopAt = nil
+        if pairs[index].isProbed, pairs[index].isPlanned { return }
+        let isNew = !pairs[index].isProbed
+        pairs[index].isFresh = true
+        setProbed(index, true)
+        if isNew { goOn(index, from: verdict) }
+        let plan = world.plans[index]
+        let time = storeTime
+        pairs[index].generation += 1
+        if from > time + .milliseconds(100) {
+            let slot = plan.beat.next(
+                after: from + .milliseconds(-1),
+                every: plan.schedule.interval
+            )
+            return schedule(index, at: slot)
+        }
+        let interval = plan.schedule.interval
+        let pair = pairs[index]
+        let isOverdue =
+            pair.counter.status == .unknown || pair.counter.isInTransition
+            || pair.checkedAt + interval <= loop.wall || pair.checkedAt > loop.wall + interval
+        if isOverdue || desk.isAway {
+            schedule(index, at: time)
+        } else {
+            schedule(index, at: plan.beat.next(after: time, every: interval))
+        }
+    }
+
+    func stop(_ key: VerdictKey, at time: WallTime) {
+        guard let index = world.indices[key], pairs[index].isProbed else { return }
+        if time <= storeTime { return letGo(index) }
+        pairs[index].stopAt = time
+        if let next = pairs[index].next, next >= time { letGo(index) }
+    }
+
+    func look(_ key: VerdictKey) {
+        guard let index = world.indices[key] else { return }
+        world.probe(index, by: self, generation: World.asked)
+    }
+
+    func fall(_ key: VerdictKey) {
+        guard let index = world.indices[key], pairs[index].isHeld, pairs[index].isProbed,
+            pairs[index].counter.status != .down
+        else { return }
+        pairs[index].isHeld = false
+        pass(.fails(silent: false, immediate: false), index, .count, isTold: false)
+    }
+
+    func signed(_ sign: FleetSign) {}
+    func lag(at now: Instant) -> Nanoseconds { .zero }
+    func lateness(at now: Instant) -> Nanoseconds { .zero }
+
+    func orphans(at now: Moment) -> [VerdictKey] {
+        world.plans.indices.compactMap { index in
+            if pairs[index].isProbed || world.isHidden(index, from: number) { return nil }
+            let plan = world.plans[index]
+            let grace = Nanoseconds.seconds(10)
+            let life = plan.schedule.validityMax + grace
+            let over =
+                board.verdict(of: plan.key)
+                .map { max($0.expiresAt + grace, $0.checkedAt + life) } ?? (began + life)
+            return over < now.wall ? plan.key : nil
+        }
+    }
+}
+
+extension SimulatedAgent: FleetWire {
+    func post(
+        _ signature: Signature,
+        _ call: FleetCall,
+        _ done: @escaping (WireAnswer) -> Void
+    ) {
+        guard isConnected else { return done(.lost) }
+        calls += 1
+        outstanding.append((calls, done))
+        world.send(calls, signature, call, from: self)
+    }
+
+    func newest(_ key: VerdictKey) -> Verdict? { outbox.newest(key) }
+    func sent(_ verdict: Verdict) { outbox.sent(verdict) }
+    func wrote(_ verdict: Verdict) { outbox.wrote(verdict) }
+    func noteRefused(_ key: VerdictKey) {}
+    func letGo(_ key: VerdictKey) { outbox.letGo(key) }
+    func announce(_ sign: FleetSign, by instance: String) {}
+    func standingChanged() {}
+}
+
+/// What a proxy is told: each change of a peer, and nothing else.
+final class Lookout: BoardObserver {
+    private let indices: [PeerKey: Int]
+    private(set) var statuses: [PeerStatus]
+
+    init(of indices: [VerdictKey: Int], count: Int) {
+        self.indices = Dictionary(
+            indices.map { ($0.key.peerKey, $0.value) },
+            uniquingKeysWith: { one, _ in one }
+        )
+        statuses = Array(repeating: .unknown, count: count)
+    }
+
+    func look(at board: Board, _ plans: [PairPlan]) {
+        for (index, plan) in plans.enumerated() {
+            statuses[index] = board.view(of: plan.key.peerKey)?.status ?? .unknown
+        }
+    }
+
+    func peerChanged(_ key: PeerKey, _ change: PeerHealth.Change) {
+        if let index = indices[key] { statuses[index] = change.to.status }
     }
 }

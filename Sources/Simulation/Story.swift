@@ -1,12 +1,15 @@
-// What happened, in few words? A seed is a whole run. One that goes wrong is tried again with fewer faults, until
-// only those are left that it takes, and then told line by line.
+// What happened, in few words? A seed is a whole run. One that goes wrong is tried again in ever smaller worlds, and
+// the smallest that still goes wrong in the same way is told line by line.
 
+public import EventLoop
+import Health
 import Vocabulary
 
 public struct SeedReport: Sendable {
     public var seed: UInt64
     public var violation: Violation?
-    /// The faults that it takes, and what was said.
+    /// The smallest world in which it happens: its size, its faults, and what was said.
+    public var setting: WorldSetting
     public var faults: [Fault] = []
     public var story: [String] = []
 
@@ -17,10 +20,18 @@ public struct SeedReport: Sendable {
 
     public func text(last count: Int) -> String {
         guard let violation else { return "seed \(seed): ok" }
+        let readers = setting.readers
         var lines = ["seed \(seed): \(violation.text), at \(Fault.clock(violation.at))"]
-        lines.append("it takes:")
+        lines.append(
+            "it takes \(setting.agents) agents"
+                + (readers > 0 ? " (\(readers) of them only read)" : "")
+                + ", \(setting.targets) peers, and:"
+        )
         lines += faults.map { "  \($0)" }
-        lines.append("what happened last:")
+        lines.append(
+            violation.target.map { "what happened last, and to no other peer than p\($0):" }
+                ?? "what happened last:"
+        )
         lines += story.suffix(count).map { "  \($0)" }
         return lines.joined(separator: "\n")
     }
@@ -37,7 +48,14 @@ public enum Simulation {
         var dice = Dice(seed: seed &* 0x9E37_79B9)
         let some = Int.random(in: 3...7, using: &dice)
         let many = Int.random(in: 8...30, using: &dice)
-        return WorldSetting(agents: agents ?? some, targets: targets ?? many, minutes: minutes)
+        let readers = Int.random(in: 0...1, using: &dice)
+        var setting = WorldSetting(
+            agents: (agents ?? some) + readers,
+            targets: targets ?? many,
+            minutes: minutes
+        )
+        setting.readers = readers
+        return setting
     }
 
     static func faults(seed: UInt64, _ setting: WorldSetting) -> [Fault] {
@@ -55,48 +73,164 @@ public enum Simulation {
         seed: UInt64,
         _ setting: WorldSetting,
         shrinks: Bool = true
-    ) -> SeedReport {
-        let faults = faults(seed: seed, setting)
-        var report = SeedReport(seed: seed)
-        let world = World(setting, seed: seed, faults: faults)
-        report.violation = world.run()
-        if report.isFine { return report }
-        report.faults = shrinks ? shrink(faults, seed: seed, setting) : faults
-        let told = World(
-            setting,
-            seed: seed,
-            faults: report.faults,
-            isTold: true
-        )
-        report.violation = told.run() ?? report.violation
-        report.story = told.story
+    ) throws(SystemError) -> SeedReport {
+        let scenario = Scenario(seed: seed, setting: setting, faults: faults(seed: seed, setting))
+        let violation = try scenario.run()
+        var report = SeedReport(seed: seed, violation: violation, setting: setting)
+        guard let violation else { return report }
+        var least = scenario
+        if shrinks {
+            var shrinker = Shrinker(scenario, violation)
+            try shrinker.shrink()
+            least = shrinker.least
+        }
+        let world = least.world(isTold: true)
+        report.violation = try world.run() ?? violation
+        world.close()
+        (report.setting, report.faults) = (least.setting, least.faults)
+        let target = report.violation?.target
+        report.story = world.story.filter {
+            $0.target == nil || target == nil || $0.target == target
+        }
+        .map(\.text)
         return report
     }
+}
 
-    /// The faults without which it goes well, found by leaving out ever smaller parts.
-    private static func shrink(
-        _ faults: [Fault],
-        seed: UInt64,
-        _ setting: WorldSetting
-    ) -> [Fault] {
-        var kept = faults
-        var size = max(kept.count / 2, 1)
+/// One world that can be tried again.
+struct Scenario: Hashable {
+    var seed: UInt64
+    var setting: WorldSetting
+    var faults: [Fault]
+
+    func world(isTold: Bool = false) -> World {
+        World(setting, seed: seed, faults: faults, isTold: isTold)
+    }
+
+    func run() throws(SystemError) -> Violation? {
+        let world = world()
+        defer { world.close() }
+        return try world.run()
+    }
+
+    /// Nil where too few are left.
+    func without(agent number: Int) -> Scenario? {
+        let isReader = number >= setting.agents - setting.readers
+        if !isReader && setting.agents - setting.readers <= 1 { return nil }
+        var smaller = self
+        smaller.setting.agents -= 1
+        if isReader { smaller.setting.readers -= 1 }
+        smaller.faults = faults.compactMap {
+            $0.renumbered(
+                agents: { $0 == number ? nil : $0 > number ? $0 - 1 : $0 },
+                targets: { $0 }
+            )
+        }
+        return smaller
+    }
+
+    func keeping(targets count: Int) -> Scenario? {
+        if count < 1 || count >= setting.targets { return nil }
+        var smaller = self
+        smaller.setting.targets = count
+        smaller.faults = faults.compactMap {
+            $0.renumbered(agents: { $0 }, targets: { $0 < count ? $0 : nil })
+        }
+        return smaller
+    }
+}
+
+/// Looks for the smallest world that goes wrong in the same way, by leaving out ever smaller parts.
+struct Shrinker {
+    private(set) var least: Scenario
+    private(set) var violation: Violation
+    private var runs = 0
+
+    /// More is patience that nobody has.
+    static let runsMax = 1_500
+
+    init(_ scenario: Scenario, _ violation: Violation) {
+        least = scenario
+        self.violation = violation
+    }
+
+    mutating func shrink() throws(SystemError) {
+        while runs < Self.runsMax {
+            let before = least
+            try dropFaults()
+            try dropAgents()
+            try dropTargets()
+            try shorten()
+            try moveTogether()
+            if least == before { return }
+        }
+    }
+
+    /// Takes a smaller world, where that goes wrong too.
+    private mutating func take(_ scenario: Scenario?) throws(SystemError) -> Bool {
+        guard let scenario, runs < Self.runsMax else { return false }
+        runs += 1
+        guard let other = try scenario.run(), other.kind == violation.kind else { return false }
+        (least, violation) = (scenario, other)
+        return true
+    }
+
+    private mutating func dropFaults() throws(SystemError) {
+        var size = max(least.faults.count / 2, 1)
         while true {
             var start = 0
             var hasShrunk = false
-            while start < kept.count {
-                var fewer = kept
-                fewer.removeSubrange(start..<min(start + size, kept.count))
-                let world = World(setting, seed: seed, faults: fewer)
-                if world.run() != nil {
-                    kept = fewer
-                    hasShrunk = true
-                } else {
-                    start += size
-                }
+            while start < least.faults.count {
+                var fewer = least
+                fewer.faults.removeSubrange(start..<min(start + size, least.faults.count))
+                if try take(fewer) { hasShrunk = true } else { start += size }
             }
-            if size == 1 && !hasShrunk { return kept }
+            if size == 1 && !hasShrunk { return }
             size = max(size / 2, 1)
+        }
+    }
+
+    private mutating func dropAgents() throws(SystemError) {
+        var number = least.setting.agents - 1
+        while number >= 0 {
+            _ = try take(least.without(agent: number))
+            number -= 1
+        }
+    }
+
+    private mutating func dropTargets() throws(SystemError) {
+        while try take(least.keeping(targets: least.setting.targets / 2)) {}
+        while try take(least.keeping(targets: least.setting.targets - 1)) {}
+    }
+
+    private mutating func shorten() throws(SystemError) {
+        for place in least.faults.indices {
+            while least.faults[place].length > 400 {
+                var shorter = least
+                shorter.faults[place].length = least.faults[place].length / 2 / 100 * 100
+                if try !take(shorter) { break }
+            }
+        }
+        // What follows the last fault is for coming to rest, and has its own length.
+        let end = least.faults.map { $0.at + $0.length }.max() ?? 0
+        var shorter = least
+        let rest = least.setting.length - least.setting.faultsUntil
+        shorter.setting.faultsUntil = max((end + 999) / 1_000 * 1_000, 10_000)
+        shorter.setting.length = shorter.setting.faultsUntil + rest
+        if shorter.setting.length < least.setting.length { _ = try take(shorter) }
+    }
+
+    /// The pauses between faults, and before the first.
+    private mutating func moveTogether() throws(SystemError) {
+        for place in least.faults.indices {
+            let before = place == 0 ? 6_000 : least.faults[place - 1].at
+            while least.faults[place].at - before > 2_000 {
+                let span = (least.faults[place].at - before) / 2 / 1_000 * 1_000
+                if span == 0 { break }
+                var sooner = least
+                for later in place..<least.faults.count { sooner.faults[later].at -= span }
+                if try !take(sooner) { break }
+            }
         }
     }
 }

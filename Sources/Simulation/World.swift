@@ -2,13 +2,17 @@
 // one line of time, driven by one seed. Networks lose, delay and part; the store fails over; processes die, stop
 // and come back. `Checks` looks on.
 
+import EventLoop
 import Fleet
 import Health
+import Store
 import Vocabulary
 
 /// The size and the rules of a world.
 public struct WorldSetting: Hashable, Sendable {
     public var agents: Int
+    /// Of those so many, the last, only read: proxies without probes of their own.
+    public var readers = 0
     public var targets: Int
     public var length: Int64
     /// All faults are over by then; what is left is for coming to rest.
@@ -31,7 +35,7 @@ public struct WorldSetting: Hashable, Sendable {
 
 final class World {
     enum Event {
-        case tick(agent: Int, life: UInt32, at: Int64)
+        case wake(agent: Int, life: UInt32, at: Int64)
         case slot(agent: Int, life: UInt32, index: Int, UInt32, WallTime)
         case probed(
             agent: Int,
@@ -39,19 +43,18 @@ final class World {
             index: Int,
             Found,
             begun: Instant,
-            UInt32,
-            isAsked: Bool
+            UInt32
         )
         case arrive(Envelope)
         case reply(agent: Int, life: UInt32, connection: UInt32, CallNumber, FleetReply)
         case timeout(agent: Int, life: UInt32, connection: UInt32)
         case connect(agent: Int, life: UInt32)
-        case lost(agent: Int, life: UInt32, CallNumber)
         /// A call that was not answered within a second is the end of its connection.
         case overdue(agent: Int, life: UInt32, connection: UInt32, CallNumber)
         case letter(agent: Int, FleetHint, era: UInt32, tries: Int)
         case read(agent: Int, life: UInt32, index: Int)
         case reconcile(agent: Int, life: UInt32)
+        case reload(agent: Int, life: UInt32, target: Int)
         case fault(Int)
         case heal(Int)
         case snapshot
@@ -71,10 +74,19 @@ final class World {
     let terms: FleetTerms
     let plans: [PairPlan]
     let indices: [VerdictKey: Int]
+    /// As boards have them.
+    let upstream: UpstreamDefinition
+    let monitor: MonitorSummary
     let faults: [Fault]
     /// Whether people want to read what happened.
     let isTold: Bool
-    private(set) var story: [String] = []
+    private(set) var story: [Line] = []
+
+    /// What happened, and to which target, if to one.
+    struct Line: Hashable {
+        var target: Int?
+        var text: String
+    }
 
     /// Milliseconds since the start.
     private(set) var now: Int64 = 0
@@ -100,8 +112,12 @@ final class World {
     private var stalled: [Envelope] = []
     private var storeOffset: Int64 = 0
     private var storeLife: UInt32 = 1
+    /// Its name; an empty one has another.
+    private var storeID: UInt32 = 1
     private var replicas: [(at: Int64, replica: StoreModel.Replica)] = []
-    private var stopped: [Int: Int] = [:]
+    private let seed: UInt64
+    /// A probe that another agent asked for, and not one of the schedule.
+    static let asked = UInt32.max
 
     private struct Cut: Hashable {
         var agent: Int
@@ -120,6 +136,7 @@ final class World {
         self.terms = terms
         self.faults = faults
         self.isTold = isTold
+        self.seed = seed
         dice = Dice(seed: seed)
         let schedule = Schedule(
             interval: setting.interval,
@@ -138,6 +155,26 @@ final class World {
             plans.enumerated().map { ($0.element.key, $0.offset) },
             uniquingKeysWith: { one, _ in one }
         )
+        upstream = UpstreamDefinition(
+            name: "web",
+            peers: (0..<setting.targets).map { index in
+                PeerDefinition(
+                    id: "p\(index)",
+                    address: .host("10.0.0.\(index / 2)", port: UInt16(80 + index % 2))
+                )
+            }
+        )
+        monitor = MonitorSummary(
+            upstream: "web",
+            id: "http",
+            kind: "http",
+            isRequired: true,
+            rise: setting.thresholds.rise,
+            fall: setting.thresholds.fall,
+            interval: setting.interval,
+            // As the monitor of that schedule says.
+            lifeMax: schedule.validityMax * 2 + .seconds(20)
+        )
         store = StoreModel(terms: terms, clock: 1_800_000_000_000, replid: 1)
         checks = Checks(setting, terms: terms)
         cutFromStore = Array(repeating: 0, count: setting.agents)
@@ -149,14 +186,21 @@ final class World {
 
     // MARK: Running
 
-    func run() -> Violation? {
+    func run() throws(SystemError) -> Violation? {
         for (index, fault) in faults.enumerated() {
             add(.fault(index), at: fault.at)
             if fault.length > 0 { add(.heal(index), at: fault.at + fault.length) }
         }
         add(.snapshot, after: 100)
         for number in 0..<setting.agents {
-            agents.append(SimulatedAgent(number, in: self, dice: &dice))
+            // Whoever is left out of the world must not change the chances of the others.
+            let agent = try SimulatedAgent(
+                number,
+                in: self,
+                seed: StableHash.mix(seed ^ UInt64(number + 1) &* 0x9E37_79B9_7F4A_7C15),
+                isReader: number >= setting.agents - setting.readers
+            )
+            agents.append(agent)
         }
         while let (at, event) = timeline.next(until: setting.length) {
             now = max(now, at)
@@ -168,13 +212,35 @@ final class World {
         return checks.violation
     }
 
+    /// Boards and desks of a world end with it.
+    func close() { for agent in agents where agent.isAlive { agent.end() } }
+
     func add(_ event: Event, at time: Int64) { timeline.add(event, at: time) }
     func add(_ event: Event, after span: Int64) { timeline.add(event, at: now + span) }
 
     func chance(_ range: ClosedRange<Int64>) -> Int64 { Int64.random(in: range, using: &dice) }
 
-    func note(_ text: () -> String) {
-        if isTold { story.append("\(Fault.clock(now)) \(text())") }
+    func note(_ target: Int?, _ text: () -> String) {
+        if isTold { story.append(Line(target: target, text: "\(Fault.clock(now)) \(text())")) }
+    }
+
+    /// What an agent tells people.
+    func journal(of agent: String) -> Journal {
+        if !isTold { return .silent }
+        let world = Told(self)
+        return Journal(from: .notice) { (line: Journal.Line) in world.note(agent, line.text) }
+    }
+
+    /// A world and all that lives in it stay on one thread.
+    private final class Told: @unchecked Sendable {
+        private weak var world: World?
+        init(_ world: World) { self.world = world }
+
+        func note(_ agent: String, _ text: String) {
+            guard let world else { return }
+            let target = world.plans.firstIndex { text.contains("\($0.key.peerKey) ") }
+            world.note(target) { "\(agent) says: \(text)" }
+        }
     }
 
     func isHidden(_ target: Int, from agent: Int) -> Bool {
@@ -194,21 +260,11 @@ final class World {
 
     func happen(_ event: Event) {
         switch event {
-        case .tick(let number, let life, let at):
-            if let agent = agent(number, life, event), agent.isTickCurrent(at) { agent.tick() }
+        case .wake(let number, let life, let at): agent(number, life, event)?.wake(at: at)
         case .slot(let number, let life, let index, let generation, let slot):
             agent(number, life, event)?.slot(index, generation: generation, at: slot)
-        case .probed(
-            let number,
-            let life,
-            let index,
-            let found,
-            let begun,
-            let generation,
-            let isAsked
-        ):
-            agent(number, life, event)?
-                .ended(index, found, begun: begun, generation: generation, isAsked: isAsked)
+        case .probed(let number, let life, let index, let found, let begun, let generation):
+            agent(number, life, event)?.ended(index, found, begun: begun, generation: generation)
         case .arrive(let envelope): arrive(envelope)
         case .reply(let number, let life, let connection, let call, let reply):
             if let agent = agent(number, life, event), agent.connection == connection {
@@ -220,18 +276,20 @@ final class World {
             }
         case .overdue(let number, let life, let connection, let call):
             if let agent = agent(number, life, event), agent.connection == connection,
-                agent.outstanding.contains(call)
+                agent.isWaiting(for: call)
             {
                 agent.disconnected()
             }
         case .connect(let number, let life): connect(number, life, event)
-        case .lost(let number, let life, let call): agent(number, life, event)?.lost(call)
         case .letter(let number, let hint, let era, let tries): deliver(number, hint, era, tries)
         case .read(let number, let life, let index):
             if let agent = agent(number, life, event), canReach(number), stalls == 0 {
                 if let verdict = store.verdict(of: plans[index].key) { agent.read(verdict, index) }
             }
         case .reconcile(let number, let life): reconcile(number, life, event)
+        case .reload(let number, let life, let target):
+            guard let agent = agent(number, life, event) else { return }
+            if isHidden(target, from: number) { agent.forget(target) } else { agent.define(target) }
         case .fault(let index): strike(faults[index])
         case .heal(let index): heal(faults[index])
         case .snapshot:
@@ -244,11 +302,15 @@ final class World {
 
     // MARK: Targets
 
-    func probe(_ index: Int, by agent: SimulatedAgent, generation: UInt32, isAsked: Bool) {
+    func probe(_ index: Int, by agent: SimulatedAgent, generation: UInt32) {
         let isCut =
             cutFromTargets[agent.number] > 0
             || cuts[Cut(agent: agent.number, target: index), default: 0] > 0
-        if !isCut { checks.arrived(index, from: agent.number, isAsked: isAsked, at: now) }
+        if !isCut {
+            let isAsked = generation == Self.asked
+            checks.arrived(index, from: agent.number, isAsked: isAsked, at: now)
+        }
+        checks.begun(index, at: now)
         let isSilent = isCut || silent[index] > 0
         let isRefused =
             refusing[index] > 0 || (flaky[index] > 0 && chance(0...99) < Int64(flaky[index]))
@@ -263,9 +325,8 @@ final class World {
                 life: agent.life,
                 index: index,
                 found,
-                begun: agent.now,
-                generation,
-                isAsked: isAsked
+                begun: agent.loop.instant,
+                generation
             ),
             after: took
         )
@@ -300,9 +361,6 @@ final class World {
             signature: signature,
             call: call
         )
-        guard agent.isConnected else {
-            return add(.lost(agent: agent.number, life: agent.life, number), after: 1)
-        }
         if loss > 0, chance(0...99) < Int64(loss) {
             // Breaks: what was on its way may arrive all the same, long after.
             if chance(0...1) == 0 { add(.arrive(envelope), after: chance(1...3_000)) }
@@ -370,38 +428,33 @@ final class World {
         )
     }
 
-    /// For people: what the store decided.
+    /// For people: what the store decided, pair by pair.
     private func tell(_ envelope: Envelope, _ reply: FleetReply) {
-        guard isTold else { return }
+        guard isTold, case .claim(_, let claims) = envelope.call else { return }
         let who = "a\(envelope.agent)"
-        if case .claim(_, let claims) = envelope.call {
-            var words: [String] = []
-            if case .claimed(_, _, let answers) = reply {
-                for (claim, answer) in zip(claims, answers) {
-                    let name = "\(claim.pair.peer) (\(claim.reason.rawValue))"
-                    switch answer {
-                    case .granted(let epoch, let from, _):
-                        let wait = from.milliseconds - store.clock
-                        words.append(
-                            "\(name): epoch +\(epoch - store.era)"
-                                + (wait > 0 ? " in \(wait)ms" : "")
-                        )
-                    case .held(let by, _): words.append("\(name): \(by) holds it")
-                    case .fresh, .joining, .frozen: words.append("\(name): \(answer)")
-                    }
+        guard case .claimed(_, _, let answers) = reply else {
+            return note(nil) { "store: \(who) claims \(claims.count), and is refused: \(reply)" }
+        }
+        for (claim, answer) in zip(claims, answers) {
+            let result =
+                switch answer {
+                case .granted(let epoch, let from, _):
+                    from.milliseconds > store.clock
+                        ? "has it in \(from.milliseconds - store.clock)ms, epoch +\(epoch - store.era)"
+                        : "has it, epoch +\(epoch - store.era)"
+                case .held(let by, _): by.isEmpty ? "nobody holds it" : "\(by) holds it"
+                case .fresh, .joining, .frozen: "\(answer)"
                 }
-            } else {
-                words = ["\(reply)"]
+            note(indices[claim.pair]) {
+                "store: \(who) claims \(claim.pair.peer) (\(claim.reason.rawValue)): \(result)"
             }
-            note { "store: \(who) claims " + words.joined(separator: ", ") }
         }
     }
 
     private func connect(_ number: Int, _ life: UInt32, _ event: Event) {
         guard let agent = agent(number, life, event), !agent.isConnected else { return }
         if canReach(number), stalls == 0 {
-            agent.isConnected = true
-            agent.connection += 1
+            agent.connect(to: storeID)
             add(.reconcile(agent: number, life: life), after: 5)
         } else {
             add(.connect(agent: number, life: life), after: 100 + chance(0...400))
@@ -422,10 +475,7 @@ final class World {
     private func reconcile(_ number: Int, _ life: UInt32, _ event: Event) {
         guard let agent = agent(number, life, event) else { return }
         if canReach(number), stalls == 0 {
-            for (index, plan) in plans.enumerated() {
-                if let verdict = store.verdict(of: plan.key) { agent.read(verdict, index) }
-            }
-            agent.sweep()
+            agent.reconcile(store, id: storeID)
         }
         if agent.reconcileAt <= now {
             agent.reconcileAt = now + 5_000
@@ -445,18 +495,15 @@ final class World {
     // MARK: Faults
 
     private func strike(_ fault: Fault) {
-        note { "FAULT " + "\(fault)".drop { $0 != " " }.dropFirst() }
+        note(fault.target) { "FAULT " + "\(fault)".drop { $0 != " " }.dropFirst() }
         checks.note(fault, at: now)
         switch fault.kind {
-        case .crash(let agent): stop(agent) { $0.crash() }
+        case .crash(let agent): if agents[agent].isAlive { agents[agent].end() }
         case .pause(let number):
-            if agents[number].isAlive { agents[number].isPaused = true }
+            if agents[number].isAlive { agents[number].pause() }
         case .leave(let number):
             let agent = agents[number]
-            if agent.isAlive, !agent.isPaused {
-                agent.member.leave(at: agent.now)
-                agent.tick()
-            }
+            if agent.isAlive, !agent.isPaused { agent.leave() }
         case .cutFromStore(let agent):
             cutFromStore[agent] += 1
             let one = agents[agent]
@@ -475,7 +522,10 @@ final class World {
         case .storeGone(let keeps):
             gone += 1
             storeLife += 1
-            if !keeps { store.flush() }
+            if !keeps {
+                store.flush()
+                storeID += 1
+            }
             breakConnections()
         case .failover(let lost):
             gone += 1
@@ -485,23 +535,21 @@ final class World {
             breakConnections()
         case .flush:
             storeLife += 1
+            storeID += 1
             store.flush()
         case .storeClock(let span): storeOffset += span
+        case .agentClock(let agent, let span): agents[agent].wallOffset += span
         case .badNetwork(let share): loss += share
         case .otherCatalogue(let number, let target):
             hidden[Cut(agent: number, target: target), default: 0] += 1
-            let agent = agents[number]
-            if agent.isAlive, !agent.isPaused {
-                var effects: [FleetEffect] = []
-                agent.forget(target)
-                agent.member.remove(plans[target].key, at: agent.now, into: &effects)
-                agent.perform(effects)
-            }
+            reload(number, target)
         }
     }
 
-    private func stop(_ number: Int, _ body: (SimulatedAgent) -> Void) {
-        if agents[number].isAlive { body(agents[number]) }
+    /// It reads its file again, as soon as it runs.
+    private func reload(_ number: Int, _ target: Int) {
+        let agent = agents[number]
+        if agent.isAlive { happen(.reload(agent: number, life: agent.life, target: target)) }
     }
 
     private func change(_ target: Int, _ body: () -> Void) {
@@ -510,12 +558,12 @@ final class World {
     }
 
     private func heal(_ fault: Fault) {
-        note { "over: " + "\(fault)".drop { $0 != " " }.dropFirst() }
+        note(fault.target) { "over: " + "\(fault)".drop { $0 != " " }.dropFirst() }
         checks.noteEnd(of: fault, at: now)
         switch fault.kind {
         case .crash(let number), .leave(let number):
             let agent = agents[number]
-            if !agent.isAlive { agent.begin(seed: dice.next()) }
+            if !agent.isAlive { agent.begin() }
         case .pause(let number):
             if agents[number].isPaused { agents[number].resume() }
         case .cutFromStore(let agent): cutFromStore[agent] -= 1
@@ -543,10 +591,8 @@ final class World {
         case .badNetwork(let share): loss -= share
         case .otherCatalogue(let number, let target):
             hidden[Cut(agent: number, target: target), default: 0] -= 1
-            let agent = agents[number]
-            if agent.isAlive, !isHidden(target, from: number) {
-                agent.member.define(plans[target], at: agent.now)
-            }
+            reload(number, target)
+        case .agentClock(let agent, let span): agents[agent].wallOffset -= span
         case .flush, .storeClock: break
         }
     }

@@ -131,16 +131,19 @@ final class FencedSide<R: FencedRecord>: RedisSide {
         guard let record = RedisStore.json(bytes).flatMap({ R.read($0, of: key) }) else {
             return store.ignore(.value(sort), field)
         }
-        if let writer {
-            writer.heard(record)
-            outbox.letGo(of: record, asAgent: store.agent)
-        }
-        if outbox.isOwn(record) { return }
-        // Its twin is not another agent, whose word could hold in place of ours.
-        if store.isTwin, record.agent == store.agent, outbox.holds(record.key) { return }
+        writer?.heard(record)
+        let heard = outbox.hear(
+            record,
+            besides: shelf,
+            asAgent: store.agent,
+            isShared: writer != nil,
+            isTwin: store.isTwin
+        )
+        switch heard {
+        case .own, .old: break
         // The board tells people; what is kept for the next start is ours.
-        if outbox.isAboutAnother(record) { return store.tell(record) }
-        if shelf.take(record) {
+        case .aside: store.tell(record)
+        case .news:
             store.tell(record)
             store.touchFile(within: StateFile.renewalDelay)
         }

@@ -55,7 +55,7 @@ public struct FleetSign: Hashable, Sendable {
 }
 
 /// What came of a call.
-enum WireAnswer {
+package enum WireAnswer {
     case reply(FleetReply)
     /// Nobody knows whether it arrived.
     case lost
@@ -64,7 +64,7 @@ enum WireAnswer {
 }
 
 /// Where calls go. Called on the loop's thread.
-protocol FleetWire: AnyObject {
+package protocol FleetWire: AnyObject {
     /// In this order, on one connection. `done` hears of each within a second, however it ends.
     func post(
         _ signature: Signature,
@@ -164,7 +164,7 @@ public final class FleetDesk: EventSink {
 
     // MARK: Life
 
-    func start(on wire: any FleetWire) {
+    package func start(on wire: any FleetWire) {
         self.wire = wire
         isRunning = true
         tick()
@@ -174,7 +174,7 @@ public final class FleetDesk: EventSink {
         if isFinished, underWay == 0 { close() }
     }
 
-    func close() {
+    package func close() {
         isRunning = false
         loop.cancel(timer)
         timer = .none
@@ -185,12 +185,19 @@ public final class FleetDesk: EventSink {
     /// Hands over what it probes, and returns when others have it or nobody wants it.
     public func leave() async {
         guard isRunning else { return }
-        take { member, now, _ in member.leave(at: now) }
-        tick()
+        beginToLeave()
         await withCheckedContinuation { waiter in
             if isRunning { onLeft.append(waiter) } else { waiter.resume() }
         }
     }
+
+    package func beginToLeave() {
+        take { member, now, _ in member.leave(at: now) }
+        tick()
+    }
+
+    /// Others have what it probed, and what it said last is written.
+    package var hasLeft: Bool { isFinished && !isRunning }
 
     // MARK: Reading
 
@@ -208,7 +215,7 @@ public final class FleetDesk: EventSink {
     }
 
     /// Another process has the lease of this agent's id.
-    var isTaken: Bool {
+    package var isTaken: Bool {
         if case .taken = member.membership.standing { return true }
         return false
     }
@@ -300,31 +307,31 @@ public final class FleetDesk: EventSink {
         wire?.announce(sign, by: "\(member.membership.instance)")
     }
 
-    func heard(_ sign: FleetSign, by instance: String) {
+    package func heard(_ sign: FleetSign, by instance: String) {
         if instance != "\(member.membership.instance)" { hands?.signed(sign) }
     }
 
     // MARK: What the wire brings
 
     /// There is a connection.
-    func connected() {
+    package func connected() {
         take { member, now, _ in member.connected(at: now) }
         tick()
     }
 
     /// There is something to write of the pair.
-    func say(_ key: VerdictKey, isUrgent: Bool) {
+    package func say(_ key: VerdictKey, isUrgent: Bool) {
         guard let pair = member.number(of: key) else { return }
         member.said(pair)
         if isUrgent { take { member, now, effects in member.flush(at: now, into: &effects) } }
     }
 
-    func heard(_ hint: FleetHint) {
+    package func heard(_ hint: FleetHint) {
         take { member, now, effects in member.heard(hint, at: now, into: &effects) }
     }
 
     /// A verdict was read: who wrote it holds the pair.
-    func heard(_ verdict: Verdict) {
+    package func heard(_ verdict: Verdict) {
         take { member, now, effects in
             member.heard(
                 verdictOf: verdict.key,

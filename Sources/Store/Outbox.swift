@@ -14,7 +14,7 @@ enum OutboxLimits {
     static let forgottenMax = 10_000
 }
 
-struct Outbox<R: FencedRecord>: Sendable {
+package struct Outbox<R: FencedRecord>: Sendable {
     private struct Mine {
         var record: R
         /// What Redis believes until then; zero before the first write.
@@ -24,7 +24,7 @@ struct Outbox<R: FencedRecord>: Sendable {
     }
 
     /// The order of what is taken is the caller's business: another one is given to it when it is written.
-    var takesAnyOrder = false
+    package var takesAnyOrder = false
 
     private var mine: [R.Key: Mine] = [:]
     private var urgent = Set<R.Key>()
@@ -32,13 +32,15 @@ struct Outbox<R: FencedRecord>: Sendable {
     private var forgotten: [R.Key] = []
     private var underWay = 0
 
+    package init() {}
+
     /// Taken and not confirmed, those under way included.
     var pendingCount: Int { urgent.count + lazy.count + forgotten.count + underWay }
     var hasUrgent: Bool { !urgent.isEmpty || !forgotten.isEmpty }
     var lazyCount: Int { lazy.count }
 
     /// Takes a record. False when a newer one is here already.
-    mutating func take(_ record: R, isTransition: Bool, now: WallTime) -> Bool {
+    package mutating func take(_ record: R, isTransition: Bool, now: WallTime) -> Bool {
         let key = record.key
         let held = mine[key]
         if let held, !takesAnyOrder, held.record.isNewer(than: record),
@@ -74,7 +76,7 @@ struct Outbox<R: FencedRecord>: Sendable {
     }
 
     /// The wall clock was set by `step`.
-    mutating func shift(by step: Nanoseconds) {
+    package mutating func shift(by step: Nanoseconds) {
         for key in mine.keys {
             mine[key]?.record.shift(by: step)
             guard let until = mine[key]?.storedUntil, until != StampTime.never else { continue }
@@ -90,42 +92,42 @@ struct Outbox<R: FencedRecord>: Sendable {
     }
 
     /// Redis may have lost what it had: everything goes out again.
-    mutating func restate() {
+    package mutating func restate() {
         for key in mine.keys { mark(key, isUrgent: true) }
     }
 
     // MARK: What somebody else writes
 
     /// What is to be written, for somebody else to write.
-    mutating func drain() -> [(key: R.Key, isUrgent: Bool)] {
+    package mutating func drain() -> [(key: R.Key, isUrgent: Bool)] {
         defer { (urgent, lazy) = ([], []) }
         return urgent.map { ($0, true) } + lazy.map { ($0, false) }
     }
 
     /// As it is to be written now, with its life in Redis.
-    func newest(_ key: R.Key) -> R? {
+    package func newest(_ key: R.Key) -> R? {
         guard var record = mine[key]?.record else { return nil }
         record.expiresAt = record.expiresAt + OutboxLimits.grace
         return record
     }
 
     /// It is on its way in these words.
-    mutating func sent(_ record: R) {
+    package mutating func sent(_ record: R) {
         mine[record.key]?.order = (record.epoch, record.sequence)
     }
 
     /// It is in Redis in these words.
-    mutating func wrote(_ record: R) { mine[record.key]?.storedUntil = record.expiresAt }
+    package mutating func wrote(_ record: R) { mine[record.key]?.storedUntil = record.expiresAt }
 
     /// Another says it from now on.
-    mutating func letGo(_ key: R.Key) {
+    package mutating func letGo(_ key: R.Key) {
         mine[key] = nil
         urgent.remove(key)
         lazy.remove(key)
     }
 
     /// Another has said it under a later claim.
-    mutating func letGo(of record: R, asAgent agent: String) {
+    package mutating func letGo(of record: R, asAgent agent: String) {
         guard record.agent != agent, let held = mine[record.key]?.record,
             record.epoch > held.epoch
         else { return }
@@ -167,6 +169,36 @@ struct Outbox<R: FencedRecord>: Sendable {
         for record in batch where mine[record.key] != nil {
             mark(record.key, isUrgent: true)
         }
+    }
+
+    // MARK: What was read
+
+    package enum Heard: Hashable, Sendable {
+        /// This process said it, or what it says itself stands against it.
+        case own
+        /// About another thing of the same name: people hear of it, and nothing is kept.
+        case aside
+        /// A later word is known.
+        case old
+        /// It holds from now on.
+        case news
+    }
+
+    /// Takes a word that lies in the store to what is known, `shelf`. `isShared` where somebody else decides who
+    /// writes, and `isTwin` where another process speaks under this agent's name.
+    package mutating func hear(
+        _ record: R,
+        besides shelf: Shelf<R>,
+        asAgent agent: String,
+        isShared: Bool,
+        isTwin: Bool
+    ) -> Heard {
+        if isShared { letGo(of: record, asAgent: agent) }
+        if isOwn(record) { return .own }
+        // Its twin is not another agent, whose word could hold in place of ours.
+        if isTwin, record.agent == agent, holds(record.key) { return .own }
+        if isAboutAnother(record) { return .aside }
+        return shelf.take(record) ? .news : .old
     }
 
     func holds(_ key: R.Key) -> Bool { mine[key] != nil }

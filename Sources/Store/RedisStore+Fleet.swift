@@ -19,7 +19,7 @@ extension RedisStore: FleetWire {
         }
     }
 
-    func post(
+    package func post(
         _ signature: Signature,
         _ call: FleetCall,
         _ done: @escaping (WireAnswer) -> Void
@@ -55,14 +55,14 @@ extension RedisStore: FleetWire {
         }
     }
 
-    func newest(_ key: VerdictKey) -> Verdict? { verdicts?.newest(key) }
-    func sent(_ verdict: Verdict) { verdicts?.sent(verdict) }
-    func wrote(_ verdict: Verdict) { verdicts?.wrote(verdict) }
-    func letGo(_ key: VerdictKey) { verdicts?.letGo(key) }
-    func noteRefused(_ key: VerdictKey) { noteRefused(key.field, of: Verdict.sort) }
-    func standingChanged() { observer?.storeStatusChanged(status) }
+    package func newest(_ key: VerdictKey) -> Verdict? { verdicts?.newest(key) }
+    package func sent(_ verdict: Verdict) { verdicts?.sent(verdict) }
+    package func wrote(_ verdict: Verdict) { verdicts?.wrote(verdict) }
+    package func letGo(_ key: VerdictKey) { verdicts?.letGo(key) }
+    package func noteRefused(_ key: VerdictKey) { noteRefused(key.field, of: Verdict.sort) }
+    package func standingChanged() { observer?.storeStatusChanged(status) }
 
-    func announce(_ sign: FleetSign, by instance: String) {
+    package func announce(_ sign: FleetSign, by instance: String) {
         writer?.post(
             [
                 "XADD", keys.changes, "MAXLEN", "~", "\(RedisScript.changesMax)", "*", "kind",

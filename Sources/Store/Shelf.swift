@@ -23,7 +23,9 @@ protocol AnyShelf: AnyObject {
     func ledgerRecords() -> @Sendable () -> [LedgerRecord]
 }
 
-final class Shelf<R: Record>: AnyShelf {
+package final class Shelf<R: Record>: AnyShelf {
+    package init() {}
+
     private(set) var records: [R.Key: R] = [:]
     private var sums: [String: UInt64] = [:]
 
@@ -167,7 +169,7 @@ final class Shelf<R: Record>: AnyShelf {
 
 extension Shelf where R: FencedRecord {
     /// Takes a word in, unless the one held is later.
-    func take(_ record: R) -> Bool {
+    package func take(_ record: R) -> Bool {
         guard let held = records[record.key] else { return put(record, for: record.key) }
         if held.isNewer(than: record), record.isAboutTheSame(as: held) { return false }
         put(record, for: record.key)

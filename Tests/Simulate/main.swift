@@ -49,7 +49,7 @@ while let word = words.popFirst() {
 var failed = 0
 for seed in first..<first + count {
     let setting = Simulation.setting(seed: seed, agents: agents, targets: peers, minutes: minutes)
-    let report = Simulation.run(seed: seed, setting, shrinks: shrinks)
+    let report = try Simulation.run(seed: seed, setting, shrinks: shrinks)
     if !report.isFine { failed += 1 }
     defer { if endsAtFirst && failed > 0 { exit(2) } }
     if !isQuiet || !report.isFine { print(report.text(last: lines)) }
