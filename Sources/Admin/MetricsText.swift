@@ -477,6 +477,18 @@ struct MetricsText {
             "Times that this process took the peer out because requests failed.",
             \.ejections
         )
+        perPeer(
+            peers,
+            "muster_proxy_peer_hedges_total",
+            "Requests sent to it because another peer was late.",
+            \.hedges
+        )
+        perPeer(
+            peers,
+            "muster_proxy_peer_hedges_won_total",
+            "Those of them that it answered first.",
+            \.hedgesWon
+        )
         family("muster_proxy_peer_responses_total", "counter", "Responses by class of status.")
         for (key, totals) in peers {
             for (digit, count) in totals.responses.enumerated() where digit > 0 {

@@ -34,6 +34,7 @@ extension UpstreamDefinition {
         hash.combine(eject.digest)
         hash.combine(queue.size)
         hash.combine(UInt64(bitPattern: queue.timeout.count))
+        hash.combine(hedge?.digest ?? 0)
         hash.combine(isLenient)
         hash.combine(sticky?.cookie ?? "")
         hash.combine(sticky?.secure.rawValue ?? "")
@@ -52,6 +53,22 @@ extension TryingDefinition {
         hash.combine(budgetMin)
         hash.combine(key ?? "")
         hash.combine(reuse.rawValue)
+        return hash.value
+    }
+}
+
+extension HedgeDefinition {
+    var digest: UInt64 {
+        var hash = StableHash()
+        switch after {
+        case .share(let share):
+            hash.combine("share")
+            hash.combine(share.bitPattern)
+        case .time(let time):
+            hash.combine("time")
+            hash.combine(UInt64(bitPattern: time.count))
+        }
+        hash.combine(budget.bitPattern)
         return hash.value
     }
 }

@@ -119,6 +119,8 @@ public struct UpstreamDefinition: Hashable, Sendable {
     public var trying: TryingDefinition
     public var eject: EjectDefinition
     public var queue: QueueDefinition
+    /// Nil where requests are not sent to a second peer before the first has failed.
+    public var hedge: HedgeDefinition?
     /// Takes of its peers what other proxies take, and forwards it strictly.
     public var isLenient: Bool
     /// Nil where clients do not come back to the same peer.
@@ -135,6 +137,7 @@ public struct UpstreamDefinition: Hashable, Sendable {
         trying: TryingDefinition = TryingDefinition(),
         eject: EjectDefinition = EjectDefinition(),
         queue: QueueDefinition = QueueDefinition(),
+        hedge: HedgeDefinition? = nil,
         isLenient: Bool = false,
         sticky: StickyDefinition? = nil
     ) {
@@ -148,6 +151,7 @@ public struct UpstreamDefinition: Hashable, Sendable {
         self.trying = trying
         self.eject = eject
         self.queue = queue
+        self.hedge = hedge
         self.isLenient = isLenient
         self.sticky = sticky
     }

@@ -90,6 +90,9 @@ struct PeerConnection {
     /// When it was last taken from there.
     var takenAt = Instant(nanoseconds: 0)
 
+    /// It served others before.
+    var isReused: Bool { takenAt.nanoseconds != 0 }
+
     init(peer: Int32, generation: UInt32, exchange: Int32) {
         self.peer = peer
         self.generation = generation

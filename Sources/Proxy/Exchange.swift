@@ -38,6 +38,9 @@ struct Exchange {
     var client: Int32 = -1
     /// Index into the worker's links, the connections to peers; -1 while there is none.
     var link: Int32 = -1
+    /// A connection to a second peer that was asked too; -1 while there is none. Since when.
+    var second: Int32 = -1
+    var secondAt: Int64 = 0
     var upstream: Int32 = -1
     var course = Course()
     var pick = Pick()

@@ -16,6 +16,9 @@ struct PeerCounters: Sendable {
     var responseFailures: UInt64 = 0
     /// Attempts that went to another peer or to a fresh connection afterwards.
     var retries: UInt64 = 0
+    /// Requests sent to it because another was late, and those of them that it answered first.
+    var hedges: UInt64 = 0
+    var hedgesWon: UInt64 = 0
     /// Failures that were the peer's own.
     var faults: UInt64 = 0
     /// Bad answers since the last good one, and how many good ones there had been then.
@@ -102,8 +105,11 @@ struct UpstreamState {
     var backup = CandidateTier()
     var settings: UpstreamSettings?
     var isPanic = false
-    /// Its balancer wants to know how long answers take.
+    /// Its balancer wants to know how long answers take, or who looks for late ones.
     var observes = false
+    var balancerObserves = false
+    /// Nil where requests whose answer is late are left to themselves.
+    var hedge: UnsafeMutablePointer<HedgeLine>?
     /// Requests for which nobody has room.
     var line = WaitingLine()
     /// Whoever says nothing for so long is suspect; zero: nobody is.
@@ -138,6 +144,16 @@ struct UpstreamState {
             let cookie = UnsafeMutablePointer<StickyCookie>.allocate(capacity: 1)
             cookie.initialize(to: StickyCookie(definition))
             return cookie
+        }
+    }
+
+    fileprivate mutating func setHedge(_ definition: HedgeDefinition?) {
+        hedge?.pointee.destroy()
+        hedge?.deallocate()
+        hedge = definition.map { definition in
+            let line = UnsafeMutablePointer<HedgeLine>.allocate(capacity: 1)
+            line.initialize(to: HedgeLine(definition))
+            return line
         }
     }
 
@@ -224,8 +240,12 @@ struct PeerPool {
             state.pointee.primary.set(first)
             state.pointee.backup.set(second)
             state.pointee.key = first.key
-            state.pointee.observes = first.observes
+            state.pointee.balancerObserves = first.observes
         }
+        if state.pointee.settings?.hedge != settings.hedge {
+            state.pointee.setHedge(settings.hedge)
+        }
+        state.pointee.observes = state.pointee.balancerObserves || state.pointee.hedge != nil
         if state.pointee.settings?.sticky != settings.sticky {
             state.pointee.setCookie(settings.sticky)
         }
@@ -246,6 +266,7 @@ struct PeerPool {
     func destroy(_ number: Int32) {
         let state = upstreams + Int(number)
         state.pointee.setCookie(nil)
+        state.pointee.setHedge(nil)
         state.pointee.primary.destroy()
         state.pointee.backup.destroy()
         state.pointee = UpstreamState()

@@ -312,6 +312,7 @@ public final class Proxy {
             isLenient: definition.isLenient,
             silence: definition.eject.isOff ? .zero : definition.eject.silence,
             queue: definition.queue,
+            hedge: definition.hedge,
             sticky: definition.sticky
         )
         return routing.bring(

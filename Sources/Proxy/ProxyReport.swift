@@ -41,6 +41,8 @@ extension Proxy {
         public var responseFailures: UInt64 = 0
         public var retries: UInt64 = 0
         public var ejections: UInt64 = 0
+        public var hedges: UInt64 = 0
+        public var hedgesWon: UInt64 = 0
         public var inFlight: Int = 0
         public var idleConnections: Int = 0
         /// Nil before its first request.
@@ -125,6 +127,8 @@ extension Proxy.PeerTotals {
         connectFailures += other.connectFailures
         responseFailures += other.responseFailures
         retries += other.retries
+        hedges += other.hedges
+        hedgesWon += other.hedgesWon
         inFlight += other.inFlight
         idleConnections += other.idleConnections
         if let more = other.times {
@@ -150,6 +154,8 @@ extension Worker {
             totals.connectFailures = state.pointee.counters.connectFailures
             totals.responseFailures = state.pointee.counters.responseFailures
             totals.retries = state.pointee.counters.retries
+            totals.hedges = state.pointee.counters.hedges
+            totals.hedgesWon = state.pointee.counters.hedgesWon
             totals.inFlight = Int(state.pointee.inFlight)
             totals.idleConnections = Int(state.pointee.idleCount)
             totals.times = state.pointee.times?.pointee

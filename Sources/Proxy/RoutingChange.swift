@@ -61,6 +61,7 @@ struct UpstreamSettings: Equatable, Sendable {
     var isLenient = false
     var silence = Nanoseconds.zero
     var queue = QueueDefinition()
+    var hedge: HedgeDefinition?
     var sticky: StickyDefinition?
 }
 

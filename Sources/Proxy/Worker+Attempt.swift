@@ -136,7 +136,7 @@ extension Worker {
 
     /// The connection has it from now on.
     @inline(__always)
-    private func takeSlot(
+    func takeSlot(
         _ exchange: UnsafeMutablePointer<Exchange>,
         _ link: UnsafeMutablePointer<PeerConnection>
     ) {
@@ -159,7 +159,7 @@ extension Worker {
             giveBackSlot(of: note.peer)
         }
         pool.peers[Int(note.peer)].counters.connectFailures &+= 1
-        strike(note.peer, note.cause, of: exchange)
+        strike(note.peer, note.cause, askedAt: exchange.pointee.chosenAt)
         exchange.pointee.note = note
         act(index, exchange.pointee.course.on(.failed(.connect), hasBudget: hasBudget(exchange)))
     }
@@ -199,18 +199,28 @@ extension Worker {
                 observe(exchange, links.elements[link].peer)
             }
             dropLink(link)
+            // Another has the request already.
+            if exchange.pointee.second >= 0 {
+                if exchange.pointee.course.isReused, event == .failed(.silent) {
+                    exchange.pointee.note = FailureNote()
+                }
+                settleNote(exchange, .retried)
+                return promote(exchange)
+            }
         }
         act(index, exchange.pointee.course.on(event, hasBudget: hasBudget(exchange)))
     }
 
-    /// For balancers that go by how long answers take.
+    /// For balancers that go by how long answers take, and for whoever wants to know what is late.
     @inline(__always)
     func observe(_ exchange: UnsafeMutablePointer<Exchange>, _ peer: Int32) {
         if pool.upstreams[Int(exchange.pointee.upstream)].observes,
             isNews(exchange.pointee.chosenAt, of: pool.peers + Int(peer))
         {
-            let chosen = Instant(nanoseconds: exchange.pointee.chosenAt)
-            pool.observe(peer, loop.now - chosen, now: loop.now)
+            let latency = loop.now - Instant(nanoseconds: exchange.pointee.chosenAt)
+            let upstream = pool.upstreams + Int(exchange.pointee.upstream)
+            if upstream.pointee.balancerObserves { pool.observe(peer, latency, now: loop.now) }
+            if exchange.pointee.course.isSafe { upstream.pointee.hedge?.pointee.learn(latency) }
         }
     }
 
@@ -230,7 +240,7 @@ extension Worker {
         } else {
             state.pointee.counters.responseFailures &+= 1
         }
-        strike(peer, cause, of: exchange)
+        strike(peer, cause, askedAt: exchange.pointee.chosenAt)
     }
 
     /// Does what the course of an exchange says.
@@ -274,18 +284,34 @@ extension Worker {
         guard upstream.pointee.retryStatuses.contains(status),
             exchange.pointee.course.state(hasBudget(exchange)).mayBeSentAgain
         else { return false }
+        if exchange.pointee.second >= 0 {
+            let link = Int(exchange.pointee.link)
+            turnAway(exchange, links.elements + link, status)
+            dropLink(link)
+            settleNote(exchange, .retried)
+            promote(exchange)
+            return true
+        }
         let peer = PeerPool.choose(upstream, &exchange.pointee.pick)
         guard peer >= 0, claim(peer, for: exchange) else { return false }
         _ = exchange.pointee.course.on(.unwelcome, hasBudget: true)
         let link = Int(exchange.pointee.link)
-        let last = links.elements[link].peer
-        countResponse(last, status, askedAt: exchange.pointee.chosenAt)
-        pool.peers[Int(last)].heardAt = loop.now
-        exchange.pointee.note = FailureNote(cause: .status, peer: last, code: Int32(status))
+        turnAway(exchange, links.elements + link, status)
         dropLink(link)
         noteRetry(exchange, isSentAgain: true)
         startAttempt(index, with: peer)
         return true
+    }
+
+    private func turnAway(
+        _ exchange: UnsafeMutablePointer<Exchange>,
+        _ link: UnsafeMutablePointer<PeerConnection>,
+        _ status: UInt16
+    ) {
+        let peer = link.pointee.peer
+        countResponse(peer, status, askedAt: exchange.pointee.chosenAt)
+        pool.peers[Int(peer)].heardAt = loop.now
+        exchange.pointee.note = FailureNote(cause: .status, peer: peer, code: Int32(status))
     }
 
     @inline(never)

@@ -278,6 +278,7 @@ extension Worker {
         let exchange = exchanges.elements + place
         exchange.pointee.client = Int32(truncatingIfNeeded: index)
         exchange.pointee.upstream = -1
+        exchange.pointee.second = -1
         exchange.pointee.course = Course()
         exchange.pointee.pick = Pick()
         exchange.pointee.note = FailureNote()
@@ -403,6 +404,7 @@ extension Worker {
         )
         client.pointee.wire.input.consume(Int(head.end))
         if client.pointee.wire.input.isEmpty { buffers.release(&client.pointee.wire.input) }
+        if let line = upstream.pointee.hedge { awaitAnswer(place, line) }
         startAttempt(place)
         return isOpen(index)
     }

@@ -70,6 +70,7 @@ extension Worker {
         let exchange = exchanges.elements + index
         let client = Int(exchange.pointee.client)
         buffers.release(&exchange.pointee.request)
+        if exchange.pointee.second >= 0 { dropSecond(exchange) }
         if exchange.pointee.waitsUntil != 0 {
             if exchange.pointee.isWaiting { leaveLine(index) }
             exchange.pointee.waitsUntil = 0

@@ -252,6 +252,8 @@ extension Worker {
                     to: &client.pointee.output
                 )
                 _ = exchange.pointee.course.on(.interim)
+                // What the client hears is of one peer.
+                if exchange.pointee.second >= 0 { dropSecond(exchange) }
                 pool.peers[Int(link.pointee.peer)].heardAt = loop.now
                 guard flush(place) else { return .phaseChanged }
             }
@@ -267,6 +269,7 @@ extension Worker {
         if exchange.pointee.course.occasions.contains(.status), turnAway(index, head.status) {
             return .phaseChanged
         }
+        if exchange.pointee.second >= 0 { dropSecond(exchange) }
         exchange.pointee.answerStart =
             client.pointee.output.isEmpty ? client.pointee.output.start : -1
         var style = settle(head, exchange)

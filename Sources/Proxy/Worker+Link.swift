@@ -21,6 +21,7 @@ extension Worker {
             return
         case .connecting:
             let exchange = Int(link.pointee.exchange)
+            if exchanges.elements[exchange].link != index { return secondReady(index, readiness) }
             let client = Int(exchanges.elements[exchange].client)
             guard isBroken || readiness.contains(.writable) else { return }
             let code = Socket.pendingError(link.pointee.wire.handle.descriptor)
@@ -42,6 +43,7 @@ extension Worker {
             drive(client)
         case .busy:
             let exchange = Int(link.pointee.exchange)
+            if exchanges.elements[exchange].link != index { return secondReady(index, readiness) }
             let client = Int(exchanges.elements[exchange].client)
             if wasStale(link, exchanges.elements + exchange, readiness) {
                 attemptFailed(exchange, .silent, .closed)
@@ -56,7 +58,7 @@ extension Worker {
     /// The kernel told of bytes on a connection in the same breath as of the request that took it:
     /// nobody had asked for them when they came, and they are no answer to it.
     @inline(__always)
-    private func wasStale(
+    func wasStale(
         _ link: UnsafeMutablePointer<PeerConnection>,
         _ exchange: UnsafeMutablePointer<Exchange>,
         _ readiness: Readiness
@@ -163,7 +165,11 @@ extension Worker {
     func dropLink(_ index: Int) {
         let link = links.elements + index
         let peer = link.pointee.peer
-        if link.pointee.exchange >= 0 { exchanges.elements[Int(link.pointee.exchange)].link = -1 }
+        if link.pointee.exchange >= 0 {
+            let exchange = exchanges.elements + Int(link.pointee.exchange)
+            if Int(exchange.pointee.link) == index { exchange.pointee.link = -1 }
+            if Int(exchange.pointee.second) == index { exchange.pointee.second = -1 }
+        }
         leaveSlot(link)
         pool.count(peer, -1)
         close(index)
@@ -204,7 +210,9 @@ extension Worker {
     /// Cuts every exchange with a peer that went down, where the operator wants that.
     func closeBusy(of peer: Int32) {
         for index in 0..<exchanges.highWater where exchanges.elements[index].isUnderWay {
-            let link = exchanges.elements[index].link
+            let exchange = exchanges.elements + index
+            let (link, second) = (exchange.pointee.link, exchange.pointee.second)
+            if second >= 0, links.elements[Int(second)].peer == peer { dropSecond(exchange) }
             guard link >= 0, links.elements[Int(link)].peer == peer else { continue }
             let client = Int(exchanges.elements[index].client)
             if exchanges.elements[index].course.attempt == .tunnel {

@@ -39,7 +39,10 @@ extension Worker {
     private func move(from peer: Int32) -> Bool {
         for index in 0..<exchanges.highWater {
             let exchange = exchanges.elements + index
-            guard exchange.pointee.isUnderWay, exchange.pointee.link >= 0,
+            guard exchange.pointee.isUnderWay else { continue }
+            let second = exchange.pointee.second
+            if second >= 0, links.elements[Int(second)].peer == peer { dropSecond(exchange) }
+            guard exchange.pointee.link >= 0,
                 links.elements[Int(exchange.pointee.link)].peer == peer,
                 exchange.pointee.course.mayMove
             else { continue }
@@ -47,6 +50,10 @@ extension Worker {
             // When nearly nobody is left, nobody is known to be better.
             if upstream.pointee.isPanic { return true }
             if hasNews(exchange) { continue }
+            if exchange.pointee.second >= 0 {
+                attemptFailed(index, .lost, FailureNote(cause: .wentDown))
+                continue
+            }
             let other = PeerPool.choose(upstream, &exchange.pointee.pick)
             if other < 0 { return true }
             let target = pool.peers + Int(other)

@@ -11,10 +11,10 @@ extension Worker {
     func strike(
         _ peer: Int32,
         _ cause: FailureCause,
-        of exchange: UnsafeMutablePointer<Exchange>
+        askedAt: Int64
     ) {
         let state = pool.peers + Int(peer)
-        guard cause.isOfPeer, isNews(exchange.pointee.chosenAt, of: state) else { return }
+        guard cause.isOfPeer, isNews(askedAt, of: state) else { return }
         let waited: Nanoseconds =
             switch cause {
             case .connectTimeout: timeouts.connect
@@ -28,7 +28,7 @@ extension Worker {
         strike.cause = cause
         if waited > .zero { strike.late = 1 } else { strike.count = 1 }
         strike.waited = waited
-        strike.askedAt = Instant(nanoseconds: exchange.pointee.chosenAt)
+        strike.askedAt = Instant(nanoseconds: askedAt)
         note(strike)
     }
 

@@ -3,8 +3,8 @@
 // has to say arrives through the loop's mailbox.
 //
 // The parts: `Worker+Client` reads requests, `Worker+Exchange` moves them to a peer and the answer
-// back, `Worker+Attempt` chooses peers and does what the exchange's course says, `Worker+Ending` is
-// where every exchange ends, `Worker+Strikes` tells of peers that do badly, `Worker+Link` keeps the
+// back, `Worker+Attempt` chooses peers and does what the exchange's course says, `Worker+Hedging` asks a
+// second one where the first is late, `Worker+Ending` is where every exchange ends, `Worker+Strikes` tells of peers that do badly, `Worker+Link` keeps the
 // connections to peers, `Worker+Tunnel` moves bytes unread, `Worker+Room` decides who goes for a newcomer.
 
 import EventLoop
@@ -48,6 +48,10 @@ final class Worker: EventSink {
     /// When lines are looked at next.
     var queueTimer = TimerID.none
     var queueDue = Instant.distantFuture
+    /// Upstreams that ask a second peer when the first is late, and when the next of their requests is.
+    private(set) var hedging: [Int32] = []
+    var hedgeTimer = TimerID.none
+    var hedgeDue = Instant.distantFuture
     /// False while nobody is known yet who could serve: connections wait in the kernel.
     private var isAccepting: Bool
 
@@ -171,6 +175,8 @@ final class Worker: EventSink {
             switch change {
             case .upstream(let upstream, let settings):
                 pool.set(upstream, settings, seed: loop.dice.next())
+                hedging.removeAll { $0 == upstream }
+                if settings.hedge != nil { hedging.append(upstream) }
             case .panic(let upstream, let isPanic):
                 pool.setPanic(upstream, isPanic)
                 wakeLines()
@@ -223,6 +229,7 @@ final class Worker: EventSink {
                 return false
             }
             pool.destroy(upstream)
+            hedging.removeAll { $0 == upstream }
             onRelease(.upstream(upstream))
             return true
         }
@@ -357,6 +364,8 @@ final class Worker: EventSink {
         moving = .none
         loop.cancel(queueTimer)
         queueTimer = .none
+        loop.cancel(hedgeTimer)
+        hedgeTimer = .none
         leftBehind = []
         for index in 0..<clients.highWater where isOpen(index) { dropClient(index, reset: true) }
         for peer in 0..<pool.peerCount { closeIdle(of: Int32(peer)) }
@@ -393,6 +402,7 @@ final class Worker: EventSink {
         }
         if tag == Self.movingTag { return goOnMoving() }
         if tag == Self.queueTag { return serveLines() }
+        if tag == Self.hedgeTag { return lookForLate() }
         sweep = .none
         let now = loop.now.nanoseconds
         for index in 0..<clients.highWater

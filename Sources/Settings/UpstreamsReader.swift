@@ -77,6 +77,7 @@ struct UpstreamsReader {
             trying: TryingReader.read(&section),
             eject: EjectReader.read(&section),
             queue: Self.queue(&section),
+            hedge: HedgeReader.read(&section),
             isLenient: section.bool("lenient", default: false),
             sticky: StickyReader.read(&section)
         )

@@ -155,6 +155,10 @@ private struct Details {
             + "\(eject.time) to \(eject.maxTime), share \(Int(eject.maxShare * 100))%"
     }
 
+    private static func words(_ sticky: StickyDefinition?) -> String? {
+        sticky.map { "\($0.cookie), secure \($0.secure), same-site \($0.sameSite)" }
+    }
+
     init(_ old: PeerDefinition, _ new: PeerDefinition) {
         add("address", old.address, new.address)
         add("weight", old.weight, new.weight)
@@ -191,6 +195,8 @@ private struct Details {
         add("lenient", old.isLenient, new.isLenient)
         add("queue.size", old.queue.size, new.queue.size)
         add("queue.timeout", old.queue.timeout, new.queue.timeout)
+        add("hedge", old.hedge?.description, new.hedge?.description)
+        add("sticky", Self.words(old.sticky), Self.words(new.sticky))
         add("eject", Self.words(old.eject), Self.words(new.eject))
     }
 

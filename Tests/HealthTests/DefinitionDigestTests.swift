@@ -34,7 +34,7 @@ import Vocabulary
             ("panicThreshold", { $0.panicThreshold = 0.5 }), ("onDown", { $0.onDown = .keep }),
             ("allDown", { $0.allDown = .failClosed }), ("trying", { $0.trying.retries = 3 }),
             ("eject", { $0.eject.isOff = true }),
-            ("queue", { $0.queue.size = 1 }),
+            ("queue", { $0.queue.size = 1 }), ("hedge", { $0.hedge = HedgeDefinition() }),
             ("isLenient", { $0.isLenient = true }),
             ("sticky", { $0.sticky = StickyDefinition(cookie: "peer") }),
         ]
@@ -69,6 +69,25 @@ import Vocabulary
         upstreams[2].queue.timeout = .zero
         #expect(Mirror(reflecting: upstreams[0].queue).children.count == upstreams.count - 1)
         #expect(Set(upstreams.map(\.ownDigest)).count == upstreams.count)
+    }
+
+    @Test func `each property of hedging counts`() {
+        let hedges: [HedgeDefinition?] = [
+            nil, HedgeDefinition(), HedgeDefinition(after: .share(0.9)),
+            HedgeDefinition(after: .time(.seconds(1))), HedgeDefinition(budget: 0.1),
+        ]
+        let digests = hedges.map { hedge in
+            var upstream = UpstreamDefinition(name: "web", peers: [])
+            upstream.hedge = hedge
+            return upstream.ownDigest
+        }
+        #expect(Set(digests).count == hedges.count)
+        #expect(
+            hedges.map { $0?.description } == [
+                nil, "p95, 5%", "p90, 5%", "1s, 5%", "p95, 10%",
+            ]
+        )
+        #expect(HedgeDefinition(after: .share(0.999), budget: 0.005).description == "p99.9, 0.5%")
     }
 
     @Test func `each property of ejecting counts`() {

@@ -14,9 +14,12 @@ import Vocabulary
 
 @Suite struct ExchangeSimulationTests {
     /// Every order of so many events after a request was sent.
-    @Test(arguments: ["GET", "POST"])
-    func `every order of a few events keeps the promises`(method: String) async throws {
-        let stage = try await Stage()
+    @Test(arguments: [("GET", false), ("POST", false), ("GET", true)])
+    func `every order of a few events keeps the promises`(
+        method: String,
+        hedges: Bool
+    ) async throws {
+        let stage = try await Stage(hedges: hedges)
         let depth = 3
         let all = Stage.Op.allCases
         var count = 1
@@ -38,9 +41,9 @@ import Vocabulary
         await stage.end()
     }
 
-    @Test(arguments: 0..<8)
+    @Test(arguments: 0..<12)
     func `long stories keep the promises`(seed: Int) async throws {
-        let stage = try await Stage()
+        let stage = try await Stage(hedges: seed >= 8)
         for story in 0..<40 {
             var dice = Dice(seed: UInt64(seed * 1_000 + story + 1))
             let requests = (0..<5).map { _ in
@@ -68,6 +71,8 @@ private final class Stage {
         case clientSends, clientEnds, clientResets
         /// The next piece of the answer on the connection that was asked last.
         case peerAnswers, peerHints, peerBabbles, peerCloses, peerResets
+        /// On the one that was asked before.
+        case otherAnswers
         /// Of whoever was asked last.
         case peerGoesDown, peersComeBack, timePasses
 
@@ -84,7 +89,7 @@ private final class Stage {
             [.clientSends, .clientSends, .clientSends, .peerAnswers, .peerAnswers, .peerAnswers]
             + [.peerAnswers, .peerHints, .peerBabbles, .peerCloses, .peerResets, .peerGoesDown]
             + [.peersComeBack, .timePasses, .clientSends, .peerAnswers, .peerAnswers]
-            + [.peerBabbles, .peerBabbles]
+            + [.peerBabbles, .peerBabbles, .otherAnswers, .otherAnswers, .timePasses]
     }
 
     static let peerCount = 3
@@ -108,7 +113,8 @@ private final class Stage {
     private var isDown = [Bool](repeating: false, count: peerCount)
     private let addresses: [SocketAddress]
 
-    init() async throws {
+    /// With `hedges` a request that waits while time passes is sent to another peer too.
+    init(hedges: Bool) async throws {
         let loop = try EventLoop.spawn(virtual: "stage")
         self.loop = loop
         let bind = Address.host("127.0.0.1", port: try freePort())
@@ -128,7 +134,8 @@ private final class Stage {
                 continuation.resume(returning: LoopBound(worker, on: loop))
             }
         }
-        let settings = UpstreamSettings(balance: BalanceDefinition(), closes: .closeAll)
+        var settings = UpstreamSettings(balance: BalanceDefinition(), closes: .closeAll)
+        if hedges { settings.hedge = HedgeDefinition(after: .time(.milliseconds(50)), budget: 1) }
         let changes =
             [RoutingChange.upstream(0, settings)] + (0..<Self.peerCount).map { change(of: $0) }
         let order = ListenerOrder(
@@ -345,6 +352,8 @@ private final class Play {
             client.finishSending()
         case .clientResets: client.close(reset: true)
         case .peerAnswers: if let last { answer(last) }
+        case .otherAnswers:
+            if let other = connections.filter({ !$0.end.isGone }).dropLast().last { answer(other) }
         case .peerHints:
             // Before its answer, or it would be a part of that.
             if let last, last.asked.contains(where: { last.answered[$0] == nil }),
