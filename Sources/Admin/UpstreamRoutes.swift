@@ -44,7 +44,7 @@ enum UpstreamRoutes {
     ) async throws(Problem) -> Response {
         let seen = try await seen(request, context)
         let traffic = await context.plane.traffic(of: [seen.view.name])
-        let votes = await context.plane.scheduler.call { $0.votes }
+        let votes = await votes(on: seen.view.peers, context.plane)
         return .json(UpstreamJSON.upstream(seen, traffic, votes, in: context.plane))
             .tagged(seen.revision)
     }
@@ -59,9 +59,18 @@ enum UpstreamRoutes {
         let key = PeerKey(upstream: seen.view.name, peer: report.definition.id)
         let traffic = await context.plane.traffic(of: [key.upstream])[key]
         let now = context.plane.loop.wall
-        let votes = await context.plane.scheduler.call { $0.votes }
+        let votes = await votes(on: [report], context.plane)
         return .json(UpstreamJSON.peer(report, traffic, votes, monitors: monitors, now: now))
             .tagged(seen.revision)
+    }
+
+    /// What agents said that were asked, by this one or by others.
+    private static func votes(
+        on reports: [PeerReport],
+        _ plane: ControlPlane
+    ) async -> UpstreamJSON.Votes {
+        let own = await plane.scheduler.call { $0.votes }
+        return await plane.questions(on: reports).merging(own) { _, own in own }
     }
 
     // MARK: Finding

@@ -234,6 +234,9 @@ public struct Claims: Sendable {
 
     // MARK: Abstaining
 
+    /// Until when; nil where it may claim it.
+    public func abstention(from pair: PairNumber) -> Instant? { abstained[pair] }
+
     public mutating func abstain(from pair: PairNumber, until: Instant) { abstained[pair] = until }
 
     /// Answers whom it need not stay away from any more.

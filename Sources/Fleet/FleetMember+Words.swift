@@ -164,7 +164,9 @@ extension FleetMember {
             noteLost(pair, at: now, into: &effects)
             return false
         case .confirmed(let count, let size):
-            if !run.electorate.isEmpty { confirmed[pair] = (count, size) }
+            if !run.electorate.isEmpty {
+                confirmed[pair] = Confirmed(count: count, size: size, votes: run.votes)
+            }
         }
         // A peer that refuses has answered: that is the peer, and no network between.
         if !doubt.isSilent(pair) { return true }
@@ -193,7 +195,7 @@ extension FleetMember {
             effects.append(.say(.disagreement(pair, passes: passes, of: size)))
         }
         if isEnough, let successor = run.successor {
-            giveAway(pair, to: successor, at: now, into: &effects)
+            giveAway(pair, to: successor, inDoubt: false, at: now, into: &effects)
         }
     }
 
@@ -201,6 +203,7 @@ extension FleetMember {
     private mutating func giveAway(
         _ pair: PairNumber,
         to successor: String,
+        inDoubt: Bool,
         at now: Instant,
         into effects: inout [FleetEffect]
     ) {
@@ -210,7 +213,7 @@ extension FleetMember {
         claims.abstain(from: pair, until: now + terms.abstention)
         let letter = FleetCall.Letter(to: successor, .offered(plan.key, epoch: epoch, by: agent))
         call(.tell([letter]), .other, at: now, into: &effects)
-        effects.append(.say(.gaveAway(pair, to: successor)))
+        effects.append(.say(.gaveAway(pair, to: successor, inDoubt: inDoubt)))
         runs[pair] = nil
         mass.end(pair, .left)
     }
@@ -225,7 +228,7 @@ extension FleetMember {
             !claims.abstains(from: pair, at: now)
         else { return }
         guard let successor = electors(for: pair, ConfirmRule(agents: 1)).first else { return }
-        giveAway(pair, to: successor, at: now, into: &effects)
+        giveAway(pair, to: successor, inDoubt: true, at: now, into: &effects)
     }
 
     /// What was asked of a pair that is failing, or down.
@@ -237,9 +240,11 @@ extension FleetMember {
         public var isLost: Bool
     }
 
-    /// Of all pairs of this agent about which somebody was asked.
-    public var questions: [(pair: VerdictKey, asking: Asking)] {
-        Set(runs.keys).union(confirmed.keys).sorted().compactMap { pair in
+    /// Of the pairs of this agent about which somebody was asked: all, or a few, those that are not decided first.
+    public func questions(atMost limit: Int = .max) -> [(pair: VerdictKey, asking: Asking)] {
+        var pairs = runs.keys.sorted().prefix(limit)
+        pairs += confirmed.keys.filter { runs[$0] == nil }.sorted().prefix(limit - pairs.count)
+        return pairs.compactMap { pair in
             guard let key = plan(of: pair)?.key else { return nil }
             let votes = votes(on: pair)
             let tally = confirmed[pair].map { (count: $0.count, size: $0.size) }
@@ -251,8 +256,9 @@ extension FleetMember {
 
     /// What others said of the pair when they were asked last, and this agent beside them.
     public func votes(on pair: PairNumber) -> [(agent: String, word: Vote.Word?)] {
-        guard let run = runs[pair], !run.electorate.isEmpty else { return [] }
-        return [(agent, .fails)] + run.votes
+        // What took it down stays told while it is down.
+        let run = runs[pair].flatMap { $0.electorate.isEmpty ? nil : $0.votes }
+        return (run ?? confirmed[pair]?.votes).map { [(agent, .fails)] + $0 } ?? []
     }
 
     // MARK: Hearing

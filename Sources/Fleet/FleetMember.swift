@@ -98,7 +98,8 @@ public enum FleetWord: Hashable, Sendable {
     case newEra(UInt64)
     case newerFormat(Int)
     case disagreement(PairNumber, passes: Int, of: Int)
-    case gaveAway(PairNumber, to: String)
+    /// `inDoubt`: nobody knows yet whether the other sees it, only that this agent may not.
+    case gaveAway(PairNumber, to: String, inDoubt: Bool)
     case massHeld
     /// What was held is not any more, after so long.
     case massOver(MassChange.Hold, lasted: Nanoseconds)
@@ -131,13 +132,20 @@ public struct FleetMember: Sendable {
 
     var runs: [PairNumber: FailingRun] = [:]
     /// How many of how many saw it fail, of pairs that are down or about to be.
-    var confirmed: [PairNumber: (count: Int, size: Int)] = [:]
+    var confirmed: [PairNumber: Confirmed] = [:]
     /// Questions that wait for a probe of ours.
     var asks: [PairNumber: [(ask: Ask, heard: Instant)]] = [:]
     var askings: UInt64 = 0
     private var sequence: UInt64 = 0
     private var dirty: [PairNumber] = []
     private var isDirty = Set<PairNumber>()
+
+    struct Confirmed: Sendable {
+        var count: Int
+        var size: Int
+        /// Of the others, as they were then.
+        var votes: [(agent: String, word: Vote.Word?)]
+    }
 
     // MARK: Calls
 

@@ -40,6 +40,27 @@ public struct Ejection: Hashable, Sendable {
         self.test = test
     }
 
+    /// What ends it, for people.
+    public var endWords: String {
+        let words =
+            if wasDown {
+                "a second after its checks find it up, at \(end) at the latest"
+            } else if let early {
+                "at \(early), for its checks pass again, if the next of them do too; at \(until) at the latest"
+            } else {
+                switch test {
+                case .connection:
+                    "at \(end), or a second after its checks have passed `rise` times in a row"
+                case .answer:
+                    "at \(end), or a second after its checks were answered well `rise` times in a row"
+                case .recovery:
+                    "at \(end), or a second after its checks have found it down and up again"
+                case .none: "at \(end), whatever its checks find: it fell again too soon"
+                }
+            }
+        return words + "; or when no other peer is left"
+    }
+
     public var until: WallTime { early.map { min($0 + Self.lastProbeWithin, end) } ?? end }
 
     mutating func shift(by step: Nanoseconds) {

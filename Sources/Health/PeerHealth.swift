@@ -83,11 +83,11 @@ public struct PeerHealth: Sendable {
     }
 
     /// When that was asked for, where somebody told.
-    private var askedSince: WallTime? {
+    public var askedSince: WallTime? {
         if case .intent(_, let since, _) = asked { since } else { nil }
     }
 
-    private var weightSince: WallTime? {
+    public var weightSince: WallTime? {
         if case .intent(_, _, let since) = asked { since } else { nil }
     }
 

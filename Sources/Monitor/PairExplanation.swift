@@ -54,7 +54,7 @@ extension PairExplanation {
     }
 }
 
-/// What agents said of a pair that this one probes.
+/// What agents said of a pair that one of them probes.
 public struct PairVotes: Hashable, Sendable {
     public var votes: [PairExplanation.Vote]
     /// `2 of 3`: so many saw it fail, and took it down.
@@ -66,6 +66,17 @@ public struct PairVotes: Hashable, Sendable {
         self.votes = votes
         self.confirmed = confirmed
         self.isLost = isLost
+    }
+}
+
+extension PairVotes {
+    /// As another agent tells it.
+    public init(_ question: FleetReport.Question) {
+        self.init(
+            votes: question.votes.map { .init(agent: $0.agent, status: $0.status) },
+            confirmed: question.confirmed,
+            isLost: question.isLost
+        )
     }
 }
 
@@ -105,7 +116,7 @@ extension Scheduler {
     /// Of pairs about which somebody was asked: a few.
     public var votes: [VerdictKey: PairVotes] {
         var votes: [VerdictKey: PairVotes] = [:]
-        for (key, asking) in fleet?.member.questions ?? [] {
+        for (key, asking) in fleet?.member.questions() ?? [] {
             guard let row = index[key], shares[row].isHeld else { continue }
             votes[key] = PairVotes(
                 votes: asking.votes.map { .init(agent: $0.agent, status: $0.word?.rawValue) },
@@ -136,7 +147,7 @@ extension Scheduler {
         let owner = isHere ? fleet.setting.agent : member.holder(of: pair)
         var explanation = PairExplanation(
             owner: owner,
-            why: why(owner, rank, isHere: isHere),
+            why: why(owner, rank, pair, isHere: isHere),
             rank: rank,
             nextAt: nil
         )
@@ -173,7 +184,12 @@ extension Scheduler {
         return "nothing was heard of the pair since \(verdict.checkedAt), and that is over"
     }
 
-    private func why(_ owner: String, _ rank: [String], isHere: Bool) -> String {
+    private func why(
+        _ owner: String,
+        _ rank: [String],
+        _ pair: PairNumber,
+        isHere: Bool
+    ) -> String {
         guard let fleet else { return "" }
         if owner.isEmpty {
             return "nobody is known to probe it yet; \(rank.first ?? "nobody") is first in rank"
@@ -181,10 +197,16 @@ extension Scheduler {
         if isHere, fleet.isAway {
             return "\(owner) goes on with what it had: the store does not answer"
         }
+        if fleet.isAway { return "\(owner) held the claim when the store was last heard" }
         guard let first = rank.first else { return "\(owner) holds the claim" }
         if first == owner {
             let size = rank.count
             return "\(owner) is first in rank of \(size) agent\(size == 1 ? "" : "s")"
+        }
+        if first == fleet.setting.agent, let until = fleet.abstains(from: pair) {
+            return
+                "\(owner) holds the claim: this agent, which is first in rank, gave it away because it failed here "
+                + "only, and claims it no sooner than \(until)"
         }
         return "\(owner) holds the claim; \(first) is first in rank and has not claimed it, "
             + "because it lost it lately, was voted down on it, or has just come"

@@ -559,7 +559,15 @@ public final class Board: EventSink {
         if !isNoted { return }
         let isTold = change?.isTransition == true
         if let news = reasons.heard(verdict, isTold: isTold, at: now.instant) {
-            journal.log(ReasonLine(verdict: verdict, status: view.status, news: news).line)
+            let isRequired = boards[verdict.key.upstream]?.isRequired(verdict.key.monitor) ?? true
+            journal.log(
+                ReasonLine(
+                    verdict: verdict,
+                    status: view.status,
+                    isBeside: !isRequired && view.status == .down,
+                    news: news
+                ).line
+            )
         }
     }
 

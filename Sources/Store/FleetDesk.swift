@@ -206,6 +206,14 @@ public final class FleetDesk: EventSink {
 
     public func holds(_ pair: PairNumber) -> Bool { member.claims.probes(pair) }
 
+    /// Until when this agent leaves the pair to others, for it lost the vote on it; nil where it does not.
+    public func abstains(from pair: PairNumber) -> WallTime? {
+        let now = loop.moment
+        return member.claims.abstention(from: pair).flatMap {
+            $0 > now.instant ? now.wall + ($0 - now.instant) : nil
+        }
+    }
+
     /// Under which epoch its slots are this agent's by now; nil where they are not, or only may be.
     public func holdsNow(_ pair: PairNumber) -> UInt64? {
         guard case .held(let epoch, let from) = member.claims.hold(of: pair),
@@ -522,9 +530,26 @@ public final class FleetDesk: EventSink {
             .init("lateness_ms", .integer((hands?.lateness(at: now) ?? .zero).milliseconds)),
             .init("doubt", .number((doubt * 100).rounded() / 100)),
             .init("reasons", .array(reasons.map { .string($0.rawValue) })),
+            .init("questions", questions),
             .init("held", JSON(hold?.pairs)),
             .init("held_since", hold.map { .integer($0.since.milliseconds) } ?? .null),
         ]).withoutNulls().text
+    }
+
+    /// What was answered about pairs that fail here, for agents that are asked about them: a few.
+    private var questions: JSON {
+        let few = member.questions(atMost: FleetReport.questionsMax)
+        if few.isEmpty { return .null }
+        return .array(
+            few.map { key, asking in
+                FleetReport.Question(
+                    key: key,
+                    votes: asking.votes.map { .init(agent: $0.agent, status: $0.word?.rawValue) },
+                    confirmed: asking.confirmed.map { "\($0.count) of \($0.size)" },
+                    isLost: asking.isLost
+                ).json
+            }
+        )
     }
 
     // MARK: Telling people
@@ -647,10 +672,13 @@ public final class FleetDesk: EventSink {
                     + "stays up",
                 [.event("disagreement")]
             )
-        case .gaveAway(let pair, let to):
+        case .gaveAway(let pair, let to, let inDoubt):
             counts.givenAway += 1
             journal.notice(
-                "\(name(pair)) is given to \(to), which can see it",
+                "\(name(pair)) is given to \(to), "
+                    + (inDoubt
+                        ? "which does not doubt itself as this agent does: it fails here"
+                        : "which sees it pass: it fails here only"),
                 [.event("given-away"), .agent(to)]
             )
         case .massHeld:

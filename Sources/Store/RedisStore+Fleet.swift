@@ -161,6 +161,8 @@ public struct FleetReport: Hashable, Sendable {
     public var reasons: [String]
     /// What it holds as it was, because too many fell silent at once; nil where it holds nothing.
     public var hold: Hold?
+    /// What it asked others about pairs that fail at it: a few.
+    public var questions: [Question] = []
     /// It shares with nobody.
     public var isAlone: Bool
 
@@ -238,6 +240,8 @@ public struct FleetReport: Hashable, Sendable {
                 .map(Believable.message),
             hold: Self.hold(in: about)
         )
+        questions = (about["questions"]?.items ?? []).prefix(Self.questionsMax)
+            .compactMap(Question.init(json:))
     }
 
     private static func hold(in about: JSON) -> Hold? {

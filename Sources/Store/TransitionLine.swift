@@ -100,6 +100,8 @@ struct TransitionLine {
 struct ReasonLine {
     let verdict: Verdict
     let status: PeerStatus
+    /// It is another check for which the peer is as it is: this one is optional.
+    var isBeside = false
     let news: ReasonWatch.News
 
     /// Nobody has heard of a peer that could never be asked. Where an agent's line says nothing about
@@ -110,6 +112,7 @@ struct ReasonLine {
 
     var line: Journal.Line {
         var text = "\(verdict.key.peerKey) is still \(status.rawValue.uppercased())"
+        if isBeside { text += ", and its optional check \(verdict.key.monitor) fails too" }
         text += ", reason\(news.before == nil ? "" : " now"): \(verdict.words)"
         if let before = news.before { text += ", before: \(before)" }
         if news.leftOut > 0 { text += ", changes in between: \(news.leftOut)" }

@@ -101,6 +101,8 @@ final class UpstreamBoard {
         places[key.peer] != nil && monitorNames.contains(key.monitor)
     }
 
+    func isRequired(_ monitor: String) -> Bool { requiredMonitors.contains(monitor) }
+
     /// The longest that a verdict of this monitor may hold.
     func lifeMax(of monitor: String) -> Nanoseconds {
         monitors.first { $0.id == monitor }?.lifeMax ?? .zero
@@ -142,7 +144,9 @@ final class UpstreamBoard {
             view: entries[place].view,
             intent: entries[place].intent,
             verdicts: entries[place].verdicts,
-            ejectedUntil: entries[place].ejection?.until
+            ejection: entries[place].ejection,
+            askedSince: entries[place].askedSince,
+            weightSince: entries[place].weightSince
         )
     }
 

@@ -52,22 +52,31 @@ public struct PeerReport: Hashable, Sendable {
     public var intent: Intent?
     /// Sorted by monitor; a monitor that has not spoken yet has none.
     public var verdicts: [Verdict]
-    /// This process keeps its requests away from it until then; nil where it does not.
-    public var ejectedUntil: WallTime?
+    /// This process keeps its requests away from it; nil where it does not.
+    public var ejection: Ejection?
+    /// When mode and weight were asked for, where somebody told.
+    public var askedSince: WallTime?
+    public var weightSince: WallTime?
 
     public init(
         definition: PeerDefinition,
         view: PeerView,
         intent: Intent?,
         verdicts: [Verdict],
-        ejectedUntil: WallTime? = nil
+        ejection: Ejection? = nil,
+        askedSince: WallTime? = nil,
+        weightSince: WallTime? = nil
     ) {
         self.definition = definition
         self.view = view
         self.intent = intent
         self.verdicts = verdicts
-        self.ejectedUntil = ejectedUntil
+        self.ejection = ejection
+        self.askedSince = askedSince
+        self.weightSince = weightSince
     }
+
+    public var ejectedUntil: WallTime? { ejection?.until }
 }
 
 public enum UpstreamStatus: String, Sendable, CaseIterable {

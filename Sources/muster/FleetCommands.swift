@@ -146,6 +146,12 @@ struct ExplainReport {
         ]
         let reason = word("reason", in: body)
         if !reason.isEmpty { lines.append("  \(reason)") }
+        if let since = body["as_of"]?.string {
+            lines.append(
+                "  the store does not answer: what other agents found, and who holds what, is known up to "
+                    + since.printable
+            )
+        }
         lines +=
             probing
             + section("layers", "What each layer says") { layer in

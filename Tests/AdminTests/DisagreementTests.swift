@@ -50,7 +50,7 @@ import Vocabulary
             view: health.view,
             intent: nil,
             verdicts: health.verdicts,
-            ejectedUntil: health.ejection?.until
+            ejection: health.ejection
         )
         return Disagreement(report, traffic, now: start + span)
     }

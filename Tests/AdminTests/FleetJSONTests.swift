@@ -113,7 +113,9 @@ import Vocabulary
         intent: Intent? = nil,
         by pair: PairExplanation? = nil,
         from agent: String = "a1",
-        hold: FleetReport.Hold? = nil
+        hold: FleetReport.Hold? = nil,
+        ejection: Ejection? = nil,
+        asOf: WallTime? = nil
     ) throws -> JSON {
         let monitor = MonitorSummary(
             upstream: "web",
@@ -130,12 +132,17 @@ import Vocabulary
             now: Self.noon
         )
         _ = health.apply(verdict, now: Self.noon)
-        _ = health.set(intent: intent, now: Self.noon)
+        let asked = Self.noon + -.seconds(60)
+        _ = health.set(intent: intent, since: asked, weightSince: asked, now: Self.noon)
+        if let ejection { _ = health.eject(ejection, now: Self.noon) }
         let peer = PeerReport(
             definition: PeerDefinition(id: "a", address: address),
             view: health.view,
             intent: intent,
-            verdicts: [verdict]
+            verdicts: [verdict],
+            ejection: health.ejection,
+            askedSince: health.askedSince,
+            weightSince: health.weightSince
         )
         return ExplainJSON(
             agent: agent,
@@ -143,6 +150,7 @@ import Vocabulary
             monitors: [(monitor, pair)],
             transitions: [],
             massHold: hold,
+            asOf: asOf,
             now: Self.noon
         ).json
     }
@@ -167,13 +175,64 @@ import Vocabulary
         let layers = json["layers"]?.items ?? []
         #expect(layers.compactMap { $0["layer"]?.string } == ["operator", "check http", "status"])
         #expect(layers.compactMap { $0["says"]?.string } == ["drain", "up", "drain"])
-        #expect(layers[0]["reason"] == "asked by root: deploy")
+        #expect(
+            layers[0]["reason"]?.string == "asked by root at \(Self.noon + -.seconds(60)): deploy"
+        )
         let changes = strings(json["would_change"])
         #expect(changes.first == "the end of drain: muster peer ready web a")
         #expect(
             changes.contains(
                 "http: 2 failures in a row take it down, and 2 other agents are asked first"
             )
+        )
+    }
+
+    @Test
+    func `a weight set by hand and an ejection are layers, with who, when and what ends them`()
+        throws
+    {
+        let intent = Intent(
+            weight: 5,
+            weightReason: "warm up",
+            weightUntil: Self.noon + .seconds(90),
+            weightBy: "root"
+        )
+        var agreeing = verdict
+        agreeing.hints = Hints(weightPercent: 50)
+        let ejection = Ejection(
+            "failed 2 requests (timeout) within 10s",
+            from: Self.noon,
+            for: .seconds(10),
+            test: .connection
+        )
+        let json = try explained(agreeing, intent: intent, ejection: ejection, asOf: Self.noon)
+        #expect(json["as_of"]?.string == "\(Self.noon)")
+        let layers = (json["layers"]?.items ?? []).map { layer in
+            ["layer", "says", "reason"].map { layer[$0]?.string ?? "" }
+        }
+        let (since, until) = (Self.noon + -.seconds(60), Self.noon + .seconds(90))
+        let end = Self.noon + .seconds(10)
+        #expect(layers[0] == ["operator", "ready", "nothing asked"])
+        #expect(
+            layers[1] == [
+                "weight", "5", "asked by root at \(since), until \(until): warm up; configured: 1",
+            ]
+        )
+        #expect(layers[3] == ["the peer's own agent", "weight 50%", "said over http"])
+        #expect(
+            layers[4] == [
+                "traffic", "ejected", "failed 2 requests (timeout) within 10s, until \(end)",
+            ]
+        )
+        let changes = strings(json["would_change"])
+        #expect(
+            changes[0]
+                == "the end of weight 5 at \(until), or before by muster peer weight web a default"
+        )
+        #expect(
+            changes[1]
+                == "the end of the ejection: at \(end), or a second after its checks have passed `rise` "
+                + "times in a row; or when no other peer is left"
         )
     }
 

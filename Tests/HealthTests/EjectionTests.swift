@@ -70,6 +70,26 @@ import Vocabulary
         }
     }
 
+    @Test func `what ends it is told as it stands`() {
+        var peer = Peer()
+        func words() -> String? { peer.health.ejection?.endWords }
+        let end = Self.start + .seconds(11)
+        peer.eject(at: 1_000, .none)
+        #expect(words()?.hasPrefix("at \(end), whatever its checks find") == true)
+        peer.eject(at: 1_000, .answer)
+        #expect(
+            words()?.contains("or a second after its checks were answered well `rise` times")
+                == true
+        )
+        peer.probe(at: 1_200, health: 4)
+        peer.probe(at: 1_400, health: 4)
+        let early = Self.start + .milliseconds(2_400)
+        #expect(words()?.hasPrefix("at \(early), for its checks pass again") == true)
+        peer.probe(at: 1_600, health: 0, .layer4Connect)
+        #expect(words()?.hasPrefix("a second after its checks find it up, at \(end) at") == true)
+        #expect(words()?.hasSuffix("; or when no other peer is left") == true)
+    }
+
     @Test func `it ends with the first probe a second after as many as rise passed`() {
         var peer = Peer()
         peer.eject(at: 1_000, .answer)

@@ -152,7 +152,7 @@ extension Live {
             }
             #expect(
                 await eventually(within: Self.patience) {
-                    owner.output.contains("which can see it")
+                    owner.output.contains("which sees it pass")
                 }
             )
             #expect(

@@ -255,6 +255,22 @@ import Vocabulary
         )
     }
 
+    /// Nobody should mend the check that does not matter.
+    @Test func `an optional check that fails too is not why a peer is down`() {
+        define(["a"], monitors: [.sample(), .sample("page", isRequired: false)])
+        say(.up, of: "a", sequence: 1) { $0.key.monitor = "page" }
+        say(.up, of: "a", sequence: 1)
+        say(.down, of: "a", sequence: 2, reason: .layer4Connect, message: "Connection refused")
+        say(.down, of: "a", sequence: 2, reason: .layer7Status, code: 500, message: "Oh") {
+            $0.key.monitor = "page"
+        }
+        #expect(
+            told(of: "a").last
+                == "notice: web/a is still DOWN, and its optional check page fails too, reason: "
+                + "L7STS/500 Oh (page)"
+        )
+    }
+
     @Test func `reasons in turn do not fill the log`() {
         define(["a", "b"])
         for sequence in 1...100 {

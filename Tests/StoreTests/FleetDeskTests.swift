@@ -149,7 +149,41 @@ import Vocabulary
             #expect(await rig.comes { second.hands.looks == [key] })
             second.answers(key, passes: false)
             #expect(await rig.comes { first.hands.falls == [key] })
+            // Whoever is asked for it can show it: the holder says so beside its beats.
+            let told = FleetReport.Question(
+                key: key,
+                votes: [.init(agent: "a1", status: "fails"), .init(agent: "a2", status: "fails")],
+                confirmed: "2 of 2",
+                isLost: false
+            )
+            #expect(
+                await eventually(within: .seconds(60)) {
+                    await second.store.agents()?.first { $0.id == "a1" }?.questions == [told]
+                }
+            )
         }
+    }
+
+    /// From Redis may come anything.
+    @Test func `of what agents were asked only what an agent would write is believed`() throws {
+        func question(_ text: String) throws -> FleetReport.Question? {
+            FleetReport.Question(json: try JSON(parsing: Array(text.utf8)))
+        }
+        let key = VerdictKey(upstream: "web", peer: "a", monitor: "http")
+        let told = FleetReport.Question(
+            key: key,
+            votes: [.init(agent: "a1", status: "fails"), .init(agent: "a2", status: nil)],
+            confirmed: nil,
+            isLost: true
+        )
+        #expect(FleetReport.Question(json: told.json) == told)
+        #expect(try question(#"{"pair":"web|a"}"#) == nil)
+        #expect(try question(#"{"pair":7,"votes":[]}"#) == nil)
+        let odd = try question(
+            #"{"pair":"web|a|http","votes":[{"agent":"a\u001b[2J"},{"agent":"x","status":"maybe"},7],"lost":"no"}"#
+        )
+        #expect(odd?.votes == [.init(agent: "x", status: nil)])
+        #expect(odd?.isLost == false)
     }
 
     /// Each pod of a cluster has a name of its own, and leaves it behind.

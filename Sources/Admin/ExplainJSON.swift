@@ -1,0 +1,260 @@
+// Why is a peer as it is, in the shape that the documents promise? Who probes it and why that one, every layer of
+// its status, what happened, and what would change it.
+
+import Health
+import Monitor
+import Store
+import Vocabulary
+
+struct ExplainJSON {
+    let agent: String
+    let report: PeerReport
+    let monitors: [(summary: MonitorSummary, pair: PairExplanation?)]
+    let transitions: [TransitionEvent]
+    var massHold: FleetReport.Hold?
+    /// The store is away since then: nothing newer is known of what others found.
+    var asOf: WallTime?
+    let now: WallTime
+
+    static let transitionsMax = 20
+
+    var json: JSON {
+        // The check that decides: the first that is not well, else the first.
+        let deciding =
+            monitors.first { monitor in
+                monitor.summary.isRequired && verdict(of: monitor.summary)?.status != .up
+            } ?? monitors.first
+        let pair = deciding?.pair
+        return .object([
+            .init("upstream", .string(upstream)),
+            .init("peer", .string(report.definition.id)),
+            .init("status", .string(report.view.status.rawValue)),
+            .init("reason", .string(report.view.reason)),
+            .init("since", .string(report.view.since.description)),
+            .init("told_by", .string(agent)),
+            .init("as_of", time(asOf)),
+            .init("owner", JSON(pair.flatMap { $0.owner.isEmpty ? nil : $0.owner })),
+            .init("why", .string(pair?.why ?? "no monitor probes it")),
+            .init("rank", .array((pair?.rank ?? []).map { .string($0) })),
+            .init("next_probe_at", time(pair?.nextAt)),
+            .init("layers", .array(layers)),
+            .init("transitions", .array(transitions.reversed().map(transition))),
+            .init("votes", .array((pair?.votes ?? []).map(vote))),
+            .init("would_change", .array(wouldChange.map { .string($0) })),
+            .init("checks", .array(monitors.map(check))),
+        ])
+    }
+
+    private var upstream: String { monitors.first?.summary.upstream ?? "" }
+
+    private func verdict(of monitor: MonitorSummary) -> Verdict? {
+        report.verdicts.first { $0.key.monitor == monitor.id }
+    }
+
+    private func time(_ time: WallTime?) -> JSON {
+        time.map { .string($0.description) } ?? .null
+    }
+
+    private func check(_ monitor: (summary: MonitorSummary, pair: PairExplanation?)) -> JSON {
+        let pair = monitor.pair
+        return .object([
+            .init("monitor", .string(monitor.summary.id)),
+            .init("owner", JSON(pair.flatMap { $0.owner.isEmpty ? nil : $0.owner })),
+            .init("why", .string(pair?.why ?? "not defined here")),
+            .init("rank", .array((pair?.rank ?? []).map { .string($0) })),
+            .init("next_probe_at", time(pair?.nextAt)),
+            .init("epoch", verdict(of: monitor.summary).map { .integer(Int64($0.epoch)) } ?? .null),
+            .init("votes", .array((pair?.votes ?? []).map(vote))),
+        ])
+    }
+
+    private func vote(_ vote: PairExplanation.Vote) -> JSON {
+        .object([
+            .init("agent", .string(vote.agent)),
+            .init("status", JSON(vote.status)),
+        ])
+    }
+
+    private func transition(_ event: TransitionEvent) -> JSON {
+        .object([
+            .init("time", .string(event.at.description)),
+            .init("from", .string(event.from.rawValue)),
+            .init("to", .string(event.to.rawValue)),
+            .init("reason", .string(event.reason)),
+        ])
+    }
+
+    // MARK: Layers
+
+    private func layer(_ name: String, _ says: String, _ reason: String) -> JSON {
+        .object([
+            .init("layer", .string(name)),
+            .init("says", .string(says)),
+            .init("reason", .string(reason)),
+        ])
+    }
+
+    /// `asked by root at T, until U: deploy`.
+    private func asked(
+        _ by: String?,
+        since: WallTime?,
+        until: WallTime?,
+        _ reason: String?
+    ) -> String {
+        var text = "asked by " + (by.flatMap { $0.isEmpty ? nil : $0 } ?? "an operator")
+        if let since { text += " at \(since)" }
+        if let until { text += ", until \(until)" }
+        if let reason, !reason.isEmpty { text += ": \(reason)" }
+        return text
+    }
+
+    /// From what overrules to what is overruled.
+    private var layers: [JSON] {
+        let view = report.view
+        let intent = report.intent?.current(at: now)
+        var layers: [JSON] = []
+        let order = intent?.mode.map { _ in
+            asked(intent?.by, since: report.askedSince, until: intent?.until, intent?.reason)
+        }
+        layers.append(
+            layer("operator", (intent?.mode ?? .ready).rawValue, order ?? "nothing asked")
+        )
+        if let weight = intent?.weight {
+            let who = asked(
+                intent?.weightBy,
+                since: report.weightSince,
+                until: intent?.weightUntil,
+                intent?.weightReason
+            )
+            let configured = report.definition.weight
+            layers.append(layer("weight", "\(weight)", "\(who); configured: \(configured)"))
+        }
+        if report.definition.isDisabled {
+            layers.append(layer("configuration", "maint", "it is marked down in the configuration"))
+        }
+        for (monitor, _) in monitors {
+            let name = "check \(monitor.id)" + (monitor.isRequired ? "" : " (optional)")
+            guard let verdict = verdict(of: monitor) else {
+                layers.append(layer(name, "unknown", "not probed yet"))
+                continue
+            }
+            let isOver = verdict.expiresAt < now
+            var reason = verdict.reason.rawValue
+            if let code = verdict.code { reason += "/\(code)" }
+            if !verdict.message.isEmpty { reason += " \(verdict.message)" }
+            reason += ", found by \(verdict.agent) at \(verdict.checkedAt)"
+            reason +=
+                isOver ? ", over since \(verdict.expiresAt)" : ", holds until \(verdict.expiresAt)"
+            let says =
+                isOver
+                ? "unknown (last \(verdict.status.rawValue))"
+                : verdict.isDegraded ? "degraded" : verdict.status.rawValue
+            layers.append(layer(name, says, reason))
+            if let held = verdict.withheld, !isOver {
+                let name = "\(held.layer) over \(monitor.id)"
+                layers.append(layer(name, "held", hold(of: held, verdict)))
+            }
+            if let admin = verdict.hints.admin {
+                layers.append(
+                    layer("the peer's own agent", admin.rawValue, "said over \(monitor.id)")
+                )
+            }
+            if let percent = verdict.hints.weightPercent {
+                layers.append(
+                    layer("the peer's own agent", "weight \(percent)%", "said over \(monitor.id)")
+                )
+            }
+        }
+        if let ejection = report.ejection {
+            let reason = "\(ejection.reason), until \(ejection.until)"
+            layers.append(layer("traffic", "ejected", reason))
+        }
+        let sum = view.reason.isEmpty ? "every required check passes" : view.reason
+        layers.append(layer("status", view.status.rawValue, sum))
+        return layers
+    }
+
+    /// Why a failure does not count, and whose word that is.
+    private func hold(of why: Withheld, _ verdict: Verdict) -> String {
+        let reason = "\(why.words), says \(verdict.agent)"
+        guard why == .massChange, verdict.agent == agent, let hold = massHold else { return reason }
+        return reason + "; \(hold.pairs) pairs since \(hold.since)"
+    }
+
+    // MARK: What would change it
+
+    private var wouldChange: [String] {
+        var lines: [String] = []
+        let intent = report.intent?.current(at: now)
+        if let intent, let mode = intent.mode, mode != .ready {
+            let end = intent.until.map { " at \($0), or before by" } ?? ":"
+            lines.append(
+                "the end of \(mode.rawValue)\(end) muster peer ready \(upstream) \(report.definition.id)"
+            )
+        }
+        if let weight = intent?.weight {
+            let end = intent?.weightUntil.map { " at \($0), or before by" } ?? ":"
+            lines.append(
+                "the end of weight \(weight)\(end) muster peer weight \(upstream) \(report.definition.id) default"
+            )
+        }
+        if let ejection = report.ejection {
+            lines.append("the end of the ejection: \(ejection.endWords)")
+        }
+        for (monitor, pair) in monitors {
+            guard let verdict = verdict(of: monitor) else {
+                lines.append("\(monitor.id): its first probe")
+                continue
+            }
+            switch verdict.status {
+            case .up where verdict.withheld != nil:
+                lines.append("\(monitor.id): \(verdict.withheld?.end(at: verdict.agent) ?? "")")
+            case .up:
+                let left = verdict.health - verdict.rise + 1
+                let count = left == 1 ? "one failure" : "\(left) failures in a row"
+                let verb = (monitor.isRequired ? "take" : "degrade") + (left == 1 ? "s" : "")
+                var line = "\(monitor.id): \(count) \(verb) it\(monitor.isRequired ? " down" : "")"
+                if let pair, pair.confirmAgents > 0 {
+                    line += ", and \(pair.confirmAgents) other agents are asked first"
+                }
+                lines.append(line)
+            case .down:
+                let left = verdict.rise - verdict.health
+                lines.append(
+                    left == 1
+                        ? "\(monitor.id): one pass brings it up"
+                        : "\(monitor.id): \(left) passes in a row bring it up"
+                )
+            case .unknown: lines.append("\(monitor.id): a probe that says something")
+            }
+            if verdict.expiresAt >= now {
+                lines.append(
+                    "\(monitor.id): no word of \(verdict.agent) until \(verdict.expiresAt) makes it unknown"
+                )
+            }
+        }
+        return lines
+    }
+}
+
+extension Withheld {
+    /// Who holds it.
+    fileprivate var layer: String {
+        switch self {
+        case .massChange: "store.mass-change"
+        case .unconfirmed: "other agents"
+        case .doubt: "its agent"
+        }
+    }
+
+    /// What ends it.
+    fileprivate func end(at agent: String) -> String {
+        switch self {
+        case .massChange:
+            "an answer of it, or of most others: then its next failure counts. Who knows that it is gone asks "
+                + "for maint, or sets store.mass-change: {action: publish}"
+        case .unconfirmed: "an answer of it, or other agents that see it fail too"
+        case .doubt: "the end of the doubt of \(agent), or another agent that probes it"
+        }
+    }
+}
