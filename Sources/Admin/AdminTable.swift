@@ -4,7 +4,8 @@ enum AdminTable {
     typealias Row = Route<AdminContext>
 
     static let routes =
-        UpstreamRoutes.table + EventRoutes.table + FleetRoutes.table + StateRoutes.table
+        UpstreamRoutes.table + DefinitionRoutes.table + EventRoutes.table + FleetRoutes.table
+        + StateRoutes.table
         + AgentRoutes.table + [
             Row(.get, "/", .read, dashboard)
         ]

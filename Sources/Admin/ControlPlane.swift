@@ -35,6 +35,10 @@ public struct ControlPlane: Sendable {
     public var certificate: ServerCertificate?
     /// Wakes readers of events; nil where none are told.
     public var feed: LoopBound<EventFeed>?
+    /// Decides what may be defined; nil where nothing may.
+    public var definer: LoopBound<any Definer>?
+    /// Where in the configuration file something is defined; nil where it is not.
+    public var place: @Sendable (LiveKey) async -> String? = { _ in nil }
     /// Who asked for what is told here.
     public var journal = Journal.silent
     /// How many lines of the log nobody read.

@@ -2,6 +2,7 @@
 // after, somebody wants to know who drained the peer.
 
 import Health
+import Store
 import Vocabulary
 
 /// Who a request says it is from. Nobody proves it: whoever may write may also lie.
@@ -51,6 +52,30 @@ enum OrderLine {
         return Journal.Line(
             .notice,
             "\(peer): \(asker.text) asked for \(parts.joined(separator: ", and for "))",
+            fields + [.by(asker.text)]
+        )
+    }
+
+    /// Nil where everything was so already.
+    static func line(_ decision: DefinitionDecision, by asker: Asker) -> Journal.Line? {
+        let verb: String
+        switch decision.outcome {
+        case .made: verb = "defined"
+        case .changed: verb = "redefined"
+        case .gone: verb = "took away"
+        case .same: return nil
+        }
+        var fields: [Journal.Field] = [.event("definition")]
+        let (kind, name) = DefinitionRoutes.words(decision.subject)
+        switch decision.subject {
+        case .upstream(let upstream): fields.append(.upstream(upstream))
+        case .peer(let key): fields += [.upstream(key.upstream), .peer(key.peer)]
+        case .monitor(let upstream, let id): fields += [.upstream(upstream), .monitor(id)]
+        case .route: break
+        }
+        return Journal.Line(
+            .notice,
+            "\(asker.text) \(verb) \(kind) \(name)",
             fields + [.by(asker.text)]
         )
     }

@@ -10,6 +10,7 @@ struct Status: Hashable, Sendable {
     var phrase: String { ReasonPhrase.of(code) }
 
     static let ok = Status(200)
+    static let created = Status(201)
     static let accepted = Status(202)
     static let noContent = Status(204)
     static let badRequest = Status(400)

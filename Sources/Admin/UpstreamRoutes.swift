@@ -95,7 +95,13 @@ enum UpstreamRoutes {
         _ request: Request,
         _ context: AdminContext
     ) async throws(Problem) -> SeenUpstream {
-        let name = request[parameter: "upstream"]
+        try await seen(request[parameter: "upstream"], context)
+    }
+
+    static func seen(
+        _ name: String,
+        _ context: AdminContext
+    ) async throws(Problem) -> SeenUpstream {
         guard let seen = await context.plane.operations.call({ $0.upstream(name) }) else {
             let known = await context.plane.board.call { $0.names }
             throw Problem(.notFound, unknown("upstream", name, known))
@@ -200,7 +206,7 @@ enum UpstreamRoutes {
         ).tagged(operation.revision)
     }
 
-    private static func problem(
+    static func problem(
         _ error: OperationError,
         _ request: Request,
         _ context: AdminContext
@@ -327,7 +333,7 @@ enum UpstreamRoutes {
 
 extension Response {
     /// With the revision of the upstream that it tells of.
-    fileprivate func tagged(_ revision: Revision) -> Response {
+    func tagged(_ revision: Revision) -> Response {
         var response = self
         response.fields.append(.init("ETag", IfMatch.tag(revision)))
         return response

@@ -52,6 +52,40 @@ public struct Catalogue: Sendable {
         sources.keys.sorted().last { sources[$0]?[key.upstream]?.peers[key.peer] != nil }
     }
 
+    /// Who defines the upstream that holds.
+    public func source(of upstream: String) -> CatalogueSource? {
+        sources.keys.sorted().last { sources[$0]?[upstream]?.definition != nil }
+    }
+
+    /// Whether `source` says anything of it.
+    public func has(_ source: CatalogueSource, upstream name: String) -> Bool {
+        sources[source]?[name]?.definition != nil
+    }
+
+    public func monitor(_ id: String, in upstream: String) -> MonitorDefinition? {
+        definition(of: upstream) == nil ? nil : best { $0[upstream]?.monitors[id] }
+    }
+
+    /// As `source` itself has it.
+    public func peer(_ key: PeerKey, of source: CatalogueSource) -> PeerDefinition? {
+        sources[source]?[key.upstream]?.peers[key.peer]
+    }
+
+    public func monitor(
+        _ id: String,
+        in upstream: String,
+        of source: CatalogueSource
+    ) -> MonitorDefinition? {
+        sources[source]?[upstream]?.monitors[id]
+    }
+
+    /// The ids of all peers of an upstream, in no order.
+    public func peers(of upstream: String) -> Set<String> { ids(of: upstream) { $0.peers.ids } }
+
+    public func monitors(of upstream: String) -> [String] {
+        ids(of: upstream) { $0.monitorOrder }.sorted()
+    }
+
     private var names: Set<String> { Set(sources.values.flatMap(\.keys)) }
 
     private func definition(of name: String) -> UpstreamDefinition? {
@@ -103,6 +137,28 @@ public struct Catalogue: Sendable {
             changes += difference(of: name, source, from: old, to: new)
         }
         return changes
+    }
+
+    /// What holds of an upstream as a whole, as `source` says: made, changed, or nil to take it away. Its
+    /// peers and monitors are set by themselves.
+    public mutating func set(
+        _ source: CatalogueSource,
+        upstream name: String,
+        _ wanted: UpstreamDefinition?
+    ) -> [CatalogueChange] {
+        let was = definition(of: name)
+        let before = sources[source]?[name]
+        var entry = before ?? Entry()
+        entry.definition = wanted
+        entry.definition?.peers = []
+        sources[source, default: [:]][name] = entry
+        sweep(source, name)
+        switch (was, definition(of: name)) {
+        case (nil, nil): return []
+        case (nil, let now?): return beginning(of: name, now)
+        case (_?, nil): return end(of: name, before)
+        case (let was?, let now?): return was == now ? [] : [.upstream(now, was: was)]
+        }
     }
 
     /// One peer of `source`: made, changed, or nil to take it away.

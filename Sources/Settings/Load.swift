@@ -78,6 +78,7 @@ extension MusterConfiguration {
         configuration.warnings = kinds.mistakes
         let upstreams = UpstreamsReader.read(top.section("upstreams"), registry: kinds.registry)
         configuration.upstreams = upstreams.configurations
+        configuration.live = LiveReader(kinds: kinds.registry, settings: upstreams.settings)
         if configuration.upstreams.isEmpty, upstreams.names.isEmpty {
             top.reading.warn(
                 Position(file: path, line: 0, column: 0),

@@ -13,11 +13,7 @@ struct MonitorReader {
         var monitors: [(definition: MonitorDefinition, position: Position)] = []
         for (index, item) in items.enumerated() {
             let place = place.item(index)
-            let monitor = reading.attempt { () throws(SettingError) in
-                try read(item, at: place)
-            }
-            // Nil twice over: no monitor at all, or one with mistakes that are reported already.
-            guard let monitor = monitor.flatMap({ $0 }) else { continue }
+            guard let monitor = readOne(item, at: place) else { continue }
             if let first = monitors.first(where: { $0.definition.id == monitor.id }) {
                 reading.report(
                     SettingError(
@@ -31,6 +27,11 @@ struct MonitorReader {
             }
         }
         return monitors.map { $0.definition }
+    }
+
+    /// One by itself. Nil where it has mistakes, which are reported.
+    func readOne(_ item: Setting, at place: Place) -> MonitorDefinition? {
+        reading.attempt { () throws(SettingError) in try read(item, at: place) }.flatMap { $0 }
     }
 
     private func read(_ item: Setting, at place: Place) throws(SettingError) -> MonitorDefinition? {

@@ -12,6 +12,8 @@ public struct MusterConfiguration: Sendable {
     /// The drop-in folder of check kinds. Need not exist.
     public var checksDirectory = "checks.d"
     public var upstreams: [MonitoredUpstream] = []
+    /// Reads what the API defines, beside what this file says.
+    public var live = LiveReader()
     /// Without listeners nothing is proxied.
     public var proxy = ProxyConfiguration()
     /// Nil when no load balancer shall ask.

@@ -26,13 +26,7 @@ struct PeerReader {
         var firsts: [String: Position] = [:]
         for (index, item) in items.enumerated() {
             let place = place.item(index)
-            let peer =
-                switch item.value {
-                case .scalar: readWords(item, at: place)
-                case .map: readMap(item, at: place)
-                case .list: refuse(item, at: place)
-                }
-            guard let peer else { continue }
+            guard let peer = read(item, at: place) else { continue }
             let id = peer.definition.id
             if let first = firsts[id] {
                 reading.report(
@@ -47,6 +41,15 @@ struct PeerReader {
             }
         }
         return peers
+    }
+
+    /// One by itself.
+    func read(_ item: Setting, at place: Place) -> Peer? {
+        switch item.value {
+        case .scalar: readWords(item, at: place)
+        case .map: readMap(item, at: place)
+        case .list: refuse(item, at: place)
+        }
     }
 
     private func refuse(_ setting: Setting, at place: Place) -> Peer? {

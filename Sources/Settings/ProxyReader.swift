@@ -112,7 +112,7 @@ struct ProxyReader {
             guard var section = Section(item, at: place.item(index), reading: reading) else {
                 continue
             }
-            let route = route(&section)
+            let route = Self.route(&section, self.upstream)
             section.finish()
             guard let route else { continue }
             if let earlier = first["\(route.host) \(route.path)"] {
@@ -131,13 +131,17 @@ struct ProxyReader {
         return routes
     }
 
-    private func route(_ section: inout Section) -> RouteConfiguration? {
+    /// `leads`: reads where it leads.
+    static func route(
+        _ section: inout Section,
+        _ leads: (Setting, String) throws(SettingError) -> String
+    ) -> RouteConfiguration? {
         let start = section.reading.mistakes.count
         let host = section.read("host", HostPattern.read) ?? "*"
         let path = section.read("path", Self.path) ?? "/"
         let stripPrefix = section.bool("strip-prefix", default: false)
         let before = section.reading.mistakes.count
-        let upstream = section.read("upstream", self.upstream)
+        let upstream = section.read("upstream", leads)
         guard let upstream else {
             if section.reading.mistakes.count == before { section.reportMissing("upstream") }
             return nil

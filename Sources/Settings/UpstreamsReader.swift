@@ -12,6 +12,8 @@ struct UpstreamsReader {
     private var isNamed: Set<String> = []
     /// Upstreams whose peers were all read, by name.
     private(set) var peers: [String: [String]] = [:]
+    /// What is written of each beside its peers and monitors; none where nothing is.
+    private(set) var settings: [String: Setting] = [:]
 
     /// Asked for each of a hundred thousand routes.
     func has(_ name: String) -> Bool { isNamed.contains(name) }
@@ -56,6 +58,20 @@ struct UpstreamsReader {
         Self.refusePeersThatNoProbeReaches(peers, monitors, reading)
         Self.warnOfWhatNothingReads(monitors, at: place, entry.position, reading)
 
+        let definition = Self.definition(entry.key, peers.map { $0.definition }, &section)
+        section.finish()
+        keep(entry)
+        configurations.append(
+            MonitoredUpstream(definition: definition, monitors: monitors)
+        )
+    }
+
+    /// What holds of an upstream as a whole.
+    static func definition(
+        _ name: String,
+        _ peers: [PeerDefinition],
+        _ section: inout Section
+    ) -> UpstreamDefinition {
         var threshold: Position?
         let panicThreshold = section.read("panic-threshold") {
             (setting, path) throws(SettingError) in
@@ -63,12 +79,12 @@ struct UpstreamsReader {
             return try setting.share(at: path)
         }
         let definition = UpstreamDefinition(
-            name: entry.key,
-            peers: peers.map { $0.definition },
+            name: name,
+            peers: peers,
             balance: BalanceReader.read(&section),
             slowStart: section.duration(
                 "slow-start",
-                in: .zero...Self.slowStartMax,
+                in: .zero...slowStartMax,
                 default: .zero
             ),
             panicThreshold: panicThreshold ?? UpstreamDefinition.panicThresholdDefault,
@@ -76,22 +92,27 @@ struct UpstreamsReader {
             allDown: section.word("all-down") ?? .backup,
             trying: TryingReader.read(&section),
             eject: EjectReader.read(&section),
-            queue: Self.queue(&section),
+            queue: queue(&section),
             hedge: HedgeReader.read(&section),
             isLenient: section.bool("lenient", default: false),
             sticky: StickyReader.read(&section)
         )
-        section.finish()
         if let threshold, definition.allDown == .failClosed {
-            reading.warn(
+            section.reading.warn(
                 threshold,
-                "\(place.key("panic-threshold").path): has no effect under 'all-down: fail-closed', which never "
+                "\(section.place.key("panic-threshold").path): has no effect under 'all-down: fail-closed', which never "
                     + "panics; leave one of the two out"
             )
         }
-        configurations.append(
-            MonitoredUpstream(definition: definition, monitors: monitors)
-        )
+        return definition
+    }
+
+    /// Keeps what the file says beside peers and monitors: the API may say some of it otherwise.
+    private mutating func keep(_ entry: Setting.Entry) {
+        guard case .map(let entries) = entry.value.value else { return }
+        let rest = entries.filter { $0.key != "peers" && $0.key != "monitors" }
+        if rest.isEmpty { return }
+        settings[entry.key] = Setting(.map(rest), at: entry.value.position)
     }
 
     static let queueMax = 1_000_000
@@ -124,7 +145,7 @@ struct UpstreamsReader {
     }
 
     /// A check that goes to another port says so of every peer, and a socket has none.
-    private static func refusePeersThatNoProbeReaches(
+    static func refusePeersThatNoProbeReaches(
         _ peers: [PeerReader.Peer],
         _ monitors: [MonitorDefinition],
         _ reading: Reading

@@ -54,6 +54,8 @@ public final class Board: EventSink {
     var observers: [any BoardObserver] = []
     /// Hears of signs of life that another process heard: another agent, or the one before this.
     public var onSign: ((HeardSign) -> Void)?
+    /// Hears what the API defines, here or at another agent.
+    public var onDefinition: ((Asking<LiveDefinition>) -> Void)?
 
     /// Upstreams by the tag of their timer.
     var tags: [Int: UpstreamBoard] = [:]
@@ -707,6 +709,7 @@ extension Board: StoreObserver {
                 weightSince: asking.sinces.dropFirst().first ?? nil
             )
         case let sign as HeardSign: if isDefined(sign.key) { onSign?(sign) }
+        case let asking as Asking<LiveDefinition>: onDefinition?(asking)
         default: break
         }
     }

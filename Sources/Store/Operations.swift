@@ -31,6 +31,14 @@ public struct Operation: Hashable, Sendable {
     public let monitors: [MonitorSummary]
 }
 
+/// Something was defined, or taken away.
+public struct Definition: Sendable {
+    public let decision: DefinitionDecision
+    public let reach: IntentReach
+    /// Of its upstream, right after it; nil where there is none.
+    public let revision: Revision?
+}
+
 /// An upstream at one moment.
 public struct SeenUpstream: Hashable, Sendable {
     public let view: UpstreamView
@@ -95,6 +103,48 @@ public final class Operations {
         } catch {
             throw translated(error, of: key.upstream)
         }
+    }
+
+    /// Defines, or takes away, what `decide` makes of what is there.
+    public func define(
+        in upstream: String?,
+        expecting expected: Precondition,
+        by asker: String,
+        _ decide: () throws(OperationError) -> DefinitionDecision
+    ) async throws(OperationError) -> Definition {
+        let isThere = upstream.map { revision(of: $0) != nil } ?? false
+        if let upstream, isThere { try await compare(upstream, expected) }
+        // From here to the store's own step nobody else has a turn.
+        let decision = try decide()
+        var stamps: UInt64?
+        if let upstream, isThere, expected != .anything {
+            let holds = revision(of: upstream).map { expected.holds(for: $0) } ?? false
+            // Then only what holds already is taken: whoever asks again because the answer was lost.
+            stamps = holds ? store.stampSum(of: upstream) : StampSum.none
+            if !holds, decision.outcome != .same { throw translated(.outdated, of: upstream) }
+        }
+        var reach: IntentReach?
+        for (key, body) in decision.changes {
+            do throws(StoreError) {
+                let change = LiveDefinition.Change(body, by: decision.by ?? asker)
+                let answer = try await store.change(
+                    LiveDefinition.self,
+                    change,
+                    of: key,
+                    expecting: stamps
+                )
+                // The first of them found what was expected; the rest belongs to it.
+                stamps = nil
+                reach = reach.map { $0 == .everywhere ? answer.reach : $0 } ?? answer.reach
+            } catch {
+                throw translated(error, of: upstream ?? "")
+            }
+        }
+        return Definition(
+            decision: decision,
+            reach: reach ?? .everywhere,
+            revision: upstream.flatMap { self.revision(of: $0) }
+        )
     }
 
     private func find(

@@ -8,6 +8,7 @@ enum Records {
         Verdict.self,
         Asked<Intent>.self,
         HeardSign.self,
+        Asked<LiveDefinition>.self,
     ]
 }
 
@@ -16,4 +17,5 @@ enum LedgerKind {
     static let intent: UInt8 = 1
     static let event: UInt8 = 2
     static let eventMark: UInt8 = 3
+    static let definition: UInt8 = 4
 }

@@ -196,23 +196,6 @@ struct AdminClient {
         return Array((head + "Connection: close\r\n\r\n").utf8) + content
     }
 
-    /// A name as one segment of a path.
-    static func encoded(_ name: String) -> String {
-        var text = ""
-        for byte in name.utf8 {
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
-                UInt8(ascii: "_"), UInt8(ascii: "~"):
-                text.unicodeScalars.append(Unicode.Scalar(byte))
-            default:
-                let hex = String(byte, radix: 16, uppercase: true)
-                text += "%" + (hex.count == 1 ? "0" : "") + hex
-            }
-        }
-        return text
-    }
-
     /// What an answer other than success says: RFC 9457 says it in `detail`, or at least in `title`.
     static func problem(in answer: Answer) -> String {
         let body = try? JSON(parsing: answer.body)

@@ -23,6 +23,13 @@ final class Engine {
     private(set) var configuration: MusterConfiguration
     let board: Board
     private var catalogue = Catalogue()
+    /// What the API defines.
+    private var live: LiveDefinitions
+    /// Changes that wait until what was begun before is done; nil while nothing is.
+    private var waiting: [CatalogueChange]?
+    private var areRoutesNew = false
+    private var routesTimer: Timers.Token?
+    private var ignored = Throttle()
     private let timers: Timers
     let store: any Store
     /// This agent's part among those that share a store; nil where it shares with nobody.
@@ -43,6 +50,8 @@ final class Engine {
 
     /// Of a definition taken in at once: some milliseconds of work.
     private static let changesASlice = 500
+    /// Routes that come one after the other make one table.
+    private static let routesGather = Nanoseconds.milliseconds(10)
     /// What probes in flight have to end in when all else has: enough for programs that were killed.
     private static let probePatience = Nanoseconds.milliseconds(250)
 
@@ -60,6 +69,7 @@ final class Engine {
         self.configuration = configuration
         self.loop = loop
         self.journal = journal
+        live = LiveDefinitions(configuration.live)
         timers = Timers(loop: loop)
         heartbeats = Heartbeats(began: loop.instant)
         startedAt = loop.wall
@@ -242,26 +252,122 @@ final class Engine {
             problems.append("agent-check: \(error)")
         }
         guard problems.isEmpty else { return problems }
+        board.onDefinition = { [weak self] in self?.hear($0) }
+        // What the store has to say of upstreams that the scheduler does not know yet.
+        waiting = []
         store.start(board)
         await inSlices(changes) { scheduler.apply($0) }
+        await goOn()
         giveBackMemory()
         return []
+    }
+
+    // MARK: What the API defines
+
+    private func hear(_ asking: Asking<LiveDefinition>) {
+        let heard = live.hear(asking, &catalogue)
+        if let problem = heard.problem,
+            let more = ignored.note("definition", at: loop.instant)
+        {
+            journal.warning(
+                "the definition '\(asking.key.field.printable)' in the store is left out: \(problem)"
+                    + (more > 0 ? "; as were \(more) more in the last minute" : ""),
+                [.event("definition-ignored")]
+            )
+        }
+        areRoutesNew = areRoutesNew || heard.areRoutesNew
+        if heard.changes.contains(where: \.isOfUpstream), !live.routes.isEmpty {
+            areRoutesNew = true
+        }
+        take(heard.changes)
+    }
+
+    private func take(_ changes: [CatalogueChange]) {
+        if waiting != nil {
+            waiting?.append(contentsOf: changes)
+            return
+        }
+        board.apply(changes.map(\.summarised))
+        scheduler.apply(changes)
+        renewRoutes()
+    }
+
+    /// What waited is taken in.
+    private func goOn() async {
+        while let changes = waiting, !changes.isEmpty {
+            waiting = []
+            await inSlices(changes) { changes in
+                board.apply(changes.map(\.summarised))
+                scheduler.apply(changes)
+            }
+        }
+        waiting = nil
+        renewRoutes()
+    }
+
+    private func renewRoutes() {
+        guard areRoutesNew, waiting == nil, routesTimer == nil, !isStopping else { return }
+        routesTimer = timers.schedule(after: Self.routesGather) { [weak self] in
+            guard let self else { return }
+            self.routesTimer = nil
+            if self.waiting != nil || self.isStopping { return }
+            self.areRoutesNew = false
+            self.waiting = []
+            let engine = LoopBound(self, on: self.loop)
+            Task(executorPreference: self.loop) {
+                let engine = engine.value
+                do {
+                    for problem in try await engine.proxy.reload(engine.listeners(), {}) {
+                        engine.journal.error("routes: \(problem)", [.event("proxy-problem")])
+                    }
+                } catch {
+                    engine.journal.error("routes: \(error)", [.event("proxy-problem")])
+                }
+                await engine.goOn()
+            }
+        }
+    }
+
+    /// With the routes of the API.
+    private func listeners() -> [ListenerConfiguration] {
+        live.listeners(with: configuration.proxy.listeners, among: Set(board.names))
+    }
+
+    /// Nobody else brings changes until `goOn`.
+    private func holdOn() async {
+        while waiting != nil { await nextTurn() }
+        waiting = []
     }
 
     /// Goes on with another configuration: what is the same in both goes on untouched, in the middle
     /// of a count or of a probe.
     func reload(_ configuration: MusterConfiguration) async throws -> Reloaded {
         if isStopping { return .refused(["muster is stopping"]) }
+        await holdOn()
         var changes: [CatalogueChange] = []
-        let problems = try await proxy.reload(configuration.proxy.listeners) {
-            changes = catalogue.set(.file, configuration.upstreams)
-            await inSlices(changes) { changes in
-                board.apply(changes.map(\.summarised))
-                scheduler.apply(changes)
+        let names = Set(configuration.upstreams.map(\.definition.name)).union(live.upstreams)
+        let wanted = live.listeners(with: configuration.proxy.listeners, among: names)
+        let problems: [String]
+        do {
+            problems = try await proxy.reload(wanted) {
+                // What was heard since was made of what the file said until now, and goes first.
+                let before = waiting ?? []
+                waiting = []
+                changes = catalogue.set(.file, configuration.upstreams)
+                changes += live.read(again: configuration.live, &catalogue)
+                await inSlices(before + changes) { changes in
+                    board.apply(changes.map(\.summarised))
+                    scheduler.apply(changes)
+                }
+                self.configuration.upstreams = configuration.upstreams
+                self.configuration.proxy.listeners = configuration.proxy.listeners
+                self.configuration.live = configuration.live
             }
-            self.configuration.upstreams = configuration.upstreams
-            self.configuration.proxy.listeners = configuration.proxy.listeners
+        } catch {
+            await goOn()
+            throw error
         }
+        await goOn()
         giveBackMemory()
         return problems.isEmpty ? .done(changes) : .refused(problems)
     }
@@ -337,6 +443,7 @@ final class Engine {
             heartbeats: LoopBound(heartbeats, on: loop),
             reload: reload
         )
+        plane.definer = LoopBound(self, on: loop)
         plane.feed = LoopBound(EventFeed(of: board, on: loop), on: loop)
         plane.configuration = LoopBound(record, on: loop)
         plane.zone = configuration.agent.zone
@@ -344,6 +451,33 @@ final class Engine {
         plane.hasMetricsPerPeer = configuration.admin.hasMetricsPerPeer
         plane.budget = budget
         return plane
+    }
+}
+
+extension Engine: Definer {
+    func decide(_ order: DefinitionOrder) throws(DefinitionRefusal) -> DefinitionDecision {
+        try live.decide(
+            order,
+            catalogue,
+            configuration.proxy.listeners,
+            among: board.names
+        )
+    }
+
+    var definitions: [DefinedThing] { live.all(catalogue) }
+
+    var routes: [DefinedRoute] {
+        live.defined(with: configuration.proxy.listeners, among: Set(board.names))
+    }
+}
+
+extension CatalogueChange {
+    /// It makes or takes away a place where routes may lead.
+    fileprivate var isOfUpstream: Bool {
+        switch self {
+        case .upstream(_, was: nil), .upstreamGone: true
+        default: false
+        }
     }
 }
 

@@ -47,8 +47,8 @@ struct ExplainCommand: AsyncParsableCommand {
 
     func run() async throws {
         let name = try PeerName(names)
-        let upstream = AdminClient.encoded(name.upstream)
-        let peer = AdminClient.encoded(name.peer)
+        let upstream = name.upstream.percentEncoded
+        let peer = name.peer.percentEncoded
         let body = try await admin.answer("/v1/upstreams/\(upstream)/peers/\(peer)/explain")
         Console.line(json ? body.text : ExplainReport(body).text)
     }

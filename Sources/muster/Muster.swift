@@ -14,7 +14,8 @@ struct Muster: AsyncParsableCommand {
         version: version,
         subcommands: [
             RunCommand.self, ValidateCommand.self, CheckCommand.self, StatusCommand.self,
-            AgentsCommand.self, ExplainCommand.self, PeerCommand.self, ReloadCommand.self,
+            AgentsCommand.self, ExplainCommand.self, PeerCommand.self, RouteCommand.self,
+            DiffCommand.self, ReloadCommand.self,
             DemoCommand.self, DemoServerCommand.self,
         ]
     )

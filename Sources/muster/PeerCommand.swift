@@ -6,7 +6,8 @@ import Vocabulary
 struct PeerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "peer",
-        abstract: "Drains a peer, takes it into maintenance, puts it back, or sets its weight.",
+        abstract:
+            "Drains a peer, takes it into maintenance, puts it back, sets its weight, adds or removes it.",
         discussion: """
             What is asked for reaches every agent and proxy of the store. It survives restarts in \
             Redis, or with store.state-file; without either it is in memory only, and the answer \
@@ -16,7 +17,7 @@ struct PeerCommand: ParsableCommand {
             """,
         subcommands: [
             PeerReadyCommand.self, PeerDrainCommand.self, PeerMaintCommand.self,
-            PeerWeightCommand.self,
+            PeerWeightCommand.self, PeerAddCommand.self, PeerRemoveCommand.self,
         ]
     )
 }
@@ -43,6 +44,8 @@ struct PeerOptions: ParsableArguments {
         }
     }
 
+    var revision: String? { ifMatch.map(Self.bare) }
+
     private static func bare(_ tag: String) -> String {
         tag.count > 2 && tag.hasPrefix("\"") && tag.hasSuffix("\"")
             ? String(tag.dropFirst().dropLast()) : tag
@@ -52,14 +55,14 @@ struct PeerOptions: ParsableArguments {
     func patch(_ name: PeerName, _ members: [JSON.Member]) async throws {
         let (upstream, peer) = (name.upstream, name.peer)
         let path =
-            "/v1/upstreams/\(AdminClient.encoded(upstream))/peers/\(AdminClient.encoded(peer))"
+            "/v1/upstreams/\(upstream.percentEncoded)/peers/\(peer.percentEncoded)"
         let answer: AdminClient.Answer
         do throws(AdminError) {
             answer = try await admin.client().send(
                 "PATCH",
                 path,
                 body: .object(members),
-                ifMatch: ifMatch.map(Self.bare)
+                ifMatch: revision
             )
         } catch {
             Console.error("muster: \(error)")
@@ -243,5 +246,86 @@ struct PeerWeightCommand: AsyncParsableCommand {
         if let reason { members.append(.init("reason", .string(reason))) }
         if let until { members.append(.init("until", .string(try EndTime.text(of: until)))) }
         return (name, members)
+    }
+}
+
+struct PeerAddCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "add",
+        abstract: "Adds a peer to an upstream, until it is removed again.",
+        discussion: """
+            It is probed and routed to at once, by every agent of the store, and is there after a restart. \
+            What the configuration file defines stays in the file; `muster diff` shows what is beside it.
+            """
+    )
+
+    @Argument(help: "The upstream.")
+    var upstream: String
+
+    @Argument(help: "host:port, [v6]:port or unix:/path.")
+    var address: String
+
+    @OptionGroup var peer: PeerOptions
+
+    @Option(help: "Its name; its address where there is none.")
+    var id: String?
+
+    @Option(help: "1 to 256.")
+    var weight: Int?
+
+    @Option(help: "Where it stands.")
+    var zone: String?
+
+    @Flag(help: "Gets requests only when all others are down.")
+    var backup = false
+
+    func run() async throws {
+        var members: [JSON.Member] = [.init("address", .string(address))]
+        if let id { members.append(.init("id", .string(id))) }
+        if let weight { members.append(.init("weight", .integer(Int64(weight)))) }
+        if let zone { members.append(.init("zone", .string(zone))) }
+        if backup { members.append(.init("backup", .bool(true))) }
+        let answer = try await DefinitionAnswer.of(
+            "POST",
+            "/v1/upstreams/\(upstream.percentEncoded)/peers",
+            .object(members),
+            peer.admin,
+            revision: peer.revision
+        )
+        let name = "\(upstream)/\(id ?? answer.body["peer"]?.string ?? address)"
+        Console.line(
+            answer.status == 201
+                ? "\(name) is added" : "\(name) was there already, and as asked for"
+        )
+    }
+}
+
+struct PeerRemoveCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "remove",
+        abstract: "Takes away a peer that was added.",
+        discussion: """
+            Requests under way end. A peer of the configuration file is taken away there; `muster peer maint` \
+            takes it out of service until then.
+            """
+    )
+
+    @Argument(help: PeerName.help)
+    var names: [String] = []
+
+    @OptionGroup var peer: PeerOptions
+
+    func validate() throws { _ = try PeerName(names) }
+
+    func run() async throws {
+        let name = try PeerName(names)
+        _ = try await DefinitionAnswer.of(
+            "DELETE",
+            "/v1/upstreams/\(name.upstream.percentEncoded)/peers/\(name.peer.percentEncoded)",
+            nil,
+            peer.admin,
+            revision: peer.revision
+        )
+        Console.line("\(name.upstream)/\(name.peer) is removed")
     }
 }

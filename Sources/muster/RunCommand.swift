@@ -88,6 +88,10 @@ struct Runtime {
         plane.journal = journal
         plane.logDropped = { writer.dropped }
         plane.certificate = certificate
+        let path = file
+        plane.place = { key in
+            await Task.detached { DefinitionPlace.find(path, key)?.description }.value
+        }
         let admin = AdminServer(
             adminConfiguration(certificate),
             plane: plane,

@@ -32,7 +32,7 @@ struct StatusCommand: AsyncParsableCommand {
         let answer: AdminClient.Answer
         do throws(AdminError) {
             let path =
-                upstream.map { "/v1/upstreams/\(AdminClient.encoded($0))" } ?? "/v1/upstreams"
+                upstream.map { "/v1/upstreams/\($0.percentEncoded)" } ?? "/v1/upstreams"
             answer = try await admin.client().get(path)
         } catch {
             Console.error("muster: \(error)")

@@ -72,7 +72,7 @@ import Vocabulary
     @Test(arguments: [
         (
             ["peer", "drian", "web", "a"],
-            "Error: muster peer: expected one of ready, drain, maint, weight, saw 'drian'; did you "
+            "Error: muster peer: expected one of ready, drain, maint, weight, add, remove, saw 'drian'; did you "
                 + "mean 'drain'?\nSee 'muster peer --help' for more information."
         ),
         (["peer", "drain", "web"], nil), (["peer"], nil), (["peer", "--help"], nil), ([], nil),

@@ -53,6 +53,26 @@ import Vocabulary
         #expect(catalogue.upstreamCount == 2)
     }
 
+    @Test func `what holds of an upstream as a whole is set by itself`() {
+        var catalogue = Catalogue()
+        _ = catalogue.set(.file, [upstream("web", ["a": 1])])
+        let slow = upstream("web", [:], slowStart: .seconds(5)).definition
+        let laid = catalogue.set(.api, upstream: "web", slow).map(\.word)
+        #expect(laid == ["upstream web"])
+        #expect(catalogue.set(.api, upstream: "web", slow).isEmpty)
+        #expect(catalogue.peerCount == 1)
+        #expect(catalogue.source(of: "web") == .api && catalogue.has(.file, upstream: "web"))
+        #expect(catalogue.set(.api, upstream: "web", nil).map(\.word) == ["upstream web"])
+        // Peers that wait for their upstream come with it, and go with it.
+        let key = PeerKey(upstream: "shop", peer: "x")
+        #expect(catalogue.set(.api, key, peer("x", 1)).isEmpty)
+        let made = catalogue.set(.api, upstream: "shop", upstream("shop", [:]).definition)
+        #expect(made.map(\.word) == ["upstream shop", "peer shop/x 1"])
+        let gone = catalogue.set(.api, upstream: "shop", nil)
+        #expect(gone.map(\.word) == ["gone shop/x", "upstream gone shop"])
+        #expect(catalogue.peer(key, of: .api) != nil && catalogue.peer(key) == nil)
+    }
+
     @Test func `one peer among ten thousand is one change`() {
         var catalogue = Catalogue()
         var peers: [String: Int] = [:]
