@@ -73,6 +73,9 @@ struct PeerState {
 
     /// When it came back last, or moved. Who was asked before that is judged no more.
     var backAt = Instant(nanoseconds: .min)
+    /// When requests died with it last, of which as many as it had then need no budget; how many are left.
+    var diedAt = Instant(nanoseconds: .min)
+    var spared: Int32 = 0
     /// Requests that other peers lost, and that came to it within one step of moving them.
     var taken: Int32 = 0
     /// When a byte of an answer came of it last that was not the last of it; in TCP mode, a connection.

@@ -191,8 +191,10 @@ extension Worker {
     func attemptFailed(_ index: Int, _ event: ExchangeEvent, _ note: FailureNote) {
         let exchange = exchanges.elements + index
         exchange.pointee.note = note
+        var isSpared = false
         if exchange.pointee.link >= 0 {
             let link = Int(exchange.pointee.link)
+            isSpared = event == .failed(.silent) && spare(exchange, links.elements[link].peer)
             exchange.pointee.note.peer = links.elements[link].peer
             countFailure(exchange, event, note.cause, of: links.elements[link].peer)
             if case .late = event, exchange.pointee.course.heard != .answer {
@@ -208,8 +210,33 @@ extension Worker {
                 return promote(exchange)
             }
         }
-        act(index, exchange.pointee.course.on(event, hasBudget: hasBudget(exchange)))
+        let action = exchange.pointee.course.on(event, hasBudget: isSpared || hasBudget(exchange))
+        guard isSpared, case .choose = action else { return act(index, action) }
+        exchange.pointee.course.hasMoved = true
+        act(index, .choose(again: false))
     }
+
+    /// When a peer dies all that it has dies with it, in one moment, and that is more than a budget allows
+    /// for. So many requests, once for each, are moved and not retried: as they are where a verdict finds
+    /// that the peer is lost. Of one that goes on to close connections only what it had at first.
+    private func spare(_ exchange: UnsafeMutablePointer<Exchange>, _ peer: Int32) -> Bool {
+        guard exchange.pointee.course.isMovable, !exchange.pointee.course.hasMoved else {
+            return false
+        }
+        let state = pool.peers + Int(peer)
+        if state.pointee.diedAt.nanoseconds == .min
+            || state.pointee.diedAt + Self.deathsApart <= loop.now
+            || state.pointee.diedAt < state.pointee.backAt
+        {
+            state.pointee.diedAt = loop.now
+            state.pointee.spared = state.pointee.inFlight
+        }
+        guard state.pointee.spared > 0 else { return false }
+        state.pointee.spared -= 1
+        return true
+    }
+
+    private static let deathsApart = Nanoseconds.seconds(10)
 
     /// For balancers that go by how long answers take, and for whoever wants to know what is late.
     @inline(__always)

@@ -312,6 +312,36 @@ import Vocabulary
         await rig.expectNothingHeld()
     }
 
+    /// There is no budget at all.
+    @Test(arguments: ["GET", "PUT"])
+    func `what a peer had when it died is tried elsewhere, once`(method: String) async throws {
+        let gate = TestPeer.Gate()
+        let (dying, good) = (
+            try TestPeer("dying") { _ in [.wait(gate), .close] }, try TestPeer("good")
+        )
+        let rig = try await ProxyRig(
+            Self.web([dying, good]) {
+                $0.budgetShare = 0
+                $0.budgetMin = 0
+            }
+        )
+        let request = "\(method) / HTTP/1.1\r\nHost: h\r\n\r\n"
+        let clients = try (0..<12).map { _ in try rig.client() }
+        for client in clients { try client.send(request) }
+        #expect(await eventually { dying.requests.count == 6 })
+        dying.hangUp()
+        let statuses = try clients.map { try $0.reply().status }
+        #expect(statuses.count { $0 == 200 } == (method == "GET" ? 12 : 6), "\(statuses)")
+        // It goes on to do so.
+        for _ in 0..<18 { gate.open() }
+        for client in clients { try client.send(request) }
+        let later = try clients.map { try $0.reply().status }
+        #expect(later.contains(502), "\(later)")
+        #expect(!later.contains { $0 != 200 && $0 != 502 })
+        for client in clients { client.close() }
+        await rig.expectNothingHeld()
+    }
+
     // MARK: What the operator lets be tried again
 
     private static func web(
