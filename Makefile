@@ -20,7 +20,7 @@ relaxed = $$(sed -E 's/"(NeverForceUnwrap|NeverUseForceTry)": true/"\1": false/'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build debug demo test smoke incidents simulate format format-check check bench bench-checks fuzz install clean
+.PHONY: help setup build debug demo test smoke incidents simulate format format-check check bench bench-checks bench-detection fuzz install clean
 
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -74,6 +74,10 @@ bench: build ## CPU per proxied request, beside HAProxy and nginx
 bench-checks: build ## CPU per probe, beside HAProxy
 	@scripts/setup --test --bench
 	MUSTER=$(muster) scripts/bench-checks
+
+bench-detection: build ## how soon an ill peer is seen and what clients notice, beside HAProxy; half an hour
+	@scripts/setup --test --bench
+	MUSTER=$(muster) scripts/bench-detection
 
 fuzz: ## every parser on libFuzzer, FOR=60 seconds each
 	@scripts/setup
