@@ -18,6 +18,7 @@ enum EventRoutes {
         _ context: AdminContext
     ) async throws(Problem) -> Response {
         let limit = try limit(request[query: "limit"])
+        let goesOn = try goesOn(request[query: "follow"])
         let plane = context.plane
         let agent = plane.agent
         guard let feed = plane.feed else { throw Problem(.notFound, "no events are kept here") }
@@ -34,7 +35,7 @@ enum EventRoutes {
                 let hasGap = page.hasGap || seen != nil && shown.count < page.events.count
                 try await send(Array(shown), hasGap: hasGap, by: agent, to: writer)
                 var place = last
-                while true {
+                while goesOn {
                     let after = place
                     let page = await plane.run { await feed.value.next(after: after) }
                     try await send(page.events, hasGap: page.hasGap, by: agent, to: writer)
@@ -53,6 +54,18 @@ enum EventRoutes {
             )
         }
         return limit
+    }
+
+    private static func goesOn(_ text: String?) throws(Problem) -> Bool {
+        switch text {
+        case nil, "true": return true
+        case "false": return false
+        case let text?:
+            throw Problem(
+                .badRequest,
+                "follow: expected true or false, saw '\(text.printable)'"
+            )
+        }
     }
 
     private static func send(

@@ -61,6 +61,8 @@ struct AdminClient {
     private let token = AdminOptions.environment("MUSTER_TOKEN")
 
     static let timeout = Nanoseconds.seconds(5)
+    /// A stream of events says something each five seconds, if only that it lives.
+    static let silenceMax = Nanoseconds.seconds(15)
     /// Twenty thousand peers with all their checks take some twenty million bytes.
     static let answerBytesMax = 64 << 20
 
@@ -95,7 +97,34 @@ struct AdminClient {
         body: JSON? = nil,
         ifMatch revision: String? = nil
     ) async throws(AdminError) -> Answer {
-        let request = request(method, path, body, revision)
+        try await ask(request(method, path, body, revision), within: Self.timeout) {
+            receive throws(StreamError) in
+            try await read(receive)
+        }
+    }
+
+    /// Hands what comes to `take`, piece by piece, for as long as it comes and `take` wants more. The answer
+    /// is whole where it is no success.
+    func follow(
+        _ path: String,
+        after event: String? = nil,
+        _ take: @escaping @Sendable ([UInt8]) -> Bool
+    ) async throws(AdminError) -> Answer? {
+        var fields = "Accept: text/event-stream\r\n"
+        if let event { fields += "Last-Event-ID: \(event)\r\n" }
+        return try await ask(request("GET", path, nil, nil, fields), within: nil) {
+            receive throws(StreamError) in
+            try await readOn(receive, take)
+        }
+    }
+
+    private typealias Receive = (UnsafeMutableRawBufferPointer) async throws(StreamError) -> Int
+
+    private func ask<Value: Sendable>(
+        _ request: [UInt8],
+        within limit: Nanoseconds?,
+        _ read: @escaping (Receive) async throws(StreamError) -> Value
+    ) async throws(AdminError) -> Value {
         let loop: EventLoop
         do throws(SystemError) {
             loop = try EventLoop.spawn(name: "admin")
@@ -103,9 +132,9 @@ struct AdminClient {
             throw AdminError(description: "\(error)")
         }
         defer { loop.stop() }
-        let result: Result<Answer, AdminError> = await withTaskExecutorPreference(loop) {
+        let result: Result<Value, AdminError> = await withTaskExecutorPreference(loop) {
             do throws(AdminError) {
-                return .success(try await exchange(request, on: loop))
+                return .success(try await exchange(request, on: loop, within: limit, read))
             } catch {
                 return .failure(error)
             }
@@ -115,9 +144,13 @@ struct AdminClient {
 
     // MARK: On the loop
 
-    private func exchange(_ request: [UInt8], on loop: EventLoop) async throws(AdminError) -> Answer
-    {
-        let deadline = loop.instant + Self.timeout
+    private func exchange<Value: Sendable>(
+        _ request: [UInt8],
+        on loop: EventLoop,
+        within limit: Nanoseconds?,
+        _ read: (Receive) async throws(StreamError) -> Value
+    ) async throws(AdminError) -> Value {
+        let deadline = loop.instant + (limit ?? Self.timeout)
         let socket = try await resolve(on: loop, deadline: deadline)
         do {
             let stream = try await ByteStream.connect(to: socket, on: loop, deadline: deadline)
@@ -125,7 +158,8 @@ struct AdminClient {
             guard let context, case .host(let name, _) = address else {
                 try await stream.write(request)
                 return try await read { (room) throws(StreamError) in
-                    try await stream.read(into: room)
+                    if limit == nil { stream.extend(to: loop.instant + Self.silenceMax) }
+                    return try await stream.read(into: room)
                 }
             }
             let secure = try await TLSStream.connect(
@@ -135,7 +169,8 @@ struct AdminClient {
             )
             try await secure.write(request)
             return try await read { (room) throws(StreamError) in
-                try await secure.read(into: room)
+                if limit == nil { stream.extend(to: loop.instant + Self.silenceMax) }
+                return try await secure.read(into: room)
             }
         } catch {
             var text = "\(address): \(Self.text(error))"
@@ -179,12 +214,13 @@ struct AdminClient {
         _ method: String,
         _ path: String,
         _ body: JSON?,
-        _ revision: String?
+        _ revision: String?,
+        _ fields: String = "Accept: application/json\r\n"
     )
         -> [UInt8]
     {
         let content = body.map { Array($0.text.utf8) } ?? []
-        var head = "\(method) \(path) HTTP/1.1\r\nHost: \(host)\r\nAccept: application/json\r\n"
+        var head = "\(method) \(path) HTTP/1.1\r\nHost: \(host)\r\n\(fields)"
         if let token { head += "Authorization: Bearer \(token)\r\n" }
         // Who it is stands in the log beside what was asked.
         head += "User-Agent: muster/\(Muster.configuration.version)\r\n"
@@ -250,6 +286,61 @@ struct AdminClient {
             if count == 0 { break }
         }
         throw .ended
+    }
+
+    /// Nil when muster has ended what it began, or nobody wants more.
+    private func readOn(
+        _ receive: Receive,
+        _ take: ([UInt8]) -> Bool
+    ) async throws(StreamError) -> Answer? {
+        var bytes: [UInt8] = []
+        var decoder: ChunkedDecoder?
+        let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
+        defer { chunk.deallocate() }
+        while bytes.count <= Self.answerBytesMax {
+            let count = try await receive(chunk)
+            bytes += chunk[..<count]
+            if decoder == nil {
+                if let answer = Self.answer(in: bytes, isEnded: count == 0) {
+                    if answer.status != 200 { return answer }
+                    _ = take(answer.body)
+                    return nil
+                }
+                guard let begin = Self.beginning(of: bytes) else {
+                    if count == 0 { throw .ended }
+                    continue
+                }
+                decoder = ChunkedDecoder(of: .response)
+                bytes.removeFirst(begin)
+            }
+            var position = 0
+            var body: [UInt8] = []
+            var isOver = count == 0
+            decoding: while let event = try? decoder?.next(in: bytes.span, at: &position) {
+                switch event {
+                case .data(let range): body += bytes[range]
+                case .trailer: continue
+                case .end:
+                    isOver = true
+                    break decoding
+                case .needMore: break decoding
+                }
+            }
+            bytes.removeFirst(position)
+            if !body.isEmpty, !take(body) { return nil }
+            if isOver { return nil }
+        }
+        throw .ended
+    }
+
+    /// Where the body of a success in chunks begins, once its head is there.
+    private static func beginning(of bytes: [UInt8]) -> Int? {
+        var parser = HeadParser()
+        var fields = FieldTable()
+        guard let head = try? parser.parseResponse(bytes.span, to: .get, fields: &fields),
+            head.status == 200, case .chunked = head.framing
+        else { return nil }
+        return Int(head.end)
     }
 
     /// Cheap to ask after each piece: millions of bytes in chunks are read through once, at their end.

@@ -14,7 +14,9 @@ struct Muster: AsyncParsableCommand {
         version: version,
         subcommands: [
             RunCommand.self, ValidateCommand.self, CheckCommand.self, StatusCommand.self,
-            AgentsCommand.self, ExplainCommand.self, PeerCommand.self, RouteCommand.self,
+            TopCommand.self,
+            AgentsCommand.self, ExplainCommand.self, EventsCommand.self, PeerCommand.self,
+            RouteCommand.self,
             DiffCommand.self, ReloadCommand.self,
             DemoCommand.self, DemoServerCommand.self,
         ]
@@ -79,7 +81,7 @@ struct Muster: AsyncParsableCommand {
     /// Options of which there is one: of two the parser would take the last, in silence.
     private static let single = [
         "--config", "--admin", "--admin-ca", "--reason", "--until", "--if-match", "--timeout",
-        "--checks-dir",
+        "--checks-dir", "--limit",
     ]
 
     /// Nil where no option is given twice.
