@@ -11,6 +11,8 @@ struct ExplainJSON {
     let report: PeerReport
     let monitors: [(summary: MonitorSummary, pair: PairExplanation?)]
     let transitions: [TransitionEvent]
+    /// What other agents have under these names.
+    var otherwise: [OtherDefinition] = []
     var massHold: FleetReport.Hold?
     /// The store is away since then: nothing newer is known of what others found.
     var asOf: WallTime?
@@ -131,6 +133,9 @@ struct ExplainJSON {
         }
         if report.definition.isDisabled {
             layers.append(layer("configuration", "maint", "it is marked down in the configuration"))
+        }
+        for other in otherwise {
+            layers.append(layer("agent \(other.agent)", "another definition", other.words))
         }
         for (monitor, _) in monitors {
             let name = "check \(monitor.id)" + (monitor.isRequired ? "" : " (optional)")

@@ -36,8 +36,11 @@ enum FleetRoutes {
         let plane = context.plane
         let (view, report) = try await UpstreamRoutes.peer(request, context)
         let key = PeerKey(upstream: view.name, peer: report.definition.id)
-        let transitions = await plane.board.call { board in
-            board.events.events.filter { $0.peer == key }.suffix(ExplainJSON.transitionsMax)
+        let (transitions, otherwise) = await plane.board.call { board in
+            (
+                board.events.events.filter { $0.peer == key }.suffix(ExplainJSON.transitionsMax),
+                board.definedOtherwise.filter { $0.key.peerKey == key }
+            )
         }
         let monitors = view.monitors
         let status = await plane.store.call { $0.status }
@@ -60,6 +63,7 @@ enum FleetRoutes {
                 report: report,
                 monitors: explained,
                 transitions: Array(transitions),
+                otherwise: otherwise,
                 massHold: hold,
                 asOf: status.isConnected ? nil : status.since,
                 now: plane.loop.wall
@@ -93,7 +97,7 @@ extension ControlPlane {
         let store = store
         let agents = await run { await store.value.agents() } ?? []
         var votes: UpstreamJSON.Votes = [:]
-        for agent in agents where agent.id != self.agent && agent.state != .silent {
+        for agent in agents where agent.id != self.agent && agent.state.lives {
             for question in agent.questions { votes[question.key] = PairVotes(question) }
         }
         return votes
@@ -131,7 +135,7 @@ extension ControlPlane {
 /// `GET /v1/agents`, in the shape that the documents promise.
 enum AgentsJSON {
     static func make(_ reports: [FleetReport], isComplete: Bool) -> JSON {
-        let all = reports.reduce(0) { $0 + ($1.state == .silent ? 0 : $1.pairs) }
+        let all = reports.reduce(0) { $0 + ($1.state.lives ? $1.pairs : 0) }
         return .object([
             .init("agents", .array(reports.map { agent($0, of: all) })),
             // False while the store is away: others may be there.
@@ -140,7 +144,7 @@ enum AgentsJSON {
     }
 
     private static func agent(_ report: FleetReport, of all: Int) -> JSON {
-        let share = all > 0 && report.state != .silent ? Double(report.pairs) / Double(all) : 0
+        let share = all > 0 && report.state.lives ? Double(report.pairs) / Double(all) : 0
         return .object([
             .init("id", .string(report.id)),
             .init("version", .string(report.version)),
@@ -149,12 +153,12 @@ enum AgentsJSON {
             .init("seen", .string(report.seen.description)),
             .init("state", .string(report.state.rawValue)),
             .init("weight", .number(report.weight)),
-            .init("pairs", JSON(report.pairs)),
+            .init("pairs", JSON(report.state == .left ? 0 : report.pairs)),
             .init("share", .number((share * 10_000).rounded() / 10_000)),
             .init("lateness_ms", .integer(report.lateness.milliseconds)),
             .init("doubt", .number((report.doubt * 100).rounded() / 100)),
             .init("reasons", .array(report.reasons.map { .string($0) })),
-            .init("held", hold(report.state == .silent ? nil : report.hold)),
+            .init("held", hold(report.state.lives ? report.hold : nil)),
         ])
     }
 

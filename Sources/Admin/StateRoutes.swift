@@ -84,6 +84,7 @@ enum StateRoutes {
         let (fleet, overdue) = await plane.scheduler.call { scheduler in
             (scheduler.fleetStatus, scheduler.overdue(at: scheduler.now))
         }
+        let otherwise = await plane.board.call { $0.definedOtherwise }
         let unprobed = Unprobed(upstreams, overdue, at: plane.loop.wall)
         let isYoung = plane.loop.instant - plane.began < firstVerdictsWithin
         let isReady = unprobed.never.isEmpty || !isYoung
@@ -98,6 +99,7 @@ enum StateRoutes {
                 .init("certificate", plane.certificate?.status(at: plane.loop.wall).json ?? .null),
                 .init("unprobed", .array(unprobed.names.prefix(20).map { .string($0) })),
                 .init("overdue", json(overdue)),
+                .init("other_definitions", json(otherwise)),
             ]),
             isReady ? .ok : .serviceUnavailable
         )
@@ -119,6 +121,16 @@ enum StateRoutes {
             .init("reasons", .array(fleet.reasons.map { .string($0) })),
             .init("text", .string(fleet.words.joined(separator: "; "))),
             .init("held", AgentsJSON.hold(fleet.hold)),
+        ])
+    }
+
+    /// `null` where all agents mean the same, as far as was heard.
+    private static func json(_ otherwise: [OtherDefinition]) -> JSON {
+        guard let first = otherwise.first else { return .null }
+        return .object([
+            .init("pairs", JSON(otherwise.count)),
+            .init("agents", .array(Set(otherwise.map(\.agent)).sorted().map { .string($0) })),
+            .init("first", .string(first.words)),
         ])
     }
 

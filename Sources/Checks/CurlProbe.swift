@@ -128,7 +128,7 @@ struct CurlProbe {
         spent.firstByte = result.firstByte
         let end = reply.finish(result, through: extras.proxy)
         guard let tls, case .judged(let outcome) = end else { return end }
-        return .judged(tls.weigh(outcome, until: reply.expiry, now: context.loop.wall))
+        return .judged(tls.weigh(outcome, until: reply.firstToEnd, now: context.loop.wall))
     }
 
     /// The check's own TLS; what any client does where a redirect leads to it.
@@ -149,7 +149,7 @@ struct CurlProbe {
         CurlRequest.TLS(verifies: tls.context.configuration.verifies) { foreign in
             reply.hasBegunTLS = true
             do throws(TLSError) {
-                try tls.context.lend(to: foreign, serverName: name)
+                try tls.context.lend(to: foreign, serverName: name, showing: reply.shown)
                 return true
             } catch {
                 return false

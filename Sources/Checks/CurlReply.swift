@@ -19,7 +19,8 @@ final class CurlReply {
     private(set) var reader: ResponseReader
     private(set) var end: End?
     /// When the certificates end.
-    private(set) var expiry: WallTime?
+    private(set) var firstToEnd: Certificate?
+    let shown = ShownCertificate()
     /// TLS is on its way: whatever was before it succeeded.
     var hasBegunTLS = false
 
@@ -152,7 +153,7 @@ final class CurlReply {
         hasTold = true
         if let tlsName, let ssl = session?.ssl {
             let tls = TLSSession(ssl: ssl)
-            expiry = tls.earliestExpiry
+            firstToEnd = tls.firstToEnd
             context.trace?.note("tls", TLSSettings.describe(tls, as: tlsName))
         }
         context.trace?.note(
@@ -227,7 +228,7 @@ final class CurlReply {
             let error = SystemError("connect", code: failure.errno)
             return .connecting(.failed(error), within: context.span, at: nil)
         case .certificate(let code):
-            return tlsFailure(.refused(code: code))
+            return tlsFailure(.refused(code: code, showing: shown))
         case .handshake:
             if let error = TLSError(foreign: "shake hands", failure.text) {
                 return tlsFailure(error)

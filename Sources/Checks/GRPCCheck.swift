@@ -88,7 +88,7 @@ public struct GRPCCheck: Check {
                 throw failure
             }
             outcome.phases = phases
-            return tls.weigh(outcome, until: secure.session.earliestExpiry, now: context.loop.wall)
+            return tls.weigh(outcome, until: secure.session.firstToEnd, now: context.loop.wall)
         } catch {
             return error.outcome(phases)
         }

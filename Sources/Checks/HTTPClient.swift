@@ -84,7 +84,7 @@ struct HTTPClient: Sendable {
             judge: judge
         )
         guard let tls, let stream = stream as? TLSStream else { return outcome }
-        return tls.weigh(outcome, until: stream.session.earliestExpiry, now: context.loop.wall)
+        return tls.weigh(outcome, until: stream.session.firstToEnd, now: context.loop.wall)
     }
 
     private func open(

@@ -48,7 +48,7 @@ public struct RedisCheck: Check {
             let secure = try await tls.open(over: plain, to: name, in: context, phases: &phases)
             return tls.weigh(
                 try await converse(over: secure, in: context, phases: &phases),
-                until: secure.session.earliestExpiry,
+                until: secure.session.firstToEnd,
                 now: context.loop.wall
             )
         } catch {

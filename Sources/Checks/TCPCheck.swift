@@ -49,7 +49,7 @@ public struct TCPCheck: Check {
             let name = address.hostName
             let secure = try await tls.open(over: stream, to: name, in: context, phases: &phases)
             let outcome = try await converse(over: secure, in: context, phases: &phases)
-            return tls.weigh(outcome, until: secure.session.earliestExpiry, now: context.loop.wall)
+            return tls.weigh(outcome, until: secure.session.firstToEnd, now: context.loop.wall)
         } catch {
             return error.outcome(phases)
         }

@@ -39,11 +39,15 @@ public struct TLSCheck: Check {
                 let days = certificate.daysLeft(at: context.loop.wall)
                 message += ", \(certificate.subject), \(days) days left"
             }
-            return tls.weigh(
+            var outcome = tls.weigh(
                 Outcome(.pass, .layer6OK, message: message, phases: phases),
-                until: session.earliestExpiry,
+                until: session.firstToEnd,
                 now: context.loop.wall
             )
+            if let words = session.certificate.flatMap(tls.stranger) {
+                outcome.message += "; \(words)"
+            }
+            return outcome
         } catch {
             return error.outcome(phases)
         }

@@ -149,10 +149,11 @@ struct TLSSettings: Sendable {
             ProbeFailure(.layer6Response, "expected a TLS handshake, saw the end")
         case .stream(.failed(let error)):
             ProbeFailure(.layer6Response, "expected a TLS handshake, saw \(error.reason)")
-        case .certificate(let code, let reason):
+        case .certificate(let code, let reason, let certificate):
             ProbeFailure(
                 .layer6Response,
-                "expected a valid certificate for \(name), saw: \(reason)" + remedy(for: code),
+                "expected a valid certificate for \(name), saw: \(reason)"
+                    + (certificate.map { ", of \($0.holder)" } ?? "") + remedy(for: code),
                 code: code
             )
         case .alert(let alert):
@@ -180,9 +181,19 @@ struct TLSSettings: Sendable {
         }
     }
 
-    /// Adds the days left until `end` to the outcome, and holds them against the limits.
-    func weigh(_ outcome: Outcome, until end: WallTime?, now: WallTime) -> Outcome {
-        guard let end else { return outcome }
+    /// What is wrong with the name, where nobody verifies it: whom the server was expected to be, and whom it
+    /// showed itself to be. Nil where no name was asked for, or it is the one.
+    func stranger(_ certificate: Certificate) -> String? {
+        guard !context.configuration.verifies, let serverName else { return nil }
+        let name = name(for: serverName)
+        return certificate.isFor(name)
+            ? nil : "not verified: expected a certificate for \(name), saw \(certificate.holder)"
+    }
+
+    /// Adds the days left until the `first` of a chain ends to the outcome, and holds them against the limits.
+    func weigh(_ outcome: Outcome, until first: Certificate?, now: WallTime) -> Outcome {
+        guard let first else { return outcome }
+        let end = first.notAfter
         let left = end - now
         var outcome = outcome
         let days = Int((left.seconds / 86_400).rounded(.down))
@@ -203,10 +214,14 @@ struct TLSSettings: Sendable {
             outcome.verdict = .fail
             outcome.reason = .layer6Response
             outcome.code = nil
-            outcome.message = "certificate: expected \(failure) left, saw \(days) days until \(end)"
+            outcome.message =
+                "certificate: expected \(failure) left, saw \(days) days until \(end), "
+                + "of \(first.holder)"
         } else if let warning, left < warning {
             outcome.verdict = .warn
-            outcome.message = "certificate: expected \(warning) left, saw \(days) days until \(end)"
+            outcome.message =
+                "certificate: expected \(warning) left, saw \(days) days until \(end), "
+                + "of \(first.holder)"
         }
         return outcome
     }

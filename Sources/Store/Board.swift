@@ -66,6 +66,7 @@ public final class Board: EventSink {
 
     var reasons = ReasonWatch()
     private var othersTold = Throttle()
+    private var otherDefinitions = OtherDefinitions()
 
     public private(set) var storeStatus: StoreStatus?
 
@@ -337,6 +338,7 @@ public final class Board: EventSink {
         if let other = board.otherSubject(of: verdict, beside: held) {
             return note(other, of: verdict, now: now)
         }
+        otherDefinitions.forget(key)
         // Whoever reads all again hears what it has heard: its life counts from when it first came, by a
         // clock that nobody sets, and not from what another clock showed then.
         if let held, held.isSame(as: verdict) { return }
@@ -359,12 +361,17 @@ public final class Board: EventSink {
 
     /// Once a minute: while agents are reloaded one after the other, every pair is spoken of twice.
     func note(_ other: OtherSubject, of verdict: Verdict, now: Moment) {
+        let life = boards[verdict.key.upstream]?.lifeMax(of: verdict.key.monitor) ?? .zero
+        otherDefinitions.note(other, of: verdict, life: life, at: now.instant)
         guard let silent = othersTold.note("other", at: now.instant) else { return }
         let wasBefore = verdict.checkedAt < startedAt
         var line = OtherSubjectLine(verdict: verdict, other: other, wasBefore: wasBefore)
         line.leftOut = silent
         journal.log(line.line)
     }
+
+    /// Where agents do not mean the same by a name, as far as was heard lately.
+    public var definedOtherwise: [OtherDefinition] { otherDefinitions.all(at: clock().instant) }
 
     private func keepOrphan(_ verdict: Verdict) {
         let key = verdict.key

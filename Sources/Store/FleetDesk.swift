@@ -124,6 +124,8 @@ public final class FleetDesk: EventSink {
     /// Why it doubts itself, as was told last; and the members.
     private var reasonsTold: [Doubt.Reason] = []
     private var membersTold: Set<String> = []
+    /// Who was late when the members were looked at last, and from what time on.
+    private var lateOnes: [String: WallTime] = [:]
     private var isTwinTold = false
     private var isHoldTold = false
     private var wasTaken = false
@@ -599,7 +601,14 @@ public final class FleetDesk: EventSink {
 
     private func tellOfMembers() {
         let members = Set(member.membership.roster.members.map(\.id))
-        if members == membersTold { return }
+        // One that says nothing more is late before it is out; one that leaves is not.
+        let late = member.membership.late
+        if members == membersTold {
+            if late != lateOnes { lateOnes = late }
+            return
+        }
+        defer { lateOnes = late }
+        lateOnes.merge(late) { _, now in now }
         let (came, went) = (members.subtracting(membersTold), membersTold.subtracting(members))
         membersTold = members
         // Alone, and nobody was there before: nothing that anybody must know.
@@ -612,7 +621,14 @@ public final class FleetDesk: EventSink {
         var text =
             members.count == 1 ? "one agent probes" : "\(members.count) agents share the probing"
         if !came.isEmpty { text += "; new: \(list(came))" }
-        if !went.isEmpty { text += "; gone: \(list(went))" }
+        let silent = went.filter { lateOnes[$0] != nil }
+        let left = went.subtracting(silent).subtracting([setting.agent])
+        if !left.isEmpty { text += "; left: \(list(left))" }
+        if !silent.isEmpty {
+            let since = silent.compactMap { lateOnes[$0] }.min().map { " since \($0)" } ?? ""
+            text += "; silent\(since): \(list(silent))"
+        }
+        if went.contains(setting.agent) { text += "; this one takes no part" }
         journal.notice(text, [.event("fleet"), .init("agents", Int64(members.count))])
     }
 

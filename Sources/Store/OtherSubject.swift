@@ -2,7 +2,7 @@
 // mean another server, or another check, for one of them than for the other. Its word is no news of ours
 // then, and somebody has to know why.
 
-import Health
+public import Health
 import Vocabulary
 
 /// In what a verdict is about something else than the pair of that name here.
@@ -26,14 +26,7 @@ struct OtherSubjectLine {
         let key = verdict.key
         var text =
             "\(key.peerKey) (\(key.monitor)): the verdict '\(verdict.status.rawValue)' of agent "
-        text += "\(verdict.agent) is about "
-        switch other {
-        case .address(let here):
-            text += "\(verdict.subject?.address ?? ""), here the peer is \(here)"
-        case .kind(let here): text += "a check of kind \(verdict.kind), here it is \(here)"
-        case .settings: text += "a check with other settings than here"
-        }
-        text += "; it does not count here"
+        text += "\(verdict.agent) is about \(other.words(of: verdict)); it does not count here"
         if leftOut > 0 { text += ", nor do \(leftOut) more of the last minute" }
         return text + (wasBefore ? "" : ". Give all agents the same definition")
     }
@@ -48,5 +41,62 @@ struct OtherSubjectLine {
                 .monitor(verdict.key.monitor), .agent(verdict.agent),
             ]
         )
+    }
+}
+
+extension OtherSubject {
+    /// What the verdict is about, and what is here.
+    fileprivate func words(of verdict: Verdict) -> String {
+        switch self {
+        case .address(let here):
+            "\(verdict.subject?.address ?? ""), here the peer is \(here)"
+        case .kind(let here): "a check of kind \(verdict.kind), here it is \(here)"
+        case .settings: "a check with other settings than here"
+        }
+    }
+}
+
+/// Another agent has something else under a name of ours, and said so lately.
+public struct OtherDefinition: Hashable, Sendable {
+    public let key: VerdictKey
+    public let agent: String
+    /// `web/a (http): what agent a2 says is about 10.0.0.1:80, here the peer is 10.0.0.2:80; …`.
+    public let words: String
+}
+
+/// Who speaks of something else under our names. Bounded: it is a mistake of people, and a few of them show it.
+struct OtherDefinitions {
+    private var found: [VerdictKey: (verdict: Verdict, other: OtherSubject, at: Instant)] = [:]
+
+    static let max = 1_000
+    /// Whoever means it says it again before that.
+    private static let livesFor = Nanoseconds.seconds(60)
+
+    mutating func note(
+        _ other: OtherSubject,
+        of verdict: Verdict,
+        life: Nanoseconds,
+        at now: Instant
+    ) {
+        if found.count >= Self.max, found[verdict.key] == nil {
+            found = found.filter { $0.value.at > now }
+            if found.count >= Self.max { return }
+        }
+        found[verdict.key] = (verdict, other, now + Swift.max(life * 2, Self.livesFor))
+    }
+
+    /// Somebody speaks of the same as we.
+    mutating func forget(_ key: VerdictKey) { if !found.isEmpty { found[key] = nil } }
+
+    func all(at now: Instant) -> [OtherDefinition] {
+        found.values.filter { $0.at > now }.map { verdict, other, _ in
+            OtherDefinition(
+                key: verdict.key,
+                agent: verdict.agent,
+                words:
+                    "\(verdict.key.peerKey) (\(verdict.key.monitor)): what agent \(verdict.agent) finds is about "
+                    + "\(other.words(of: verdict)); it does not count here"
+            )
+        }.sorted { ($0.key.upstream, $0.key.peer) < ($1.key.upstream, $1.key.peer) }
     }
 }

@@ -142,8 +142,13 @@ public struct FleetReport: Hashable, Sendable {
         /// It lives, and takes no part yet, or never.
         case joining, observing
         case leaving
-        /// No beat for a lease.
+        /// It was told to stop, and has handed over what it had.
+        case left
+        /// No beat for a lease, and not a word before.
         case silent
+
+        /// It may probe something.
+        public var lives: Bool { self != .left && self != .silent }
     }
 
     public var id: String
@@ -209,7 +214,7 @@ public struct FleetReport: Hashable, Sendable {
         self.reasons = reasons
     }
 
-    /// Nil where it is gone, or what lies there is none of ours.
+    /// Nil where what lies there is none of ours.
     init?(
         id: String,
         life: String,
@@ -217,8 +222,7 @@ public struct FleetReport: Hashable, Sendable {
         silentAfter: Nanoseconds,
         now: WallTime
     ) {
-        guard let life = FleetLife(life), life.state != .gone, WallTime.range.contains(life.seen)
-        else { return nil }
+        guard let life = FleetLife(life), WallTime.range.contains(life.seen) else { return nil }
         let about = RedisStore.json(Array(about.utf8)) ?? .object([])
         let age = max(now - life.seen, .zero)
         self.init(
@@ -228,10 +232,13 @@ public struct FleetReport: Hashable, Sendable {
             started: about["started"]?.integer.map(Believable.time),
             seen: life.seen,
             age: age,
-            state: age > silentAfter
-                ? .silent
-                : life.state == .leaving
-                    ? .leaving : life.isMember ? .member : life.weight > 0 ? .joining : .observing,
+            state: life.state == .gone
+                ? .left
+                : age > silentAfter
+                    ? .silent
+                    : life.state == .leaving
+                        ? .leaving
+                        : life.isMember ? .member : life.weight > 0 ? .joining : .observing,
             weight: life.weight,
             pairs: max(about["pairs"]?.int ?? 0, 0),
             lateness: .milliseconds(min(max(about["lateness_ms"]?.integer ?? 0, 0), 86_400_000)),
@@ -250,6 +257,6 @@ public struct FleetReport: Hashable, Sendable {
         return Hold(since: Believable.time(since), pairs: pairs)
     }
 
-    /// One that has been silent for longer is of the past.
+    /// One that left, or has been silent, for longer is of the past.
     public static let forgottenAfter = Nanoseconds.seconds(3_600)
 }

@@ -43,6 +43,34 @@ public struct Certificate: Hashable, Sendable {
         return Int((Double((notAfter - now).count) / day).rounded(.down))
     }
 
+    /// Whom it is for: `/CN=web for www.example.com, *.example.net`.
+    public var holder: String {
+        if names.isEmpty { return subject }
+        let shown = names.prefix(Self.namesMax).joined(separator: ", ")
+        let more = names.count > Self.namesMax ? " and \(names.count - Self.namesMax) more" : ""
+        return "\(subject.isEmpty ? "" : "\(subject) ")for \(shown)\(more)"
+    }
+
+    private static let namesMax = 4
+
+    /// Whether it is good for this host name or address (RFC 6125): a `*` stands for one whole label.
+    public func isFor(_ host: String) -> Bool {
+        let host = host.lowercased()
+        let known = names.isEmpty ? [commonName].compactMap(\.self) : names
+        return known.contains { name in
+            let name = name.lowercased()
+            guard name.hasPrefix("*.") else { return name == host }
+            guard let dot = host.firstIndex(of: "."), dot != host.startIndex else { return false }
+            return host[dot...] == name.dropFirst()
+        }
+    }
+
+    private var commonName: String? {
+        subject.ranges(of: "/CN=").last.map {
+            String(subject[$0.upperBound...].prefix { $0 != "/" })
+        }
+    }
+
     private static func text(_ name: OpaquePointer?) -> String {
         var buffer = [CChar](repeating: 0, count: 512)
         guard X509_NAME_oneline(name, &buffer, Int32(buffer.count)) != nil else { return "" }

@@ -37,7 +37,8 @@ public final class TLSContext: @unchecked Sendable {
         // SSL_CTX_set_min_proto_version and SSL_CTX_set_mode are macros for this call. TLS 1.0 and
         // 1.1 are refused: RFC 8996.
         SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, Int(TLS1_2_VERSION), nil)
-        SSL_CTX_set_verify(context, configuration.verifies ? SSL_VERIFY_PEER : 0, nil)
+        let mode = configuration.verifies ? SSL_VERIFY_PEER : 0
+        SSL_CTX_set_verify(context, mode, ShownCertificate.callback)
         try loadAuthorities()
         try loadCertificate()
         try setProtocols()

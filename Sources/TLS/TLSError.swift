@@ -9,7 +9,7 @@ public enum TLSError: Error, Hashable, Sendable {
     /// The connection below failed.
     case stream(StreamError)
     /// The certificate was refused; `code` is one of OpenSSL's X509_V_ERR numbers.
-    case certificate(code: Int, reason: String)
+    case certificate(code: Int, reason: String, of: Certificate?)
     /// The other side hung up with an alert.
     case alert(TLSAlert)
     /// What came is not TLS: its beginning.
@@ -71,7 +71,7 @@ extension TLSError: CustomStringConvertible {
         case .stream(.timedOut): "timed out"
         case .stream(.ended): "the connection ended"
         case .stream(.failed(let error)): error.reason
-        case .certificate(_, let reason): reason
+        case .certificate(_, let reason, _): reason
         case .alert(let alert): "\(alert)"
         case .notTLS: "bytes that are no TLS"
         case .failed(let text): text

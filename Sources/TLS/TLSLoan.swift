@@ -6,11 +6,17 @@ import COpenSSL
 extension TLSContext {
     /// Makes `foreign`, an `SSL_CTX *` for one connection that is about to begin, speak TLS as this
     /// context does. `serverName` is what the certificate has to be for; sending it as SNI stays
-    /// with the library.
-    public func lend(to foreign: OpaquePointer, serverName: String) throws(TLSError) {
+    /// with the library. What is refused is kept in `shown`.
+    public func lend(
+        to foreign: OpaquePointer,
+        serverName: String,
+        showing shown: ShownCertificate
+    ) throws(TLSError) {
         ERR_clear_error()
+        shown.follow(context: foreign)
         SSL_CTX_ctrl(foreign, SSL_CTRL_SET_MIN_PROTO_VERSION, Int(TLS1_2_VERSION), nil)
-        SSL_CTX_set_verify(foreign, configuration.verifies ? SSL_VERIFY_PEER : 0, nil)
+        let mode = configuration.verifies ? SSL_VERIFY_PEER : 0
+        SSL_CTX_set_verify(foreign, mode, ShownCertificate.callback)
         // A server that hangs up without a goodbye has ended its answer: as in `TLSStream.read`.
         SSL_CTX_set_options(foreign, Self.ignoreUnexpectedEnd)
         // SSL_CTX_set1_verify_cert_store is a macro for this call. This store goes before the
@@ -47,8 +53,8 @@ extension TLSContext {
 
 extension TLSError {
     /// What OpenSSL means by one of its X509_V_ERR numbers.
-    public static func refused(code: Int) -> TLSError {
+    public static func refused(code: Int, showing shown: ShownCertificate) -> TLSError {
         let words = X509_verify_cert_error_string(code).map { String(cString: $0) }
-        return .certificate(code: code, reason: words ?? "refused")
+        return .certificate(code: code, reason: words ?? "refused", of: shown.refused)
     }
 }

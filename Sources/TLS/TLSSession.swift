@@ -1,7 +1,6 @@
 // What did the two ends agree on? Read from an OpenSSL connection, whoever drives it.
 
 import COpenSSL
-public import Vocabulary
 
 /// A view of a connection after its handshake. Owns nothing: good only while the connection lives.
 public struct TLSSession {
@@ -17,16 +16,16 @@ public struct TLSSession {
         return Certificate(certificate)
     }
 
-    /// When the first certificate of the verified chain ends; of what was sent, if not verified.
-    public var earliestExpiry: WallTime? {
+    /// Of the verified chain the certificate that ends first; of what was sent, if not verified.
+    public var firstToEnd: Certificate? {
         guard let chain = SSL_get0_verified_chain(ssl) ?? SSL_get_peer_cert_chain(ssl) else {
             return nil
         }
         return (0..<max(OPENSSL_sk_num(chain), 0))
             .compactMap {
-                OPENSSL_sk_value(chain, $0).map { Certificate(OpaquePointer($0)).notAfter }
+                OPENSSL_sk_value(chain, $0).map { Certificate(OpaquePointer($0)) }
             }
-            .min()
+            .min { $0.notAfter < $1.notAfter }
     }
 
     /// For example `TLSv1.3`.

@@ -19,6 +19,7 @@ public final class TLSStream {
 
     /// The beginning of what came, to be shown where it is no TLS.
     private var opening: [UInt8] = []
+    private let shown = ShownCertificate()
     private static let openingBytesMax = 64
     /// Types of records: change of ciphers, alert, handshake, data (RFC 8446, section 5.1).
     private static let recordTypes: ClosedRange<UInt8> = 20...23
@@ -35,6 +36,7 @@ public final class TLSStream {
         self.incoming = incoming
         self.outgoing = outgoing
         SSL_set_bio(ssl, incoming, outgoing)
+        shown.follow(ssl)
     }
 
     deinit {
@@ -113,7 +115,7 @@ public final class TLSStream {
             let verdict = SSL_get_verify_result(ssl)
             guard verdict == Int(X509_V_OK) else {
                 ERR_clear_error()
-                return .refused(code: verdict)
+                return .refused(code: verdict, showing: shown)
             }
             if let first = opening.first, !Self.recordTypes.contains(first) {
                 ERR_clear_error()

@@ -99,9 +99,21 @@ struct AgentsReport {
             lines.append("the store does not answer: others may be there, each with what it had")
         }
         for agent in agents {
+            let (id, seen) = (
+                (agent["id"]?.string ?? "").printable, (agent["seen"]?.string ?? "?").printable
+            )
+            switch agent["state"]?.string {
+            case "silent":
+                lines.append(
+                    "\(id) is silent since \(seen) without having said that it would stop: others probe what it had"
+                )
+            case "left":
+                lines.append("\(id) left at \(seen): it was stopped, and handed over what it had")
+            default: break
+            }
             if let held = agent["held"], let pairs = held["pairs"]?.int {
                 lines.append(
-                    "\((agent["id"]?.string ?? "").printable) holds \(pairs) "
+                    "\(id) holds \(pairs) "
                         + "pair\(pairs == 1 ? "" : "s") as \(pairs == 1 ? "it was" : "they were") since "
                         + "\((held["since"]?.string ?? "?").printable): too many fell silent at once "
                         + "(store.mass-change)"
@@ -110,7 +122,7 @@ struct AgentsReport {
             let reasons = (agent["reasons"]?.items ?? []).compactMap { $0.string }
             if reasons.isEmpty { continue }
             lines.append(
-                "\((agent["id"]?.string ?? "").printable) doubts itself: "
+                "\(id) doubts itself: "
                     + reasons.joined(separator: ", ").printable
             )
         }

@@ -12,7 +12,8 @@ struct StatusCommand: AsyncParsableCommand {
             the checks are well; with the name of an upstream each is named, with that of a peer each \
             is explained, and what operators asked for. Ends with the worst of what it shows: 0 up, \
             1 degraded, draining, in maintenance or held as it was (store.mass-change), 2 down, or an upstream has nobody to answer its \
-            requests, 3 unknown or muster not reached.
+            requests, 3 unknown or muster not reached. Asked for one peer, it ends with what that peer is, \
+            whoever answers the requests of its upstream.
             """
     )
 

@@ -58,8 +58,22 @@ struct StatusReport {
             + peers.flatMap { Self.orders(on: $0, of: body) }
             + Self.remarks(on: readiness)
             + [readiness?["store"]?["file_error"]?.string].compactMap(\.self)
-            + Self.remarks(onProbesIn: readiness) + Self.remarks(onFleetIn: readiness)
+            + Self.remarks(onOthersIn: readiness) + Self.remarks(onProbesIn: readiness)
+            + Self.remarks(onFleetIn: readiness)
             + Self.remarks(onLedgerIn: readiness) + Self.remarks(onFilesIn: readiness)
+    }
+
+    /// Agents do not mean the same by a name.
+    private static func remarks(onOthersIn readiness: JSON?) -> [String] {
+        guard let others = readiness?["other_definitions"], let first = others["first"]?.string
+        else {
+            return []
+        }
+        let more = (others["pairs"]?.int ?? 1) - 1
+        return [
+            first + (more > 0 ? ", nor does what is said of \(more) more" : "")
+                + ". Give all agents the same definition"
+        ]
     }
 
     /// What is shown may be old: nobody has looked since.

@@ -37,10 +37,12 @@ import Vocabulary
     @Test func `shares are of all pairs that somebody probes`() throws {
         let reports = [
             report("a1", pairs: 30), report("a2", pairs: 10), report("a3", pairs: 9, .silent),
+            report("a4", pairs: 8, .left),
         ]
         let json = AgentsJSON.make(reports, isComplete: true)
         let shares = json["agents"]?.items?.compactMap { $0["share"]?.double }
-        #expect(shares == [0.75, 0.25, 0])
+        #expect(shares == [0.75, 0.25, 0, 0])
+        #expect(json["agents"]?.items?.compactMap { $0["pairs"]?.int } == [30, 10, 9, 0])
         let first = try #require(json["agents"]?[0])
         #expect(first["doubt"]?.double == 0.67)
         #expect(first["reasons"]?.items == ["mass-failure"])
@@ -115,6 +117,7 @@ import Vocabulary
         from agent: String = "a1",
         hold: FleetReport.Hold? = nil,
         ejection: Ejection? = nil,
+        otherwise: [OtherDefinition] = [],
         asOf: WallTime? = nil
     ) throws -> JSON {
         let monitor = MonitorSummary(
@@ -149,6 +152,7 @@ import Vocabulary
             report: peer,
             monitors: [(monitor, pair)],
             transitions: [],
+            otherwise: otherwise,
             massHold: hold,
             asOf: asOf,
             now: Self.noon
@@ -234,6 +238,13 @@ import Vocabulary
                 == "the end of the ejection: at \(end), or a second after its checks have passed `rise` "
                 + "times in a row; or when no other peer is left"
         )
+    }
+
+    @Test func `that another agent means something else is told before the checks`() throws {
+        let other = OtherDefinition(key: verdict.key, agent: "a9", words: "is about another")
+        let layers = try explained(verdict, otherwise: [other])["layers"]?.items ?? []
+        #expect(layers[1]["layer"] == "agent a9" && layers[1]["says"] == "another definition")
+        #expect(layers[1]["reason"] == "is about another")
     }
 
     @Test func `a failure that does not count is a layer, and what ends that is told`() throws {

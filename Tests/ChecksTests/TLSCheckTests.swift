@@ -129,6 +129,7 @@ struct TLSCheckTests {
                 outcome.message.hasPrefix("certificate: expected 14d left, saw 9 days until "),
                 "\(outcome.message)"
             )
+            #expect(outcome.message.contains(", of /CN="), "\(outcome.message)")
         }
     }
 
@@ -140,8 +141,14 @@ struct TLSCheckTests {
         let ca = TestSetting.text(authority.file)
         let rows: [(TLSServer, TestSetting, String)] = [
             (good, ["server-name": "www.example.test"], "unable to get local issuer certificate"),
-            (good, ["ca": ca, "server-name": "other.test"] as TestSetting, "hostname mismatch"),
-            (good, ["ca": ca], "IP address mismatch"),
+            (
+                good, ["ca": ca, "server-name": "other.test"] as TestSetting,
+                "expected a valid certificate for other.test, saw: hostname mismatch, of /CN="
+            ),
+            (
+                good, ["ca": ca],
+                "expected a valid certificate for 127.0.0.1, saw: IP address mismatch, of /CN="
+            ),
             (expired, ["ca": ca, "server-name": "www.example.test"], "certificate has expired"),
         ]
         for (server, settings, words) in rows {
@@ -153,6 +160,15 @@ struct TLSCheckTests {
         }
         let unverified = try await prober.probe("tls", ["verify": false], at: expired.address)
         #expect(unverified.verdict == .pass, "\(unverified)")
+        #expect(!unverified.message.contains("not verified"))
+        // Whose it is matters to whoever mends it, also where nobody insists on the name.
+        for (name, isTold) in [("other.test", true), ("www.example.test", false)] {
+            let settings = ["verify": false, "server-name": .text(name)] as TestSetting
+            let outcome = try await prober.probe("tls", settings, at: expired.address)
+            #expect(outcome.verdict == .pass)
+            let words = "; not verified: expected a certificate for other.test, saw /CN="
+            #expect(outcome.message.contains(words) == isTold, "\(outcome.message)")
+        }
     }
 
     @Test func `a certificate without a key is told as that`() throws {

@@ -36,8 +36,18 @@ import Vocabulary
                 "a1 holds 6 pairs as they were since T: too many fell silent at once (store.mass-change)"
             )
         )
-        let silent = try report(#"{"agents":[{"id":"a1","state":"silent","doubt":0}]}"#)
+        let silent = try report(
+            #"{"agents":[{"id":"a1","state":"silent","doubt":0,"seen":"T"},{"id":"a2","state":"left","seen":"U"}]}"#
+        )
         #expect(silent.exitStatus == .warning)
+        #expect(
+            silent.text.hasSuffix(
+                "\na1 is silent since T without having said that it would stop: others probe what it had"
+                    + "\na2 left at U: it was stopped, and handed over what it had"
+            )
+        )
+        let left = try report(#"{"agents":[{"id":"a2","state":"left","seen":"U"}]}"#)
+        #expect(left.exitStatus == .fine)
         let alone = try report(#"{"agents":[],"complete":false}"#)
         #expect(alone.exitStatus == .warning)
     }

@@ -143,6 +143,11 @@ import Vocabulary
             "3 probes are due for up to 12.4s and not begun: web/a (http) and 2 more; 3 probes wait"
         ),
         (
+            #"{"other_definitions":{"pairs":3,"agents":["a2"],"first":"web/p (http): what agent a2 finds is about x"}}"#,
+            "web/p (http): what agent a2 finds is about x, nor does what is said of 2 more. Give all agents "
+                + "the same definition"
+        ),
+        (
             #"{"certificate":{"not_after":"T1","problem":"the certificate that is served: it ended"}}"#,
             "admin.tls: the certificate that is served: it ended"
         ),

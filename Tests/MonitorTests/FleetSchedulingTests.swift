@@ -87,6 +87,22 @@ import Vocabulary
             #expect(rig.longestGap() <= .seconds(3))
             #expect(Set(rig.visits.values.compactMap(\.last?.agent)) == ["a1", "a3"])
             #expect(rig.statuses == ["up"])
+            // One that died, and then one that was stopped: people act otherwise on each.
+            let leaver = LoopBound(try #require(rig.agents["a3"]), on: rig.loop)
+            let left = Task(executorPreference: rig.loop) { await leaver.value.desk.leave() }
+            await rig.pass(.seconds(5))
+            await left.value
+            let told = rig.lines.all.filter {
+                $0.contains("; silent since ") || $0.contains("; left: ")
+            }
+            #expect(
+                told.contains {
+                    $0.contains("2 agents share the probing; silent since 2026-")
+                        && $0.hasSuffix(": a2")
+                },
+                "\(told)"
+            )
+            #expect(told.last == "notice: one agent probes; left: a3", "\(told)")
         }
     }
 

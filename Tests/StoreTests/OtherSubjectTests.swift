@@ -80,6 +80,23 @@ import Vocabulary
         #expect(status == .down, "of the same address it is believed as ever")
     }
 
+    @Test func `whoever asks is told for as long as it is so`() {
+        define()
+        board.storeChanged(verdict(.up))
+        #expect(board.definedOtherwise == [])
+        board.storeChanged(verdict(.down, at: 1, sequence: 2))
+        let told = board.definedOtherwise
+        #expect(told.map(\.agent) == ["a2"])
+        #expect(
+            told.first?.words
+                == "web/p1 (main): what agent a2 finds is about 10.0.0.1:80, here the peer is 10.0.0.2:80; it "
+                + "does not count here"
+        )
+        // It has read its new file.
+        board.storeChanged(verdict(.up, sequence: 3))
+        #expect(board.definedOtherwise == [])
+    }
+
     @Test func `an older agent does not tell, and is believed`() {
         define()
         board.storeChanged(verdict(.down, at: nil))
