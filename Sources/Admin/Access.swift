@@ -1,10 +1,21 @@
 // Who may ask for what? Whoever shows a token that reaches so far, as soon as there is one. Reading is
 // free, whoever can reach the address may look, unless the configuration says otherwise.
 
-struct Access: Sendable {
-    struct Grant: Sendable {
+public struct Access: Sendable {
+    public struct Grant: Sendable {
         var token: String
         var scope: Scope
+
+        init(token: String, scope: Scope) {
+            self.token = token
+            self.scope = scope
+        }
+
+        /// `scope`: `read`, `operate` or `admin`; another word lets nobody in.
+        public init?(token: String, scope: String) {
+            guard let scope = Scope.all.first(where: { "\($0)" == scope }) else { return nil }
+            self.init(token: token, scope: scope)
+        }
     }
 
     /// None on an address that only this machine can reach.

@@ -13,9 +13,9 @@ public struct AdminServer: Sendable {
         public var bind: Vocabulary.Address
         /// Of a unix socket.
         public var access = SocketAccess()
-        /// A request that writes must show it, if there is one.
-        public var token: String?
-        /// A request that only reads must show it too.
+        /// A request that writes must show one that reaches far enough, if there are any.
+        public var grants: [Access.Grant] = []
+        /// A request that only reads must show one too.
         public var protectsReads = false
         /// Names by which clients may ask for this address, beside those of every machine.
         public var hosts: [String] = []
@@ -95,10 +95,12 @@ public struct AdminServer: Sendable {
     // MARK: Answering
 
     private func handler(counting tally: FrontTally) -> Front.Handler {
-        let grants = configuration.token.map { [Access.Grant(token: $0, scope: .admin)] } ?? []
         let responder = Responder(
             router: Router(AdminTable.routes),
-            access: Access(grants: grants, protectsReads: configuration.protectsReads),
+            access: Access(
+                grants: configuration.grants,
+                protectsReads: configuration.protectsReads
+            ),
             context: AdminContext(plane: plane, front: tally)
         )
         return { request, writer in try await responder.answer(request, over: writer) }

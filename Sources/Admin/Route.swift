@@ -12,6 +12,9 @@ enum Scope: Int, Comparable, Sendable {
     /// The process and its configuration.
     case admin
 
+    /// Those that a token may have.
+    static let all: [Scope] = [.read, .operate, .admin]
+
     static func < (left: Scope, right: Scope) -> Bool { left.rawValue < right.rawValue }
 }
 

@@ -99,9 +99,9 @@ public struct AgentCheckConfiguration: Hashable, Sendable {
 /// API, dashboard and metrics.
 public struct AdminConfiguration: Hashable, Sendable {
     public var bind = Address.host("127.0.0.1", port: 7_000)
-    /// What a writing request must present. Required unless only this machine can ask.
-    public var token: String?
-    /// Reading takes the token too.
+    /// One of these a writing request must present. Required unless only this machine can ask.
+    public var tokens: [AdminToken] = []
+    /// Reading takes a token too.
     public var protectsReads = false
     /// Names that lead here, beside localhost and addresses.
     public var hosts: [String] = []
@@ -114,6 +114,19 @@ public struct AdminConfiguration: Hashable, Sendable {
     public var hasMetricsPerPeer = false
 
     public init() {}
+}
+
+/// A word that lets in, and how far.
+public struct AdminToken: Hashable, Sendable {
+    public enum Scope: String, Sendable, CaseIterable { case read, operate, admin }
+
+    public var token: String
+    public var scope: Scope
+
+    public init(token: String, scope: Scope) {
+        self.token = token
+        self.scope = scope
+    }
 }
 
 /// PEM files with which a server proves who it is.

@@ -134,25 +134,16 @@ extension AdminConfiguration {
             binds.claimDefault(admin.bind, at: "admin.bind")
         }
         let before = section.reading.mistakes.count
-        admin.token = section.read("token") { (setting, path) throws(SettingError) in
-            let token = try setting.string(at: path)
-            guard token.utf8.count >= tokenBytesMin,
-                token.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
-            else {
-                // The token itself stays out of the message.
-                throw SettingError(
-                    setting.position,
-                    "\(path): expected at least \(tokenBytesMin) letters without spaces"
-                )
-            }
-            return token
+        if let token = section.read("token", token) {
+            admin.tokens.append(AdminToken(token: token, scope: .admin))
         }
+        admin.readTokens(&section)
         if var metrics = section.section("metrics") {
             admin.hasMetricsPerPeer = metrics.bool("per-peer", default: false)
             metrics.finish()
         }
         // A token that was refused has its own report.
-        let isMissing = admin.token == nil && section.reading.mistakes.count == before
+        let isMissing = admin.tokens.isEmpty && section.reading.mistakes.count == before
         admin.identity = TLSIdentity.read(&section, beside: file)
         admin.readGuards(&section)
         admin.readAccess(&section)
@@ -160,8 +151,8 @@ extension AdminConfiguration {
             section.reading.report(
                 SettingError(
                     setting.position,
-                    "admin.bind: expected admin.token beside an address that other machines "
-                        + "reach, saw \(admin.bind) and no token"
+                    "admin.bind: expected admin.token or admin.tokens beside an address that other "
+                        + "machines reach, saw \(admin.bind) and no token"
                 )
             )
         }
@@ -171,6 +162,60 @@ extension AdminConfiguration {
 }
 
 extension AdminConfiguration {
+    private static func token(
+        _ setting: Setting,
+        at path: String
+    ) throws(SettingError) -> String {
+        let token = try setting.string(at: path)
+        guard token.utf8.count >= tokenBytesMin,
+            token.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
+        else {
+            // The token itself stays out of the message.
+            throw SettingError(
+                setting.position,
+                "\(path): expected at least \(tokenBytesMin) letters without spaces"
+            )
+        }
+        return token
+    }
+
+    static let tokensMax = 64
+
+    /// Tokens that reach less far than the one of `token`, or as far for another person.
+    fileprivate mutating func readTokens(_ section: inout Section) {
+        let items = section.list("tokens")
+        let place = section.place.key("tokens")
+        if items.count > Self.tokensMax {
+            section.reading.report(
+                SettingError(
+                    items[Self.tokensMax].position,
+                    "\(place.path): expected at most \(Self.tokensMax), saw \(items.count)"
+                )
+            )
+        }
+        for (index, item) in items.enumerated() {
+            let inner = Section(item, at: place.item(index), reading: section.reading)
+            guard var inner else { continue }
+            let before = inner.reading.mistakes.count
+            let token = inner.read("token", Self.token)
+            if token == nil, inner.reading.mistakes.count == before { inner.reportMissing("token") }
+            let scope: AdminToken.Scope? = inner.word("scope")
+            if scope == nil, inner.reading.mistakes.count == before { inner.reportMissing("scope") }
+            inner.finish()
+            guard let token, let scope else { continue }
+            if tokens.contains(where: { $0.token == token }) {
+                inner.reading.report(
+                    SettingError(
+                        item.position,
+                        "\(inner.place.path): expected a token of its own, saw one that is written before"
+                    )
+                )
+                continue
+            }
+            tokens.append(AdminToken(token: token, scope: scope))
+        }
+    }
+
     /// Who is let in apart from the token.
     fileprivate mutating func readGuards(_ section: inout Section) {
         hosts = section.list("hosts").enumerated().compactMap { index, item in
@@ -190,11 +235,11 @@ extension AdminConfiguration {
         protectsReads =
             section.reading.attempt { () throws(SettingError) in try setting.bool(at: path) }
             ?? false
-        if protectsReads, token == nil {
+        if protectsReads, tokens.isEmpty {
             section.reading.report(
                 SettingError(
                     setting.position,
-                    "\(path): expected admin.token beside it, saw none: nobody could read"
+                    "\(path): expected admin.token or admin.tokens beside it, saw none: nobody could read"
                 )
             )
         }

@@ -296,9 +296,10 @@ private struct Details {
     /// That a token differs is all that is told of it.
     init(_ old: AdminConfiguration, _ new: AdminConfiguration) {
         add("bind", old.bind, new.bind)
-        if old.token != new.token {
+        if old.tokens != new.tokens {
             let words =
-                old.token == nil ? "a token" : new.token == nil ? "no token" : "another token"
+                old.tokens.isEmpty
+                ? "a token" : new.tokens.isEmpty ? "no token" : "other tokens"
             parts.append(words)
         }
         add("protect-reads", old.protectsReads, new.protectsReads)

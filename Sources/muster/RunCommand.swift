@@ -186,7 +186,9 @@ struct Runtime {
         let settings = configuration.admin
         var admin = AdminServer.Configuration(bind: settings.bind)
         admin.access = SocketAccess(mode: settings.mode, group: settings.group)
-        admin.token = settings.token
+        admin.grants = settings.tokens.compactMap {
+            Access.Grant(token: $0.token, scope: $0.scope.rawValue)
+        }
         admin.protectsReads = settings.protectsReads
         admin.hosts = settings.hosts
         admin.certificate = certificate

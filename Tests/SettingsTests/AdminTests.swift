@@ -25,6 +25,25 @@ import Vocabulary
         #expect(admin.hosts == ["muster.example", "localhost.example"])
     }
 
+    @Test func `reads tokens, and how far each reaches`() throws {
+        let text = """
+            admin:
+              bind: 0.0.0.0:7000
+              tokens:
+                - { token: look-only-1, scope: read }
+                - { token: "12345678", scope: operate }
+              token: everything-1
+
+            """
+        #expect(
+            try load(text).admin.tokens == [
+                AdminToken(token: "everything-1", scope: .admin),
+                AdminToken(token: "look-only-1", scope: .read),
+                AdminToken(token: "12345678", scope: .operate),
+            ]
+        )
+    }
+
     @Test func `says nothing of what is not there`() throws {
         let admin = try load("admin: { bind: unix:/run/a, mode: , group: , hosts: }\n").admin
         #expect(admin.mode == nil)
@@ -56,7 +75,24 @@ import Vocabulary
         ),
         (
             "protect-reads: true",
-            "1:40: admin.protect-reads: expected admin.token beside it, saw none: nobody could read"
+            "1:40: admin.protect-reads: expected admin.token or admin.tokens beside it, saw none: nobody "
+                + "could read"
+        ),
+        (
+            "tokens: [{ token: 12345678, scope: write }]",
+            "1:60: admin.tokens[0].scope: expected one of read, operate, admin, saw 'write'"
+        ),
+        (
+            "tokens: [{ token: 12345678 }]",
+            "1:34: admin.tokens[0]: expected 'scope', saw no such key"
+        ),
+        (
+            "tokens: [{ token: short, scope: read }]",
+            "1:43: admin.tokens[0].token: expected at least 8 letters without spaces"
+        ),
+        (
+            "token: 12345678, tokens: [{ token: 12345678, scope: read }]",
+            "1:51: admin.tokens[0]: expected a token of its own, saw one that is written before"
         ),
     ])
     func `refuses what makes no sense`(setting: String, complaint: String) throws {

@@ -37,6 +37,18 @@ import Vocabulary
         }
         // Their files would have to be there.
         #expect(described.removeValue(forKey: "admin.tls") == Set(TLSIdentity.keys))
+        // A list of secrets is empty in an example.
+        let tokens = Reading()
+        if let admin = Section(
+            Setting(["tokens": [["token": "12345678", "scope": "read"]]], place: "test"),
+            at: Place(path: "admin", shape: "admin"),
+            reading: tokens
+        ) {
+            var binds = Binds(reading: tokens)
+            _ = AdminConfiguration.read(admin, &binds, beside: "test")
+        }
+        let shape = "admin.tokens[]"
+        #expect(described.removeValue(forKey: shape) == tokens.keys[shape])
         for shape in Set(reading.keys.keys).union(described.keys) {
             #expect(reading.keys[shape] ?? [] == described[shape] ?? [], "at '\(shape)'")
         }
