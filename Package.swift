@@ -126,7 +126,7 @@ let package = Package(
             ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary"],
             settings: hotPath
         ),
-        library("AgentCheck", ["Store", "EventLoop", "Health", "Vocabulary"]),
+        library("AgentCheck", ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary"]),
         library(
             "Settings",
             ["AgentCheck", "Checks", "EventLoop", "Health", "Proxy", "TLS", "Vocabulary", yams]
@@ -135,7 +135,7 @@ let package = Package(
             "Admin",
             [
                 "AgentCheck", "Checks", "Ledger", "Monitor", "Proxy", "Store", "EventLoop",
-                "Health", "TLS", "Front", "Vocabulary",
+                "Health", "TLS", "Front", "HTTP1", "Vocabulary",
             ]
         ),
         .executableTarget(

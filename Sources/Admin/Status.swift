@@ -1,6 +1,6 @@
 // How did it go? The statuses that this API answers with, by the names that the RFC has for them.
 
-import Front
+import HTTP1
 
 struct Status: Hashable, Sendable {
     let code: Int

@@ -34,6 +34,8 @@ final class AdminMemory {
     private var inFlight: [String: Intent.Mode]?
     /// Nil after a write that went well.
     private var nextTry: Instant?
+    private let timers: Timers
+    private var soon: Timers.Token?
     private(set) var status: MemoryFileStatus
 
     private static let format: Int64 = 1
@@ -42,11 +44,14 @@ final class AdminMemory {
     private static let bytesMax = 8 << 20
     /// What could not be written is tried again after this, as the state file is.
     static let tryAgainAfter = Nanoseconds.seconds(5)
+    /// What is asked for is on its way to the disk so soon: a load balancer hears of it about then, and keeps it.
+    static let soonAfter = Nanoseconds.milliseconds(20)
 
     init(path: String, loop: EventLoop, journal: Journal) {
         self.path = path
         self.loop = loop
         self.journal = journal
+        timers = Timers(loop: loop)
         status = MemoryFileStatus(path: path)
     }
 
@@ -111,7 +116,17 @@ final class AdminMemory {
 
     // MARK: Writing
 
-    /// Writes what changed, soon; called about once a second.
+    /// Something else is asked for: it is written in a moment, with what else changes until then.
+    func keepSoon(_ asked: @escaping () -> [String: Intent.Mode]) {
+        guard soon == nil else { return }
+        soon = timers.schedule(after: Self.soonAfter) { [unowned self] in
+            soon = nil
+            if inFlight != nil { return keepSoon(asked) }
+            keep(asked())
+        }
+    }
+
+    /// Writes what changed; called about once a second.
     func keep(_ asked: [String: Intent.Mode]) {
         guard asked != held, inFlight == nil else { return }
         if let nextTry, loop.instant < nextTry { return }
@@ -174,6 +189,7 @@ final class AdminMemory {
 
     /// Brings this to the file at last, and ends the writing thread once it has written everything.
     func close(keeping asked: [String: Intent.Mode]) {
+        timers.cancelAll()
         if asked != inFlight ?? held { try? write(asked) }
         writer?.stop()
         writer = nil

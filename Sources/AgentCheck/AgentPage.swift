@@ -2,6 +2,7 @@
 // on the agent port itself, or on the admin endpoint: the line as a text page, and a status that
 // tells up from down without reading it.
 
+import HTTP1
 import Vocabulary
 
 enum AgentPage {
@@ -16,19 +17,10 @@ enum AgentPage {
 
     static func response(_ answer: AgentAnswer, isHead: Bool) -> [UInt8] {
         let head =
-            "HTTP/1.1 \(answer.httpStatus) \(reason(answer.httpStatus))\r\n"
+            "HTTP/1.1 \(answer.httpStatus) \(ReasonPhrase.of(answer.httpStatus))\r\n"
             + "content-type: text/plain; charset=utf-8\r\n"
             + "content-length: \(answer.text.utf8.count)\r\n"
             + "cache-control: no-store\r\nconnection: close\r\n\r\n"
         return Array(head.utf8) + (isHead ? [] : Array(answer.text.utf8))
-    }
-
-    private static func reason(_ status: Int) -> String {
-        switch status {
-        case 200: "OK"
-        case 404: "Not Found"
-        case 503: "Service Unavailable"
-        default: "Status"
-        }
     }
 }

@@ -214,7 +214,11 @@ final class AnswerBook: BoardObserver {
     }
 
     private func observe(_ page: Page, asked: Intent.Mode, at now: Instant) {
+        let before = page.hold.outstanding
         page.hold.observe(asked, at: now, hold: policy.hold, isCertain: isCertain(at: now))
+        if page.hold.outstanding != before {
+            memory?.keepSoon { [unowned self] in outstanding }
+        }
     }
 
     /// What is not asked for is really not asked for: the store has told all it holds.

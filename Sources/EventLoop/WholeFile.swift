@@ -60,7 +60,10 @@ public enum WholeFile {
     /// themselves: a FIFO would keep them for ever.
     public static func sourceProblem(at path: String) -> Problem? {
         var found = stat()
-        guard stat(path, &found) == 0 else { return Problem(String(cString: strerror(errno))) }
+        guard stat(path, &found) == 0 else {
+            let problem = String(cString: strerror(errno))
+            return Problem(link(at: path).map { "it is a link to \($0): \(problem)" } ?? problem)
+        }
         switch found.st_mode & S_IFMT {
         case S_IFREG: return nil
         case S_IFDIR: return Problem(String(cString: strerror(EISDIR)), isNoFile: true)
@@ -70,6 +73,14 @@ public enum WholeFile {
                 isNoFile: true
             )
         }
+    }
+
+    /// Where a link leads to, as it says itself; nil where the path is none.
+    private static func link(at path: String) -> String? {
+        var text = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlink(path, &text, text.count)
+        guard count > 0 else { return nil }
+        return String(decoding: text.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     /// Nil when there is no such file.

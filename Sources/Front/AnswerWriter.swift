@@ -3,6 +3,7 @@
 
 public import EventLoop
 import Glibc
+import HTTP1
 import Vocabulary
 
 /// What comes before an answer's body.

@@ -1,6 +1,7 @@
 // How is a client told no? As RFC 9457 has it, in the shape of the API's own errors, with what was
 // expected and what came.
 
+import HTTP1
 import Vocabulary
 
 public struct Refusal: Error, Hashable, Sendable {

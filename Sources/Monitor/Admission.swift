@@ -42,6 +42,8 @@ struct Admission {
         var generation: UInt32
         var group: UInt32
         var address: Address
+        /// How many probes at once it is: one for each address of a name.
+        var places = 1
     }
 
     enum Decision: Hashable {
@@ -149,10 +151,14 @@ struct Admission {
 
     mutating func next(now: Instant) -> Decision {
         while running < limits.inFlight, let group = turns.first {
-            guard groups[group].running < share, let ticket = groups[group].first else {
+            guard groups[group].running < share, let ticket = groups[group].first,
+                groups[group].running == 0 || groups[group].running + ticket.places <= share
+            else {
                 endTurn(of: group)
                 continue
             }
+            // One that needs more than there are begins when nobody else is at it.
+            if running > 0, running + ticket.places > limits.inFlight { return .idle }
             let isFull = busy[ticket.address, default: 0] >= limits.perAddress
             if !isFull, let until = waitForToken(now: now) { return .wait(until: until) }
             groups[group].removeFirst()
@@ -162,8 +168,8 @@ struct Admission {
             }
             if limits.perSecond > 0 { tokens -= 1 }
             busy[ticket.address, default: 0] += 1
-            groups[group].running += 1
-            running += 1
+            groups[group].running += ticket.places
+            running += ticket.places
             waiting -= 1
             endTurn(of: group)
             giveTurn(group)
@@ -180,8 +186,8 @@ struct Admission {
 
     /// A started probe has ended, or was not wanted any more.
     mutating func leave(_ ticket: Ticket) {
-        running -= 1
-        groups[Int(ticket.group)].running -= 1
+        running -= ticket.places
+        groups[Int(ticket.group)].running -= ticket.places
         let left = busy[ticket.address, default: 1] - 1
         busy[ticket.address] = left > 0 ? left : nil
         giveTurn(Int(ticket.group))

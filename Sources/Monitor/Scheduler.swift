@@ -359,7 +359,8 @@ public final class Scheduler: EventSink {
                 pair: row,
                 generation: pair.generation,
                 group: pair.group,
-                address: pair.address
+                address: pair.address,
+                places: max(pair.addresses.states.count, 1)
             )
         )
     }

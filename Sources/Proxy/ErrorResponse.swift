@@ -1,24 +1,9 @@
 // What does a client read when muster itself has to answer? A status, one plain sentence, and no
 // hint of what stands behind.
 
-enum ErrorResponse {
-    static func phrase(_ status: Int) -> String {
-        switch status {
-        case 400: "Bad Request"
-        case 404: "Not Found"
-        case 408: "Request Timeout"
-        case 413: "Content Too Large"
-        case 414: "URI Too Long"
-        case 431: "Request Header Fields Too Large"
-        case 501: "Not Implemented"
-        case 502: "Bad Gateway"
-        case 503: "Service Unavailable"
-        case 504: "Gateway Timeout"
-        case 505: "HTTP Version Not Supported"
-        default: "Error"
-        }
-    }
+import HTTP1
 
+enum ErrorResponse {
     /// What went wrong, as far as it is the client's business.
     static func sentence(_ status: Int, _ note: FailureNote) -> String {
         switch note.cause {
@@ -46,8 +31,9 @@ enum ErrorResponse {
         isHead: Bool,
         date: UnsafePointer<UInt8>
     ) -> String {
-        let body = "\(status) \(phrase(status)): \(sentence)\n"
-        var text = "HTTP/1.1 \(status) \(phrase(status))\r\nContent-Type: text/plain\r\n"
+        let phrase = ReasonPhrase.of(status)
+        let body = "\(status) \(phrase): \(sentence)\n"
+        var text = "HTTP/1.1 \(status) \(phrase)\r\nContent-Type: text/plain\r\n"
         text += "Content-Length: \(body.utf8.count)\r\nCache-Control: no-store\r\n"
         let date = UnsafeBufferPointer(start: date, count: HTTPDate.count)
         text += "Date: \(String(decoding: date, as: UTF8.self))\r\n"

@@ -71,7 +71,7 @@ public final class Board: EventSink {
     public private(set) var storeStatus: StoreStatus?
 
     /// Peers found as the store knew them, until they are told of.
-    private var resumed: [PeerKey: PeerStatus] = [:]
+    private var resumed: [PeerKey: (status: PeerStatus, past: EventLog.Past?)] = [:]
     private var resumptionTimer = TimerID.none
     private static let resumptionTag = -1
     private static let resumptionDelay = Nanoseconds.seconds(2)
@@ -507,11 +507,16 @@ public final class Board: EventSink {
     ) {
         guard change.isVisible else { return }
         var change = change
-        if change.isTransition, change.to.since < startedAt,
-            let since = events.since(change.to.status, of: key), since > change.to.since
-        {
-            change.to.since = since
-            boards[key.upstream]?.set(since: since, of: key.peer)
+        var past: EventLog.Past?
+        if change.isTransition, change.to.since < startedAt {
+            past = events.past(of: key)
+            // By a clock that was ahead then it says nothing of now.
+            if let past, past.status == change.to.status, past.since > change.to.since,
+                past.since <= startedAt
+            {
+                change.to.since = past.since
+                boards[key.upstream]?.set(since: past.since, of: key.peer)
+            }
         }
         for observer in observers { observer.peerChanged(key, change) }
         if let line = WeightEndLine(peer: key, change: change, cause: cause).line {
@@ -525,7 +530,7 @@ public final class Board: EventSink {
         }
         if change.to.since < startedAt {
             // It was so before this process began: nothing that anybody must hear of again.
-            return note(resumed: key, as: change.to.status)
+            return note(resumed: key, as: change.to.status, past)
         }
         let event = events.add(change, of: key, now: clock().wall)
         if !isOfTheStore(change, of: key, cause), let counts = boards[key.upstream]?.counts {
@@ -648,8 +653,8 @@ public final class Board: EventSink {
     }
 
     /// Collected for a moment, and told in one line.
-    private func note(resumed key: PeerKey, as status: PeerStatus) {
-        resumed[key] = status
+    private func note(resumed key: PeerKey, as status: PeerStatus, _ past: EventLog.Past?) {
+        resumed[key] = (status, resumed[key]?.past ?? past)
         guard resumptionTimer.isNone else { return }
         resumptionTimer = loop.schedule(
             at: clock().instant + Self.resumptionDelay,
@@ -658,21 +663,42 @@ public final class Board: EventSink {
         )
     }
 
+    /// While this process was not there the peer came into another status: a drain ended, say.
+    private func tell(_ key: PeerKey, leftAs past: EventLog.Past) {
+        guard let view = view(of: key) else { return }
+        var from = view
+        (from.status, from.since) = (past.status, past.since)
+        let change = PeerHealth.Change(from: from, to: view)
+        let event = events.add(change, of: key, now: clock().wall)
+        let line = AbsenceLine(
+            peer: key,
+            change: change,
+            counts: boards[key.upstream]?.counts ?? UpstreamBoard.Counts()
+        )
+        journal.log(line.line)
+        for observer in observers { observer.transition(event) }
+    }
+
     private func tellResumption() {
         loop.cancel(resumptionTimer)
         resumptionTimer = .none
         // Whoever has changed meanwhile has had a line of its own.
-        let same = resumed.filter { view(of: $0.key)?.status == $0.value }
+        let still = resumed.filter { view(of: $0.key)?.status == $0.value.status }
         resumed = [:]
+        let others = still.filter { ($0.value.past?.status ?? $0.value.status) != $0.value.status }
+        for (key, found) in others.sorted(by: { "\($0.key)" < "\($1.key)" }) {
+            if let past = found.past { tell(key, leftAs: past) }
+        }
+        let same = still.filter { others[$0.key] == nil }
         if same.isEmpty { return }
-        let counts = Dictionary(same.map { ($0.value, 1) }, uniquingKeysWith: +)
+        let counts = Dictionary(same.map { ($0.value.status, 1) }, uniquingKeysWith: +)
         let parts = PeerStatus.allCases.compactMap { status in
             counts[status].map { "\($0) \(status.rawValue)" }
         }
         var text =
             "\(same.count) \(same.count == 1 ? "peer is" : "peers are") as before the start: "
         text += parts.joined(separator: ", ")
-        let down = same.filter { $0.value == .down }.map(\.key.description).sorted()
+        let down = same.filter { $0.value.status == .down }.map(\.key.description).sorted()
         if !down.isEmpty {
             text += " (down: " + down.prefix(Self.resumedNamesMax).joined(separator: ", ")
             text += down.count > Self.resumedNamesMax ? ", …)" : ")"

@@ -32,7 +32,7 @@ public final class EventLog {
     private var hasEnded = false
 
     /// How the last process saw each peer at its end, for those that are found so again.
-    private var before: [PeerKey: (status: PeerStatus, since: WallTime)] = [:]
+    private var before: [PeerKey: Past] = [:]
 
     /// What the last process wrote of itself.
     private var left: (base: UInt64, hasEnded: Bool) = (0, false)
@@ -103,11 +103,13 @@ public final class EventLog {
 
     // MARK: Over restarts
 
-    /// Since when the peer has been as it is found at the start, if the last process saw it come to that:
-    /// checks alone do not tell when a drain was lifted, say. Told once.
-    func since(_ status: PeerStatus, of peer: PeerKey) -> WallTime? {
-        guard let last = before.removeValue(forKey: peer), last.status == status else { return nil }
-        return last.since
+    /// How the last process left the peer, and since when it had been so: checks alone do not tell when a drain
+    /// was lifted, say. Told once.
+    func past(of peer: PeerKey) -> Past? { before.removeValue(forKey: peer) }
+
+    struct Past: Hashable {
+        var status: PeerStatus
+        var since: WallTime
     }
 
     /// Writes to `ledger` from now on, and takes from it what the last process left.
@@ -151,7 +153,7 @@ extension EventLog: LedgerClient {
     /// Unless the last process said goodbye, its last events may not have come to the disk.
     public func recoveryEnded(isDamaged: Bool) {
         if left.hasEnded, !isDamaged { base = left.base }
-        for event in events { before[event.peer] = (event.to, event.at) }
+        for event in events { before[event.peer] = Past(status: event.to, since: event.at) }
     }
 
     public func snapshot() -> @Sendable () -> [LedgerRecord] {

@@ -96,6 +96,34 @@ struct TransitionLine {
     }
 }
 
+/// It came into another status while nobody was here to see it.
+struct AbsenceLine {
+    let peer: PeerKey
+    let change: PeerHealth.Change
+    let counts: UpstreamBoard.Counts
+
+    var line: Journal.Line {
+        let (from, to) = (change.from, change.to)
+        var text = "\(peer) is \(to.status.rawValue.uppercased())"
+        if !to.reason.isEmpty { text += ", reason: \(to.reason)" }
+        text +=
+            "; when muster ended it was \(from.status.rawValue.uppercased()) since \(from.since)"
+        if from.status == .drain || from.status == .maint {
+            text += ", which has ended or was lifted meanwhile"
+        }
+        text += ", " + (counts.wanted == 0 ? counts.words : "\(counts.words) left")
+        return Journal.Line(
+            [.down, .ejected].contains(to.status) ? .warning : .notice,
+            text,
+            [
+                .event("transition"), .upstream(peer.upstream), .peer(peer.peer),
+                .status(to.status.rawValue), .from(from.status.rawValue), .reason(to.reason),
+                .init("available", Int64(counts.available)), .init("wanted", Int64(counts.wanted)),
+            ]
+        )
+    }
+}
+
 /// The status is the same, and the reason is not.
 struct ReasonLine {
     let verdict: Verdict

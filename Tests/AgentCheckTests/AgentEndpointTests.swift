@@ -420,6 +420,32 @@ import Vocabulary
         #expect(await rig.line(of: "s2").text == "up 100%\n")
     }
 
+    /// A load balancer that has heard a word keeps it, whatever becomes of this process a moment later.
+    @Test func `a word is on its way to the disk in a moment, and so is its end`() async throws {
+        let folder = try TemporaryDirectory()
+        let rig = try await Rig(
+            peers: [peer("s1"), peer("s2")],
+            memoryPath: folder.path("agent.json"),
+            isVirtual: true
+        )
+        for peer in ["s1", "s2"] { await rig.say(.up, of: peer) }
+        try await rig.start()
+        // Not the second after which all is looked at anyway.
+        let moment = Nanoseconds.milliseconds(25)
+        for peer in ["s1", "s2"] {
+            await rig.ask(.drain, of: peer)
+            await rig.pass(moment)
+            #expect(
+                await eventually(within: .seconds(30)) {
+                    folder.text(of: "agent.json").contains("\"web/\(peer)\":\"drain\"")
+                }
+            )
+            // It has heard of its own writing.
+            #expect(await eventually(within: .seconds(30)) { await rig.memoryFile?.error == nil })
+        }
+        #expect(folder.text(of: "agent.json").contains("\"web/s1\":\"drain\""))
+    }
+
     /// What it said before, nobody knows, and a `down` that nobody takes back holds for ever.
     @Test func `a restarted process whose checks cannot speak takes a down back`() async throws {
         let peers = [peer("s1"), peer("s2")]

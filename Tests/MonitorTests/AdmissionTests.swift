@@ -9,13 +9,15 @@ import Vocabulary
     private func ticket(
         _ pair: Int,
         to port: UInt16 = 1,
-        of group: UInt32 = 0
+        of group: UInt32 = 0,
+        places: Int = 1
     ) -> Admission.Ticket {
         Admission.Ticket(
             pair: pair,
             generation: 0,
             group: group,
-            address: .host("10.0.0.1", port: port)
+            address: .host("10.0.0.1", port: port),
+            places: places
         )
     }
 
@@ -40,6 +42,37 @@ import Vocabulary
         #expect(admission.running == 3 && admission.waiting == 2)
         admission.leave(ticket(2, to: 2))
         #expect(started(&admission) == [4])
+    }
+
+    @Test func `a name with many addresses has a place for each`() {
+        var admission = Admission(limits: ProbeLimits(inFlight: 8))
+        admission.enter(ticket(0, to: 1, places: 5))
+        admission.enter(ticket(1, to: 2, places: 4))
+        admission.enter(ticket(2, to: 3))
+        #expect(started(&admission) == [0])
+        #expect(admission.running == 5)
+        admission.leave(ticket(0, to: 1, places: 5))
+        #expect(started(&admission) == [1, 2])
+        admission.leave(ticket(1, to: 2, places: 4))
+        admission.leave(ticket(2, to: 3))
+        #expect(admission.running == 0)
+        // More than there are: better alone than never.
+        admission.enter(ticket(3, to: 4, places: 16))
+        admission.enter(ticket(4, to: 5))
+        #expect(started(&admission) == [3])
+        admission.leave(ticket(3, to: 4, places: 16))
+        #expect(started(&admission) == [4])
+    }
+
+    @Test func `beside another group a name keeps to the share of its own`() {
+        var admission = Admission(limits: ProbeLimits(inFlight: 8))
+        for group in [0, 1] as [UInt32] { admission.join(group) }
+        admission.enter(ticket(0, to: 1, of: 0, places: 4))
+        admission.enter(ticket(1, to: 2, of: 0, places: 4))
+        admission.enter(ticket(2, to: 3, of: 1))
+        #expect(started(&admission) == [0, 2])
+        admission.leave(ticket(0, to: 1, of: 0, places: 4))
+        #expect(started(&admission) == [1])
     }
 
     @Test func `first come, first served`() {

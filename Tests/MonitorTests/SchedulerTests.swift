@@ -499,22 +499,32 @@ import Vocabulary
         }
     }
 
+    /// Asks while a probe is under way that the script holds.
+    private static func ask(
+        for key: VerdictKey,
+        during script: Script,
+        _ rig: Rig
+    ) async -> Task<Outcome?, Never> {
+        #expect(await rig.comes { script.waiting == 1 })
+        let home = LoopBound(rig, on: rig.loop)
+        let asking = Task(executorPreference: rig.loop) {
+            await home.value.scheduler.probeNow(key)?.outcome
+        }
+        #expect(await rig.comes { rig.scheduler.isWanted(key) })
+        return asking
+    }
+
     @Test func `whoever asks during a probe gets one that began later`() async throws {
         let script = Script { _ in .refused }
         script.hold()
         try await Rig.inVirtualTime { [peer, key] rig in
             rig.define([.scripted(peers: [peer], script: script, interval: .decades)])
-            #expect(await rig.comes { script.waiting == 1 })
-            let home = LoopBound(rig, on: rig.loop)
-            let asking = Task(executorPreference: rig.loop) {
-                await home.value.scheduler.probeNow(key)
-            }
-            #expect(await rig.comes { rig.scheduler.isWanted(key) })
+            let asking = await Self.ask(for: key, during: script, rig)
             script.releaseOne()
             #expect(await rig.comes { script.asked.count == 2 })
             script.set { _ in .pass }
             script.release()
-            #expect(await asking.value?.outcome.verdict == .pass)
+            #expect(await asking.value?.verdict == .pass)
         }
     }
 
@@ -525,16 +535,12 @@ import Vocabulary
         script.hold()
         try await Rig.inVirtualTime { [peer, key] rig in
             rig.define([.scripted(peers: [peer], script: script)])
-            #expect(await rig.comes { script.waiting == 1 })
+            let asking = await Self.ask(for: key, during: script, rig)
             let home = LoopBound(rig, on: rig.loop)
-            let asking = Task(executorPreference: rig.loop) {
-                await home.value.scheduler.probeNow(key) == nil
-            }
-            #expect(await rig.comes { rig.scheduler.isWanted(key) })
             let stopping = Task(executorPreference: rig.loop) {
                 await home.value.scheduler.stop()
             }
-            #expect(await asking.value, "there will be no probe")
+            #expect(await asking.value == nil, "there will be no probe")
             #expect(rig.scheduler.metrics.inFlight == 1)
             script.release()
             await stopping.value

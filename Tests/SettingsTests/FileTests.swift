@@ -153,6 +153,22 @@ import Vocabulary
         )
     }
 
+    @Test func `names both ends of a link that leads nowhere`() throws {
+        let scratch = try Scratch([
+            "muster.yaml": "include: more.d/*.yaml\n", "more.d/a.yaml": "log: { level: info }\n",
+        ])
+        try FileManager.default.createSymbolicLink(
+            atPath: scratch.path("more.d/gone.yaml"),
+            withDestinationPath: "/nonexistent/x.yaml"
+        )
+        #expect(
+            scratch.complaints() == [
+                "muster.yaml:1:10: include: more.d/gone.yaml: it is a link to /nonexistent/x.yaml: No such "
+                    + "file or directory"
+            ]
+        )
+    }
+
     @Test func `ends a circle`() throws {
         let scratch = try Scratch([
             "muster.yaml": "include: more.yaml\n",

@@ -28,7 +28,7 @@ private let arrows: [String: Set<String>] = [
     // What is simulated is what ships.
     "Simulation": ["EventLoop", "Fleet", "Health", "Store", "Vocabulary"],
 
-    "AgentCheck": ["Store", "EventLoop", "Health", "Vocabulary", "Glibc"],
+    "AgentCheck": ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary", "Glibc"],
     "Checks": [
         "Curl", "EventLoop", "DNS", "TLS", "Health", "HTTP1", "HTTP2", "Patterns", "Plugins",
         "Vocabulary", "CLinux", "Glibc", "Synchronization",
@@ -44,7 +44,7 @@ private let arrows: [String: Set<String>] = [
     ],
     "Admin": [
         "AgentCheck", "Monitor", "Proxy", "Checks", "Ledger", "Store", "EventLoop", "Health",
-        "Vocabulary", "Front", "TLS",
+        "Vocabulary", "Front", "HTTP1", "TLS",
     ],
     "muster": [
         "Admin", "Settings", "AgentCheck", "Monitor", "Proxy", "Checks", "DNS", "Fleet", "TLS",
