@@ -66,6 +66,8 @@ public final class DirectProbes {
     private var warm: [DirectProbe] = []
     private var cold: [DirectProbe] = []
     private var all: [DirectProbe] = []
+    /// The one that was let go last: it is on its way to tell how its probe ended.
+    private var leaving: DirectProbe?
 
     /// Sockets that wait for the next probe. A burst may need more, and closes them after it.
     static let socketsKeptMax = 256
@@ -99,6 +101,7 @@ public final class DirectProbes {
             cold.append(probe)
         } else {
             probe.drop(on: loop)
+            leaving = probe
             let last = all.removeLast()
             guard last !== probe else { return }
             last.place = probe.place
