@@ -200,6 +200,16 @@ public struct Claims: Sendable {
         set(pair, .kept(epoch: 0))
     }
 
+    /// What lies in the store is not its claim, and nobody's who is known: it probes on, and claims it again.
+    public mutating func keepAgain(_ pair: PairNumber) {
+        switch hold(of: pair) {
+        case .held(let epoch, _), .ceding(let epoch, _): set(pair, .kept(epoch: epoch))
+        case .kept: break
+        case .nothing: return
+        }
+        want(pair, .keep)
+    }
+
     /// A new era, or a new instance: whatever it holds must be claimed again, before all else.
     public mutating func keepAll() {
         wishes = [:]

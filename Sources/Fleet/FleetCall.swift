@@ -95,6 +95,8 @@ public enum FleetCall: Hashable, Sendable {
         public var sequence: UInt64
         /// Put in by whoever performs the call: the newest there is then.
         public var verdict: Verdict?
+        /// It is what the caller finds for as long as its mark moves on, and not only until it expires.
+        public var isVouched = false
 
         public init(pair: VerdictKey, epoch: UInt64, sequence: UInt64) {
             self.pair = pair

@@ -57,10 +57,9 @@ extension FleetCall {
             }
         case .publish(let publications):
             for one in publications {
-                words += [
-                    writing.field(one.pair), "\(one.epoch)", "\(one.sequence)",
-                    one.verdict.map(writing.text) ?? "{}",
-                ]
+                var text = one.verdict.map(writing.text) ?? "{}"
+                if one.isVouched { text = FleetVouching.vouched(text, by: signature.instance) }
+                words += [writing.field(one.pair), "\(one.epoch)", "\(one.sequence)", text]
             }
         case .release(let holdings):
             for one in holdings { words += [writing.field(one.pair), "\(one.epoch)"] }
@@ -219,22 +218,43 @@ extension FleetReply.PublishAnswer {
     }
 }
 
+// MARK: Vouching
+
+/// A verdict that names the life of its agent, as its last member, holds for as long as that life's mark moves on.
+public enum FleetVouching {
+    public static let member = "instance"
+
+    static func vouched(_ text: String, by instance: UInt64) -> String {
+        text.hasSuffix("}") ? text.dropLast() + ",\"\(member)\":\"\(instance)\"}" : text
+    }
+}
+
 // MARK: Lives
 
 /// What the store keeps of an agent's last beat.
-public struct FleetLife: Hashable, Sendable {
+public struct FleetLife: Sendable {
+    public var instance: UInt64
     public var state: FleetCall.State
     public var weight: Double
     public var seen: WallTime
+    public var mark: WallTime
     public var isMember: Bool
+    /// The life of this agent before, and its last mark.
+    public var former: (instance: UInt64, mark: WallTime)
 
     /// Nil where it is none of ours: instance, beats, state, weight, since when it lives, when it was seen, mark,
-    /// doubt, word, and its weight in the roster.
+    /// doubt, word, its weight in the roster, and instance and mark of its life before.
     public init?(_ line: String) {
         let parts = line.split(separator: " ")
-        guard parts.count == 10, let state = FleetCall.State(rawValue: String(parts[2])),
-            let weight = Double(parts[3]), weight.isFinite, let seen = Int64(parts[5])
+        guard parts.count == 12, let instance = UInt64(parts[0]),
+            let state = FleetCall.State(rawValue: String(parts[2])),
+            let weight = Double(parts[3]), weight.isFinite, let seen = Int64(parts[5]),
+            let mark = Int64(parts[6]), let formerInstance = UInt64(parts[10]),
+            let formerMark = Int64(parts[11])
         else { return nil }
+        self.instance = instance
+        self.mark = WallTime(milliseconds: mark)
+        former = (formerInstance, WallTime(milliseconds: formerMark))
         self.state = state
         self.weight = weight
         self.seen = WallTime(milliseconds: seen)

@@ -271,8 +271,12 @@ extension FleetMember {
                 claims.note(epoch: other, of: pair)
                 claims.want(pair, .offer, holder: agent)
                 said(pair)
-            } else {
+            } else if rosterIDs.contains(holder) {
                 hold(pair, by: holder, epoch: other, at: now, into: &effects)
+            } else {
+                // Another program wrote there, or somebody who is gone: nobody would probe it meanwhile.
+                claims.keepAgain(pair)
+                said(pair)
             }
         }
     }

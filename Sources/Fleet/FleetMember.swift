@@ -180,7 +180,7 @@ public struct FleetMember: Sendable {
     /// Pairs of which nobody is known to probe them: to be looked at again, one line for each place in rank
     /// and the soonest first.
     private var unclaimed: [[(at: Instant, pair: PairNumber)]] = [[], [], [], []]
-    private var rosterIDs: Set<String> = []
+    var rosterIDs: Set<String> = []
     /// Lost by standing still: not taken back before.
     var shyUntil: Instant
     var shy = Set<PairNumber>()

@@ -40,8 +40,8 @@ public enum FleetScript: String, CaseIterable, Sendable {
                 switch self {
                 case .beat: Self.beatBody(terms)
                 case .claim: Self.claimBody(terms)
-                case .publish: Self.publishBody
-                case .release: Self.releaseBody
+                case .publish: Self.wakeBody + Self.publishBody
+                case .release: Self.wakeBody + Self.releaseBody
                 case .tell: Self.tellBody
                 }
             }()
@@ -58,6 +58,8 @@ public enum FleetScript: String, CaseIterable, Sendable {
     private static let forgottenAfter = 86_400_000
     /// So many that are not ours are taken away in one call.
     private static let strangersMax = 4_000
+    /// What was vouched for holds so long without that, in milliseconds.
+    private static let vouchedFor = 10_000
     /// While somebody is late all are looked at so often, in milliseconds.
     private static let lookEvery = 100
     /// How often somebody is told of them, in milliseconds.
@@ -119,15 +121,16 @@ public enum FleetScript: String, CaseIterable, Sendable {
             'frozen', int(frozen), 'guarded', int(guarded), 'founded', int(founded), 'look', '0')
         end
         -- One line an agent: instance, number of its last beat, state, weight, since when it lives, when it
-        -- was seen, its mark, its doubt, what it says of it, and with which weight it is in the roster.
+        -- was seen, its mark, its doubt, what it says of it, with which weight it is in the roster, and of its
+        -- life before instance and mark.
         local function read_life(text)
-          local its, beats, state, weight, joined, seen, mark, doubt, word, seat =
-            string.match(text or '', '^(%d+) (%d+) (%a+) (%S+) (%d+) (%d+) (%d+) (%d+) (%a+) (%S+)$')
+          local its, beats, state, weight, joined, seen, mark, doubt, word, seat, former, before =
+            string.match(text or '', '^(%d+) (%d+) (%a+) (%S+) (%d+) (%d+) (%d+) (%d+) (%a+) (%S+) (%d+) (%d+)$')
           if not its or #text > 300 then return nil end
           local one = {instance = its, count = tonumber(beats), state = state, weight = weight,
             joined = tonumber(joined), seen = tonumber(seen), mark = tonumber(mark), doubt = doubt,
-            word = word, seat = seat}
-          if one.count > 2 ^ 53 or one.joined > \(epochMax) or one.mark > \(epochMax)
+            word = word, seat = seat, former = former, before = tonumber(before)}
+          if one.count > 2 ^ 53 or one.joined > \(epochMax) or one.mark > \(epochMax) or one.before > \(epochMax)
             or one.seen > t + LEASE or (seat ~= '-' and not (tonumber(seat) and tonumber(seat) > 0))
             then return nil end
           return one
@@ -135,7 +138,7 @@ public enum FleetScript: String, CaseIterable, Sendable {
         local function life_text(one)
           return one.instance .. ' ' .. int(one.count) .. ' ' .. one.state .. ' ' .. one.weight .. ' '
             .. int(one.joined) .. ' ' .. int(one.seen) .. ' ' .. int(one.mark) .. ' ' .. one.doubt .. ' '
-            .. one.word .. ' ' .. one.seat
+            .. one.word .. ' ' .. one.seat .. ' ' .. one.former .. ' ' .. int(one.before)
         end
         local lives = {[me] = read_life(held[15]) or false}
         local function life(agent)
@@ -148,6 +151,20 @@ public enum FleetScript: String, CaseIterable, Sendable {
         local function is_alive(agent, its)
           local one = life(agent)
           return one and one.instance == its and one.state ~= 'gone' and lives_on(one)
+        end
+        -- What one life vouched for until now ends soon, unless somebody says it again.
+        local function unvouched(text, one)
+          if not text or #text > \(valueBytesMax) then return nil end
+          local rest, its = string.match(text, '^(.*),"\(FleetVouching.member)":"(%d+)"}$')
+          if not rest then return nil end
+          local its_life = one and one.instance == its and one.agent ~= '' and life(one.agent)
+          local seen = its_life and its_life.instance == its and its_life.mark or 0
+          for name, at in pairs({checked_at = seen, expires_at = seen + \(vouchedFor)}) do
+            rest = string.gsub(rest, '"' .. name .. '":(%d+)', function(held)
+              if seen > 0 and tonumber(held) < at then return '"' .. name .. '":' .. int(at) end
+            end, 1)
+          end
+          return rest .. '}'
         end
         -- Why the caller may write nothing now.
         local function refusal()
@@ -219,7 +236,8 @@ public enum FleetScript: String, CaseIterable, Sendable {
         local changed = false
         if not mine then
           mine = {instance = instance, joined = t, seat = former and former.seat or '-',
-            word = former and former.word or 'sure'}
+            word = former and former.word or 'sure', former = former and former.instance or '0',
+            before = former and former.mark or 0}
           changed = mine.seat ~= '-'
         end
         local word = is_silent and 'silent' or doubt >= 50 and 'doubt' or 'sure'
@@ -396,7 +414,7 @@ public enum FleetScript: String, CaseIterable, Sendable {
             return {'roster', int(roster)}
           end
         end
-        local answer = {'ok', int(present), int(t)}
+        local answer, plain = {'ok', int(present), int(t)}, {}
         for i, field in ipairs(fields) do
           local at = 1 + 5 * i
           local reason, epoch = ARGV[at + 1], tonumber(ARGV[at + 2])
@@ -414,7 +432,7 @@ public enum FleetScript: String, CaseIterable, Sendable {
             if not one then
             elseif one.era == present then
               same = one.agent == me and one.epoch == epoch
-              if not same and not is_mine then word = 'held' end
+              if not same and is_held and not is_mine then word = 'held' end
             elseif one.agent ~= me and one.epoch > epoch then
               word = 'held'
             end
@@ -432,7 +450,10 @@ public enum FleetScript: String, CaseIterable, Sendable {
             end
           else
             local is_offered = is_held and one.agent == holder and one.epoch == epoch
-            local is_over = (tonumber(verdict.expires_at) or 0) < t and (not one or one.from < mark)
+            local is_vouched = is_held and verdict.\(FleetVouching.member) == one.instance
+              and t - math.max(life(one.agent).mark, resumed) <= LEASE
+            local is_over = not is_vouched and (tonumber(verdict.expires_at) or 0) < t
+              and (not one or one.from < mark)
             if is_offered and not is_mine then
               from = t + \(terms.handOver.milliseconds)
             elseif is_held and not is_mine and not is_over then
@@ -448,6 +469,11 @@ public enum FleetScript: String, CaseIterable, Sendable {
             answer[#answer + 1] = '0'
             answer[#answer + 1] = ''
           else
+            local text = unvouched(verdicts[i], one)
+            if text and not same then
+              plain[#plain + 1] = field
+              plain[#plain + 1] = text
+            end
             local before, before_instance = 0, '0'
             local minted = one and one.epoch or 0
             if same then
@@ -464,15 +490,36 @@ public enum FleetScript: String, CaseIterable, Sendable {
               before = before, before_instance = before_instance, agent = me})
             answer[#answer + 1] = 'granted'
             answer[#answer + 1] = int(minted)
-            local text = verdicts[i] and #verdicts[i] <= \(valueBytesMax) and verdicts[i] or ''
+            text = text or verdicts[i] and #verdicts[i] <= \(valueBytesMax) and verdicts[i] or ''
             answer[#answer + 1] = int(from) .. ' ' .. text
           end
         end
+        if #plain > 0 then redis.call('HSET', VERDICTS, unpack(plain)) end
         return answer
         """
     }
 
     // MARK: Writing
+
+    private static let wakeBody = """
+        -- What somebody else wrote under our name gets another name.
+        local function mended(key, ...)
+          local reply = redis.pcall(...)
+          if type(reply) ~= 'table' or not reply.err then return reply end
+          local place = 1
+          while place < 9 and redis.call('EXISTS', key .. ':aside:' .. place) == 1 do
+            place = place + 1
+          end
+          redis.pcall('RENAME', key, key .. ':aside:' .. place)
+          return redis.call(...)
+        end
+        local function wake(field)
+          local revision = mended(REVISION, 'INCR', REVISION)
+          mended(CHANGES, 'XADD', CHANGES, 'MAXLEN', '~', 10000, '*', 'revision', revision,
+            'kind', 'verdict', 'field', field)
+        end
+
+        """
 
     /// ARGV: …, and a pair each: field, epoch, sequence, verdict.
     private static let publishBody = """
@@ -480,7 +527,7 @@ public enum FleetScript: String, CaseIterable, Sendable {
         if refused then return refused end
         local said = {'status', 'degraded', 'health', 'rise', 'fall', 'kind', 'reason', 'code',
           'message', 'weight_percent', 'max_connections', 'admin', 'down_addresses', 'since', 'agent',
-          'epoch', 'address', 'check'}
+          'epoch', 'address', 'check', '\(FleetVouching.member)'}
         local fields = {}
         for i = 5, #ARGV, 4 do fields[#fields + 1] = ARGV[i] end
         local records = redis.call('HMGET', CLAIMS, unpack(fields))
@@ -522,22 +569,7 @@ public enum FleetScript: String, CaseIterable, Sendable {
           end
         end
         if #writes > 0 then redis.call('HSET', VERDICTS, unpack(writes)) end
-        -- What somebody else wrote under our name gets another name.
-        local function mended(key, ...)
-          local reply = redis.pcall(...)
-          if type(reply) ~= 'table' or not reply.err then return reply end
-          local place = 1
-          while place < 9 and redis.call('EXISTS', key .. ':aside:' .. place) == 1 do
-            place = place + 1
-          end
-          redis.pcall('RENAME', key, key .. ':aside:' .. place)
-          return redis.call(...)
-        end
-        for _, field in ipairs(woken) do
-          local revision = mended(REVISION, 'INCR', REVISION)
-          mended(CHANGES, 'XADD', CHANGES, 'MAXLEN', '~', 10000, '*', 'revision', revision,
-            'kind', 'verdict', 'field', field)
-        end
+        for _, field in ipairs(woken) do wake(field) end
         return answer
         """
 
@@ -550,6 +582,12 @@ public enum FleetScript: String, CaseIterable, Sendable {
           local one = record(redis.call('HGET', CLAIMS, ARGV[i]))
           if one and one.agent == me and one.instance == instance and one.era == present
             and one.epoch == tonumber(ARGV[i + 1]) then
+            local text = unvouched(redis.call('HGET', VERDICTS, ARGV[i]), one)
+            if text then
+              -- Somebody may define it, and nobody probe it.
+              redis.call('HSET', VERDICTS, ARGV[i], text)
+              wake(ARGV[i])
+            end
             one.agent, one.instance, one.before, one.before_instance = '', '0', 0, '0'
             write(ARGV[i], one)
             released = released + 1

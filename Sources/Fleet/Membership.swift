@@ -40,7 +40,10 @@ public struct Membership: Sendable {
     public private(set) var doubting: [String: Bool] = [:]
 
     /// When the last beat that was answered had been sent: the lease runs from there.
-    private var acknowledged: Instant?
+    public private(set) var acknowledged: Instant?
+    private var answeredAt = WallTime(milliseconds: 0)
+    /// Of those in the roster.
+    private var instances: [String: UInt64] = [:]
 
     public init(agent: String, dice: inout Dice) {
         self.agent = agent
@@ -53,6 +56,15 @@ public struct Membership: Sendable {
     public var signature: Signature {
         Signature(agent: agent, instance: instance, era: era, count: count)
     }
+    /// By this machine's clock, when the mark of this life of an agent was at least there: what it vouches for it
+    /// found then. Nil where it is not in the roster, or nobody knows.
+    public func mark(of agent: String, instance: UInt64, terms: FleetTerms) -> Instant? {
+        guard let acknowledged, instances[agent] == instance else { return nil }
+        if let mark = late[agent] { return acknowledged + -max(answeredAt - mark, .zero) }
+        // More may be late than one answer names.
+        return late.count < FleetTerms.lateMax ? acknowledged + -terms.lateAfter : nil
+    }
+
     public var isMember: Bool { standing == .member }
     public var hasLease: Bool { standing == .member || standing == .joining }
     /// Others that take part.
@@ -93,7 +105,10 @@ public struct Membership: Sendable {
         sent: Instant
     ) -> Change {
         var change = Change()
-        acknowledged = max(acknowledged ?? sent, sent)
+        if sent >= acknowledged ?? sent {
+            acknowledged = sent
+            answeredAt = answer.time
+        }
         isNew = false
         isDoubleTold = false
         if answer.era != era {
@@ -105,6 +120,10 @@ public struct Membership: Sendable {
         if let members = answer.members {
             roster = Roster(number: answer.roster, members: members)
             change.roster = roster
+            instances = Dictionary(
+                members.map { ($0.id, $0.instance) },
+                uniquingKeysWith: { one, _ in one }
+            )
         }
         late = [:]
         for one in answer.late { late[one.agent] = one.mark }

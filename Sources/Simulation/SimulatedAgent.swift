@@ -608,9 +608,14 @@ extension SimulatedAgent: FleetWire {
         world.send(calls, signature, call, from: self)
     }
 
-    func newest(_ key: VerdictKey) -> Verdict? { outbox.newest(key) }
+    /// Nobody vouches here: what is unchanged is said again.
+    func newest(_ key: VerdictKey) -> (record: Verdict, isCurrent: Bool)? {
+        outbox.newest(key, at: loop.wall).map { ($0.record, false) }
+    }
     func sent(_ verdict: Verdict) { outbox.sent(verdict) }
-    func wrote(_ verdict: Verdict) { outbox.wrote(verdict) }
+    func wrote(_ verdict: Verdict, isVouched: Bool) {
+        outbox.wrote(verdict, isVouched: isVouched)
+    }
     func noteRefused(_ key: VerdictKey) {}
     func letGo(_ key: VerdictKey) { outbox.letGo(key) }
     func announce(_ sign: FleetSign, by instance: String) {}

@@ -51,6 +51,8 @@ public struct StoreModel: Sendable {
         var doubting: [FleetReply.BeatAnswer.Doubting] = []
         var claims: [VerdictKey: Holding] = [:]
         var verdicts: [VerdictKey: Verdict] = [:]
+        /// Whose life vouches for it.
+        var vouching: [VerdictKey: UInt64] = [:]
         var revision: UInt64 = 0
     }
 
@@ -358,7 +360,7 @@ public struct StoreModel: Sendable {
             if let record {
                 if record.era == era {
                     isSame = record.agent == me && record.epoch == claim.epoch
-                    if !isSame && !isMine { return held(by: record) }
+                    if !isSame && isHeld && !isMine { return held(by: record) }
                 } else if record.agent != me, record.epoch > claim.epoch {
                     return held(by: record)
                 }
@@ -380,7 +382,12 @@ public struct StoreModel: Sendable {
                 let isOffered =
                     isHeld && record?.agent == claim.holder && record?.epoch == claim.epoch
                 let isSilent = record.map { $0.from < claim.mark.milliseconds } ?? true
-                let isOver = (verdict?.expiresAt.milliseconds ?? 0) < time && isSilent
+                let isVouched =
+                    isHeld && record.map { content.vouching[claim.pair] == $0.instance } ?? false
+                    && record.flatMap { content.lives[$0.agent]?.mark }
+                        .map { time - max($0, content.resumed) <= lease } ?? false
+                let isOver =
+                    !isVouched && (verdict?.expiresAt.milliseconds ?? 0) < time && isSilent
                 if isOffered && !isMine {
                     from = time + terms.handOver.milliseconds
                 } else if isOthers && !isOver {
@@ -396,6 +403,11 @@ public struct StoreModel: Sendable {
             instance: signature.instance,
             from: from
         )
+        let plain = unvouched(claim.pair, record)
+        if let plain, !isSame {
+            content.verdicts[claim.pair] = plain
+            content.vouching[claim.pair] = nil
+        }
         if isSame {
             holding.before = record?.before ?? 0
             holding.beforeInstance = record?.beforeInstance ?? 0
@@ -420,7 +432,26 @@ public struct StoreModel: Sendable {
             }
         }
         content.claims[claim.pair] = holding
-        return .granted(epoch: holding.epoch, from: WallTime(milliseconds: from), verdict)
+        return .granted(
+            epoch: holding.epoch,
+            from: WallTime(milliseconds: from),
+            plain ?? verdict
+        )
+    }
+
+    /// What one life vouched for until now ends soon, unless somebody says it again.
+    private func unvouched(_ pair: VerdictKey, _ record: Holding?) -> Verdict? {
+        guard var verdict = content.verdicts[pair], let instance = content.vouching[pair] else {
+            return nil
+        }
+        if let record, record.instance == instance, let life = content.lives[record.agent],
+            life.instance == instance
+        {
+            let mark = WallTime(milliseconds: life.mark)
+            verdict.checkedAt = max(verdict.checkedAt, mark)
+            verdict.expiresAt = max(verdict.expiresAt, mark + .seconds(10))
+        }
+        return verdict
     }
 
     // MARK: Writing
@@ -431,7 +462,7 @@ public struct StoreModel: Sendable {
         _ moment: Moment
     ) -> FleetReply {
         var answers: [FleetReply.PublishAnswer] = []
-        var writes: [(VerdictKey, Verdict)] = []
+        var writes: [(VerdictKey, Verdict, vouching: UInt64?)] = []
         for one in publications {
             let record = content.claims[one.pair]
             let old = content.verdicts[one.pair]
@@ -454,13 +485,18 @@ public struct StoreModel: Sendable {
             } else if written == one.epoch, (old?.sequence ?? 0) >= one.sequence {
                 answers.append(.known)
             } else {
-                if let verdict = one.verdict { writes.append((one.pair, verdict)) }
+                if let verdict = one.verdict {
+                    writes.append((one.pair, verdict, one.isVouched ? signature.instance : nil))
+                }
                 answers.append(.written)
             }
         }
-        for (pair, verdict) in writes {
-            let isNews = content.verdicts[pair].map { !verdict.saysTheSame(as: $0) } ?? true
+        for (pair, verdict, vouching) in writes {
+            let isNews =
+                content.verdicts[pair].map { !verdict.saysTheSame(as: $0) } ?? true
+                || content.vouching[pair] != vouching
             content.verdicts[pair] = verdict
+            content.vouching[pair] = vouching
             if isNews {
                 content.revision += 1
                 changed.append(pair)
@@ -479,6 +515,12 @@ public struct StoreModel: Sendable {
                 record.instance == signature.instance, record.era == content.era,
                 record.epoch == one.epoch
             else { continue }
+            if let plain = unvouched(one.pair, record) {
+                content.verdicts[one.pair] = plain
+                content.vouching[one.pair] = nil
+                content.revision += 1
+                changed.append(one.pair)
+            }
             (record.agent, record.instance) = ("", 0)
             (record.before, record.beforeInstance) = (0, 0)
             content.claims[one.pair] = record

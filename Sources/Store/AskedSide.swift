@@ -235,11 +235,13 @@ final class AskedSide<W: Wish>: CountedSide {
         value.bytes.flatMap(RedisStore.json).flatMap { Asked<W>(json: $0) }?.believed(at: store.now)
     }
 
-    func learn(_ value: RedisReply, field: String) { learn(value, field: field, isAnswer: false) }
+    func learn(_ value: RedisReply, digest: RedisReply, field: String) {
+        learn(value, field: field)
+    }
 
     /// `isAnswer` where Redis has just taken in what was asked for here: then it knows best, its
     /// stamps included.
-    private func learn(_ value: RedisReply, field: String, isAnswer: Bool) {
+    private func learn(_ value: RedisReply, field: String, isAnswer: Bool = false) {
         guard let key = W.Key(field: field) else { return }
         // Nothing there may mean that nothing is left of the whole hash: the next reading tells.
         guard let bytes = value.bytes else { return }

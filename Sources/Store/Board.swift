@@ -747,6 +747,17 @@ extension Board: StoreObserver {
         }
     }
 
+    public func storeRenewed(_ verdict: Verdict) {
+        let key = verdict.key
+        guard let board = boards[key.upstream], board.expects(key),
+            var held = board.verdict(of: key.peer, by: key.monitor), held.isSame(as: verdict),
+            held.expiresAt < verdict.expiresAt
+        else { return }
+        held.checkedAt = max(held.checkedAt, verdict.checkedAt)
+        held.expiresAt = verdict.expiresAt
+        apply(held)
+    }
+
     public func isDefined(_ key: any RecordKey) -> Bool {
         guard let key = key as? PeerKey else { return true }
         return boards[key.upstream]?.has(key.peer) ?? false

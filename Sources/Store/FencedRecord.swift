@@ -20,11 +20,15 @@ public protocol FencedRecord: Record, StoreChange {
     func isAboutTheSame(as other: Self) -> Bool
     /// Says the same as `other`, only later: nobody needs to be woken for it.
     func renews(_ other: Self) -> Bool
+    /// Said again without a change.
+    mutating func renew(at time: WallTime, for life: Nanoseconds)
     /// The same by a clock that shows `step` more.
     mutating func shift(by step: Nanoseconds)
 }
 
 extension FencedRecord {
+    public mutating func renew(at time: WallTime, for life: Nanoseconds) {}
+
     public func isAboutTheSame(as other: Self) -> Bool { true }
 
     public mutating func merge(_ other: Self) {

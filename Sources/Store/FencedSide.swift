@@ -2,6 +2,7 @@
 // renewals in batches, each refused there if a newer one is held.
 
 import EventLoop
+import Fleet
 import Health
 import Redis
 import Vocabulary
@@ -10,16 +11,31 @@ final class FencedSide<R: FencedRecord>: RedisSide {
     private unowned let store: RedisStore
     private let shelf: Shelf<R>
     private var outbox = Outbox<R>()
-    /// Digests of what was read, by field: most of it is what it was, and not worth parsing again.
-    private var scanned: [String: Int] = [:]
+    /// Digests of what was read, by field: most of it is what it was, and not worth reading again.
+    private var scanned: [String: UInt64] = [:]
+    /// What each slice of the hash held when it was read last, by its cursor.
+    private var slices: [String: Slice] = [:]
+    /// Readings of everything that may still be left out.
+    private var readingsLeft = 0
+    /// Words of others, where they are written under a claim.
+    private var following = Following<R>()
     /// Who writes what is said here, where that takes a claim; nil where this side writes it itself.
     private var writer: Writer?
+
+    private struct Slice {
+        var digest: String
+        var fields: [String]
+    }
 
     struct Writer {
         /// This is to be written, at once or with the next that is.
         var say: (R.Key, _ isUrgent: Bool) -> Void
         /// Somebody has written this.
         var heard: (R) -> Void
+        /// What stays as it was need not be said again.
+        var vouches: () -> Bool
+        /// When this life of an agent last was sure to find what it says, by this machine's clock.
+        var mark: Following<R>.Mark
     }
 
     init(of store: RedisStore) {
@@ -36,15 +52,29 @@ final class FencedSide<R: FencedRecord>: RedisSide {
         outbox.restate()
         handOver()
     }
-    func shift(by step: Nanoseconds) { outbox.shift(by: step) }
-    func forgetWhatWasRead() { scanned = [:] }
+    func shift(by step: Nanoseconds) {
+        outbox.shift(by: step)
+        for key in following.keys where !outbox.holds(key) {
+            guard var record = shelf[key] else { continue }
+            record.shift(by: step)
+            shelf.put(record, for: key)
+        }
+    }
+    func forgetWhatWasRead() {
+        scanned = [:]
+        slices = [:]
+        readingsLeft = 0
+    }
     func believe(at now: WallTime, isFirst: Bool, isBehind: Bool, ahead span: Nanoseconds) {}
 
     // MARK: Saying
 
     /// False when a newer one is here already.
     func publish(_ record: R, isTransition: Bool, now: WallTime) -> Bool {
-        guard outbox.take(record, isTransition: isTransition, now: now) else { return false }
+        let vouches = writer?.vouches() ?? false
+        guard outbox.take(record, isTransition: isTransition, now: now, vouches: vouches) else {
+            return false
+        }
         if shelf.take(record) {
             store.touchFile(
                 within: isTransition ? StateFile.transitionDelay : StateFile.renewalDelay
@@ -67,9 +97,17 @@ final class FencedSide<R: FencedRecord>: RedisSide {
         for (key, isUrgent) in outbox.drain() { writer.say(key, isUrgent) }
     }
 
-    func newest(_ key: R.Key) -> R? { outbox.newest(key) }
+    func newest(_ key: R.Key) -> (record: R, isCurrent: Bool)? {
+        outbox.newest(key, at: store.loop.wall)
+    }
     func sent(_ record: R) { outbox.sent(record) }
-    func wrote(_ record: R) { outbox.wrote(record) }
+    func wrote(_ record: R, isVouched: Bool) { outbox.wrote(record, isVouched: isVouched) }
+
+    /// What was vouched for and is not found any more.
+    func sayLapsed() {
+        guard let writer else { return }
+        for key in outbox.lapsed(at: store.loop.wall) { writer.say(key, false) }
+    }
 
     /// Another says it from now on.
     func letGo(_ key: R.Key) { outbox.letGo(key) }
@@ -125,13 +163,22 @@ final class FencedSide<R: FencedRecord>: RedisSide {
 
     // MARK: Hearing
 
-    func learn(_ value: RedisReply, field: String) {
+    func learn(_ value: RedisReply, digest: RedisReply, field: String) {
+        scanned[field] = digest.text.flatMap { UInt64($0, radix: 16) }
+        learn(value, field: field)
+    }
+
+    private func learn(_ value: RedisReply, field: String) {
         guard let bytes = value.bytes else { return }
         guard let key = R.Key(field: field) else { return store.ignore(.name(sort), field) }
-        guard let record = RedisStore.json(bytes).flatMap({ R.read($0, of: key) }) else {
+        guard let json = RedisStore.json(bytes), var record = R.read(json, of: key) else {
             return store.ignore(.value(sort), field)
         }
-        writer?.heard(record)
+        if let writer {
+            writer.heard(record)
+            outbox.letGo(of: record, asAgent: store.agent)
+            record = follow(record, json, writer)
+        }
         let heard = outbox.hear(
             record,
             besides: shelf,
@@ -147,21 +194,59 @@ final class FencedSide<R: FencedRecord>: RedisSide {
             store.tell(record)
             store.touchFile(within: StateFile.renewalDelay)
         }
+        // What is said here was written over.
+        if let writer, outbox.holds(key), !outbox.isOwn(record), !store.isTwin {
+            writer.say(key, false)
+        }
     }
+
+    // MARK: Words that somebody vouches for
+
+    private func follow(_ record: R, _ json: JSON, _ writer: Writer) -> R {
+        if outbox.holds(record.key) {
+            following.letGo(record.key)
+            return record
+        }
+        let instance = json[FleetVouching.member]?.string.flatMap(UInt64.init) ?? 0
+        return following.follow(record, vouchedBy: instance, writer.mark)
+    }
+
+    /// Words of others hold for as long as somebody vouches for them.
+    func renewSome(isHearing: Bool, every pause: Nanoseconds) {
+        guard let writer else { return }
+        let renewals = following.renewals(
+            isHearing: isHearing,
+            every: pause,
+            at: store.loop.moment,
+            held: { outbox.holds($0) ? nil : shelf[$0] },
+            mark: writer.mark
+        )
+        for record in renewals {
+            shelf.put(record, for: record.key)
+            store.tell(renewed: record)
+        }
+    }
+
+    // MARK: Reading everything
 
     func reconcile(
         _ reader: RedisConnection,
         wasEmptied: Bool
     ) async throws(RedisError) {
-        if wasEmptied { scanned = [:] }
-        try await store.walk(sort, reader) { field, value in
-            guard let bytes = value.bytes else { return }
-            let digest = bytes.hashValue
-            if scanned.updateValue(digest, forKey: field) == digest { return }
-            learn(value, field: field)
+        if wasEmptied || !store.heardAll { forgetWhatWasRead() }
+        if readingsLeft > 0 {
+            readingsLeft -= 1
+            return
         }
-        if scanned.count > State.entriesMax { scanned = [:] }
-        if wasEmptied { restate() }
+        let seen = try await readSlices(reader)
+        readingsLeft = writer == nil ? 0 : Self.readingsLeftOut
+        if scanned.count > State.entriesMax { forgetWhatWasRead() }
+        if wasEmptied {
+            restate()
+        } else if let writer, !store.isTwin {
+            // What is said here and was taken away there.
+            for key in outbox.keys where !seen.contains(key.field) { writer.say(key, false) }
+        }
         // Of nobody any more, there or only here.
         let over = shelf.over(at: store.loop.wall, keeping: Retention.span)
             .prefix(RedisStore.staleMax)
@@ -173,4 +258,74 @@ final class FencedSide<R: FencedRecord>: RedisSide {
         }
         for key in over { shelf.put(nil, for: key) }
     }
+
+    /// Everything that is not as it was read last. Answers what is there.
+    private func readSlices(_ reader: RedisConnection) async throws(RedisError) -> Set<String> {
+        var read: [String: Slice] = [:]
+        var seen = Set<String>()
+        var cursor = "0"
+        var count = 0
+        repeat {
+            let before = slices[cursor]
+            let command =
+                store.call(.slice, on: sort)
+                + [cursor, "\(Self.sliceCount)", before?.digest ?? ""]
+            let parts = try await store.ask(reader, [command]).first?.array ?? []
+            guard parts.count >= 2, let next = parts[0].text, let digest = parts[1].text else {
+                throw .refused("expected a slice, saw another reply")
+            }
+            if parts.count == 4 {
+                let fields = try await take(parts[2].array ?? [], parts[3].array ?? [], reader)
+                read[cursor] = Slice(digest: digest, fields: fields)
+            } else {
+                read[cursor] = before
+            }
+            seen.formUnion(read[cursor]?.fields ?? [])
+            cursor = next
+            await store.breathe()
+            count += 1
+            if count.isMultiple(of: RedisStore.slicesBetweenHints) {
+                try await store.readHints(on: reader)
+            }
+        } while cursor != "0" && !store.isStopping
+        slices = read
+        return seen
+    }
+
+    private func take(
+        _ small: [RedisReply],
+        _ large: [RedisReply],
+        _ reader: RedisConnection
+    ) async throws(RedisError) -> [String] {
+        var fields: [String] = []
+        var news: [String] = []
+        for index in stride(from: 0, to: small.count - 1, by: 2) {
+            guard let field = small[index].text,
+                let digest = small[index + 1].text.flatMap({ UInt64($0, radix: 16) })
+            else { continue }
+            fields.append(field)
+            if scanned[field] != digest { news.append(field) }
+        }
+        for index in stride(from: 0, to: large.count - 1, by: 2) {
+            let bytes = large[index + 1].integer ?? 0
+            store.ignore(.tooLarge(sort, bytes: bytes), large[index].text ?? "")
+        }
+        var pace = RedisStore.Pace(on: store.loop)
+        while !news.isEmpty {
+            let batch = news.prefix(RedisStore.scanCount)
+            news.removeFirst(batch.count)
+            let command = store.call(.read, on: sort) + ["small"] + batch
+            let items = try await store.ask(reader, [command]).first?.array ?? []
+            for (place, field) in batch.enumerated() where 2 * place + 1 < items.count {
+                learn(items[2 * place], digest: items[2 * place + 1], field: field)
+                if pace.isOver() { await store.breathe() }
+            }
+        }
+        return fields
+    }
+
+    /// Looked at in one call: what Redis does within a millisecond or two.
+    private static var sliceCount: Int { 500 }
+    /// What the stream of changes tells of is all that changes, unless somebody else writes there.
+    private static var readingsLeftOut: Int { 2 }
 }

@@ -71,11 +71,12 @@ package protocol FleetWire: AnyObject {
         _ call: FleetCall,
         _ done: @escaping (WireAnswer) -> Void
     )
-    /// What is to be written of the pair now; nil where nothing has been found of it.
-    func newest(_ key: VerdictKey) -> Verdict?
+    /// What is to be written of the pair now, and whether it is what is found now; nil where nothing has been
+    /// found of it.
+    func newest(_ key: VerdictKey) -> (record: Verdict, isCurrent: Bool)?
     /// It is on its way in these words, and then it is there.
     func sent(_ verdict: Verdict)
-    func wrote(_ verdict: Verdict)
+    func wrote(_ verdict: Verdict, isVouched: Bool)
     /// The store has a newer word of the pair.
     func noteRefused(_ key: VerdictKey)
     /// Another says it from now on.
@@ -118,6 +119,7 @@ public final class FleetDesk: EventSink {
     private var lagSeen: Nanoseconds
     private var orphansAt: Instant
     private var aboutAt = Instant(nanoseconds: .min)
+    private var aboutTold: (pairs: Int, reasons: [Doubt.Reason]) = (0, [])
     private var onLeft: [CheckedContinuation<Void, Never>] = []
     private var throttle = Throttle()
 
@@ -145,6 +147,8 @@ public final class FleetDesk: EventSink {
 
     private static let orphansEvery = Nanoseconds.seconds(2)
     private static let aboutEvery = Nanoseconds.seconds(1)
+    /// Where nothing but lateness can be another than before.
+    private static let aboutAgain = Nanoseconds.seconds(5)
 
     public init(_ setting: Setting, on loop: EventLoop, journal: Journal = .silent) {
         self.loop = loop
@@ -231,6 +235,23 @@ public final class FleetDesk: EventSink {
     }
 
     public var isAway: Bool { member.isAway(at: loop.instant) }
+
+    /// Its beats are answered: it knows the marks of all members.
+    var isHearing: Bool {
+        member.membership.hasLease
+            && member.membership.acknowledged.map { loop.instant - $0 < setting.terms.lease }
+                ?? false
+    }
+
+    /// Readers see by its beats that what it said still is so.
+    var vouches: Bool { member.membership.isMember }
+
+    /// When this life of an agent last was sure to find what it says, by this machine's clock.
+    func mark(of agent: String, instance: UInt64) -> WallTime? {
+        let now = loop.moment
+        return member.membership.mark(of: agent, instance: instance, terms: setting.terms)
+            .map { now.wall + -(now.instant - $0) }
+    }
 
     public var reasons: [Doubt.Reason] {
         member.doubt.reasons(hasOthers: member.membership.hasOthers, at: loop.instant)
@@ -442,17 +463,22 @@ public final class FleetDesk: EventSink {
 
     // MARK: Calls
 
+    private typealias Sent = (verdict: Verdict, isVouched: Bool)
+
     private func send(_ number: CallNumber, _ signature: Signature, _ call: FleetCall) {
         var call = call
-        var sent: [Verdict?] = []
+        var sent: [Sent?] = []
         switch call {
         case .publish(var publications):
             for index in publications.indices {
-                var verdict = wire?.newest(publications[index].pair)
+                let newest = wire?.newest(publications[index].pair)
+                var verdict = newest?.record
                 verdict?.epoch = publications[index].epoch
                 verdict?.sequence = publications[index].sequence
+                let isVouched = vouches && newest?.isCurrent == true
                 publications[index].verdict = verdict
-                sent.append(verdict)
+                publications[index].isVouched = isVouched
+                sent.append(verdict.map { ($0, isVouched) })
                 if let verdict { wire?.sent(verdict) }
             }
             // Of what nothing was found yet there is nothing to say.
@@ -479,7 +505,7 @@ public final class FleetDesk: EventSink {
     private func answered(
         _ number: CallNumber,
         _ call: FleetCall,
-        _ sent: [Verdict?],
+        _ sent: [Sent?],
         _ answer: WireAnswer
     ) {
         switch answer {
@@ -497,7 +523,7 @@ public final class FleetDesk: EventSink {
     private func ended(
         _ number: CallNumber,
         _ call: FleetCall,
-        _ sent: [Verdict?],
+        _ sent: [Sent?],
         _ reply: FleetReply?
     ) {
         guard var reply else {
@@ -506,11 +532,11 @@ public final class FleetDesk: EventSink {
         }
         if case .published(let answers) = reply {
             var rest = answers[...]
-            let all = sent.map { verdict -> FleetReply.PublishAnswer in
-                guard let verdict, let answer = rest.popFirst() else { return .written }
+            let all = sent.map { one -> FleetReply.PublishAnswer in
+                guard let one, let answer = rest.popFirst() else { return .written }
                 switch answer {
-                case .written, .known: wire?.wrote(verdict)
-                case .held: wire?.noteRefused(verdict.key)
+                case .written, .known: wire?.wrote(one.verdict, isVouched: one.isVouched)
+                case .held: wire?.noteRefused(one.verdict.key)
                 }
                 return answer
             }
@@ -523,12 +549,19 @@ public final class FleetDesk: EventSink {
     private func about(isLast: Bool) -> String {
         let now = loop.instant
         guard isLast || now - aboutAt >= Self.aboutEvery else { return "" }
+        let pairs = member.claims.heldCount
+        if !isLast, pairs == aboutTold.pairs, reasons == aboutTold.reasons,
+            now - aboutAt < Self.aboutAgain
+        {
+            return ""
+        }
         aboutAt = now
+        aboutTold = (pairs, reasons)
         return JSON.object([
             .init("version", .string(setting.version)),
             .init("started", .integer(startedAt.milliseconds)),
             .init("zone", JSON(setting.zone)),
-            .init("pairs", JSON(member.claims.heldCount)),
+            .init("pairs", JSON(pairs)),
             .init("lateness_ms", .integer((hands?.lateness(at: now) ?? .zero).milliseconds)),
             .init("doubt", .number((doubt * 100).rounded() / 100)),
             .init("reasons", .array(reasons.map { .string($0.rawValue) })),

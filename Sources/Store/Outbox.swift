@@ -10,6 +10,8 @@ enum OutboxLimits {
     static let grace = Nanoseconds.seconds(10)
     /// Written by one call of the script.
     static let batchMax = 64
+    /// What somebody vouches for is written again after so long all the same: what is a week old is removed.
+    static let vouchedRenewal = Nanoseconds.seconds(12 * 3_600)
     /// Removals kept while Redis is away; what is lost here expires.
     static let forgottenMax = 10_000
 }
@@ -21,6 +23,8 @@ package struct Outbox<R: FencedRecord>: Sendable {
         var storedUntil: WallTime
         /// The order under which somebody else wrote it for us.
         var order: (epoch: UInt64, sequence: UInt64) = (0, 0)
+        /// It holds in Redis for as long as this agent's mark moves on.
+        var isVouched = false
     }
 
     /// The order of what is taken is the caller's business: another one is given to it when it is written.
@@ -39,8 +43,14 @@ package struct Outbox<R: FencedRecord>: Sendable {
     var hasUrgent: Bool { !urgent.isEmpty || !forgotten.isEmpty }
     var lazyCount: Int { lazy.count }
 
-    /// Takes a record. False when a newer one is here already.
-    package mutating func take(_ record: R, isTransition: Bool, now: WallTime) -> Bool {
+    /// Takes a record. False when a newer one is here already. `vouches` where what is unchanged need not be
+    /// said again.
+    package mutating func take(
+        _ record: R,
+        isTransition: Bool,
+        now: WallTime,
+        vouches: Bool = false
+    ) -> Bool {
         let key = record.key
         let held = mine[key]
         if let held, !takesAnyOrder, held.record.isNewer(than: record),
@@ -53,10 +63,15 @@ package struct Outbox<R: FencedRecord>: Sendable {
         mine[key] = Mine(
             record: record,
             storedUntil: storedUntil,
-            order: held?.order ?? (0, 0)
+            order: held?.order ?? (0, 0),
+            isVouched: held?.isVouched ?? false
         )
         if isTransition || !renews {
             mark(key, isUrgent: isTransition)
+        } else if vouches, held?.isVouched == true {
+            if now - storedUntil > OutboxLimits.vouchedRenewal { mark(key, isUrgent: false) }
+        } else if vouches {
+            mark(key, isUrgent: false)
         } else {
             // A third of its life in Redis is over: time to renew it. Other agents look each five
             // seconds, and take over what seems to come to its end.
@@ -104,11 +119,17 @@ package struct Outbox<R: FencedRecord>: Sendable {
         return urgent.map { ($0, true) } + lazy.map { ($0, false) }
     }
 
-    /// As it is to be written now, with its life in Redis.
-    package func newest(_ key: R.Key) -> R? {
+    /// As it is to be written now, with its life in Redis; and whether it is what is found now.
+    package func newest(_ key: R.Key, at now: WallTime) -> (record: R, isCurrent: Bool)? {
         guard var record = mine[key]?.record else { return nil }
+        let isCurrent = record.expiresAt >= now
         record.expiresAt = record.expiresAt + OutboxLimits.grace
-        return record
+        return (record, isCurrent)
+    }
+
+    /// What was vouched for and is not found any more: it has to be said.
+    func lapsed(at now: WallTime) -> [R.Key] {
+        mine.compactMap { $0.value.isVouched && $0.value.record.expiresAt < now ? $0.key : nil }
     }
 
     /// It is on its way in these words.
@@ -117,7 +138,10 @@ package struct Outbox<R: FencedRecord>: Sendable {
     }
 
     /// It is in Redis in these words.
-    package mutating func wrote(_ record: R) { mine[record.key]?.storedUntil = record.expiresAt }
+    package mutating func wrote(_ record: R, isVouched: Bool) {
+        mine[record.key]?.storedUntil = record.expiresAt
+        mine[record.key]?.isVouched = isVouched
+    }
 
     /// Another says it from now on.
     package mutating func letGo(_ key: R.Key) {
@@ -202,6 +226,8 @@ package struct Outbox<R: FencedRecord>: Sendable {
     }
 
     func holds(_ key: R.Key) -> Bool { mine[key] != nil }
+    /// Everything that is said here.
+    var keys: some Sequence<R.Key> { mine.keys }
 
     /// What we say under this name is about something else.
     func isAboutAnother(_ record: R) -> Bool {

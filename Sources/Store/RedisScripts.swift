@@ -33,7 +33,7 @@ enum RedisScript: CaseIterable {
     /// Of any sort.
     case scan, read
     /// Of fenced records.
-    case publish, remove
+    case slice, publish, remove
     /// Of merged records.
     case ask, sweep, mark
 
@@ -44,7 +44,7 @@ enum RedisScript: CaseIterable {
 
     static func cases(for sort: RecordSort) -> [RedisScript] {
         switch sort.rule {
-        case .fenced: [.scan, .read, .publish, .remove]
+        case .fenced: [.slice, .read, .publish, .remove]
         case .merged: [.scan, .read, .ask, .sweep, .mark]
         }
     }
@@ -54,6 +54,7 @@ enum RedisScript: CaseIterable {
         switch self {
         case .scan: Self.scanBody
         case .read: Self.get + Self.readBody
+        case .slice: Self.sliceBody
         case .publish:
             Self.get + Self.wake(sort) + Self.table("silent", Self.silent(of: sort))
                 + Self.about(sort) + Self.publishBody
@@ -168,25 +169,31 @@ enum RedisScript: CaseIterable {
 
     // MARK: The store itself
 
-    /// KEYS: the id, revision, changes, all others. ARGV: an id to take where there is none; the type of each key.
+    /// KEYS: the id, revision, changes, all others. ARGV: an id to take where there is none; the type of each
+    /// key; and `all`, or nothing where it is enough to hear of what is put aside now.
     /// Answers why nothing can be written, or nothing; whether the id is new; the id; the revision; the
     /// time; and what was put aside, each name with its type. What lies there and cannot be ours is put
     /// aside, unread: it may be of another type, or a hundred megabytes.
     static let look =
         aside + """
+            local wasPut = false
+            local function put(key)
+              wasPut = true
+              aside(key)
+            end
             local function value(key)
               local kind = redis.call('TYPE', key).ok
               if kind == 'none' then return false end
               if kind == 'string' and redis.call('STRLEN', key) <= \(wordBytesMax) then
                 return redis.call('GET', key)
               end
-              aside(key)
+              put(key)
               return false
             end
             local id, revision = value(KEYS[1]), value(KEYS[2])
             for i = 3, #KEYS do
               local kind = redis.call('TYPE', KEYS[i]).ok
-              if kind ~= 'none' and kind ~= ARGV[1 + i] then aside(KEYS[i]) end
+              if kind ~= 'none' and kind ~= ARGV[1 + i] then put(KEYS[i]) end
             end
             -- Also where there is an id: it tells whether Redis takes writes.
             local taken = redis.pcall('SET', KEYS[1], ARGV[1], 'NX')
@@ -197,7 +204,7 @@ enum RedisScript: CaseIterable {
               id, isNew = ARGV[1], 1
             end
             local kept = {}
-            for i = 1, #KEYS do
+            for i = 1, (wasPut or ARGV[2 + #KEYS] == 'all') and #KEYS or 0 do
               for number = 1, \(asidesMax) do
                 local name = KEYS[i] .. '\(RedisKeys.aside)' .. number
                 local kind = redis.call('TYPE', name).ok
@@ -231,14 +238,43 @@ enum RedisScript: CaseIterable {
         return {found[1], small, large}
         """
 
-    /// ARGV: fields. Answers their values.
+    /// ARGV: `small` where the caller has just seen that no value is too large, or nothing; fields. Answers the
+    /// value of each, and its digest as `slice` tells it.
     private static let readBody = """
-        local values = {}
-        for i = 1, #ARGV do values[i] = get(ARGV[i]) end
-        return values
+        local answer, values = {}, nil
+        if ARGV[1] == 'small' then values = redis.call('HMGET', KEYS[1], unpack(ARGV, 2)) end
+        for i = 2, #ARGV do
+          local value
+          if values then value = values[i - 1] else value = get(ARGV[i]) end
+          answer[#answer + 1] = value
+          answer[#answer + 1] = value and string.sub(redis.sha1hex(value), 1, 12) or ''
+        end
+        return answer
         """
 
     // MARK: Fenced records
+
+    /// ARGV: a cursor, how many, the digest of this slice as the caller read it last. Answers the next cursor
+    /// and the digest; where that is another than the caller's also fields with a digest each, and fields
+    /// whose value is too large, with its size. What nobody changed is looked at here, and sent to nobody.
+    private static let sliceBody = """
+        local found = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
+        local items, small, large = found[2], {}, {}
+        for i = 1, #items, 2 do
+          local field, value = items[i], items[i + 1]
+          if #field <= \(Believable.nameBytesMax * 4) and #value <= \(Believable.valueBytesMax) then
+            small[#small + 1] = field
+            small[#small + 1] = value
+          else
+            large[#large + 1] = string.sub(field, 1, 100)
+            large[#large + 1] = #field + #value
+          end
+        end
+        local whole = redis.sha1hex(table.concat(small, ' ') .. ' ' .. #large)
+        if whole == ARGV[3] then return {found[1], whole} end
+        for i = 2, #small, 2 do small[i] = string.sub(redis.sha1hex(small[i]), 1, 12) end
+        return {found[1], whole, small, large}
+        """
 
     /// ARGV: field, record, field, record, … Answers 1 for each that is in now, 0 for each that
     /// was refused because the one held is newer. A renewal, which only says the same later, wakes nobody.

@@ -29,7 +29,8 @@ protocol RedisSide: AnyObject {
     func believe(at now: WallTime, isFirst: Bool, isBehind: Bool, ahead span: Nanoseconds)
 
     func flush(on writer: RedisConnection) async throws(RedisError)
-    func learn(_ value: RedisReply, field: String)
+    /// `digest` is that of the value, as slices tell it.
+    func learn(_ value: RedisReply, digest: RedisReply, field: String)
     /// Reads everything, and removes what belongs to nobody any more.
     func reconcile(
         _ reader: RedisConnection,

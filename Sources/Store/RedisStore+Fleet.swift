@@ -55,9 +55,13 @@ extension RedisStore: FleetWire {
         }
     }
 
-    package func newest(_ key: VerdictKey) -> Verdict? { verdicts?.newest(key) }
+    package func newest(_ key: VerdictKey) -> (record: Verdict, isCurrent: Bool)? {
+        verdicts?.newest(key)
+    }
     package func sent(_ verdict: Verdict) { verdicts?.sent(verdict) }
-    package func wrote(_ verdict: Verdict) { verdicts?.wrote(verdict) }
+    package func wrote(_ verdict: Verdict, isVouched: Bool) {
+        verdicts?.wrote(verdict, isVouched: isVouched)
+    }
     package func letGo(_ key: VerdictKey) { verdicts?.letGo(key) }
     package func noteRefused(_ key: VerdictKey) { noteRefused(key.field, of: Verdict.sort) }
     package func standingChanged() { observer?.storeStatusChanged(status) }
@@ -91,6 +95,33 @@ extension RedisStore: FleetWire {
     func heard(letter words: [String]) {
         guard let fleet, let hint = FleetHint(words, .store) else { return }
         fleet.heard(hint)
+    }
+
+    // MARK: Who vouches for what
+
+    /// When this life of an agent last was sure to find what it says, by this machine's clock.
+    func mark(of agent: String, instance: UInt64) -> WallTime? {
+        if let mark = fleet?.mark(of: agent, instance: instance) { return mark }
+        return marksRead[agent]?.first { $0.instance == instance }?.mark
+    }
+
+    /// Reads the marks of all that have beaten lately. Who takes part hears of them with its beats; who begins to
+    /// read finds words of those that are gone too, and has to know until when they held.
+    func readMarks(_ reader: RedisConnection) async throws(RedisError) {
+        guard fleet != nil else { return }
+        let reply = try await ask(reader, [["HGETALL", keys.prefix + "fleet"]]).first
+        marksRead = [:]
+        let ahead = now - loop.wall
+        for (field, text) in Self.pairs(reply ?? .null) {
+            guard field.hasPrefix(FleetScript.lifeMark), let life = FleetLife(text) else {
+                continue
+            }
+            let id = String(field.dropFirst(FleetScript.lifeMark.count))
+            marksRead[id] = [
+                (life.instance, min(life.mark + -ahead, loop.wall)),
+                (life.former.instance, min(life.former.mark + -ahead, loop.wall)),
+            ]
+        }
     }
 
     // MARK: Who is there

@@ -50,7 +50,7 @@ extension RedisStore {
 
     /// What came meanwhile, without waiting for more: an order is heard of within moments, however long
     /// the reading of everything takes.
-    private func readHints(on reader: RedisConnection) async throws(RedisError) {
+    func readHints(on reader: RedisConnection) async throws(RedisError) {
         let command = ["XREAD", "COUNT", "\(Self.scanCount)"] + streams
         do throws(RedisError) {
             let hints = try await ask(reader, [command]).first ?? .null
@@ -115,11 +115,12 @@ extension RedisStore {
         let named = zip(sides, fields).filter { !$1.isEmpty }
         let replies =
             named.isEmpty
-            ? [] : try await ask(reader, named.map { call(.read, on: $0.sort) + $1 })
+            ? [] : try await ask(reader, named.map { call(.read, on: $0.sort) + [""] + $1 })
         var pace = Pace(on: loop)
         for ((side, fields), reply) in zip(named, replies) {
-            for (field, value) in zip(fields, reply.array ?? []) {
-                side.learn(value, field: field)
+            let items = reply.array ?? []
+            for (place, field) in fields.enumerated() where 2 * place + 1 < items.count {
+                side.learn(items[2 * place], digest: items[2 * place + 1], field: field)
                 if pace.isOver() { await breathe() }
             }
         }
@@ -138,6 +139,9 @@ extension RedisStore {
         tell(ofAsides: parts[5].array ?? [])
         let isNew = parts[1].integer == 1
         note(time: time)
+        if areMarksDue || fleet?.isHearing != true { try await readMarks(reader) }
+        areMarksDue = false
+        heardAll = heard.whole != nil
         let id = parts[2].text
         let number = parts[3].text.flatMap(UInt64.init) ?? 0
         let wasEmptied = isNew || (storeID != nil && id != storeID) || number < revision
@@ -245,6 +249,10 @@ extension RedisStore {
     }
 
     func tell(_ change: any StoreChange) { observer?.storeChanged(change) }
+
+    func tell(renewed record: any FencedRecord) {
+        if let verdict = record as? Verdict { observer?.storeRenewed(verdict) }
+    }
 
     func touchFile(within delay: Nanoseconds) { file?.touch(within: delay) }
 }

@@ -53,6 +53,13 @@ public final class RedisStore: Store {
     var storeID: String?
     var revision: UInt64 = 0
     var heard = HeardRevision()
+    /// When everything was read last, no hint had been missed since the reading before.
+    var heardAll = false
+    /// Marks of agents as they were read, also of those that are gone; see `readMarks`.
+    var marksRead: [String: [(instance: UInt64, mark: WallTime)]] = [:]
+    var areMarksDue = true
+    private var looks = 0
+    private var ticks = 0
     var streamID = "0-0"
     /// The last hints were too long to be read.
     var skipsHints = false
@@ -97,6 +104,10 @@ public final class RedisStore: Store {
     public static let reconcileEveryDefault = Nanoseconds.seconds(5)
     /// Renewals wait this long for company, or until so many wait.
     static let renewalDelay = Nanoseconds.milliseconds(200)
+    /// How often some words of others are renewed: all of them take a second.
+    static let renewEvery = Nanoseconds.milliseconds(250)
+    /// Readings of everything from one list of what was put aside to the next.
+    static let looksToList = 12
     static let renewalsMax = 64
     static let backoffMin = Nanoseconds.milliseconds(50)
     /// A Redis that is back is asked again after this long at most.
@@ -196,7 +207,9 @@ public final class RedisStore: Store {
         side.leave(
             writingTo: .init(
                 say: { [unowned fleet] in fleet.say($0, isUrgent: $1) },
-                heard: { [unowned fleet] in fleet.heard($0) }
+                heard: { [unowned fleet] in fleet.heard($0) },
+                vouches: { [unowned fleet] in fleet.vouches },
+                mark: { [unowned self] in mark(of: $0, instance: $1) }
             )
         )
     }
@@ -239,6 +252,7 @@ public final class RedisStore: Store {
         observer.storeStatusChanged(status)
         isRunning = true
         fleet?.start(on: self)
+        renewSoon()
         let home = LoopBound(self, on: loop)
         Task(executorPreference: loop) { await home.value.run() }
     }
@@ -247,12 +261,30 @@ public final class RedisStore: Store {
     @_specialize(where R == Verdict)
     public func publish<R: FencedRecord>(_ record: R, isTransition: Bool) {
         let now = loop.moment
-        if let step = clockWatch.step(at: now) { for side in sides { side.shift(by: step) } }
+        followClock(now)
         guard fenced(R.self).publish(record, isTransition: isTransition, now: now.wall) else {
             refused += 1
             return
         }
         flushSoon()
+    }
+
+    private func followClock(_ now: Moment) {
+        if let step = clockWatch.step(at: now) { for side in sides { side.shift(by: step) } }
+    }
+
+    /// Words of others hold for as long as somebody vouches for them; and what is vouched for here and not found
+    /// any more has to be said.
+    private func renewSoon() {
+        guard let verdicts else { return }
+        _ = timers.schedule(after: Self.renewEvery) { [unowned self] in
+            if isStopping { return }
+            followClock(loop.moment)
+            ticks += 1
+            verdicts.renewSome(isHearing: isConnected, every: Self.renewEvery)
+            if ticks.isMultiple(of: 8) { verdicts.sayLapsed() }
+            renewSoon()
+        }
     }
 
     public func forget<R: FencedRecord>(_ type: R.Type, _ key: R.Key) {
@@ -419,6 +451,7 @@ public final class RedisStore: Store {
         try await loadFleet(on: writer)
         fleet?.connected()
         for side in sides { side.forgetWhatWasRead() }
+        areMarksDue = true
         await askForEviction(reader)
         try await reconcile(reader)
         for side in sides where fleet == nil || side.sort.isMerged { side.restate() }
@@ -705,8 +738,10 @@ public final class RedisStore: Store {
         ]
         names += sides.map { (keys.hash(of: $0.sort), "hash") }
         if fleet != nil { names += keys.ofFleet(agent: agent) }
+        let lists = looks.isMultiple(of: Self.looksToList)
+        looks += 1
         return ["EVALSHA", lookScript, "\(names.count)"] + names.map(\.key) + [id]
-            + names.map(\.type)
+            + names.map(\.type) + [lists ? "all" : ""]
     }
 
     /// What may be written now. Orders are whose they are; for verdicts the agent's name stands.

@@ -68,6 +68,8 @@ public protocol StoreObserver: AnyObject {
     /// A verdict (of which the observer may hold a newer one: it compares epoch and sequence), or
     /// `Asking` for something. Others are none of its business.
     func storeChanged(_ change: any StoreChange)
+    /// Somebody still says the same, or nobody can be heard: this word, which was told before, holds for longer.
+    func storeRenewed(_ verdict: Verdict)
     /// Whether it is about something that is defined here. Of what is not, a store keeps only so much.
     func isDefined(_ key: any RecordKey) -> Bool
     /// Connected, disconnected, or of an error.
@@ -75,6 +77,7 @@ public protocol StoreObserver: AnyObject {
 }
 
 extension StoreObserver {
+    public func storeRenewed(_ verdict: Verdict) {}
     public func isDefined(_ key: any RecordKey) -> Bool { true }
 }
 

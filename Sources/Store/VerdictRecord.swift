@@ -16,6 +16,11 @@ extension Verdict: FencedRecord {
         rule: .fenced(silent: silent, about: ["address", "kind", "check"])
     )
 
+    public mutating func renew(at time: WallTime, for life: Nanoseconds) {
+        checkedAt = time
+        expiresAt = time + life
+    }
+
     public static func read(_ json: JSON, of key: VerdictKey) -> Verdict? {
         Verdict(key: key, json: json)
     }

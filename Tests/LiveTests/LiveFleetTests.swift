@@ -67,7 +67,7 @@ extension Live {
             #expect(
                 try await eventually(within: Self.patience) {
                     try await fleet.redis.ask("HGET", "muster:fleet", "@a1")
-                        .first?.hasSuffix(" -") == true
+                        .first?.contains(" - ") == true
                 }
             )
             let before = try await fleet.claims()

@@ -603,9 +603,13 @@ private final class ModelWire: FleetWire, Store {
         if !outbox.isOwn(verdict) { board.storeChanged(verdict) }
     }
 
-    func newest(_ key: VerdictKey) -> Verdict? { outbox.newest(key) }
+    func newest(_ key: VerdictKey) -> (record: Verdict, isCurrent: Bool)? {
+        outbox.newest(key, at: rig.loop.wall).map { ($0.record, false) }
+    }
     func sent(_ verdict: Verdict) { outbox.sent(verdict) }
-    func wrote(_ verdict: Verdict) { outbox.wrote(verdict) }
+    func wrote(_ verdict: Verdict, isVouched: Bool) {
+        outbox.wrote(verdict, isVouched: isVouched)
+    }
     func noteRefused(_ key: VerdictKey) {}
     func letGo(_ key: VerdictKey) { outbox.letGo(key) }
     func standingChanged() {}

@@ -118,6 +118,7 @@ private struct Trial {
                 .init("agent", .string(verdict.agent)),
                 .init("epoch", .integer(Int64(verdict.epoch))),
                 .init("sequence", .integer(Int64(verdict.sequence))),
+                .init("checked_at", .integer(verdict.checkedAt.milliseconds)),
                 .init("expires_at", .integer(verdict.expiresAt.milliseconds)),
             ]).text
         },
@@ -126,9 +127,10 @@ private struct Trial {
                 let status = json["status"]?.string.flatMap(HealthCounter.Status.init(rawValue:)),
                 let health = json["health"]?.int, let agent = json["agent"]?.string,
                 let epoch = json["epoch"]?.integer, let sequence = json["sequence"]?.integer,
-                let expires = json["expires_at"]?.integer
+                let expires = json["expires_at"]?.integer,
+                let checked = json["checked_at"]?.integer
             else { return nil }
-            return Self.verdict(
+            var read = Self.verdict(
                 key,
                 status,
                 health,
@@ -137,6 +139,8 @@ private struct Trial {
                 UInt64(sequence),
                 WallTime(milliseconds: expires)
             )
+            read.checkedAt = WallTime(milliseconds: checked)
+            return read
         }
     )
 
@@ -258,6 +262,7 @@ private struct Trial {
                         epoch: epoch,
                         sequence: chance(40) ? sequence : 1
                     )
+                    one.isVouched = chance(60)
                     // Now and then as by somebody who knows no claims.
                     one.verdict = Self.verdict(
                         pair,

@@ -82,6 +82,97 @@ import Vocabulary
         }
     }
 
+    private func text(of key: VerdictKey, _ rig: StoreRig) async -> String? {
+        try? await rig.server?.ask("HGET", "muster:verdicts", key.field, on: rig.loop).text
+    }
+
+    @Test func `what is vouched for is said again where somebody took it away or wrote it over`()
+        async throws
+    {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            let agent = await Agent.start(
+                "a1",
+                on: rig,
+                pairs: 1,
+                reconcileEvery: .milliseconds(100)
+            )
+            let key = agent.keys[0]
+            #expect(await rig.comes { agent.hands.held == [key] })
+            agent.find(.up, key)
+            let vouched = "\"instance\":\"\(agent.desk.member.membership.instance)\"}"
+            func isVouched() async -> Bool {
+                await eventually(within: .seconds(60)) {
+                    await text(of: key, rig)?.hasSuffix(vouched) == true
+                }
+            }
+            #expect(await isVouched())
+            _ = try await server.ask("HDEL", "muster:verdicts", key.field, on: rig.loop)
+            #expect(await isVouched())
+            let other = Verdict.sample(.down, peer: key.peer, agent: "x").json.text
+            _ = try await server.ask("HSET", "muster:verdicts", key.field, other, on: rig.loop)
+            #expect(await isVouched())
+        }
+    }
+
+    @Test func `what is not found any more is not vouched for, until it is found again`()
+        async throws
+    {
+        try await StoreRig.run(.redisUnix) { rig in
+            let agent = await Agent.start("a1", on: rig, pairs: 1)
+            let key = agent.keys[0]
+            #expect(await rig.comes { agent.hands.held == [key] })
+            func isVouched(_ isSo: Bool) async -> Bool {
+                await eventually(within: .seconds(60)) {
+                    await text(of: key, rig)?.contains("instance") == isSo
+                }
+            }
+            agent.find(.up, key)
+            #expect(await isVouched(true))
+            agent.find(.up, key, life: .milliseconds(1))
+            #expect(await isVouched(false))
+            agent.find(.up, key)
+            #expect(await isVouched(true))
+        }
+    }
+
+    /// It was written an hour ago, and has been so ever since.
+    @Test func `a word holds for as long as its agent's mark moves on, however old it is`()
+        async throws
+    {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            let first = await Agent.start("a1", on: rig, pairs: 1)
+            let key = first.keys[0]
+            #expect(await rig.comes { first.hands.held == [key] })
+            let long = rig.loop.wall + -.seconds(3_600)
+            var old = Verdict.sample(.up, peer: key.peer, at: long, life: .seconds(13))
+            old.epoch = first.hands.epochs[key] ?? 0
+            let instance = first.desk.member.membership.instance
+            for (life, holds) in [(instance, true), (instance &+ 2, false)] {
+                let text = old.json.text.dropLast() + ",\"instance\":\"\(life)\"}"
+                _ = try await server.ask(
+                    "HSET",
+                    "muster:verdicts",
+                    key.field,
+                    String(text),
+                    on: rig.loop
+                )
+                let listener = Listener()
+                let reader = await Agent.start(
+                    "reader\(life)",
+                    on: rig,
+                    pairs: 0,
+                    listener: listener
+                )
+                #expect(await rig.comes { listener.verdicts[key] != nil })
+                let isFresh = (listener.verdicts[key]?.expiresAt ?? long) > rig.loop.wall
+                #expect(isFresh == holds)
+                await reader.desk.leave()
+            }
+        }
+    }
+
     @Test func `of two processes with one name the first takes part, and the other after it`()
         async throws
     {
@@ -193,8 +284,8 @@ import Vocabulary
         try await StoreRig.run(.redisUnix) { rig in
             let server = try #require(rig.server)
             let hour = rig.loop.wall + -.seconds(3_600)
-            let lately = "7 1 working 1.0 1 \(hour.milliseconds) 1 0 sure -"
-            for (id, life) in [("old", "7 1 working 1.0 1 1 1 0 sure -"), ("lately", lately)] {
+            let lately = "7 1 working 1.0 1 \(hour.milliseconds) 1 0 sure - 0 0"
+            for (id, life) in [("old", "7 1 working 1.0 1 1 1 0 sure - 0 0"), ("lately", lately)] {
                 _ = try await server.ask("HSET", "muster:fleet", "@\(id)", life, on: rig.loop)
                 _ = try await server.ask("HSET", "muster:about", id, "{}", on: rig.loop)
                 _ = try await server.ask("XADD", "muster:to:\(id)", "*", "a", "b", on: rig.loop)
@@ -265,7 +356,7 @@ import Vocabulary
     @Test(arguments: [
         ["HSET", "muster:fleet", "@a1", "{}"],
         ["HSET", "muster:fleet", "@a2", "1 2 working x y"],
-        ["HSET", "muster:fleet", "@a2", "1 2 working 1 3 999999999999999 5 0 sure 1"],
+        ["HSET", "muster:fleet", "@a2", "1 2 working 1 3 999999999999999 5 0 sure 1 0 0"],
         [
             "HSET", "muster:fleet", "look", "99999999999999", "late", "[", "doubting", "{}", "size",
             "7",
@@ -327,12 +418,15 @@ private final class Agent {
         _ id: String,
         on rig: StoreRig,
         pairs: Int,
-        confirm: ConfirmRule = ConfirmRule()
+        confirm: ConfirmRule = ConfirmRule(),
+        reconcileEvery: Nanoseconds = RedisStore.reconcileEveryDefault,
+        listener: Listener = Listener()
     ) async -> Agent {
         var setting = FleetDesk.Setting(agent: id)
         setting.terms.settle = .milliseconds(200)
         let desk = FleetDesk(setting, on: rig.loop, journal: rig.lines.journal)
-        guard let store = rig.make(agent: id, fleet: desk) as? RedisStore else {
+        let made = rig.make(agent: id, fleet: desk, reconcileEvery: reconcileEvery)
+        guard let store = made as? RedisStore else {
             preconditionFailure("expected a store in Redis")
         }
         let keys = (0..<pairs).map {
@@ -351,18 +445,24 @@ private final class Agent {
                 )
             )
         }
-        try? await rig.begin(store, with: Listener())
+        try? await rig.begin(store, with: listener)
         return agent
     }
 
-    func find(_ status: HealthCounter.Status, _ key: VerdictKey, health: Int = 3) {
+    func find(
+        _ status: HealthCounter.Status,
+        _ key: VerdictKey,
+        health: Int = 3,
+        life: Nanoseconds = .seconds(60)
+    ) {
         sequence += 1
         var verdict = Verdict.sample(
             status,
             peer: key.peer,
             agent: desk.setting.agent,
             epoch: hands.epochs[key] ?? 0,
-            sequence: sequence
+            sequence: sequence,
+            life: life
         )
         verdict.health = status == .up ? health : 0
         store.publish(verdict, isTransition: true)

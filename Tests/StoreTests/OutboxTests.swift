@@ -48,6 +48,44 @@ import Vocabulary
         #expect(written == [0, 5, 10, 15, 20, 25])
     }
 
+    @Test func `what is vouched for is said once, and again only where it changed or lapsed`() {
+        var outbox = Outbox<Verdict>()
+        outbox.takesAnyOrder = true
+        func takes(_ second: Int64, _ status: HealthCounter.Status = .up) -> Int {
+            let now = start + .seconds(second)
+            _ = outbox.take(
+                verdict(second, status),
+                isTransition: second == 0,
+                now: now,
+                vouches: true
+            )
+            return outbox.drain().count
+        }
+        func writes(at second: Int64) -> Bool {
+            let now = start + .seconds(second)
+            guard let (record, isCurrent) = outbox.newest(verdict(0).key, at: now) else {
+                return false
+            }
+            outbox.wrote(record, isVouched: isCurrent)
+            return isCurrent
+        }
+        #expect(takes(0) == 1)
+        #expect(writes(at: 0))
+        for second in 1..<3_600 as Range<Int64> { #expect(takes(second) == 0) }
+        #expect(takes(3_600, .down) == 1)
+        #expect(writes(at: 3_600))
+        // Nothing found for longer than it holds.
+        #expect(outbox.lapsed(at: start + .seconds(3_604)).isEmpty)
+        #expect(outbox.lapsed(at: start + .seconds(3_605)).count == 1)
+        #expect(!writes(at: 3_605))
+        #expect(outbox.lapsed(at: start + .seconds(3_606)).isEmpty)
+        #expect(takes(3_607, .down) == 1)
+        #expect(writes(at: 3_607))
+        #expect(takes(3_608, .down) == 0)
+        // Nothing that is a week old is kept.
+        #expect(takes(3_608 + 13 * 3_600, .down) == 1)
+    }
+
     @Test func `a verdict lives longer in Redis than its agent believes it`() throws {
         var outbox = Outbox<Verdict>()
         let said = verdict(0)
