@@ -73,6 +73,8 @@ final class Pair {
     var phase = Phase.resting
     /// Requests wait for the peer, and it says nothing: a probe that fails is the second failure.
     var isSuspect = false
+    /// Probes in a row that got no connection while requests were answered.
+    var pardons: UInt8 = 0
     /// The number of its upstream among those that share the places for probes.
     let group: UInt32
     /// The address in words, which all that is said of it share.

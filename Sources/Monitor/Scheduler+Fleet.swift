@@ -263,7 +263,7 @@ extension Scheduler: FleetHands {
     /// Somebody else probes the peer: it should look. While the store is away nobody can be told, and this
     /// agent looks itself.
     func tell(suspicionOf peer: PeerKey, _ others: [VerdictKey], every pause: Nanoseconds) {
-        guard let fleet else { return }
+        guard let fleet, doubtsRequests?() != true else { return }
         if fleet.isAway {
             for key in others { fleet.suspected(key) }
             return

@@ -144,6 +144,51 @@ extension Scheduler {
         started: Instant,
         ended: Instant
     ) {
+        guard mayBeLost(outcome, ticket) else {
+            return conclude(ticket, outcome, trace: trace, started: started, ended: ended)
+        }
+        let home = LoopBound(self, on: loop)
+        let peer = rows[ticket.pair].key.peerKey
+        tasks += 1
+        Task(executorPreference: loop) {
+            let isAnswering = await home.value.hasAnswered?(peer, started) ?? false
+            home.value.tasks -= 1
+            let outcome = isAnswering ? home.value.pardon(outcome, ticket) : outcome
+            home.value.conclude(ticket, outcome, trace: trace, started: started, ended: ended)
+        }
+    }
+
+    /// The first packet of a connection was lost more likely than the peer is: it is sent again after a second
+    /// only, which few probes wait for. Where requests are answered meanwhile, that is so.
+    private func mayBeLost(_ outcome: Outcome, _ ticket: Admission.Ticket) -> Bool {
+        guard hasAnswered != nil, outcome.verdict == .fail, outcome.reason == .layer4Timeout,
+            rows[ticket.pair].generation == ticket.generation, !isStopping
+        else { return false }
+        let pair = rows[ticket.pair]
+        return pair.opinion.counter.status == .up && pair.pardons < Self.pardonsMax
+    }
+
+    private func pardon(_ outcome: Outcome, _ ticket: Admission.Ticket) -> Outcome {
+        guard rows[ticket.pair].generation == ticket.generation else { return outcome }
+        rows[ticket.pair].pardons += 1
+        return Outcome(
+            .neutral,
+            .checked,
+            message: "\(outcome.message), while it answers requests: packets get lost on the way",
+            phases: outcome.phases
+        )
+    }
+
+    /// Beyond so many in a row it does take no connections any more, and only goes on with those it has.
+    private static let pardonsMax = 4
+
+    private func conclude(
+        _ ticket: Admission.Ticket,
+        _ outcome: Outcome,
+        trace: Trace?,
+        started: Instant,
+        ended: Instant
+    ) {
         admission.leave(ticket)
         let row = ticket.pair
         if rows[row].generation != ticket.generation {
@@ -171,6 +216,7 @@ extension Scheduler {
             lag: loop.lag.total - pair.lagAtStart
         )
         let outcome = punctuality.judge(outcome)
+        if outcome.verdict != .neutral { pair.pardons = 0 }
         if outcome.isExcused { noteExcused(pair.key, outcome, now: now.instant) }
         if let ruling = ruling(on: outcome, of: row, started: started, at: now.instant) {
             door.pass(

@@ -96,6 +96,10 @@ public final class Scheduler: EventSink {
     /// Whoever asks for a probe waits so long for it.
     private(set) lazy var asks = Timers(loop: loop)
     var complainOfLagFrom = Instant(nanoseconds: .min)
+    /// Requests of this process fail nearly everywhere: nobody else needs to hear of that.
+    public var doubtsRequests: (() -> Bool)?
+    /// Whether requests of this process have been answered whole by a peer since then; nil where it has none.
+    public var hasAnswered: ((PeerKey, _ since: Instant) async -> Bool)?
     var lastExcused: Instant?
 
     /// The first probe of every pair comes within this time, however long the interval is: at once where

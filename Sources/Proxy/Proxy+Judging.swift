@@ -21,6 +21,9 @@ struct Judging {
 
     /// When requests failed at a peer last, or waited for it in silence.
     fileprivate var troubledAt: [PeerKey: Instant] = [:]
+    /// Whether they did at most of all, as last looked at: with ten thousand that takes a while.
+    fileprivate var isDoubted = false
+    fileprivate var doubtedAt = Instant(nanoseconds: .min)
 
     /// The workers are being asked; there may be more to ask for meanwhile.
     fileprivate var isBusy = false
@@ -134,6 +137,17 @@ extension Proxy {
             }
         }
         return all
+    }
+
+    /// Requests fail at most of the peers that this process has: then it is more likely the one that is ill,
+    /// or its network, and what it thinks of peers is nothing to tell others.
+    public var doubtsItself: Bool {
+        let now = loop.instant
+        if now - judging.doubtedAt < Self.looksApart { return judging.isDoubted }
+        let count = judging.troubledAt.values.count { now - $0 < Self.troubleLasts }
+        judging.doubtedAt = now
+        judging.isDoubted = count >= 2 && count * 2 > routing.peerCount
+        return judging.isDoubted
     }
 
     // MARK: Judging

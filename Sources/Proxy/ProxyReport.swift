@@ -95,6 +95,15 @@ extension Proxy {
         public var answered: Nanoseconds?
     }
 
+    /// Whether an answer of the peer has been whole since then.
+    public func hasAnswered(_ key: PeerKey, since: Instant) async -> Bool {
+        guard let number = routing.number(of: key) else { return false }
+        for (_, worker) in workers where await worker.call({ $0.answered(number) }) >= since {
+            return true
+        }
+        return false
+    }
+
     /// Of the peers of these upstreams.
     public func traffic(of upstreams: [String]) async -> [PeerKey: Traffic] {
         let known = routing.upstreams
@@ -140,6 +149,12 @@ extension Proxy.PeerTotals {
 }
 
 extension Worker {
+    /// When an answer of the peer was whole last.
+    fileprivate func answered(_ number: Int32) -> Instant {
+        number < pool.peerCount
+            ? pool.peers[Int(number)].answeredAt : Instant(nanoseconds: .min)
+    }
+
     /// The totals of every peer that is defined, with its number.
     func peerTotals() -> [(Int32, Proxy.PeerTotals)] {
         var all: [(Int32, Proxy.PeerTotals)] = []

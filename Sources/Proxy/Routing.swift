@@ -49,6 +49,8 @@ struct Routing {
     func peer(_ number: Int32) -> PeerKey? { peerNumbers.name(of: number) }
     /// What the workers know of a peer.
     func snapshot(of key: PeerKey) -> PeerSnapshot? { sentPeers[key]?.snapshot }
+    var peerCount: Int { sentPeers.count }
+    func number(of key: PeerKey) -> Int32? { sentPeers[key]?.number }
     func peers(at name: Address) -> Set<PeerKey> { named[name] ?? [] }
     /// `host` in small letters.
     func names(of host: String) -> Set<Address> { hosts[host] ?? [] }

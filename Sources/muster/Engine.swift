@@ -133,6 +133,9 @@ final class Engine {
             onSuspicion: { [scheduler] in scheduler.suspect($0, isSilent: $1) },
             resolve: { await Self.addresses(of: $0, names) }
         )
+        let requests = LoopBound(proxy, on: loop)
+        scheduler.doubtsRequests = { requests.value.doubtsItself }
+        scheduler.hasAnswered = { await requests.value.hasAnswered($0, since: $1) }
         resolver.onAnswer = { [weak proxy] host, resolution in
             proxy?.heard(host, resolution.addresses)
         }

@@ -262,6 +262,25 @@ import Vocabulary
         }
     }
 
+    @Test func `who fails requests nearly everywhere asks nobody to look`() async throws {
+        try await FleetRig.run(peers: 4, fastInterval: .milliseconds(250)) { rig in
+            for id in ["a1", "a2"] { try rig.start(id) }
+            await rig.pass(.seconds(10))
+            for agent in rig.agents.values { agent.scheduler.doubtsRequests = { true } }
+            rig.begin()
+            for round in 0..<8 {
+                let peer = PeerKey(upstream: "web", peer: "10.0.0.\(round / 2 + 1):80")
+                let owner = rig.visits[peer.peer]?.last?.agent
+                await rig.pass(.milliseconds(400))
+                let other = owner == "a1" ? "a2" : "a1"
+                if owner != nil { rig.agents[other]?.scheduler.suspect(peer, isSilent: true) }
+                await rig.pass(.milliseconds(600))
+            }
+            // Its slots, and nothing between them.
+            #expect(rig.visits.values.allSatisfy { (8...9).contains($0.count) }, "\(rig.visits)")
+        }
+    }
+
     @Test func `a check that somebody asks for at any agent leaves the slots where they are`()
         async throws
     {

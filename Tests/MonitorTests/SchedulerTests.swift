@@ -122,6 +122,42 @@ import Vocabulary
         }
     }
 
+    /// The first packet of a connection gets lost: a line that loses every fifth is no dead peer.
+    @Test func `no connection is no failure while requests are answered, but not for ever`()
+        async throws
+    {
+        for isAnswering in [true, false] {
+            let script = Script { _ in .pass }
+            try await Rig.inVirtualTime { [peer, key] rig in
+                rig.scheduler.hasAnswered = {
+                    $0 == key.peerKey && $1 <= rig.loop.now && isAnswering
+                }
+                rig.define([.scripted(peers: [peer], script: script, interval: .seconds(100))])
+                #expect(await rig.comes { rig.board.view(of: key.peerKey)?.status == .up })
+                func health() -> Int? { rig.board.verdict(of: key)?.health }
+                let full = health() ?? 0
+                // Four in a row are borne; each that gets through begins the count anew.
+                for found in [Outcome.unconnected, .unconnected, .pass] {
+                    script.set { _ in found }
+                    _ = await rig.scheduler.probeNow(key)
+                }
+                script.set { _ in .unconnected }
+                for _ in 0..<4 { _ = await rig.scheduler.probeNow(key) }
+                #expect((health() == full) == isAnswering)
+                if isAnswering { #expect(rig.board.view(of: key.peerKey)?.status == .up) }
+                _ = await rig.scheduler.probeNow(key)
+                #expect((health() ?? 0) < full)
+                // An answer that does not come is another matter.
+                script.set { _ in .pass }
+                for _ in 0..<4 { _ = await rig.scheduler.probeNow(key) }
+                #expect(health() == full)
+                script.set { _ in .unanswered }
+                _ = await rig.scheduler.probeNow(key)
+                #expect((health() ?? 0) < full)
+            }
+        }
+    }
+
     @Test func `a peer that goes as its monitor changes is probed no more`() async throws {
         let script = Script { _ in .pass }
         try await Rig.inVirtualTime { [peer] rig in

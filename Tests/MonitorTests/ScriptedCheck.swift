@@ -27,6 +27,12 @@ extension Outcome {
     static var refused: Outcome {
         Outcome(.fail, .layer4Connect, code: 111, message: "Connection refused")
     }
+    static var unconnected: Outcome {
+        Outcome(.fail, .layer4Timeout, message: "expected a connection within 500ms, saw no answer")
+    }
+    static var unanswered: Outcome {
+        Outcome(.fail, .layer7Timeout, message: "expected an HTTP status within 500ms, saw nothing")
+    }
     static var unresolved: Outcome { Outcome(.neutral, .resolver, message: "no such name") }
 }
 

@@ -341,6 +341,26 @@ import Vocabulary
         #expect(isSeen)
     }
 
+    @Test(arguments: 1...3)
+    func `who fails at most of its peers doubts itself`(dead: Int) async throws {
+        let closing = try (0..<dead).map { try TestPeer("dead-\($0)") { _ in [.close] } }
+        let well = try (dead..<3).map { try TestPeer("well-\($0)") }
+        let suspects = Suspects()
+        let rig = try await ProxyRig(
+            Self.web((closing + well).map { ($0.name, $0.address) }, maxFails: 100),
+            onSuspicion: { suspects.add($0, isSilent: $1) }
+        )
+        #expect(await !rig.proxy.call { $0.doubtsItself })
+        let client = try rig.client()
+        let isSeen = await eventually {
+            try? client.send(Self.get)
+            _ = try? client.reply()
+            guard suspects.failing.count == dead else { return false }
+            return await rig.proxy.call { $0.doubtsItself } == (dead > 1)
+        }
+        #expect(isSeen)
+    }
+
     @Test func `failures that a worker told of before it knew that the peer was back are dropped`()
     {
         var table = StrikeTable()
