@@ -47,6 +47,8 @@ struct ClientConnection {
     var newer: Int32 = -1
     var older: Int32 = -1
     var lingerLeft: Int32 = 0
+    /// In the list of those that have more to move.
+    var isUnfinished = false
     /// It ended its side before its answer was whole: it may not be there any more.
     var hasLeft = false
     /// While cutting: what the kernel still had to deliver when last looked at. Until when it may, also

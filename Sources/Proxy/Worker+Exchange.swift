@@ -30,6 +30,7 @@ extension Worker {
         let exchange = exchanges.elements + index
         let place = Int(exchange.pointee.client)
         let client = clients.elements + place
+        var rounds = 0
         while true {
             if !exchange.pointee.course.isWhole, !pullBody(index) { return false }
             guard exchange.pointee.link >= 0 else { return true }
@@ -67,6 +68,8 @@ extension Worker {
                 }
                 setDeadline(place, timeouts.bodyIdle)
                 if client.pointee.wire.input.isEmpty, !client.pointee.wire.canRead { return true }
+                rounds &+= 1
+                if rounds > Self.readsATurn, goOnLater(place) { return true }
             }
         }
     }
@@ -334,6 +337,7 @@ extension Worker {
         let place = Int(exchange.pointee.client)
         let client = clients.elements + place
         var moved = false
+        var reads = 0
         while true {
             buffers.fill(&client.pointee.output)
             var progressed = false
@@ -368,6 +372,8 @@ extension Worker {
             }
             if progressed, !link.pointee.wire.input.isEmpty { continue }
             guard link.pointee.wire.canRead, client.pointee.wire.canWrite else { break }
+            reads &+= 1
+            if reads > Self.readsATurn, goOnLater(place) { break }
             let result = read(&link.pointee.wire)
             switch result {
             case .bytes:

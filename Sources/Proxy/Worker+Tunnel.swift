@@ -16,11 +16,11 @@ extension Worker {
             guard flush(index) else { return }
             guard client.pointee.output.isEmpty else { return }
         }
-        var moved = carry(&client.pointee.wire, to: &link.pointee.wire)
-        moved = carry(&link.pointee.wire, to: &client.pointee.wire) || moved
+        var moved = carry(&client.pointee.wire, to: &link.pointee.wire, of: index)
+        moved = carry(&link.pointee.wire, to: &client.pointee.wire, of: index) || moved
         // Writing to the client may have told that it is gone: what it had said is still to be read.
         if client.pointee.wire.isReset {
-            moved = carry(&client.pointee.wire, to: &link.pointee.wire) || moved
+            moved = carry(&client.pointee.wire, to: &link.pointee.wire, of: index) || moved
         }
 
         let clientIsDone = client.pointee.wire.isShut && client.pointee.wire.input.isEmpty
@@ -40,9 +40,10 @@ extension Worker {
     }
 
     /// Moves bytes one way until one side has to be waited for. Returns whether any were.
-    private func carry(_ source: inout Wire, to sink: inout Wire) -> Bool {
+    private func carry(_ source: inout Wire, to sink: inout Wire, of client: Int) -> Bool {
         if sink.isReset { return false }
         var moved = false
+        var reads = 0
         moving: while true {
             if !source.input.isEmpty, let base = source.input.base {
                 guard sink.canWrite else { break }
@@ -59,6 +60,8 @@ extension Worker {
                 if result == .blocked { break }
             }
             guard source.canRead, !source.isShut else { break }
+            reads &+= 1
+            if reads > Self.readsATurn, goOnLater(client) { break }
             switch read(&source) {
             case .bytes: continue
             case .blocked: break moving

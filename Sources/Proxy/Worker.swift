@@ -29,6 +29,11 @@ final class Worker: EventSink {
     let state: UnsafeMutablePointer<State>
     /// One a client connection. Kept apart so that looking for expired ones is one short scan.
     let deadlines: UnsafeMutablePointer<Int64>
+    /// Clients with more to move than one turn allows, and how many; each at most once, but for places
+    /// that others have taken since.
+    let unfinished: UnsafeMutablePointer<Int32>
+    var unfinishedCount = 0
+    private var unfinishedTimer = TimerID.none
     /// A routing path after its dot segments are gone.
     let scratch: UnsafeMutablePointer<UInt8>
 
@@ -148,6 +153,7 @@ final class Worker: EventSink {
         )
         deadlines = .allocate(capacity: limits.clientConnections)
         deadlines.initialize(repeating: Self.nobody, count: limits.clientConnections)
+        unfinished = .allocate(capacity: limits.clientConnections)
         scratch = .allocate(capacity: Buffer.capacity)
         super.init()
     }
@@ -165,6 +171,7 @@ final class Worker: EventSink {
         state.deinitialize(count: 1)
         state.deallocate()
         deadlines.deallocate()
+        unfinished.deallocate()
         scratch.deallocate()
     }
 
@@ -366,6 +373,9 @@ final class Worker: EventSink {
         queueTimer = .none
         loop.cancel(hedgeTimer)
         hedgeTimer = .none
+        loop.cancel(unfinishedTimer)
+        unfinishedTimer = .none
+        unfinishedCount = 0
         leftBehind = []
         for index in 0..<clients.highWater where isOpen(index) { dropClient(index, reset: true) }
         for peer in 0..<pool.peerCount { closeIdle(of: Int32(peer)) }
@@ -403,6 +413,7 @@ final class Worker: EventSink {
         if tag == Self.movingTag { return goOnMoving() }
         if tag == Self.queueTag { return serveLines() }
         if tag == Self.hedgeTag { return lookForLate() }
+        if tag == Self.unfinishedTag { return goOnWithUnfinished(unfinishedCount) }
         sweep = .none
         let now = loop.now.nanoseconds
         for index in 0..<clients.highWater
@@ -472,6 +483,38 @@ final class Worker: EventSink {
     }
 
     // MARK: Bytes
+
+    /// Reads of one body in one turn. A peer and a client that are both fast would keep all others waiting.
+    static let readsATurn = 8
+    private static let unfinishedTag = Tag.make(Tag.sweep, 4)
+
+    /// The connection goes on when all others have had their turn: no edge will tell. False where that
+    /// cannot be noted down.
+    @inline(never)
+    func goOnLater(_ index: Int) -> Bool {
+        let client = clients.elements + index
+        if client.pointee.isUnfinished { return true }
+        guard unfinishedCount < limits.clientConnections else { return false }
+        client.pointee.isUnfinished = true
+        unfinished[unfinishedCount] = Int32(truncatingIfNeeded: index)
+        unfinishedCount += 1
+        if unfinishedTimer.isNone {
+            unfinishedTimer = loop.schedule(at: loop.now, sink: self, tag: Self.unfinishedTag)
+        }
+        return true
+    }
+
+    /// Whoever is still not done stands in the list again, at a place that has been looked at.
+    private func goOnWithUnfinished(_ count: Int) {
+        unfinishedTimer = .none
+        unfinishedCount = 0
+        for place in 0..<count {
+            let index = Int(unfinished[place])
+            guard isOpen(index), clients.elements[index].isUnfinished else { continue }
+            clients.elements[index].isUnfinished = false
+            drive(index)
+        }
+    }
 
     /// Reads once into the input of `wire`.
     @inline(__always)
