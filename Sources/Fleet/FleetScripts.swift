@@ -58,6 +58,8 @@ public enum FleetScript: String, CaseIterable, Sendable {
     private static let forgottenAfter = 86_400_000
     /// So many that are not ours are taken away in one call.
     private static let strangersMax = 4_000
+    /// Longer words are not told in the stream of changes.
+    private static let hintBytesMax = 2_048
     /// What was vouched for holds so long without that, in milliseconds.
     private static let vouchedFor = 10_000
     /// While somebody is late all are looked at so often, in milliseconds.
@@ -174,8 +176,9 @@ public enum FleetScript: String, CaseIterable, Sendable {
         local function record(text)
           local epoch, its_era, its, from, before, before_its, agent =
             string.match(text or '', '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (.*)$')
+          if text and not epoch then return nil, true end
           if not epoch or tonumber(epoch) > \(epochMax) or tonumber(its_era) > \(epochMax)
-            or tonumber(from) > t + \(60_000) or tonumber(before) > \(epochMax) then return nil end
+            or tonumber(from) > t + \(60_000) or tonumber(before) > \(epochMax) then return nil, text and true end
           return {epoch = tonumber(epoch), era = tonumber(its_era), instance = its,
             from = tonumber(from), before = tonumber(before), before_instance = before_its,
             agent = agent}
@@ -414,12 +417,13 @@ public enum FleetScript: String, CaseIterable, Sendable {
             return {'roster', int(roster)}
           end
         end
-        local answer, plain = {'ok', int(present), int(t)}, {}
+        local answer, plain, strange = {'ok', int(present), int(t)}, {}, {}
         for i, field in ipairs(fields) do
           local at = 1 + 5 * i
           local reason, epoch = ARGV[at + 1], tonumber(ARGV[at + 2])
           local holder, mark = ARGV[at + 3], tonumber(ARGV[at + 4])
-          local one = record(records[i])
+          local one, is_strange = record(records[i])
+          if is_strange then strange[#strange + 1] = field end
           local verdict = decode(verdicts[i]) or {}
           local written = sane(verdict.epoch, \(epochMax))
           local is_mine = one and one.agent == me and one.instance == instance and one.era == present
@@ -495,6 +499,10 @@ public enum FleetScript: String, CaseIterable, Sendable {
           end
         end
         if #plain > 0 then redis.call('HSET', VERDICTS, unpack(plain)) end
+        if #strange > 0 then
+          tell(me, 'word', 'strange', 'key', CLAIMS, 'field', string.sub(strange[1], 1, 100), 'count',
+            int(#strange))
+        end
         return answer
         """
     }
@@ -513,10 +521,17 @@ public enum FleetScript: String, CaseIterable, Sendable {
           redis.pcall('RENAME', key, key .. ':aside:' .. place)
           return redis.call(...)
         end
-        local function wake(field)
+        local function wake(field, text)
           local revision = mended(REVISION, 'INCR', REVISION)
-          mended(CHANGES, 'XADD', CHANGES, 'MAXLEN', '~', 10000, '*', 'revision', revision,
-            'kind', 'verdict', 'field', field)
+          if #text > \(hintBytesMax) then
+            mended(CHANGES, 'XADD', CHANGES, 'MAXLEN', '~', 10000, '*', 'revision', revision,
+              'kind', 'verdict', 'field', field)
+          else
+            -- With the word itself, or each reader would have to ask for it.
+            mended(CHANGES, 'XADD', CHANGES, 'MAXLEN', '~', 10000, '*', 'revision', revision,
+              'kind', 'verdict', 'field', field, 'value', text, 'digest',
+              string.sub(redis.sha1hex(text), 1, 12))
+          end
         end
 
         """
@@ -562,14 +577,17 @@ public enum FleetScript: String, CaseIterable, Sendable {
             for _, name in ipairs(said) do differs = differs or old[name] ~= new[name] end
             writes[#writes + 1] = field
             writes[#writes + 1] = text
-            if differs then woken[#woken + 1] = field end
+            if differs then
+              woken[#woken + 1] = field
+              woken[#woken + 1] = text
+            end
             answer[#answer + 1] = 'written'
             answer[#answer + 1] = '0'
             answer[#answer + 1] = ''
           end
         end
         if #writes > 0 then redis.call('HSET', VERDICTS, unpack(writes)) end
-        for _, field in ipairs(woken) do wake(field) end
+        for i = 1, #woken, 2 do wake(woken[i], woken[i + 1]) end
         return answer
         """
 
@@ -586,7 +604,7 @@ public enum FleetScript: String, CaseIterable, Sendable {
             if text then
               -- Somebody may define it, and nobody probe it.
               redis.call('HSET', VERDICTS, ARGV[i], text)
-              wake(ARGV[i])
+              wake(ARGV[i], text)
             end
             one.agent, one.instance, one.before, one.before_instance = '', '0', 0, '0'
             write(ARGV[i], one)

@@ -90,13 +90,20 @@ extension RedisStore {
         if entries.isEmpty { return }
         var fields = Array(repeating: [String](), count: sides.count)
         var numbers: [UInt64] = []
+        var pace = Pace(on: loop)
         for entry in entries {
             guard let parts = entry.array, let id = parts.first?.text else { continue }
             streamID = id
-            let words = (parts.last?.array ?? []).map { $0.text ?? "" }
+            let words = parts.last?.array ?? []
             var values: [String: String] = [:]
+            var value = RedisReply.null
             for index in stride(from: 0, to: words.count - 1, by: 2) {
-                values[words[index]] = words[index + 1]
+                guard let name = words[index].text else { continue }
+                if name == "value" {
+                    value = words[index + 1]
+                } else {
+                    values[name] = words[index + 1].text ?? ""
+                }
             }
             guard let field = values["field"] else { continue }
             if let kind = values["kind"].flatMap(FleetSign.Kind.init) {
@@ -107,16 +114,21 @@ extension RedisStore {
                 revision = max(revision, number)
                 numbers.append(number)
             }
-            guard let place = sides.firstIndex(where: { $0.sort.name == values["kind"] }),
-                !fields[place].contains(field)
-            else { continue }
-            fields[place].append(field)
+            guard let place = sides.firstIndex(where: { $0.sort.name == values["kind"] }) else {
+                continue
+            }
+            if let digest = values["digest"], value.bytes != nil {
+                // The word itself: its order says whether it is the latest.
+                sides[place].learn(value, digest: .string(Array(digest.utf8)), field: field)
+                if pace.isOver() { await breathe() }
+            } else if !fields[place].contains(field) {
+                fields[place].append(field)
+            }
         }
         let named = zip(sides, fields).filter { !$1.isEmpty }
         let replies =
             named.isEmpty
             ? [] : try await ask(reader, named.map { call(.read, on: $0.sort) + [""] + $1 })
-        var pace = Pace(on: loop)
         for ((side, fields), reply) in zip(named, replies) {
             let items = reply.array ?? []
             for (place, field) in fields.enumerated() where 2 * place + 1 < items.count {
