@@ -105,7 +105,7 @@ extension Scheduler {
             weight: fleet.setting.weight,
             doubt: fleet.doubt,
             reasons: fleet.reasons.map(\.rawValue),
-            words: fleet.reasons.map(\.words),
+            words: fleet.reasonWords,
             hold: fleet.hold,
             members: fleet.member.membership.roster.members.count,
             counts: fleet.counts,

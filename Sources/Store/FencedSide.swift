@@ -111,6 +111,11 @@ final class FencedSide<R: FencedRecord>: RedisSide {
 
     /// Another says it from now on.
     func letGo(_ key: R.Key) { outbox.letGo(key) }
+    /// Its name is another process's: what that says holds here too.
+    func letGoOfAll() {
+        outbox.letGoOfAll()
+        forgetWhatWasRead()
+    }
 
     // MARK: Forgetting
 

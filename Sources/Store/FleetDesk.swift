@@ -119,7 +119,7 @@ public final class FleetDesk: EventSink {
     private var lagSeen: Nanoseconds
     private var orphansAt: Instant
     private var aboutAt = Instant(nanoseconds: .min)
-    private var aboutTold: (pairs: Int, reasons: [Doubt.Reason]) = (0, [])
+    private var aboutTold = JSON.null
     private var onLeft: [CheckedContinuation<Void, Never>] = []
     private var throttle = Throttle()
 
@@ -133,6 +133,8 @@ public final class FleetDesk: EventSink {
     private var wasTaken = false
     /// Why the store does not do what this agent calls for; nil while it does.
     public private(set) var refusal: String?
+    /// What lies in the store is of this format, which this version does not know.
+    private var newerFormat: Int?
     /// Of votes that were lost, and of pairs that were given away.
     public private(set) var counts = Counts()
 
@@ -255,6 +257,22 @@ public final class FleetDesk: EventSink {
 
     public var reasons: [Doubt.Reason] {
         member.doubt.reasons(hasOthers: member.membership.hasOthers, at: loop.instant)
+    }
+
+    /// Why it doubts itself, for people. The store answers a twin too, but another than that.
+    public var reasonWords: [String] {
+        reasons.map { reason in
+            guard reason == .store else { return reason.words }
+            if isTaken { return "another process speaks for agent '\(setting.agent)'" }
+            if let newerFormat { return Self.words(ofNewer: newerFormat) }
+            if refusal != nil { return "the store does not let it take part" }
+            return reason.words
+        }
+    }
+
+    private static func words(ofNewer format: Int) -> String {
+        "what lies in the store is of format \(format), and this version knows \(FleetTerms.format): a newer "
+            + "muster is there"
     }
 
     public var doubt: Double {
@@ -511,6 +529,7 @@ public final class FleetDesk: EventSink {
         switch answer {
         case .reply(let reply):
             if refusal != nil, case .beat = call { note(refusal: nil) }
+            if case .beaten = reply { newerFormat = nil }
             ended(number, call, sent, reply)
         case .lost: ended(number, call, sent, nil)
         case .refused(let text):
@@ -549,26 +568,24 @@ public final class FleetDesk: EventSink {
     private func about(isLast: Bool) -> String {
         let now = loop.instant
         guard isLast || now - aboutAt >= Self.aboutEvery else { return "" }
-        let pairs = member.claims.heldCount
-        if !isLast, pairs == aboutTold.pairs, reasons == aboutTold.reasons,
-            now - aboutAt < Self.aboutAgain
-        {
-            return ""
-        }
-        aboutAt = now
-        aboutTold = (pairs, reasons)
-        return JSON.object([
+        var members: [JSON.Member] = [
             .init("version", .string(setting.version)),
             .init("started", .integer(startedAt.milliseconds)),
             .init("zone", JSON(setting.zone)),
-            .init("pairs", JSON(pairs)),
-            .init("lateness_ms", .integer((hands?.lateness(at: now) ?? .zero).milliseconds)),
+            .init("pairs", JSON(member.claims.heldCount)),
             .init("doubt", .number((doubt * 100).rounded() / 100)),
             .init("reasons", .array(reasons.map { .string($0.rawValue) })),
             .init("questions", questions),
             .init("held", JSON(hold?.pairs)),
             .init("held_since", hold.map { .integer($0.since.milliseconds) } ?? .null),
-        ]).withoutNulls().text
+        ]
+        let told = JSON.object(members)
+        if !isLast, told == aboutTold, now - aboutAt < Self.aboutAgain { return "" }
+        aboutAt = now
+        aboutTold = told
+        let lateness = hands?.lateness(at: now) ?? .zero
+        members.append(.init("lateness_ms", .integer(lateness.milliseconds)))
+        return JSON.object(members).withoutNulls().text
     }
 
     /// What was answered about pairs that fail here, for agents that are asked about them: a few.
@@ -707,6 +724,7 @@ public final class FleetDesk: EventSink {
                 [.event("era")]
             )
         case .newerFormat(let format):
+            newerFormat = format
             guard throttle.note("format", at: loop.instant) != nil else { return }
             journal.error(
                 "expected the fleet's state in the store to be of format \(FleetTerms.format) at most, saw "

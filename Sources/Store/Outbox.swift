@@ -150,6 +150,13 @@ package struct Outbox<R: FencedRecord>: Sendable {
         lazy.remove(key)
     }
 
+    /// Another process says everything from now on.
+    mutating func letGoOfAll() {
+        mine = [:]
+        urgent = []
+        lazy = []
+    }
+
     /// Another has said it under a later claim.
     package mutating func letGo(of record: R, asAgent agent: String) {
         guard record.agent != agent, let held = mine[record.key]?.record,

@@ -64,7 +64,10 @@ extension RedisStore: FleetWire {
     }
     package func letGo(_ key: VerdictKey) { verdicts?.letGo(key) }
     package func noteRefused(_ key: VerdictKey) { noteRefused(key.field, of: Verdict.sort) }
-    package func standingChanged() { observer?.storeStatusChanged(status) }
+    package func standingChanged() {
+        if isTwin { verdicts?.letGoOfAll() }
+        observer?.storeStatusChanged(status)
+    }
 
     package func announce(_ sign: FleetSign, by instance: String) {
         writer?.post(
@@ -93,8 +96,38 @@ extension RedisStore: FleetWire {
 
     /// The letters of one entry.
     func heard(letter words: [String]) {
-        guard let fleet, let hint = FleetHint(words, .store) else { return }
-        fleet.heard(hint)
+        guard let fleet else { return }
+        if let hint = FleetHint(words, .store) { return fleet.heard(hint) }
+        guard words.first == "word", words.dropFirst().first == "strange" else {
+            return ignoreStrange(keys.inbox(of: agent), words.first ?? "", "is no letter", 1)
+        }
+        // A script found what is none of ours.
+        var values: [String: String] = [:]
+        for place in stride(from: 0, to: words.count - 1, by: 2) {
+            values[words[place]] = words[place + 1]
+        }
+        guard let key = values["key"], let field = values["field"] else { return }
+        let isClaim = key == keys.prefix + "claims"
+        ignoreStrange(
+            key,
+            field,
+            isClaim ? "was no claim; claimed anew" : "is no line of the fleet's; removed",
+            values["count"].flatMap(UInt64.init) ?? 1
+        )
+    }
+
+    /// One line a minute for each key.
+    private func ignoreStrange(_ key: String, _ field: String, _ words: String, _ count: UInt64) {
+        ignored += count
+        guard let silent = throttle.note("strange \(key)", at: loop.instant) else { return }
+        let name = String(field.prefix(100)).printable
+        var text = "store \(url): \(key.printable) '\(name)' \(words)"
+        if count > 1 { text += ", as \(count == 2 ? "was" : "were") \(count - 1) beside it" }
+        if silent > 0 { text += " (\(silent) times more in the last minute)" }
+        journal.warning(
+            text + ". Find out who writes there, and give one of the two another prefix",
+            [.event("store-ignored"), .store("redis")]
+        )
     }
 
     // MARK: Who vouches for what

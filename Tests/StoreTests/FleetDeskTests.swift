@@ -181,6 +181,8 @@ import Vocabulary
             #expect(await rig.comes { first.hands.held.count == 5 })
             let second = await Agent.start("host", on: rig, pairs: 5)
             #expect(await rig.comes { second.store.status.twin != nil })
+            #expect(await rig.comes { second.desk.reasons == [.store] })
+            #expect(second.desk.reasonWords == ["another process speaks for agent 'host'"])
             #expect(second.hands.held.isEmpty)
             #expect(first.store.status.twin == nil)
             await first.desk.leave()
@@ -352,6 +354,40 @@ import Vocabulary
         }
     }
 
+    @Test func `what is none of ours in the fleet's keys is counted and told of`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            let agent = await Agent.start("a1", on: rig, pairs: 1)
+            let key = agent.keys[0]
+            #expect(await rig.comes { agent.hands.held == [key] })
+            for words in [
+                ["HSET", "muster:fleet", "@ghost", "{}", "what", "is that"],
+                ["HSET", "muster:claims", key.field, "what is that"],
+                ["XADD", "muster:to:a1", "*", "a", "b"],
+            ] {
+                let connection = try await server.connect(on: rig.loop)
+                _ = try await connection.command(words, timeout: patience)
+                connection.close()
+            }
+            agent.find(.up, key)
+            #expect(await rig.comes { agent.store.status.ignored == 4 })
+            for part in [
+                "muster:fleet '", "is no line of the fleet's; removed, as was 1 beside it",
+                "muster:claims 'web|p0|http' was no claim; claimed anew",
+                "muster:to:a1 'a' is no letter",
+            ] {
+                #expect(rig.lines.all.contains { $0.contains(part) }, "\(part): \(rig.lines.all)")
+            }
+            // It was probed all the time, and its word is written.
+            #expect(
+                await eventually(within: .seconds(60)) {
+                    await text(of: key, rig)?.contains(#""agent":"a1""#) == true
+                }
+            )
+            #expect(agent.hands.stops == 0)
+        }
+    }
+
     /// A value that is none of ours keeps nobody from taking part.
     @Test(arguments: [
         ["HSET", "muster:fleet", "@a1", "{}"],
@@ -499,6 +535,7 @@ private final class NotingHands: FleetHands {
     private(set) var held: Set<VerdictKey> = []
     private(set) var epochs: [VerdictKey: UInt64] = [:]
     private(set) var resumed: [VerdictKey: Verdict] = [:]
+    private(set) var stops = 0
     private(set) var looks: [VerdictKey] = []
     private(set) var falls: [VerdictKey] = []
     private(set) var signs: [FleetSign] = []
@@ -508,7 +545,10 @@ private final class NotingHands: FleetHands {
         epochs[key] = epoch
         resumed[key] = resuming
     }
-    func stop(_ key: VerdictKey, at time: WallTime) { held.remove(key) }
+    func stop(_ key: VerdictKey, at time: WallTime) {
+        held.remove(key)
+        stops += 1
+    }
     func look(_ key: VerdictKey) { looks.append(key) }
     func fall(_ key: VerdictKey) { falls.append(key) }
     func signed(_ sign: FleetSign) { signs.append(sign) }
