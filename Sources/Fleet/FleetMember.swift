@@ -426,7 +426,7 @@ public struct FleetMember: Sendable {
         guard plan(of: pair) != nil else { return }
         let isHeir = me >= 0 && ownership.ranks(of: pair).first == me
         guard isHeir, membership.isMember, membership.state == .working,
-            !claims.abstains(from: pair, at: now)
+            !stepsBack(from: pair, at: now)
         else { return claims.unwantShare(pair) }
         switch claims.hold(of: pair) {
         case .held, .kept: return claims.unwantShare(pair)
@@ -434,6 +434,15 @@ public struct FleetMember: Sendable {
         }
         if shy.contains(pair), now < shyUntil { return postpone(pair, .rank, until: shyUntil) }
         claims.want(pair, .rank)
+    }
+
+    /// It lost the pair to somebody who sees it, and leaves it to others: for as long as one of them is well. A pair
+    /// that nobody else can probe is better probed by one who may not see it.
+    private func stepsBack(from pair: PairNumber, at now: Instant) -> Bool {
+        claims.abstains(from: pair, at: now)
+            && membership.roster.members.contains {
+                $0.id != agent && watch.lateAgents[$0.id] == nil
+            }
     }
 
     mutating func postpone(_ pair: PairNumber, _ reason: FleetCall.Reason, until time: Instant) {
@@ -504,7 +513,7 @@ public struct FleetMember: Sendable {
         }
         for pair in due
         where plan(of: pair) != nil && !claims.probes(pair) && !claims.wants(pair)
-            && !claims.abstains(from: pair, at: now) && !hasHolder(pair)
+            && !stepsBack(from: pair, at: now) && !hasHolder(pair)
         {
             claims.want(pair, .offer)
         }
@@ -538,7 +547,7 @@ public struct FleetMember: Sendable {
             guard let (at, holder, mark) = takeover(of: pair) else { continue }
             if at > time {
                 watch.add(pair, at: at)
-            } else if !claims.probes(pair), !claims.abstains(from: pair, at: now) {
+            } else if !claims.probes(pair), !stepsBack(from: pair, at: now) {
                 claims.want(pair, .stale, holder: holder, mark: mark)
             }
         }

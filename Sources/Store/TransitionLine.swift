@@ -276,7 +276,12 @@ struct WeightEndLine {
 extension Verdict {
     /// `L7STS/503 Service Unavailable (http)`.
     fileprivate var words: String {
-        var text = ReasonWatch.words(reason, code)
+        // Up though the last probe failed: the reason is that of a failure, and this is how far it is.
+        let failures = status == .up ? rise + fall - 1 - health : 0
+        var text =
+            failures > 0 && !reason.rawValue.contains("OK")
+            ? "\(failures) of \(fall) failures: " : ""
+        text += ReasonWatch.words(reason, code)
         if !message.isEmpty { text += " \(message)" }
         return "\(text) (\(key.monitor))"
     }

@@ -125,6 +125,25 @@ import Vocabulary
         }
     }
 
+    /// It gave away what it could not see, and steps back from that for a minute: not when nobody else is left.
+    @Test func `who gave a pair away probes it again when the other dies`() async throws {
+        try await FleetRig.run(peers: Self.peers) { rig in
+            for id in ["a1", "a2"] { try rig.start(id) }
+            await rig.pass(.seconds(10))
+            rig.answer = { agent, _ in agent == "a1" ? .silent : .pass }
+            await rig.pass(.seconds(12))
+            rig.answer = { _, _ in .pass }
+            await rig.pass(.seconds(2))
+            #expect(rig.agents["a2"]?.scheduler.metrics.held == Self.peers)
+            rig.begin()
+            rig.kill("a2")
+            await rig.pass(.seconds(8))
+            #expect(Set(rig.visits.values.compactMap(\.last?.agent)) == ["a1"])
+            // Interval, timeout, and one second.
+            #expect(rig.longestGap() <= .seconds(3))
+        }
+    }
+
     @Test func `when all fall silent for all it is the world, and held or published as asked for`()
         async throws
     {

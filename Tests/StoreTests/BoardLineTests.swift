@@ -255,6 +255,23 @@ import Vocabulary
         )
     }
 
+    /// It expired in between: what its agent says of it again is that it is on the way down.
+    @Test func `a peer that is up with a failure says how many of how many`() {
+        define(["a", "b"])
+        say(.up, of: "a", sequence: 1)
+        move(.seconds(1_000))
+        board.refreshAll()
+        say(.up, of: "a", sequence: 2, reason: .layer4Connect, message: "Connection refused") {
+            $0.health = 2
+        }
+        #expect(
+            told(of: "a").last?.contains(
+                " is UP, reason: 1 of 2 failures: L4CON Connection refused (http), after "
+            ) == true,
+            "\(told(of: "a"))"
+        )
+    }
+
     /// Nobody should mend the check that does not matter.
     @Test func `an optional check that fails too is not why a peer is down`() {
         define(["a"], monitors: [.sample(), .sample("page", isRequired: false)])
