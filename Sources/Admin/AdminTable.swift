@@ -6,7 +6,7 @@ enum AdminTable {
     static let routes =
         UpstreamRoutes.table + DefinitionRoutes.table + EventRoutes.table + FleetRoutes.table
         + StateRoutes.table
-        + AgentRoutes.table + [
+        + AgentRoutes.table + OpenAPI.table + [
             Row(.get, "/", .read, dashboard)
         ]
 

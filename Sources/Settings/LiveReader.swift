@@ -55,6 +55,11 @@ public struct LiveReader: Sendable {
         _ body: JSON
     ) throws(ConfigurationError) -> LiveUpstream {
         let rest = (body.members ?? []).filter { $0.key != "peers" && $0.key != "monitors" }
+        if body.members == nil {
+            throw ConfigurationError([
+                SettingError(Self.nowhere, "expected an object, saw \(Excerpt.of(body.text.utf8))")
+            ])
+        }
         let (peerBodies, monitorBodies) = (body["peers"]?.items, body["monitors"]?.items)
         let parts: LiveUpstream = try read { reading in
             let place = Self.place(name)
@@ -181,7 +186,10 @@ extension Setting {
             }
             self.init(.map(entries), at: position)
         } else {
-            self.init(.scalar(json.isNull ? "" : json.text, isQuoted: false), at: position)
+            // 5.0 is a whole number to a program that knows no other.
+            let text = json.int.map { "\($0)" } ?? json.text
+            self.init(.scalar(json.isNull ? "" : text, isQuoted: false), at: position)
+            isTyped = true
         }
     }
 

@@ -156,10 +156,11 @@ struct PeerReader {
         guard var section = Section(setting, at: place, reading: reading) else { return nil }
         let id = section.read("id") { (setting, path) throws(SettingError) in
             let id = try setting.string(at: path)
-            guard id.utf8.count <= Self.idBytesMax, id.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F })
+            guard (1...Self.idBytesMax).contains(id.utf8.count),
+                id.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F })
             else {
                 throw setting.expected(
-                    "at most \(Self.idBytesMax) letters without spaces",
+                    "1 to \(Self.idBytesMax) letters without spaces",
                     at: path
                 )
             }

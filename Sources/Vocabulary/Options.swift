@@ -140,7 +140,9 @@ extension Options {
 
 extension Setting {
     public func string(at path: String) throws(SettingError) -> String {
-        if case .scalar(let text, _) = value, !isNull { return text }
+        if case .scalar(let text, let isQuoted) = value, !isNull, isQuoted || !isTyped {
+            return text
+        }
         throw expected("a text", at: path)
     }
 

@@ -59,6 +59,8 @@ public struct Setting: Sendable, Hashable {
     /// In quotes stood one variable and nothing else: the quotes are YAML's, which inside `{ }` wants them
     /// around `${ }`, and no word of the user's that a text is meant.
     public var isVariable = false
+    /// A program wrote it, and has said with its type what it is: `true` is no text.
+    public var isTyped = false
 
     public init(_ value: Value, at position: Position, isVariable: Bool = false) {
         self.value = value

@@ -285,8 +285,12 @@ struct LiveDefinitions {
         _ listeners: [ListenerConfiguration]
     ) throws(DefinitionRefusal) -> DefinitionDecision {
         if let problem = Name.problem(in: id) { throw .mistakes(["the route's name: \(problem)"]) }
-        let route = try mistakes { () throws(ConfigurationError) in
-            try reader.route(body, among: upstreams)
+        let route = try mistakes { () throws(ConfigurationError) in try reader.route(body) }
+        do throws(ConfigurationError) {
+            _ = try reader.route(body, among: upstreams)
+        } catch {
+            // The words are right, and may be taken once the upstream is there.
+            throw .conflict(error.mistakes.map(\.description).joined(separator: "\n"))
         }
         let key = LiveKey.route(id)
         if let bind = route.listener {

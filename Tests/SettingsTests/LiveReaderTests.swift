@@ -39,6 +39,32 @@ import Vocabulary
                 "body: peer: expected 'address', saw no such key",
             ]
         )
+        // A program may know no other numbers than 3.0.
+        #expect(
+            try reader.peer(try json(#"{"address": "10.0.0.1:80", "weight": 3.0}"#)).weight == 3
+        )
+        let nameless = try json(#"{"address": "10.0.0.1:80", "id": ""}"#)
+        #expect(
+            mistakes { () throws(ConfigurationError) in try reader.peer(nameless) } == [
+                "body: peer.id: expected 1 to 264 letters without spaces, saw ''"
+            ]
+        )
+        let typed = try json(#"{"address": "10.0.0.1:80", "id": true, "zone": 5}"#)
+        #expect(
+            mistakes { () throws(ConfigurationError) in try reader.peer(typed) } == [
+                "body: peer.id: expected a text, saw 'true'",
+                "body: peer.zone: expected a text, saw '5'",
+            ]
+        )
+        for odd in ["5", "[]", "null", "true"] {
+            let body = try json(odd)
+            #expect(
+                mistakes { () throws(ConfigurationError) in
+                    try reader.parts(ofUpstream: "web", body)
+                }.count == 1,
+                "\(odd)"
+            )
+        }
         for odd in ["5", "[]", "null", "true"] {
             let body = try json(odd)
             #expect(
