@@ -80,6 +80,15 @@ public final class RedisConnection: EventSink {
         lookup: HostLookup? = nil
     ) async throws(RedisError) -> RedisConnection {
         _ = brokenPipesAreErrors
+        if let sentinels = url.sentinels {
+            return try await connect(
+                toMasterOf: sentinels,
+                url,
+                on: loop,
+                timeout: timeout,
+                lookup: lookup
+            )
+        }
         let deadline = loop.instant + timeout
         let address = try await socketAddress(of: url.address, deadline: deadline, lookup: lookup)
         let connection = RedisConnection(loop: loop)
@@ -91,6 +100,91 @@ public final class RedisConnection: EventSink {
             throw error
         }
         return connection
+    }
+
+    /// Asks one sentinel after the other where the master is. While a failover lasts they may still name the
+    /// former one: it must say itself that it is the master.
+    private static func connect(
+        toMasterOf sentinels: RedisURL.Sentinels,
+        _ url: RedisURL,
+        on loop: EventLoop,
+        timeout: Nanoseconds,
+        lookup: HostLookup?
+    ) async throws(RedisError) -> RedisConnection {
+        var problem = RedisError.disconnected("expected a sentinel, saw none")
+        for address in sentinels.addresses {
+            do throws(RedisError) {
+                var master = url
+                master.sentinels = nil
+                master.address = try await ask(
+                    address,
+                    for: sentinels.name,
+                    url,
+                    on: loop,
+                    timeout: timeout,
+                    lookup: lookup
+                )
+                let connection = try await connect(
+                    to: master,
+                    on: loop,
+                    timeout: timeout,
+                    lookup: lookup
+                )
+                let role = try? await connection.command(["ROLE"], timeout: timeout)
+                if role?.array?.first?.text == "slave" {
+                    connection.close()
+                    throw .disconnected(
+                        "expected \(master.address) to be the master of '\(sentinels.name)', as "
+                            + "sentinel \(address) says, saw a replica"
+                    )
+                }
+                return connection
+            } catch {
+                problem = error
+            }
+        }
+        throw problem
+    }
+
+    private static func ask(
+        _ sentinel: Address,
+        for name: String,
+        _ url: RedisURL,
+        on loop: EventLoop,
+        timeout: Nanoseconds,
+        lookup: HostLookup?
+    ) async throws(RedisError) -> Address {
+        let question = ["SENTINEL", "get-master-addr-by-name", name]
+        // Sentinels have passwords of their own, or none: the one for Redis is tried where one is wanted.
+        for hasPassword in url.password == nil ? [false] : [false, true] {
+            var place = RedisURL(address: sentinel)
+            if hasPassword { (place.user, place.password) = (url.user, url.password) }
+            let connection: RedisConnection
+            do throws(RedisError) {
+                connection = try await connect(
+                    to: place,
+                    on: loop,
+                    timeout: timeout,
+                    lookup: lookup
+                )
+            } catch {
+                if case .refused = error, !hasPassword, url.password != nil { continue }
+                throw .disconnected("sentinel \(sentinel): \(error)")
+            }
+            let reply = try await connection.command(question, timeout: timeout)
+            connection.close()
+            if case .error(let text) = reply {
+                if !hasPassword, url.password != nil { continue }
+                throw .disconnected("sentinel \(sentinel): \(text)")
+            }
+            guard let parts = reply.array, parts.count == 2, let host = parts[0].text,
+                let port = parts[1].text.flatMap(UInt16.init)
+            else {
+                throw .disconnected("sentinel \(sentinel) knows no master of the name '\(name)'")
+            }
+            return .host(host, port: port)
+        }
+        throw .disconnected("sentinel \(sentinel) wants another password")
     }
 
     /// hiredis writes with `write`, which raises SIGPIPE where the other side is gone.

@@ -553,6 +553,8 @@ public final class RedisStore: Store {
 
     /// Redis can be read, and takes no writes: what is to be written waits.
     func refuseWriting(_ text: String) {
+        // What was the master is a replica now: sentinels know who is it.
+        if url.sentinels != nil, Refusal.word(text) == "READONLY" { return lost(.refused(text)) }
         let isNew = writeError != text
         writeError = text
         if isNew { observer?.storeStatusChanged(status) }

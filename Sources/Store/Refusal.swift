@@ -34,6 +34,8 @@ enum Refusal: Equatable {
         case "NOAUTH": "it wants a password: redis://user:password@host in store.url"
         case "WRONGPASS": "user or password in store.url is wrong"
         case "NOPERM": "its ACL lacks a right of this user; docs/STATE.md names all that are needed"
+        case "ERR" where text.contains("ACL failure in script") || text.contains("NOPERM"):
+            "its ACL lacks a right of this user; docs/STATE.md names all that are needed"
         case "READONLY": "it is a replica: name the master, or promote this one"
         case "OOM": "its maxmemory is used up"
         case "LOADING": "it is loading its data"

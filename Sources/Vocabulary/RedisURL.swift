@@ -1,13 +1,24 @@
-// Where is Redis, and who are we there? `redis://[user:password@]host[:port][/db]` or
-// `unix:///path[?db=N]`. One reader of it: what is refused at the start is refused by `validate` too.
+// Where is Redis, and who are we there? `redis://[user:password@]host[:port][/db]`, `unix:///path[?db=N]`, or, where
+// sentinels know which server is the master, `redis+sentinel://[user:password@]host[:port],…/NAME[/db]`. One reader
+// of it: what is refused at the start is refused by `validate` too.
 
 public struct RedisURL: Hashable, Sendable {
     public var address: Address
     public var user: String?
     public var password: String?
     public var database: Int
+    /// Who knows where the master is; `address` is the first of them then.
+    public var sentinels: Sentinels?
+
+    /// Several Redis servers of which one is the master, under a name.
+    public struct Sentinels: Hashable, Sendable {
+        public var name: String
+        public var addresses: [Address]
+    }
 
     public static let portDefault: UInt16 = 6_379
+    public static let sentinelPortDefault: UInt16 = 26_379
+    static let sentinelsMax = 16
     /// Redis is built with 16 by default; its configuration allows more.
     public static let databaseMax = 65_535
 
@@ -33,12 +44,16 @@ public struct RedisURL: Hashable, Sendable {
             try self.init(unix: rest)
         } else if let rest = text.dropping(prefix: "redis://") {
             try self.init(tcp: rest)
+        } else if let rest = text.dropping(prefix: "redis+sentinel://") {
+            try self.init(sentinels: rest)
         } else {
             // Only what stands before `://` is shown: the rest may hold a password.
             let scheme = text.firstRange(of: "://").map { "the scheme '\(text[..<$0.lowerBound])'" }
             throw Problem(
-                description: "expected redis://[user:password@]host[:port][/db] or "
-                    + "unix:///path[?db=N], saw \(scheme ?? "no scheme")"
+                description: "expected redis://[user:password@]host[:port][/db], "
+                    + "unix:///path[?db=N] or "
+                    + "redis+sentinel://[user:password@]host[:port],…/NAME[/db], saw "
+                    + "\(scheme ?? "no scheme")"
             )
         }
     }
@@ -60,37 +75,70 @@ public struct RedisURL: Hashable, Sendable {
     }
 
     private init(tcp rest: Substring) throws(Problem) {
-        var user: String?
-        var password: String?
         var rest = rest
-        if let at = rest.lastIndex(of: "@") {
-            let parts = rest[..<at].split(
-                separator: ":",
-                maxSplits: 1,
-                omittingEmptySubsequences: false
-            )
-            guard parts.count == 2, let name = parts[0].percentDecoded,
-                let secret = parts[1].percentDecoded
-            else {
-                throw Problem(description: "expected user:password before '@', saw neither")
-            }
-            user = name.isEmpty ? nil : name
-            password = secret
-            rest = rest[rest.index(after: at)...]
-        }
+        let (user, password) = try Self.credentials(&rest)
         var database = 0
         if let slash = rest.firstIndex(of: "/") {
             let number = rest[rest.index(after: slash)...]
             if !number.isEmpty { database = try Self.database(number) }
             rest = rest[..<slash]
         }
-        var host = String(rest)
+        let address = try Self.address(rest, port: Self.portDefault)
+        self.init(address: address, user: user, password: password, database: database)
+    }
+
+    private init(sentinels rest: Substring) throws(Problem) {
+        var rest = rest
+        let (user, password) = try Self.credentials(&rest)
+        let parts = rest.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2 || parts.count == 3, let name = parts[1].percentDecoded,
+            !name.isEmpty
+        else {
+            throw Problem(
+                description: "expected the name of the master behind the sentinels, as in "
+                    + "redis+sentinel://host:26379/mymaster, saw none"
+            )
+        }
+        var addresses: [Address] = []
+        for text in parts[0].split(separator: ",", omittingEmptySubsequences: false) {
+            addresses.append(try Self.address(text, port: Self.sentinelPortDefault))
+        }
+        guard let first = addresses.first, addresses.count <= Self.sentinelsMax else {
+            throw Problem(
+                description: "expected 1 to \(Self.sentinelsMax) sentinels, saw \(addresses.count)"
+            )
+        }
+        let database = parts.count == 3 && !parts[2].isEmpty ? try Self.database(parts[2]) : 0
+        self.init(address: first, user: user, password: password, database: database)
+        sentinels = Sentinels(name: name, addresses: addresses)
+    }
+
+    private static func credentials(
+        _ rest: inout Substring
+    ) throws(Problem) -> (user: String?, password: String?) {
+        guard let at = rest.lastIndex(of: "@") else { return (nil, nil) }
+        let parts = rest[..<at].split(
+            separator: ":",
+            maxSplits: 1,
+            omittingEmptySubsequences: false
+        )
+        guard parts.count == 2, let name = parts[0].percentDecoded,
+            let secret = parts[1].percentDecoded
+        else {
+            throw Problem(description: "expected user:password before '@', saw neither")
+        }
+        rest = rest[rest.index(after: at)...]
+        return (name.isEmpty ? nil : name, secret)
+    }
+
+    private static func address(_ text: Substring, port: UInt16) throws(Problem) -> Address {
+        var host = String(text)
         let hasPort = host.hasSuffix("]") ? false : host.contains(":")
-        if !hasPort { host += ":\(Self.portDefault)" }
-        guard let address = Address(text: host) else {
+        if !hasPort { host += ":\(port)" }
+        guard let address = Address(text: host), case .host = address else {
             throw Problem(description: Address.problem(in: host) ?? "expected host:port")
         }
-        self.init(address: address, user: user, password: password, database: database)
+        return address
     }
 
     private static func database(_ text: Substring) throws(Problem) -> Int {
@@ -106,11 +154,15 @@ public struct RedisURL: Hashable, Sendable {
 extension RedisURL: CustomStringConvertible {
     /// Without the password.
     public var description: String {
-        switch address {
+        let user = user.map { "\($0)@" } ?? ""
+        let number = database == 0 ? "" : "/\(database)"
+        if let sentinels {
+            let hosts = sentinels.addresses.map(\.description).joined(separator: ",")
+            return "redis+sentinel://\(user)\(hosts)/\(sentinels.name)\(number)"
+        }
+        return switch address {
         case .unix(let path): "unix://\(path)\(database == 0 ? "" : "?db=\(database)")"
-        case .host:
-            "redis://\(user.map { "\($0)@" } ?? "")\(address)"
-                + (database == 0 ? "" : "/\(database)")
+        case .host: "redis://\(user)\(address)\(number)"
         }
     }
 }

@@ -88,8 +88,8 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
         Mistaken(
             "stores that are none",
             "store: { url: 'http://u:secret@h/', prefix: 'a b', lease: 1s }\n",
-            "muster.yaml:1:15: store.url: expected redis://[user:password@]host[:port][/db] or "
-                + "unix:///path[?db=N], saw the scheme 'http'",
+            "muster.yaml:1:15: store.url: expected redis://[user:password@]host[:port][/db], "
+                + "unix:///path[?db=N] or redis+sentinel://[user:password@]host[:port],…/NAME[/db], saw the scheme 'http'",
             "muster.yaml:1:45: store.prefix: expected at most 256 bytes without spaces, saw 'a b'",
             "muster.yaml:1:59: store.lease: expected a duration from 2s to 1h, saw '1s'"
         ),
@@ -106,8 +106,8 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
         Mistaken(
             "a store without a scheme",
             "store: { url: 'default:secret@h:6379' }\n",
-            "muster.yaml:1:15: store.url: expected redis://[user:password@]host[:port][/db] or "
-                + "unix:///path[?db=N], saw no scheme"
+            "muster.yaml:1:15: store.url: expected redis://[user:password@]host[:port][/db], "
+                + "unix:///path[?db=N] or redis+sentinel://[user:password@]host[:port],…/NAME[/db], saw no scheme"
         ),
         Mistaken(
             "a level as syslog has it",

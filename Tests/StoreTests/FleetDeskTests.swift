@@ -354,6 +354,29 @@ import Vocabulary
         }
     }
 
+    @Test func `a newer format is left alone and named, an older one is taken over`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            _ = try await server.ask("HSET", "muster:fleet", "format", "9", on: rig.loop)
+            let agent = await Agent.start("a1", on: rig, pairs: 1)
+            #expect(await rig.comes { agent.desk.reasonWords.contains { $0.contains("format 9") } })
+            #expect(rig.lines.all.contains { $0.contains("a newer muster is there") })
+            let key = try await server.ask("HGET", "muster:fleet", "@a1", on: rig.loop)
+            #expect(key == .null)
+            // As the version before left it.
+            let lines = ["format", "2", "era", "7", "replid", "x", "swept", "0"]
+            let connection = try await server.connect(on: rig.loop)
+            _ = try await connection.command(["HSET", "muster:fleet"] + lines, timeout: patience)
+            _ = try await connection.command(["SET", "muster:roster", "x"], timeout: patience)
+            connection.close()
+            #expect(await rig.comes { agent.desk.vouches && agent.hands.held.count == 1 })
+            #expect(agent.desk.reasonWords.isEmpty)
+            let format = try await server.ask("HGET", "muster:fleet", "format", on: rig.loop)
+            #expect(format.text == "3")
+            #expect(try await server.ask("EXISTS", "muster:roster", on: rig.loop) == .integer(0))
+        }
+    }
+
     @Test func `what is none of ours in the fleet's keys is counted and told of`() async throws {
         try await StoreRig.run(.redisUnix) { rig in
             let server = try #require(rig.server)
