@@ -180,6 +180,7 @@ final class FencedSide<R: FencedRecord>: RedisSide {
             return store.ignore(.value(sort), field)
         }
         if let writer {
+            record.shift(by: -store.fleetAhead)
             writer.heard(record)
             outbox.letGo(of: record, asAgent: store.agent)
             record = follow(record, json, writer)

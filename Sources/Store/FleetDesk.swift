@@ -212,6 +212,19 @@ public final class FleetDesk: EventSink {
     /// The time at the store, by which all agents place their probes.
     public func time(at instant: Instant) -> WallTime { member.clock.now(at: instant) }
 
+    /// By how much the store's clock is ahead of this machine's; nil while that is not known.
+    package var clockAhead: Nanoseconds? {
+        guard member.clock.isSet else { return nil }
+        return FleetTimes.coarse(time(at: loop.instant) - loop.wall)
+    }
+
+    /// When it is that time at the store.
+    package func instant(of time: WallTime, from now: Instant) -> Instant {
+        member.clock.instant(of: time, from: now)
+    }
+
+    package func number(of key: VerdictKey) -> PairNumber? { member.number(of: key) }
+
     public func holds(_ pair: PairNumber) -> Bool { member.claims.probes(pair) }
 
     /// Until when this agent leaves the pair to others, for it lost the vote on it; nil where it does not.

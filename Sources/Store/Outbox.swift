@@ -76,7 +76,9 @@ package struct Outbox<R: FencedRecord>: Sendable {
             // A third of its life in Redis is over: time to renew it. Other agents look each five
             // seconds, and take over what seems to come to its end.
             let life = record.expiresAt + OutboxLimits.grace - record.checkedAt
-            if storedUntil - now < Nanoseconds(life.count / 3 * 2) { mark(key, isUrgent: false) }
+            let left = storedUntil - now
+            // More than a whole life is left only by a clock that was set while the word was on its way.
+            if left < Nanoseconds(life.count / 3 * 2) || left > life { mark(key, isUrgent: false) }
         }
         return true
     }

@@ -27,7 +27,8 @@ extension RedisStore: FleetWire {
         guard let writer, let name = fleetScripts[call.script] else { return done(.lost) }
         let names = FleetScript.keys(prefix: keys.prefix)
         writer.post(
-            ["EVALSHA", name, "\(names.count)"] + names + call.words(signature, .store),
+            ["EVALSHA", name, "\(names.count)"] + names
+                + call.shifted(by: fleetAhead).words(signature, .store),
             timeout: commandTimeout
         ) { [weak self] reply in
             switch reply {
@@ -46,8 +47,9 @@ extension RedisStore: FleetWire {
             case .array(let items)?:
                 let words = items.map { $0.text ?? $0.integer.map { "\($0)" } ?? "" }
                 let reply = FleetReply(words, to: call, by: signature, .store)
+                let ahead = self?.fleetAhead ?? .zero
                 done(
-                    reply.map { .reply($0) }
+                    reply.map { .reply($0.shifted(by: -ahead)) }
                         ?? .refused("expected an answer to \(call.script.rawValue), saw another")
                 )
             default: done(.refused("expected a list, saw another reply"))

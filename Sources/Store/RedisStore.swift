@@ -722,6 +722,9 @@ public final class RedisStore: Store {
         return ahead < .seconds(1) && ahead > .seconds(-1) ? .zero : ahead
     }
 
+    /// The same as agents that share the probing know it.
+    var fleetAhead: Nanoseconds { fleet?.clockAhead ?? FleetTimes.coarse(clockAhead) }
+
     /// What the clock of Redis shows now, as well as can be known.
     var now: WallTime {
         storeTime.map { $0.wall + (loop.instant - $0.at) } ?? loop.wall

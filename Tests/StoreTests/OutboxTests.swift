@@ -86,6 +86,20 @@ import Vocabulary
         #expect(takes(3_608 + 13 * 3_600, .down) == 1)
     }
 
+    /// Otherwise nobody would renew it for as long as the clock was ahead.
+    @Test func `a word that was on its way when the clock was set back is renewed all the same`() {
+        var outbox = Outbox<Verdict>()
+        let (ahead, step) = (start + .seconds(90), Nanoseconds.seconds(-90))
+        var early = verdict(0)
+        early.shift(by: .seconds(90))
+        _ = outbox.take(early, isTransition: true, now: ahead)
+        let batch = next(&outbox)
+        outbox.shift(by: step)
+        outbox.wrote(batch)
+        _ = outbox.take(verdict(1), isTransition: false, now: start + .seconds(1))
+        #expect(next(&outbox).count == 1)
+    }
+
     @Test func `a verdict lives longer in Redis than its agent believes it`() throws {
         var outbox = Outbox<Verdict>()
         let said = verdict(0)
