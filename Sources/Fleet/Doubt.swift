@@ -152,9 +152,9 @@ public struct Doubt: Sendable {
         return reasons
     }
 
-    public func value(hasOthers: Bool, at now: Instant) -> Double {
+    public func value(hasOthers: Bool, at now: Instant, ofStore isOfStore: Bool = true) -> Double {
         var value = 0.0
-        for reason in reasons(hasOthers: hasOthers, at: now) {
+        for reason in reasons(hasOthers: hasOthers, at: now) where isOfStore || reason != .store {
             switch reason {
             case .massFailure:
                 let share = Double(silent) / Double(max(silent + answered, 1))

@@ -101,9 +101,13 @@ public struct FailingRun: Hashable, Sendable {
     private var interval: Nanoseconds
     /// All that were asked are gone: others are to be asked before one's own word is all there is.
     public private(set) var isDeserted = false
+    /// A call was lost since the last asking: that nobody answered says nothing of those that were asked.
+    private var isCut = false
     /// The vote was lost in this asking already.
     private var isCounted = false
     public private(set) var lostVotes = 0
+    /// How often the electorate was asked.
+    public private(set) var rounds = 1
     /// Failures of this run that were not counted.
     public private(set) var held = 0
 
@@ -151,6 +155,12 @@ public struct FailingRun: Hashable, Sendable {
         return .open
     }
 
+    /// Somebody else sees it fail.
+    public var isBacked: Bool { electors.contains { $0.word == .fails } }
+
+    /// Something that was sent did not arrive, or its answer did not.
+    public mutating func noteCut() { isCut = true }
+
     /// One more failure that waits for the quorum.
     public mutating func hold() { held += 1 }
 
@@ -188,13 +198,15 @@ public struct FailingRun: Hashable, Sendable {
     /// The electorate is fixed anew with each asking: who died since is replaced.
     public mutating func ask(again number: UInt64, of others: [String], at now: WallTime) {
         for index in electors.indices {
-            if electors[index].word == nil { electors[index].silences += 1 }
+            if electors[index].word == nil, !isCut { electors[index].silences += 1 }
             // What withdrew or fell silent for good may come back with an answer.
             if electors[index].silences < FleetTerms.patience { electors[index].word = nil }
         }
         let known = Dictionary(electors.map { ($0.id, $0) }, uniquingKeysWith: { one, _ in one })
         electors = others.map { known[$0] ?? Elector(id: $0) }
         isDeserted = false
+        isCut = false
+        rounds += 1
         self.number = number
         askedAt = now
         isCounted = false

@@ -39,6 +39,7 @@ extension FleetMember {
     ) {
         guard let (calling, _) = end(number) else { return }
         isCut = true
+        for pair in runs.keys { runs[pair]?.noteCut() }
         beatsUnasked = FleetTerms.beatsToAsk
         if case .claim(let batch) = calling {
             // It may hold them since: better probed twice than by nobody.
@@ -85,6 +86,7 @@ extension FleetMember {
         isCut = false
         clock.take(store: answer.time, sent: sent, received: now, anew: isNewEra)
         let change = membership.answered(answer, sent: sent)
+        doubt.note(storeAway: isAway(at: now))
         isRosterOld = false
         if isNewEra {
             effects.append(.say(.newEra(answer.era)))

@@ -17,8 +17,10 @@ extension FleetMember {
         guard let plan = plan(of: pair) else { return .ignore }
         note(found, of: pair)
         answer(pair, found, begun: begun, at: now, into: &effects)
+        if counter.status != .down { foundAlone.remove(pair) }
         guard case .fails(_, let isImmediate) = found else {
             if found == .passes {
+                if foundAlone.contains(pair) { passedAlone(pair, counter) }
                 runs[pair] = nil
                 confirmed[pair] = nil
                 mass.end(pair, .passed)
@@ -31,6 +33,9 @@ extension FleetMember {
             // Somebody who sees should see it come back.
             if doubt.withholdsFailures(hasOthers: hasOthers, at: now) {
                 giveAwayInDoubt(pair, at: now, into: &effects)
+            } else if foundAlone.contains(pair), !isAway {
+                ask(about: pair, plan, at: now, into: &effects)
+                weigh(pair, at: now, into: &effects)
             }
             return .count
         }
@@ -52,8 +57,15 @@ extension FleetMember {
         if staysUnknown(pair, counter) { return .hold }
         // Without a store nobody can be asked, and waiting would be believing that all is well.
         guard isAway || mayFall(pair, at: now, into: &effects) else { return .hold }
+        if isAway, plan.confirm.agents > 0 { foundAlone.insert(pair) }
         mass.end(pair, .fell)
         return .count
+    }
+
+    /// What was never said to be down need not be said to be up again, before it is.
+    private mutating func passedAlone(_ pair: PairNumber, _ counter: HealthCounter) {
+        var next = counter
+        if next.observe(passed: true)?.to == .up { foundAlone.remove(pair) }
     }
 
     /// Why an outcome of the pair that was ruled upon so does not count; nil where it does.
@@ -107,10 +119,15 @@ extension FleetMember {
     ) {
         let time = clock.now(at: now)
         if var run = runs[pair] {
-            if case .confirmed = run.tally { return }
-            guard run.isDueAgain(at: time) else { return }
+            let isLonely = run.electorate.isEmpty
+            let isEnough = !isLonely && (run.isBacked || !foundAlone.contains(pair))
+            if case .confirmed = run.tally, isEnough { return }
+            guard isLonely || run.isDueAgain(at: time) else { return }
+            let others = electors(for: pair, plan.confirm)
+            // Begun when nobody could be asked: one's own word is no quorum any more where somebody can.
+            if isLonely && others.isEmpty { return }
             askings += 1
-            run.ask(again: askings, of: electors(for: pair, plan.confirm), at: time)
+            run.ask(again: askings, of: others, at: time)
             runs[pair] = run
         } else {
             begin(pair, electors: electors(for: pair, plan.confirm), at: time)
@@ -142,6 +159,15 @@ extension FleetMember {
         guard let run = runs[pair] else { return }
         switch run.tally {
         case .open: return
+        case .confirmed where foundAlone.contains(pair):
+            // While those that could be asked doubt themselves it waits. They may not know the peer at all.
+            let isAsked =
+                run.isBacked || run.rounds >= FleetTerms.patience || !membership.hasOthers
+            guard isAsked, mayFall(pair, at: now, into: &effects) else { return }
+            foundAlone.remove(pair)
+            runs[pair] = nil
+            mass.end(pair, .fell)
+            said(pair)
         case .confirmed:
             guard run.held > 0, mayFall(pair, at: now, into: &effects) else { return }
             runs[pair] = nil

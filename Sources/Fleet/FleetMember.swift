@@ -133,6 +133,8 @@ public struct FleetMember: Sendable {
     var runs: [PairNumber: FailingRun] = [:]
     /// How many of how many saw it fail, of pairs that are down or about to be.
     var confirmed: [PairNumber: Confirmed] = [:]
+    /// Taken down while nobody could be asked: no word of them goes out before others were.
+    var foundAlone = Set<PairNumber>()
     /// Questions that wait for a probe of ours.
     var asks: [PairNumber: [(ask: Ask, heard: Instant)]] = [:]
     var askings: UInt64 = 0
@@ -288,6 +290,7 @@ public struct FleetMember: Sendable {
         letGo(of: number)
         ownership.remove(number)
         confirmed[number] = nil
+        foundAlone.remove(number)
         asks[number] = nil
         shy.remove(number)
         plans[Int(number)] = nil
@@ -645,7 +648,8 @@ public struct FleetMember: Sendable {
         var beat = membership.nextBeat()
         beat.weight = weight
         beat.lag = lag
-        let value = doubt.value(hasOthers: membership.hasOthers, at: now)
+        // A beat that arrives says itself that the store is not away.
+        let value = doubt.value(hasOthers: membership.hasOthers, at: now, ofStore: false)
         beat.doubt = Int((value * 100).rounded())
         beat.isSilent = doubt.isSilent
         beatsUnasked += 1
@@ -714,6 +718,10 @@ public struct FleetMember: Sendable {
                 break
             }
             guard let plan = plan(of: pair) else {
+                isDirty.remove(pair)
+                continue
+            }
+            if foundAlone.contains(pair) {
                 isDirty.remove(pair)
                 continue
             }

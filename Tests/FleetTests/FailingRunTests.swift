@@ -107,6 +107,20 @@ import Vocabulary
         #expect(run.tally == .lost(1, of: 2))
     }
 
+    /// Or a store that is away makes one agent decide, which could ask nobody.
+    @Test func `silence says nothing while what is sent is lost`() {
+        var run = Self.run(["b", "c"])
+        for asking in UInt64(2)...9 {
+            run.noteCut()
+            run.ask(
+                again: asking,
+                of: run.electorate,
+                at: Self.wall(10_000 + Int64(asking) * 1_000)
+            )
+            #expect(run.tally == .open)
+        }
+    }
+
     @Test func `who beats no more leaves the electorate at once`() {
         var run = Self.run(["b", "c"])
         #expect(run.take(Self.vote("c", .fails)) == true)
