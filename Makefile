@@ -20,7 +20,7 @@ relaxed = $$(sed -E 's/"(NeverForceUnwrap|NeverUseForceTry)": true/"\1": false/'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build debug demo test smoke incidents simulate format format-check check bench bench-checks bench-detection fuzz install clean
+.PHONY: help setup build debug demo test smoke incidents simulate simulate-shares planted format format-check check bench bench-checks bench-detection fuzz install clean
 
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -54,6 +54,13 @@ simulate: ## fleets of agents by seed, under virtual time: SEED=1 SEEDS=100 AGEN
 	@swift build --scratch-path $(SCRATCH) -c release --product muster-simulate --quiet
 	@$(SCRATCH)/release/muster-simulate --seed $(SEED) --seeds $(SEEDS) --minutes $(MINUTES) \
 	    $(if $(AGENTS),--agents $(AGENTS)) $(if $(PEERS),--peers $(PEERS))
+
+simulate-shares: ## what moves when one of a thousand agents with a hundred thousand pairs is lost
+	@swift build --scratch-path $(SCRATCH) -c release --product muster-simulate --quiet
+	@$(SCRATCH)/release/muster-simulate --shares $(if $(AGENTS),--agents $(AGENTS)) $(if $(PEERS),--peers $(PEERS))
+
+planted: ## whether the simulation sees each of some forty faults planted in the fleet; some minutes
+	@scripts/planted-faults
 
 format: ## lay out all Swift files
 	swift format format --in-place --parallel --recursive $(shipped) $(unshipped)

@@ -34,6 +34,7 @@ struct Checks {
     private var heirsOf: [String] = []
     private var grants: [VerdictKey: (now: Grant, before: Grant?)] = [:]
     private var lastEpoch: [VerdictKey: (epoch: UInt64, agent: String)] = [:]
+    private var leases: [String: (instance: UInt64, at: Int64)] = [:]
     private var published: [VerdictKey: HealthCounter.Status] = [:]
 
     // Who probes what.
@@ -82,8 +83,8 @@ struct Checks {
     static let lifeMax = Int64(3_400 + 10_000 + 2_500)
     /// Who stood still takes so long to read what came meanwhile.
     static let catchUp = Int64(3_000)
-    /// From a finding until it is written, or refused, at the latest.
-    static let sayingMax = Int64(2_500)
+    /// It notices that it doubts itself with its next beat, at the latest.
+    static let sayingMax = Int64(500)
     /// What is older excuses nothing.
     private static let memory = Int64(15_000)
 
@@ -109,6 +110,12 @@ struct Checks {
         }
     }
 
+    /// One more than there were at the start.
+    mutating func addProcess(at now: Int64) {
+        agentTrouble.append(now)
+        agentFaults.append(0)
+    }
+
     private mutating func fail(_ text: String, of target: Int? = nil, at now: Int64) {
         if violation == nil { violation = Violation(at: now, text: text, target: target) }
     }
@@ -127,8 +134,10 @@ struct Checks {
             era = store.era
             eraBegan = now
             grants = [:]
+            leases = [:]
         }
         switch (call, reply) {
+        case (.beat(let beat), .beaten): judge(beat, signature, at: now)
         case (.claim(_, let claims), .claimed(_, _, let answers)):
             for (claim, answer) in zip(claims, answers) {
                 guard case .granted(let epoch, let from, _) = answer else { continue }
@@ -141,6 +150,22 @@ struct Checks {
             }
         default: break
         }
+    }
+
+    /// One process speaks for an id: another has the lease only once the first is over.
+    private mutating func judge(_ beat: FleetCall.Beat, _ signature: Signature, at now: Int64) {
+        let before = leases[signature.agent]
+        leases[signature.agent] =
+            beat.state == .gone ? nil : (instance: signature.instance, at: now)
+        guard let before, before.instance != signature.instance,
+            now - before.at < terms.lease.milliseconds - 100, now - storeTrouble > 4_000,
+            storeFaults == 0
+        else { return }
+        fail(
+            "a second process has the lease of \(signature.agent), \(now - before.at)ms after a beat of the "
+                + "first",
+            at: now
+        )
     }
 
     /// Whether the claim should have been granted, by what the store cannot know.
@@ -349,8 +374,11 @@ struct Checks {
         guard let verdict = one.verdict else { return }
         if verdict.status == .down, published[one.pair] != .down {
             falls += 1
+            world.note(world.indices[one.pair]) {
+                "store: \(agent) writes that \(one.pair.peer) is down"
+            }
             judge(fallOf: one.pair, by: agent, world)
-            judge(doubtOf: agent, about: one.pair, world)
+            judge(doubtOf: signature, verdict, world)
         }
         published[one.pair] = verdict.status
     }
@@ -381,15 +409,24 @@ struct Checks {
     }
 
     /// Whoever doubts itself says of nobody that it is down.
-    private mutating func judge(doubtOf agent: String, about pair: VerdictKey, _ world: World) {
-        guard let agent = world.agents.first(where: { $0.id == agent }), agent.isAlive,
-            let since = agent.desk.member.doubt.since,
-            agent.loop.instant - since > .milliseconds(Self.sayingMax)
+    private mutating func judge(
+        doubtOf signature: Signature,
+        _ verdict: Verdict,
+        _ world: World
+    ) {
+        let writer = world.agents.first {
+            $0.isAlive && $0.desk.member.membership.instance == signature.instance
+        }
+        guard let agent = writer, let doubting = agent.doubtsFor,
+            let target = world.indices[verdict.key], let foundAt = agent.foundDown(target)
         else { return }
+        // What it found before may be written long after, where the store stalled.
+        let found = world.now - foundAt
+        if found + Self.sayingMax > doubting { return }
         fail(
-            "\(pair.peer) was published down by \(agent.id), which has doubted itself for "
-                + "\((agent.loop.instant - since).milliseconds)ms",
-            of: world.indices[pair],
+            "\(verdict.key.peer) was published down by \(agent.id), which found it \(found)ms ago and has "
+                + "doubted itself for \(doubting)ms",
+            of: target,
             at: world.now
         )
     }
@@ -463,6 +500,8 @@ struct Checks {
             storeFaults > 0 ? now : storeTrouble,
             networkFaults > 0 ? now : networkTrouble
         )
+        // One that is excused by somebody's trouble is no beginning of another that is not.
+        doubleSince[target] = since
         if now - since > Self.doubleMax {
             fail(
                 "a\(agent) and a\(other.key) both probe p\(target), for \(now - since)ms",
@@ -495,6 +534,8 @@ struct Checks {
             // Nobody is excused by it but who cannot reach it.
             cutTrouble = now
             cutFaults += step
+        // Whatever it does, the one that was there first goes on; whoever is started anew meanwhile waits.
+        case .twin(let agent): agentTrouble[agent] = now
         case .agentClock: break
         case .manySilent: massTrouble = step > 0 ? .max / 2 : now
         case .targetDown, .targetSilent, .targetFlaky: break

@@ -39,6 +39,8 @@ public struct Fault: Hashable, Sendable, CustomStringConvertible {
         case badNetwork(share: Int)
         /// An agent's own clock on the wall is set, and set right when it is over.
         case agentClock(agent: Int, by: Int64)
+        /// Another process is started with the agent's id.
+        case twin(agent: Int)
         /// The agent does not know the pair: another configuration.
         case otherCatalogue(agent: Int, target: Int)
     }
@@ -68,6 +70,7 @@ public struct Fault: Hashable, Sendable, CustomStringConvertible {
             case .storeClock(let span): "the store's clock is set by \(span)ms"
             case .badNetwork(let share): "\(share)% of the messages are lost"
             case .agentClock(let agent, let span): "the clock of a\(agent) is set by \(span)ms"
+            case .twin(let agent): "a second process has the id of a\(agent)"
             case .otherCatalogue(let agent, let target): "a\(agent) does not define p\(target)"
             }
         return "\(Self.clock(at)) \(what)" + (length > 0 ? ", for \(length)ms" : "")
@@ -123,7 +126,8 @@ extension Fault {
             case 89..<92:
                 kind = .storeClock(by: number(-5_000...5_000))
                 length = 0
-            case 92..<95: kind = .badNetwork(share: Int(number(1...15)))
+            case 92..<94: kind = .badNetwork(share: Int(number(1...15)))
+            case 94: kind = .twin(agent: agent)
             case 95..<97:
                 let span = number(0...1) == 0 ? number(-3_000...3_000) : number(-600_000...600_000)
                 kind = .agentClock(agent: agent, by: span)
@@ -151,6 +155,7 @@ extension Fault {
         case .leave(let agent): fault.kind = .leave(agent: agents(agent) ?? -1)
         case .cutFromStore(let agent): fault.kind = .cutFromStore(agent: agents(agent) ?? -1)
         case .cutFromTargets(let agent): fault.kind = .cutFromTargets(agent: agents(agent) ?? -1)
+        case .twin(let agent): fault.kind = .twin(agent: agents(agent) ?? -1)
         case .agentClock(let agent, let span):
             fault.kind = .agentClock(agent: agents(agent) ?? -1, by: span)
         case .cutFromTarget(let agent, let target):
@@ -171,8 +176,8 @@ extension Fault {
     var agent: Int? {
         switch kind {
         case .crash(let agent), .pause(let agent), .leave(let agent), .cutFromStore(let agent),
-            .cutFromTargets(let agent), .agentClock(let agent, _), .cutFromTarget(let agent, _),
-            .otherCatalogue(let agent, _):
+            .cutFromTargets(let agent), .twin(let agent), .agentClock(let agent, _),
+            .cutFromTarget(let agent, _), .otherCatalogue(let agent, _):
             agent
         default: nil
         }

@@ -46,6 +46,7 @@ final class SimulatedAgent {
     private(set) var pairs: [Pair] = []
     /// When it last read a later word of each target, and whose that was.
     private(set) var readAt: [Int64] = []
+    private var downAt: [Int64?] = []
     private var lastRead: [(epoch: UInt64, agent: String)?] = []
     private var sequence: UInt64 = 0
     private var began: WallTime
@@ -79,6 +80,7 @@ final class SimulatedAgent {
 
     init(
         _ number: Int,
+        id: String,
         in world: World,
         seed: UInt64,
         isReader: Bool
@@ -86,20 +88,19 @@ final class SimulatedAgent {
         var dice = Dice(seed: seed)
         self.number = number
         self.isReader = isReader
-        id = "a\(number)"
+        self.id = id
         self.world = world
         drift = Int64.random(in: -200...200, using: &dice)
         boot = Int64.random(in: 0...1_000_000, using: &dice) * 1_000_000
         wallOffset = Int64.random(in: -300...300, using: &dice)
         let start = Moment(
-            instant: Instant(nanoseconds: boot),
-            wall: WallTime(milliseconds: world.epochStart + wallOffset)
+            instant: Instant(nanoseconds: boot + world.now * 1_000_000),
+            wall: WallTime(milliseconds: world.epochStart + world.now + wallOffset)
         )
         loop = try EventLoop.standing(id, at: start, seed: dice.next())
         (desk, board) = Self.parts(id, in: world, on: loop, isReader: isReader)
         lookout = Lookout(of: world.indices, count: world.plans.count)
         began = start.wall
-        begin()
     }
 
     private static func parts(
@@ -191,6 +192,7 @@ final class SimulatedAgent {
         let now = loop.wall
         readAt = world.plans.map { _ in world.now }
         lastRead = world.plans.map { _ in nil }
+        downAt = world.plans.map { _ in nil }
         pairs = world.plans.map { _ in
             Pair(
                 counter: HealthCounter(thresholds: world.setting.thresholds),
@@ -261,6 +263,17 @@ final class SimulatedAgent {
 
     func verdict(of index: Int) -> Verdict? { board.verdict(of: world.plans[index].key) }
 
+    /// For how long it has not believed its own failures; nil where it does.
+    var doubtsFor: Int64? {
+        let doubt = desk.member.doubt
+        let hasOthers = desk.member.membership.hasOthers && !desk.isAway
+        let doubts = doubt.withholdsFailures(hasOthers: hasOthers, at: loop.instant)
+        return doubts ? doubt.since.map { (loop.instant - $0).milliseconds } : nil
+    }
+
+    /// When it found a target down itself.
+    func foundDown(_ index: Int) -> Int64? { downAt[index] }
+
     func holds(_ index: Int) -> Bool { pairs[index].isProbed }
 
     /// Whether what was told of changes is what one finds who looks.
@@ -271,6 +284,12 @@ final class SimulatedAgent {
     }
 
     // MARK: Probing
+
+    /// By how much the store's clock is ahead. Before the first answer it asks the store.
+    private var clockAhead: Nanoseconds {
+        desk.clockAhead
+            ?? FleetTimes.coarse(WallTime(milliseconds: world.store.clock) - loop.wall)
+    }
 
     private var storeTime: WallTime { desk.time(at: loop.instant) }
 
@@ -294,7 +313,7 @@ final class SimulatedAgent {
         if let stopAt = pairs[index].stopAt, slot >= stopAt { return letGo(index) }
         pairs[index].next = slot
         pairs[index].isPlanned = true
-        let at = world(of: desk.member.clock.instant(of: slot, from: loop.instant))
+        let at = world(of: desk.instant(of: slot, from: loop.instant))
         world.add(
             .slot(agent: number, life: life, index: index, pairs[index].generation, slot),
             at: at
@@ -317,7 +336,7 @@ final class SimulatedAgent {
 
     func ended(_ index: Int, _ found: Found, begun: Instant, generation: UInt32) {
         run {
-            guard let pair = desk.member.number(of: world.plans[index].key) else { return }
+            guard let pair = desk.number(of: world.plans[index].key) else { return }
             let isSlot = generation != World.asked
             if isSlot, pairs[index].generation != generation { return }
             guard pairs[index].isProbed else {
@@ -378,6 +397,7 @@ final class SimulatedAgent {
             )
             if let change {
                 isTransition = true
+                downAt[index] = change.to == .down ? world.now : nil
                 pairs[index].since = wall
                 world.note(index) {
                     "\(self.id) finds \(key.peer) \(change.to.rawValue)"
@@ -427,6 +447,7 @@ final class SimulatedAgent {
 
     /// The pair is this agent's now: as `Door.resume` does.
     private func goOn(_ index: Int, from verdict: Verdict?) {
+        downAt[index] = nil
         if let verdict { watched(index) { board.storeChanged(verdict) } }
         board.note(loop.moment)
         guard let held = board.verdict(of: world.plans[index].key) else { return }
@@ -476,7 +497,7 @@ final class SimulatedAgent {
     func received(_ number: CallNumber, _ reply: FleetReply) {
         guard let place = outstanding.firstIndex(where: { $0.number == number }) else { return }
         let call = outstanding.remove(at: place)
-        run { call.done(.reply(reply)) }
+        run { call.done(.reply(reply.shifted(by: -clockAhead))) }
     }
 
     func isWaiting(for call: CallNumber) -> Bool { outstanding.contains { $0.number == call } }
@@ -490,7 +511,9 @@ final class SimulatedAgent {
     }
 
     /// As the side of verdicts does.
-    private func take(_ verdict: Verdict, _ index: Int) {
+    private func take(_ written: Verdict, _ index: Int) {
+        var verdict = written
+        verdict.shift(by: -clockAhead)
         desk.heard(verdict)
         let heard = outbox.hear(
             verdict,
@@ -605,7 +628,7 @@ extension SimulatedAgent: FleetWire {
         guard isConnected else { return done(.lost) }
         calls += 1
         outstanding.append((calls, done))
-        world.send(calls, signature, call, from: self)
+        world.send(calls, signature, call.shifted(by: clockAhead), from: self)
     }
 
     /// Nobody vouches here: what is unchanged is said again.

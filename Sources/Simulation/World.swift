@@ -45,13 +45,14 @@ final class World {
             begun: Instant,
             UInt32
         )
-        case arrive(Envelope)
-        case reply(agent: Int, life: UInt32, connection: UInt32, CallNumber, FleetReply)
+        // Apart from the rest: they are large.
+        indirect case arrive(Envelope)
+        indirect case reply(agent: Int, life: UInt32, connection: UInt32, CallNumber, FleetReply)
         case timeout(agent: Int, life: UInt32, connection: UInt32)
         case connect(agent: Int, life: UInt32)
         /// A call that was not answered within a second is the end of its connection.
         case overdue(agent: Int, life: UInt32, connection: UInt32, CallNumber)
-        case letter(agent: Int, FleetHint, era: UInt32, tries: Int)
+        indirect case letter(agent: Int, FleetHint, era: UInt32, tries: Int)
         case read(agent: Int, life: UInt32, index: Int)
         case reconcile(agent: Int, life: UInt32)
         case reload(agent: Int, life: UInt32, target: Int)
@@ -116,6 +117,8 @@ final class World {
     private var storeID: UInt32 = 1
     private var replicas: [(at: Int64, replica: StoreModel.Replica)] = []
     private let seed: UInt64
+    /// The processes of faults that are one.
+    private var twins: [Int: Int] = [:]
     /// A probe that another agent asked for, and not one of the schedule.
     static let asked = UInt32.max
 
@@ -193,23 +196,38 @@ final class World {
         }
         add(.snapshot, after: 100)
         for number in 0..<setting.agents {
-            // Whoever is left out of the world must not change the chances of the others.
-            let agent = try SimulatedAgent(
-                number,
-                in: self,
-                seed: StableHash.mix(seed ^ UInt64(number + 1) &* 0x9E37_79B9_7F4A_7C15),
-                isReader: number >= setting.agents - setting.readers
-            )
-            agents.append(agent)
+            try add("a\(number)", isReader: number >= setting.agents - setting.readers)
         }
         while let (at, event) = timeline.next(until: setting.length) {
             now = max(now, at)
             store.clock = epochStart + now + storeOffset
-            happen(event)
+            if case .fault(let index) = event, case .twin(let agent) = faults[index].kind {
+                note(nil) { "FAULT a second process has the id of a\(agent)" }
+                try add(agents[agent].id, isReader: agents[agent].isReader)
+                twins[index] = agents.count - 1
+            } else {
+                happen(event)
+            }
             if let violation = checks.violation { return violation }
         }
         checks.finish(self)
         return checks.violation
+    }
+
+    /// One more process.
+    private func add(_ id: String, isReader: Bool) throws(SystemError) {
+        let number = agents.count
+        if number == cutFromStore.count {
+            cutFromStore.append(0)
+            cutFromTargets.append(0)
+            checks.addProcess(at: now)
+        }
+        // Whoever is left out of the world must not change the chances of the others.
+        let seed = StableHash.mix(seed ^ UInt64(number + 1) &* 0x9E37_79B9_7F4A_7C15)
+        agents.append(
+            try SimulatedAgent(number, id: id, in: self, seed: seed, isReader: isReader)
+        )
+        agents[number].begin()
     }
 
     /// Boards and desks of a world end with it.
@@ -291,7 +309,12 @@ final class World {
             guard let agent = agent(number, life, event) else { return }
             if isHidden(target, from: number) { agent.forget(target) } else { agent.define(target) }
         case .fault(let index): strike(faults[index])
-        case .heal(let index): heal(faults[index])
+        case .heal(let index):
+            if let twin = twins[index] {
+                if agents[twin].isAlive { agents[twin].end() }
+            } else {
+                heal(faults[index])
+            }
         case .snapshot:
             replicas.append((now, store.replica))
             if replicas.count > 20 { replicas.removeFirst() }
@@ -318,6 +341,11 @@ final class World {
             isSilent
             ? .fails(silent: true, immediate: false)
             : isRefused ? .fails(silent: false, immediate: false) : .passes
+        note(index) {
+            let result = found == .passes ? "passes" : isSilent ? "says nothing" : "fails"
+            let asked = generation == Self.asked ? ", as it was asked" : ""
+            return "\(agent.id) probes \(plans[index].key.peer)\(asked): \(result)"
+        }
         let took = isSilent ? setting.timeout.milliseconds : chance(1...15)
         add(
             .probed(
@@ -397,11 +425,12 @@ final class World {
         tell(envelope, reply)
         checks.performed(envelope.signature, envelope.call, reply, store, world: self)
         for letter in store.takeLetters() {
-            guard let to = agents.first(where: { $0.id == letter.to }) else { continue }
-            add(
-                .letter(agent: to.number, letter.words, era: storeLife, tries: 0),
-                after: chance(1...4)
-            )
+            for to in agents where to.id == letter.to {
+                add(
+                    .letter(agent: to.number, letter.words, era: storeLife, tries: 0),
+                    after: chance(1...4)
+                )
+            }
         }
         for key in store.takeChanged() {
             guard let index = indices[key] else { continue }
@@ -537,6 +566,7 @@ final class World {
             storeLife += 1
             storeID += 1
             store.flush()
+        case .twin: break
         case .storeClock(let span): storeOffset += span
         case .agentClock(let agent, let span): agents[agent].wallOffset += span
         case .badNetwork(let share): loss += share
@@ -593,7 +623,7 @@ final class World {
             hidden[Cut(agent: number, target: target), default: 0] -= 1
             reload(number, target)
         case .agentClock(let agent, let span): agents[agent].wallOffset -= span
-        case .flush, .storeClock: break
+        case .flush, .storeClock, .twin: break
         }
     }
 }

@@ -13,6 +13,7 @@ var shrinks = true
 var isQuiet = false
 var endsAtFirst = false
 var lines = 60
+var countsShares = false
 
 func usage() -> Never {
     print(
@@ -21,6 +22,8 @@ func usage() -> Never {
                                [--no-shrinking] [--lines N] [--quiet] [--until-failure]
         Runs one seed, or so many from it on: agents, a store, targets and readers in one thread under
         virtual time, and everything that can go wrong. Prints 'seed N: ok', or a story and exits with 2.
+               muster-simulate --shares [--agents N] [--peers N]
+        Counts what moves when one of so many agents is lost.
         """
     )
     exit(1)
@@ -41,9 +44,16 @@ while let word = words.popFirst() {
     case "--no-shrinking": shrinks = false
     case "--quiet": isQuiet = true
     case "--until-failure": endsAtFirst = true
+    case "--shares": countsShares = true
     case "--lines": lines = number()
     default: usage()
     }
+}
+
+if countsShares {
+    let shares = Shares(agents: agents ?? 1_000, pairs: peers ?? 100_000, losses: 20)
+    print(shares.text)
+    exit(shares.needless == 0 ? 0 : 2)
 }
 
 var failed = 0

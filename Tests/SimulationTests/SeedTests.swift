@@ -30,6 +30,15 @@ import Vocabulary
         #expect(stories[0] == stories[1])
     }
 
+    /// `make simulate-shares` counts it for a hundred thousand pairs over a thousand agents.
+    @Test func `of five hundred agents one that is lost moves its own pairs and no others`() {
+        let shares = Shares(agents: 500, pairs: 20_000, losses: 10)
+        #expect(shares.needless == 0)
+        // A five-hundredth is 0.2%; of 400 that moved in all, four standard deviations are 80.
+        #expect((0.16...0.24).contains(shares.movedShare), "\(shares.text)")
+        #expect(shares.fewest > 10 && shares.most < 80, "\(shares.text)")
+    }
+
     /// Faults that last until the end leave it in disorder: that must be seen, and told in few words.
     @Test func `a run that ends badly is told with the faults that it takes`() throws {
         var setting = WorldSetting(agents: 3, targets: 8, minutes: 2)
@@ -192,6 +201,52 @@ import Vocabulary
         try run(world)
         #expect((world.checks.gaps.max() ?? .max) <= Self.interval + 50)
         #expect(world.checks.probesFrom.allSatisfy { $0.count <= 2 })
+        #expect(world.checks.falls == 0)
+    }
+
+    /// It is cut off from targets and store together: nobody could be asked, and it must not say when it
+    /// comes back what nobody else has seen.
+    @Test func `what an agent found alone, without a store, is not published before others see it`()
+        throws
+    {
+        for number in 0..<3 {
+            let world = world([
+                Fault(at: 20_000, length: 14_000, kind: .cutFromTargets(agent: number)),
+                Fault(at: 20_500, length: 8_000, kind: .storeGone(keeps: true)),
+            ])
+            try run(world)
+            #expect(told(world, "finds p").contains { $0.hasSuffix("down") })
+            #expect(world.checks.falls == 0)
+        }
+        // What is down for all is, as soon as they were asked.
+        let world = world([
+            Fault(at: 20_000, length: 20_000, kind: .targetDown(3)),
+            Fault(at: 20_500, length: 8_000, kind: .storeGone(keeps: true)),
+        ])
+        try run(world)
+        #expect(world.checks.falls == 1)
+    }
+
+    /// Its words were over when they came: readers kept what was said before, and the next holder went on from
+    /// that.
+    @Test func `an agent whose clock is six minutes behind is believed as all others are`() throws {
+        let world = world(
+            (0..<20).map { Fault(at: 20_000, length: 9_500, kind: .targetDown($0)) } + [
+                Fault(at: 10_000, length: 80_000, kind: .agentClock(agent: 0, by: -366_000)),
+                Fault(at: 29_000, length: 60_000, kind: .crash(agent: 1)),
+                Fault(at: 35_000, length: 50_000, kind: .crash(agent: 0)),
+            ]
+        )
+        try run(world)
+        // Each once.
+        #expect(world.checks.falls == 20)
+    }
+
+    @Test func `a second process with one id takes no part, and the first goes on`() throws {
+        let world = world([Fault(at: 20_000, length: 12_000, kind: .twin(agent: 1))])
+        try run(world)
+        #expect((world.checks.gaps.max() ?? .max) <= Self.interval + 50)
+        #expect(told(world, "another process with agent.id 'a1' is alive").count == 1)
         #expect(world.checks.falls == 0)
     }
 
