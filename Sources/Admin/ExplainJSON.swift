@@ -220,7 +220,8 @@ struct ExplainJSON {
                 let verb = (monitor.isRequired ? "take" : "degrade") + (left == 1 ? "s" : "")
                 var line = "\(monitor.id): \(count) \(verb) it\(monitor.isRequired ? " down" : "")"
                 if let pair, pair.confirmAgents > 0 {
-                    line += ", and \(pair.confirmAgents) other agents are asked first"
+                    let asked = pair.confirmAgents == 1 ? "agent is" : "agents are"
+                    line += ", and \(pair.confirmAgents) other \(asked) asked first"
                 }
                 lines.append(line)
             case .down:

@@ -16,11 +16,6 @@ public final class Door {
     private let board: Board
     private let store: any Store
     private let journal: Journal
-    private var complainFrom = Instant(nanoseconds: .min)
-
-    /// How long agents may see a change one after the other, beside their counting.
-    private static let disagreementAfter = Nanoseconds.seconds(10)
-    private static let complainEvery = Nanoseconds.seconds(60)
 
     /// `epoch` must grow from one start of this agent to the next: the time of the start does.
     public init(
@@ -125,21 +120,6 @@ public final class Door {
             epoch: isShared ? pair.epoch : max(epoch, pair.epoch),
             sequence: sequence
         )
-        if !isShared, let held, held.isAboutTheSame(as: verdict),
-            stands(held, on: pair.monitor.schedule, now: now.wall)
-        {
-            let isOfOneMind =
-                held.status == verdict.status
-                && held.isDegraded == verdict.isDegraded && held.hints == verdict.hints
-            // Where only addresses differ, one has counted further than the other.
-            let saysTheSame = !isTransition || held.downAddresses == verdict.downAddresses
-            if isOfOneMind && saysTheSame {
-                pair.disagreesSince = .distantFuture
-                return
-            }
-            if !isTransition { return noteDisagreement(of: pair, verdict, held, now: now) }
-        }
-        pair.disagreesSince = .distantFuture
         // Taking over from an agent that started later, or from this one before its clock was set
         // back: the next epoch after the one held, or the store would refuse us for good. It goes
         // with the pair, so that it is raised once and not at every probe.
@@ -159,38 +139,6 @@ public final class Door {
         store.publish(verdict, isTransition: isTransition || held == nil || isTold)
     }
 
-    /// Another agent probes the same peer, and its word holds: one speaks for the pair, or the two
-    /// would take it from one another at every probe. Whoever changed its mind last is believed,
-    /// until it changes it again or falls silent: if each repeated what it thinks, the peer would go
-    /// up and down with them, also while one has counted to `fall` and the other not quite.
-    ///
-    /// Silent is who lets its word come so near its end that it might be over before our next probe.
-    private func stands(_ held: Verdict, on schedule: Schedule, now: WallTime) -> Bool {
-        guard held.agent != agent, held.status != .unknown else { return false }
-        let life = held.expiresAt - held.checkedAt
-        let margin = min(schedule.interval + schedule.timeout, Nanoseconds(life.count / 2))
-        return now + margin <= held.expiresAt
-    }
-
-    /// Agents that go on finding otherwise see the network from different sides: somebody has to look.
-    /// Told from when they began to: how long the other has said so already says nothing of it.
-    private func noteDisagreement(of pair: Pair, _ ours: Verdict, _ held: Verdict, now: Moment) {
-        pair.disagreesSince = min(pair.disagreesSince, now.instant)
-        let counting = pair.monitor.schedule.interval * Int64(ours.rise + ours.fall)
-        let lasted = now.instant - pair.disagreesSince
-        guard lasted > counting + Self.disagreementAfter, now.instant >= complainFrom else {
-            return
-        }
-        complainFrom = now.instant + Self.complainEvery
-        let key = ours.key
-        journal.warning(
-            "agents disagree on \(key.upstream)/\(key.peer) (\(key.monitor)) for "
-                + "\(Int(lasted.seconds))s: \(held.agent) says \(held.opinionWords), this one finds "
-                + "\(ours.opinionWords). What changed last holds",
-            [.event("disagreement")]
-        )
-    }
-
     /// The pair is no longer probed by anyone.
     func forget(_ key: VerdictKey) { store.forget(key) }
 
@@ -203,18 +151,5 @@ extension Outcome {
     fileprivate var isLoss: Bool {
         guard verdict == .fail else { return false }
         return [.layer4Timeout, .layer4Connect, .layer6Timeout, .layer7Timeout].contains(reason)
-    }
-}
-
-extension Verdict {
-    /// `up with a warning, L7OK 200 OK`.
-    fileprivate var opinionWords: String {
-        var text = status.rawValue
-        if isDegraded { text += " with a warning" }
-        text += ", \(reason.rawValue)"
-        if !message.isEmpty { text += " \(message)" }
-        if let admin = hints.admin { text += ", asking for \(admin.rawValue)" }
-        if let weight = hints.weightPercent { text += ", weight \(weight)%" }
-        return text
     }
 }

@@ -90,8 +90,6 @@ final class Pair {
     var generation: UInt32 = 0
     /// Raised when it is taken over from another agent; zero while it never was.
     var epoch: UInt64 = 0
-    /// Since when another agent's word has held that says otherwise; the distant future while none does.
-    var disagreesSince = Instant.distantFuture
     /// Where its verdict stands on the board.
     var place: Board.Place?
     /// What the opinion's times have been moved along by, where the wall clock was set.

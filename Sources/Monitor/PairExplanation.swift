@@ -179,7 +179,9 @@ extension Scheduler {
         if let mark = fleet.member.membership.late[owner] {
             return "\(owner) is late: what was due from \(mark) on has not begun"
         }
-        guard let verdict = door.verdict(of: rows[row]) else { return "it has said nothing yet" }
+        guard let verdict = door.verdict(of: rows[row]) else {
+            return "nothing that it said is about the pair as it is defined here"
+        }
         guard verdict.expiresAt < now.wall else { return nil }
         return "nothing was heard of the pair since \(verdict.checkedAt), and that is over"
     }
