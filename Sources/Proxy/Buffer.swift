@@ -83,10 +83,18 @@ struct Buffer {
     }
 }
 
-/// Blocks that nobody uses now. Never given back: a worker that was busy once will be again.
+/// Blocks that nobody uses now, those used last at the end. What has not been used for a while keeps its
+/// place and loses its memory: a worker that was busy once need not be so again.
 struct BufferPool {
     private var free: [UnsafeMutablePointer<UInt8>] = []
     private(set) var made = 0
+    /// So many at the beginning have no memory behind them.
+    private(set) var cold = 0
+    /// So many at the beginning have not been used since the period began, and in the one before.
+    private var unused = 0
+    private var unusedBefore = 0
+    /// Given back in one go: each takes the kernel some microseconds.
+    static let restsAtOnce = 256
     /// Blocks that hold something now.
     var lent: Int { made - free.count }
 
@@ -97,10 +105,37 @@ struct BufferPool {
     mutating func fill(_ buffer: inout Buffer) {
         if buffer.base != nil { return }
         if let block = free.popLast() {
+            if free.count < unused { unused = free.count }
             buffer = Buffer(base: block)
         } else {
             made += 1
-            buffer = Buffer(base: .allocate(capacity: Buffer.capacity))
+            buffer = Buffer(base: Self.make())
+        }
+    }
+
+    /// Whole pages, so that they can be given back by themselves.
+    private static func make() -> UnsafeMutablePointer<UInt8> {
+        let flags = Int32(MAP_PRIVATE) | Int32(MAP_ANONYMOUS)
+        let pages = mmap(nil, Buffer.capacity, PROT_READ | PROT_WRITE, flags, -1, 0)
+        guard let pages, pages != MAP_FAILED else {
+            // As `allocate` does where there is no memory.
+            preconditionFailure("no memory for a buffer")
+        }
+        return pages.bindMemory(to: UInt8.self, capacity: Buffer.capacity)
+    }
+
+    /// Called now and then; `isPeriodOver` once a second or so. Gives the memory of blocks back that nobody
+    /// has used for a whole period.
+    mutating func rest(isPeriodOver: Bool) {
+        if isPeriodOver {
+            unusedBefore = unused
+            unused = free.count
+        }
+        cold = min(cold, unusedBefore, unused)
+        let target = min(unusedBefore, unused, cold + Self.restsAtOnce)
+        while cold < target {
+            madvise(free[cold], Buffer.capacity, MADV_DONTNEED)
+            cold += 1
         }
     }
 
@@ -113,7 +148,7 @@ struct BufferPool {
     }
 
     mutating func destroy() {
-        for block in free { block.deallocate() }
+        for block in free { munmap(block, Buffer.capacity) }
         free = []
     }
 }

@@ -422,7 +422,9 @@ final class Worker: EventSink {
         }
         lookForSilence()
         sweeps &+= 1
-        if sweeps % Self.sweepsPerIdleExpiry == 0 { expireIdle() }
+        let isSecond = sweeps % Self.sweepsPerIdleExpiry == 0
+        if isSecond { expireIdle() }
+        buffers.rest(isPeriodOver: isSecond)
         if !leavingUpstreams.isEmpty { releaseUpstreams() }
         wakeSweep()
     }
