@@ -20,6 +20,7 @@ public enum ReasonPhrase {
         431: "Request Header Fields Too Large", 451: "Unavailable For Legal Reasons",
         500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway",
         503: "Service Unavailable", 504: "Gateway Timeout", 505: "HTTP Version Not Supported",
+        508: "Loop Detected",
         507: "Insufficient Storage", 511: "Network Authentication Required",
     ]
 

@@ -20,6 +20,7 @@ enum FailureCause: UInt8, CaseIterable, Sendable {
 
     // Of a client.
     case badRequest, slowHead, slowBody, slowReader, noRoute, connectMethod, tooManyConnections
+    case loop
     case acceptPaused
 
     /// No peer and no upstream is concerned.
@@ -77,6 +78,7 @@ enum FailureCause: UInt8, CaseIterable, Sendable {
         case .slowBody: "slow-body"
         case .slowReader: "slow-reader"
         case .noRoute: "no-route"
+        case .loop: "loop"
         case .connectMethod: "connect-method"
         case .tooManyConnections: "too-many-connections"
         case .acceptPaused: "accept-paused"

@@ -350,6 +350,12 @@ extension Worker {
             end(place, .refused(status: 501))
             return true
         }
+        if fields.count > Self.hopsMax, hasLooped(bytes) {
+            client.pointee.wire.input.consume(Int(head.end))
+            exchange.pointee.note.cause = .loop
+            end(place, .own(status: 508))
+            return true
+        }
         var maxForwards = -1
         if head.method == .options || head.method == .trace,
             let field = fields.first(.maxForwards), let hops = HeadRewriter.hops(field, bytes)
@@ -408,6 +414,27 @@ extension Worker {
         startAttempt(place)
         return isOpen(index)
     }
+
+    /// So often a request may pass through muster (RFC 9110, section 7.6.3). Each time leaves a line, so that
+    /// a head with few cannot have.
+    static let hopsMax = 16
+
+    @inline(never)
+    private func hasLooped(_ bytes: UnsafePointer<UInt8>) -> Bool {
+        var hops = 0
+        for index in 0..<fields.count where fields[index].known == .via {
+            let value = fields[index].value
+            guard value.count == Self.viaText.utf8CodeUnitCount else { continue }
+            let name = bytes + value.lowerBound + Self.viaVersion
+            let ours = Self.viaText.utf8Start + Self.viaVersion
+            if memcmp(name, ours, value.count - Self.viaVersion) == 0 { hops += 1 }
+        }
+        return hops >= Self.hopsMax
+    }
+
+    private static let viaText: StaticString = "1.1 muster"
+    /// The version in front is that of the client.
+    private static let viaVersion = 3
 
     /// `normalised` becomes the length of the path in `scratch` if it is another than was sent.
     @inline(__always)

@@ -36,6 +36,25 @@ import Testing
         #expect(peer.requests.last?["Max-Forwards"] == "0")
     }
 
+    @Test func `what goes round in circles ends`() async throws {
+        let peer = try TestPeer()
+        let rig = try await ProxyRig([peer])
+        for (count, line, status) in [
+            (15, "Via: 1.1 muster", 200), (16, "Via: 1.1 muster", 508),
+            (40, "Via: 1.0 muster", 508),
+            (40, "Via: 1.1 muster2", 200), (40, "Vie: 1.1 muster", 200),
+            (40, "Via: 1.1 nginx1", 200),
+        ] {
+            let client = try rig.client()
+            let lines = String(repeating: line + "\r\n", count: count)
+            try client.send("GET / HTTP/1.1\r\nHost: h\r\n\(lines)\r\n")
+            #expect(try client.reply().status == status, "\(count) \(line)")
+            // The connection is as good as before.
+            try client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            #expect(try client.reply().status == 200)
+        }
+    }
+
     @Test func `answers have a date, the peer's or ours`() async throws {
         let peer = try TestPeer { request in
             [
