@@ -20,7 +20,7 @@ relaxed = $$(sed -E 's/"(NeverForceUnwrap|NeverUseForceTry)": true/"\1": false/'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build debug demo test smoke incidents simulate simulate-shares planted format format-check check bench bench-checks bench-detection fuzz install clean
+.PHONY: help setup build debug demo test smoke incidents simulate simulate-shares planted conformance format format-check check bench bench-checks bench-detection fuzz install clean
 
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -50,6 +50,9 @@ smoke: build ## whether the release binary starts, fails over, answers and ends
 incidents: build ## whether log, status, API and agent line tell the same of some sixty real faults; a minute
 	MUSTER=$(muster) scripts/incidents
 
+conformance: build ## thirty-eight groups of messages over raw sockets, by RFC 9110 and 9112; two minutes
+	MUSTER=$(muster) scripts/conformance
+
 simulate: ## fleets of agents by seed, under virtual time: SEED=1 SEEDS=100 AGENTS=5 PEERS=20 MINUTES=5
 	@swift build --scratch-path $(SCRATCH) -c release --product muster-simulate --quiet
 	@$(SCRATCH)/release/muster-simulate --seed $(SEED) --seeds $(SEEDS) --minutes $(MINUTES) \
@@ -74,7 +77,7 @@ format-check: ## what `format` would change, and the lint rules
 
 check: format-check test ## what CI runs
 
-bench: build ## CPU per proxied request, beside HAProxy and nginx
+bench: build ## CPU per proxied request, beside HAProxy, nginx and the floor
 	@scripts/setup --test --bench
 	MUSTER=$(muster) scripts/bench
 
