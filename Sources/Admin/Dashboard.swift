@@ -120,8 +120,19 @@ enum Dashboard {
             + "; requests are answered 503";
         };
         // What is wrong with this process itself: its store, its files.
-        const troubles = ({ store, ledger, memory_file: memory, configuration, certificate }) => [
+        const troubles = ({ store, fleet, ledger, memory_file: memory, configuration, certificate,
+                            overdue, other_definitions: others }) => [
           storeTrouble(store),
+          fleet && fleet.doubt >= 0.5 && fleet.reasons.some((reason) => reason !== "store")
+            ? "this agent doubts itself: " + fleet.text : "",
+          fleet && fleet.held
+            ? fleet.held.pairs + " checks are held as they were since " + fleet.held.since
+              + ": too many peers fell silent at once, for other agents too (store.mass-change)" : "",
+          overdue ? "probes are due for up to " + (overdue.longest_ms / 1000).toFixed(1)
+            + " s and not begun: " + overdue.text : "",
+          others ? others.first + (others.pairs > 1
+            ? ", nor does what is said of " + (others.pairs - 1) + " more" : "")
+            + ". Give all agents the same definition" : "",
           store.file_error,
           ledger && !ledger.durable
             ? "what is asked of peers is not kept: " + ledger.path + ": " + ledger.error : "",
@@ -137,6 +148,7 @@ enum Dashboard {
           const since = " since " + store.since;
           if (!store.connected)
             return "store " + store.kind + " is away" + since + (store.error ? ": " + store.error : "");
+          if (store.twin) return "store " + store.kind + ": " + store.twin;
           if (!store.writable) return "store " + store.kind + " takes no writes: " + store.write_error;
           return store.error ? "store " + store.kind + ": " + store.error : "";
         };

@@ -37,11 +37,13 @@ struct TopScreen {
                 let was = earlier["\(name)/\(id)"]
                 let rate = was.map { max(0, requests - $0.requests) / max(seconds, 0.001) }
                 let failing = was.map { max(0, failures - $0.failures) / max(seconds, 0.001) }
-                let latency = (peer["checks"]?.items ?? []).compactMap { $0["latency_ms"]?.double }
-                    .max()
+                let checks = peer["checks"]?.items ?? []
+                let latency = checks.compactMap { $0["latency_ms"]?.double }.max()
+                // As before in name only: its check fails, and that does not count.
+                let isHeld = checks.contains { $0["held"] == "mass-change" }
                 rows.append(
                     Row(
-                        rank: Self.rank(status),
+                        rank: Self.rank(isHeld && status == "up" ? "degraded" : status),
                         rate: rate ?? 0,
                         cells: [
                             name, id, status, StatusReport.weight(of: peer), Self.number(rate),

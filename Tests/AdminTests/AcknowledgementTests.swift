@@ -77,6 +77,9 @@ import Vocabulary
     @Test(arguments: [
         "fetch(\"/ready\"", "is away", "takes no writes", "no available peer: ", "with weight 0",
         "configured_weight", "in panic since ", "the configuration was refused at ",
+        "this agent doubts itself: ", "held as they were since ", " s and not begun: ",
+        "store.twin",
+        "Give all agents the same definition",
     ])
     func `the dashboard tells of the store and of who is missing`(words: String) {
         #expect(Dashboard.page.contains(words))

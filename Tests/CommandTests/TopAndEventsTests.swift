@@ -50,6 +50,23 @@ import Vocabulary
         #expect(cells[0][6...8] == ["1.3", "ms", "2026-11-29T02:00:00"])
     }
 
+    @Test func `who is held as it was is a problem, whatever its status says`() {
+        let peers: [JSON] = [
+            ["id": "well", "status": "up", "traffic": ["requests": 9, "failures": 0]],
+            [
+                "id": "held", "status": "up",
+                "checks": [["monitor": "http", "held": "mass-change"]],
+            ],
+        ]
+        let body: JSON = ["upstreams": [["name": "web", "peers": .array(peers)]]]
+        let lines = TopScreen(body, before: nil, seconds: 0, title: "").lines(
+            in: .init(columns: 200, rows: 50),
+            isColoured: false
+        )
+        let names = lines.dropFirst(4).map { $0.split(separator: " ").map(String.init)[1] }
+        #expect(names == ["held", "well"])
+    }
+
     @Test func `no window is too small, and what is left out is counted`() {
         let peers = (0..<100).map { (id: "p\($0)", status: "up", requests: 0, failures: 0) }
         let screen = TopScreen(body(peers), before: nil, seconds: 0, title: "muster top")
