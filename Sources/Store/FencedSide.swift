@@ -231,6 +231,15 @@ final class FencedSide<R: FencedRecord>: RedisSide {
             shelf.put(record, for: record.key)
             store.tell(renewed: record)
         }
+        if !renewals.isEmpty { store.touchFile(within: StateFile.renewalDelay) }
+    }
+
+    /// What was read from a file: it holds until the store can be heard.
+    func followKnown() {
+        guard let writer else { return }
+        for record in shelf.records.values where record.agent != store.agent {
+            _ = following.follow(record, vouchedBy: 0, writer.mark)
+        }
     }
 
     // MARK: Reading everything

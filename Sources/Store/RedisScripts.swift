@@ -170,7 +170,8 @@ enum RedisScript: CaseIterable {
     // MARK: The store itself
 
     /// KEYS: the id, revision, changes, all others. ARGV: an id to take where there is none; the type of each
-    /// key; and `all`, or nothing where it is enough to hear of what is put aside now.
+    /// key; and `all`, or `types` where it is enough to hear of what is put aside now, or nothing where other
+    /// keys than the first two need not be looked at.
     /// Answers why nothing can be written, or nothing; whether the id is new; the id; the revision; the
     /// time; and what was put aside, each name with its type. What lies there and cannot be ours is put
     /// aside, unread: it may be of another type, or a hundred megabytes.
@@ -191,7 +192,7 @@ enum RedisScript: CaseIterable {
               return false
             end
             local id, revision = value(KEYS[1]), value(KEYS[2])
-            for i = 3, #KEYS do
+            for i = 3, ARGV[2 + #KEYS] ~= '' and #KEYS or 2 do
               local kind = redis.call('TYPE', KEYS[i]).ok
               if kind ~= 'none' and kind ~= ARGV[1 + i] then put(KEYS[i]) end
             end

@@ -42,7 +42,10 @@ extension RedisStore: FleetWire {
                 case .writing:
                     self?.refuseWriting(text)
                     done(.lost)
-                case .other: done(.refused(text))
+                case .other:
+                    // What lies there is looked at with the next reading of everything.
+                    if text.contains("WRONGTYPE") { self?.looks = 0 }
+                    done(.refused(text))
                 }
             case .array(let items)?:
                 let words = items.map { $0.text ?? $0.integer.map { "\($0)" } ?? "" }

@@ -26,6 +26,7 @@ extension RedisStore {
                 guard case .refused(let text) = error, Refusal.word(text) == "WRONGTYPE" else {
                     throw error
                 }
+                looks = 0
                 // Not as often as somebody else may write there.
                 await sleep(Self.backoffMin)
                 reconcileAt = loop.instant

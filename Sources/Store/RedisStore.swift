@@ -58,7 +58,8 @@ public final class RedisStore: Store {
     /// Marks of agents as they were read, also of those that are gone; see `readMarks`.
     var marksRead: [String: [(instance: UInt64, mark: WallTime)]] = [:]
     var areMarksDue = true
-    private var looks = 0
+    /// Since all keys were looked at; zero where something is wrong with them.
+    var looks = 0
     private var ticks = 0
     var streamID = "0-0"
     /// The last hints were too long to be read.
@@ -99,15 +100,17 @@ public final class RedisStore: Store {
     /// A command that takes longer means that Redis hangs.
     public static let commandTimeoutDefault = Nanoseconds.seconds(1)
     /// How long a reader waits for a hint before it asks again.
-    static let followFor = Nanoseconds.seconds(1)
+    static let followFor = Nanoseconds.seconds(2)
     /// How often everything is read again, whatever the hints said.
     public static let reconcileEveryDefault = Nanoseconds.seconds(5)
     /// Renewals wait this long for company, or until so many wait.
     static let renewalDelay = Nanoseconds.milliseconds(200)
     /// How often some words of others are renewed: all of them take a second.
     static let renewEvery = Nanoseconds.milliseconds(250)
-    /// Readings of everything from one list of what was put aside to the next.
+    /// Readings of everything from one list of what was put aside to the next, and from one look at the types of
+    /// keys.
     static let looksToList = 12
+    static let looksToTypes = 4
     static let renewalsMax = 64
     static let backoffMin = Nanoseconds.milliseconds(50)
     /// A Redis that is back is asked again after this long at most.
@@ -248,6 +251,7 @@ public final class RedisStore: Store {
         precondition(!isRunning, "a store starts once")
         self.observer = observer
         file?.load(into: known)
+        verdicts?.followKnown()
         for change in known.changes(at: now) { observer.storeChanged(change) }
         observer.storeStatusChanged(status)
         isRunning = true
@@ -452,6 +456,7 @@ public final class RedisStore: Store {
         fleet?.connected()
         for side in sides { side.forgetWhatWasRead() }
         areMarksDue = true
+        looks = 0
         await askForEviction(reader)
         try await reconcile(reader)
         for side in sides where fleet == nil || side.sort.isMerged { side.restate() }
@@ -743,10 +748,12 @@ public final class RedisStore: Store {
         ]
         names += sides.map { (keys.hash(of: $0.sort), "hash") }
         if fleet != nil { names += keys.ofFleet(agent: agent) }
-        let lists = looks.isMultiple(of: Self.looksToList)
+        let depth =
+            looks.isMultiple(of: Self.looksToList)
+            ? "all" : looks.isMultiple(of: Self.looksToTypes) ? "types" : ""
         looks += 1
         return ["EVALSHA", lookScript, "\(names.count)"] + names.map(\.key) + [id]
-            + names.map(\.type) + [lists ? "all" : ""]
+            + names.map(\.type) + [depth]
     }
 
     /// What may be written now. Orders are whose they are; for verdicts the agent's name stands.

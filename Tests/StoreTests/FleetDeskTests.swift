@@ -173,6 +173,37 @@ import Vocabulary
         }
     }
 
+    @Test func `what was read from the state file holds until the store can be heard`() async throws
+    {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            server.kill()
+            let verdict = Verdict.sample(agent: "other", at: rig.loop.wall, life: .seconds(120))
+            let text = """
+                {"format":1,"written_at":1,"intents":{},"verdicts":{"\(verdict.key.field)":\
+                \(verdict.json.text)}}
+                """
+            let path = try rig.folder.write(text, to: "state.json")
+            let store = RedisStore(
+                loop: rig.loop,
+                url: server.url,
+                agent: "a1",
+                statePath: path,
+                fleet: FleetDesk(FleetDesk.Setting(agent: "a1"), on: rig.loop),
+                journal: rig.lines.journal
+            )
+            let listener = Listener()
+            store.start(listener)
+            #expect(listener.verdicts[verdict.key]?.expiresAt == verdict.expiresAt)
+            #expect(
+                await rig.comes {
+                    listener.verdicts[verdict.key].map { $0.expiresAt > verdict.expiresAt } ?? false
+                }
+            )
+            await store.stop()
+        }
+    }
+
     @Test func `of two processes with one name the first takes part, and the other after it`()
         async throws
     {
