@@ -12,6 +12,7 @@ PEERS ?=
 MINUTES ?= 5
 
 muster := $(SCRATCH)/release/muster
+share = $(DESTDIR)$(PREFIX)/share
 
 # A force unwrap is a lint error in what ships; a test, a benchmark or a fuzz target may just trap.
 shipped := $(wildcard Package.swift Sources)
@@ -93,9 +94,15 @@ fuzz: ## every parser on libFuzzer, FOR=60 seconds each
 	@scripts/setup
 	FOR=$(FOR) scripts/fuzz
 
-install: ## copy the release binary and its drop-in checks to PREFIX=/usr/local
+install: ## copy the release binary, its drop-in checks, manual and completions to PREFIX=/usr/local
 	@test -x $(muster) || { echo "nothing to install yet: run 'make build' first, as yourself" >&2; exit 1; }
 	install -D -m 755 $(muster) $(DESTDIR)$(PREFIX)/bin/muster
+	@install -d "$(share)/man/man1" "$(share)/bash-completion/completions" \
+	    "$(share)/zsh/site-functions" "$(share)/fish/vendor_completions.d"
+	$(muster) manual > "$(share)/man/man1/muster.1"
+	$(muster) --generate-completion-script bash > "$(share)/bash-completion/completions/muster"
+	$(muster) --generate-completion-script zsh > "$(share)/zsh/site-functions/_muster"
+	$(muster) --generate-completion-script fish > "$(share)/fish/vendor_completions.d/muster.fish"
 	@for folder in $(wildcard checks.d examples); do \
 	    install -d "$(DESTDIR)$(PREFIX)/share/muster/$$folder" && \
 	    cp -R "$$folder/." "$(DESTDIR)$(PREFIX)/share/muster/$$folder/" || exit 1; \

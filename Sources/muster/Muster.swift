@@ -18,7 +18,7 @@ struct Muster: AsyncParsableCommand {
             AgentsCommand.self, ExplainCommand.self, EventsCommand.self, PeerCommand.self,
             RouteCommand.self,
             DiffCommand.self, ReloadCommand.self,
-            DemoCommand.self, DemoServerCommand.self,
+            DemoCommand.self, DemoServerCommand.self, ManualCommand.self,
         ]
     )
 
