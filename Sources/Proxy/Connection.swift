@@ -9,6 +9,8 @@ import Vocabulary
 enum ClientPhase: UInt8 {
     /// Between requests, or in the middle of a request head.
     case head
+    /// A request is there, unread, and a source of routes is being asked where it goes.
+    case routing
     /// A request is with a peer, or looking for one.
     case exchange
     /// Bytes go both ways unread: after an upgrade, or in TCP mode.
@@ -42,11 +44,14 @@ struct ClientConnection {
     var parser = HeadParser()
     /// Some bytes of a request head have come.
     var headBegun = false
-    /// In the list of those that make room for a newcomer.
+    /// In the list of those that make room for a newcomer. While routing, the same places are those of the
+    /// list of clients that wait for one host.
     var isResting = false
     var newer: Int32 = -1
     var older: Int32 = -1
     var lingerLeft: Int32 = 0
+    /// Which host's route it waits for.
+    var routeKey: UInt64 = 0
     /// In the list of those that have more to move.
     var isUnfinished = false
     /// It ended its side before its answer was whole: it may not be there any more.

@@ -12,6 +12,7 @@ enum ErrorResponse {
         case .slowBody: "the request body did not arrive in time"
         case .slowReader: "the client reads too slowly"
         case .connectMethod: "CONNECT is not served here"
+        case .routeUnknown: "where requests for this host go is not known now"
         case .loop: "the request goes round in circles"
         case .noRoute: "no route for this host and path"
         case .full: "every peer has all the connections it may have"

@@ -178,6 +178,8 @@ extension FailureLog.Sort {
         case .slowBody: "a client's request body did not arrive in time (timeouts.body-idle)"
         case .slowReader: "a client does not read the answers that it has asked for"
         case .noRoute: "a client asked for a host and path without a route"
+        case .routeUnknown:
+            "a source of routes did not say in time where a host's requests go"
         case .loop:
             "a request came that has passed through muster \(Worker.hopsMax) times: some peer sends what it "
                 + "gets back to a listener that routes to it"

@@ -20,7 +20,7 @@ enum FailureCause: UInt8, CaseIterable, Sendable {
 
     // Of a client.
     case badRequest, slowHead, slowBody, slowReader, noRoute, connectMethod, tooManyConnections
-    case loop
+    case loop, routeUnknown
     case acceptPaused
 
     /// No peer and no upstream is concerned.
@@ -79,6 +79,7 @@ enum FailureCause: UInt8, CaseIterable, Sendable {
         case .slowReader: "slow-reader"
         case .noRoute: "no-route"
         case .loop: "loop"
+        case .routeUnknown: "route-unknown"
         case .connectMethod: "connect-method"
         case .tooManyConnections: "too-many-connections"
         case .acceptPaused: "accept-paused"

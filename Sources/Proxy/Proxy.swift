@@ -14,6 +14,10 @@ public final class Proxy {
     private var configuration: ProxyConfiguration
     /// Turns an address that is a name into all that it has; none when they cannot be had now.
     private let resolve: (Address) async -> [Address]
+    /// Knows hosts that no listener has routes for.
+    let lookup: RouteLookup?
+    /// Hosts that it is being asked for: the workers that wait, and where in their books.
+    var lookingUp: [String: [Int: UInt64]] = [:]
     let timers: Timers
 
     private(set) var workers: [(loop: EventLoop, worker: LoopBound<Worker>)] = []
@@ -70,13 +74,15 @@ public final class Proxy {
         configuration: ProxyConfiguration,
         journal: Journal = .silent,
         onSuspicion: @escaping (PeerKey, _ isSilent: Bool) -> Void = { _, _ in },
-        resolve: @escaping (Address) async -> [Address] = { _ in [] }
+        resolve: @escaping (Address) async -> [Address] = { _ in [] },
+        lookup: RouteLookup? = nil
     ) {
         self.loop = loop
         self.board = board
         self.configuration = configuration
         self.journal = journal
         self.resolve = resolve
+        self.lookup = lookup
         self.onSuspicion = onSuspicion
         timers = Timers(loop: loop)
     }
@@ -138,7 +144,14 @@ public final class Proxy {
                     home.loop.execute { home.value.proxy?.routing.release(released) }
                 },
                 onFailure: { home.loop.execute { home.value.proxy?.failuresWait() } },
-                onStrike: { home.loop.execute { home.value.proxy?.strikesWait() } }
+                onStrike: { home.loop.execute { home.value.proxy?.strikesWait() } },
+                onAsk: lookup == nil
+                    ? nil
+                    : { host, key in
+                        home.loop.execute {
+                            home.value.proxy?.lookUp(host, for: number, at: key)
+                        }
+                    }
             )
             workers.append((workerLoop, LoopBound(worker, on: workerLoop)))
         }

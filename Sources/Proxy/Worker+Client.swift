@@ -96,13 +96,14 @@ extension Worker {
         switch client.pointee.phase {
         case .head, .flushing, .lingering, .parting:
             !client.pointee.output.isEmpty || client.pointee.hasLeft && client.pointee.wire.isReset
-        case .exchange, .tunnel, .cutting: false
+        case .routing, .exchange, .tunnel, .cutting: false
         }
     }
 
     /// Nothing is under way on the connection, or any more.
     func closeClient(_ index: Int, reset: Bool) {
         let client = clients.elements + index
+        if client.pointee.phase == .routing { endWait(index) }
         endRest(index)
         buffers.release(&client.pointee.wire.input)
         buffers.release(&client.pointee.output)
@@ -162,7 +163,7 @@ extension Worker {
             case .lingering:
                 stepLinger(index)
                 return
-            case .parting: return
+            case .routing, .parting: return
             case .cutting:
                 stepCut(index)
                 return
@@ -187,6 +188,9 @@ extension Worker {
                 refuseHead(index, 408, FailureNote(cause: .slowHead))
                 drive(index)
             }
+        case .routing:
+            endWait(index)
+            refuseRouting(index)
         case .exchange: exchangeExpired(Int(client.pointee.exchange))
         case .tunnel, .flushing, .lingering: dropClient(index)
         case .parting: part(index)
@@ -305,7 +309,7 @@ extension Worker {
     }
 
     /// What came is no request, or not all of one.
-    private func refuseHead(_ index: Int, _ status: UInt16, _ note: FailureNote) {
+    func refuseHead(_ index: Int, _ status: UInt16, _ note: FailureNote) {
         let place = open(index)
         let exchange = exchanges.elements + place
         exchange.pointee.method = .other
@@ -367,7 +371,30 @@ extension Worker {
             maxForwards = hops - 1
         }
         var normalised = 0
-        guard let match = route(client, head, bytes, &normalised) else {
+        var routed = route(client, head, bytes, &normalised)
+        if routed == nil, asksForRoutes {
+            let host = UnsafeBufferPointer(
+                start: bytes + head.hostRange.lowerBound,
+                count: Int(head.hostRange.count)
+            )
+            switch askSource(index, host) {
+            case .known(let upstream): routed = RouteTable.Match(upstream: upstream, stripBytes: 0)
+            case .absent: break
+            case .waits:
+                // It begins anew when the answer is there.
+                counters.requests &-= 1
+                exchange.pointee.client = -1
+                client.pointee.exchange = -1
+                exchanges.remove(place)
+                return false
+            case .busy:
+                client.pointee.wire.input.consume(Int(head.end))
+                exchange.pointee.note.cause = .routeUnknown
+                end(place, .own(status: 503))
+                return true
+            }
+        }
+        guard let match = routed else {
             client.pointee.wire.input.consume(Int(head.end))
             exchange.pointee.note.cause = .noRoute
             end(place, .own(status: 404))

@@ -44,6 +44,9 @@ final class Worker: EventSink {
     let onFailure: () -> Void
     /// Hears of the first strike since they were last taken.
     let onStrike: () -> Void
+    /// Hears of a host whose route is wanted; nil where no source has any.
+    let asksForRoutes: Bool
+    let onAsk: (_ host: String, _ key: UInt64) -> Void
     private var leavingUpstreams: [Int32] = []
     private var sweep = TimerID.none
     private var sweeps = 0
@@ -72,6 +75,7 @@ final class Worker: EventSink {
         /// How many exchanges are in line.
         var waiting = 0
         var resting = RestingList()
+        var hosts = HostBook()
         var buffers = BufferPool()
         var pool = PeerPool()
         var fields = FieldTable()
@@ -123,13 +127,16 @@ final class Worker: EventSink {
         descriptors: Int? = nil,
         onRelease: @escaping (Released) -> Void,
         onFailure: @escaping () -> Void = {},
-        onStrike: @escaping () -> Void = {}
+        onStrike: @escaping () -> Void = {},
+        onAsk: ((_ host: String, _ key: UInt64) -> Void)? = nil
     ) {
         self.loop = loop
         self.isAccepting = isAccepting
         self.onRelease = onRelease
         self.onFailure = onFailure
         self.onStrike = onStrike
+        asksForRoutes = onAsk != nil
+        self.onAsk = onAsk ?? { _, _ in }
         self.timeouts = timeouts
         var limits = limits
         limits.clientConnections = limits.clients(within: descriptors)
@@ -236,6 +243,7 @@ final class Worker: EventSink {
                 return false
             }
             pool.destroy(upstream)
+            hosts.forget(upstream: upstream)
             hedging.removeAll { $0 == upstream }
             onRelease(.upstream(upstream))
             return true
@@ -550,6 +558,10 @@ extension Worker {
     var resting: RestingList {
         @inline(__always) _read { yield state.pointee.resting }
         @inline(__always) _modify { yield &state.pointee.resting }
+    }
+    var hosts: HostBook {
+        @inline(__always) _read { yield state.pointee.hosts }
+        @inline(__always) _modify { yield &state.pointee.hosts }
     }
     var buffers: BufferPool {
         @inline(__always) _read { yield state.pointee.buffers }

@@ -41,7 +41,8 @@ final class ProxyRig: Sendable {
         limits: ProxyLimits = ProxyLimits(),
         strangerTime: Nanoseconds = .zero,
         onSuspicion: @escaping @Sendable (PeerKey, Bool) -> Void = { _, _ in },
-        resolve: @escaping @Sendable (Address) async -> [Address] = { _ in [] }
+        resolve: @escaping @Sendable (Address) async -> [Address] = { _ in [] },
+        lookup: (@Sendable (String) async -> RouteFinding)? = nil
     ) async throws {
         self.upstreams = upstreams
         control = try EventLoop.spawn(name: "control")
@@ -67,7 +68,8 @@ final class ProxyRig: Sendable {
                     board: board,
                     configuration: configuration,
                     onSuspicion: onSuspicion,
-                    resolve: resolve
+                    resolve: resolve,
+                    lookup: lookup
                 )
                 continuation.resume(
                     returning: (LoopBound(board, on: loop), LoopBound(proxy, on: loop))
