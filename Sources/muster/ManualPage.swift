@@ -95,10 +95,10 @@ struct ManualPage {
 
     /// As roff wants it: a line that begins with a dot or an apostrophe would be a request, and a dash a hyphen.
     static func escaped(_ text: String) -> String {
-        text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+        text.split(separator: "\n", omittingEmptySubsequences: false).map { line -> String in
             // An empty line begins a paragraph.
             if line.isEmpty { return ".PP" }
-            let escaped = line.replacing("\\", with: "\\e").replacing("-", with: "\\-")
+            let escaped = String(line).replacing("\\", with: "\\e").replacing("-", with: "\\-")
             return line.hasPrefix(".") || line.hasPrefix("'") ? "\\&" + escaped : escaped
         }.joined(separator: "\n")
     }
