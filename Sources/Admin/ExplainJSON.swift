@@ -226,16 +226,16 @@ struct ExplainJSON {
                 lines.append(line)
             case .down:
                 let left = verdict.rise - verdict.health
-                lines.append(
-                    left == 1
-                        ? "\(monitor.id): one pass brings it up"
-                        : "\(monitor.id): \(left) passes in a row bring it up"
-                )
+                let count = left == 1 ? "one pass" : "\(left) passes in a row"
+                let verb = (monitor.isRequired ? "bring" : "end") + (left == 1 ? "s" : "")
+                let what = monitor.isRequired ? "it up" : "that it degrades the peer"
+                lines.append("\(monitor.id): \(count) \(verb) \(what)")
             case .unknown: lines.append("\(monitor.id): a probe that says something")
             }
-            if verdict.expiresAt >= now {
+            if verdict.expiresAt >= now, verdict.status != .unknown {
+                let end = monitor.isRequired ? "makes it unknown" : "leaves this check out"
                 lines.append(
-                    "\(monitor.id): no word of \(verdict.agent) until \(verdict.expiresAt) makes it unknown"
+                    "\(monitor.id): no word of \(verdict.agent) until \(verdict.expiresAt) \(end)"
                 )
             }
         }

@@ -75,6 +75,8 @@ public final class Board: EventSink {
     private var resumptionTimer = TimerID.none
     private static let resumptionTag = -1
     private static let resumptionDelay = Nanoseconds.seconds(2)
+    /// Who is found so soon after the start is found as, or otherwise than, it was left.
+    private static let resumesWithin = Nanoseconds.seconds(10)
     private static let resumedNamesMax = 10
 
     /// What peers of other agents were before the store went away and what is known of them was over; and how
@@ -507,16 +509,13 @@ public final class Board: EventSink {
     ) {
         guard change.isVisible else { return }
         var change = change
-        var past: EventLog.Past?
-        if change.isTransition, change.to.since < startedAt {
-            past = events.past(of: key)
-            // By a clock that was ahead then it says nothing of now.
-            if let past, past.status == change.to.status, past.since > change.to.since,
-                past.since <= startedAt
-            {
-                change.to.since = past.since
-                boards[key.upstream]?.set(since: past.since, of: key.peer)
-            }
+        let past = past(of: key, at: change)
+        if let past, past.status == change.to.status {
+            change.to.since = past.since
+            boards[key.upstream]?.set(since: past.since, of: key.peer)
+        } else if let past, change.to.since >= startedAt {
+            // What was known of it was over meanwhile: it came from there, and not from nowhere.
+            (change.from.status, change.from.since) = (past.status, past.since)
         }
         for observer in observers { observer.peerChanged(key, change) }
         if let line = WeightEndLine(peer: key, change: change, cause: cause).line {
@@ -539,15 +538,32 @@ public final class Board: EventSink {
             )
         }
         for observer in observers { observer.transition(event) }
-        if case .verdict = cause { return }
         noteTold(of: key, change)
+    }
+
+    /// How the last process left the peer, when it is found to be in some status for the first time.
+    private func past(of key: PeerKey, at change: PeerHealth.Change) -> EventLog.Past? {
+        guard change.isTransition, change.from.status == .unknown,
+            let past = events.past(of: key),
+            // By a clock that was ahead then it says nothing of now.
+            past.since <= startedAt
+        else { return nil }
+        if change.to.since < startedAt {
+            return past.status != change.to.status || past.since > change.to.since ? past : nil
+        }
+        // Later somebody has looked at it in vain meanwhile, and that is what is told.
+        let isStarting = clock().wall - startedAt < Self.resumesWithin
+        let isPlain = [.up, .degraded, .down, .drain, .maint].contains(change.to.status)
+        return isStarting && isPlain && past.status != .unknown ? past : nil
     }
 
     /// Somebody who was out of service is found down: the line about that said why.
     private func noteTold(of key: PeerKey, _ change: PeerHealth.Change) {
-        guard change.to.status == .down else { return }
+        guard change.to.status == .down || change.to.status == .degraded else { return }
         for verdict in report(of: key)?.verdicts ?? []
-        where verdict.status == .down && verdict.health == 0 {
+        where verdict.status == .down && verdict.health == 0
+            || verdict.isDegraded && verdict.isAtItsBest
+        {
             _ = reasons.heard(verdict, isTold: true, at: clock().instant)
         }
     }

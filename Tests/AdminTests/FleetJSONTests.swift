@@ -114,6 +114,7 @@ import Vocabulary
         _ verdict: Verdict,
         intent: Intent? = nil,
         by pair: PairExplanation? = nil,
+        isRequired: Bool = true,
         from agent: String = "a1",
         hold: FleetReport.Hold? = nil,
         ejection: Ejection? = nil,
@@ -124,7 +125,7 @@ import Vocabulary
             upstream: "web",
             id: "http",
             kind: "http",
-            isRequired: true,
+            isRequired: isRequired,
             rise: 2,
             fall: 3,
             interval: .seconds(1)
@@ -237,6 +238,27 @@ import Vocabulary
             changes[1]
                 == "the end of the ejection: at \(end), or a second after its checks have passed `rise` "
                 + "times in a row; or when no other peer is left"
+        )
+    }
+
+    @Test func `an optional check takes nobody down, and brings nobody up`() throws {
+        var down = verdict
+        (down.status, down.health) = (.down, 1)
+        let optional = strings(try explained(down, isRequired: false)["would_change"])
+        #expect(
+            optional == [
+                "http: one pass ends that it degrades the peer",
+                "http: no word of a2 until \(Self.noon + .seconds(4)) leaves this check out",
+            ]
+        )
+        down.health = 0
+        let required = strings(try explained(down)["would_change"])
+        #expect(required.first == "http: 2 passes in a row bring it up")
+        // Of nothing that is known there is nothing that could be over.
+        var unknown = verdict
+        (unknown.status, unknown.health) = (.unknown, 0)
+        #expect(
+            strings(try explained(unknown)["would_change"]) == ["http: a probe that says something"]
         )
     }
 

@@ -288,6 +288,19 @@ import Vocabulary
         )
     }
 
+    @Test func `what a peer is degraded for is told once, whichever check spoke last`() {
+        define(["a"], monitors: [.sample(), .sample("page", isRequired: false)])
+        say(.down, of: "a", sequence: 1, reason: .layer7Status, code: 500, message: "Oh") {
+            $0.key.monitor = "page"
+        }
+        say(.up, of: "a", sequence: 1)
+        say(.down, of: "a", sequence: 2, reason: .layer7Status, code: 500, message: "Oh") {
+            $0.key.monitor = "page"
+        }
+        let degraded = told(of: "a").filter { $0.contains("DEGRADED") }
+        #expect(degraded.count == 1, "\(told(of: "a"))")
+    }
+
     @Test func `reasons in turn do not fill the log`() {
         define(["a", "b"])
         for sequence in 1...100 {

@@ -115,6 +115,37 @@ import Vocabulary
         board.close()
     }
 
+    /// The process was away for longer than its verdicts hold: each peer is asked anew.
+    @Test func `who is asked anew is as it was left, or comes from there`() throws {
+        let now = time.moment.wall
+        let log = EventLog(startedAt: now + .seconds(-900))
+        left(.up, "a", at: now + .seconds(-600), in: log)
+        left(.drain, "b", at: now + .seconds(-500), in: log)
+        let lines = Lines()
+        let board = try board(after: log, lines: lines)
+        for peer in ["a", "b"] {
+            var old = Verdict.sample(.up, peer: peer, at: now + .seconds(-100), life: .seconds(5))
+            old.since = now + .seconds(-900)
+            board.storeChanged(old)
+            #expect(board.view(of: key(peer))?.status == .unknown)
+            board.apply(Verdict.sample(.up, peer: peer, sequence: 2, at: now))
+        }
+        board.due(tag: -1)
+        let told = lines.all
+        #expect(
+            told.contains {
+                $0.hasPrefix("notice: web/b is UP, reason: L7OK/200 (http), after 8m20s drain")
+            },
+            "\(told)"
+        )
+        #expect(told.last == "notice: 1 peer is as before the start: 1 up")
+        #expect(!told.contains { $0.contains("web/a is") })
+        #expect(board.view(of: key("a"))?.since == now + .seconds(-600))
+        let events = board.events.events.suffix(1)
+        #expect(events.map(\.peer) == [key("b")] && events.map(\.from) == [.drain])
+        board.close()
+    }
+
     @Test func `a drain that is there still is as before`() throws {
         let now = time.moment.wall
         let log = EventLog(startedAt: now + .seconds(-900))
