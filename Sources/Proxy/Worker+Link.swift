@@ -111,7 +111,7 @@ extension Worker {
         while true {
             let newest = pool.peers[Int(peer)].idleNewest
             guard newest >= 0 else { return nil }
-            let index = Int(newest)
+            let index = rested(Int(newest))
             unlinkIdle(index)
             let link = links.elements + index
             // The kernel has told of every byte and end up to the beginning of this turn, and such a
@@ -134,6 +134,26 @@ extension Worker {
             return index
         }
     }
+
+    /// Bytes that nobody asked for come right behind an answer, if they do. Whoever takes the connection
+    /// before they are there gets them for an answer: one that has rested for a moment is taken rather, if
+    /// it stands near.
+    @inline(__always)
+    private func rested(_ newest: Int) -> Int {
+        let moment = loop.now.nanoseconds &- Self.restMin.count
+        var index = newest
+        var looks = 0
+        while links.elements[index].idleSince.nanoseconds > moment, looks < Self.restLooks {
+            let older = links.elements[index].older
+            if older < 0 { return newest }
+            index = Int(older)
+            looks &+= 1
+        }
+        return links.elements[index].idleSince.nanoseconds > moment ? newest : index
+    }
+
+    private static let restMin = Nanoseconds.milliseconds(1)
+    private static let restLooks = 2
 
     /// After so many events of one turn the kernel is asked anew.
     private static let eventsTrusted = 8

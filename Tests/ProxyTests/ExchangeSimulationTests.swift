@@ -4,6 +4,7 @@
 
 import Dispatch
 import EventLoop
+import Foundation
 import Glibc
 import Health
 import TestSupport
@@ -38,6 +39,45 @@ import Vocabulary
                 break
             }
         }
+        await stage.end()
+    }
+
+    /// What a peer says right behind its answer may not be there yet when the next request comes.
+    @Test func `a connection that has rested is taken before one that has just been used`()
+        async throws
+    {
+        let stage = try await Stage(hedges: false)
+        for peer in 1..<Stage.peerCount { await stage.set(peer, isDown: true) }
+        let clients = try (0..<2).map { _ in try End(to: stage.address) }
+        let get = "GET /0 HTTP/1.1\r\nHost: h\r\n\r\n"
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
+        for client in clients { client.send(get) }
+        await stage.settle()
+        var peers: [End] = []
+        while let descriptor = try? Socket.accept(stage.listeners[0]) {
+            peers.append(End(descriptor.take()))
+        }
+        #expect(peers.count == 2)
+        for peer in peers { peer.send(answer) }
+        await stage.settle()
+        await stage.settle()
+        // One is used again, and then there is one that has just been.
+        func asked() -> [Int] {
+            for peer in peers { peer.pull() }
+            return peers.map { $0.text.components(separatedBy: "\r\n\r\n").count - 1 }
+        }
+        clients[0].send(get)
+        await stage.settle()
+        let first = asked()
+        #expect(first.sorted() == [1, 2])
+        let used = first[0] == 2 ? 0 : 1
+        peers[used].send(answer)
+        clients[1].send(get)
+        // No time passes between the two.
+        for _ in 0..<2 { await stage.worker.call { _ in } }
+        #expect(asked() == [2, 2])
+        for end in clients + peers { end.close(reset: true) }
+        await stage.settle()
         await stage.end()
     }
 
