@@ -71,7 +71,8 @@ extension TLSError: CustomStringConvertible {
         case .stream(.timedOut): "timed out"
         case .stream(.ended): "the connection ended"
         case .stream(.failed(let error)): error.reason
-        case .certificate(_, let reason, _): reason
+        case .certificate(_, let reason, let shown):
+            reason + (shown.map { ", of \($0.holder)" } ?? "")
         case .alert(let alert): "\(alert)"
         case .notTLS: "bytes that are no TLS"
         case .failed(let text): text

@@ -72,6 +72,8 @@ extension Live {
                 let refused = try await status(installation, believing: name)
                 #expect(refused.exitCode == 3, "\(refused.output)")
                 #expect(refused.output.contains("self-signed certificate"), "\(refused.output)")
+                // Whose it is.
+                #expect(refused.output.contains(", of /CN=one for 127.0.0.1"), "\(refused.output)")
             }
             let peer = "web/127.0.0.1:\(installation.servers[0])"
             let checked = try await Muster.run(
