@@ -29,6 +29,7 @@ struct MetricsText {
         ledger: LedgerStatus? = nil,
         scheduler: SchedulerMetrics,
         fleet: FleetStatus? = nil,
+        definedOtherwise: Int = 0,
         votes: UpstreamJSON.Votes = [:],
         pairs: [PairMetrics],
         proxy: Proxy.Report,
@@ -50,7 +51,15 @@ struct MetricsText {
         metrics.add(store)
         if let ledger { metrics.add(ledger) }
         metrics.add(scheduler)
-        if let fleet { metrics.add(fleet) }
+        if let fleet {
+            metrics.add(fleet)
+            metrics.family(
+                "muster_other_definitions",
+                "gauge",
+                "Pairs under whose name another agent has something else; what it finds does not count here."
+            )
+            metrics.sample("muster_other_definitions", [], Double(definedOtherwise))
+        }
         metrics.add(pairs)
         metrics.add(proxy)
         if let budget { metrics.add(budget, taken) }

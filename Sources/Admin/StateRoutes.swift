@@ -172,6 +172,7 @@ enum StateRoutes {
             ledger: await plane.ledger?.call { $0.status },
             scheduler: scheduler,
             fleet: fleet,
+            definedOtherwise: await plane.board.call { $0.definedOtherwise.count },
             votes: await plane.scheduler.call { $0.votes },
             pairs: await plane.pairs(),
             proxy: report,

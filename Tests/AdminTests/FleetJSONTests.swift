@@ -79,6 +79,7 @@ import Vocabulary
                     counts: FleetDesk.Counts(),
                     isAway: false
                 ),
+                definedOtherwise: 3,
                 pairs: [],
                 proxy: Proxy.Report()
             )
@@ -86,6 +87,7 @@ import Vocabulary
         #expect(text(nil).contains("\nmuster_mass_change_held 0\n"))
         let held = text(.init(since: Self.noon, pairs: 12))
         #expect(held.contains("\nmuster_mass_change_held 12\n"))
+        #expect(held.contains("\nmuster_other_definitions 3\n"))
     }
 
     // MARK: Explaining
