@@ -67,6 +67,9 @@ public struct PeerHealth: Sendable {
         set { storedSlowStartFrom = PackedTime(newValue) }
     }
 
+    /// When it has its whole weight, while it starts slowly.
+    public var slowStartEnd: WallTime? { slowStartFrom.map { $0 + policy.slowStart } }
+
     /// Until then its first verdict is waited for; nil once that is there, or the wait is over.
     private var strangerUntil: WallTime? {
         get { storedStrangerUntil.value }
@@ -319,6 +322,7 @@ public struct PeerHealth: Sendable {
         joined.wasAsked = checks.wasAsked
         joined.isStranger = isStranger
         joined.isNowhere = isNowhere
+        joined.isRamping = ramp != nil
         return joined
     }
 
@@ -498,6 +502,12 @@ public struct PeerHealth: Sendable {
     private func expired(_ verdict: Verdict) -> String {
         let name = verdict.key.monitor
         let status = verdict.status.rawValue
+        // It was looked at since, and failed: that does not count, or not often enough yet.
+        if verdict.status == .up, verdict.checkedAt > verdict.expiresAt {
+            let end = "; last up, verdict expired at \(verdict.expiresAt)"
+            if let why = verdict.withheld { return Self.describe(verdict, withheld: why) + end }
+            if verdict.aside == nil, !verdict.isAtItsBest { return describe(verdict) + end }
+        }
         guard let aside = verdict.aside else {
             return "\(name): last \(status) at \(verdict.checkedAt), verdict expired at "
                 + "\(verdict.expiresAt)"

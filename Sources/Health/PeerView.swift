@@ -35,9 +35,33 @@ public struct PeerView: Hashable, Sendable {
     /// Every required monitor was asked, be it in vain.
     public var wasAsked = false
     /// It is so new that its first verdict is still to come, and no request is risked on it.
-    public var isStranger = false
+    public var isStranger: Bool {
+        get { marks.contains(.stranger) }
+        set { marks.set(.stranger, newValue) }
+    }
+    /// A slow start goes on, be it beneath another status.
+    public var isRamping: Bool {
+        get { marks.contains(.ramping) }
+        set { marks.set(.ramping, newValue) }
+    }
     /// Its name never resolved: nobody could connect to it yet.
-    public var isNowhere = false
+    public var isNowhere: Bool {
+        get { marks.contains(.nowhere) }
+        set { marks.set(.nowhere, newValue) }
+    }
+    private var marks: Marks = []
+
+    /// Some answers in one byte.
+    private struct Marks: OptionSet, Hashable {
+        let rawValue: UInt8
+        static let stranger = Self(rawValue: 1)
+        static let ramping = Self(rawValue: 2)
+        static let nowhere = Self(rawValue: 4)
+
+        mutating func set(_ mark: Self, _ isSet: Bool) {
+            if isSet { insert(mark) } else { remove(mark) }
+        }
+    }
 
     init(
         status: PeerStatus,

@@ -185,7 +185,8 @@ public struct Verdict: Hashable, Sendable {
     /// lives, so that its clock, where it differs from ours, does not matter.
     public func received(after held: Verdict?, lifeMax: Nanoseconds, now: WallTime) -> Verdict {
         var verdict = self
-        let life = max(min(expiresAt - checkedAt, lifeMax), .zero)
+        // Below zero where it was over already when it was said.
+        let life = max(min(expiresAt - checkedAt, lifeMax), -Self.overMax)
         verdict.since = min(since, checkedAt)
         verdict.expiresAt = checkedAt + life
         let speaksAgain =
@@ -200,6 +201,8 @@ public struct Verdict: Hashable, Sendable {
         return verdict
     }
 
+    /// So long it may have been over when it was said.
+    private static let overMax = Nanoseconds.seconds(86_400)
     /// Two clocks that agree may differ by this.
     private static let clockTolerance = Nanoseconds.seconds(1)
 

@@ -92,6 +92,8 @@ struct Opinion: Hashable, Sendable {
         now: WallTime
     ) -> Bool {
         let hintsBefore = hints
+        // Nobody has looked for longer than its last word holds: a failure makes no new word of that one.
+        let isOver = counter.status == .up && expiresAt < now
         hints.merge(outcome.hints)
         checkedAt = now
         latency = outcome.phases.total
@@ -105,7 +107,7 @@ struct Opinion: Hashable, Sendable {
             takeNeutral(outcome, schedule: schedule, now: now)
             // What was said holds until others have said whether they see the same; where this agent doubts
             // itself nothing new is known.
-            if ruling == .hold { expiresAt = now + schedule.validity(for: counter) }
+            if ruling == .hold, !isOver { expiresAt = now + schedule.validity(for: counter) }
             return hints != hintsBefore
         }
         let wasDegraded = isDegraded
@@ -130,7 +132,10 @@ struct Opinion: Hashable, Sendable {
         aside = ""
         let haveAddressesTurned = downAddresses != found
         downAddresses = found
-        expiresAt = now + schedule.validity(for: counter)
+        // It is known again from the next pass on, or once it has failed often enough.
+        if !isOver || outcome.verdict != .fail || counter.status != .up {
+            expiresAt = now + schedule.validity(for: counter)
+        }
         return transition != nil || hints != hintsBefore || isDegraded != wasDegraded
             || haveAddressesTurned
     }

@@ -46,7 +46,7 @@ package struct Following<R: FencedRecord>: Sendable {
 
     /// Nil where it is no later then.
     private func renewed(_ record: R, _ one: Followed, _ mark: Mark) -> R? {
-        guard one.instance > 0, let time = mark(record.agent, one.instance),
+        guard one.instance > 0, one.life > .zero, let time = mark(record.agent, one.instance),
             time + one.life > record.expiresAt
         else { return nil }
         var renewed = record

@@ -123,10 +123,18 @@ package struct Outbox<R: FencedRecord>: Sendable {
 
     /// As it is to be written now, with its life in Redis; and whether it is what is found now.
     package func newest(_ key: R.Key, at now: WallTime) -> (record: R, isCurrent: Bool)? {
-        guard var record = mine[key]?.record else { return nil }
+        guard let record = mine[key]?.record else { return nil }
         let isCurrent = record.expiresAt >= now
-        record.expiresAt = record.expiresAt + OutboxLimits.grace
-        return (record, isCurrent)
+        return (Self.stored(record), isCurrent)
+    }
+
+    /// With its life in Redis. What was over when it was said is not alive there either.
+    private static func stored(_ record: R) -> R {
+        var record = record
+        if record.expiresAt >= record.checkedAt {
+            record.expiresAt = record.expiresAt + OutboxLimits.grace
+        }
+        return record
     }
 
     /// What was vouched for and is not found any more: it has to be said.
@@ -175,9 +183,7 @@ package struct Outbox<R: FencedRecord>: Sendable {
         let batch: [R] = (Array(keys) + Array(more)).compactMap { key in
             urgent.remove(key)
             lazy.remove(key)
-            guard var record = mine[key]?.record else { return nil }
-            record.expiresAt = record.expiresAt + OutboxLimits.grace
-            return record
+            return (mine[key]?.record).map(Self.stored)
         }
         underWay += batch.count
         return batch

@@ -57,6 +57,8 @@ public struct PeerReport: Hashable, Sendable {
     /// When mode and weight were asked for, where somebody told.
     public var askedSince: WallTime?
     public var weightSince: WallTime?
+    /// When it has its whole weight, while it starts slowly.
+    public var slowStartEnd: WallTime?
 
     public init(
         definition: PeerDefinition,
@@ -65,7 +67,8 @@ public struct PeerReport: Hashable, Sendable {
         verdicts: [Verdict],
         ejection: Ejection? = nil,
         askedSince: WallTime? = nil,
-        weightSince: WallTime? = nil
+        weightSince: WallTime? = nil,
+        slowStartEnd: WallTime? = nil
     ) {
         self.definition = definition
         self.view = view
@@ -74,6 +77,7 @@ public struct PeerReport: Hashable, Sendable {
         self.ejection = ejection
         self.askedSince = askedSince
         self.weightSince = weightSince
+        self.slowStartEnd = slowStartEnd
     }
 
     public var ejectedUntil: WallTime? { ejection?.until }

@@ -66,6 +66,30 @@ import Vocabulary
         )
     }
 
+    @Test func `who was up long ago and fails now is unknown, and its failures are told`() {
+        var health = peer()
+        _ = health.apply(verdict(.up, sequence: 1, at: start, life: .seconds(5)), now: start)
+        let now = start + .seconds(9)
+        var failed = verdict(.up, sequence: 2, at: now, life: .seconds(-4))
+        (failed.health, failed.reason, failed.message) = (2, .layer4Connect, "Connection refused")
+        _ = health.apply(failed, now: now)
+        #expect(health.view.status == .unknown)
+        #expect(
+            health.view.reason
+                == "1 of 2 failures: L4CON Connection refused (http); last up, verdict expired at "
+                + "\(start + .seconds(5))"
+        )
+        failed.withheld = .unconfirmed
+        (failed.health, failed.sequence) = (3, 3)
+        failed.message = "200 OK; last probe: L4CON Connection refused"
+        _ = health.apply(failed, now: now)
+        #expect(
+            health.view.reason
+                == "held as it was until other agents see it fail too; last probe: L4CON Connection refused "
+                + "(http); last up, verdict expired at \(start + .seconds(5))"
+        )
+    }
+
     @Test func `a renewal of it is no change, and the first word decides as ever`() {
         var health = peer()
         for sequence in 1...5 as ClosedRange<UInt64> {

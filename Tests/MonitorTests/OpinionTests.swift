@@ -1,5 +1,6 @@
 // What does one outcome do to an opinion? Without scheduler, board or store.
 
+import Fleet
 import Health
 import Testing
 import Vocabulary
@@ -135,6 +136,35 @@ import Vocabulary
         #expect(verdict(opinion).reason == .resolver)
         #expect(verdict(opinion).message == "no such name")
         #expect(take(.pass, into: &opinion, at: start), "and the first word decides")
+    }
+
+    /// Found by an agent that was down meanwhile, say.
+    @Test func `who was up long ago is known again by a pass, or when it has failed often enough`()
+    {
+        // What comes after the silence, and whether each word holds then: ! up, - down, . over.
+        let rows: [([Outcome], [Ruling], String)] = [
+            ([.refused, .refused, .refused], [], "..-"), ([.refused, .pass, .refused], [], ".!!"),
+            ([.pass, .refused], [], "!!"), ([.refused, .refused], [.hold, .hold], ".."),
+            ([.refused, .pass], [.ignore, .count], ".!"),
+        ]
+        for (outcomes, rulings, expected) in rows {
+            var opinion = Opinion(thresholds: Thresholds(rise: 2, fall: 3), now: start)
+            _ = take(.pass, into: &opinion, at: start)
+            opinion = Opinion(
+                thresholds: Thresholds(rise: 2, fall: 3),
+                resuming: verdict(opinion)
+            )
+            var chart = ""
+            for (place, outcome) in outcomes.enumerated() {
+                let now = start + .seconds(600 + Int64(place))
+                let ruling = place < rulings.count ? rulings[place] : .count
+                _ = opinion.take(outcome, ruling: ruling, schedule: schedule, now: now)
+                let verdict = verdict(opinion)
+                let isOver = verdict.expiresAt < now
+                chart += isOver ? "." : verdict.status == .down ? "-" : "!"
+            }
+            #expect(chart == expected)
+        }
     }
 
     @Test func `a peer that answers without a word on health keeps what it had`() {

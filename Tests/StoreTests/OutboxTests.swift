@@ -108,6 +108,15 @@ import Vocabulary
         #expect(written.expiresAt == said.expiresAt + OutboxLimits.grace)
     }
 
+    @Test func `what was over when it was said is not alive in Redis either`() throws {
+        var outbox = Outbox<Verdict>()
+        var said = verdict(0)
+        said.expiresAt = said.checkedAt + .seconds(-2)
+        _ = outbox.take(said, isTransition: true, now: start)
+        #expect(try #require(next(&outbox).first).expiresAt == said.expiresAt)
+        #expect(try #require(outbox.newest(said.key, at: start)).record.expiresAt == said.expiresAt)
+    }
+
     @Test func `a peer with another address is spoken of, whatever was said of the former`() {
         var outbox = Outbox<Verdict>()
         var old = verdict(0, .down)
