@@ -103,6 +103,8 @@ public struct ProbeContext: Sendable {
     public fileprivate(set) var trace: Trace?
     /// Signs of life that peers sent; nil where none can be received.
     public let heartbeats: Heartbeats?
+    /// When a sign of life of this peer was first asked for; nil where nobody knows.
+    let listensFrom: Instant?
     /// Long-lived programs that are asked; nil where none can be run.
     public let services: LoopBound<Services>?
 
@@ -113,6 +115,7 @@ public struct ProbeContext: Sendable {
         deadline: Instant,
         trace: Trace? = nil,
         heartbeats: Heartbeats? = nil,
+        listensFrom: Instant? = nil,
         services: LoopBound<Services>? = nil
     ) {
         self.loop = loop
@@ -121,6 +124,7 @@ public struct ProbeContext: Sendable {
         self.deadline = deadline
         self.trace = trace
         self.heartbeats = heartbeats
+        self.listensFrom = listensFrom
         self.services = services
     }
 }

@@ -46,9 +46,9 @@ public struct HeartbeatCheck: Check {
         }
         let now = context.loop.instant
         guard let beat = heartbeats.last(upstream: target.upstream, peer: target.peer) else {
-            let silence = now - heartbeats.began
+            let silence = now - max(context.listensFrom ?? heartbeats.began, heartbeats.began)
             let message = "expected a sign of life within \(within), saw none"
-            // Since the start there has not been time for one.
+            // Since the start, or since the monitor is there, there has not been time for one.
             return silence <= within
                 ? Outcome(.neutral, .checked, message: message)
                 : Outcome(.fail, .layer7Timeout, message: message)

@@ -26,7 +26,8 @@ public final class Heartbeats: Sendable {
         var peer: String
     }
 
-    /// Peers remembered. Whoever posts checks that the peer exists; this is the net below.
+    /// Peers remembered, also those that are not defined now: one that comes back is as silent as it was. Of
+    /// more, those that were silent for longest are forgotten.
     public static let peersMax = 100_000
 
     /// When listening began: silence before that means nothing.
@@ -35,25 +36,24 @@ public final class Heartbeats: Sendable {
 
     public init(began: Instant) { self.began = began }
 
-    /// Of two signs the later holds. Returns false when there is no room for another peer.
-    @discardableResult
-    public func record(_ beat: Sign, upstream: String, peer: String) -> Bool {
+    /// Of two signs the later holds.
+    public func record(_ beat: Sign, upstream: String, peer: String) {
         let key = Key(upstream: upstream, peer: peer)
-        return beats.withLock { beats in
-            let held = beats[key]
-            guard held != nil || beats.count < Self.peersMax else { return false }
-            if let held, held.at > beat.at { return true }
+        beats.withLock { beats in
+            if let held = beats[key], held.at > beat.at { return }
+            if beats.count >= Self.peersMax, beats[key] == nil { Self.forgetOldest(of: &beats) }
             beats[key] = beat
-            return true
         }
+    }
+
+    /// Many at once, so that it is rarely done.
+    private static func forgetOldest(of beats: inout [Key: Sign]) {
+        let times = beats.values.map(\.at).sorted()
+        let end = times[times.count / 10]
+        beats = beats.filter { $0.value.at > end }
     }
 
     public func last(upstream: String, peer: String) -> Sign? {
         beats.withLock { $0[Key(upstream: upstream, peer: peer)] }
-    }
-
-    /// The peer is gone, and what it said with it.
-    public func forget(upstream: String, peer: String) {
-        beats.withLock { _ = $0.removeValue(forKey: Key(upstream: upstream, peer: peer)) }
     }
 }

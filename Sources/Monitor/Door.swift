@@ -141,9 +141,6 @@ public final class Door {
 
     /// The pair is no longer probed by anyone.
     func forget(_ key: VerdictKey) { store.forget(key) }
-
-    /// The peer is gone, and what it said with it.
-    func forgetSign(of key: PeerKey) { store.forget(HeardSign.self, key) }
 }
 
 extension Outcome {

@@ -56,6 +56,7 @@ extension Scheduler {
             deadline: now + monitor.schedule.timeout,
             trace: trace,
             heartbeats: heartbeats,
+            listensFrom: listensFrom[pair.key],
             services: services
         )
         let check = monitor.check

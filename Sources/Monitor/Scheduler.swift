@@ -51,6 +51,8 @@ public final class Scheduler: EventSink {
     let resolver: LoopBound<Resolver>
     let door: Door
     let heartbeats: Heartbeats?
+    /// Since when pairs wait for signs of life.
+    var listensFrom: [VerdictKey: Instant] = [:]
     let services: LoopBound<Services>?
     let journal: Journal
 
@@ -183,8 +185,7 @@ public final class Scheduler: EventSink {
                     }
                 }
             case .peerGone(let key):
-                heartbeats?.forget(upstream: key.upstream, peer: key.peer)
-                door.forgetSign(of: key)
+                // The last sign of life is kept: it may come back.
                 for id in (members[key.upstream]?.monitors ?? [:]).keys {
                     forget(VerdictKey(upstream: key.upstream, peer: key.peer, monitor: id))
                 }
@@ -213,6 +214,7 @@ public final class Scheduler: EventSink {
 
     private func forget(_ key: VerdictKey) {
         guard let row = index[key] else { return }
+        listensFrom[key] = nil
         let goesOnElsewhere = fleet?.remove(key) ?? false
         remove(row)
         if !goesOnElsewhere { door.forget(key) }
@@ -261,6 +263,7 @@ public final class Scheduler: EventSink {
             row = rows.count - 1
         }
         index[key] = row
+        listensFrom[key] = monitor.kind == HeartbeatCheck.kind ? loop.instant : nil
         share(row)
         if !isNew, isHeld(row) { renewed.append(row) }
         return row

@@ -490,7 +490,8 @@ extension Board: StoreObserver {
                 since: asking.since,
                 weightSince: asking.sinces.dropFirst().first ?? nil
             )
-        case let sign as HeardSign: if isDefined(sign.key) { onSign?(sign) }
+        // Also of a peer that is not defined now: it may come back.
+        case let sign as HeardSign: onSign?(sign)
         case let asking as Asking<LiveDefinition>: onDefinition?(asking)
         default: break
         }

@@ -45,9 +45,18 @@ import Vocabulary
         #expect(outcome.verdict == verdict)
         #expect(outcome.reason == reason)
         #expect(outcome.message.hasPrefix(message), "\(outcome.message)")
-        heartbeats.forget(upstream: "web", peer: "192.0.2.1:80")
-        let forgotten = try await probe(heartbeats)
-        #expect(forgotten.message.hasSuffix("saw none"))
+    }
+
+    @Test func `of too many peers those that were silent for longest are forgotten`() {
+        let heartbeats = Heartbeats(began: Self.ago(1_000))
+        for peer in 0...Heartbeats.peersMax {
+            let at = Instant(nanoseconds: Int64(peer) + 1)
+            heartbeats.record(.init(at: at), upstream: "web", peer: "\(peer)")
+        }
+        #expect(heartbeats.last(upstream: "web", peer: "0") == nil)
+        for peer in [Heartbeats.peersMax, Heartbeats.peersMax - 1, Heartbeats.peersMax / 2] {
+            #expect(heartbeats.last(upstream: "web", peer: "\(peer)") != nil)
+        }
     }
 
     @Test func `an older sign that is heard of later changes nothing`() async throws {
