@@ -16,6 +16,8 @@ struct ExplainJSON {
     var massHold: FleetReport.Hold?
     /// The store is away since then: nothing newer is known of what others found.
     var asOf: WallTime?
+    /// So few are available that requests go to all that are meant to serve.
+    var isPanic = false
     let now: WallTime
 
     static let transitionsMax = 20
@@ -149,7 +151,11 @@ struct ExplainJSON {
             if !verdict.message.isEmpty { reason += " \(verdict.message)" }
             reason += ", found by \(verdict.agent) at \(verdict.checkedAt)"
             reason +=
-                isOver ? ", over since \(verdict.expiresAt)" : ", holds until \(verdict.expiresAt)"
+                isOver
+                ? ", over since \(verdict.expiresAt)"
+                : isOfTheStore(verdict)
+                    ? ", holds until the store is heard again"
+                    : ", holds until \(verdict.expiresAt)"
             let says =
                 isOver
                 ? "unknown (last \(verdict.status.rawValue))"
@@ -174,9 +180,35 @@ struct ExplainJSON {
             let reason = "\(ejection.reason), until \(ejection.until)"
             layers.append(layer("traffic", "ejected", reason))
         }
-        let sum = view.reason.isEmpty ? "every required check passes" : view.reason
+        let sum = view.reason.isEmpty ? soundness : view.reason
         layers.append(layer("status", view.status.rawValue, sum))
+        if isPanic, view.isMeantToServe, !view.isAvailable, !view.isNowhere {
+            layers.append(
+                layer(
+                    "upstream",
+                    "panic",
+                    "it gets requests all the same: too few peers are available, so they go to all that are not "
+                        + "in maint or drain"
+                )
+            )
+        }
         return layers
+    }
+
+    /// Its time stands still: another said it, and cannot be heard.
+    private func isOfTheStore(_ verdict: Verdict) -> Bool { asOf != nil && verdict.agent != agent }
+
+    /// What there is to say of a peer of which nothing is wrong, or not often enough yet.
+    private var soundness: String {
+        let failing = monitors.compactMap { monitor -> String? in
+            guard monitor.summary.isRequired, let verdict = verdict(of: monitor.summary),
+                verdict.status == .up, verdict.expiresAt >= now, !verdict.isAtItsBest
+            else { return nil }
+            let failures = verdict.rise + verdict.fall - 1 - verdict.health
+            return "\(monitor.summary.id) failed \(failures) of \(verdict.fall) times"
+        }
+        if failing.isEmpty { return "every required check passes" }
+        return "no required check has failed often enough: \(failing.joined(separator: ", "))"
     }
 
     /// Why a failure does not count, and whose word that is.
@@ -206,6 +238,10 @@ struct ExplainJSON {
         if let ejection = report.ejection {
             lines.append("the end of the ejection: \(ejection.endWords)")
         }
+        if report.view.status == .maint { return lines + maintChanges(lines.isEmpty) }
+        if report.view.status == .starting, let end = report.slowStartEnd {
+            lines.append("the end of its slow start at \(end): it has its whole weight then")
+        }
         for (monitor, pair) in monitors {
             guard let verdict = verdict(of: monitor) else {
                 lines.append("\(monitor.id): its first probe")
@@ -214,6 +250,14 @@ struct ExplainJSON {
             switch verdict.status {
             case .up where verdict.withheld != nil:
                 lines.append("\(monitor.id): \(verdict.withheld?.end(at: verdict.agent) ?? "")")
+            case .up where verdict.expiresAt < now:
+                let left = verdict.health - verdict.rise + 1
+                let count = left == 1 ? "one failure" : "\(left) failures in a row"
+                let verb = (monitor.isRequired ? "take" : "degrade") + (left == 1 ? "s" : "")
+                lines.append(
+                    "\(monitor.id): one pass makes it known again; \(count) \(verb) it"
+                        + (monitor.isRequired ? " down" : "")
+                )
             case .up:
                 let left = verdict.health - verdict.rise + 1
                 let count = left == 1 ? "one failure" : "\(left) failures in a row"
@@ -228,11 +272,16 @@ struct ExplainJSON {
                 let left = verdict.rise - verdict.health
                 let count = left == 1 ? "one pass" : "\(left) passes in a row"
                 let verb = (monitor.isRequired ? "bring" : "end") + (left == 1 ? "s" : "")
-                let what = monitor.isRequired ? "it up" : "that it degrades the peer"
+                let up = intent?.mode == .drain ? "it back, to drain" : "it up"
+                let what = monitor.isRequired ? up : "that it degrades the peer"
                 lines.append("\(monitor.id): \(count) \(verb) \(what)")
             case .unknown: lines.append("\(monitor.id): a probe that says something")
             }
-            if verdict.expiresAt >= now, verdict.status != .unknown {
+            if verdict.expiresAt >= now, verdict.status != .unknown, isOfTheStore(verdict) {
+                lines.append(
+                    "\(monitor.id): the return of the store, with what \(verdict.agent) finds"
+                )
+            } else if verdict.expiresAt >= now, verdict.status != .unknown {
                 let end = monitor.isRequired ? "makes it unknown" : "leaves this check out"
                 lines.append(
                     "\(monitor.id): no word of \(verdict.agent) until \(verdict.expiresAt) \(end)"
@@ -240,6 +289,20 @@ struct ExplainJSON {
             }
         }
         return lines
+    }
+
+    /// Whatever its checks find.
+    private func maintChanges(_ isUnasked: Bool) -> [String] {
+        var lines: [String] = []
+        if report.verdicts.contains(where: { $0.hints.admin == .maint }) {
+            lines.append("the peer's own agent, which asked for maint: when it says ready")
+        } else if isUnasked, report.definition.isDisabled {
+            let id = report.definition.id
+            lines.append(
+                "the configuration, which marks it down; or before: muster peer ready \(upstream) \(id)"
+            )
+        }
+        return lines + ["nothing that its checks find, while it is in maint"]
     }
 }
 

@@ -66,6 +66,7 @@ enum FleetRoutes {
                 otherwise: otherwise,
                 massHold: hold,
                 asOf: status.isConnected ? nil : status.since,
+                isPanic: view.isPanic,
                 now: plane.loop.wall
             ).json
         )

@@ -146,7 +146,8 @@ final class UpstreamBoard {
             verdicts: entries[place].verdicts,
             ejection: entries[place].ejection,
             askedSince: entries[place].askedSince,
-            weightSince: entries[place].weightSince
+            weightSince: entries[place].weightSince,
+            slowStartEnd: entries[place].slowStartEnd
         )
     }
 
@@ -555,6 +556,14 @@ extension PeerHealth.Change {
         var from = from
         from.nextChange = to.nextChange
         return from != to
+    }
+}
+
+extension PeerHealth.Change {
+    /// Its monitor came right behind it: it was never up without one, as far as anybody needs to know.
+    var isFirstMonitor: Bool {
+        from.status == .up && !from.isPassing && to.status == .unknown
+            && to.since - from.since < .seconds(1)
     }
 }
 

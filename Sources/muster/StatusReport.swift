@@ -24,7 +24,7 @@ struct StatusReport {
     /// Of the one peer that was asked for.
     private let checks: [JSON]
     /// What concerns a whole upstream, or all of them; and what is asked of the peers in detail.
-    private let remarks: [String]
+    let remarks: [String]
     /// An upstream has nobody who may be sent a request, however well its peers are.
     private let answersNobody: Bool
     /// A check failed, and `store.mass-change` holds its peer as it was.
@@ -251,6 +251,8 @@ struct StatusReport {
         var text = "store \(store["kind"]?.string ?? "") is away"
         if let since = store["since"]?.string { text += " since \(since)" }
         if let error = store["error"]?.string { text += ": \(error)" }
+        // Their words hold for as long as nobody can hear them.
+        if kind == "redis" { text += "; what other agents found is as of then" }
         return [text]
     }
 

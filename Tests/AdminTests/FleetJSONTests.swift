@@ -121,7 +121,10 @@ import Vocabulary
         hold: FleetReport.Hold? = nil,
         ejection: Ejection? = nil,
         otherwise: [OtherDefinition] = [],
-        asOf: WallTime? = nil
+        asOf: WallTime? = nil,
+        isPanic: Bool = false,
+        isDisabled: Bool = false,
+        slowStart: Nanoseconds = .zero
     ) throws -> JSON {
         let monitor = MonitorSummary(
             upstream: "web",
@@ -134,21 +137,28 @@ import Vocabulary
         )
         let address = try #require(Address(text: "10.0.0.1:80"))
         var health = PeerHealth(
-            policy: PeerPolicy(weight: 1, requiredMonitors: ["http"]),
-            now: Self.noon
+            policy: PeerPolicy(
+                weight: 1,
+                slowStart: slowStart,
+                isDisabled: isDisabled,
+                requiredMonitors: ["http"]
+            ),
+            now: Self.noon,
+            isJoining: slowStart > .zero
         )
         _ = health.apply(verdict, now: Self.noon)
         let asked = Self.noon + -.seconds(60)
         _ = health.set(intent: intent, since: asked, weightSince: asked, now: Self.noon)
         if let ejection { _ = health.eject(ejection, now: Self.noon) }
         let peer = PeerReport(
-            definition: PeerDefinition(id: "a", address: address),
+            definition: PeerDefinition(id: "a", address: address, isDisabled: isDisabled),
             view: health.view,
             intent: intent,
             verdicts: [verdict],
             ejection: health.ejection,
             askedSince: health.askedSince,
-            weightSince: health.weightSince
+            weightSince: health.weightSince,
+            slowStartEnd: health.slowStartEnd
         )
         return ExplainJSON(
             agent: agent,
@@ -158,6 +168,7 @@ import Vocabulary
             otherwise: otherwise,
             massHold: hold,
             asOf: asOf,
+            isPanic: isPanic,
             now: Self.noon
         ).json
     }
@@ -294,5 +305,90 @@ import Vocabulary
         #expect(
             strings(doubted["would_change"]).first?.contains("the end of the doubt of a2") == true
         )
+    }
+
+    private func last(_ json: JSON) -> [String?] {
+        let layer = json["layers"]?.items?.last
+        return ["layer", "says", "reason"].map { layer?[$0]?.string }
+    }
+
+    @Test func `in panic it is told that a peer gets requests whatever its checks find`() throws {
+        var down = verdict
+        (down.status, down.health) = (.down, 0)
+        let words =
+            "it gets requests all the same: too few peers are available, so they go to all that are not in maint "
+            + "or drain"
+        #expect(last(try explained(down, isPanic: true)) == ["upstream", "panic", words])
+        #expect(last(try explained(down))[0] == "status")
+        // It would get them anyway, or nobody may send it any.
+        #expect(last(try explained(verdict, isPanic: true))[0] == "status")
+        let maint = Intent(mode: .maint)
+        #expect(last(try explained(down, intent: maint, isPanic: true))[0] == "status")
+    }
+
+    @Test func `no check changes anything in maint, and a slow start ends by itself`() throws {
+        let still = "nothing that its checks find, while it is in maint"
+        #expect(
+            strings(try explained(verdict, intent: Intent(mode: .maint))["would_change"]) == [
+                "the end of maint: muster peer ready web a", still,
+            ]
+        )
+        var asking = verdict
+        asking.hints = Hints(admin: .maint)
+        #expect(
+            strings(try explained(asking)["would_change"]) == [
+                "the peer's own agent, which asked for maint: when it says ready", still,
+            ]
+        )
+        #expect(
+            strings(try explained(verdict, isDisabled: true)["would_change"]) == [
+                "the configuration, which marks it down; or before: muster peer ready web a", still,
+            ]
+        )
+        let starting = try explained(verdict, slowStart: .seconds(30))
+        #expect(starting["status"] == "starting")
+        #expect(
+            strings(starting["would_change"]).first
+                == "the end of its slow start at \(Self.noon + .seconds(30)): it has its whole weight then"
+        )
+    }
+
+    @Test func `while the store is away the words of others hold, and time makes nothing of them`()
+        throws
+    {
+        let json = try explained(verdict, asOf: Self.noon)
+        #expect(
+            json["layers"]?[1]?["reason"]?.string?.hasSuffix(
+                ", holds until the store is heard again"
+            ) == true
+        )
+        #expect(
+            strings(json["would_change"]).last
+                == "http: the return of the store, with what a2 finds"
+        )
+        // Its own go on.
+        let own = try explained(verdict, from: "a2", asOf: Self.noon)
+        #expect(strings(own["would_change"]).last?.hasSuffix(" makes it unknown") == true)
+    }
+
+    @Test func `a failure that is not enough is told, and one that comes after a long silence`()
+        throws
+    {
+        #expect(
+            last(try explained(verdict))[2]
+                == "no required check has failed often enough: http failed 1 of 3 times"
+        )
+        var over = verdict
+        over.expiresAt = Self.noon + -.seconds(9)
+        let json = try explained(over)
+        #expect(json["status"] == "unknown")
+        #expect(
+            strings(json["would_change"]) == [
+                "http: one pass makes it known again; 2 failures in a row take it down"
+            ]
+        )
+        var best = verdict
+        best.health = 4
+        #expect(last(try explained(best))[2] == "every required check passes")
     }
 }

@@ -195,7 +195,7 @@ import Vocabulary
         let well: JSON = ["store": ["kind": "redis", "connected": true, "since": "T1"]]
         #expect(
             StatusReport(body, peer: nil, readiness: away).text.hasSuffix(
-                "\n\nstore redis is away since T1: Connection refused"
+                "\n\nstore redis is away since T1: Connection refused; what other agents found is as of then"
             )
         )
         #expect(!StatusReport(body, peer: nil, readiness: well).text.contains("store"))
