@@ -10,7 +10,8 @@ struct TopCommand: AsyncParsableCommand {
         abstract: "Shows every peer live: problems first, then the busiest.",
         discussion: """
             REQ/S and FAIL/S are what the proxy of this muster sent there in the last interval, CHECK how long the \
-            slowest check took. `q` or Ctrl-C ends it. Without a terminal it prints one picture and ends.
+            slowest check took. Below stands what concerns whole upstreams, or all of them: panic, nobody available, a store \
+            that is away, a configuration that was refused. `q` or Ctrl-C ends it. Without a terminal it prints one picture and ends.
             """
     )
 
@@ -38,6 +39,8 @@ struct TopCommand: AsyncParsableCommand {
         var before: (body: JSON, at: ContinuousClock.Instant)?
         repeat {
             let (body, problem) = await Self.ask(client)
+            // Only remarks: without it the peers are told all the same.
+            let ready = body == nil ? nil : try? await client.get("/ready")
             let now = ContinuousClock.now
             if terminal == nil, let problem {
                 Console.error("muster: \(problem)")
@@ -50,7 +53,9 @@ struct TopCommand: AsyncParsableCommand {
                 body ?? before?.body ?? .object([]),
                 before: before?.body,
                 seconds: seconds,
-                title: "muster top, \(client.address)" + (problem.map { ": \($0.printable)" } ?? "")
+                title: "muster top, \(client.address)"
+                    + (problem.map { ": \($0.printable)" } ?? ""),
+                readiness: ready.flatMap { try? JSON(parsing: $0.body) }
             )
             let size = terminal?.size ?? .init(columns: 200, rows: 10_000)
             let lines = screen.lines(

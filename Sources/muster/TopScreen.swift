@@ -19,10 +19,20 @@ struct TopScreen {
     private let rows: [Row]
     private let counts: [(status: String, count: Int)]
     private let title: String
+    /// What concerns a whole upstream, or all of them, in the words of `muster status`.
+    private let remarks: [String]
 
-    /// `before` is the answer `seconds` earlier; without one there are no rates yet.
-    init(_ now: JSON, before: JSON?, seconds: Double, title: String) {
+    /// `before` is the answer `seconds` earlier; without one there are no rates yet. `readiness` is what
+    /// `/ready` says, where it could be had.
+    init(
+        _ now: JSON,
+        before: JSON?,
+        seconds: Double,
+        title: String,
+        readiness: JSON? = nil
+    ) {
         self.title = title
+        remarks = StatusReport(now, peer: nil, readiness: readiness).remarks.map(\.printable)
         let earlier = Self.traffic(in: before)
         var counted: [String: Int] = [:]
         var rows: [Row] = []
@@ -100,7 +110,8 @@ struct TopScreen {
     /// No line is longer than the window, and no more of them than it has.
     func lines(in size: Size, isColoured: Bool) -> [String] {
         let summary = counts.map { "\($0.count) \($0.status)" }.joined(separator: ", ")
-        let room = max(size.rows - 4, 1)
+        let told = remarks(within: size.rows / 3)
+        let room = max(size.rows - 4 - (told.isEmpty ? 0 : told.count + 1), 1)
         let shown = rows.prefix(rows.count > room ? room - 1 : room)
         let table = Table.lines([Self.head] + shown.map(\.cells))
         var lines = [
@@ -115,7 +126,16 @@ struct TopScreen {
         if shown.count < rows.count {
             lines.append(Self.cut("and \(rows.count - shown.count) more", size.columns))
         }
+        if !told.isEmpty { lines += [""] + told.map { Self.cut($0, size.columns) } }
         return lines
+    }
+
+    /// Those that have room beside the peers.
+    private func remarks(within rows: Int) -> [String] {
+        if remarks.count <= rows { return remarks }
+        if rows < 1 { return [] }
+        let shown = remarks.prefix(rows - 1)
+        return shown + ["and \(remarks.count - shown.count) more to be told: muster status"]
     }
 
     private static func colour(_ status: String) -> String? {

@@ -63,8 +63,45 @@ import Vocabulary
             in: .init(columns: 200, rows: 50),
             isColoured: false
         )
-        let names = lines.dropFirst(4).map { $0.split(separator: " ").map(String.init)[1] }
+        let names = lines[4...5].map { $0.split(separator: " ").map(String.init)[1] }
         #expect(names == ["held", "well"])
+        #expect(lines[6] == "" && lines[7].hasPrefix("web/held is held as it was: "))
+        #expect(lines.count == 8)
+    }
+
+    @Test func `what concerns all is told below the peers, as far as there is room`() {
+        let upstreams: [JSON] = [
+            [
+                "name": "web", "panic": true, "available": 0, "wanted": 1,
+                "peers": [["id": "a", "status": "down", "effective_weight": 0]],
+            ],
+            ["name": "api", "peers": [["id": "b", "status": "down", "effective_weight": 0]]],
+        ]
+        let readiness: JSON = [
+            "store": ["kind": "redis", "connected": false, "error": "Connection refused"],
+            "configuration": [
+                "refused_at": "T2", "mistake": "f:1:1: no", "loaded_at": "T1", "mistakes": 1,
+            ],
+        ]
+        let screen = TopScreen(
+            ["upstreams": .array(upstreams)],
+            before: nil,
+            seconds: 0,
+            title: "",
+            readiness: readiness
+        )
+        let lines = screen.lines(in: .init(columns: 200, rows: 24), isColoured: false)
+        #expect(
+            lines.suffix(5) == [
+                "",
+                "web is in panic: 0 of 1 peer available; requests go to all that are not in maint or drain",
+                "api has no available peer: requests are answered 503",
+                "store redis is away: Connection refused; what other agents found is as of then",
+                "the configuration was refused at T2: f:1:1: no; what runs is the one of T1",
+            ]
+        )
+        let few = screen.lines(in: .init(columns: 200, rows: 9), isColoured: false)
+        #expect(few.count == 9 && few.last == "and 2 more to be told: muster status")
     }
 
     @Test func `no window is too small, and what is left out is counted`() {
