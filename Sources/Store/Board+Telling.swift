@@ -57,6 +57,7 @@ extension Board {
             // It was so before this process began: nothing that anybody must hear of again.
             return note(resumed: key, as: change.to.status, past)
         }
+        if case .definition = cause, change.isFirstMonitor { return }
         let event = events.add(change, of: key, now: clock().wall)
         if !isOfTheStore(change, of: key, cause), let counts = boards[key.upstream]?.counts {
             journal.log(

@@ -81,7 +81,7 @@ public final class RedisStore: Store {
     var throttle = Throttle()
     /// What others wrote under our names, as far as it was told of.
     var asidesTold = Set<String>()
-    private var awaySince: Instant?
+    private var outage: Outage?
     /// Of its present or last absence somebody was told; and that it is not here yet needs no telling.
     private var isAwayTold = true
     private var isFlushing = false
@@ -540,15 +540,13 @@ public final class RedisStore: Store {
     /// At once, and then once a minute for as long as it lasts.
     private func complain(_ error: RedisError) {
         let now = loop.instant
-        let since = awaySince ?? now
-        awaySince = since
+        var outage = outage ?? Outage(since: now)
+        outage.attempts += 1
+        self.outage = outage
         guard let silent = throttle.note("away \(error.kind)", at: now) else { return }
         isAwayTold = true
         var text = "store \(url) is away: \("\(error)".printable)"
-        if silent > 0 {
-            text +=
-                ", for \(TransitionLine.rough(now - since)), \(silent + 1) attempts in the last minute"
-        }
+        text += outage.words(unsaid: silent, at: now)
         if let advice = error.advice { text += "; \(advice)" }
         journal.warning(
             text + "; going on from memory, trying again every second",
@@ -608,7 +606,7 @@ public final class RedisStore: Store {
     private func turn(connected: Bool) {
         if isConnected != connected { since = loop.wall }
         isConnected = connected
-        if connected { awaySince = nil }
+        if connected { outage = nil }
         observer?.storeStatusChanged(status)
         if connected { isAwayTold = false }
     }

@@ -214,10 +214,10 @@ struct WeightLine {
     let peer: PeerKey
     let change: PeerHealth.Change
 
-    /// Nil when it is no change of weight, or a slow start's.
+    /// Nil when it is no change of weight, or a slow start's, which goes on beneath a drain too.
     var line: Journal.Line? {
         let (from, to) = (change.from, change.to)
-        guard from.status == to.status, to.status != .starting, from.weight == to.weight,
+        guard from.status == to.status, !from.isRamping, !to.isRamping, from.weight == to.weight,
             from.effectiveCentiweight != to.effectiveCentiweight
         else { return nil }
         let isZero = to.effectiveCentiweight == 0

@@ -440,6 +440,37 @@ import Vocabulary
         #expect(told(of: "a").count == before + 2)
     }
 
+    @Test func `a slow start beneath a drain is nobody's wish`() {
+        let peer = PeerDefinition(id: "a", address: .host("a", port: 80), weight: 4)
+        let upstream = UpstreamDefinition(name: "web", peers: [peer], slowStart: .seconds(30))
+        board.define([upstream], monitors: [.sample()])
+        say(.down, of: "a", sequence: 1)
+        say(.up, of: "a", sequence: 2)
+        #expect(board.view(of: key("a"))?.status == .starting)
+        board.set(intent: Intent(mode: .drain), for: key("a"))
+        let before = told(of: "a")
+        for sequence in 3...5 as ClosedRange<UInt64> {
+            move(.seconds(7))
+            say(.up, of: "a", sequence: sequence)
+        }
+        #expect(board.view(of: key("a"))?.effectiveCentiweight ?? 0 > 200)
+        #expect(told(of: "a") == before)
+    }
+
+    /// As where the API defined both, and a start takes up one after the other.
+    @Test func `a monitor that comes right behind its peer is no news of the peer`() {
+        define(["a"], monitors: [])
+        move(.milliseconds(1))
+        define(["a"])
+        #expect(board.view(of: key("a"))?.status == .unknown)
+        #expect(told(of: "a").isEmpty && board.events.events.isEmpty)
+        move(.seconds(5))
+        define(["b"], monitors: [])
+        move(.seconds(5))
+        define(["b"])
+        #expect(told(of: "b").count == 1, "it was up for a while")
+    }
+
     @Test func `what a peer's agent wants of its weight is told`() {
         define(["a", "b"])
         say(.up, of: "a", sequence: 1)
