@@ -15,7 +15,10 @@ extension Board {
         for name in round.grown { adopt(orphansOf: name, now: now) }
         if !round.removed.isEmpty { order.removeAll { round.removed.contains($0) } }
         if round.hasLost { reasons.forget { boards[$0.upstream]?.expects($0) != true } }
-        for (key, change) in round.changes { report(change, of: key, cause: .definition) }
+        // What a peer became on its way out, when its monitors went first, is nothing that it was.
+        for (key, change) in round.changes where boards[key.upstream]?.has(key.peer) == true {
+            report(change, of: key, cause: .definition)
+        }
         for observer in observers { observer.defined(round.upstreams, round.peers) }
         for name in Set(round.upstreams).union(round.peers.map(\.upstream)) {
             guard let board = boards[name] else {

@@ -457,6 +457,18 @@ import Vocabulary
         #expect(told(of: "a") == before)
     }
 
+    @Test func `a peer that is taken away with its monitors is not up before it goes`() {
+        define(["a"])
+        say(.down, of: "a", sequence: 1)
+        let events = board.events.events.count
+        board.apply([
+            .monitorGone(upstream: "web", id: MonitorSummary.sample().id), .peerGone(key("a")),
+            .upstreamGone("web"),
+        ])
+        #expect(board.events.events.count == events)
+        #expect(told(of: "a").count == 1, "\(told(of: "a"))")
+    }
+
     /// As where the API defined both, and a start takes up one after the other.
     @Test func `a monitor that comes right behind its peer is no news of the peer`() {
         define(["a"], monitors: [])
