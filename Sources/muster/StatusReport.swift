@@ -186,10 +186,20 @@ struct StatusReport {
         if inDetail {
             return checks.map { check in
                 let name = check["monitor"]?.string ?? ""
-                return "\(name)=\(check["status"]?.string ?? "unknown")".printable
+                return "\(name)=\(word(of: check))".printable
             }.joined(separator: ",")
         }
-        return "\(checks.count { $0["status"] == "up" })/\(checks.count)"
+        return "\(checks.count { word(of: $0) == "up" })/\(checks.count)"
+    }
+
+    /// Of one that was up long ago, and was looked at since without being found well, that is not the word.
+    private static func word(of check: JSON) -> String {
+        let status = check["status"]?.string ?? "unknown"
+        guard status == "up", let checked = check["checked_at"]?.string,
+            let end = check["expires_at"]?.string
+        else { return status }
+        // Both in one form, and sorted as texts.
+        return end < checked ? "unknown" : status
     }
 
     private static func time(_ value: JSON) -> String? {

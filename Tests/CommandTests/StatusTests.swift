@@ -186,6 +186,23 @@ import Vocabulary
         #expect(!other.text.contains("held") && other.exitStatus == .fine)
     }
 
+    @Test func `a check that was up long ago and fails now is not counted as well`() {
+        func body(until end: JSON) -> JSON {
+            let check: JSON = [
+                "monitor": "http", "status": "up", "checked_at": "2026-11-29T03:47:13.465Z",
+                "expires_at": end,
+            ]
+            return [
+                "name": "web", "peers": [["id": "a", "status": "unknown", "checks": [check]]],
+            ]
+        }
+        let over = body(until: "2026-11-29T03:37:13.466Z")
+        #expect(StatusReport(over, peer: nil).rows.first?.checks == "http=unknown")
+        #expect(StatusReport(["upstreams": [over]], peer: nil).rows.first?.checks == "0/1")
+        let holds = body(until: "2026-11-29T03:47:17.465Z")
+        #expect(StatusReport(holds, peer: nil).rows.first?.checks == "http=up")
+    }
+
     @Test func `says that the store is away, and only then`() {
         let away: JSON = [
             "store": [
