@@ -271,7 +271,11 @@ final class FencedSide<R: FencedRecord>: RedisSide {
         } catch {
             try store.tolerate(error)
         }
-        for key in over { shelf.put(nil, for: key) }
+        for key in over {
+            shelf.put(nil, for: key)
+            // Or it would be missed there, and said again.
+            outbox.letGo(key)
+        }
     }
 
     /// Everything that is not as it was read last. Answers what is there.
