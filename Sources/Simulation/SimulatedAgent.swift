@@ -387,6 +387,8 @@ final class SimulatedAgent {
         pairs[index].checkedAt = wall
         var isTransition = false
         let schedule = world.plans[index].schedule
+        // As `Opinion` has it: a failure makes no new word of one that is over.
+        let isOver = pairs[index].counter.status == .up && pairs[index].expiresAt < wall
         switch (found, ruling) {
         case (.passes, .count), (.fails, .count):
             var isImmediate = false
@@ -403,9 +405,13 @@ final class SimulatedAgent {
                     "\(self.id) finds \(key.peer) \(change.to.rawValue)"
                 }
             }
-            pairs[index].expiresAt = wall + schedule.validity(for: pairs[index].counter)
+            if !isOver || found == .passes || pairs[index].counter.status != .up {
+                pairs[index].expiresAt = wall + schedule.validity(for: pairs[index].counter)
+            }
         case (_, .hold):
-            pairs[index].expiresAt = wall + schedule.validity(for: pairs[index].counter)
+            if !isOver {
+                pairs[index].expiresAt = wall + schedule.validity(for: pairs[index].counter)
+            }
         case (_, .ignore), (.nothing, .count): break
         }
         sequence += 1
