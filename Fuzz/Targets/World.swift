@@ -275,7 +275,7 @@ private final class World {
             message: tape.text(),
             at: loop.instant
         )
-        _ = heartbeats.record(beat, upstream: key.upstream, peer: key.peer)
+        heartbeats.record(beat, upstream: key.upstream, peer: key.peer)
     }
 
     // MARK: Time
