@@ -270,7 +270,7 @@ private final class World {
 
     func beat(_ tape: inout Tape) {
         let key = key(&tape)
-        let beat = Heartbeats.Beat(
+        let beat = Heartbeats.Sign(
             status: tape.pick([.pass, .warn, .fail]),
             message: tape.text(),
             at: loop.instant
@@ -316,14 +316,14 @@ private final class World {
     func look() {
         var pairs = 0
         for view in board.upstreams {
-            guard let seen = operations.upstream(view.name) else {
-                return require(false, "\(view.name) has no revision")
-            }
-            checkJSON(UpstreamJSON.upstream(seen, now: loop.wall))
+            require(operations.upstream(view.name) != nil, "\(view.name) has no revision")
             require(view.peers.count == board.definition(of: view.name)?.peers.count, "peers lost")
             pairs += view.peers.count * view.monitors.count
             for report in view.peers {
                 require(report.view.effectiveCentiweight >= 0, "weight below zero")
+                checkJSON(
+                    UpstreamJSON.peer(report, monitors: view.monitors, now: loop.wall)
+                )
                 let name = "\(view.name)/\(report.definition.id)"
                 guard let page = book.page(named: name) else {
                     return require(false, "no page of \(name)")
