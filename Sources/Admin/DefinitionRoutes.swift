@@ -58,7 +58,8 @@ enum DefinitionRoutes {
 
     private static func routes(_: Request, _ context: AdminContext) async -> Response {
         let routes = await context.plane.definer?.call { $0.routes } ?? []
-        return .json(.object([.init("routes", .array(routes.map(json)))]))
+        let revision = await context.plane.operations.call { $0.revisionOfRoutes }
+        return .json(.object([.init("routes", .array(routes.map(json)))])).tagged(revision)
     }
 
     private static func json(_ route: DefinedRoute) -> JSON {
@@ -84,9 +85,9 @@ enum DefinitionRoutes {
         return .object([
             .init("kind", .string(kind)),
             .init("name", .string(name)),
-            .init("body", thing.definition.body),
+            .init("body", thing.body),
             .init("in_file", .bool(thing.isInFile)),
-            .init("by", thing.definition.by.isEmpty ? .null : .string(thing.definition.by)),
+            .init("by", thing.by.isEmpty ? .null : .string(thing.by)),
             .init("since", JSON(thing.since?.description)),
             .init("problem", JSON(thing.problem)),
         ])
@@ -125,8 +126,8 @@ enum DefinitionRoutes {
         let isNewOnly = request[field: "if-none-match"]
         if let isNewOnly, isNewOnly != "*" { throw IfMatch.opposite(isNewOnly) }
         let asker = Asker(request)
-        // An upstream that is not there can be made, and nothing else be done with it.
-        if let name = order.upstream, !order.makesUpstream {
+        // What was defined can be taken away also where its upstream has gone since.
+        if let name = order.upstream, order.needsUpstream {
             _ = try await UpstreamRoutes.seen(name, context)
         }
         let operations = plane.operations
@@ -136,11 +137,10 @@ enum DefinitionRoutes {
                 return .success(
                     try await operations.value.define(
                         in: order.upstream,
-                        expecting: expected,
-                        by: asker.text
+                        expecting: expected
                     ) { () throws(OperationError) in
                         do throws(DefinitionRefusal) {
-                            let decision = try definer.value.decide(order)
+                            let decision = try definer.value.decide(order, by: asker.text)
                             if isNewOnly != nil, decision.outcome != .made {
                                 throw .conflict("")
                             }
@@ -186,6 +186,8 @@ enum DefinitionRoutes {
             members += [.init("upstream", .string(upstream)), .init("monitor", .string(id))]
         case .route(let id): members.append(.init("route", .string(id)))
         }
+        members.append(.init("outcome", .string(definition.decision.outcome.rawValue)))
+        members.append(.init("in_file", .bool(definition.decision.isInFile)))
         members += UpstreamJSON.acknowledgement(definition.reach)
         if let revision = definition.revision {
             members.append(.init("revision", UpstreamJSON.revision(revision)))
@@ -235,8 +237,10 @@ enum DefinitionRoutes {
 }
 
 extension DefinitionOrder {
-    fileprivate var makesUpstream: Bool {
-        if case .putUpstream = self { return true }
-        return false
+    fileprivate var needsUpstream: Bool {
+        switch self {
+        case .addPeer, .addMonitor: true
+        default: false
+        }
     }
 }

@@ -173,6 +173,7 @@ enum OpenAPISchemas {
             "required": ["acknowledged"],
             "properties": {
               "upstream": {"type": "string"}, "peer": {"type": "string"}, "monitor": {"type": "string"}, "route": {"type": "string"},
+              "outcome": {"enum": ["made", "changed", "same", "gone"]}, "in_file": {"type": "boolean"},
               "acknowledged": {"enum": ["stored", "agent", "memory"]}, "acknowledged_note": {"type": "string"}, "revision": {"type": "integer"}
             }
           },

@@ -139,26 +139,29 @@ public struct Catalogue: Sendable {
         return changes
     }
 
-    /// What holds of an upstream as a whole, as `source` says: made, changed, or nil to take it away. Its
-    /// peers and monitors are set by themselves.
+    /// All that `source` says of one upstream; it may have peers for one that another defines. What it does
+    /// not mention any more is gone.
     public mutating func set(
         _ source: CatalogueSource,
         upstream name: String,
-        _ wanted: UpstreamDefinition?
+        _ definition: UpstreamDefinition?,
+        peers: [PeerDefinition],
+        monitors: [MonitorDefinition]
     ) -> [CatalogueChange] {
-        let was = definition(of: name)
-        let before = sources[source]?[name]
-        var entry = before ?? Entry()
-        entry.definition = wanted
+        var entry = Entry()
+        entry.definition = definition
         entry.definition?.peers = []
+        entry.peers = PeerList(peers)
+        entry.monitorOrder = monitors.map(\.id)
+        entry.monitors = Dictionary(
+            monitors.map { ($0.id, $0) },
+            uniquingKeysWith: { first, _ in first }
+        )
+        let old = sources[source]?[name].map { [name: $0] } ?? [:]
         sources[source, default: [:]][name] = entry
         sweep(source, name)
-        switch (was, definition(of: name)) {
-        case (nil, nil): return []
-        case (nil, let now?): return beginning(of: name, now)
-        case (_?, nil): return end(of: name, before)
-        case (let was?, let now?): return was == now ? [] : [.upstream(now, was: was)]
-        }
+        let new = sources[source]?[name].map { [name: $0] } ?? [:]
+        return difference(of: name, source, from: old, to: new)
     }
 
     /// One peer of `source`: made, changed, or nil to take it away.

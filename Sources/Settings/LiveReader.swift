@@ -15,8 +15,8 @@ public struct LiveRoute: Hashable, Sendable {
 
 /// What a body says of an upstream, taken apart.
 public struct LiveUpstream: Sendable {
-    /// As the body has it, without peers and monitors.
-    public let settings: JSON
+    /// What holds of it as a whole, laid over the file's.
+    public let definition: UpstreamDefinition
     public let peers: [(definition: PeerDefinition, body: JSON)]
     public let monitors: [(definition: MonitorDefinition, body: JSON)]
 }
@@ -25,54 +25,39 @@ public struct LiveReader: Sendable {
     private let kinds: CheckRegistry
     /// What the file says of each upstream beside its peers and monitors.
     private let settings: [String: Setting]
+    /// Whoever may define, or write into the store, may have every agent run a program of their choice.
+    public var allowsPrograms: Bool
 
-    public init(kinds: CheckRegistry = .builtin, settings: [String: Setting] = [:]) {
+    public init(
+        kinds: CheckRegistry = .builtin,
+        settings: [String: Setting] = [:],
+        allowsPrograms: Bool = false
+    ) {
         self.kinds = kinds
         self.settings = settings
+        self.allowsPrograms = allowsPrograms
     }
 
-    /// What holds of `name` as a whole: of each setting what the body says, where it does, and else what
-    /// the file says.
-    public func upstream(
-        _ name: String,
-        _ body: JSON
-    ) throws(ConfigurationError) -> UpstreamDefinition {
-        var whole = Setting(body, place: Self.body)
-        if let file = settings[name] { whole = file.overlaid(by: whole) }
-        return try read { reading in
-            Section(whole, at: Self.place(name), reading: reading).map { section in
-                var section = section
-                let definition = UpstreamsReader.definition(name, [], &section)
-                section.finish()
-                return definition
-            }
-        }
-    }
-
-    /// A body as it would stand below the name of the upstream in the file.
+    /// A body as it would stand below the name of the upstream in the file. What holds of it as a whole is, of each
+    /// setting, what the body says, where it does, and else what the file says.
     public func parts(
         ofUpstream name: String,
         _ body: JSON
     ) throws(ConfigurationError) -> LiveUpstream {
-        let rest = (body.members ?? []).filter { $0.key != "peers" && $0.key != "monitors" }
         if body.members == nil {
             throw ConfigurationError([
                 SettingError(Self.nowhere, "expected an object, saw \(Excerpt.of(body.text.utf8))")
             ])
         }
         let (peerBodies, monitorBodies) = (body["peers"]?.items, body["monitors"]?.items)
-        let parts: LiveUpstream = try read { reading in
+        var whole = Setting(body, place: Self.body)
+        if let file = settings[name] { whole = file.overlaid(by: whole) }
+        return try read { reading in
             let place = Self.place(name)
             if let problem = Name.problem(in: name) {
                 reading.report(SettingError(Self.nowhere, "\(place.path): \(problem)"))
             }
-            guard
-                var section = Section(
-                    Setting(body, place: Self.body),
-                    at: place,
-                    reading: reading
-                )
-            else { return nil }
+            guard var section = Section(whole, at: place, reading: reading) else { return nil }
             let peers = PeerReader(place: place.key("peers"), reading: reading)
                 .read(section.list("peers"))
             let monitors = MonitorReader(
@@ -81,17 +66,17 @@ public struct LiveReader: Sendable {
                 registry: kinds
             ).read(section.list("monitors"))
             UpstreamsReader.refusePeersThatNoProbeReaches(peers, monitors, reading)
-            _ = UpstreamsReader.definition(name, [], &section)
+            for monitor in monitors { refusePrograms(monitor, at: place.path, reading) }
+            let definition = UpstreamsReader.definition(name, [], &section)
             section.finish()
             if !reading.mistakes.isEmpty { return nil }
             // One each, in order: what could not be read was reported.
             return LiveUpstream(
-                settings: .object(rest),
+                definition: definition,
                 peers: Array(zip(peers.map(\.definition), peerBodies ?? [])),
                 monitors: Array(zip(monitors, monitorBodies ?? []))
             )
         }
-        return parts
     }
 
     /// Of what the body does not mention, what `file` says, where the file has the peer too.
@@ -119,8 +104,10 @@ public struct LiveReader: Sendable {
     public func monitor(_ body: JSON) throws(ConfigurationError) -> MonitorDefinition {
         try read { reading in
             let place = Place(path: "monitor", shape: "upstreams.*.monitors[]")
-            return MonitorReader(place: place, reading: reading, registry: kinds)
+            let monitor = MonitorReader(place: place, reading: reading, registry: kinds)
                 .readOne(Setting(body, place: Self.body), at: place)
+            if let monitor { refusePrograms(monitor, at: place.path, reading) }
+            return monitor
         }
     }
 
@@ -144,6 +131,24 @@ public struct LiveReader: Sendable {
             return route.map { LiveRoute(listener: listener, route: $0) }
         }
     }
+
+    private func refusePrograms(
+        _ monitor: MonitorDefinition,
+        at path: String,
+        _ reading: Reading
+    ) {
+        let base = kinds.base(of: monitor.kind)
+        if allowsPrograms || !Self.programs.contains(base) { return }
+        reading.report(
+            SettingError(
+                Self.nowhere,
+                "\(path): expected a kind that runs no program, saw '\(monitor.kind)': define it in the "
+                    + "configuration file, or say 'admin: {programs: true}' there"
+            )
+        )
+    }
+
+    private static let programs: Set = [CommandCheck.kind, ServiceCheck.kind]
 
     // MARK: Reading
 
@@ -205,5 +210,17 @@ extension Setting {
             }
         }
         return Setting(.map(entries), at: position)
+    }
+}
+
+extension ConfigurationError {
+    /// Whoever wrote it by hand gave the one name outside and another inside.
+    public static func otherName(_ id: String, than name: String) -> ConfigurationError {
+        ConfigurationError([
+            SettingError(
+                Position(file: LiveReader.body, line: 0, column: 0),
+                "expected the id '\(name)', which it is written under, saw '\(id)'"
+            )
+        ])
     }
 }

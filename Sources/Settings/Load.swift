@@ -78,7 +78,6 @@ extension MusterConfiguration {
         configuration.warnings = kinds.mistakes
         let upstreams = UpstreamsReader.read(top.section("upstreams"), registry: kinds.registry)
         configuration.upstreams = upstreams.configurations
-        configuration.live = LiveReader(kinds: kinds.registry, settings: upstreams.settings)
         if configuration.upstreams.isEmpty, upstreams.names.isEmpty {
             top.reading.warn(
                 Position(file: path, line: 0, column: 0),
@@ -108,6 +107,11 @@ extension MusterConfiguration {
             top.section("admin"),
             &binds,
             beside: path
+        )
+        configuration.live = LiveReader(
+            kinds: kinds.registry,
+            settings: upstreams.settings,
+            allowsPrograms: configuration.admin.allowsPrograms
         )
         configuration.log = LogConfiguration.read(top.section("log"))
         top.finish()

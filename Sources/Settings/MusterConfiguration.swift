@@ -112,6 +112,8 @@ public struct AdminConfiguration: Hashable, Sendable {
     public var identity: TLSIdentity?
     /// Latency histograms for each peer, not only for each monitor.
     public var hasMetricsPerPeer = false
+    /// Monitors that run a program may be defined through the API, and are believed of the store.
+    public var allowsPrograms = false
 
     public init() {}
 }

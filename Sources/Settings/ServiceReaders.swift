@@ -138,6 +138,7 @@ extension AdminConfiguration {
             admin.tokens.append(AdminToken(token: token, scope: .admin))
         }
         admin.readTokens(&section)
+        admin.allowsPrograms = section.bool("programs", default: false)
         if var metrics = section.section("metrics") {
             admin.hasMetricsPerPeer = metrics.bool("per-peer", default: false)
             metrics.finish()

@@ -29,24 +29,26 @@ public enum DefinitionOrder: Sendable {
 
 /// What an order comes to.
 public struct DefinitionDecision: Sendable {
-    public enum Outcome: Sendable { case made, changed, same, gone }
+    public enum Outcome: String, Sendable { case made, changed, same, gone }
 
     public var outcome: Outcome
-    /// What is written, in this order; nil takes away.
-    public var changes: [(key: LiveKey, body: JSON?)]
     /// What it is about.
     public var subject: LiveKey
-    /// Who asked first for what is there already: it stays theirs.
-    public var by: String?
+    /// What is written; nil takes back what was. One write, so that nobody finds half of it.
+    public var change: (key: LiveKey, definition: LiveDefinition?)?
+    /// What counts no more after it, and is swept out when there is time.
+    public var swept: [LiveKey] = []
+    /// The configuration file has it too, and what it says there goes on.
+    public var isInFile = false
 
     public init(
         _ outcome: Outcome,
         _ subject: LiveKey,
-        _ changes: [(key: LiveKey, body: JSON?)] = []
+        _ change: (key: LiveKey, definition: LiveDefinition?)? = nil
     ) {
         self.outcome = outcome
         self.subject = subject
-        self.changes = changes
+        self.change = change
     }
 }
 
@@ -63,7 +65,10 @@ public enum DefinitionRefusal: Error, Hashable, Sendable {
 
 /// Decides about definitions. Confined to the control loop.
 public protocol Definer: AnyObject {
-    func decide(_ order: DefinitionOrder) throws(DefinitionRefusal) -> DefinitionDecision
+    func decide(
+        _ order: DefinitionOrder,
+        by asker: String
+    ) throws(DefinitionRefusal) -> DefinitionDecision
     /// Every route, those of the API first, as they are tried where two would fit.
     var routes: [DefinedRoute] { get }
     /// All that the API defines, by name.
@@ -73,7 +78,9 @@ public protocol Definer: AnyObject {
 /// Something that the API defines, as readers see it.
 public struct DefinedThing: Hashable, Sendable {
     public let key: LiveKey
-    public let definition: LiveDefinition
+    public let body: JSON
+    /// Who defined it; empty where nobody said.
+    public let by: String
     /// When it was asked for; nil where that is not known.
     public let since: WallTime?
     /// The configuration file has it too, and where they differ the API holds.
@@ -83,13 +90,15 @@ public struct DefinedThing: Hashable, Sendable {
 
     public init(
         key: LiveKey,
-        definition: LiveDefinition,
+        body: JSON,
+        by: String,
         since: WallTime?,
         isInFile: Bool,
         problem: String?
     ) {
         self.key = key
-        self.definition = definition
+        self.body = body
+        self.by = by
         self.since = since
         self.isInFile = isInFile
         self.problem = problem

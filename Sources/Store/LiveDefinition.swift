@@ -1,5 +1,5 @@
 // How is kept what somebody defined through the API? As the words that the configuration file would have for
-// it, as JSON, each thing by itself: an upstream without its peers and monitors, a peer, a monitor, a route.
+// it, as JSON: an upstream with all that its definition names, and each peer, monitor or route by itself.
 // Whoever reads it reads it as a file is read, so an agent of another version takes what it knows.
 
 public import Health
@@ -38,64 +38,84 @@ public enum LiveKey: RecordKey {
         }
     }
 
-    public var owner: String? {
+    /// Routes have an owner of their own, which is no upstream.
+    public var owner: String? { group }
+
+    public var group: String {
         switch self {
         case .upstream(let name), .monitor(let name, _): name
         case .peer(let key): key.upstream
-        case .route: nil
+        case .route: Self.routes
         }
     }
+
+    /// The owner of all routes.
+    public static let routes = ""
 
     public static func pattern(of owner: String) -> String? { Field.pattern(under: owner) }
 }
 
-/// Something that the API defined.
+/// Something that the API defined, or took away again.
 public struct LiveDefinition: Wish {
-    /// As the file would have it: an object, or a text where it takes one.
+    /// As the file would have it: an object, or a text where it takes one; null where it is taken away
+    /// though the upstream's own body has it.
     public let body: JSON
     /// Who defined it, as far as that was said.
     public let by: String
+    /// Of an upstream: counts how often it was defined as a whole, or taken away. Of a peer or a monitor: which of
+    /// these it came after. What came after another one than the last counts no more: so one write replaces
+    /// an upstream with all that hangs on it.
+    public let generation: Int64
 
     /// The value of a field in Redis has to hold it beside its stamps, with its quotes written twice.
     public static let bytesMax = 7_000
 
-    /// Nil for what holds takes it away.
-    public struct Change: Hashable, Sendable {
-        public let body: JSON?
-        public let by: String
-
-        public init(_ body: JSON?, by: String = "") {
-            self.body = body
-            self.by = body == nil ? "" : by
-        }
+    public init(_ body: JSON, by: String = "", generation: Int64 = 0) {
+        self.body = body
+        self.by = by
+        self.generation = generation
     }
 
+    public var isGone: Bool { body.isNull }
+
     public typealias Key = LiveKey
+    /// Nil for what was written takes it back.
+    public typealias Change = LiveDefinition?
 
     public static let sort = RecordSort(
         name: "definition",
         collection: "definitions",
         names: "definition",
         ledgerKind: LedgerKind.definition,
-        rule: .merged([Register("body", ["by"])])
+        rule: .merged([Register("body", ["by", "of"])])
     )
 
-    // A text of JSON: Redis's scripts cannot tell an empty list from an empty map.
-    public var parts: [JSON] { Self.parts(of: Change(body, by: by)).map { $0 ?? .null } }
+    public var parts: [JSON] { Self.parts(of: self).map { $0 ?? .null } }
 
     public init?(parts: [JSON]) {
-        guard let text = parts.first?["body"]?.string, text.utf8.count <= Self.bytesMax * 2,
-            let body = try? JSON(parsing: Array(text.utf8)), !body.isNull
+        guard let part = parts.first, let text = part["body"]?.string,
+            text.utf8.count <= Self.bytesMax * 2,
+            let body = try? JSON(parsing: Array(text.utf8))
         else { return nil }
-        self.body = body
-        by = Believable.message(parts.first?["by"]?.string ?? "")
+        let generation = part["of"]?.integer ?? 0
+        guard (0..<Self.generationMax).contains(generation) else { return nil }
+        self.init(
+            body,
+            by: Believable.message(part["by"]?.string ?? ""),
+            generation: generation
+        )
     }
 
-    public static func parts(of change: Change) -> [JSON?] {
-        guard let body = change.body else { return [.null] }
+    /// Exact in a script of Redis, and more than anybody will count.
+    private static let generationMax: Int64 = 1 << 52
+
+    // A text of JSON: Redis's scripts cannot tell an empty list from an empty map.
+    public static func parts(of change: LiveDefinition?) -> [JSON?] {
+        guard let change else { return [.null] }
         let members = [
-            JSON.Member("body", .string(body.text)),
+            JSON.Member("body", .string(change.body.text)),
             .init("by", change.by.isEmpty ? .null : .string(change.by)),
+            .init("of", change.generation == 0 ? .null : .integer(change.generation)),
         ]
         return [JSON.object(members).withoutNulls()]
     }

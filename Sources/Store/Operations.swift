@@ -105,46 +105,82 @@ public final class Operations {
         }
     }
 
-    /// Defines, or takes away, what `decide` makes of what is there.
+    /// Defines, or takes away, what `decide` makes of what is there: nothing else than it saw, wherever
+    /// others write at the same time.
     public func define(
         in upstream: String?,
         expecting expected: Precondition,
-        by asker: String,
         _ decide: () throws(OperationError) -> DefinitionDecision
     ) async throws(OperationError) -> Definition {
-        let isThere = upstream.map { revision(of: $0) != nil } ?? false
-        if let upstream, isThere { try await compare(upstream, expected) }
-        // From here to the store's own step nobody else has a turn.
-        let decision = try decide()
-        var stamps: UInt64?
-        if let upstream, isThere, expected != .anything {
-            let holds = revision(of: upstream).map { expected.holds(for: $0) } ?? false
-            // Then only what holds already is taken: whoever asks again because the answer was lost.
-            stamps = holds ? store.stampSum(of: upstream) : StampSum.none
-            if !holds, decision.outcome != .same { throw translated(.outdated, of: upstream) }
-        }
-        var reach: IntentReach?
-        for (key, body) in decision.changes {
+        let group = upstream ?? LiveKey.routes
+        let isGuarded = expected != .anything && revision(inGroup: group) != nil
+        if isGuarded { try await compare(group, expected) }
+        var isCompared = true
+        for _ in 0..<Self.decisionsMax {
+            // From here to the store's own step nobody else has a turn.
+            let decision = try decide()
+            let holds = revision(inGroup: group).map { expected.holds(for: $0) } ?? true
+            // Whoever asks again because the answer was lost gets it again.
+            if isGuarded, !holds, decision.outcome != .same {
+                throw translated(.outdated, of: group)
+            }
+            guard let (key, definition) = decision.change else {
+                return Definition(
+                    decision: decision,
+                    reach: .everywhere,
+                    revision: revision(inGroup: group)
+                )
+            }
+            let stamps = isCompared && decision.outcome != .same ? store.stampSum(of: group) : nil
             do throws(StoreError) {
-                let change = LiveDefinition.Change(body, by: decision.by ?? asker)
                 let answer = try await store.change(
                     LiveDefinition.self,
-                    change,
+                    definition,
                     of: key,
                     expecting: stamps
                 )
-                // The first of them found what was expected; the rest belongs to it.
-                stamps = nil
-                reach = reach.map { $0 == .everywhere ? answer.reach : $0 } ?? answer.reach
+                await sweep(after: decision)
+                return Definition(
+                    decision: decision,
+                    reach: answer.reach,
+                    revision: revision(inGroup: group)
+                )
             } catch {
-                throw translated(error, of: upstream ?? "")
+                switch error.kind {
+                // Somebody else wrote in between: it is decided anew, by what is there now.
+                case .outdated where !isGuarded: continue
+                // The store is away: what is decided here is as good as anything that is known.
+                case .unknown where !isGuarded && isCompared: isCompared = false
+                default: throw translated(error, of: group)
+                }
             }
         }
-        return Definition(
-            decision: decision,
-            reach: reach ?? .everywhere,
-            revision: upstream.flatMap { self.revision(of: $0) }
-        )
+        throw .unknown("others change it again and again; ask once more")
+    }
+
+    /// More writers of one upstream at one moment are a mistake of somebody.
+    private static let decisionsMax = 16
+
+    private func revision(inGroup group: String) -> Revision? {
+        if group != LiveKey.routes { return revision(of: group) }
+        return Revision(definition: 0, stamps: store.stampSum(of: group))
+    }
+
+    public var revisionOfRoutes: Revision {
+        Revision(definition: 0, stamps: store.stampSum(of: LiveKey.routes))
+    }
+
+    /// Takes back what counts no more. Nothing hangs on it, so nobody hears where it fails.
+    private func sweep(after decision: DefinitionDecision) async {
+        for key in decision.swept {
+            _ = try? await store.change(LiveDefinition.self, nil, of: key, expecting: nil)
+        }
+        // What was asked of a peer was not asked of the one that comes after it.
+        guard decision.outcome == .gone, case .peer(let key) = decision.subject,
+            board.report(of: key) == nil, board.intents[key] != nil
+        else { return }
+        let lifted = IntentChange(mode: .init(nil), weight: .init(nil))
+        _ = try? await store.change(Intent.self, lifted, of: key, expecting: nil)
     }
 
     private func find(
@@ -160,7 +196,8 @@ public final class Operations {
         _ upstream: String,
         _ expected: Precondition
     ) async throws(OperationError) {
-        guard let revision = revision(of: upstream), !expected.holds(for: revision) else { return }
+        guard let revision = revision(inGroup: upstream), !expected.holds(for: revision)
+        else { return }
         do throws(StoreError) {
             try await store.refresh(upstream)
         } catch {
@@ -172,7 +209,7 @@ public final class Operations {
         switch error.kind {
         case .refused: .refused(error.description)
         case .unknown: .unknown(error.description)
-        case .outdated: revision(of: upstream).map { .outdated($0) } ?? .noUpstream(upstream)
+        case .outdated: revision(inGroup: upstream).map { .outdated($0) } ?? .noUpstream(upstream)
         }
     }
 }

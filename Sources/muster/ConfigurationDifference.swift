@@ -303,6 +303,7 @@ private struct Details {
             parts.append(words)
         }
         add("protect-reads", old.protectsReads, new.protectsReads)
+        add("programs", old.allowsPrograms, new.allowsPrograms)
         add("hosts", Self.list(old.hosts), Self.list(new.hosts))
         add("mode", old.mode.map(Self.octal), new.mode.map(Self.octal))
         add("group", old.group, new.group)

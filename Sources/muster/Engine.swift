@@ -346,6 +346,9 @@ final class Engine {
     /// of a count or of a probe.
     func reload(_ configuration: MusterConfiguration) async throws -> Reloaded {
         if isStopping { return .refused(["muster is stopping"]) }
+        var configuration = configuration
+        // As all of `admin`: from the next start on.
+        configuration.live.allowsPrograms = self.configuration.live.allowsPrograms
         await holdOn()
         var changes: [CatalogueChange] = []
         let names = Set(configuration.upstreams.map(\.definition.name)).union(live.upstreams)
@@ -458,9 +461,13 @@ final class Engine {
 }
 
 extension Engine: Definer {
-    func decide(_ order: DefinitionOrder) throws(DefinitionRefusal) -> DefinitionDecision {
+    func decide(
+        _ order: DefinitionOrder,
+        by asker: String
+    ) throws(DefinitionRefusal) -> DefinitionDecision {
         try live.decide(
             order,
+            by: asker,
             catalogue,
             configuration.proxy.listeners,
             among: board.names
@@ -468,6 +475,29 @@ extension Engine: Definer {
     }
 
     var definitions: [DefinedThing] { live.all(catalogue) }
+
+    /// What is worth a thought of what the API defines beside the file: it has no effect, or goes over it.
+    var definitionRemarks: [String] {
+        let all = live.all(catalogue)
+        let groups = [
+            (
+                all.filter { $0.problem != nil }, "has no effect here",
+                "have no effect here"
+            ),
+            (
+                all.filter { $0.problem == nil && $0.isInFile }, "goes over the file",
+                "go over the file"
+            ),
+        ]
+        return groups.compactMap { things, one, many in
+            if things.isEmpty { return nil }
+            let names = things.prefix(ConfigurationDifference.namesMax).map(\.key.field)
+            let more = things.count - names.count
+            return "\(things.count) thing\(things.count == 1 ? "" : "s") that the API defines "
+                + "\(things.count == 1 ? one : many): \(names.joined(separator: ", "))"
+                + "\(more > 0 ? " and \(more) more" : "") (muster diff says why)"
+        }
+    }
 
     var routes: [DefinedRoute] {
         live.defined(with: configuration.proxy.listeners, among: Set(board.names))

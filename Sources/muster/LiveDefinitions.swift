@@ -11,13 +11,23 @@ import Store
 import Vocabulary
 
 struct LiveDefinitions {
-    /// What holds, by what it is of.
-    private(set) var bodies: [LiveKey: LiveDefinition] = [:]
+    /// What is written, by what it is of; also what counts no more.
+    private var bodies: [LiveKey: LiveDefinition] = [:]
     private var sinces: [LiveKey: WallTime] = [:]
+    /// The peers and monitors that are written by themselves, by upstream.
+    private var single: [String: Set<LiveKey>] = [:]
     /// What makes no sense to this version, or to this file, and why.
     private(set) var problems: [LiveKey: String] = [:]
     private(set) var routes: [String: LiveRoute] = [:]
     private var reader = LiveReader()
+
+    /// What the body of an upstream says, read.
+    private struct Whole {
+        var definition: UpstreamDefinition
+        var peers: [String: (definition: PeerDefinition, body: JSON)] = [:]
+        var monitors: [String: (definition: MonitorDefinition, body: JSON)] = [:]
+    }
+    private var wholes: [String: Whole] = [:]
 
     /// A fleet that defines more by hand keeps it in files.
     static let most = 100_000
@@ -32,9 +42,11 @@ struct LiveDefinitions {
         var problem: String?
     }
 
-    /// Upstreams that the API has made, or says something of.
+    /// Upstreams that the API says something of as a whole.
     var upstreams: [String] {
-        bodies.keys.compactMap { if case .upstream(let name) = $0 { name } else { nil } }
+        bodies.compactMap { key, definition in
+            if case .upstream(let name) = key, !definition.isGone { name } else { nil }
+        }
     }
 
     // MARK: Hearing
@@ -44,65 +56,158 @@ struct LiveDefinitions {
         _ asking: Asking<LiveDefinition>,
         _ catalogue: inout Catalogue
     ) -> Heard {
-        bodies[asking.key] = asking.wish
-        sinces[asking.key] = asking.wish == nil ? nil : asking.since
-        return apply(asking.key, &catalogue)
+        let key = asking.key
+        bodies[key] = asking.wish
+        sinces[key] = asking.wish == nil ? nil : asking.since
+        switch key {
+        case .peer, .monitor:
+            if asking.wish == nil {
+                single[key.group]?.remove(key)
+                if single[key.group]?.isEmpty == true { single[key.group] = nil }
+            } else {
+                single[key.group, default: []].insert(key)
+            }
+        case .upstream, .route: break
+        }
+        return apply(key, &catalogue)
     }
 
     /// The file is another: what it says shines through where the API says nothing.
     mutating func read(again reader: LiveReader, _ catalogue: inout Catalogue) -> [CatalogueChange]
     {
         self.reader = reader
-        return bodies.keys.sorted { $0.field < $1.field }.flatMap { apply($0, &catalogue).changes }
+        var changes: [CatalogueChange] = []
+        let names = Set(single.keys).union(
+            bodies.keys.compactMap {
+                if case .upstream(let name) = $0 { name } else { nil }
+            }
+        )
+        for name in names.sorted() { changes += applyWhole(name, &catalogue).changes }
+        return changes
     }
 
     private mutating func apply(_ key: LiveKey, _ catalogue: inout Catalogue) -> Heard {
-        var heard = Heard()
-        problems[key] = nil
-        let body = bodies[key]?.body
-        do throws(ConfigurationError) {
-            switch key {
-            case .upstream(let name):
-                let definition = try body.map { body throws(ConfigurationError) in
-                    try reader.upstream(name, body)
-                }
-                heard.changes = catalogue.set(.api, upstream: name, definition)
-            case .peer(let key):
-                let definition = try body.map { body throws(ConfigurationError) in
-                    try reader.peer(body, over: catalogue.peer(key, of: .file))
-                }
-                heard.changes = catalogue.set(.api, key, definition)
-            case .monitor(let upstream, let id):
-                let definition = try body.map { body throws(ConfigurationError) in
-                    try reader.monitor(body)
-                }
-                heard.changes = catalogue.set(.api, upstream: upstream, monitor: id, definition)
-            case .route(let id):
-                let route = try body.map { body throws(ConfigurationError) in
-                    try reader.route(body)
-                }
-                heard.areRoutesNew = routes[id] != route
-                routes[id] = route
-            }
-        } catch {
-            let problem = error.mistakes.first?.message ?? "\(error)"
-            problems[key] = problem
-            heard = withdraw(key, &catalogue)
-            heard.problem = problem
+        switch key {
+        case .upstream(let name): return applyWhole(name, &catalogue)
+        case .peer(let peer):
+            let definition = self.peer(peer, catalogue)
+            return Heard(
+                changes: catalogue.set(.api, peer, definition),
+                problem: problems[key]
+            )
+        case .monitor(let upstream, let id):
+            let definition = monitor(id, in: upstream)
+            return Heard(
+                changes: catalogue.set(.api, upstream: upstream, monitor: id, definition),
+                problem: problems[key]
+            )
+        case .route(let id):
+            let before = routes[id]
+            let reader = reader
+            routes[id] = read(key) { body throws(ConfigurationError) in try reader.route(body) }
+            return Heard(areRoutesNew: before != routes[id], problem: problems[key])
         }
-        return heard
     }
 
-    private mutating func withdraw(_ key: LiveKey, _ catalogue: inout Catalogue) -> Heard {
-        var heard = Heard()
-        switch key {
-        case .upstream(let name): heard.changes = catalogue.set(.api, upstream: name, nil)
-        case .peer(let key): heard.changes = catalogue.set(.api, key, nil)
-        case .monitor(let upstream, let id):
-            heard.changes = catalogue.set(.api, upstream: upstream, monitor: id, nil)
-        case .route(let id): heard.areRoutesNew = routes.removeValue(forKey: id) != nil
+    /// An upstream with all that hangs on it, in one go: nobody sees it half.
+    private mutating func applyWhole(_ name: String, _ catalogue: inout Catalogue) -> Heard {
+        let key = LiveKey.upstream(name)
+        let reader = reader
+        let whole = read(key) { body throws(ConfigurationError) in
+            let parts = try reader.parts(ofUpstream: name, body)
+            return Whole(
+                definition: parts.definition,
+                peers: Dictionary(
+                    parts.peers.map { ($0.definition.id, $0) },
+                    uniquingKeysWith: { first, _ in first }
+                ),
+                monitors: Dictionary(
+                    parts.monitors.map { ($0.definition.id, $0) },
+                    uniquingKeysWith: { first, _ in first }
+                )
+            )
         }
-        return heard
+        wholes[name] = whole
+        let keys = single[name] ?? []
+        var peers = Set(whole?.peers.keys.map { $0 } ?? [])
+        var monitors = Set(whole?.monitors.keys.map { $0 } ?? [])
+        for key in keys {
+            switch key {
+            case .peer(let key): peers.insert(key.peer)
+            case .monitor(_, let id): monitors.insert(id)
+            case .upstream, .route: break
+            }
+        }
+        return Heard(
+            changes: catalogue.set(
+                .api,
+                upstream: name,
+                whole?.definition,
+                peers: peers.sorted().compactMap {
+                    peer(PeerKey(upstream: name, peer: $0), catalogue)
+                },
+                monitors: monitors.sorted().compactMap { monitor($0, in: name) }
+            ),
+            problem: problems[key]
+        )
+    }
+
+    /// Nil where there is nothing to read, or it makes no sense.
+    private mutating func read<Value>(
+        _ key: LiveKey,
+        _ body: (JSON) throws(ConfigurationError) -> Value
+    ) -> Value? {
+        problems[key] = nil
+        guard let definition = bodies[key], !definition.isGone else { return nil }
+        do throws(ConfigurationError) {
+            return try body(definition.body)
+        } catch {
+            problems[key] = error.mistakes.first?.message ?? "\(error)"
+            return nil
+        }
+    }
+
+    private func generation(of upstream: String) -> Int64 {
+        bodies[.upstream(upstream)]?.generation ?? 0
+    }
+
+    /// What is written of it by itself, where it still counts.
+    private func counting(_ key: LiveKey) -> LiveDefinition? {
+        guard let definition = bodies[key], definition.generation == generation(of: key.group)
+        else { return nil }
+        return definition
+    }
+
+    /// As the API has the peer; nil where it has none.
+    private mutating func peer(_ peer: PeerKey, _ catalogue: Catalogue) -> PeerDefinition? {
+        let key = LiveKey.peer(peer)
+        let file = catalogue.peer(peer, of: .file)
+        if counting(key) == nil {
+            problems[key] = nil
+            guard let held = wholes[peer.upstream]?.peers[peer.peer] else { return nil }
+            guard file != nil else { return held.definition }
+            return (try? reader.peer(held.body, over: file)) ?? held.definition
+        }
+        let reader = reader
+        return read(key) { body throws(ConfigurationError) in
+            let found = try reader.peer(body, over: file)
+            if found.id != peer.peer { throw .otherName(found.id, than: peer.peer) }
+            return found
+        }
+    }
+
+    private mutating func monitor(_ id: String, in upstream: String) -> MonitorDefinition? {
+        let key = LiveKey.monitor(upstream: upstream, id: id)
+        if counting(key) == nil {
+            problems[key] = nil
+            return wholes[upstream]?.monitors[id]?.definition
+        }
+        let reader = reader
+        return read(key) { body throws(ConfigurationError) in
+            let found = try reader.monitor(body)
+            if found.id != id { throw .otherName(found.id, than: id) }
+            return found
+        }
     }
 
     /// With the routes of the API in front: of two for one host and path the first holds.
@@ -130,34 +235,41 @@ struct LiveDefinitions {
     /// What an order comes to, by what is defined now.
     func decide(
         _ order: DefinitionOrder,
+        by asker: String,
         _ catalogue: Catalogue,
         _ listeners: [ListenerConfiguration],
         among upstreams: [String]
     ) throws(DefinitionRefusal) -> DefinitionDecision {
-        let decision =
+        var decision =
             switch order {
             case .addPeer(let upstream, let body): try addPeer(upstream, body, catalogue)
-            case .removePeer(let key): try remove(.peer(key), "peer '\(key)'", catalogue)
+            case .removePeer(let key): try removePeer(key, catalogue)
             case .addMonitor(let upstream, let body): try addMonitor(upstream, body, catalogue)
-            case .removeMonitor(let upstream, let id):
-                try remove(.monitor(upstream: upstream, id: id), "monitor '\(id)'", catalogue)
+            case .removeMonitor(let upstream, let id): try removeMonitor(upstream, id, catalogue)
             case .putUpstream(let name, let body): try putUpstream(name, body, catalogue)
-            case .removeUpstream(let name): try removeUpstream(name, catalogue, listeners)
+            case .removeUpstream(let name): try removeUpstream(name, catalogue)
             case .putRoute(let id, let body): try putRoute(id, body, upstreams, listeners)
-            case .removeRoute(let id): try remove(.route(id), "route '\(id)'", catalogue)
+            case .removeRoute(let id): try removeRoute(id)
             }
-        let new = decision.changes.count { $0.body != nil && bodies[$0.key] == nil }
-        if bodies.count + new > Self.most {
+        guard let (key, definition) = decision.change else { return decision }
+        if definition != nil, bodies[key] == nil, bodies.count >= Self.most {
             throw .conflict(
                 "expected at most \(Self.most) definitions through the API, saw more: write some of them "
                     + "in the configuration file"
             )
         }
-        for (key, body) in decision.changes {
-            guard let bytes = body?.bytes.count, bytes > LiveDefinition.bytesMax else { continue }
-            throw .mistakes([
-                "body: expected at most \(LiveDefinition.bytesMax) bytes for \(key.field), saw \(bytes)"
-            ])
+        let bytes = definition?.body.bytes.count ?? 0
+        if bytes > LiveDefinition.bytesMax {
+            var text =
+                "body: expected at most \(LiveDefinition.bytesMax) bytes, saw \(bytes)"
+            if case .upstream = key { text += ": POST some of its peers by themselves" }
+            throw .mistakes([text])
+        }
+        // What is there already stays theirs who asked first.
+        if decision.outcome != .same, let definition {
+            decision.change = (
+                key, LiveDefinition(definition.body, by: asker, generation: definition.generation)
+            )
         }
         return decision
     }
@@ -171,6 +283,18 @@ struct LiveDefinitions {
             throw .mistakes(error.mistakes.map(\.description))
         }
     }
+
+    /// Told to the store once more, where it is written: what it is worth may be more by now.
+    private func same(_ key: LiveKey) -> DefinitionDecision {
+        DefinitionDecision(.same, key, bodies[key].map { (key, $0) })
+    }
+
+    private func made(_ key: LiveKey, _ body: JSON) -> DefinitionDecision {
+        let definition = LiveDefinition(body, generation: generation(of: key.group))
+        return DefinitionDecision(.made, key, (key, definition))
+    }
+
+    // MARK: Peers and monitors
 
     private func addPeer(
         _ upstream: String,
@@ -187,11 +311,15 @@ struct LiveDefinitions {
         }
         if let held = catalogue.peer(key) {
             if held == peer { return same(.peer(key)) }
+            let isInFile = catalogue.peer(key, of: .api) == nil
             throw .conflict(
-                "'\(key)' is there already, and defined otherwise; DELETE it first, or choose another id"
+                "'\(key)' is there already, and defined otherwise; "
+                    + (isInFile
+                        ? "the configuration file defines it: change it there and reload, or choose another id"
+                        : "DELETE it first (muster peer remove), or choose another id")
             )
         }
-        return DefinitionDecision(.made, .peer(key), [(.peer(key), body)])
+        return made(.peer(key), body)
     }
 
     private func addMonitor(
@@ -210,12 +338,59 @@ struct LiveDefinitions {
         if let held = catalogue.monitor(monitor.id, in: upstream) {
             if held.isLike(monitor) { return same(key) }
             throw .conflict(
-                "\(upstream) has a monitor '\(monitor.id)' already, and it is defined otherwise; DELETE it "
-                    + "first, or give this one another 'id'"
+                "\(upstream) has a monitor '\(monitor.id)' already, and it is defined otherwise; give this "
+                    + "one another 'id', or take that one away first"
             )
         }
-        return DefinitionDecision(.made, key, [(key, body)])
+        return made(key, body)
     }
+
+    private func removePeer(
+        _ peer: PeerKey,
+        _ catalogue: Catalogue
+    ) throws(DefinitionRefusal) -> DefinitionDecision {
+        try remove(
+            .peer(peer),
+            isInWhole: wholes[peer.upstream]?.peers[peer.peer] != nil,
+            isInFile: catalogue.peer(peer, of: .file) != nil,
+            "no peer '\(peer)' is defined"
+        )
+    }
+
+    private func removeMonitor(
+        _ upstream: String,
+        _ id: String,
+        _ catalogue: Catalogue
+    ) throws(DefinitionRefusal) -> DefinitionDecision {
+        try remove(
+            .monitor(upstream: upstream, id: id),
+            isInWhole: wholes[upstream]?.monitors[id] != nil,
+            isInFile: catalogue.monitor(id, in: upstream, of: .file) != nil,
+            "no monitor '\(id)' is defined in \(upstream)"
+        )
+    }
+
+    private func remove(
+        _ key: LiveKey,
+        isInWhole: Bool,
+        isInFile: Bool,
+        _ nothing: String
+    ) throws(DefinitionRefusal) -> DefinitionDecision {
+        let held = counting(key)
+        var decision: DefinitionDecision
+        if isInWhole, held?.isGone != true {
+            let gone = LiveDefinition(.null, generation: generation(of: key.group))
+            decision = DefinitionDecision(.gone, key, (key, gone))
+        } else if let held, !held.isGone {
+            decision = DefinitionDecision(.gone, key, (key, nil))
+        } else {
+            throw isInFile ? .inFile(key) : .nothing(nothing)
+        }
+        decision.isInFile = isInFile
+        return decision
+    }
+
+    // MARK: Upstreams
 
     /// Everything that the API says of an upstream is replaced; what the file says stays beneath.
     private func putUpstream(
@@ -223,60 +398,51 @@ struct LiveDefinitions {
         _ body: JSON,
         _ catalogue: Catalogue
     ) throws(DefinitionRefusal) -> DefinitionDecision {
-        let parts = try mistakes { () throws(ConfigurationError) in
+        _ = try mistakes { () throws(ConfigurationError) in
             try reader.parts(ofUpstream: name, body)
         }
-        var wanted: [(key: LiveKey, body: JSON)] = [(.upstream(name), parts.settings)]
-        wanted += parts.monitors.map { (.monitor(upstream: name, id: $0.definition.id), $0.body) }
-        wanted += parts.peers.map {
-            (.peer(PeerKey(upstream: name, peer: $0.definition.id)), $0.body)
+        let key = LiveKey.upstream(name)
+        let single = single[name] ?? []
+        if bodies[key]?.body == body, single.allSatisfy({ counting($0) == nil }) {
+            return same(key)
         }
-        let keys = Set(wanted.map(\.key))
-        var changes: [(key: LiveKey, body: JSON?)] = owned(by: name)
-            .filter { !keys.contains($0) }.map { ($0, nil) }
-        for (key, body) in wanted where bodies[key]?.body != body { changes.append((key, body)) }
-        if changes.isEmpty { return same(.upstream(name)) }
         let isThere = catalogue.source(of: name) != nil
-        return DefinitionDecision(isThere ? .changed : .made, .upstream(name), changes)
-    }
-
-    /// Told to the store once more, where the API has it: what it is worth may be more by now.
-    private func same(_ key: LiveKey) -> DefinitionDecision {
-        var decision = DefinitionDecision(.same, key)
-        guard let held = bodies[key] else { return decision }
-        decision.changes = [(key, held.body)]
-        decision.by = held.by
+        let definition = LiveDefinition(body, generation: generation(of: name) + 1)
+        var decision = DefinitionDecision(isThere ? .changed : .made, key, (key, definition))
+        decision.swept = single.sorted { $0.field < $1.field }
+        decision.isInFile = catalogue.has(.file, upstream: name)
         return decision
-    }
-
-    /// What the API says of an upstream: first what others hang on.
-    private func owned(by upstream: String) -> [LiveKey] {
-        bodies.keys.filter { $0.owner == upstream && $0 != .upstream(upstream) }
-            .sorted { $0.field < $1.field }
     }
 
     private func removeUpstream(
         _ name: String,
-        _ catalogue: Catalogue,
-        _ listeners: [ListenerConfiguration]
+        _ catalogue: Catalogue
     ) throws(DefinitionRefusal) -> DefinitionDecision {
         let key = LiveKey.upstream(name)
-        guard bodies[key] != nil else {
-            throw catalogue.source(of: name) == nil
-                ? .nothing("no upstream is called '\(name)'") : .inFile(key)
+        let isInFile = catalogue.has(.file, upstream: name)
+        let single = single[name] ?? []
+        let isWhole = bodies[key].map { !$0.isGone } ?? false
+        guard isWhole || single.contains(where: { counting($0).map { !$0.isGone } ?? false })
+        else {
+            throw isInFile ? .inFile(key) : .nothing("no upstream is called '\(name)'")
         }
-        if !catalogue.has(.file, upstream: name) {
+        if !isInFile {
             let leading = routes.filter { $0.value.route.upstream == name }.keys.sorted()
             if let first = leading.first {
                 throw .conflict(
                     "route '\(first)'\(leading.count > 1 ? " and \(leading.count - 1) more" : "") "
-                        + "leads to '\(name)': DELETE /v1/routes/\(first) first"
+                        + "leads to '\(name)': take it away first (muster route remove \(first))"
                 )
             }
         }
-        let changes = (owned(by: name) + [key]).map { (key: $0, body: JSON?.none) }
-        return DefinitionDecision(.gone, key, changes)
+        let gone = LiveDefinition(.null, generation: generation(of: name) + 1)
+        var decision = DefinitionDecision(.gone, key, (key, gone))
+        decision.swept = single.sorted { $0.field < $1.field }
+        decision.isInFile = isInFile
+        return decision
     }
+
+    // MARK: Routes
 
     private func putRoute(
         _ id: String,
@@ -318,23 +484,20 @@ struct LiveDefinitions {
             )
         }
         if bodies[key]?.body == body { return same(key) }
-        return DefinitionDecision(bodies[key] == nil ? .made : .changed, key, [(key, body)])
+        return DefinitionDecision(
+            bodies[key] == nil ? .made : .changed,
+            key,
+            (key, LiveDefinition(body))
+        )
     }
 
-    private func remove(
-        _ key: LiveKey,
-        _ what: String,
-        _ catalogue: Catalogue
-    ) throws(DefinitionRefusal) -> DefinitionDecision {
-        if bodies[key] != nil { return DefinitionDecision(.gone, key, [(key, nil)]) }
-        let isInFile =
-            switch key {
-            case .peer(let key): catalogue.peer(key) != nil
-            case .monitor(let upstream, let id): catalogue.monitor(id, in: upstream) != nil
-            case .upstream, .route: false
-            }
-        throw isInFile ? .inFile(key) : .nothing("no \(what) is defined")
+    private func removeRoute(_ id: String) throws(DefinitionRefusal) -> DefinitionDecision {
+        let key = LiveKey.route(id)
+        if bodies[key] == nil { throw .nothing("no route '\(id)' is defined through the API") }
+        return DefinitionDecision(.gone, key, (key, nil))
     }
+
+    // MARK: Telling
 
     /// All routes, those of the API first.
     func defined(
@@ -368,25 +531,64 @@ struct LiveDefinitions {
         return all
     }
 
-    /// All that the API defines.
+    /// All that the API defines, each peer and monitor by itself.
     func all(_ catalogue: Catalogue) -> [DefinedThing] {
-        bodies.map { key, definition in
-            let isInFile =
-                switch key {
-                case .upstream(let name): catalogue.has(.file, upstream: name)
-                case .peer(let key): catalogue.peer(key, of: .file) != nil
-                case .monitor(let upstream, let id):
-                    catalogue.monitor(id, in: upstream, of: .file) != nil
-                case .route: false
+        var all: [DefinedThing] = []
+        for (key, definition) in bodies where !definition.isGone {
+            switch key {
+            case .upstream(let name):
+                all.append(thing(key, definition.body.withoutParts, definition, catalogue))
+                guard let whole = wholes[name] else { continue }
+                for (id, peer) in whole.peers {
+                    let part = LiveKey.peer(PeerKey(upstream: name, peer: id))
+                    if counting(part) != nil { continue }
+                    all.append(thing(part, peer.body, definition, catalogue, from: key))
                 }
-            return DefinedThing(
-                key: key,
-                definition: definition,
-                since: sinces[key],
-                isInFile: isInFile,
-                problem: problems[key]
-            )
-        }.sorted { $0.key.field < $1.key.field }
+                for (id, monitor) in whole.monitors {
+                    let part = LiveKey.monitor(upstream: name, id: id)
+                    if counting(part) != nil { continue }
+                    all.append(thing(part, monitor.body, definition, catalogue, from: key))
+                }
+            case .peer, .monitor:
+                if counting(key) == nil { continue }
+                all.append(thing(key, definition.body, definition, catalogue))
+            case .route: all.append(thing(key, definition.body, definition, catalogue))
+            }
+        }
+        return all.sorted { $0.key.field < $1.key.field }
+    }
+
+    private func thing(
+        _ key: LiveKey,
+        _ body: JSON,
+        _ definition: LiveDefinition,
+        _ catalogue: Catalogue,
+        from source: LiveKey? = nil
+    ) -> DefinedThing {
+        var problem = problems[key]
+        let isInFile: Bool
+        switch key {
+        case .upstream(let name): isInFile = catalogue.has(.file, upstream: name)
+        case .peer(let peer): isInFile = catalogue.peer(peer, of: .file) != nil
+        case .monitor(let upstream, let id):
+            isInFile = catalogue.monitor(id, in: upstream, of: .file) != nil
+        case .route(let id):
+            isInFile = false
+            if let name = routes[id]?.route.upstream, catalogue.source(of: name) == nil {
+                problem = problem ?? "no upstream is called '\(name)' here"
+            }
+        }
+        if key.group != LiveKey.routes, catalogue.source(of: key.group) == nil {
+            problem = problem ?? "no upstream is called '\(key.group)' here"
+        }
+        return DefinedThing(
+            key: key,
+            body: body,
+            by: definition.by,
+            since: sinces[source ?? key],
+            isInFile: isInFile,
+            problem: problem
+        )
     }
 
     private func problem(
@@ -401,6 +603,13 @@ struct LiveDefinitions {
             return "no listener is bound to \(bind) here"
         }
         return nil
+    }
+}
+
+extension JSON {
+    /// Of an upstream's body, what holds of it as a whole.
+    fileprivate var withoutParts: JSON {
+        .object((members ?? []).filter { $0.key != "peers" && $0.key != "monitors" })
     }
 }
 

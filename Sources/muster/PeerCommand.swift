@@ -294,8 +294,8 @@ struct PeerAddCommand: AsyncParsableCommand {
         )
         let name = "\(upstream)/\(id ?? answer.body["peer"]?.string ?? address)"
         Console.line(
-            answer.status == 201
-                ? "\(name) is added" : "\(name) was there already, and as asked for"
+            answer.body["outcome"] == "same"
+                ? "\(name) was there already, and as asked for" : "\(name) is added"
         )
     }
 }
@@ -319,13 +319,18 @@ struct PeerRemoveCommand: AsyncParsableCommand {
 
     func run() async throws {
         let name = try PeerName(names)
-        _ = try await DefinitionAnswer.of(
+        let answer = try await DefinitionAnswer.of(
             "DELETE",
             "/v1/upstreams/\(name.upstream.percentEncoded)/peers/\(name.peer.percentEncoded)",
             nil,
             peer.admin,
             revision: peer.revision
         )
-        Console.line("\(name.upstream)/\(name.peer) is removed")
+        let peer = "\(name.upstream)/\(name.peer)"
+        Console.line(
+            answer.body["in_file"]?.bool == true
+                ? "\(peer) is again as the configuration file has it, and goes on"
+                : "\(peer) is removed"
+        )
     }
 }

@@ -69,6 +69,7 @@ actor Reloader {
         case .refused(let problems): return (.refused(problems), [])
         }
         let difference = ConfigurationDifference(changes, from: old, to: configuration)
+        let remarks = await engine.call { $0.definitionRemarks }
         let left = LeftIntents(intents, changes, from: old, now: now)
         let foresight = Sufficiency.warnings(
             of: configuration,
@@ -76,7 +77,7 @@ actor Reloader {
         )
         let certificate = CertificateWatch.foresight(of: configuration, at: now)
         let warnings: Warnings =
-            left.lines.map { ("reload-warning", $0) }
+            (left.lines + remarks).map { ("reload-warning", $0) }
             + configuration.warnings.map { ("configuration", $0.description) }
             + foresight.map { ("descriptors", $0) } + certificate.map { ("certificate", $0) }
         let answer = ReloadAnswer.done(

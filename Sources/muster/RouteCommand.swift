@@ -91,7 +91,9 @@ struct RouteSetCommand: AsyncParsableCommand {
             .object(members),
             admin
         )
-        Console.line("route \(id) \(answer.status == 201 ? "is made" : "is as asked for")")
+        let words = ["made": "is made", "changed": "is changed"]
+        let outcome = answer.body["outcome"]?.string ?? ""
+        Console.line("route \(id) \(words[outcome] ?? "was there already, and as asked for")")
     }
 }
 

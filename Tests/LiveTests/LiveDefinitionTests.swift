@@ -67,7 +67,10 @@ extension Live {
                 }
             )
             let leads = try await Self.send("DELETE", "/v1/upstreams/shop", port: admin)
-            #expect(leads.status == 409 && leads.text.contains("route 'shop' leads to"))
+            #expect(
+                leads.status == 409 && leads.text.contains("route 'shop' leads to"),
+                "\(leads.text)"
+            )
 
             // Without a word: what was acknowledged is on the disk.
             installation.killMuster()
@@ -139,6 +142,66 @@ extension Live {
             )
             #expect(gone.status == 200, "\(gone.text)")
             #expect(try await Self.status(of: "web/peers/extra", port: admin) != "up")
+        }
+
+        @Test func `of two definitions at once one holds whole, through whichever agent`()
+            async throws
+        {
+            let folder = try TemporaryDirectory()
+            let redis = try LiveRedis(in: folder)
+            try await redis.start()
+            let store = "\nstore:\n  url: redis://127.0.0.1:\(redis.port)/0\n"
+            let one = try await Installation.start(adding: store + "agent:\n  id: a1\n")
+            let two = try Installation()
+            let plain = try one.quickstart(adding: store + "agent:\n  id: a2\n")
+            let text = zip(
+                [one.proxyPort, one.agentPort, one.adminPort],
+                [two.proxyPort, two.agentPort, two.adminPort]
+            ).reduce(plain) { $0.replacing(":\($1.0)", with: ":\($1.1)") }
+            try await two.startMuster(text)
+            let ports = [one.adminPort, two.adminPort]
+            let path = "/v1/upstreams/shop"
+            func body(_ writer: Int, _ round: Int) -> String {
+                let peers = (0..<3).map { #""127.1.\#(writer).\#($0 + 1):\#(9_000 + round)""# }
+                return #"{"peers": [\#(peers.joined(separator: ","))], "monitors": ["tcp"]}"#
+            }
+            func seen(_ port: UInt16) async throws -> [String] {
+                let answer = try await HTTPConnection.get(path, port: port)
+                return (try JSON(parsing: answer.body)["peers"]?.items ?? [])
+                    .compactMap { $0["id"]?.string }.sorted()
+            }
+            for round in 0..<10 {
+                // Alternately through two agents, and twice through one.
+                let second = round % 2 == 0 ? ports[1] : ports[0]
+                async let first = Self.send("PUT", path, body(1, round), port: ports[0])
+                async let other = Self.send("PUT", path, body(2, round), port: second)
+                let statuses = try await [first.status, other.status]
+                #expect(statuses.allSatisfy { $0 == 200 || $0 == 201 }, "round \(round)")
+                let isWhole = {
+                    let (here, there) = (try await seen(ports[0]), try await seen(ports[1]))
+                    let writers = Set(here.map { $0.split(separator: ".")[2] })
+                    return here == there && here.count == 3 && writers.count == 1
+                }
+                #expect(try await eventually(within: .seconds(30), isWhole), "round \(round)")
+                let tag = try #require(try await HTTPConnection.get(path, port: ports[0])["ETag"])
+                let field = "If-Match: \(tag)\r\n"
+                async let left = Self.send(
+                    "PUT",
+                    path,
+                    body(3, round),
+                    port: ports[0],
+                    fields: field
+                )
+                async let right = Self.send(
+                    "PUT",
+                    path,
+                    body(4, round),
+                    port: second,
+                    fields: field
+                )
+                let guarded = try await [left.status, right.status].sorted()
+                #expect(guarded == [200, 412], "round \(round)")
+            }
         }
 
         @Test func `what one agent is told to define the other has in a moment`() async throws {

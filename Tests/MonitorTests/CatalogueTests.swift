@@ -53,24 +53,41 @@ import Vocabulary
         #expect(catalogue.upstreamCount == 2)
     }
 
-    @Test func `what holds of an upstream as a whole is set by itself`() {
+    @Test func `all that one source says of an upstream changes in one go`() {
         var catalogue = Catalogue()
         _ = catalogue.set(.file, [upstream("web", ["a": 1])])
-        let slow = upstream("web", [:], slowStart: .seconds(5)).definition
-        let laid = catalogue.set(.api, upstream: "web", slow).map(\.word)
-        #expect(laid == ["upstream web"])
-        #expect(catalogue.set(.api, upstream: "web", slow).isEmpty)
+        func lay(_ name: String, _ wanted: MonitoredUpstream?) -> [String] {
+            catalogue.set(
+                .api,
+                upstream: name,
+                wanted?.definition,
+                peers: wanted?.definition.peers ?? [],
+                monitors: wanted?.monitors ?? []
+            ).map(\.word)
+        }
+        let slow = upstream("web", [:], monitors: [], slowStart: .seconds(5))
+        #expect(lay("web", slow) == ["upstream web"])
+        #expect(lay("web", slow).isEmpty)
         #expect(catalogue.peerCount == 1)
         #expect(catalogue.source(of: "web") == .api && catalogue.has(.file, upstream: "web"))
-        #expect(catalogue.set(.api, upstream: "web", nil).map(\.word) == ["upstream web"])
+        #expect(lay("web", nil) == ["upstream web"])
+        // Whoever comes is there before whoever goes has left.
+        _ = lay("shop", upstream("shop", ["x": 1, "y": 1]))
+        #expect(
+            lay("shop", upstream("shop", ["y": 2, "z": 1], monitors: ["tcp"])) == [
+                "monitor shop/tcp", "peer shop/y 2", "peer shop/z 1", "gone shop/x",
+                "monitor gone shop/http",
+            ]
+        )
         // Peers that wait for their upstream come with it, and go with it.
-        let key = PeerKey(upstream: "shop", peer: "x")
+        let key = PeerKey(upstream: "late", peer: "x")
         #expect(catalogue.set(.api, key, peer("x", 1)).isEmpty)
-        let made = catalogue.set(.api, upstream: "shop", upstream("shop", [:]).definition)
-        #expect(made.map(\.word) == ["upstream shop", "peer shop/x 1"])
-        let gone = catalogue.set(.api, upstream: "shop", nil)
-        #expect(gone.map(\.word) == ["gone shop/x", "upstream gone shop"])
-        #expect(catalogue.peer(key, of: .api) != nil && catalogue.peer(key) == nil)
+        #expect(
+            lay("late", upstream("late", ["x": 1], monitors: []))
+                == ["upstream late", "peer late/x 1"]
+        )
+        #expect(lay("late", nil) == ["gone late/x", "upstream gone late"])
+        #expect(catalogue.peer(key, of: .api) == nil)
     }
 
     @Test func `one peer among ten thousand is one change`() {

@@ -92,10 +92,11 @@ import Vocabulary
         file.position = Position(file: "muster.yaml", line: 1, column: 1)
         let reader = LiveReader(settings: ["web": file])
         let body = try json(#"{"slow-start": "5s", "eject": {"time": "20s"}}"#)
-        let web = try reader.upstream("web", body)
+        let web = try reader.parts(ofUpstream: "web", body).definition
         #expect(web.balance.name == "ip-hash" && web.slowStart == .seconds(5))
         #expect(web.eject.failures == 7 && web.eject.time == .seconds(20))
-        #expect(try reader.upstream("other", body).balance.name == "round-robin")
+        let other = try reader.parts(ofUpstream: "other", body).definition
+        #expect(other.balance.name == "round-robin")
     }
 
     @Test func `a whole upstream comes apart, and every mistake in it is told`() throws {
@@ -109,7 +110,7 @@ import Vocabulary
                 """#
             )
         )
-        #expect(parts.settings.text == #"{"balance":"random-two"}"#)
+        #expect(parts.definition.name == "shop" && parts.definition.balance.name == "random-two")
         #expect(parts.peers.map(\.definition.id) == ["10.0.0.1:80", "10.0.0.2:80"])
         #expect(parts.peers.map(\.body.text) == [#""10.0.0.1:80""#, #"{"address":"10.0.0.2:80"}"#])
         #expect(parts.monitors.map(\.definition.id) == ["tcp", "page"])
@@ -121,6 +122,27 @@ import Vocabulary
         }
         #expect(told.count == 5, "\(told)")
         #expect(told.allSatisfy { $0.hasPrefix("body: upstreams.a b") })
+    }
+
+    @Test(arguments: [
+        #"{"command": {"command": ["/bin/true"]}}"#, #"{"service": {"service": ["/bin/true"]}}"#,
+    ])
+    func `a program comes from the file alone, unless that says otherwise`(body: String) throws {
+        let body = try json(body)
+        let whole = try json(#"{"monitors": [\#(body.text)]}"#)
+        let wary = LiveReader()
+        for told in [
+            mistakes { () throws(ConfigurationError) in try wary.monitor(body) },
+            mistakes { () throws(ConfigurationError) in try wary.parts(ofUpstream: "web", whole) },
+        ] {
+            #expect(
+                told.count == 1 && told[0].contains("expected a kind that runs no program"),
+                "\(told)"
+            )
+        }
+        let trusting = LiveReader(allowsPrograms: true)
+        _ = try trusting.monitor(body)
+        _ = try trusting.parts(ofUpstream: "web", whole)
     }
 
     @Test func `a route leads to an upstream that is there`() throws {
