@@ -28,6 +28,11 @@ struct CandidateTier {
         storage.deallocate()
     }
 
+    /// None of those who are listed stands here any more.
+    func forget(_ peers: UnsafeMutablePointer<PeerState>) {
+        for place in 0..<eligible { peers[Int(storage[place].peer)].place = -1 }
+    }
+
     /// Another balancer chooses from now on. It begins anew, with those who are listed.
     mutating func set(_ balancer: Balancer) {
         self.balancer?.release()

@@ -270,6 +270,8 @@ struct PeerPool {
         let state = upstreams + Int(number)
         state.pointee.setCookie(nil)
         state.pointee.setHedge(nil)
+        state.pointee.primary.forget(peers)
+        state.pointee.backup.forget(peers)
         state.pointee.primary.destroy()
         state.pointee.backup.destroy()
         state.pointee = UpstreamState()

@@ -301,9 +301,12 @@ public final class Proxy {
         }
         mail(changes)
         let problems = await listen(listeners, without: leaving)
+        // Whoever was defined again meanwhile waits for the next telling, which knows of it.
+        let gone = leaving.filter { board.definition(of: $0) == nil }
+        for name in gone { kept[name] = nil }
         mail(
-            late.compactMap { bring($0) }
-                + leaving.flatMap { routing.remove($0, workers: workers.count) }
+            late.filter { board.report(of: $0) == nil }.compactMap { bring($0) }
+                + gone.flatMap { routing.remove($0, workers: workers.count) }
         )
         for line in routing.takeProblems() { journal.error(line, [.event("proxy-problem")]) }
         return problems

@@ -23,6 +23,8 @@ struct Routing {
     private var peerNumbers: Numbers<PeerKey>
     private var sentUpstreams: [String: SentUpstream] = [:]
     private var sentPeers: [PeerKey: SentPeer] = [:]
+    /// The peers that were told of, by upstream.
+    private var members: [String: Set<PeerKey>] = [:]
     /// Peers by the name they are reached at, for those that have one.
     private var named: [Address: Set<PeerKey>] = [:]
     /// The names of a host, one a port.
@@ -86,10 +88,14 @@ struct Routing {
         return changes
     }
 
-    /// Takes an upstream that is defined no more away. Its peers go before it.
+    /// Takes an upstream that is defined no more away, and before it whoever is still told of as its peer:
+    /// the number of an upstream that is gone goes to another, and no peer of the one may stand in the other.
     mutating func remove(_ name: String, workers: Int) -> [RoutingChange] {
         guard sentUpstreams.removeValue(forKey: name) != nil else { return [] }
-        return upstreamNumbers.retire(name, workers: workers).map { [.upstreamGone($0)] } ?? []
+        let peers = members[name] ?? []
+        let gone = peers.compactMap { remove($0, workers: workers) }
+        return gone
+            + (upstreamNumbers.retire(name, workers: workers).map { [.upstreamGone($0)] } ?? [])
     }
 
     /// Nil when the workers know.
@@ -137,6 +143,7 @@ struct Routing {
             address: address,
             snapshot: snapshot
         )
+        members[key.upstream, default: []].insert(key)
         rename(key, from: nil, to: address)
         return .peer(number, upstream: upstream, snapshot)
     }
@@ -145,6 +152,8 @@ struct Routing {
     mutating func remove(_ key: PeerKey, workers: Int) -> RoutingChange? {
         if let sent = sentPeers.removeValue(forKey: key) {
             rename(key, from: sent.address, to: nil)
+            members[key.upstream]?.remove(key)
+            if members[key.upstream]?.isEmpty == true { members[key.upstream] = nil }
         }
         return peerNumbers.retire(key, workers: workers).map { .peerGone($0) }
     }

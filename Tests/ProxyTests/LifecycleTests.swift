@@ -405,6 +405,40 @@ import Vocabulary
         #expect(try routed.reply().status == 200)
     }
 
+    @Test func `an upstream may go and come back while the workers are told of it`() async throws {
+        let peer = try TestPeer()
+        let rig = try await ProxyRig([peer])
+        // Without a monitor nothing has to be said of it.
+        let web = UpstreamDefinition(
+            name: "web",
+            peers: [PeerDefinition(id: peer.name, address: peer.address)]
+        )
+        let (control, proxy, board) = (rig.control, rig.proxy, rig.board)
+        for round in 0..<40 {
+            let others = (0..<round % 4).map { number in
+                UpstreamDefinition(
+                    name: "other-\(number)",
+                    peers: [
+                        PeerDefinition(address: .host("127.0.0.1", port: UInt16(2_000 + number)))
+                    ]
+                )
+            }
+            await Task(executorPreference: control) {
+                board.value.define(others, monitors: [])
+                // It stops where tables are compiled, on another thread.
+                async let telling: Void = proxy.value.settle()
+                for _ in 0..<round % 3 { await Task.yield() }
+                board.value.define([web] + others, monitors: [])
+                await telling
+                await proxy.value.settle()
+            }.value
+        }
+        await rig.settled()
+        let client = try rig.client()
+        try client.send(Self.get)
+        #expect(try client.reply().status == 200)
+    }
+
     @Test func `two workers share a port, and one listens at a path for all`() async throws {
         let peer = try TestPeer()
         let folder = try TemporaryDirectory()

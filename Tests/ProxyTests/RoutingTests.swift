@@ -122,6 +122,20 @@ import Vocabulary
         #expect(told.routing.change(of: stranger, to: .test("p9", address)) == nil)
     }
 
+    @Test func `whoever is still told of goes before the upstream, and only once`() {
+        var told = Told()
+        _ = told.bring(peers(3))
+        let first = PeerKey(upstream: "web", peer: "p0")
+        #expect(told.routing.remove(first, workers: 2)?.word == "gone 0")
+        let words = told.routing.remove("web", workers: 2).map(\.word)
+        #expect(
+            Set(words.dropLast()) == ["gone 1", "gone 2"] && words.last == "upstream gone 0",
+            "\(words)"
+        )
+        #expect(told.routing.peerCount == 0)
+        #expect(told.routing.remove("web", workers: 2).isEmpty)
+    }
+
     @Test
     func `an upstream that is gone takes its peers along, and comes back under other numbers`() {
         var told = Told()
