@@ -139,6 +139,9 @@ public final class Door {
         store.publish(verdict, isTransition: isTransition || held == nil || isTold)
     }
 
+    /// The pair is defined here from now on, and another agent may probe it.
+    func recall(_ key: VerdictKey) { store.recall(key) }
+
     /// The pair is no longer probed by anyone.
     func forget(_ key: VerdictKey) { store.forget(key) }
 }

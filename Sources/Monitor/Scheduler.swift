@@ -265,6 +265,7 @@ public final class Scheduler: EventSink {
         index[key] = row
         listensFrom[key] = monitor.kind == HeartbeatCheck.kind ? loop.instant : nil
         share(row)
+        if fleet != nil { door.recall(key) }
         if !isNew, isHeld(row) { renewed.append(row) }
         return row
     }

@@ -17,6 +17,8 @@ final class FencedSide<R: FencedRecord>: RedisSide {
     private var slices: [String: Slice] = [:]
     /// Readings of everything that may still be left out.
     private var readingsLeft = 0
+    /// To be read although nothing says that it has changed.
+    private var recalled = Set<R.Key>()
     /// Words of others, where they are written under a claim.
     private var following = Following<R>()
     /// Who writes what is said here, where that takes a claim; nil where this side writes it itself.
@@ -61,6 +63,7 @@ final class FencedSide<R: FencedRecord>: RedisSide {
         }
     }
     func forgetWhatWasRead() {
+        recalled = []
         scanned = [:]
         slices = [:]
         readingsLeft = 0
@@ -239,6 +242,30 @@ final class FencedSide<R: FencedRecord>: RedisSide {
         guard let writer else { return }
         for record in shelf.records.values where record.agent != store.agent {
             _ = following.follow(record, vouchedBy: 0, writer.mark)
+        }
+    }
+
+    // MARK: Reading one
+
+    /// Whoever listens knows nothing of this. False where nothing has to be read for it.
+    func recall(_ key: R.Key) -> Bool {
+        // Nothing has been read yet, and this is with the rest.
+        if scanned.isEmpty || outbox.holds(key) { return false }
+        if let record = shelf[key] { store.tell(record) }
+        recalled.insert(key)
+        return true
+    }
+
+    func readRecalled(_ reader: RedisConnection) async throws(RedisError) {
+        while !recalled.isEmpty {
+            let batch = recalled.prefix(RedisStore.scanCount).map(\.self)
+            recalled.subtract(batch)
+            let command = store.call(.read, on: sort) + [""] + batch.map(\.field)
+            let items = try await store.ask(reader, [command]).first?.array ?? []
+            for (place, key) in batch.enumerated() where 2 * place + 1 < items.count {
+                learn(items[2 * place], digest: items[2 * place + 1], field: key.field)
+            }
+            await store.breathe()
         }
     }
 

@@ -85,6 +85,7 @@ public final class RedisStore: Store {
     /// Of its present or last absence somebody was told; and that it is not here yet needs no telling.
     private var isAwayTold = true
     private var isFlushing = false
+    private var isRecalling = false
     /// The end has waited long enough for writes.
     private var isLate = false
     private var onFlushed: [CheckedContinuation<Void, Never>] = []
@@ -294,6 +295,20 @@ public final class RedisStore: Store {
     public func forget<R: FencedRecord>(_ type: R.Type, _ key: R.Key) {
         fenced(type).forget(key)
         flushSoon()
+    }
+
+    public func recall(_ key: VerdictKey) {
+        guard let verdicts, verdicts.recall(key), isConnected, !isRecalling else { return }
+        isRecalling = true
+        let home = LoopBound(self, on: loop)
+        Task(executorPreference: loop) { await home.value.readRecalled() }
+    }
+
+    /// Through the connection that writes: the other one waits for news.
+    private func readRecalled() async {
+        defer { isRecalling = false }
+        guard let writer, let verdicts else { return }
+        do throws(RedisError) { try await verdicts.readRecalled(writer) } catch { lost(error) }
     }
 
     private func fenced<R: FencedRecord>(_ type: R.Type) -> FencedSide<R> {

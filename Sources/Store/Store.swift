@@ -22,6 +22,10 @@ public protocol Store: AnyObject {
     /// Forgets what is no longer defined.
     func forget<R: FencedRecord>(_ type: R.Type, _ key: R.Key)
 
+    /// A pair is defined here from now on: the observer hears again what the store holds of it. What it heard
+    /// of it before, it may have dropped with an earlier definition.
+    func recall(_ key: VerdictKey)
+
     /// Changes what is asked for, and nothing that the change does not mention. The observer hears of it
     /// at once; this returns when it is acknowledged, and says what that is worth. Throws only when the
     /// store answered and refused, or where `expected` is given: then nothing is changed unless
@@ -48,6 +52,7 @@ public protocol Store: AnyObject {
 }
 
 extension Store {
+    public func recall(_ key: VerdictKey) {}
     public func agents() async -> [FleetReport]? { nil }
 
     /// Changes what the operator asks of a peer.

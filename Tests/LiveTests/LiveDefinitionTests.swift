@@ -144,6 +144,18 @@ extension Live {
             #expect(try await Self.status(of: "web/peers/extra", port: admin) != "up")
         }
 
+        /// Until these agents have their store: before that they keep what is asked for, and answer with 202.
+        private static func connect(_ ports: [UInt16]) async throws {
+            let isConnected = try await eventually(within: .seconds(30)) {
+                for port in ports {
+                    let ready = try await HTTPConnection.get("/ready", port: port).body
+                    if try JSON(parsing: ready)["store"]?["connected"] != true { return false }
+                }
+                return true
+            }
+            #expect(isConnected)
+        }
+
         @Test func `of two definitions at once one holds whole, through whichever agent`()
             async throws
         {
@@ -160,6 +172,7 @@ extension Live {
             ).reduce(plain) { $0.replacing(":\($1.0)", with: ":\($1.1)") }
             try await two.startMuster(text)
             let ports = [one.adminPort, two.adminPort]
+            try await Self.connect(ports)
             let path = "/v1/upstreams/shop"
             func body(_ writer: Int, _ round: Int) -> String {
                 let peers = (0..<3).map { #""127.1.\#(writer).\#($0 + 1):\#(9_000 + round)""# }
@@ -217,6 +230,7 @@ extension Live {
                 [two.proxyPort, two.agentPort, two.adminPort]
             ).reduce(plain) { $0.replacing(":\($1.0)", with: ":\($1.1)") }
             try await two.startMuster(text)
+            try await Self.connect([one.adminPort, two.adminPort])
             let server = "127.0.0.1:\(one.servers[0])"
             let body = #"{"id": "extra", "address": "\#(server)"}"#
             let made = try await Self.send(

@@ -139,12 +139,23 @@ final class LiveFleet: @unchecked Sendable {
     }
 
     func start(_ id: String, monitor: String = "") throws {
+        let file = try write(id, monitor: monitor)
+        agents[id] = try Muster.start(["run", "-c", file], in: folder)
+    }
+
+    /// The file of an agent, which has all targets but these.
+    @discardableResult
+    func write(
+        _ id: String,
+        monitor: String = "",
+        without left: Set<Int> = []
+    ) throws -> String {
         let port = try ports[id] ?? freePort()
         ports[id] = port
         // Who gets what follows from names, which ports are not.
-        let peers = targets.addresses.enumerated()
+        let peers = targets.addresses.enumerated().filter { !left.contains($0.offset) }
             .map { "      - { id: p\($0.offset), address: \"\($0.element)\" }\n" }.joined()
-        let file = try folder.write(
+        return try folder.write(
             """
             agent: { id: \(id) }
             store:
@@ -161,7 +172,6 @@ final class LiveFleet: @unchecked Sendable {
             """,
             to: "\(id).yaml"
         )
-        agents[id] = try Muster.start(["run", "-c", file], in: folder)
     }
 
     var output: String { agents.values.map(\.output).joined(separator: "\n") }

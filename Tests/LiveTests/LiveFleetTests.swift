@@ -131,6 +131,31 @@ extension Live {
             #expect(fleet.falls == [])
         }
 
+        @Test func `a reload that is undone finds again what others say of the peers`() async throws
+        {
+            let fleet = try await LiveFleet.start()
+            let agent = try #require(fleet.agents["a1"])
+            let others = Set(
+                fleet.targets.probers().enumerated().filter { $0.element != ["a1"] }.map(\.offset)
+            )
+            #expect(!others.isEmpty)
+            try fleet.write("a1", without: others)
+            agent.signal(SIGHUP)
+            #expect(
+                try await eventually(within: Self.patience) {
+                    try await fleet.statuses(of: "a1").count == 12 - others.count
+                }
+            )
+            try fleet.write("a1")
+            agent.signal(SIGHUP)
+            #expect(
+                try await eventually(within: Self.patience) {
+                    let statuses = try await fleet.statuses(of: "a1")
+                    return statuses.count == 12 && Set(statuses) == ["up"]
+                }
+            )
+        }
+
         @Test func `a peer that one agent alone sees fail stays up, and becomes another's`()
             async throws
         {
