@@ -31,9 +31,6 @@ public struct AdminServer: Sendable {
     private let journal: Journal
     private let onRunning: @Sendable (String) async -> Void
 
-    /// How long answers under way may take when the process is told to stop.
-    private static let lastAnswersWithin = Nanoseconds.seconds(2)
-
     /// `onRunning` hears where the server listens, once it does.
     public init(
         _ configuration: Configuration,
@@ -50,46 +47,23 @@ public struct AdminServer: Sendable {
     /// Serves until `end` returns, and then lets answers under way end. Throws what keeps it from listening.
     public func run(until end: @Sendable () async -> Void) async throws {
         let tally = FrontTally()
-        let handler = handler(counting: tally)
-        let loop = try EventLoop.spawn(name: "admin")
-        defer { loop.stop() }
-        let (configuration, journal) = (configuration, journal)
-        let opened: Result<(LoopBound<Front>, SocketAddress), SystemError> =
-            await LoopBound((), on: loop).call { _ in
-                do throws(SystemError) {
-                    let front = Front(
-                        on: loop,
-                        rules: OriginRules(
-                            bind: configuration.bind,
-                            hosts: configuration.hosts,
-                            isSecure: configuration.certificate != nil
-                        ),
-                        limits: configuration.limits,
-                        certificate: configuration.certificate,
-                        tally: tally,
-                        journal: journal,
-                        handler: handler
-                    )
-                    guard let place = SocketAddress(configuration.bind) else {
-                        throw SystemError("bind \(configuration.bind)", code: 22)
-                    }
-                    let address = try front.open(at: place, access: configuration.access)
-                    return .success((LoopBound(front, on: loop), address))
-                } catch {
-                    return .failure(error)
-                }
-            }
-        let (front, address) = try opened.get()
-        await onRunning(place(address))
-        await end()
-        await Task(executorPreference: loop) {
-            await front.value.close(within: Self.lastAnswersWithin)
-        }.value
-    }
-
-    private func place(_ address: SocketAddress) -> String {
-        if address.isUnix { return "\(address)" }
-        return (configuration.certificate == nil ? "http://" : "https://") + "\(address)"
+        var entrance = Entrance(configuration.bind, named: "admin")
+        entrance.access = configuration.access
+        entrance.rules = OriginRules(
+            bind: configuration.bind,
+            hosts: configuration.hosts,
+            isSecure: configuration.certificate != nil
+        )
+        entrance.limits = configuration.limits
+        entrance.certificate = configuration.certificate
+        entrance.tally = tally
+        let (scheme, onRunning) = (configuration.certificate == nil ? "http" : "https", onRunning)
+        try await entrance.serve(
+            until: end,
+            journal: journal,
+            onRunning: { await onRunning($0.isUnix ? "\($0)" : "\(scheme)://\($0)") },
+            handler: handler(counting: tally)
+        )
     }
 
     // MARK: Answering

@@ -130,34 +130,15 @@ enum DefinitionRoutes {
         if let name = order.upstream, order.needsUpstream {
             _ = try await UpstreamRoutes.seen(name, context)
         }
-        let operations = plane.operations
-        let outcome: Result<Definition, DefinitionFailure> = await plane.run {
-            var refusal: DefinitionRefusal?
-            do throws(OperationError) {
-                return .success(
-                    try await operations.value.define(
-                        in: order.upstream,
-                        expecting: expected
-                    ) { () throws(OperationError) in
-                        do throws(DefinitionRefusal) {
-                            let decision = try definer.value.decide(order, by: asker.text)
-                            if isNewOnly != nil, decision.outcome != .made {
-                                throw .conflict("")
-                            }
-                            return decision
-                        } catch {
-                            refusal = error
-                            throw .mistake("")
-                        }
-                    }
-                )
-            } catch {
-                return .failure(refusal.map { .refused($0) } ?? .failed(error))
-            }
-        }
+        let outcome = await plane.define(
+            order,
+            by: asker,
+            expecting: expected,
+            isNewOnly: isNewOnly != nil,
+            definer
+        )
         switch outcome {
         case .success(let definition):
-            if let line = OrderLine.line(definition.decision, by: asker) { plane.journal.log(line) }
             return answer(to: definition)
         case .failure(.refused(.conflict(""))):
             throw Problem(.preconditionFailed, "If-None-Match: *: it is there already")
@@ -165,11 +146,6 @@ enum DefinitionRoutes {
         case .failure(.failed(let error)):
             throw try await UpstreamRoutes.problem(error, request, context)
         }
-    }
-
-    private enum DefinitionFailure: Error {
-        case refused(DefinitionRefusal)
-        case failed(OperationError)
     }
 
     private static func answer(to definition: Definition) -> Response {
@@ -233,6 +209,55 @@ enum DefinitionRoutes {
             }
             return Problem(.conflict, text)
         }
+    }
+}
+
+/// Why nothing was defined.
+enum DefinitionFailure: Error {
+    /// The order makes no sense.
+    case refused(DefinitionRefusal)
+    /// The store, or somebody who came first.
+    case failed(OperationError)
+}
+
+extension ControlPlane {
+    /// Gives an order about definitions, as whoever asks: the one way there is, for the API and for older systems'.
+    func define(
+        _ order: DefinitionOrder,
+        by asker: Asker,
+        expecting expected: Precondition = .anything,
+        isNewOnly: Bool = false,
+        _ definer: LoopBound<any Definer>
+    ) async -> Result<Definition, DefinitionFailure> {
+        let operations = operations
+        let outcome: Result<Definition, DefinitionFailure> = await run {
+            var refusal: DefinitionRefusal?
+            do throws(OperationError) {
+                return .success(
+                    try await operations.value.define(
+                        in: order.upstream,
+                        expecting: expected
+                    ) { () throws(OperationError) in
+                        do throws(DefinitionRefusal) {
+                            let decision = try definer.value.decide(order, by: asker.text)
+                            if isNewOnly, decision.outcome != .made { throw .conflict("") }
+                            return decision
+                        } catch {
+                            refusal = error
+                            throw .mistake("")
+                        }
+                    }
+                )
+            } catch {
+                return .failure(refusal.map { .refused($0) } ?? .failed(error))
+            }
+        }
+        if case .success(let definition) = outcome,
+            let line = OrderLine.line(definition.decision, by: asker)
+        {
+            journal.log(line)
+        }
+        return outcome
     }
 }
 

@@ -13,14 +13,7 @@ struct Responder<Context: Sendable>: Sendable {
         _ request: FrontRequest,
         over writer: AnswerWriter
     ) async throws(StreamError) {
-        let response = await response(to: request)
-        await writer.begin(AnswerHead(response))
-        // A HEAD is told how much would come; what it takes to make it come is not begun.
-        if request.method == "HEAD" { return }
-        switch response.body {
-        case .bytes(let bytes): try await writer.write(bytes)
-        case .pieces(let stream), .events(let stream): try await stream(writer)
-        }
+        try await response(to: request).send(to: request, over: writer)
     }
 
     func response(to asked: FrontRequest) async -> Response {
@@ -52,6 +45,21 @@ struct Responder<Context: Sendable>: Sendable {
             )
         case .nothing:
             throw Problem(.notFound, "\(request.method) \(request.path): no such resource")
+        }
+    }
+}
+
+extension Response {
+    func send(
+        to request: FrontRequest,
+        over writer: AnswerWriter
+    ) async throws(StreamError) {
+        await writer.begin(AnswerHead(self))
+        // A HEAD is told how much would come; what it takes to make it come is not begun.
+        if request.method == "HEAD" { return }
+        switch body {
+        case .bytes(let bytes): try await writer.write(bytes)
+        case .pieces(let stream), .events(let stream): try await stream(writer)
         }
     }
 }

@@ -106,7 +106,8 @@ extension MusterConfiguration {
         configuration.admin = AdminConfiguration.read(
             top.section("admin"),
             &binds,
-            beside: path
+            beside: path,
+            known: upstreams
         )
         configuration.live = LiveReader(
             kinds: kinds.registry,

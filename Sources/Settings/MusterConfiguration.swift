@@ -114,8 +114,24 @@ public struct AdminConfiguration: Hashable, Sendable {
     public var hasMetricsPerPeer = false
     /// Monitors that run a program may be defined through the API, and are believed of the store.
     public var allowsPrograms = false
+    /// Where scripts of older systems add and remove peers; nil where none do.
+    public var compatConfig: CompatConfigSetting?
 
     public init() {}
+}
+
+/// `admin.compat-config`: the `/config` of one upstream.
+public struct CompatConfigSetting: Hashable, Sendable {
+    public var bind: Address
+    public var upstream: String
+
+    /// A token is not asked for where only this machine can connect: the scripts have none.
+    public var takesToken: Bool { !bind.isLocal }
+
+    public init(bind: Address, upstream: String) {
+        self.bind = bind
+        self.upstream = upstream
+    }
 }
 
 /// A word that lets in, and how far.

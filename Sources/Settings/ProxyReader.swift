@@ -62,7 +62,7 @@ struct ProxyReader {
                 return nil
             }
             let name = section.reading.attempt { () throws(SettingError) in
-                try self.upstream(upstream, at: "\(path).upstream")
+                try known.name(upstream, at: "\(path).upstream")
             }
             guard let bind, let name else { return nil }
             return ListenerConfiguration(bind: bind, mode: .tcp(upstream: name))
@@ -91,14 +91,6 @@ struct ProxyReader {
         }
     }
 
-    /// The name of an upstream that is written in this configuration.
-    private func upstream(_ setting: Setting, at path: String) throws(SettingError) -> String {
-        let name = try setting.string(at: path)
-        if known.has(name) { return name }
-        if known.names.isEmpty { throw setting.expected("an upstream; none is defined", at: path) }
-        throw setting.unknownWord(name, among: known.names, at: path)
-    }
-
     // MARK: Routes
 
     private func routes(
@@ -112,7 +104,7 @@ struct ProxyReader {
             guard var section = Section(item, at: place.item(index), reading: reading) else {
                 continue
             }
-            let route = Self.route(&section, self.upstream)
+            let route = Self.route(&section, known.name)
             section.finish()
             guard let route else { continue }
             if let earlier = first["\(route.host) \(route.path)"] {

@@ -120,7 +120,8 @@ extension AdminConfiguration {
     static func read(
         _ section: Section?,
         _ binds: inout Binds,
-        beside file: String
+        beside file: String,
+        known: UpstreamsReader = UpstreamsReader()
     ) -> AdminConfiguration {
         var admin = AdminConfiguration()
         guard var section else {
@@ -130,8 +131,6 @@ extension AdminConfiguration {
         let setting = section.take("bind")
         if let setting {
             admin.bind = binds.take(setting, at: section.place.key("bind").path) ?? admin.bind
-        } else {
-            binds.claimDefault(admin.bind, at: "admin.bind")
         }
         let before = section.reading.mistakes.count
         if let token = section.read("token", token) {
@@ -148,6 +147,13 @@ extension AdminConfiguration {
         admin.identity = TLSIdentity.read(&section, beside: file)
         admin.readGuards(&section)
         admin.readAccess(&section)
+        admin.compatConfig = CompatConfigSetting.read(
+            section.section("compat-config"),
+            &binds,
+            known,
+            hasToken: !admin.tokens.isEmpty || !isMissing
+        )
+        if setting == nil { binds.claimDefault(admin.bind, at: "admin.bind") }
         if let setting, !admin.bind.isLocal, isMissing {
             section.reading.report(
                 SettingError(
@@ -287,6 +293,36 @@ extension AdminConfiguration {
 
     /// A group with some thousand members.
     private static var groupBytesMax: Int { 65_536 }
+}
+
+extension CompatConfigSetting {
+    static func read(
+        _ section: Section?,
+        _ binds: inout Binds,
+        _ known: UpstreamsReader,
+        hasToken: Bool
+    ) -> CompatConfigSetting? {
+        guard var section else { return nil }
+        let position = section.position
+        let bind = binds.take("bind", from: &section)
+        let before = section.reading.mistakes.count
+        let upstream = section.read("upstream", known.name)
+        if upstream == nil, section.reading.mistakes.count == before {
+            section.reportMissing("upstream")
+        }
+        section.finish()
+        guard let bind, let upstream else { return nil }
+        if !bind.isLocal, !hasToken {
+            section.reading.report(
+                SettingError(
+                    position,
+                    "\(section.place.path).bind: expected admin.token or admin.tokens beside an address that "
+                        + "other machines reach, saw \(bind) and no token"
+                )
+            )
+        }
+        return CompatConfigSetting(bind: bind, upstream: upstream)
+    }
 }
 
 extension LogConfiguration {

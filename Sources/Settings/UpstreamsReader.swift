@@ -18,6 +18,14 @@ struct UpstreamsReader {
     /// Asked for each of a hundred thousand routes.
     func has(_ name: String) -> Bool { isNamed.contains(name) }
 
+    /// The name of an upstream that is written in this configuration.
+    func name(_ setting: Setting, at path: String) throws(SettingError) -> String {
+        let name = try setting.string(at: path)
+        if has(name) { return name }
+        if names.isEmpty { throw setting.expected("an upstream; none is defined", at: path) }
+        throw setting.unknownWord(name, among: names, at: path)
+    }
+
     static let slowStartMax = Nanoseconds.seconds(86_400)
 
     static func read(_ section: Section?, registry: CheckRegistry) -> UpstreamsReader {

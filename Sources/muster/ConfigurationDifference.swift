@@ -309,6 +309,8 @@ private struct Details {
         add("group", old.group, new.group)
         add("tls.certificate", old.identity?.certificateFile, new.identity?.certificateFile)
         add("tls.key", old.identity?.keyFile, new.identity?.keyFile)
+        add("compat-config.bind", old.compatConfig?.bind, new.compatConfig?.bind)
+        add("compat-config.upstream", old.compatConfig?.upstream, new.compatConfig?.upstream)
         add("metrics.per-peer", old.hasMetricsPerPeer, new.hasMetricsPerPeer)
     }
 

@@ -92,12 +92,7 @@ struct Runtime {
         plane.place = { key in
             await Task.detached { DefinitionPlace.find(path, key)?.description }.value
         }
-        let admin = AdminServer(
-            adminConfiguration(certificate),
-            plane: plane,
-            journal: journal,
-            onRunning: { journal.notice("admin API and dashboard on \($0)", [.event("listening")]) }
-        )
+        let doors = doors(certificate, plane)
         announce()
         var attendants: [any Attendant] = [
             ReloadService(reloader: reloader), StraySignals(journal: journal), OrphanService(),
@@ -105,33 +100,86 @@ struct Runtime {
         if let certificate {
             attendants.append(CertificateWatch(certificate: certificate, loop: loop))
         }
-        let refusal = await Self.attend(engine, admin, with: attendants, journal: journal)
+        let refusal = await Self.attend(engine, doors, with: attendants, journal: journal)
         if let refusal {
-            Console.error("muster: admin \(configuration.admin.bind): \(refusal)")
+            Console.error("muster: \(refusal)")
             throw ExitStatus.warning.code
         }
     }
 
-    /// Until the process is told to stop, or the admin endpoint cannot listen: why, then. Whatever clients of
-    /// the endpoint do, the proxy stops first; the endpoint last, so that it tells of the stopping.
+    /// Somewhere that the control plane is reached.
+    private struct Door: Sendable {
+        /// `admin 127.0.0.1:7000`.
+        let name: String
+        /// Until the process has stopped.
+        let run: @Sendable (_ end: @escaping @Sendable () async -> Void) async throws -> Void
+    }
+
+    private func doors(_ certificate: ServerCertificate?, _ plane: ControlPlane) -> [Door] {
+        let journal = journal
+        let settings = adminConfiguration(certificate)
+        let admin = AdminServer(
+            settings,
+            plane: plane,
+            journal: journal,
+            onRunning: { journal.notice("admin API and dashboard on \($0)", [.event("listening")]) }
+        )
+        var doors = [Door(name: "admin \(settings.bind)") { try await admin.run(until: $0) }]
+        if let setting = configuration.admin.compatConfig {
+            var compat = CompatConfigServer.Configuration(
+                bind: setting.bind,
+                upstream: setting.upstream
+            )
+            if setting.takesToken { compat.grants = settings.grants }
+            compat.hosts = settings.hosts
+            if let budget = DescriptorBudget.ofThisProcess() {
+                compat.connections = compatConnections(budget)
+            }
+            let server = CompatConfigServer(
+                compat,
+                plane: plane,
+                journal: journal,
+                onRunning: {
+                    journal.notice(
+                        "peers of \(setting.upstream) are added and removed on \($0)",
+                        [.event("listening")]
+                    )
+                }
+            )
+            doors.append(
+                Door(name: "admin.compat-config \(setting.bind)") {
+                    try await server.run(until: $0)
+                }
+            )
+        }
+        return doors
+    }
+
+    /// Until the process is told to stop, or one of the doors cannot be opened: why, then. Whatever clients of
+    /// them do, the proxy stops first; the doors last, so that they tell of the stopping.
     private static func attend(
         _ engine: LoopBound<Engine>,
-        _ admin: AdminServer,
+        _ doors: [Door],
         with attendants: [any Attendant],
         journal: Journal
-    ) async -> (any Error)? {
+    ) async -> String? {
         let (isTold, hasStopped) = (Latch(), Latch())
         return await withTaskGroup(of: Void.self) { signals in
             signals.addTask { await StopService(told: isTold).run() }
-            async let served: (any Error)? = {
-                do {
-                    try await admin.run(until: hasStopped.wait)
-                    return nil
-                } catch {
-                    isTold.open()
-                    return error
+            async let served: String? = withTaskGroup(of: String?.self) { group in
+                for door in doors {
+                    group.addTask {
+                        do {
+                            try await door.run(hasStopped.wait)
+                            return nil
+                        } catch {
+                            isTold.open()
+                            return "\(door.name): \(error)"
+                        }
+                    }
                 }
-            }()
+                return await group.reduce(nil) { $0 ?? $1 }
+            }
             await withTaskGroup(of: Void.self) { group in
                 for attendant in attendants { group.addTask { await attendant.run() } }
                 await isTold.wait()
@@ -193,10 +241,16 @@ struct Runtime {
         admin.hosts = settings.hosts
         admin.certificate = certificate
         if let budget = DescriptorBudget.ofThisProcess() {
-            admin.limits.connections = budget.admin
+            admin.limits.connections = budget.admin - compatConnections(budget)
             admin.limits.remedy = budget.remedy(for: .admin)
         }
         return admin
+    }
+
+    /// Of the share of the admin endpoint, so that neither takes what others need.
+    private func compatConnections(_ budget: DescriptorBudget) -> Int {
+        configuration.admin.compatConfig == nil
+            ? 0 : min(CompatConfigServer.connectionsMax, budget.admin / 4)
     }
 
     private func announce() {

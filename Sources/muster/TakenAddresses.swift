@@ -11,6 +11,9 @@ enum TakenAddresses {
     /// One line each; none when nothing keeps us from listening, or when only the listener can tell.
     static func problems(of configuration: MusterConfiguration) -> [String] {
         var binds: [(what: String, bind: Address)] = [("admin", configuration.admin.bind)]
+        if let compat = configuration.admin.compatConfig {
+            binds.append(("admin.compat-config", compat.bind))
+        }
         binds += configuration.proxy.listeners.map { ("proxy: listener", $0.bind) }
         if let agentCheck = configuration.agentCheck {
             binds.append(("agent-check", agentCheck.bind))

@@ -44,6 +44,52 @@ import Vocabulary
         )
     }
 
+    @Test func `reads where older scripts find their list`() throws {
+        let text = """
+            upstreams: { web: { peers: [127.0.0.1:1] } }
+            admin: { compat-config: { bind: "127.0.0.1:7001", upstream: web } }
+
+            """
+        let compat = try load(text).admin.compatConfig
+        #expect(compat?.bind == .host("127.0.0.1", port: 7_001))
+        #expect(compat?.upstream == "web")
+        #expect(compat?.takesToken == false)
+        let far = "token: correct-horse, compat-config: { bind: 0.0.0.0:7001, upstream: web }"
+        let network = try load("upstreams: { web: {} }\nadmin: { \(far) }\n").admin.compatConfig
+        #expect(network?.takesToken == true)
+        #expect(try load("admin: { compat-config: }\n").admin.compatConfig == nil)
+    }
+
+    @Test(arguments: [
+        (
+            "{ bind: 0.0.0.0:7001, upstream: web }",
+            "2:25: admin.compat-config.bind: expected admin.token or admin.tokens beside an address that "
+                + "other machines reach, saw 0.0.0.0:7001 and no token"
+        ),
+        (
+            "{ bind: 127.0.0.1:7001, upstream: wbe }",
+            "2:59: admin.compat-config.upstream: expected one of web, saw 'wbe'; did you mean 'web'?"
+        ),
+        (
+            "{ bind: 127.0.0.1:7000, upstream: web }",
+            "2:33: admin.compat-config.bind: 127.0.0.1:7000 is taken already by admin.bind, which is "
+                + "there unless it says otherwise"
+        ),
+        (
+            "{ bind: 127.0.0.1:7001 }",
+            "2:25: admin.compat-config: expected 'upstream', saw no such key"
+        ),
+        (
+            "{ upstream: web }",
+            "2:25: admin.compat-config: expected 'bind', saw no such key"
+        ),
+    ])
+    func `refuses a list that leads nowhere`(setting: String, complaint: String) throws {
+        let text =
+            "upstreams: { web: { peers: [127.0.0.1:1] } }\nadmin: { compat-config: \(setting) }\n"
+        #expect(try complaints(text) == ["muster.yaml:\(complaint)"])
+    }
+
     @Test func `says nothing of what is not there`() throws {
         let admin = try load("admin: { bind: unix:/run/a, mode: , group: , hosts: }\n").admin
         #expect(admin.mode == nil)

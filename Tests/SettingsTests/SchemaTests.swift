@@ -37,6 +37,18 @@ import Vocabulary
         }
         // Their files would have to be there.
         #expect(described.removeValue(forKey: "admin.tls") == Set(TLSIdentity.keys))
+        // What has no default is written out apart.
+        let compat = Reading()
+        if let section = Section(
+            Setting(["bind": "127.0.0.1:1", "upstream": "web"], place: "test"),
+            at: Place(path: "admin.compat-config", shape: "admin.compat-config"),
+            reading: compat
+        ) {
+            var binds = Binds(reading: compat)
+            _ = CompatConfigSetting.read(section, &binds, UpstreamsReader(), hasToken: false)
+        }
+        let door = "admin.compat-config"
+        #expect(described.removeValue(forKey: door) == compat.keys[door])
         // A list of secrets is empty in an example.
         let tokens = Reading()
         if let admin = Section(
