@@ -124,9 +124,9 @@ public final class Door {
         // back: the next epoch after the one held, or the store would refuse us for good. It goes
         // with the pair, so that it is raised once and not at every probe.
         if isShared, let held, held.isNewer(than: verdict) {
-            // Without a store there is no claim, and what was said last is not the last word. Whoever claims the
-            // pair has a later epoch than this.
-            (verdict.epoch, verdict.sequence) = (held.epoch, held.sequence + 1)
+            // Said without a claim: it is shown, and what comes from the store next stands above it, be it by who
+            // spoke last.
+            (verdict.epoch, verdict.sequence) = (held.epoch, held.sequence)
         } else if let held, held.isNewer(than: verdict) {
             pair.epoch = held.epoch + 1
             verdict.epoch = pair.epoch

@@ -308,7 +308,8 @@ struct Checks {
             // Who stood still reads first what came meanwhile.
             if now - agentTrouble[reader.number] < Self.catchUp { continue }
             for index in world.plans.indices where reader.status(of: index) != .unknown {
-                let age = now - max(lastTried[index], reader.readAt[index])
+                // What cannot be heard stands still.
+                let age = now - max(lastTried[index], reader.readAt[index], reader.unheardAt)
                 if age <= Self.lifeMax { continue }
                 fail(
                     "\(reader.id) shows p\(index) \(reader.status(of: index).rawValue), which nobody "

@@ -39,8 +39,7 @@ final class SimulatedAgent {
     let loop: EventLoop
     private(set) var desk: FleetDesk
     private(set) var board: Board
-    private var outbox = Outbox<Verdict>()
-    private var shelf = Shelf<Verdict>()
+    private var book: FencedBook<Verdict>
     private var lookout: Lookout
     private var clockWatch = ClockWatch()
     private(set) var pairs: [Pair] = []
@@ -66,6 +65,15 @@ final class SimulatedAgent {
     private var waiting: [World.Event] = []
 
     var reconcileAt: Int64 = 0
+    /// Readings of everything that are left out: changes are told of.
+    private var readingsLeft = 0
+    /// What was read of each target last, and whose life vouched for it: only what differs is read again.
+    private var scanned: [Word?] = []
+    private var marksRead: [String: [StoreModel.Mark]] = [:]
+    private var areMarksDue = true
+    /// Until when it could not hear the store.
+    private(set) var unheardAt: Int64 = 0
+    private var renewals = 0
     /// What it knew of the store when it last read everything.
     private var storeID: UInt32 = 0
     private var revision: UInt64 = 0
@@ -77,6 +85,13 @@ final class SimulatedAgent {
     var lastReceived: Int64 = 0
     private var calls: CallNumber = 0
     private var outstanding: [(number: CallNumber, done: (WireAnswer) -> Void)] = []
+
+    /// What lies in the store of one target.
+    struct Word: Hashable {
+        var verdict: Verdict
+        /// The life that vouches for it; zero where none does.
+        var instance: UInt64
+    }
 
     init(
         _ number: Int,
@@ -100,6 +115,7 @@ final class SimulatedAgent {
         loop = try EventLoop.standing(id, at: start, seed: dice.next())
         (desk, board) = Self.parts(id, in: world, on: loop, isReader: isReader)
         lookout = Lookout(of: world.indices, count: world.plans.count)
+        book = FencedBook(of: id, on: Shelf())
         began = start.wall
     }
 
@@ -181,9 +197,12 @@ final class SimulatedAgent {
         loop.stand(at: moment)
         began = loop.wall
         (desk, board) = Self.parts(id, in: world, on: loop, isReader: isReader)
-        outbox = Outbox()
-        outbox.takesAnyOrder = true
-        shelf = Shelf()
+        book = FencedBook(of: id, on: Shelf())
+        book.share()
+        forgetWhatWasRead()
+        marksRead = [:]
+        unheardAt = world.now
+        renewals = 0
         clockWatch = ClockWatch()
         lookout = Lookout(of: world.indices, count: world.plans.count)
         board.define([world.upstream], monitors: [world.monitor])
@@ -211,6 +230,7 @@ final class SimulatedAgent {
         }
         world.add(.connect(agent: number, life: life), after: 1)
         world.add(.reconcile(agent: number, life: life), after: 20)
+        world.add(.renew(agent: number, life: life), after: Self.renewEvery)
     }
 
     /// Dead, and nothing is told to anybody.
@@ -432,21 +452,29 @@ final class SimulatedAgent {
             sequence: sequence
         )
         if let held, held.isNewer(than: verdict) {
-            (verdict.epoch, verdict.sequence) = (held.epoch, held.sequence + 1)
+            (verdict.epoch, verdict.sequence) = (held.epoch, held.sequence)
         }
         watched(index) { board.apply(verdict) }
         publish(verdict, isTransition: isTransition || held == nil || isTold)
     }
 
     private func publish(_ verdict: Verdict, isTransition: Bool) {
-        if let step = clockWatch.step(at: loop.moment) { outbox.shift(by: step) }
-        guard outbox.take(verdict, isTransition: isTransition, now: loop.wall) else { return }
-        _ = shelf.take(verdict)
-        handOver()
+        followClock()
+        let said = book.say(
+            verdict,
+            isTransition: isTransition,
+            now: loop.wall,
+            vouches: desk.vouches
+        )
+        if said != .refused { handOver() }
+    }
+
+    private func followClock() {
+        if let step = clockWatch.step(at: loop.moment) { book.shift(by: step) }
     }
 
     private func handOver() {
-        for (key, isUrgent) in outbox.drain().sorted(by: { $0.key.peer < $1.key.peer }) {
+        for (key, isUrgent) in book.outbox.drain().sorted(by: { $0.key.peer < $1.key.peer }) {
             desk.say(key, isUrgent: isUrgent)
         }
     }
@@ -482,6 +510,8 @@ final class SimulatedAgent {
     func connect(to storeID: UInt32) {
         isConnected = true
         connection += 1
+        forgetWhatWasRead()
+        areMarksDue = true
         run { desk.connected() }
     }
 
@@ -512,22 +542,27 @@ final class SimulatedAgent {
 
     func heard(_ hint: FleetHint) { run { desk.heard(hint) } }
 
-    func read(_ verdict: Verdict, _ index: Int) {
-        run { take(verdict, index) }
-    }
+    func read(_ word: Word, _ index: Int) { run { take(word, index) } }
 
     /// As the side of verdicts does.
-    private func take(_ written: Verdict, _ index: Int) {
-        var verdict = written
+    private func take(_ word: Word, _ index: Int) {
+        followClock()
+        scanned[index] = word
+        let key = word.verdict.key
+        var verdict = word.verdict
         verdict.shift(by: -clockAhead)
         desk.heard(verdict)
-        let heard = outbox.hear(
+        let heard: Outbox<Verdict>.Heard
+        (heard, verdict) = book.hear(
             verdict,
-            besides: shelf,
-            asAgent: id,
-            isShared: true,
-            isTwin: desk.isTaken
+            vouchedBy: word.instance,
+            isTwin: desk.isTaken,
+            mark: { self.mark(of: $0, instance: $1) }
         )
+        if book.outbox.holds(key), !book.outbox.isOwn(verdict), !desk.isTaken {
+            // What is said here was written over.
+            desk.say(key, isUrgent: false)
+        }
         guard heard == .news || heard == .aside else { return }
         if let last = lastRead[index], last.epoch == verdict.epoch, last.agent != verdict.agent {
             world.checks.sawTwo(index, self, last.agent, verdict.agent, at: world.now)
@@ -537,17 +572,69 @@ final class SimulatedAgent {
         watched(index) { board.storeChanged(verdict) }
     }
 
-    /// Everything is read.
+    /// Everything is read that is not as it was read last.
     func reconcile(_ store: StoreModel, id: UInt32) {
         run {
             let wasEmptied = storeID != 0 && (id != storeID || store.revision < revision)
             (storeID, revision) = (id, store.revision)
+            if areMarksDue || !desk.isHearing { marksRead = store.marks }
+            areMarksDue = false
+            if wasEmptied { forgetWhatWasRead() }
+            if readingsLeft > 0 {
+                readingsLeft -= 1
+                return
+            }
+            readingsLeft = 2
             for (index, plan) in world.plans.enumerated() {
-                if let verdict = store.verdict(of: plan.key) { take(verdict, index) }
+                if let word = store.word(of: plan.key) {
+                    if scanned[index] != word { take(word, index) }
+                } else if book.outbox.holds(plan.key), !desk.isTaken {
+                    // What is said here was taken away there.
+                    desk.say(plan.key, isUrgent: false)
+                }
             }
             if wasEmptied {
-                outbox.restate()
+                book.outbox.restate()
                 handOver()
+            }
+        }
+    }
+
+    private func forgetWhatWasRead() {
+        scanned = world.plans.map { _ in nil }
+        readingsLeft = 0
+    }
+
+    // MARK: What others vouch for
+
+    private static let renewEvery = Int64(500)
+
+    private func mark(of agent: String, instance: UInt64) -> WallTime? {
+        if let mark = desk.mark(of: agent, instance: instance) { return mark }
+        let read = marksRead[agent]?.first { $0.instance == instance }
+        return read.map { min(WallTime(milliseconds: $0.mark) + -clockAhead, loop.wall) }
+    }
+
+    /// Words of others hold for as long as somebody vouches for them, and what is vouched for here and not found any
+    /// more has to be said.
+    func renew() {
+        world.add(.renew(agent: number, life: life), after: Self.renewEvery)
+        run {
+            followClock()
+            if !isConnected { unheardAt = world.now }
+            let later = book.renewals(
+                isHearing: isConnected,
+                every: .milliseconds(Self.renewEvery),
+                at: loop.moment,
+                mark: { self.mark(of: $0, instance: $1) }
+            )
+            for verdict in later {
+                guard let index = world.indices[verdict.key] else { continue }
+                watched(index) { board.storeRenewed(verdict) }
+            }
+            renewals += 1
+            if renewals.isMultiple(of: 4) {
+                for key in book.outbox.lapsed(at: loop.wall) { desk.say(key, isUrgent: false) }
             }
         }
     }
@@ -637,18 +724,25 @@ extension SimulatedAgent: FleetWire {
         world.send(calls, signature, call.shifted(by: clockAhead), from: self)
     }
 
-    /// Nobody vouches here: what is unchanged is said again.
     func newest(_ key: VerdictKey) -> (record: Verdict, isCurrent: Bool)? {
-        outbox.newest(key, at: loop.wall).map { ($0.record, false) }
+        book.outbox.newest(key, at: loop.wall)
     }
-    func sent(_ verdict: Verdict) { outbox.sent(verdict) }
+    func sent(_ verdict: Verdict) { book.outbox.sent(verdict) }
     func wrote(_ verdict: Verdict, isVouched: Bool) {
-        outbox.wrote(verdict, isVouched: isVouched)
+        book.outbox.wrote(verdict, isVouched: isVouched)
     }
     func noteRefused(_ key: VerdictKey) {}
-    func letGo(_ key: VerdictKey) { outbox.letGo(key) }
+    func letGo(_ key: VerdictKey) { book.outbox.letGo(key) }
+    func giveUp(_ key: VerdictKey) {
+        guard let verdict = book.giveUp(key), let index = world.indices[key] else { return }
+        watched(index) { board.storeChanged(verdict) }
+    }
     func announce(_ sign: FleetSign, by instance: String) {}
-    func standingChanged() {}
+    func standingChanged() {
+        guard desk.isTaken else { return }
+        book.outbox.letGoOfAll()
+        forgetWhatWasRead()
+    }
 }
 
 /// What a proxy is told: each change of a peer, and nothing else.

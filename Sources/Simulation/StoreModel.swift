@@ -19,6 +19,14 @@ public struct StoreModel: Sendable {
         var word = Word.sure
         /// The weight with which it is in the roster.
         var seat: Double?
+        /// Of its life before.
+        var former = Mark(instance: 0, mark: 0)
+    }
+
+    /// How far one life of an agent was.
+    struct Mark: Hashable, Sendable {
+        var instance: UInt64
+        var mark: Int64
     }
 
     enum Word: Hashable, Sendable { case sure, doubt, silent }
@@ -82,6 +90,13 @@ public struct StoreModel: Sendable {
     public func holding(of pair: VerdictKey) -> Holding? { content.claims[pair] }
     public func verdict(of pair: VerdictKey) -> Verdict? { content.verdicts[pair] }
     public var verdicts: [VerdictKey: Verdict] { content.verdicts }
+    func word(of pair: VerdictKey) -> SimulatedAgent.Word? {
+        content.verdicts[pair].map { .init(verdict: $0, instance: content.vouching[pair] ?? 0) }
+    }
+    /// As whoever begins to read finds them.
+    var marks: [String: [Mark]] {
+        content.lives.mapValues { [Mark(instance: $0.instance, mark: $0.mark), $0.former] }
+    }
 
     public mutating func takeLetters() -> [FleetCall.Letter] {
         defer { letters = [] }
@@ -207,6 +222,7 @@ public struct StoreModel: Sendable {
             mine = Life(instance: signature.instance, joined: time)
             mine.word = former.word
             mine.seat = former.seat
+            mine.former = Mark(instance: former.instance, mark: former.mark)
             hasChanged = mine.seat != nil
         case let life?:
             if life.state == .gone || !livesOn(life, moment) { return .refused(.expired) }

@@ -55,6 +55,7 @@ final class World {
         indirect case letter(agent: Int, FleetHint, era: UInt32, tries: Int)
         case read(agent: Int, life: UInt32, index: Int)
         case reconcile(agent: Int, life: UInt32)
+        case renew(agent: Int, life: UInt32)
         case reload(agent: Int, life: UInt32, target: Int)
         case fault(Int)
         case heal(Int)
@@ -302,9 +303,10 @@ final class World {
         case .letter(let number, let hint, let era, let tries): deliver(number, hint, era, tries)
         case .read(let number, let life, let index):
             if let agent = agent(number, life, event), canReach(number), stalls == 0 {
-                if let verdict = store.verdict(of: plans[index].key) { agent.read(verdict, index) }
+                if let word = store.word(of: plans[index].key) { agent.read(word, index) }
             }
         case .reconcile(let number, let life): reconcile(number, life, event)
+        case .renew(let number, let life): agent(number, life, event)?.renew()
         case .reload(let number, let life, let target):
             guard let agent = agent(number, life, event) else { return }
             if isHidden(target, from: number) { agent.forget(target) } else { agent.define(target) }
@@ -435,7 +437,18 @@ final class World {
         for key in store.takeChanged() {
             guard let index = indices[key] else { continue }
             for agent in agents where agent.isAlive {
-                if loss > 0, chance(0...99) < Int64(loss) { continue }
+                if loss > 0, chance(0...99) < Int64(loss) {
+                    // A stream loses nothing while its connection holds.
+                    add(
+                        .timeout(
+                            agent: agent.number,
+                            life: agent.life,
+                            connection: agent.connection
+                        ),
+                        after: chance(1...1_000)
+                    )
+                    continue
+                }
                 add(
                     .read(agent: agent.number, life: agent.life, index: index),
                     after: chance(1...6)

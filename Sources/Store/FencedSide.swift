@@ -10,7 +10,7 @@ import Vocabulary
 final class FencedSide<R: FencedRecord>: RedisSide {
     private unowned let store: RedisStore
     private let shelf: Shelf<R>
-    private var outbox = Outbox<R>()
+    private var book: FencedBook<R>
     /// Digests of what was read, by field: most of it is what it was, and not worth reading again.
     private var scanned: [String: UInt64] = [:]
     /// What each slice of the hash held when it was read last, by its cursor.
@@ -19,8 +19,6 @@ final class FencedSide<R: FencedRecord>: RedisSide {
     private var readingsLeft = 0
     /// To be read although nothing says that it has changed.
     private var recalled = Set<R.Key>()
-    /// Words of others, where they are written under a claim.
-    private var following = Following<R>()
     /// Who writes what is said here, where that takes a claim; nil where this side writes it itself.
     private var writer: Writer?
 
@@ -43,6 +41,12 @@ final class FencedSide<R: FencedRecord>: RedisSide {
     init(of store: RedisStore) {
         self.store = store
         shelf = store.known.shelf(of: R.self)
+        book = FencedBook(of: store.agent, on: shelf)
+    }
+
+    private var outbox: Outbox<R> {
+        get { book.outbox }
+        _modify { yield &book.outbox }
     }
 
     var sort: RecordSort { R.sort }
@@ -54,14 +58,7 @@ final class FencedSide<R: FencedRecord>: RedisSide {
         outbox.restate()
         handOver()
     }
-    func shift(by step: Nanoseconds) {
-        outbox.shift(by: step)
-        for key in following.keys where !outbox.holds(key) {
-            guard var record = shelf[key] else { continue }
-            record.shift(by: step)
-            shelf.put(record, for: key)
-        }
-    }
+    func shift(by step: Nanoseconds) { book.shift(by: step) }
     func forgetWhatWasRead() {
         recalled = []
         scanned = [:]
@@ -74,11 +71,14 @@ final class FencedSide<R: FencedRecord>: RedisSide {
 
     /// False when a newer one is here already.
     func publish(_ record: R, isTransition: Bool, now: WallTime) -> Bool {
-        let vouches = writer?.vouches() ?? false
-        guard outbox.take(record, isTransition: isTransition, now: now, vouches: vouches) else {
-            return false
-        }
-        if shelf.take(record) {
+        let said = book.say(
+            record,
+            isTransition: isTransition,
+            now: now,
+            vouches: writer?.vouches() ?? false
+        )
+        if said == .refused { return false }
+        if said == .kept {
             store.touchFile(
                 within: isTransition ? StateFile.transitionDelay : StateFile.renewalDelay
             )
@@ -92,7 +92,7 @@ final class FencedSide<R: FencedRecord>: RedisSide {
     /// From now on `writer` hears what is to be written.
     func leave(writingTo writer: Writer) {
         self.writer = writer
-        outbox.takesAnyOrder = true
+        book.share()
     }
 
     private func handOver() {
@@ -114,6 +114,10 @@ final class FencedSide<R: FencedRecord>: RedisSide {
 
     /// Another says it from now on.
     func letGo(_ key: R.Key) { outbox.letGo(key) }
+    /// It is not probed here any more: what lies in the store is shown again where another word was.
+    func giveUp(_ key: R.Key) {
+        if let record = book.giveUp(key) { store.tell(record) }
+    }
     /// Its name is another process's: what that says holds here too.
     func letGoOfAll() {
         outbox.letGoOfAll()
@@ -182,18 +186,19 @@ final class FencedSide<R: FencedRecord>: RedisSide {
         guard let json = RedisStore.json(bytes), var record = R.read(json, of: key) else {
             return store.ignore(.value(sort), field)
         }
+        // Its times become this machine's: all others must be by the same clock before.
+        store.followClock(store.loop.moment)
         if let writer {
             record.shift(by: -store.fleetAhead)
             writer.heard(record)
-            outbox.letGo(of: record, asAgent: store.agent)
-            record = follow(record, json, writer)
         }
-        let heard = outbox.hear(
+        let instance = json[FleetVouching.member]?.string.flatMap(UInt64.init) ?? 0
+        let heard: Outbox<R>.Heard
+        (heard, record) = book.hear(
             record,
-            besides: shelf,
-            asAgent: store.agent,
-            isShared: writer != nil,
-            isTwin: store.isTwin
+            vouchedBy: instance,
+            isTwin: store.isTwin,
+            mark: writer?.mark ?? { _, _ in nil }
         )
         switch heard {
         case .own, .old: break
@@ -211,38 +216,22 @@ final class FencedSide<R: FencedRecord>: RedisSide {
 
     // MARK: Words that somebody vouches for
 
-    private func follow(_ record: R, _ json: JSON, _ writer: Writer) -> R {
-        if outbox.holds(record.key) {
-            following.letGo(record.key)
-            return record
-        }
-        let instance = json[FleetVouching.member]?.string.flatMap(UInt64.init) ?? 0
-        return following.follow(record, vouchedBy: instance, writer.mark)
-    }
-
     /// Words of others hold for as long as somebody vouches for them.
     func renewSome(isHearing: Bool, every pause: Nanoseconds) {
         guard let writer else { return }
-        let renewals = following.renewals(
+        let renewals = book.renewals(
             isHearing: isHearing,
             every: pause,
             at: store.loop.moment,
-            held: { outbox.holds($0) ? nil : shelf[$0] },
             mark: writer.mark
         )
-        for record in renewals {
-            shelf.put(record, for: record.key)
-            store.tell(renewed: record)
-        }
+        for record in renewals { store.tell(renewed: record) }
         if !renewals.isEmpty { store.touchFile(within: StateFile.renewalDelay) }
     }
 
     /// What was read from a file: it holds until the store can be heard.
     func followKnown() {
-        guard let writer else { return }
-        for record in shelf.records.values where record.agent != store.agent {
-            _ = following.follow(record, vouchedBy: 0, writer.mark)
-        }
+        if let writer { book.followKnown(mark: writer.mark) }
     }
 
     // MARK: Reading one

@@ -81,6 +81,8 @@ package protocol FleetWire: AnyObject {
     func noteRefused(_ key: VerdictKey)
     /// Another says it from now on.
     func letGo(_ key: VerdictKey)
+    /// It is not probed here any more: what was said here without a claim holds no longer.
+    func giveUp(_ key: VerdictKey)
     /// A word for all agents.
     func announce(_ sign: FleetSign, by instance: String)
     /// The standing of this agent is another now.
@@ -252,17 +254,17 @@ public final class FleetDesk: EventSink {
     public var isAway: Bool { member.isAway(at: loop.instant) }
 
     /// Its beats are answered: it knows the marks of all members.
-    var isHearing: Bool {
+    package var isHearing: Bool {
         member.membership.hasLease
             && member.membership.acknowledged.map { loop.instant - $0 < setting.terms.lease }
                 ?? false
     }
 
     /// Readers see by its beats that what it said still is so.
-    var vouches: Bool { member.membership.isMember }
+    package var vouches: Bool { member.membership.isMember }
 
     /// When this life of an agent last was sure to find what it says, by this machine's clock.
-    func mark(of agent: String, instance: UInt64) -> WallTime? {
+    package func mark(of agent: String, instance: UInt64) -> WallTime? {
         let now = loop.moment
         return member.membership.mark(of: agent, instance: instance, terms: setting.terms)
             .map { now.wall + -(now.instant - $0) }
@@ -481,6 +483,7 @@ public final class FleetDesk: EventSink {
             guard let key = member.plan(of: pair)?.key else { return }
             counts.stopped += 1
             hands?.stop(key, at: at)
+            if !member.claims.probes(pair) { wire?.giveUp(key) }
         case .look(let pair):
             if let key = member.plan(of: pair)?.key { hands?.look(key) }
         case .fall(let pair):

@@ -138,7 +138,7 @@ package struct Outbox<R: FencedRecord>: Sendable {
     }
 
     /// What was vouched for and is not found any more: it has to be said.
-    func lapsed(at now: WallTime) -> [R.Key] {
+    package func lapsed(at now: WallTime) -> [R.Key] {
         mine.compactMap { $0.value.isVouched && $0.value.record.expiresAt < now ? $0.key : nil }
     }
 
@@ -161,16 +161,17 @@ package struct Outbox<R: FencedRecord>: Sendable {
     }
 
     /// Another process says everything from now on.
-    mutating func letGoOfAll() {
+    package mutating func letGoOfAll() {
         mine = [:]
         urgent = []
         lazy = []
     }
 
-    /// Another has said it under a later claim.
+    /// Another has said it under a later claim, or under the one that was known when it was said here without one:
+    /// no two agents write under one claim.
     package mutating func letGo(of record: R, asAgent agent: String) {
         guard record.agent != agent, let held = mine[record.key]?.record,
-            record.epoch > held.epoch
+            record.epoch >= held.epoch
         else { return }
         letGo(record.key)
     }
@@ -240,7 +241,7 @@ package struct Outbox<R: FencedRecord>: Sendable {
         return shelf.take(record) ? .news : .old
     }
 
-    func holds(_ key: R.Key) -> Bool { mine[key] != nil }
+    package func holds(_ key: R.Key) -> Bool { mine[key] != nil }
     /// Everything that is said here.
     var keys: some Sequence<R.Key> { mine.keys }
 
@@ -250,7 +251,7 @@ package struct Outbox<R: FencedRecord>: Sendable {
     }
 
     /// We wrote these very words ourselves: reading it back is no news.
-    func isOwn(_ record: R) -> Bool {
+    package func isOwn(_ record: R) -> Bool {
         guard let mine = mine[record.key], mine.record.agent == record.agent else { return false }
         if mine.order != (0, 0) { return mine.order >= (record.epoch, record.sequence) }
         return mine.record.epoch == record.epoch && mine.record.sequence >= record.sequence

@@ -274,7 +274,7 @@ public final class RedisStore: Store {
         flushSoon()
     }
 
-    private func followClock(_ now: Moment) {
+    func followClock(_ now: Moment) {
         if let step = clockWatch.step(at: now) { for side in sides { side.shift(by: step) } }
     }
 

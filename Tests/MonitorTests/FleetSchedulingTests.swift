@@ -582,7 +582,7 @@ private final class ModelWire: FleetWire, Store {
     private unowned let desk: FleetDesk
     private let board: Board
     private let timers: Timers
-    private var outbox = Outbox<Verdict>()
+    private var book: FencedBook<Verdict>
     private var isOpen = true
     let status: StoreStatus
 
@@ -591,7 +591,8 @@ private final class ModelWire: FleetWire, Store {
         self.desk = desk
         self.board = board
         timers = Timers(loop: rig.loop)
-        outbox.takesAnyOrder = true
+        book = FencedBook(of: desk.setting.agent, on: Shelf())
+        book.share()
         status = StoreStatus(kind: "model", isConnected: true, since: rig.loop.wall)
         reconcile()
     }
@@ -637,19 +638,27 @@ private final class ModelWire: FleetWire, Store {
 
     private func read(_ verdict: Verdict) {
         desk.heard(verdict)
-        outbox.letGo(of: verdict, asAgent: desk.setting.agent)
-        if !outbox.isOwn(verdict) { board.storeChanged(verdict) }
+        let (heard, word) = book.hear(
+            verdict,
+            vouchedBy: 0,
+            isTwin: desk.isTaken,
+            mark: { _, _ in nil }
+        )
+        if heard == .news || heard == .aside { board.storeChanged(word) }
     }
 
     func newest(_ key: VerdictKey) -> (record: Verdict, isCurrent: Bool)? {
-        outbox.newest(key, at: rig.loop.wall).map { ($0.record, false) }
+        book.outbox.newest(key, at: rig.loop.wall).map { ($0.record, false) }
     }
-    func sent(_ verdict: Verdict) { outbox.sent(verdict) }
+    func sent(_ verdict: Verdict) { book.outbox.sent(verdict) }
     func wrote(_ verdict: Verdict, isVouched: Bool) {
-        outbox.wrote(verdict, isVouched: isVouched)
+        book.outbox.wrote(verdict, isVouched: isVouched)
     }
     func noteRefused(_ key: VerdictKey) {}
-    func letGo(_ key: VerdictKey) { outbox.letGo(key) }
+    func letGo(_ key: VerdictKey) { book.outbox.letGo(key) }
+    func giveUp(_ key: VerdictKey) {
+        if let verdict = book.giveUp(key) { board.storeChanged(verdict) }
+    }
     func standingChanged() {}
 
     func announce(_ sign: FleetSign, by instance: String) {
@@ -663,8 +672,8 @@ private final class ModelWire: FleetWire, Store {
     func start(_ observer: any StoreObserver) {}
     func publish<R: FencedRecord>(_ record: R, isTransition: Bool) {
         guard let verdict = record as? Verdict else { return }
-        _ = outbox.take(verdict, isTransition: isTransition, now: rig.loop.wall)
-        for (key, isUrgent) in outbox.drain() { desk.say(key, isUrgent: isUrgent) }
+        _ = book.say(verdict, isTransition: isTransition, now: rig.loop.wall, vouches: false)
+        for (key, isUrgent) in book.outbox.drain() { desk.say(key, isUrgent: isUrgent) }
     }
     func forget<R: FencedRecord>(_ type: R.Type, _ key: R.Key) {}
     func change<W: Wish>(

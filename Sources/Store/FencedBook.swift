@@ -1,0 +1,136 @@
+// Which word of a thing holds in this process: what is said here, or what was read? Words are ordered by the
+// claim under which they were written, and what is said here without one (a claim whose answer was lost, a store
+// that cannot be asked) is only shown: it never stands above what lies in the store, and that holds again as soon as
+// it is not said any more. Pure, but for the shelf that others read. The simulation runs on it too.
+
+import EventLoop
+import Health
+import Vocabulary
+
+package struct FencedBook<R: FencedRecord> {
+    let agent: String
+    /// What is known of the store, and what is said here under a claim of this agent.
+    let shelf: Shelf<R>
+    package var outbox = Outbox<R>()
+    private var following = Following<R>()
+    /// Words are written under claims, by somebody else.
+    package private(set) var isShared = false
+
+    package init(of agent: String, on shelf: Shelf<R>) {
+        self.agent = agent
+        self.shelf = shelf
+    }
+
+    /// From now on somebody else decides who writes.
+    package mutating func share() {
+        isShared = true
+        outbox.takesAnyOrder = true
+    }
+
+    /// What is said here is the word that holds.
+    private func speaks(for key: R.Key) -> Bool {
+        outbox.holds(key) && (shelf[key].map { $0.agent == agent } ?? true)
+    }
+
+    /// The wall clock was set by `step`.
+    package mutating func shift(by step: Nanoseconds) {
+        outbox.shift(by: step)
+        for key in following.keys where !speaks(for: key) {
+            guard var record = shelf[key] else { continue }
+            record.shift(by: step)
+            shelf.put(record, for: key)
+        }
+    }
+
+    // MARK: Saying
+
+    package enum Said: Hashable, Sendable {
+        /// A newer one is here already.
+        case refused
+        /// It is on its way, and what lies in the store holds.
+        case shown
+        case kept
+    }
+
+    package mutating func say(
+        _ record: R,
+        isTransition: Bool,
+        now: WallTime,
+        vouches: Bool
+    ) -> Said {
+        guard outbox.take(record, isTransition: isTransition, now: now, vouches: vouches) else {
+            return .refused
+        }
+        if isShared, let held = shelf[record.key], held.agent != agent,
+            !record.isNewer(than: held), record.isAboutTheSame(as: held)
+        {
+            return .shown
+        }
+        return shelf.take(record) ? .kept : .shown
+    }
+
+    /// It is not said here any more. Answers the word that was read and holds now, where another had been shown.
+    package mutating func giveUp(_ key: R.Key) -> R? {
+        guard isShared, outbox.holds(key), !speaks(for: key) else { return nil }
+        outbox.letGo(key)
+        return shelf[key]
+    }
+
+    // MARK: Hearing
+
+    /// Takes a word that was read, which `instance` vouches for, or nobody: zero. `isTwin` where another process
+    /// speaks under this agent's name.
+    package mutating func hear(
+        _ record: R,
+        vouchedBy instance: UInt64,
+        isTwin: Bool,
+        mark: Following<R>.Mark
+    ) -> (what: Outbox<R>.Heard, record: R) {
+        var record = record
+        if isShared {
+            outbox.letGo(of: record, asAgent: agent)
+            if outbox.holds(record.key) {
+                if speaks(for: record.key) { following.letGo(record.key) }
+            } else {
+                record = following.follow(record, vouchedBy: instance, mark)
+            }
+        }
+        let heard = outbox.hear(
+            record,
+            besides: shelf,
+            asAgent: agent,
+            isShared: isShared,
+            isTwin: isTwin
+        )
+        return (heard, record)
+    }
+
+    /// What was read from a file: it holds until the store can be heard.
+    package mutating func followKnown(mark: Following<R>.Mark) {
+        for record in shelf.records.values where record.agent != agent {
+            _ = following.follow(record, vouchedBy: 0, mark)
+        }
+    }
+
+    /// Words of others that hold for longer than was known; see `Following`.
+    package mutating func renewals(
+        isHearing: Bool,
+        every pause: Nanoseconds,
+        at now: Moment,
+        mark: Following<R>.Mark
+    ) -> [R] {
+        // It looks at the rest of the book while it changes.
+        var following = Following<R>()
+        swap(&following, &self.following)
+        let renewals = following.renewals(
+            isHearing: isHearing,
+            every: pause,
+            at: now,
+            held: { speaks(for: $0) ? nil : shelf[$0] },
+            mark: mark
+        )
+        self.following = following
+        for record in renewals { shelf.put(record, for: record.key) }
+        return renewals
+    }
+}

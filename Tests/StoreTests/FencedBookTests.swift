@@ -1,0 +1,88 @@
+// Which word of a pair holds in a process that probes it without a claim, beside what lies in the store? Pure: no
+// Redis, no clock.
+
+import EventLoop
+import Health
+import Testing
+import Vocabulary
+
+@testable import Store
+
+@Suite struct FencedBookTests {
+    private let start = WallTime(milliseconds: 1_795_000_000_000)
+
+    private func word(
+        _ status: HealthCounter.Status,
+        by agent: String,
+        _ epoch: UInt64,
+        _ sequence: UInt64,
+        at second: Int64
+    ) -> Verdict {
+        Verdict.sample(
+            status,
+            agent: agent,
+            epoch: epoch,
+            sequence: sequence,
+            at: start + .seconds(second),
+            life: .seconds(13)
+        )
+    }
+
+    private func book() -> FencedBook<Verdict> {
+        var book = FencedBook<Verdict>(of: "a1", on: Shelf())
+        book.share()
+        return book
+    }
+
+    private func hear(_ word: Verdict, _ book: inout FencedBook<Verdict>) -> Outbox<Verdict>.Heard {
+        book.hear(word, vouchedBy: 7, isTwin: false, mark: { _, _ in nil }).what
+    }
+
+    private func say(_ word: Verdict, _ book: inout FencedBook<Verdict>) -> FencedBook<Verdict>.Said
+    {
+        book.say(word, isTransition: true, now: word.checkedAt, vouches: true)
+    }
+
+    /// Its claim was lost on the way: it probes what a2 holds, and a2 goes on to speak.
+    @Test func `what is said without a claim is never later than what its holder says next`() {
+        var book = book()
+        #expect(hear(word(.up, by: "a2", 50, 9, at: 0), &book) == .news)
+        #expect(say(word(.down, by: "a1", 50, 9, at: 1), &book) == .shown)
+        #expect(hear(word(.down, by: "a2", 50, 10, at: 2), &book) == .news)
+        // Nothing of its own is left: what a2 said holds, and need not be said once more.
+        let other = book.giveUp(word(.up, by: "a2", 50, 9, at: 0).key)
+        #expect(other == nil)
+    }
+
+    /// a2 need not write again for half a day what it finds again and again.
+    @Test func `what lies in the store holds again as soon as nothing is said here`() throws {
+        var book = book()
+        let held = word(.up, by: "a2", 50, 9, at: 0)
+        #expect(hear(held, &book) == .news)
+        #expect(say(word(.down, by: "a1", 50, 9, at: 1), &book) == .shown)
+        // Meanwhile its agent vouches for it.
+        let later = book.renewals(
+            isHearing: true,
+            every: .seconds(1),
+            at: Moment(instant: Instant(nanoseconds: 0), wall: start + .seconds(10)),
+            mark: { _, _ in start + .seconds(10) }
+        )
+        #expect(later.map(\.agent) == ["a2"])
+        let again = book.giveUp(held.key)
+        let shown = try #require(again)
+        #expect(shown.agent == "a2" && shown.status == .up)
+        #expect(shown.expiresAt == start + .seconds(23))
+        let once = book.giveUp(held.key)
+        #expect(once == nil)
+    }
+
+    @Test func `what is said under a later claim holds, and is kept`() {
+        var book = book()
+        #expect(hear(word(.up, by: "a2", 50, 9, at: 0), &book) == .news)
+        #expect(say(word(.down, by: "a1", 60, 1, at: 1), &book) == .kept)
+        #expect(hear(word(.up, by: "a2", 50, 10, at: 2), &book) == .old)
+        let other = book.giveUp(word(.up, by: "a2", 50, 9, at: 0).key)
+        #expect(other == nil)
+        #expect(hear(word(.up, by: "a2", 70, 11, at: 3), &book) == .news)
+    }
+}
