@@ -22,8 +22,7 @@ func system(_ name: String, pkgConfig: String? = nil) -> Target {
 let package = Package(
     name: "fuzz",
     dependencies: [
-        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
-        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2")
     ],
     targets: [
         system("CLinux"),
@@ -33,6 +32,7 @@ let package = Package(
         system("CAres", pkgConfig: "libcares"),
         library("Vocabulary"),
         library("Health", ["Vocabulary"]),
+        library("Fleet", ["Health", "Vocabulary"]),
         library("HTTP1"),
         library("HTTP2", ["Vocabulary"]),
         library("Patterns", ["Vocabulary"]),
@@ -50,23 +50,25 @@ let package = Package(
                 "Plugins", "Vocabulary", "CLinux",
             ]
         ),
-        library("Store", ["EventLoop", "Ledger", "Redis", "Health", "Vocabulary"]),
+        library("Store", ["EventLoop", "Fleet", "Ledger", "Redis", "Health", "Vocabulary"]),
         library("Proxy", ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary"]),
-        library("Monitor", ["Checks", "DNS", "Store", "EventLoop", "Health", "Vocabulary"]),
-        library("AgentCheck", ["Store", "EventLoop", "Health", "Vocabulary"]),
+        library(
+            "Monitor",
+            ["Checks", "DNS", "Fleet", "Store", "EventLoop", "Health", "Vocabulary"]
+        ),
+        library("AgentCheck", ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary"]),
         library("Front", ["TLS", "HTTP1", "EventLoop", "Vocabulary"]),
         library(
             "Admin",
             [
                 "AgentCheck", "Checks", "Ledger", "Monitor", "Proxy", "Store", "EventLoop",
-                "Health", "TLS", "Front", "Vocabulary",
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                "Health", "TLS", "Front", "HTTP1", "Vocabulary",
             ]
         ),
         library(
             "Settings",
             [
-                "AgentCheck", "Checks", "Health", "Proxy", "TLS", "Vocabulary",
+                "AgentCheck", "Checks", "EventLoop", "Health", "Proxy", "TLS", "Vocabulary",
                 .product(name: "Yams", package: "Yams"),
             ]
         ),
