@@ -252,6 +252,7 @@ private final class World {
         }
         let isKnown = board.report(of: key) != nil
         let before = operations.revision(of: key.upstream)
+        let held = board.intents[key]
         var expected = Precondition.anything
         if flags & 32 != 0, let before { expected = .revisions([before.description]) }
         if flags & 64 != 0 { expected = .revisions(["1", tape.text()]) }
@@ -259,8 +260,9 @@ private final class World {
             let taken = try await operations.change(key, expecting: expected) { _, _ in order }
             require(isKnown, "an order of nobody was taken")
             require(taken.reach == .memory, "an order is taken \(taken.reach)")
+            // Whoever asks again for what holds already changes nothing.
             require(
-                taken.revision != before || before == nil,
+                taken.revision != before || before == nil || board.intents[key] == held,
                 "an order leaves the revision as it was"
             )
         } catch {

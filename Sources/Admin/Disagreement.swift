@@ -6,7 +6,7 @@ import Store
 import Vocabulary
 
 enum Disagreement: String, CaseIterable {
-    /// Requests fail, and the checks pass.
+    /// Requests fail, here or at other agents, and the checks pass.
     case trafficFails = "traffic-fails"
     /// The checks fail, and requests are answered.
     case probesFail = "probes-fail"
@@ -20,19 +20,21 @@ enum Disagreement: String, CaseIterable {
 
     init?(
         _ report: PeerReport,
-        _ traffic: Proxy.Traffic?,
+        _ traffic: UpstreamJSON.SeenTraffic?,
         isOutvoted: Bool = false,
         now: WallTime
     ) {
         let view = report.view
         if view.routing == .ejected, view.checked == .up {
             self = .trafficFails
-        } else if view.routing == .down, let answered = traffic?.answered,
+        } else if view.routing == .down, let answered = traffic?.own.answered,
             answered < Self.answeredWithin, answered + Self.aftermath < now - view.since
         {
             self = .probesFail
         } else if isOutvoted {
             self = .agentsDiffer
+        } else if let votes = traffic?.votes, !votes.isEmpty, view.checked == .up {
+            self = .trafficFails
         } else {
             return nil
         }

@@ -18,6 +18,8 @@ struct ExplainJSON {
     var asOf: WallTime?
     /// So few are available that requests go to all that are meant to serve.
     var isPanic = false
+    /// What requests of other agents show of it.
+    var told: [ToldVote] = []
     let now: WallTime
 
     static let transitionsMax = 20
@@ -179,6 +181,11 @@ struct ExplainJSON {
         if let ejection = report.ejection {
             let reason = "\(ejection.reason), until \(ejection.until)"
             layers.append(layer("traffic", "ejected", reason))
+        }
+        for told in told {
+            let reason =
+                "\(told.vote.words); a reason to probe it, and no failure, until \(told.until)"
+            layers.append(layer("traffic of \(told.agent)", "fails", reason))
         }
         let sum = view.reason.isEmpty ? soundness : view.reason
         layers.append(layer("status", view.status.rawValue, sum))

@@ -53,6 +53,7 @@ enum FleetRoutes {
             }
             return (pairs, scheduler.fleetStatus?.hold)
         }
+        let votes = await plane.scheduler.call { $0.heardVotes(of: [key.upstream])[key] }
         let explained = zip(monitors, pairs).map { monitor, pair in
             let key = VerdictKey(upstream: key.upstream, peer: key.peer, monitor: monitor.id)
             return (monitor, pair?.with(told[key]?.votes))
@@ -67,6 +68,7 @@ enum FleetRoutes {
                 massHold: hold,
                 asOf: status.isConnected ? nil : status.since,
                 isPanic: view.isPanic,
+                told: votes ?? [],
                 now: plane.loop.wall
             ).json
         )

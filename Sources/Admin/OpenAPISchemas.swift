@@ -52,7 +52,7 @@ enum OpenAPISchemas {
               "status": {"$ref": "#/components/schemas/Status"}, "intent": {"enum": ["ready", "drain", "maint"]},
               "since": {"$ref": "#/components/schemas/Time"}, "reason": {"type": "string"},
               "disagreement": {"enum": ["traffic-fails", "probes-fail", "agents-differ", null]},
-              "traffic": {"type": "object", "required": ["requests", "failures", "ejected_until"], "properties": {"requests": {"type": "integer"}, "failures": {"type": "integer"}, "ejected_until": {"$ref": "#/components/schemas/TimeOrNull"}}},
+              "traffic": {"type": "object", "required": ["requests", "failures", "ejected_until", "votes"], "properties": {"requests": {"type": "integer"}, "failures": {"type": "integer"}, "ejected_until": {"$ref": "#/components/schemas/TimeOrNull"}, "votes": {"type": "array", "items": {"type": "object", "required": ["agent", "requests", "failures", "window_ms", "until"], "properties": {"agent": {"type": "string"}, "requests": {"type": "integer"}, "failures": {"type": "integer"}, "window_ms": {"type": "integer"}, "until": {"$ref": "#/components/schemas/Time"}}}}}},
               "checks": {"type": "array", "items": {"$ref": "#/components/schemas/Check"}},
               "intent_reason": {"type": "string"}, "intent_until": {"$ref": "#/components/schemas/TimeOrNull"}, "intent_by": {"type": ["string", "null"]},
               "weight_reason": {"type": "string"}, "weight_until": {"$ref": "#/components/schemas/TimeOrNull"}, "weight_by": {"type": ["string", "null"]},

@@ -24,7 +24,13 @@ extension ControlPlane {
     /// What requests have shown of the peers of these upstreams.
     func traffic(of upstreams: [String]) async -> UpstreamJSON.Traffic {
         let proxy = proxy
-        return await run { await proxy.value.traffic(of: upstreams) }
+        var seen = await run { await proxy.value.traffic(of: upstreams) }
+            .mapValues { UpstreamJSON.SeenTraffic(own: $0) }
+        let names = Set(upstreams)
+        for (key, votes) in await scheduler.call({ $0.heardVotes(of: names) }) {
+            seen[key, default: UpstreamJSON.SeenTraffic()].votes = votes
+        }
+        return seen
     }
 
     /// The numbers of every pair.

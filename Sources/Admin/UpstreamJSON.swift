@@ -45,14 +45,22 @@ enum UpstreamJSON {
 
     static func revision(_ revision: Revision) -> JSON { .integer(Int64(revision.number)) }
 
-    /// What requests have shown, by peer; none where there is no proxy.
-    typealias Traffic = [PeerKey: Proxy.Traffic]
+    /// What requests have shown of one peer.
+    struct SeenTraffic {
+        /// Here.
+        var own = Proxy.Traffic()
+        /// At other agents, as they said lately.
+        var votes: [ToldVote] = []
+    }
+
+    /// By peer; none where there is no proxy, and nobody else said anything.
+    typealias Traffic = [PeerKey: SeenTraffic]
     /// What other agents said that were asked.
     typealias Votes = [VerdictKey: PairVotes]
 
     static func peer(
         _ report: PeerReport,
-        _ traffic: Proxy.Traffic? = nil,
+        _ traffic: SeenTraffic? = nil,
         _ votes: Votes = [:],
         monitors: [MonitorSummary],
         now: WallTime
@@ -126,11 +134,22 @@ enum UpstreamJSON {
         !votes.isEmpty && monitors.contains { votes[key(of: report, by: $0)]?.isLost == true }
     }
 
-    private static func traffic(_ traffic: Proxy.Traffic?, ejectedUntil: WallTime?) -> JSON {
+    private static func traffic(_ traffic: SeenTraffic?, ejectedUntil: WallTime?) -> JSON {
         .object([
-            .init("requests", .integer(Int64(clamping: traffic?.requests ?? 0))),
-            .init("failures", .integer(Int64(clamping: traffic?.failures ?? 0))),
+            .init("requests", .integer(Int64(clamping: traffic?.own.requests ?? 0))),
+            .init("failures", .integer(Int64(clamping: traffic?.own.failures ?? 0))),
             .init("ejected_until", time(ejectedUntil)),
+            .init("votes", .array((traffic?.votes ?? []).map(vote))),
+        ])
+    }
+
+    private static func vote(_ told: ToldVote) -> JSON {
+        .object([
+            .init("agent", .string(told.agent)),
+            .init("requests", .integer(Int64(told.vote.requests))),
+            .init("failures", .integer(Int64(told.vote.failures))),
+            .init("window_ms", .integer(told.vote.window.milliseconds)),
+            .init("until", time(told.until)),
         ])
     }
 

@@ -188,7 +188,7 @@ enum UpstreamRoutes {
 
     private static func answer(
         to operation: Operation,
-        _ traffic: Proxy.Traffic?,
+        _ traffic: UpstreamJSON.SeenTraffic?,
         now: WallTime
     ) -> Response {
         let shown = UpstreamJSON.peer(

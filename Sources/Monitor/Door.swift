@@ -65,6 +65,8 @@ public final class Door {
     /// By how much the wall clock was set so far.
     var clockShift: Nanoseconds { board.clockShift }
 
+    func isDefined(_ peer: PeerKey) -> Bool { board.isDefined(peer) }
+
     /// Who is in this upstream now.
     func peers(of upstream: String) -> [PeerDefinition] {
         board.definition(of: upstream)?.peers ?? []

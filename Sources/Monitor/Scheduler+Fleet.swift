@@ -238,7 +238,10 @@ extension Scheduler: FleetHands {
     public func signed(_ sign: FleetSign) {
         if sign.kind == .suspicion {
             // A word of another agent is a reason to look, and no failure.
-            return suspect(sign.peer, isSilent: false, isTold: true)
+            if let vote = sign.vote, door.isDefined(sign.peer) {
+                heardVotes.note(vote, of: sign.peer, by: sign.agent, at: loop.instant)
+            }
+            return suspect(sign.peer, isSilent: false, nil, isTold: true)
         }
         guard let status = Heartbeats.Sign.Status(rawValue: sign.status) else { return }
         heartbeats?.record(
@@ -262,17 +265,29 @@ extension Scheduler: FleetHands {
 
     /// Somebody else probes the peer: it should look. While the store is away nobody can be told, and this
     /// agent looks itself.
-    func tell(suspicionOf peer: PeerKey, _ others: [VerdictKey], every pause: Nanoseconds) {
+    func tell(
+        suspicionOf peer: PeerKey,
+        _ vote: TrafficVote?,
+        _ others: [VerdictKey],
+        every pause: Nanoseconds
+    ) {
         guard let fleet, doubtsRequests?() != true else { return }
         if fleet.isAway {
             for key in others { fleet.suspected(key) }
             return
         }
         let now = loop.instant
-        if let told = suspicionsTold[peer], now - told < pause { return }
+        // That it was taken out for a while is told at once: it is the last word for that long.
+        let isLonger = vote.map { $0.life > TrafficVote.life } ?? false
+        if let told = suspicionsTold[peer], now - told < pause, !isLonger { return }
         if suspicionsTold.count >= Self.suspicionsMax { suspicionsTold = [:] }
         suspicionsTold[peer] = now
-        fleet.announce(FleetSign(.suspicion, peer: peer, status: "fails", message: ""))
+        fleet.announce(FleetSign(.suspicion, peer: peer, status: "fails", message: "", vote: vote))
+    }
+
+    /// What other agents' requests show of the peers of these upstreams, as they said lately.
+    public func heardVotes(of upstreams: Set<String>) -> [PeerKey: [ToldVote]] {
+        heardVotes.all(at: loop.moment, of: upstreams)
     }
 
     public func lag(at now: Instant) -> Nanoseconds {

@@ -65,6 +65,8 @@ public final class Scheduler: EventSink {
     var held: [Int: Outcome] = [:]
     /// When others were told last that requests fail at a peer.
     var suspicionsTold: [PeerKey: Instant] = [:]
+    /// Of other agents.
+    var heardVotes = HeardVotes()
     let began: WallTime
     /// Rows that begin anew in place of one whose address or kind was another.
     private var renewed: [Int] = []
@@ -185,6 +187,7 @@ public final class Scheduler: EventSink {
                     }
                 }
             case .peerGone(let key):
+                heardVotes.forget(key)
                 // The last sign of life is kept: it may come back.
                 for id in (members[key.upstream]?.monitors ?? [:]).keys {
                     forget(VerdictKey(upstream: key.upstream, peer: key.peer, monitor: id))
@@ -406,12 +409,12 @@ public final class Scheduler: EventSink {
 
     /// Requests of this process fail at a peer: it is probed at once, but for those that have just been.
     /// Where it is silent, that is a failure as a probe's is, should the probe find it too.
-    public func suspect(_ peer: PeerKey, isSilent: Bool) {
-        suspect(peer, isSilent: isSilent, isTold: false)
+    public func suspect(_ peer: PeerKey, isSilent: Bool, _ vote: TrafficVote? = nil) {
+        suspect(peer, isSilent: isSilent, vote, isTold: false)
     }
 
     /// `isTold`: all agents know of it.
-    func suspect(_ peer: PeerKey, isSilent: Bool, isTold: Bool) {
+    func suspect(_ peer: PeerKey, isSilent: Bool, _ vote: TrafficVote?, isTold: Bool) {
         let now = loop.moment
         var (others, pause): ([VerdictKey], Nanoseconds) = ([], .seconds(1))
         for (id, monitor) in members[peer.upstream]?.monitors ?? [:] {
@@ -433,7 +436,7 @@ public final class Scheduler: EventSink {
                 sleep(row, until: next, now: now)
             }
         }
-        if !isTold, !others.isEmpty { tell(suspicionOf: peer, others, every: pause) }
+        if !isTold, !others.isEmpty { tell(suspicionOf: peer, vote, others, every: pause) }
     }
 
     func hurry(_ row: Int) {

@@ -187,17 +187,36 @@ extension Proxy {
 
     private func failed(_ key: PeerKey, _ count: Int, _ cause: FailureCause) {
         judging.troubledAt[key] = loop.instant
-        onSuspicion(key, false)
         guard let definition = board.report(of: key)?.definition,
             let failures = judging.judge.failed(key, count, of: definition, at: loop.instant)
-        else { return }
+        else { return suspect(key, failures: count) }
         let requests = failures == 1 ? "a request" : "\(failures) requests"
-        eject(
+        let isEjected = eject(
             key,
             for: definition.failTimeout,
             cause,
-            "failed \(requests) (\(cause.word)) within \(definition.failTimeout)"
+            "failed \(requests) (\(cause.word)) within \(definition.failTimeout)",
+            failures: failures
         )
+        if !isEjected { suspect(key, failures: failures) }
+    }
+
+    /// Whoever probes it looks at once, and hears why. For as long as it is out, where it is.
+    private func suspect(
+        _ key: PeerKey,
+        isSilent: Bool = false,
+        failures: Int,
+        for span: Nanoseconds = TrafficVote.life
+    ) {
+        let seen = judging.watches[key.upstream]?.recent(key) ?? (requests: 0, failures: 0)
+        let failures = max(seen.failures, failures)
+        let vote = TrafficVote(
+            requests: max(seen.requests, failures),
+            failures: failures,
+            window: board.definition(of: key.upstream)?.eject.rate.window ?? .seconds(1),
+            life: span
+        )
+        onSuspicion(key, isSilent, vote)
     }
 
     private func judge(_ upstream: String, _ tallies: [PeerKey: PeerTally]) {
@@ -217,41 +236,48 @@ extension Proxy {
                 key,
                 for: eject.time,
                 .status,
-                "answered \(count) requests in a row with 5xx"
+                "answered \(count) requests in a row with 5xx",
+                failures: count
             )
         case .failsMore(let key, let failures, let requests, let others):
             self.eject(
                 key,
                 for: eject.time,
                 .status,
-                "failed \(failures) of \(requests) requests, where of the others' \(others)% fail"
+                "failed \(failures) of \(requests) requests, where of the others' \(others)% fail",
+                failures: failures
             )
         case .isSilent(let key):
             judging.troubledAt[key] = loop.instant
-            onSuspicion(key, true)
+            suspect(key, isSilent: true, failures: 1)
         case .failedTrial(let key):
             let base = judging.base(of: key) ?? eject.time
-            self.eject(key, for: base, .status, "failed a request just after it was back")
+            let reason = "failed a request just after it was back"
+            self.eject(key, for: base, .status, reason, failures: 1)
             // Where it may not be ejected, it is no longer on trial all the same.
             send(key)
         case .passedTrial(let key): send(key)
         }
     }
 
+    @discardableResult
     private func eject(
         _ key: PeerKey,
         for base: Nanoseconds,
         _ cause: FailureCause,
-        _ reason: String
-    ) {
+        _ reason: String,
+        failures: Int
+    ) -> Bool {
         guard board.mayEject(key), let definition = board.definition(of: key.upstream) else {
-            return
+            return false
         }
         let hold = hold(key, base, definition.eject)
+        suspect(key, failures: failures, for: hold.span)
         judging.watches[key.upstream]?.forget(key)
         judging.willEject(key, cause, until: loop.wall + hold.span, base)
         let test = hold.isRepeated ? Ejection.Test.none : cause.test
         if board.eject(key, for: hold.span, reason, until: test) { judging.didEject(key) }
+        return true
     }
 
     private func hold(
@@ -297,7 +323,7 @@ extension Proxy {
     private func lookAgain(at key: PeerKey) {
         timers.schedule(after: Ejection.probation) { [weak self] in
             guard let self, board.view(of: key)?.routing == .ejected else { return }
-            onSuspicion(key, false)
+            onSuspicion(key, false, nil)
         }
     }
 

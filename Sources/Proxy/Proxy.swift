@@ -35,8 +35,9 @@ public final class Proxy {
     private var lastFailures = Instant(nanoseconds: 0)
     /// Who fails requests.
     var judging = Judging()
-    /// Hears that a peer should be looked at now; true where it has failed already, by saying nothing.
-    let onSuspicion: (PeerKey, _ isSilent: Bool) -> Void
+    /// Hears that a peer should be looked at now; true where it has failed already, by saying nothing. With what
+    /// requests showed of it, where they did.
+    let onSuspicion: (PeerKey, _ isSilent: Bool, TrafficVote?) -> Void
     /// How many peers of an upstream went down or were ejected lately, and since when.
     private var falls: [String: (since: Instant, count: Int)] = [:]
     private static let landslide = Nanoseconds.seconds(1)
@@ -73,7 +74,7 @@ public final class Proxy {
         board: Board,
         configuration: ProxyConfiguration,
         journal: Journal = .silent,
-        onSuspicion: @escaping (PeerKey, _ isSilent: Bool) -> Void = { _, _ in },
+        onSuspicion: @escaping (PeerKey, _ isSilent: Bool, TrafficVote?) -> Void = { _, _, _ in },
         resolve: @escaping (Address) async -> [Address] = { _ in [] },
         lookup: RouteLookup? = nil
     ) {

@@ -93,6 +93,8 @@ extension Proxy {
         public var failures: UInt64 = 0
         /// How long ago an answer of it was whole; nil where none ever was.
         public var answered: Nanoseconds?
+
+        public init() {}
     }
 
     /// Whether an answer of the peer has been whole since then.

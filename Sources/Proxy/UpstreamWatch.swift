@@ -113,6 +113,17 @@ struct UpstreamWatch {
         for place in history.indices { history[place].tallies[key] = nil }
     }
 
+    /// What was seen of it within the window: fewer than there were where the trouble has just begun.
+    func recent(_ key: PeerKey) -> (requests: Int, failures: Int) {
+        guard let last = history.last?.tallies[key],
+            let first = history.lazy.compactMap({ $0.tallies[key] }).first
+        else { return (0, 0) }
+        return (
+            Int(clamping: last.requests &- first.requests),
+            Int(clamping: last.failures &- first.failures)
+        )
+    }
+
     // MARK: Looking
 
     mutating func take(

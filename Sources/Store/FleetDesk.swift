@@ -45,8 +45,19 @@ public struct FleetSign: Hashable, Sendable {
     public var peer: PeerKey
     public var status: String
     public var message: String
+    /// Of a suspicion: how many of how many.
+    public var vote: TrafficVote?
+    /// Who says it; set by the desk.
+    public var agent = ""
 
-    public init(_ kind: Kind = .heartbeat, peer: PeerKey, status: String, message: String) {
+    public init(
+        _ kind: Kind = .heartbeat,
+        peer: PeerKey,
+        status: String,
+        message: String,
+        vote: TrafficVote? = nil
+    ) {
+        self.vote = vote
         self.kind = kind
         self.peer = peer
         self.status = status
@@ -368,6 +379,8 @@ public final class FleetDesk: EventSink {
 
     /// What was heard of a peer is told to whoever probes it.
     public func announce(_ sign: FleetSign) {
+        var sign = sign
+        sign.agent = setting.agent
         wire?.announce(sign, by: "\(member.membership.instance)")
     }
 

@@ -76,27 +76,49 @@ extension RedisStore: FleetWire {
     }
 
     package func announce(_ sign: FleetSign, by instance: String) {
-        writer?.post(
-            [
-                "XADD", keys.changes, "MAXLEN", "~", "\(RedisScript.changesMax)", "*", "kind",
-                sign.kind.rawValue, "field", sign.peer.field, "status", sign.status, "message",
-                sign.message, "by", instance,
-            ],
-            timeout: commandTimeout
-        ) { _ in }
+        var words = [
+            "XADD", keys.changes, "MAXLEN", "~", "\(RedisScript.changesMax)", "*", "kind",
+            sign.kind.rawValue, "field", sign.peer.field, "status", sign.status, "message",
+            sign.message, "by", instance,
+        ]
+        if let vote = sign.vote {
+            words += [
+                "agent", sign.agent, "requests", "\(vote.requests)", "failures", "\(vote.failures)",
+                "window", "\(vote.window.milliseconds)", "life", "\(vote.life.milliseconds)",
+            ]
+        }
+        writer?.post(words, timeout: commandTimeout) { _ in }
     }
+
+    /// Milliseconds; `TrafficVote` draws the line much lower.
+    private static var votedMax: Int { 1 << 40 }
 
     /// What another agent heard of a peer.
     func heard(_ kind: FleetSign.Kind, _ values: [String: String]) {
         guard let peer = values["field"].flatMap({ PeerKey(field: $0) }),
             let status = values["status"], let by = values["by"]
         else { return }
-        let sign = FleetSign(
+        var sign = FleetSign(
             kind,
             peer: peer,
             status: status,
             message: Believable.message(values["message"] ?? "")
         )
+        if kind == .suspicion, let agent = values["agent"], Believable.isName(agent) {
+            func number(_ name: String) -> Int? { values[name].flatMap(Int.init) }
+            func span(_ name: String) -> Nanoseconds {
+                .milliseconds(Int64(min(max(number(name) ?? 0, 0), Self.votedMax)))
+            }
+            sign.agent = agent
+            if let requests = number("requests"), let failures = number("failures") {
+                sign.vote = TrafficVote(
+                    requests: requests,
+                    failures: failures,
+                    window: span("window"),
+                    life: span("life")
+                )
+            }
+        }
         fleet?.heard(sign, by: by)
     }
 

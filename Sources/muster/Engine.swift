@@ -130,7 +130,7 @@ final class Engine {
             board: board,
             configuration: shared,
             journal: journal,
-            onSuspicion: { [scheduler] in scheduler.suspect($0, isSilent: $1) },
+            onSuspicion: { [scheduler] in scheduler.suspect($0, isSilent: $1, $2) },
             resolve: { await Self.addresses(of: $0, names) }
         )
         let requests = LoopBound(proxy, on: loop)

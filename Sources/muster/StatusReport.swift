@@ -238,7 +238,8 @@ struct StatusReport {
         (upstream["peers"]?.items ?? []).compactMap { peer in
             let what: String
             switch peer["disagreement"]?.string {
-            case "traffic-fails": what = "requests to it fail, and its checks pass"
+            case "traffic-fails":
+                what = "requests to it fail\(elsewhere(peer)), and its checks pass"
             case "probes-fail": what = "its checks fail, and requests to it are answered"
             case "agents-differ": what = "agents do not find the same of it"
             default: return nil
@@ -246,6 +247,17 @@ struct StatusReport {
             let name = "\(upstream["name"]?.string ?? "")/\(peer["id"]?.string ?? "")"
             return "\(name): \(what) (\(peer["disagreement"]?.string ?? ""))"
         }
+    }
+
+    /// ` at a2 (5 of 12)`, where this process is not among them.
+    private static func elsewhere(_ peer: JSON) -> String {
+        let votes = peer["traffic"]?["votes"]?.items ?? []
+        if peer["status"]?.string == "ejected" || votes.isEmpty { return "" }
+        let words = votes.map { vote in
+            let count = "\(vote["failures"]?.int ?? 0) of \(vote["requests"]?.int ?? 0)"
+            return "\(vote["agent"]?.string ?? "") (\(count))"
+        }
+        return " at " + words.joined(separator: ", ")
     }
 
     private static func remarks(on readiness: JSON?) -> [String] {

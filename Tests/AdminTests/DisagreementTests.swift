@@ -41,10 +41,11 @@ import Vocabulary
     private static func disagreement(
         _ health: PeerHealth,
         answered: Nanoseconds? = nil,
+        votes: [ToldVote] = [],
         after span: Nanoseconds = .seconds(60)
     ) -> Disagreement? {
-        var traffic = Proxy.Traffic()
-        traffic.answered = answered
+        var traffic = UpstreamJSON.SeenTraffic(votes: votes)
+        traffic.own.answered = answered
         let report = PeerReport(
             definition: definition,
             view: health.view,
@@ -61,6 +62,13 @@ import Vocabulary
         let ejection = Ejection("failed", from: Self.start, for: .seconds(10), test: .recovery)
         _ = health.eject(ejection, now: Self.start)
         #expect(Self.disagreement(health) == .trafficFails)
+    }
+
+    @Test func `requests that fail at another agent where checks pass`() {
+        let vote = TrafficVote(requests: 9, failures: 4, window: .seconds(2), life: .seconds(10))
+        let told = [ToldVote(agent: "a2", vote: vote, until: Self.start + .seconds(70))]
+        #expect(Self.disagreement(Self.peer(.up), votes: told) == .trafficFails)
+        #expect(Self.disagreement(Self.peer(.down), votes: told) == nil)
     }
 
     @Test func `checks that fail where requests are answered`() {

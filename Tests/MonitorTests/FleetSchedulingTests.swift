@@ -281,6 +281,33 @@ import Vocabulary
         }
     }
 
+    @Test func `the others hear how many requests failed, and the status stays`() async throws {
+        try await FleetRig.run(peers: 2, fastInterval: .milliseconds(250)) { rig in
+            for id in ["a1", "a2"] { try rig.start(id) }
+            await rig.pass(.seconds(10))
+            let address = try #require(rig.visits.keys.min())
+            let owner = rig.visits[address]?.last?.agent ?? ""
+            let other = owner == "a1" ? "a2" : "a1"
+            let peer = PeerKey(upstream: "web", peer: address)
+            let vote = TrafficVote(
+                requests: 20,
+                failures: 9,
+                window: .seconds(2),
+                life: .seconds(30)
+            )
+            rig.agents[other]?.scheduler.suspect(peer, isSilent: false, vote)
+            await rig.pass(.seconds(1))
+            let heard = rig.agents[owner]?.scheduler.heardVotes(of: ["web"]) ?? [:]
+            #expect(heard.keys.map(\.self) == [peer])
+            #expect(heard[peer]?.map(\.agent) == [other])
+            #expect(heard[peer]?.map(\.vote) == [vote])
+            #expect(rig.agents[other]?.scheduler.heardVotes(of: ["web"]).isEmpty == true)
+            #expect(rig.statuses == ["up"])
+            await rig.pass(.seconds(30))
+            #expect(rig.agents[owner]?.scheduler.heardVotes(of: ["web"]).isEmpty == true)
+        }
+    }
+
     @Test func `who fails requests nearly everywhere asks nobody to look`() async throws {
         try await FleetRig.run(peers: 4, fastInterval: .milliseconds(250)) { rig in
             for id in ["a1", "a2"] { try rig.start(id) }

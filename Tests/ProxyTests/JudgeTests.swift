@@ -205,7 +205,11 @@ import Vocabulary
     @Test func `answers that tell of trouble eject, five in a row`() async throws {
         let bad = try TestPeer("bad") { _ in [.send(Self.trouble)] }
         let good = try TestPeer("good")
-        let rig = try await ProxyRig(Self.web([("bad", bad.address), ("good", good.address)]))
+        let suspects = Suspects()
+        let rig = try await ProxyRig(
+            Self.web([("bad", bad.address), ("good", good.address)]),
+            onSuspicion: { suspects.add($0, isSilent: $1, $2) }
+        )
         let client = try rig.client()
         let isEjected = await eventually {
             try? client.send(Self.get)
@@ -213,6 +217,10 @@ import Vocabulary
             return await Self.view("bad", rig)?.status == .ejected
         }
         #expect(isEjected)
+        // Others hear it for as long as it is out.
+        let vote = suspects.votes.last
+        #expect(vote?.life == EjectDefinition().time)
+        #expect((vote?.failures ?? 0) >= 5 && (vote?.requests ?? 0) >= (vote?.failures ?? 0))
         let reason = await Self.view("bad", rig)?.reason ?? ""
         #expect(reason.hasPrefix("answered ") && reason.contains("in a row with 5xx"), "\(reason)")
         #expect(bad.requests.count >= 5)
@@ -262,7 +270,7 @@ import Vocabulary
         let suspects = Suspects()
         let rig = try await ProxyRig(
             Self.web([("silent", silent.address), ("good", good.address)]),
-            onSuspicion: { suspects.add($0, isSilent: $1) }
+            onSuspicion: { suspects.add($0, isSilent: $1, $2) }
         )
         // Each second one waits at the silent peer.
         let clients = try (0..<8).map { _ in try rig.client() }
@@ -286,7 +294,7 @@ import Vocabulary
         let suspects = Suspects()
         let rig = try await ProxyRig(
             Self.web([("dead", dead.address), ("good", good.address)], maxFails: 3),
-            onSuspicion: { suspects.add($0, isSilent: $1) }
+            onSuspicion: { suspects.add($0, isSilent: $1, $2) }
         )
         let client = try rig.client()
         for _ in 0..<2 {
@@ -313,7 +321,7 @@ import Vocabulary
         let suspects = Suspects()
         let rig = try await ProxyRig(
             Self.web([("back", back.address), ("good", good.address)]),
-            onSuspicion: { suspects.add($0, isSilent: $1) }
+            onSuspicion: { suspects.add($0, isSilent: $1, $2) }
         )
         let clients = try (0..<12).map { _ in try rig.client() }
         for client in clients { try client.send(Self.get) }
@@ -348,7 +356,7 @@ import Vocabulary
         let suspects = Suspects()
         let rig = try await ProxyRig(
             Self.web((closing + well).map { ($0.name, $0.address) }, maxFails: 100),
-            onSuspicion: { suspects.add($0, isSilent: $1) }
+            onSuspicion: { suspects.add($0, isSilent: $1, $2) }
         )
         #expect(await !rig.proxy.call { $0.doubtsItself })
         let client = try rig.client()
@@ -385,11 +393,15 @@ import Vocabulary
 private final class Suspects: @unchecked Sendable {
     private let lock = NSLock()
     private var seen: (failing: Set<String>, silent: Set<String>) = ([], [])
+    private var told: [TrafficVote] = []
     var failing: Set<String> { lock.withLock { seen.failing } }
     var silent: Set<String> { lock.withLock { seen.silent } }
 
-    func add(_ key: PeerKey, isSilent: Bool) {
+    var votes: [TrafficVote] { lock.withLock { told } }
+
+    func add(_ key: PeerKey, isSilent: Bool, _ vote: TrafficVote?) {
         lock.lock()
+        if let vote { told.append(vote) }
         defer { lock.unlock() }
         if isSilent { seen.silent.insert(key.peer) } else { seen.failing.insert(key.peer) }
     }

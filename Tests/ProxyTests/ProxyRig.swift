@@ -40,7 +40,7 @@ final class ProxyRig: Sendable {
         timeouts: ProxyTimeouts = patient,
         limits: ProxyLimits = ProxyLimits(),
         strangerTime: Nanoseconds = .zero,
-        onSuspicion: @escaping @Sendable (PeerKey, Bool) -> Void = { _, _ in },
+        onSuspicion: @escaping @Sendable (PeerKey, Bool, TrafficVote?) -> Void = { _, _, _ in },
         resolve: @escaping @Sendable (Address) async -> [Address] = { _ in [] },
         lookup: (@Sendable (String) async -> RouteFinding)? = nil
     ) async throws {

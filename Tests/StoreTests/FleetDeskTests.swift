@@ -12,6 +12,59 @@ import Vocabulary
 @testable import Store
 
 @Suite struct FleetDeskTests {
+    @Test func `how many requests failed is told with the agent's name, and nonsense is drawn in`()
+        async throws
+    {
+        try await StoreRig.run(.redisUnix) { rig in
+            let one = await Agent.start("a1", on: rig, pairs: 1)
+            let two = await Agent.start("a2", on: rig, pairs: 1)
+            let peer = PeerKey(upstream: "web", peer: "p0")
+            let vote = TrafficVote(
+                requests: 12,
+                failures: 5,
+                window: .seconds(2),
+                life: .seconds(30)
+            )
+            one.desk.announce(
+                FleetSign(.suspicion, peer: peer, status: "fails", message: "", vote: vote)
+            )
+            #expect(await rig.comes { two.hands.signs.count == 1 })
+            #expect(two.hands.signs.last?.agent == "a1")
+            #expect(two.hands.signs.last?.vote == vote)
+            let server = try #require(rig.server)
+            _ = try await server.ask(
+                "XADD",
+                "muster:changes",
+                "*",
+                "kind",
+                "suspicion",
+                "field",
+                "web|p0",
+                "status",
+                "fails",
+                "message",
+                "",
+                "by",
+                "7",
+                "agent",
+                "x",
+                "requests",
+                "-1",
+                "failures",
+                "999999999999999999",
+                "window",
+                "99999999999999999",
+                "life",
+                "-5",
+                on: rig.loop
+            )
+            #expect(await rig.comes { two.hands.signs.count == 2 })
+            let drawn = two.hands.signs.last?.vote
+            #expect(drawn.map { $0.requests == $0.failures } == true)
+            #expect(drawn?.life == .milliseconds(1))
+        }
+    }
+
     @Test func `one agent takes everything, and says what it finds under its claims`() async throws
     {
         try await StoreRig.run(.redisUnix) { rig in
