@@ -128,20 +128,29 @@ let package = Package(
         ),
         library("AgentCheck", ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary"]),
         library(
+            "Notify",
+            ["Checks", "DNS", "Ledger", "Store", "EventLoop", "Health", "Vocabulary"]
+        ),
+        library(
             "Settings",
-            ["AgentCheck", "Checks", "EventLoop", "Health", "Proxy", "TLS", "Vocabulary", yams]
+            [
+                "AgentCheck", "Checks", "EventLoop", "Health", "Notify", "Proxy", "TLS",
+                "Vocabulary", yams,
+            ]
         ),
         library(
             "Admin",
             [
-                "AgentCheck", "Checks", "Ledger", "Monitor", "Proxy", "Store", "EventLoop",
+                "AgentCheck", "Checks", "Ledger", "Monitor", "Notify", "Proxy", "Store",
+                "EventLoop",
                 "Health", "TLS", "Front", "HTTP1", "Vocabulary",
             ]
         ),
         .executableTarget(
             name: "muster",
             dependencies: [
-                "Admin", "AgentCheck", "Settings", "Monitor", "Proxy", "Checks", "DNS", "Fleet",
+                "Admin", "AgentCheck", "Settings", "Monitor", "Notify", "Proxy", "Checks", "DNS",
+                "Fleet",
                 "Ledger", "Redis", "Store", "TLS", "EventLoop", "Health", "HTTP1", "Vocabulary",
                 "CLinux",
                 argumentParser, logging, unixSignals,
@@ -207,9 +216,16 @@ let package = Package(
             ["AgentCheck", "Store", "EventLoop", "Health", "Vocabulary", "TestSupport"]
         ),
         tests(
+            "NotifyTests",
+            [
+                "Notify", "Checks", "Ledger", "Store", "EventLoop", "Health", "Vocabulary",
+                "TestSupport",
+            ]
+        ),
+        tests(
             "SettingsTests",
             [
-                "Settings", "AgentCheck", "Checks", "DNS", "EventLoop", "Health", "Proxy",
+                "Settings", "AgentCheck", "Checks", "DNS", "EventLoop", "Health", "Notify", "Proxy",
                 "Vocabulary", "TestSupport",
             ]
         ),

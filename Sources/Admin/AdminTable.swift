@@ -5,7 +5,7 @@ enum AdminTable {
 
     static let routes =
         UpstreamRoutes.table + DefinitionRoutes.table + EventRoutes.table + FleetRoutes.table
-        + StateRoutes.table
+        + StateRoutes.table + NotifyRoutes.table
         + AgentRoutes.table + OpenAPI.table + [
             Row(.get, "/", .read, dashboard)
         ]

@@ -6,6 +6,7 @@ public import Checks
 public import EventLoop
 public import Ledger
 public import Monitor
+public import Notify
 public import Proxy
 public import Store
 public import TLS
@@ -37,6 +38,8 @@ public struct ControlPlane: Sendable {
     public var feed: LoopBound<EventFeed>?
     /// Decides what may be defined; nil where nothing may.
     public var definer: LoopBound<any Definer>?
+    /// Tells receivers of transitions; nil where none is told.
+    public var notifier: LoopBound<Notifier>?
     /// Where in the configuration file something is defined; nil where it is not.
     public var place: @Sendable (LiveKey) async -> String? = { _ in nil }
     /// Who asked for what is told here.

@@ -17,7 +17,7 @@ struct MetricsText {
     /// that is tens of megabytes a scrape.
     let isPerPeer: Bool
 
-    private init(isPerPeer: Bool) { self.isPerPeer = isPerPeer }
+    init(isPerPeer: Bool) { self.isPerPeer = isPerPeer }
 
     static func make(
         agent: String,

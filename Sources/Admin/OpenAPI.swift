@@ -276,6 +276,14 @@ enum OpenAPI {
             summary: "Why a peer is as it is",
             answers: [(200, "Explanation")]
         ),
+        "GET /v1/notify": Account(
+            summary: "Who is told of transitions, and how that goes",
+            answers: [(200, "Receivers")]
+        ),
+        "POST /v1/notify/{receiver}/test": Account(
+            summary: "Sends a test message to a receiver",
+            answers: [(200, "Tested")]
+        ),
         "GET /v1/store": Account(summary: "How the store is", answers: [(200, "Store")]),
         "POST /v1/reload": Account(
             summary: "Reads the configuration again",

@@ -86,6 +86,7 @@ enum StateRoutes {
         }
         let otherwise = await plane.board.call { $0.definedOtherwise }
         let unprobed = Unprobed(upstreams, overdue, at: plane.loop.wall)
+        let failing = await plane.notifyStatus().filter { $0.state == .failing }
         let isYoung = plane.loop.instant - plane.began < firstVerdictsWithin
         let isReady = unprobed.never.isEmpty || !isYoung
         return .json(
@@ -100,6 +101,7 @@ enum StateRoutes {
                 .init("unprobed", .array(unprobed.names.prefix(20).map { .string($0) })),
                 .init("overdue", json(overdue)),
                 .init("other_definitions", json(otherwise)),
+                .init("notify", .array(failing.map(NotifyRoutes.json))),
             ]),
             isReady ? .ok : .serviceUnavailable
         )
@@ -191,7 +193,7 @@ enum StateRoutes {
             isPerPeer: plane.hasMetricsPerPeer
         )
         return .text(
-            text + counters.metricsText,
+            text + MetricsText.notify(await plane.notifyStatus()) + counters.metricsText,
             type: "text/plain; version=0.0.4; charset=utf-8"
         )
     }

@@ -61,6 +61,7 @@ final class CommandRun: EventSink {
     static func start(
         _ words: [String],
         environment: [String],
+        input: Int32? = nil,
         on loop: EventLoop
     ) throws(SystemError) -> CommandRun? {
         let hasRoom = running.withLock { running in
@@ -70,7 +71,7 @@ final class CommandRun: EventSink {
         }
         guard hasRoom else { return nil }
         do throws(SystemError) {
-            return try CommandRun(words, environment, loop)
+            return try CommandRun(words, environment, input, loop)
         } catch {
             running.withLock { $0.count -= 1 }
             throw error
@@ -80,6 +81,7 @@ final class CommandRun: EventSink {
     private init(
         _ words: [String],
         _ environment: [String],
+        _ input: Int32?,
         _ loop: EventLoop
     ) throws(SystemError) {
         let output = try Pipe()
@@ -87,6 +89,7 @@ final class CommandRun: EventSink {
         pid = try Program.start(
             words,
             environment: environment,
+            input: input,
             output: output.write.raw,
             errors: errors.write.raw
         )

@@ -4,10 +4,10 @@
 import EventLoop
 import Health
 import TLS
-import Vocabulary
+public import Vocabulary
 
 /// The TLS part of a check.
-struct TLSSettings: Sendable {
+public struct TLSSettings: Sendable {
     private let followed: FollowedContext
     /// By the files as they are now.
     var context: TLSContext { followed.current().context }
@@ -21,7 +21,7 @@ struct TLSSettings: Sendable {
     static let spanMax = Nanoseconds.seconds(86_400 * 3_650)
 
     /// Takes `tls: true`, or `tls:` with a map of settings. `protocols` are what the kind speaks.
-    static func take(
+    public static func take(
         from options: inout Options,
         protocols: [String] = []
     ) throws(SettingError) -> TLSSettings? {
@@ -82,7 +82,7 @@ struct TLSSettings: Sendable {
     }
 
     /// Without any setting; nil where the system has no authorities.
-    static let standard: TLSSettings? = {
+    public static let standard: TLSSettings? = {
         var none = Options([], at: Position(file: "", line: 0, column: 0), path: "tls")
         return try? TLSSettings(options: &none)
     }()

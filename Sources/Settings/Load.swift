@@ -115,6 +115,11 @@ extension MusterConfiguration {
             allowsPrograms: configuration.admin.allowsPrograms
         )
         configuration.log = LogConfiguration.read(top.section("log"))
+        configuration.notify = NotifyReader.read(&top)
+        configuration.maintenance = NotifyReader.maintenance(
+            &top,
+            among: Set(upstreams.configurations.map(\.definition.name))
+        )
         top.finish()
         return configuration
     }

@@ -3,6 +3,7 @@
 
 public import AgentCheck
 public import Checks
+public import Notify
 public import Proxy
 public import Vocabulary
 
@@ -20,6 +21,10 @@ public struct MusterConfiguration: Sendable {
     public var agentCheck: AgentCheckConfiguration?
     public var admin = AdminConfiguration()
     public var log = LogConfiguration()
+    /// Who is told of transitions.
+    public var notify: [Receiver] = []
+    /// When peers are in `maint` by the calendar.
+    public var maintenance: [MaintenanceWindow] = []
     /// Every file that was read, the main one first.
     public var files: [String] = []
     /// What is wrong without being a reason to refuse the whole: drop-in kinds that nothing uses,

@@ -320,6 +320,11 @@ public final class Board: EventSink {
         return counts.available + counts.availableBackups
     }
 
+    /// How many of an upstream can take requests, and how many are meant to; without backups.
+    public func supply(of upstream: String) -> (available: Int, wanted: Int)? {
+        boards[upstream].map { ($0.counts.available, $0.counts.wanted) }
+    }
+
     /// It could serve, and there are enough others.
     public func mayEject(_ key: PeerKey) -> Bool {
         guard let board = boards[key.upstream], let view = board.peerView(of: key.peer) else {

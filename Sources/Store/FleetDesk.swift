@@ -39,6 +39,8 @@ public struct FleetSign: Hashable, Sendable {
         case heartbeat
         /// Requests fail at it.
         case suspicion
+        /// Who tells receivers of notices, and what they were told.
+        case notify
     }
 
     public var kind: Kind
@@ -144,6 +146,8 @@ public final class FleetDesk: EventSink {
     private var isTwinTold = false
     private var isHoldTold = false
     private var wasTaken = false
+    /// Hears what other agents say of notices.
+    public var onNotify: ((FleetSign) -> Void)?
     /// Why the store does not do what this agent calls for; nil while it does.
     public private(set) var refusal: String?
     /// What lies in the store is of this format, which this version does not know.
@@ -263,6 +267,9 @@ public final class FleetDesk: EventSink {
     }
 
     public var isAway: Bool { member.isAway(at: loop.instant) }
+
+    /// The agents that take part, as far as is known.
+    public var memberNames: Set<String> { Set(member.membership.roster.members.map(\.id)) }
 
     /// Its beats are answered: it knows the marks of all members.
     package var isHearing: Bool {
@@ -385,7 +392,8 @@ public final class FleetDesk: EventSink {
     }
 
     package func heard(_ sign: FleetSign, by instance: String) {
-        if instance != "\(member.membership.instance)" { hands?.signed(sign) }
+        if instance == "\(member.membership.instance)" { return }
+        if sign.kind == .notify { onNotify?(sign) } else { hands?.signed(sign) }
     }
 
     // MARK: What the wire brings

@@ -13,9 +13,14 @@ enum Records {
 }
 
 /// Whose are the records of the ledger?
-enum LedgerKind {
+package enum LedgerKind {
     static let intent: UInt8 = 1
     static let event: UInt8 = 2
     static let eventMark: UInt8 = 3
     static let definition: UInt8 = 4
+    /// What is still to be told to a receiver, or how it knows a peer; and that it was told.
+    package static let notice: UInt8 = 5
+    package static let noticesTold: UInt8 = 6
+    /// That a maintenance window has begun its work.
+    package static let maintenance: UInt8 = 7
 }

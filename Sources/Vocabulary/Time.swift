@@ -242,4 +242,20 @@ extension Nanoseconds {
         }
         return "\(count)ns"
     }
+
+    /// In the two largest units, for people: `3d4h`, `12m3s`, `4s`, `250ms`.
+    public var rough: String {
+        let total = max(milliseconds, 0)
+        if total < 1_000 { return "\(total)ms" }
+        let seconds = total / 1_000
+        let units: [(Int64, String)] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")]
+        for (index, (size, name)) in units.enumerated() where seconds >= size {
+            let text = "\(seconds / size)\(name)"
+            guard index + 1 < units.count else { return text }
+            let (nextSize, nextName) = units[index + 1]
+            let rest = seconds % size / nextSize
+            return rest == 0 ? text : text + "\(rest)\(nextName)"
+        }
+        return "0s"
+    }
 }

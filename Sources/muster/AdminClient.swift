@@ -95,9 +95,10 @@ struct AdminClient {
         _ method: String,
         _ path: String,
         body: JSON? = nil,
-        ifMatch revision: String? = nil
+        ifMatch revision: String? = nil,
+        within limit: Nanoseconds = timeout
     ) async throws(AdminError) -> Answer {
-        try await ask(request(method, path, body, revision), within: Self.timeout) {
+        try await ask(request(method, path, body, revision), within: limit) {
             receive throws(StreamError) in
             try await read(receive)
         }

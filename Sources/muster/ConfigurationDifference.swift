@@ -35,6 +35,8 @@ struct ConfigurationDifference {
             binds.contains($0.bind) && !old.proxy.listeners.contains($0)
         }
         tell("changed: listener", others.map { "\($0.bind)" })
+        tell("receiver of notify", old.notify.map(\.name), new.notify.map(\.name))
+        tell("maintenance", old.maintenance.map(\.name), new.maintenance.map(\.name))
 
         var oldProxy = old.proxy
         oldProxy.listeners = new.proxy.listeners

@@ -11,6 +11,7 @@ import Fleet
 import Health
 import Ledger
 import Monitor
+import Notify
 import Proxy
 import Redis
 import Settings
@@ -45,6 +46,10 @@ final class Engine {
     private let services: Services
     private let journal: Journal
     private let startedAt: WallTime
+    private let operations: Operations
+    private let notifier: Notifier
+    private var courier: Courier?
+    private let caretaker: Caretaker
     let record: ConfigurationRecord
     private var isStopping = false
 
@@ -112,6 +117,27 @@ final class Engine {
             epoch: UInt64(max(loop.wall.milliseconds, 0)),
             journal: journal
         )
+        operations = Operations(loop: loop, board: board, store: store)
+        notifier = Notifier(
+            agent: configuration.agent.id,
+            board: board,
+            on: loop,
+            fleet: fleet,
+            journal: journal
+        )
+        notifier.define(configuration.notify)
+        caretaker = Caretaker(
+            board: board,
+            operations: operations,
+            on: loop,
+            fleet: fleet,
+            journal: journal
+        )
+        caretaker.define(configuration.maintenance)
+        if let ledger {
+            notifier.keep(in: ledger)
+            caretaker.keep(in: ledger)
+        }
         scheduler = Scheduler(
             loop: loop,
             resolver: LoopBound(resolver, on: loop),
@@ -261,8 +287,18 @@ final class Engine {
         store.start(board)
         await inSlices(changes) { scheduler.apply($0) }
         await goOn()
+        try await tellReceivers()
+        caretaker.start()
         giveBackMemory()
         return []
+    }
+
+    /// Their thread is made when there is somebody to tell.
+    private func tellReceivers() async throws {
+        guard courier == nil, !configuration.notify.isEmpty else { return }
+        let courier = try await Courier.start(agent: configuration.agent.id)
+        self.courier = courier
+        notifier.start { await courier.deliver($0, to: $1) }
     }
 
     // MARK: What the API defines
@@ -368,12 +404,19 @@ final class Engine {
                 self.configuration.upstreams = configuration.upstreams
                 self.configuration.proxy.listeners = configuration.proxy.listeners
                 self.configuration.live = configuration.live
+                self.configuration.notify = configuration.notify
+                self.configuration.maintenance = configuration.maintenance
             }
         } catch {
             await goOn()
             throw error
         }
         await goOn()
+        if problems.isEmpty {
+            notifier.define(configuration.notify)
+            caretaker.define(configuration.maintenance)
+            try await tellReceivers()
+        }
         giveBackMemory()
         return problems.isEmpty ? .done(changes) : .refused(problems)
     }
@@ -414,6 +457,7 @@ final class Engine {
             [fleet = fleet.map { LoopBound($0, on: loop) }] in
             await fleet?.value.leave()
         }
+        caretaker.stop()
         let cut = await proxy.drain()
         await isLeft.value
         endpoint.close()
@@ -423,6 +467,8 @@ final class Engine {
         services.keep([])
         await scheduler.drop(patience: Self.probePatience)
         await services.stop()
+        await notifier.stop()
+        await courier?.stop()
         await store.stop()
         board.events.end()
         await ledger?.stop()
@@ -439,10 +485,7 @@ final class Engine {
             board: LoopBound(board, on: loop),
             scheduler: LoopBound(scheduler, on: loop),
             store: LoopBound(store, on: loop),
-            operations: LoopBound(
-                Operations(loop: loop, board: board, store: store),
-                on: loop
-            ),
+            operations: LoopBound(operations, on: loop),
             ledger: ledger.map { LoopBound($0, on: loop) },
             proxy: LoopBound(proxy, on: loop),
             endpoint: LoopBound(endpoint, on: loop),
@@ -452,6 +495,7 @@ final class Engine {
         plane.definer = LoopBound(self, on: loop)
         plane.feed = LoopBound(EventFeed(of: board, on: loop), on: loop)
         plane.configuration = LoopBound(record, on: loop)
+        plane.notifier = LoopBound(notifier, on: loop)
         plane.zone = configuration.agent.zone
         plane.version = Muster.version
         plane.hasMetricsPerPeer = configuration.admin.hasMetricsPerPeer

@@ -38,16 +38,19 @@ private let arrows: [String: Set<String>] = [
     "Proxy": [
         "Store", "EventLoop", "HTTP1", "Health", "Vocabulary", "Glibc", "Synchronization",
     ],
+    "Notify": ["Checks", "DNS", "Ledger", "Store", "EventLoop", "Health", "Vocabulary"],
     "Settings": [
-        "AgentCheck", "Checks", "EventLoop", "Health", "Proxy", "TLS", "Vocabulary", "Yams",
+        "AgentCheck", "Checks", "Notify", "EventLoop", "Health", "Proxy", "TLS", "Vocabulary",
+        "Yams",
         "Foundation", "Glibc",
     ],
     "Admin": [
-        "AgentCheck", "Monitor", "Proxy", "Checks", "Ledger", "Store", "EventLoop", "Health",
-        "Vocabulary", "Front", "HTTP1", "TLS",
+        "AgentCheck", "Monitor", "Notify", "Proxy", "Checks", "Ledger", "Store", "EventLoop",
+        "Health", "Vocabulary", "Front", "HTTP1", "TLS",
     ],
     "muster": [
-        "Admin", "Settings", "AgentCheck", "Monitor", "Proxy", "Checks", "DNS", "Fleet", "TLS",
+        "Admin", "Settings", "AgentCheck", "Monitor", "Notify", "Proxy", "Checks", "DNS", "Fleet",
+        "TLS",
         "Ledger", "Redis", "Store", "EventLoop", "Health", "HTTP1", "Vocabulary", "ArgumentParser",
         "Logging", "UnixSignals", "CLinux", "Foundation", "Glibc", "Synchronization",
     ],

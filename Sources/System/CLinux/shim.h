@@ -157,6 +157,11 @@ static inline int muster_adopts_orphans(void) {
     return getpid() == 1 || (!prctl(PR_GET_CHILD_SUBREAPER, &is_subreaper) && is_subreaper);
 }
 
+extern int memfd_create(const char *, unsigned int);
+
+// A file that has no name, lies in memory, and is closed when another program is run.
+static inline int muster_memory_file(void) { return memfd_create("muster", 1u /* MFD_CLOEXEC */); }
+
 static inline int muster_name_thread(const char *name) { return prctl(PR_SET_NAME, name); }
 
 #endif

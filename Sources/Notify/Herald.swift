@@ -1,0 +1,450 @@
+// What is one receiver told, and when? Not every change is worth a word: what is no trouble to it, what
+// comes and goes, what happens while it wants to be left alone. What is worth one waits for its company,
+// and then for the receiver; it stays in order, and in a bounded room.
+//
+//   heard ──► standing of the peer ──► notice ──► waits (group, quiet hours, attempts) ──► batch
+//                                                             ▲                              │
+//                                                             └────────── failed ◄───────────┤
+//                                                                          sent ◄────────────┘
+//
+// Pure: events and the time go in, and `next` says what is to be sent.
+
+public import Health
+public import Vocabulary
+
+/// What a receiver wants to hear.
+public struct HeraldRules: Sendable {
+    /// Names of upstreams, `*` at the end for all that begin so; empty for all.
+    public var upstreams: [String] = []
+    /// What counts as trouble.
+    public var statuses: Set<PeerStatus> = [.down]
+    /// Whether it hears that trouble is over.
+    public var resolves = true
+    /// How long the first notice waits for others.
+    public var group = Nanoseconds.seconds(5)
+    /// How often trouble that goes on is told again; nil for never.
+    public var remind: Nanoseconds?
+    /// So many changes within that time are coming and going; nil tells each.
+    public var flap: Flap? = Flap()
+    /// When it wants to be left alone: what comes meanwhile waits.
+    public var quiet: [CalendarWindow] = []
+    /// Notices in one message.
+    public var batchMax = 50
+
+    public struct Flap: Hashable, Sendable {
+        public var changes = 6
+        public var within = Nanoseconds.seconds(600)
+
+        public init() {}
+    }
+
+    public init() {}
+
+    public func wants(_ upstream: String) -> Bool {
+        upstreams.isEmpty
+            || upstreams.contains { pattern in
+                pattern.hasSuffix("*")
+                    ? upstream.hasPrefix(pattern.dropLast()) : upstream == pattern
+            }
+    }
+}
+
+public struct Herald: Sendable {
+    /// How the receiver knows a peer, once all that waits has been sent.
+    struct Standing: Hashable, Sendable {
+        var status: PeerStatus
+        var since: WallTime
+        var reason: String
+        var isTrouble: Bool
+        var remindAt: Instant?
+        /// When it turned lately.
+        var turns: [Instant] = []
+        var flapping: Flapping?
+    }
+
+    struct Flapping: Hashable, Sendable {
+        var turns = 0
+        var lastTurn: Instant
+    }
+
+    public let name: String
+    public var rules: HeraldRules
+    /// What waits, the oldest first. Those in flight are its beginning.
+    public private(set) var waiting: [Notice] = []
+    /// Had no room, and is to be told of by number.
+    public private(set) var leftOut = 0
+    public private(set) var counts = Counts()
+    private var standings: [PeerKey: Standing] = [:]
+    private var nextID: UInt64 = 1
+    private var groupAt: Instant?
+    private var flight: Flight?
+    private var failures = 0
+    private var retryAt: Instant?
+    /// When some standing has something to say by itself.
+    private var nextLook: Instant?
+
+    private struct Flight: Sendable {
+        var ids: Set<UInt64>
+        var leftOut: Int
+    }
+
+    public struct Counts: Hashable, Sendable {
+        public var sent: UInt64 = 0
+        public var failed: UInt64 = 0
+        public var leftOut: UInt64 = 0
+        /// Changes that were not told because their peer comes and goes.
+        public var suppressed: UInt64 = 0
+        public init() {}
+    }
+
+    /// Notices that wait for one receiver.
+    public static let waitingMax = 1_000
+    /// Peers that are kept apart; of more nothing is told.
+    public static let standingsMax = 100_000
+    public static let backoffMin = Nanoseconds.seconds(1)
+    public static let backoffMax = Nanoseconds.seconds(60)
+    /// Whoever says "later" is not believed for longer.
+    public static let laterMax = Nanoseconds.seconds(600)
+    /// A message that the receiver refuses, and not only cannot take now, is tried so often.
+    public static let refusalsMax = 5
+
+    public init(_ name: String, _ rules: HeraldRules) {
+        self.name = name
+        self.rules = rules
+    }
+
+    /// Peers in trouble, as this receiver sees it.
+    public var troubled: Int { standings.values.count { $0.isTrouble } }
+    public var isSending: Bool { flight != nil }
+    /// Since the last message that arrived.
+    public var failuresInARow: Int { failures }
+
+    // MARK: What happens
+
+    /// A peer came into another status. Returns the notice that this is worth, if any.
+    @discardableResult
+    public mutating func heard(
+        _ peer: PeerKey,
+        from: PeerStatus,
+        to: PeerStatus,
+        since: WallTime,
+        reason: String,
+        supply: Notice.Supply? = nil,
+        now: Moment
+    ) -> Notice? {
+        guard rules.wants(peer.upstream) else { return nil }
+        // That nothing is known of it is no end of what was known.
+        if to == .unknown, !rules.statuses.contains(.unknown) { return nil }
+        let isTrouble = rules.statuses.contains(to)
+        var standing =
+            standings[peer]
+            ?? Standing(status: from, since: since, reason: "", isTrouble: false)
+        // Nothing that this receiver sees a difference in.
+        if standing.isTrouble == isTrouble, !isTrouble || standing.status == to {
+            guard standings[peer] != nil else { return nil }
+            standing.status = to
+            standing.reason = reason
+            standings[peer] = standing
+            return nil
+        }
+        guard standings[peer] != nil || standings.count < Self.standingsMax else {
+            counts.leftOut += 1
+            return nil
+        }
+        let before = standing
+        (standing.status, standing.since, standing.reason) = (to, since, reason)
+        standing.isTrouble = isTrouble
+        standing.remindAt = isTrouble ? rules.remind.map { now.instant + $0 } : nil
+        let isFlapping = note(turnOf: &standing, at: now.instant)
+        defer {
+            standings[peer] = standing
+            lookSoon(at: earliest(standing))
+        }
+        if before.flapping != nil {
+            counts.suppressed += 1
+            return nil
+        }
+        if !isFlapping, !isTrouble, !rules.resolves { return nil }
+        let kind: Notice.Kind = isFlapping ? .flapping : isTrouble ? .trouble : .resolved
+        var notice = make(kind, peer, standing, from: before.status)
+        if kind == .resolved { notice.lasted = since - before.since }
+        if kind == .flapping { notice.changes = standing.turns.count }
+        notice.supply = supply
+        return enqueue(notice, at: now.instant)
+    }
+
+    /// The peer is defined no more.
+    @discardableResult
+    public mutating func gone(_ peer: PeerKey, now: Moment) -> Notice? {
+        guard let standing = standings.removeValue(forKey: peer), standing.isTrouble,
+            rules.resolves
+        else { return nil }
+        var notice = make(.resolved, peer, standing, from: standing.status)
+        (notice.to, notice.at, notice.isTrouble) = (.unknown, now.wall, false)
+        notice.reason = "it is not defined any more"
+        notice.lasted = now.wall - standing.since
+        return enqueue(notice, at: now.instant)
+    }
+
+    /// Whether this turn makes the peer one that comes and goes.
+    private func note(turnOf standing: inout Standing, at now: Instant) -> Bool {
+        guard let flap = rules.flap else { return false }
+        standing.turns = standing.turns.filter { now - $0 < flap.within } + [now]
+        if standing.turns.count > flap.changes { standing.turns.removeFirst() }
+        if standing.flapping != nil {
+            standing.flapping?.turns += 1
+            standing.flapping?.lastTurn = now
+            return false
+        }
+        guard standing.turns.count >= flap.changes else { return false }
+        standing.flapping = Flapping(lastTurn: now)
+        return true
+    }
+
+    private mutating func make(
+        _ kind: Notice.Kind,
+        _ peer: PeerKey,
+        _ standing: Standing,
+        from: PeerStatus
+    ) -> Notice {
+        defer { nextID += 1 }
+        return Notice(
+            id: nextID,
+            kind: kind,
+            peer: peer,
+            from: from,
+            to: standing.status,
+            at: standing.since,
+            reason: standing.reason,
+            isTrouble: standing.isTrouble
+        )
+    }
+
+    private mutating func enqueue(_ notice: Notice, at now: Instant) -> Notice {
+        if waiting.isEmpty || groupAt == nil { groupAt = now + rules.group }
+        waiting.append(notice)
+        if waiting.count > Self.waitingMax {
+            // What is in flight is with the receiver already, perhaps.
+            let oldest = waiting.firstIndex { flight?.ids.contains($0.id) != true }
+            if let oldest {
+                waiting.remove(at: oldest)
+                leftOut += 1
+                counts.leftOut += 1
+            }
+        }
+        return notice
+    }
+
+    // MARK: Time
+
+    /// What time alone brings about: reminders, and that peers have settled. Returns the notices.
+    @discardableResult
+    public mutating func look(now: Moment) -> [Notice] {
+        guard let due = nextLook, due <= now.instant else { return [] }
+        nextLook = nil
+        var made: [Notice] = []
+        // In an order that does not depend on how a dictionary lies in memory.
+        for (peer, old) in standings.sorted(by: { $0.key.description < $1.key.description }) {
+            var standing = old
+            if let flapping = standing.flapping, let flap = rules.flap,
+                now.instant - flapping.lastTurn >= flap.within
+            {
+                standing.flapping = nil
+                standing.turns = []
+                var notice = make(.settled, peer, standing, from: standing.status)
+                notice.changes = flapping.turns
+                made.append(enqueue(notice, at: now.instant))
+            } else if let at = standing.remindAt, at <= now.instant, let remind = rules.remind {
+                standing.remindAt = now.instant + remind
+                let isToldOf = waiting.contains { $0.peer == peer }
+                if standing.flapping == nil, !isToldOf {
+                    let notice = make(.reminder, peer, standing, from: standing.status)
+                    made.append(enqueue(notice, at: now.instant))
+                }
+            }
+            let isOver = !standing.isTrouble && standing.flapping == nil
+            let within = rules.flap?.within ?? .zero
+            let isForgotten = standing.turns.allSatisfy { now.instant - $0 >= within }
+            standings[peer] = isOver && isForgotten ? nil : standing
+            if standings[peer] != nil { lookSoon(at: earliest(standing)) }
+        }
+        return made
+    }
+
+    private func earliest(_ standing: Standing) -> Instant? {
+        let within = rules.flap?.within ?? .zero
+        let times = [
+            standing.remindAt,
+            standing.flapping.map { $0.lastTurn + within },
+            standing.isTrouble ? nil : standing.turns.last.map { $0 + within },
+        ]
+        return times.compactMap { $0 }.min()
+    }
+
+    private mutating func lookSoon(at time: Instant?) {
+        guard let time else { return }
+        nextLook = nextLook.map { min($0, time) } ?? time
+    }
+
+    /// When `look` or `next` may have something; nil where nothing is waited for.
+    public func wakeAt(now: Moment) -> Instant? {
+        var times = [nextLook]
+        if !waiting.isEmpty, flight == nil {
+            let quiet = quietEnd(at: now.wall).map { now.instant + ($0 - now.wall) }
+            times.append([groupAt, retryAt, quiet].compactMap { $0 }.max() ?? now.instant)
+        }
+        return times.compactMap { $0 }.min()
+    }
+
+    /// Until when it wants to be left alone.
+    public func quietEnd(at now: WallTime) -> WallTime? {
+        rules.quiet.compactMap { $0.opening(at: now)?.end }.max()
+    }
+
+    // MARK: Sending
+
+    /// What is to be sent now; ends in `sent` or `failed`. Of what `isOurs` says no to, another sends.
+    public mutating func next(
+        now: Moment,
+        by agent: String,
+        isOurs: (Notice) -> Bool = { _ in true }
+    ) -> Batch? {
+        guard flight == nil, !waiting.isEmpty, quietEnd(at: now.wall) == nil else { return nil }
+        if let groupAt, now.instant < groupAt { return nil }
+        if let retryAt, now.instant < retryAt { return nil }
+        let notices = Array(waiting.lazy.filter(isOurs).prefix(rules.batchMax))
+        if notices.isEmpty { return nil }
+        flight = Flight(ids: Set(notices.map(\.id)), leftOut: leftOut)
+        return Batch(
+            receiver: name,
+            agent: agent,
+            notices: notices,
+            leftOut: leftOut,
+            troubled: troubled,
+            holds: rules.remind.map { $0 * 3 },
+            sentAt: now.wall
+        )
+    }
+
+    /// What was in flight has arrived. Returns it.
+    @discardableResult
+    public mutating func sent(now: Instant) -> [Notice] {
+        guard let flight = flight.take() else { return [] }
+        let told = waiting.filter { flight.ids.contains($0.id) }
+        remove(flight)
+        counts.sent += 1
+        failures = 0
+        retryAt = nil
+        // More than one message holds goes on at once; what came meanwhile waits for its company.
+        groupAt = told.count >= rules.batchMax ? now : now + rules.group
+        return told
+    }
+
+    /// It has not, or nobody knows. `later` is when the receiver said to come again. One that it refuses is
+    /// given up after some attempts: nothing else would ever arrive. Returns what was given up.
+    @discardableResult
+    public mutating func failed(
+        isRefusal: Bool,
+        later: Nanoseconds? = nil,
+        now: Instant
+    ) -> [Notice] {
+        guard let flight = flight.take() else { return [] }
+        counts.failed += 1
+        failures += 1
+        let doubled = Self.backoffMin * (1 << Int64(min(failures - 1, 6)))
+        let pause = max(min(doubled, Self.backoffMax), min(later ?? .zero, Self.laterMax))
+        retryAt = now + pause
+        guard isRefusal, failures >= Self.refusalsMax else { return [] }
+        let lost = waiting.filter { flight.ids.contains($0.id) }
+        waiting.removeAll { flight.ids.contains($0.id) }
+        leftOut += lost.count
+        counts.leftOut += UInt64(lost.count)
+        failures = 0
+        return lost
+    }
+
+    private mutating func remove(_ flight: Flight) {
+        waiting.removeAll { flight.ids.contains($0.id) }
+        leftOut = max(0, leftOut - flight.leftOut)
+    }
+
+    /// Another agent has told of this peer up to this: what is older of it need not be told here.
+    public mutating func toldElsewhere(_ peer: PeerKey, _ kind: Notice.Kind, _ to: PeerStatus) {
+        let last = waiting.lastIndex {
+            $0.peer == peer && $0.kind == kind && $0.to == to
+                && flight?.ids.contains($0.id) != true
+        }
+        guard let last else { return }
+        let id = waiting[last].id
+        waiting.removeAll {
+            $0.peer == peer && $0.id <= id && flight?.ids.contains($0.id) != true
+        }
+    }
+
+    /// Others have told what waits here.
+    public mutating func clear() {
+        waiting.removeAll { flight?.ids.contains($0.id) != true }
+        leftOut = 0
+    }
+
+    // MARK: Over restarts
+
+    /// What the last process still had to tell.
+    public mutating func restore(_ notice: Notice, now: Instant) {
+        nextID = max(nextID, notice.id + 1)
+        restore(standingOf: notice, now: now)
+        // Its company has come already.
+        groupAt = now
+        waiting.append(notice)
+        if waiting.count > Self.waitingMax {
+            waiting.removeFirst()
+            leftOut += 1
+        }
+    }
+
+    /// What the receiver knows of the peer.
+    public mutating func restore(standingOf notice: Notice, now: Instant) {
+        nextID = max(nextID, notice.id + 1)
+        guard notice.kind != .test else { return }
+        if !notice.isTrouble {
+            standings[notice.peer] = nil
+        } else if standings.count < Self.standingsMax {
+            let remindAt = rules.remind.map { now + $0 }
+            standings[notice.peer] = Standing(
+                status: notice.to,
+                since: notice.at,
+                reason: notice.reason,
+                isTrouble: true,
+                remindAt: remindAt
+            )
+            lookSoon(at: remindAt)
+        }
+    }
+
+    /// The last process told of these.
+    public mutating func restore(told ids: Set<UInt64>) {
+        nextID = max(nextID, (ids.max() ?? 0) + 1)
+        waiting.removeAll { ids.contains($0.id) }
+    }
+
+    /// The peers in trouble, as notices that make the same standing again.
+    public var standingNotices: [Notice] {
+        standings.filter(\.value.isTrouble)
+            .sorted { $0.key.description < $1.key.description }
+            .map { peer, standing in
+                Notice(
+                    id: 0,
+                    kind: .reminder,
+                    peer: peer,
+                    from: standing.status,
+                    to: standing.status,
+                    at: standing.since,
+                    reason: standing.reason,
+                    isTrouble: true
+                )
+            }
+    }
+
+    /// The peers in trouble by what the receiver was told, for whoever compares that with how they are.
+    public var troubledPeers: [PeerKey] { standings.filter(\.value.isTrouble).map(\.key) }
+}

@@ -1,0 +1,228 @@
+// Does each change arrive once and in order while receivers are away, slow or refuse, and after a restart?
+// Whole notifiers in virtual time, on a board and a ledger of their own.
+
+import Checks
+import EventLoop
+import Health
+import Ledger
+import Store
+import Synchronization
+import TestSupport
+import Testing
+import Vocabulary
+
+@testable import Notify
+
+private let peers = (1...3).map { "10.0.0.\($0):80" }
+
+/// A receiver that does what the test says, and remembers what it took.
+private final class Mailbox: Sendable {
+    struct State: Sendable {
+        var taken: [String] = []
+        var attempts = 0
+        var end = OutgoingEnd.arrived
+    }
+
+    let state = Mutex(State())
+
+    var taken: [String] { state.withLock { $0.taken } }
+    var attempts: Int { state.withLock { $0.attempts } }
+
+    func answer(_ end: OutgoingEnd) { state.withLock { $0.end = end } }
+
+    func take(_ batch: Batch) -> OutgoingEnd {
+        state.withLock { state in
+            state.attempts += 1
+            if state.end == .arrived {
+                state.taken += batch.notices.map {
+                    "\($0.kind.rawValue) \($0.peer.peer) \($0.to.rawValue)"
+                }
+            }
+            return state.end
+        }
+    }
+}
+
+/// One process: a board with three peers, and a notifier with one receiver.
+private final class Process {
+    let board: Board
+    let notifier: Notifier
+    let ledger: Ledger
+    private let loop: EventLoop
+    private var sequence: UInt64 = 0
+
+    init(
+        on disk: any Disk,
+        _ loop: EventLoop,
+        _ mailbox: Mailbox,
+        _ rules: HeraldRules
+    ) async throws {
+        self.loop = loop
+        let events = EventLog(startedAt: loop.wall)
+        ledger = Ledger(path: "s.ledger", loop: loop, disk: disk, writer: loop)
+        events.keep(in: ledger)
+        board = Board(loop: loop, events: events, strangerTime: .zero)
+        notifier = Notifier(agent: "a1", board: board, on: loop)
+        notifier.define([Self.receiver(rules)])
+        notifier.keep(in: ledger)
+        try await ledger.open()
+        let definitions = peers.compactMap { Address(text: $0) }.map { PeerDefinition(address: $0) }
+        let monitor = MonitorSummary(
+            upstream: "web",
+            id: "tcp",
+            kind: "tcp",
+            isRequired: true,
+            rise: 1,
+            fall: 1,
+            interval: .seconds(1)
+        )
+        board.define([UpstreamDefinition(name: "web", peers: definitions)], monitors: [monitor])
+        notifier.start { batch, _ in mailbox.take(batch) }
+    }
+
+    static func receiver(_ rules: HeraldRules) -> Receiver {
+        let way = CommandWay(words: ["true"], environment: [])
+        return Receiver(name: "ops", way: .command(way), rules: rules)
+    }
+
+    /// A probe finds the peer so.
+    func finds(_ peer: Int, _ isUp: Bool) {
+        sequence += 1
+        let key = VerdictKey(upstream: "web", peer: peers[peer], monitor: "tcp")
+        board.apply(
+            Verdict(
+                key: key,
+                kind: "tcp",
+                status: isUp ? .up : .down,
+                health: isUp ? 1 : 0,
+                rise: 1,
+                fall: 1,
+                reason: isUp ? .layer4OK : .layer4Connect,
+                latency: .zero,
+                since: loop.wall,
+                checkedAt: loop.wall,
+                expiresAt: loop.wall + .seconds(86_400),
+                agent: "a1",
+                epoch: UInt64(loop.wall.milliseconds),
+                sequence: sequence
+            )
+        )
+    }
+
+    /// As SIGTERM does.
+    func end() async {
+        await notifier.stop()
+        board.events.end()
+        await ledger.stop()
+        board.close()
+    }
+}
+
+@Suite struct NotifierTests {
+    private func onLoop(_ body: @escaping @Sendable (EventLoop) async throws -> Void) async throws {
+        let loop = try EventLoop.spawn(virtual: "notify")
+        defer { loop.stop() }
+        try await withTaskExecutorPreference(loop) { try await body(loop) }
+    }
+
+    private static var rules: HeraldRules {
+        var rules = HeraldRules()
+        rules.group = .seconds(1)
+        rules.flap = nil
+        return rules
+    }
+
+    @Test func `each change arrives once and in order, though the receiver is away for a minute`()
+        async throws
+    {
+        try await onLoop { loop in
+            let mailbox = Mailbox()
+            let process = try await Process(on: ModelDisk(), loop, mailbox, Self.rules)
+            for peer in 0..<3 { process.finds(peer, true) }
+            await loop.advance(by: .seconds(20))
+            #expect(mailbox.taken.isEmpty, "that all is well is no news")
+            mailbox.answer(.failed("away"))
+            var expected: [String] = []
+            for turn in 0..<6 {
+                process.finds(turn % 3, turn >= 3)
+                expected.append(
+                    turn < 3 ? "trouble \(peers[turn]) down" : "resolved \(peers[turn - 3]) up"
+                )
+                await loop.advance(by: .seconds(10))
+            }
+            #expect(mailbox.taken.isEmpty)
+            #expect(mailbox.attempts > 3)
+            #expect(process.notifier.status.first?.state == .failing)
+            #expect(process.notifier.status.first?.waiting == 6)
+            mailbox.answer(.arrived)
+            await loop.advance(by: .seconds(60))
+            #expect(mailbox.taken == expected)
+            #expect(process.notifier.status.first?.state == .ok)
+            await process.end()
+        }
+    }
+
+    @Test func `what waits is told by the next process, and what was told is not told again`()
+        async throws
+    {
+        try await onLoop { loop in
+            let (mailbox, disk) = (Mailbox(), ModelDisk())
+            var process = try await Process(on: disk, loop, mailbox, Self.rules)
+            for peer in 0..<3 { process.finds(peer, true) }
+            await loop.advance(by: .seconds(1))
+            process.finds(0, false)
+            await loop.advance(by: .seconds(5))
+            mailbox.answer(.failed("away"))
+            process.finds(1, false)
+            await loop.advance(by: .seconds(5))
+            #expect(mailbox.taken == ["trouble \(peers[0]) down"])
+            await process.end()
+
+            mailbox.answer(.arrived)
+            process = try await Process(on: disk, loop, mailbox, Self.rules)
+            // Meanwhile the first came back, and the third went.
+            process.finds(0, true)
+            process.finds(1, false)
+            process.finds(2, false)
+            await loop.advance(by: .seconds(30))
+            #expect(
+                Set(mailbox.taken.dropFirst()) == [
+                    "trouble \(peers[1]) down", "resolved \(peers[0]) up",
+                    "trouble \(peers[2]) down",
+                ]
+            )
+            #expect(mailbox.taken.count == 4)
+            #expect(mailbox.taken[1] == "trouble \(peers[1]) down", "the oldest goes first")
+            await process.end()
+        }
+    }
+
+    @Test func `a receiver that is new hears what is wrong already`() async throws {
+        try await onLoop { loop in
+            let mailbox = Mailbox()
+            let process = try await Process(on: ModelDisk(), loop, mailbox, Self.rules)
+            process.notifier.define([])
+            process.finds(0, false)
+            process.finds(1, true)
+            await loop.advance(by: .seconds(20))
+            #expect(mailbox.taken.isEmpty)
+            process.notifier.define([Process.receiver(Self.rules)])
+            await loop.advance(by: .seconds(5))
+            #expect(mailbox.taken == ["trouble \(peers[0]) down"])
+            await process.end()
+        }
+    }
+
+    @Test func `a test message goes past all that waits`() async throws {
+        try await onLoop { loop in
+            let mailbox = Mailbox()
+            let process = try await Process(on: ModelDisk(), loop, mailbox, Self.rules)
+            #expect(await process.notifier.test("ops", by: "me") == .arrived)
+            #expect(await process.notifier.test("nobody", by: "me") == nil)
+            mailbox.answer(.refused("404"))
+            #expect(await process.notifier.test("ops", by: "me") == .refused("404"))
+            #expect(mailbox.taken == ["test test up"])
+            await process.end()
+        }
+    }
+}
