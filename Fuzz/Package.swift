@@ -57,18 +57,23 @@ let package = Package(
             ["Checks", "DNS", "Fleet", "Store", "EventLoop", "Health", "Vocabulary"]
         ),
         library("AgentCheck", ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary"]),
+        library(
+            "Notify",
+            ["Checks", "DNS", "Ledger", "Store", "EventLoop", "Health", "Vocabulary"]
+        ),
         library("Front", ["TLS", "HTTP1", "EventLoop", "Vocabulary"]),
         library(
             "Admin",
             [
-                "AgentCheck", "Checks", "Ledger", "Monitor", "Proxy", "Store", "EventLoop",
-                "Health", "TLS", "Front", "HTTP1", "Vocabulary",
+                "AgentCheck", "Checks", "Ledger", "Monitor", "Notify", "Proxy", "Store",
+                "EventLoop", "Health", "TLS", "Front", "HTTP1", "Vocabulary",
             ]
         ),
         library(
             "Settings",
             [
-                "AgentCheck", "Checks", "EventLoop", "Health", "Proxy", "TLS", "Vocabulary",
+                "AgentCheck", "Checks", "EventLoop", "Health", "Notify", "Proxy", "TLS",
+                "Vocabulary",
                 .product(name: "Yams", package: "Yams"),
             ]
         ),
