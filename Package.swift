@@ -91,6 +91,7 @@ let package = Package(
         library("HTTP2", ["Vocabulary"], settings: hotPath),
         library("Patterns", ["Vocabulary"], settings: hotPath),
         library("Plugins", ["Health", "Vocabulary"], settings: hotPath),
+        library("Import", ["Patterns", "Vocabulary"]),
 
         // The loop, and what hangs on it.
         library("EventLoop", ["Vocabulary", "CLinux"], settings: hotPath),
@@ -150,7 +151,7 @@ let package = Package(
             name: "muster",
             dependencies: [
                 "Admin", "AgentCheck", "Settings", "Monitor", "Notify", "Proxy", "Checks", "DNS",
-                "Fleet",
+                "Fleet", "Import",
                 "Ledger", "Redis", "Store", "TLS", "EventLoop", "Health", "HTTP1", "Vocabulary",
                 "CLinux",
                 argumentParser, logging, unixSignals,
@@ -251,6 +252,11 @@ let package = Package(
             [
                 "Simulation", "Fleet", "Redis", "EventLoop", "Health", "Vocabulary", "TestSupport",
             ]
+        ),
+        tests(
+            "ImportTests",
+            ["Import", "Settings", "Health", "Proxy", "Vocabulary", "TestSupport"],
+            exclude: ["Configurations"]
         ),
         tests("TidyTests", []),
     ]

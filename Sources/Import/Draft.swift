@@ -1,0 +1,137 @@
+// What comes of another system's configuration? Upstreams and listeners as muster has them, and a note for
+// each line that has no counterpart. An importer fills it in, and the writer makes a file of it.
+
+import Vocabulary
+
+/// A line of the source of which something is not in the result.
+struct Note: Equatable, Sendable {
+    var place: SourcePlace
+    /// As it was written, or the part of it that is left.
+    var text: String
+    var why: String
+}
+
+/// Where something stands in the source.
+struct SourcePlace: Equatable, Sendable, CustomStringConvertible {
+    var file: String
+    var line: Int
+
+    var description: String { "\(file):\(line)" }
+}
+
+/// A value of YAML.
+indirect enum Tree: Equatable, Sendable {
+    /// Written in quotes where it could be taken for anything but a text.
+    case text(String)
+    /// A number, a duration, a word of muster's own.
+    case word(String)
+    case list([Tree])
+    case map([Entry])
+
+    struct Entry: Equatable, Sendable {
+        var key: String
+        var value: Tree
+
+        init(_ key: String, _ value: Tree) {
+            self.key = key
+            self.value = value
+        }
+    }
+
+    static func number(_ number: Int) -> Tree { .word("\(number)") }
+    static func flag(_ value: Bool) -> Tree { .word(value ? "true" : "false") }
+    static func span(_ span: Span) -> Tree { .word(span.text) }
+}
+
+/// One item of a list, with what there is to say of it.
+struct DraftItem: Equatable, Sendable {
+    var tree: Tree
+    var notes: [Note] = []
+}
+
+struct DraftUpstream: Equatable, Sendable {
+    var name: String
+    /// What it was, and where: no note, for nothing is missing.
+    var source = ""
+    var notes: [Note] = []
+    var settings: [Tree.Entry] = []
+    var peers: [DraftItem] = []
+    var monitors: [DraftItem] = []
+
+    mutating func set(_ key: String, _ value: Tree) {
+        if let place = settings.firstIndex(where: { $0.key == key }) {
+            settings[place].value = value
+        } else {
+            settings.append(.init(key, value))
+        }
+    }
+}
+
+struct DraftRoute: Equatable, Sendable {
+    var host = "*"
+    var path = "/"
+    var stripsPrefix = false
+    var upstream: String
+}
+
+struct DraftListener: Equatable, Sendable {
+    enum Mode: Equatable, Sendable {
+        case tcp(upstream: String)
+        case http([DraftRoute])
+    }
+
+    var bind: String
+    /// What it was, and where.
+    var source = ""
+    var mode: Mode
+    var notes: [Note] = []
+}
+
+struct Draft: Equatable, Sendable {
+    var upstreams: [DraftUpstream] = []
+    var listeners: [DraftListener] = []
+    var threads: Int?
+    /// Of `proxy.timeouts`, the longest that any part of the source asks for.
+    var timeouts: [String: Span] = [:]
+    /// What belongs to no upstream and no listener.
+    var notes: [Note] = []
+
+    /// Names that are taken, as they are written here.
+    private var names: Set<String> = []
+
+    static let timeoutKeys = [
+        "connect", "request-head", "client-idle", "body-idle", "response", "peer-idle",
+        "tunnel-idle",
+    ]
+    static let timeoutMax = Span(milliseconds: 86_400_000)
+
+    /// A name for an upstream that was called `name`: the same, but for what muster's names cannot have.
+    mutating func name(for name: String) -> String {
+        let bytes = name.utf8.prefix(Name.bytesMax - 8).map { byte in
+            Name.isName(String(UnicodeScalar(byte)), atMost: 1) ? byte : UInt8(ascii: "-")
+        }
+        let base = bytes.isEmpty ? "upstream" : String(decoding: bytes, as: UTF8.self)
+        var number = 1
+        var candidate = base
+        while !names.insert(candidate).inserted {
+            number += 1
+            candidate = "\(base)-\(number)"
+        }
+        return candidate
+    }
+
+    /// Of several that differ the longest holds: a shorter one would cut what used to be served.
+    mutating func raise(_ timeout: String, to span: Span) {
+        let span = min(max(span, Span(milliseconds: 1)), Self.timeoutMax)
+        timeouts[timeout] = max(timeouts[timeout] ?? span, span)
+    }
+
+    /// Every note there is.
+    var noteCount: Int {
+        notes.count + listeners.reduce(0) { $0 + $1.notes.count }
+            + upstreams.reduce(0) { sum, upstream in
+                sum + upstream.notes.count
+                    + (upstream.peers + upstream.monitors).reduce(0) { $0 + $1.notes.count }
+            }
+    }
+}

@@ -1,0 +1,343 @@
+// What is an HAProxy configuration in muster's words? Backends and listens become upstreams, frontends and listens
+// listeners; what has no counterpart stays as a comment beside what it belonged to.
+
+import Vocabulary
+
+/// What came of a file.
+public struct Imported: Equatable, Sendable {
+    /// A configuration that `muster validate` takes.
+    public let text: String
+    /// How many comments tell of something that is not in it.
+    public let noteCount: Int
+
+    init(_ draft: Draft, from source: String, by command: String) {
+        text = YAMLWriter.file(draft, from: source, by: command)
+        noteCount = draft.noteCount
+    }
+}
+
+public struct HAProxyImport {
+    private var draft = Draft()
+    private var proxies: [HAProxyProxy] = []
+    /// What an upstream is called here, by the name of its backend.
+    private var names: [String: String] = [:]
+
+    /// A file of more bytes is none.
+    public static let bytesMax = 16 << 20
+
+    /// Reads `text`, which `file` holds.
+    public static func read(
+        _ text: String,
+        file: String,
+        environment: [String: String] = [:]
+    ) -> Imported {
+        var reader = HAProxyImport()
+        reader.read(HAProxySections(text, file: file, environment: environment))
+        return Imported(reader.draft, from: file, by: "muster import haproxy")
+    }
+
+    private mutating func read(_ file: HAProxySections) {
+        draft.notes += file.notes
+        for (index, section) in file.sections.enumerated() {
+            switch section.kind {
+            case _ where section.isProxy:
+                var proxy = HAProxyProxy(section)
+                proxy.take(file.defaults(of: index), areDefaults: true)
+                proxy.take(section.lines, areDefaults: false)
+                proxies.append(proxy)
+            case "defaults": tellDefaults(section)
+            case "global": global(section)
+            default: tell(section, "a section without a counterpart")
+            }
+        }
+        for index in proxies.indices where proxies[index].serves { name(index) }
+        for proxy in proxies {
+            if proxy.serves { upstream(proxy) }
+        }
+        for proxy in proxies where proxy.listens {
+            var frontend = HAProxyFrontend(proxy, names: names)
+            frontend.read(taken: Set(draft.listeners.map(\.bind)))
+            draft.listeners += frontend.listeners
+            draft.notes += frontend.notes
+        }
+        for proxy in proxies { timeouts(proxy) }
+    }
+
+    // MARK: Sections without servers
+
+    private mutating func tell(_ section: HAProxySection, _ why: String) {
+        draft.notes.append(Note(place: section.place, text: section.raw, why: why))
+        draft.notes += section.lines.map { Note(place: $0.place, text: $0.raw, why: "") }
+    }
+
+    /// Said once, not in each proxy that has them.
+    private mutating func tellDefaults(_ section: HAProxySection) {
+        var proxy = HAProxyProxy(section)
+        proxy.take(section.lines, areDefaults: false)
+        draft.notes += proxy.notes
+    }
+
+    private mutating func global(_ section: HAProxySection) {
+        for line in section.lines {
+            if line.first == "nbthread", let count = Int(line.second), (1...256).contains(count) {
+                draft.threads = count
+                continue
+            }
+            let why =
+                switch line.first {
+                case "maxconn": "proxy.limits.client-connections counts for each worker thread"
+                case "stats": "see the dashboard and /metrics of the admin address"
+                case "log": "the log goes to standard error, see OPERATIONS.md"
+                case "daemon", "user", "group", "chroot", "pidfile":
+                    "for the service manager that starts muster"
+                default: "no counterpart"
+                }
+            draft.notes.append(Note(place: line.place, text: line.raw, why: why))
+        }
+    }
+
+    // MARK: Upstreams
+
+    /// A listen that only shows statistics, say, has nothing behind it.
+    private mutating func name(_ index: Int) {
+        let proxy = proxies[index]
+        if proxy.kind == "listen", proxy.servers.isEmpty { return }
+        if names[proxy.name] != nil {
+            proxies[index].notes.append(
+                Note(place: proxy.place, text: proxy.raw, why: "a second one of this name")
+            )
+            return
+        }
+        names[proxy.name] = draft.name(for: proxy.name)
+    }
+
+    private mutating func upstream(_ proxy: HAProxyProxy) {
+        guard let name = names[proxy.name],
+            !draft.upstreams.contains(where: { $0.name == name })
+        else {
+            // What is said of it is not lost; of a listen it is told where it listens.
+            draft.notes += proxy.servers.map {
+                Note(
+                    place: $0.line.place,
+                    text: $0.line.raw,
+                    why: "of a proxy that is not taken over"
+                )
+            }
+            if !proxy.listens { draft.notes += proxy.notes }
+            return
+        }
+        var upstream = DraftUpstream(name: name, source: "\(proxy.place): \(proxy.raw)")
+        if name != proxy.name {
+            upstream.notes.append(
+                Note(place: proxy.place, text: proxy.raw, why: "its name is written otherwise here")
+            )
+        }
+        upstream.notes += proxy.notes
+        if proxy.isDisabled {
+            upstream.notes.append(
+                Note(
+                    place: proxy.place,
+                    text: "disabled",
+                    why: "an upstream cannot be; no route leads here"
+                )
+            )
+        }
+        if let program = proxy.externalCommand, proxy.check?.option != "external-check" {
+            upstream.notes.append(
+                Note(
+                    place: proxy.place,
+                    text: "external-check command \(program)",
+                    why: "no option external-check asks for it"
+                )
+            )
+        }
+        balance(proxy, &upstream)
+        cookie(proxy, &upstream)
+        retries(proxy, &upstream)
+        var servers = HAProxyServers(proxy, ports: ports(leadingTo: proxy))
+        servers.read()
+        upstream.notes += servers.notes
+        upstream.settings += servers.settings
+        upstream.peers = servers.peers
+        let checks = HAProxyChecks(proxy, hasSocket: servers.hasSocket)
+        upstream.notes += checks.notes
+        if !servers.peers.isEmpty {
+            upstream.monitors = checks.monitors
+        }
+        draft.upstreams.append(upstream)
+    }
+
+    /// Ports by which clients come to the servers of `proxy`: a server without a port has theirs.
+    private func ports(leadingTo proxy: HAProxyProxy) -> [Int] {
+        let leading = proxies.filter { other in
+            other.listens
+                && (other.name == proxy.name && proxy.listens
+                    || other.defaultBackend?.name == proxy.name
+                    || other.rules.contains { $0.second == proxy.name })
+        }
+        return leading.flatMap(\.binds).flatMap { HAProxyFrontend.addresses(of: $0).found }
+            .compactMap { bind in
+                guard case .host(_, let port)? = Address(text: bind) else { return nil }
+                return Int(port)
+            }
+    }
+
+    private func balance(_ proxy: HAProxyProxy, _ upstream: inout DraftUpstream) {
+        guard let word = proxy.balance.first else { return }
+        let text = "balance \(proxy.balance.joined(separator: " "))"
+        func tell(_ why: String) {
+            upstream.notes.append(Note(place: proxy.place, text: text, why: why))
+        }
+        func hash(_ key: String) {
+            var entries: [Tree.Entry] = [.init("key", .text(key))]
+            if let factor = proxy.balanceFactor, (101...10_000).contains(factor) {
+                entries.append(.init("bounded-load", .word("\(factor)%")))
+            }
+            upstream.set("balance", .map([.init("consistent-hash", .map(entries))]))
+        }
+        let name = word.prefix { $0 != "(" }
+        let inner = word.hasSuffix(")") ? String(word.dropFirst(name.count + 1).dropLast()) : ""
+        switch name {
+        case "roundrobin": upstream.set("balance", .word("round-robin"))
+        case "static-rr":
+            upstream.set("balance", .word("round-robin"))
+            tell("weights can change here")
+        case "leastconn": upstream.set("balance", .word("least-connections"))
+        case "first": upstream.set("balance", .word("first"))
+        case "source": upstream.set("balance", .word("ip-hash"))
+        case "random": upstream.set("balance", .word("random-two"))
+        case "uri":
+            hash("path")
+            if proxy.balance.count > 1 { tell("the whole path counts, without the query") }
+        case "url_param" where Self.isParameter(proxy.balance.dropFirst().first ?? ""):
+            hash("query:\(proxy.balance[1])")
+            if proxy.balance.count > 2 { tell("bodies are not looked into") }
+        case "hdr" where Self.isToken(inner): hash("header:\(inner.lowercased())")
+        default: tell("no such balancer here; servers are asked in turn")
+        }
+    }
+
+    static func isToken(_ text: String) -> Bool {
+        !text.isEmpty
+            && text.utf8.allSatisfy {
+                (0x21..<0x7F).contains($0) && !#""(),/:;<=>?@[\]{}"#.utf8.contains($0)
+            }
+    }
+
+    private static func isParameter(_ text: String) -> Bool {
+        !text.isEmpty
+            && text.utf8.allSatisfy { (0x21..<0x7F).contains($0) && !"&=#".utf8.contains($0) }
+    }
+
+    private func cookie(_ proxy: HAProxyProxy, _ upstream: inout DraftUpstream) {
+        guard let line = proxy.cookie else { return }
+        let words = Set(line.rest.dropFirst())
+        let name = line.second
+        guard proxy.isHTTP, words.contains("insert"), Self.isToken(name), name.utf8.count <= 64
+        else {
+            upstream.notes.append(
+                Note(
+                    place: line.place,
+                    text: line.raw,
+                    why: "no counterpart; sticky writes a cookie of its own"
+                )
+            )
+            return
+        }
+        var entries: [Tree.Entry] = [.init("cookie", .text(name))]
+        if words.contains("secure") { entries.append(.init("secure", .word("always"))) }
+        upstream.set("sticky", .map(entries))
+        let values = proxy.servers.compactMap { server in
+            server.value("cookie").map { "\(server.name) \($0)" }
+        }
+        upstream.notes.append(
+            Note(
+                place: line.place,
+                text: values.isEmpty ? line.raw : "\(line.raw) (\(values.joined(separator: ", ")))",
+                why:
+                    "its values are muster's own, so clients change servers once; Path=/, HttpOnly and "
+                    + "SameSite=Lax always"
+            )
+        )
+    }
+
+    private static let retriesMax = 7
+
+    private func retries(_ proxy: HAProxyProxy, _ upstream: inout DraftUpstream) {
+        if let line = proxy.retries {
+            let count = Int(line.second) ?? -1
+            if count >= 0 { upstream.set("retries", .number(min(count, Self.retriesMax))) }
+            if !(0...Self.retriesMax).contains(count) {
+                upstream.notes.append(
+                    Note(
+                        place: line.place,
+                        text: line.raw,
+                        why: "0 to \(Self.retriesMax) further servers"
+                    )
+                )
+            }
+        }
+        if let line = proxy.retryOn { retryOn(line, &upstream) }
+        guard let line = proxy.reuse else { return }
+        switch line.second {
+        case "safe", "always": upstream.set("reuse", .word(line.second))
+        default:
+            upstream.notes.append(
+                Note(place: line.place, text: line.raw, why: "connections are kept: safe or always")
+            )
+        }
+    }
+
+    private func retryOn(_ line: HAProxyLine, _ upstream: inout DraftUpstream) {
+        var words: [String] = []
+        var left: [String] = []
+        for word in line.rest {
+            switch word {
+            case "none": break
+            case "conn-failure": words.append("connect-failure")
+            case "empty-response", "response-timeout": words.append(word)
+            case "junk-response": words.append("malformed-response")
+            case "all-retryable-errors":
+                words += [
+                    "connect-failure", "empty-response", "malformed-response", "response-timeout",
+                    "500", "502", "503", "504",
+                ]
+            case _ where Int(word).map { (400...599).contains($0) } ?? false: words.append(word)
+            default: left.append(word)
+            }
+        }
+        var seen: Set<String> = []
+        words = words.filter { seen.insert($0).inserted }
+        upstream.set(
+            "retry-on",
+            words.isEmpty ? .word("none") : .list(words.map { .word($0) })
+        )
+        if !left.isEmpty {
+            upstream.notes.append(
+                Note(
+                    place: line.place,
+                    text: "retry-on \(left.joined(separator: " "))",
+                    why: "no such occasion here"
+                )
+            )
+        }
+    }
+
+    // MARK: Timeouts
+
+    private static let timeouts: [(theirs: String, ours: String)] = [
+        ("connect", "connect"), ("http-request", "request-head"),
+        ("http-keep-alive", "client-idle"),
+        ("server", "response"), ("tunnel", "tunnel-idle"), ("client", "body-idle"),
+    ]
+
+    /// There they are each proxy's, here the whole process's.
+    private mutating func timeouts(_ proxy: HAProxyProxy) {
+        for (theirs, ours) in Self.timeouts {
+            guard let span = proxy.timeouts[theirs] else { continue }
+            let relevant =
+                ["connect", "server", "tunnel"].contains(theirs) ? proxy.serves : proxy.listens
+            if relevant { draft.raise(ours, to: span) }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+// Which sections does an HAProxy configuration have, and what holds in each? A line whose first word names a section
+// begins one; what `defaults` says holds in those that follow, or in those that name it (`from`).
+
+import Vocabulary
+
+struct HAProxySection: Equatable, Sendable {
+    var kind: String
+    var name: String
+    var place: SourcePlace
+    var raw: String
+    /// Of `defaults`: the one that a proxy names, or that this one goes on from.
+    var from: String?
+    var lines: [HAProxyLine] = []
+
+    /// Sections that serve, and have servers or lead to them.
+    var isProxy: Bool { ["frontend", "backend", "listen"].contains(kind) }
+
+    static let kinds: Set<String> = [
+        "global", "defaults", "frontend", "backend", "listen", "userlist", "peers", "mailers",
+        "resolvers", "cache", "program", "ring", "http-errors", "fcgi-app", "log-forward",
+        "crt-store",
+        "traces", "log-profile", "acme",
+    ]
+}
+
+struct HAProxySections {
+    var sections: [HAProxySection] = []
+    /// What stood in no section, or could not be read.
+    var notes: [Note] = []
+
+    static let linesMax = 1_000_000
+
+    init(_ text: String, file: String, environment: [String: String]) {
+        let words = HAProxyWords(environment: environment)
+        var number = 0
+        for line in text.utf8.split(separator: 10, omittingEmptySubsequences: false) {
+            number += 1
+            let place = SourcePlace(file: file, line: number)
+            if number > Self.linesMax {
+                notes.append(
+                    Note(
+                        place: place,
+                        text: "everything from here on",
+                        why: "expected at most \(Self.linesMax) lines, saw more"
+                    )
+                )
+                break
+            }
+            take(String(decoding: line, as: UTF8.self), at: place, words)
+        }
+    }
+
+    private mutating func take(_ text: String, at place: SourcePlace, _ words: HAProxyWords) {
+        let result: HAProxyWords.Result
+        do throws(HAProxyWords.Problem) {
+            result = try words.split(text)
+        } catch {
+            notes.append(Note(place: place, text: text, why: error.text))
+            return
+        }
+        guard let first = result.words.first else { return }
+        for name in result.unset {
+            notes.append(
+                Note(
+                    place: place,
+                    text: result.raw,
+                    why:
+                        "the environment has no \(name) here; it is taken for nothing, as HAProxy does"
+                )
+            )
+        }
+        // `.if`, `.else`, `.notice` …: what they choose cannot be known here.
+        if first.hasPrefix(".") {
+            notes.append(
+                Note(
+                    place: place,
+                    text: result.raw,
+                    why: "not evaluated: the lines of all its branches are taken"
+                )
+            )
+            return
+        }
+        if HAProxySection.kinds.contains(first) {
+            begin(result, at: place)
+            return
+        }
+        let line = HAProxyLine(place: place, words: result.words, raw: result.raw)
+        if sections.isEmpty {
+            notes.append(Note(place: place, text: result.raw, why: "stands in no section"))
+        } else {
+            sections[sections.count - 1].lines.append(line)
+        }
+    }
+
+    private mutating func begin(_ result: HAProxyWords.Result, at place: SourcePlace) {
+        var rest = result.words.dropFirst()
+        var section = HAProxySection(
+            kind: result.words[0],
+            name: "",
+            place: place,
+            raw: result.raw
+        )
+        if let name = rest.first, name != "from" {
+            section.name = name
+            rest.removeFirst()
+        }
+        if rest.first == "from", let name = rest.dropFirst().first {
+            section.from = name
+            rest.removeFirst(2)
+        }
+        // An address behind the name, as old versions took it.
+        if section.isProxy, let address = rest.first {
+            section.lines.append(
+                HAProxyLine(place: place, words: ["bind", address], raw: "bind \(address)")
+            )
+        }
+        sections.append(section)
+    }
+
+    /// The lines that hold in `section` before its own, in order.
+    func defaults(of index: Int) -> [HAProxyLine] {
+        var lines: [HAProxyLine] = []
+        var seen: Set<Int> = []
+        var wanted = sections[index].from
+        var before = index
+        // Without a name it is the nearest before it.
+        while true {
+            let found = sections[..<before].lastIndex { section in
+                section.kind == "defaults" && (wanted == nil || section.name == wanted)
+            }
+            guard let found, seen.insert(found).inserted else { return lines }
+            lines = sections[found].lines + lines
+            guard let next = sections[found].from else { return lines }
+            wanted = next
+            before = found
+        }
+    }
+}

@@ -1,0 +1,112 @@
+// What holds in a part of an nginx configuration because it was said outside of it? Of directives that mean something
+// here: how requests are tried again, and how long things may take.
+
+import Vocabulary
+
+struct NginxScope {
+    private var nextUpstream: NginxDirective?
+    private var tries: NginxDirective?
+    /// Of `proxy.timeouts`.
+    private(set) var timeouts: [String: Span] = [:]
+
+    /// Whether the directive is one of these, and was taken.
+    mutating func take(_ directive: NginxDirective) -> Bool {
+        if directive.block != nil || directive.lua != nil { return false }
+        switch directive.name {
+        case "proxy_next_upstream": nextUpstream = directive
+        case "proxy_next_upstream_tries": tries = directive
+        case "proxy_connect_timeout": return time("connect", directive)
+        case "proxy_read_timeout": return time("response", directive)
+        case "proxy_timeout": return time("tunnel-idle", directive)
+        case "proxy_send_timeout", "send_timeout", "client_body_timeout":
+            return time("body-idle", directive)
+        case "client_header_timeout": return time("request-head", directive)
+        case "keepalive_timeout": return time("client-idle", directive)
+        default: return false
+        }
+        return true
+    }
+
+    private mutating func time(_ key: String, _ directive: NginxDirective) -> Bool {
+        guard directive.arguments.count == 1, let span = Span(nginx: directive.first),
+            span.microseconds > 0
+        else { return false }
+        timeouts[key] = span
+        return true
+    }
+
+    private static let retriesMax = 7
+
+    func apply(to upstream: inout NginxUpstream) {
+        if let nextUpstream { retryOn(nextUpstream, &upstream) }
+        guard let tries else { return }
+        guard let count = Int(tries.first), count > 0 else {
+            upstream.note(tries, "0 to \(Self.retriesMax) further servers")
+            return
+        }
+        upstream.set("retries", .number(min(count - 1, Self.retriesMax)), for: tries)
+        if count - 1 > Self.retriesMax {
+            upstream.note(tries, "0 to \(Self.retriesMax) further servers")
+        }
+    }
+
+    private func retryOn(_ directive: NginxDirective, _ upstream: inout NginxUpstream) {
+        var words: [String] = []
+        var left: [String] = []
+        for word in directive.arguments {
+            switch word {
+            case "off": break
+            case "error": words += ["connect-failure", "empty-response"]
+            case "timeout": words += ["connect-failure", "response-timeout"]
+            case "invalid_header": words.append("malformed-response")
+            case _ where word.hasPrefix("http_"):
+                if let status = Int(word.dropFirst(5)), (400...599).contains(status) {
+                    words.append("\(status)")
+                } else {
+                    left.append(word)
+                }
+            default: left.append(word)
+            }
+        }
+        var seen: Set<String> = []
+        words = words.filter { seen.insert($0).inserted }
+        upstream.set(
+            "retry-on",
+            words.isEmpty ? .word("none") : .list(words.map { .word($0) }),
+            for: directive
+        )
+        if !left.isEmpty {
+            upstream.note(
+                directive,
+                "what cannot be sent twice is not, unless 'retry-key' says so",
+                text: "proxy_next_upstream \(left.joined(separator: " "))"
+            )
+        }
+    }
+
+    static let reasons: [String: String] = [
+        "access_log": "there is no access log",
+        "log_format": "there is no access log",
+        "error_log": "the log goes to standard error, see OPERATIONS.md",
+        "proxy_set_header":
+            "X-Forwarded-For, X-Forwarded-Proto and Host are written as PROXY.md says",
+        "proxy_http_version": "peers are spoken to in HTTP/1.1",
+        "proxy_next_upstream_timeout": "timeouts.connect and timeouts.response bound each attempt",
+        "proxy_buffering": "nothing is buffered whole",
+        "proxy_buffer_size": "see PROXY.md for the limits of a message",
+        "proxy_buffers": "nothing is buffered whole",
+        "return": "nothing is answered by rules",
+        "rewrite": "paths are not rewritten",
+        "root": "no files are served",
+        "index": "no files are served",
+        "try_files": "no files are served",
+        "user": "for the service manager that starts muster",
+        "pid": "for the service manager that starts muster",
+        "daemon": "for the service manager that starts muster",
+        "worker_rlimit_nofile": "for the service manager that starts muster",
+        "ssl_certificate": "listeners speak plain text",
+        "ssl_certificate_key": "listeners speak plain text",
+        "lua_shared_dict": "needs nothing here",
+        "resolver": "the name servers of /etc/resolv.conf are asked",
+    ]
+}

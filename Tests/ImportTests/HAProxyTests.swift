@@ -1,0 +1,291 @@
+// Does a configuration of HAProxy mean here what it meant there?
+
+import Health
+import Proxy
+import Settings
+import Testing
+
+@testable import Import
+
+@Suite struct HAProxyTests {
+    private static func read(_ text: String, _ environment: [String: String] = [:]) -> Imported {
+        HAProxyImport.read(text, file: "h.cfg", environment: environment)
+    }
+
+    /// The lines that are no comments, without what is around.
+    private static func body(_ text: String, _ environment: [String: String] = [:]) -> [String] {
+        read(text, environment).text.split(separator: "\n").map(String.init)
+            .filter { !$0.contains("#") }
+    }
+
+    // MARK: Words
+
+    @Test(arguments: [
+        (#"server a 1.2.3.4:80 # weight 3"#, ["server", "a", "1.2.3.4:80"]),
+        (##"a\ b c\#d "e f" 'g "h"' i"j k"l"##, ["a b", "c#d", "e f", #"g "h""#, "ij kl"]),
+        (#"x GET\r\nHost:\ y"#, ["x", "GET\r\nHost: y"]),
+        (##"a "\"\\\$X #" '$HOME #'"##, ["a", #""\$X #"#, "$HOME #"]),
+        (
+            #"p "$HOME" ${HOME} "${HOME}/x" "${NO-d}" "$NO.""#,
+            ["p", "/h", "${HOME}", "/h/x", "d", "."]
+        ),
+        ("\"\" ''", ["", ""]),
+        (#"\x41\x62"#, ["Ab"]),
+        ("\t tab\tand  blanks \r", ["tab", "and", "blanks"]),
+    ])
+    func `a line is cut as HAProxy cuts it`(_ line: String, _ words: [String]) throws {
+        #expect(try HAProxyWords(environment: ["HOME": "/h"]).split(line).words == words)
+    }
+
+    @Test(arguments: [#"a "b"#, "a 'b", #"a\"#, #"\x4"#, #""\xZZ""#])
+    func `a line without an end is no line`(_ line: String) {
+        #expect(throws: HAProxyWords.Problem.self) {
+            try HAProxyWords(environment: [:]).split(line)
+        }
+        let imported = Self.read("backend b\n server s 1.2.3.4:80\n \(line)\n")
+        #expect(imported.noteCount == 1 && imported.text.contains("h.cfg:3: "))
+        #expect(imported.text.contains("1.2.3.4:80"))
+    }
+
+    @Test func `a variable that is not set is nothing, and said so`() {
+        let text = "backend b\n server s \"${APP}:80\"\n"
+        #expect(Self.read(text, ["APP": "10.0.0.1"]).noteCount == 0)
+        let imported = Self.read(text)
+        #expect(imported.text.contains("the environment has no APP here"))
+        // What it leaves is no address.
+        #expect(imported.text.contains("peers: []"))
+    }
+
+    // MARK: Servers
+
+    @Test func `nothing is said where nothing is missing`() {
+        let imported = Self.read(
+            """
+            backend web
+                balance leastconn
+                option httpchk GET /ok HTTP/1.1
+                http-check expect status 200
+                server a 10.0.0.1:80 check weight 5 maxconn 10 backup
+                server b 10.0.0.2:80 check disabled
+            """
+        )
+        #expect(imported.noteCount == 0)
+        #expect(
+            imported.text == """
+                # Made of h.cfg by muster import haproxy.
+
+                upstreams:
+                  # h.cfg:1: backend web
+                  web:
+                    balance: least-connections
+                    peers:
+                      - { id: a, address: "10.0.0.1:80", weight: 5, backup: true, max-connections: 10 }
+                      - { id: b, address: "10.0.0.2:80", down: true }
+                    monitors:
+                      - { http: { path: /ok, method: GET, expect: "200", interval: 2s, timeout: 2s, rise: 2, fall: 3 } }
+
+                """
+        )
+    }
+
+    @Test func `defaults hold in what follows, and names choose among them`() throws {
+        let upstreams = try Self.read(
+            """
+            defaults one
+                retries 1
+                default-server inter 7s weight 9
+            defaults two from one
+                balance source
+            backend a from one
+                server s 10.0.0.1:80 check
+            backend b
+                server s 10.0.0.2:80 check weight 3 inter 1s
+                default-server fall 8
+                server t 10.0.0.3:80 check
+            """
+        ).configuration().upstreams
+        #expect(upstreams.map(\.definition.balance.name) == ["round-robin", "ip-hash"])
+        #expect(upstreams.map(\.definition.trying.retries) == [1, 1])
+        #expect(upstreams.map { $0.definition.peers.map(\.weight) } == [[9], [3, 9]])
+        #expect(upstreams.map { $0.monitors[0].schedule.interval } == [.seconds(7), .seconds(1)])
+    }
+
+    @Test(arguments: [
+        ("*:80", ["0.0.0.0:80"]), (":80", ["0.0.0.0:80"]), (":::80", ["[::]:80"]),
+        ("[::1]:80", ["[::1]:80"]), ("ipv6@:80", ["[::]:80"]),
+        ("ipv4@10.0.0.1:80", ["10.0.0.1:80"]),
+        ("10.0.0.1:80-82", ["10.0.0.1:80", "10.0.0.1:81", "10.0.0.1:82"]),
+        ("10.0.0.1:80,:81", ["10.0.0.1:80", "0.0.0.0:81"]), ("unix@/run/x", ["unix:/run/x"]),
+        ("/run/x", ["unix:/run/x"]), ("localhost:80", ["127.0.0.1:80"]), ("name.example:80", []),
+        ("abns@x", []), ("fd@3", []), (":0", []), (":65536", []), (":1-9999", []),
+    ])
+    func `addresses to listen on`(_ text: String, _ binds: [String]) {
+        let line = HAProxyLine(
+            place: SourcePlace(file: "", line: 1),
+            words: ["bind", text],
+            raw: "bind \(text)"
+        )
+        #expect(HAProxyFrontend.addresses(of: line).found == binds)
+    }
+
+    @Test(arguments: [
+        ("1::2", true), ("::", true), ("1:2:3:4:5:6:7:8", true), ("::ffff:1.2.3.4", true),
+        ("1:2:3:4:5:6:7", false), ("1::2::3", false), ("12345::", false), (":::", false),
+        ("1.2.3.4", false), ("g::", false), ("::1.2.3", false), ("1:2:3:4:5:6:7:8:9", false),
+    ])
+    func `addresses of version 6`(_ text: String, _ isOne: Bool) {
+        #expect(IPv6.isLiteral(text) == isOne)
+    }
+
+    // MARK: Checks
+
+    @Test(arguments: [
+        ("status 200", #""200""#), ("status 200-299,404", #""2xx 404""#),
+        ("! status 500-599", #""101 200-499""#),
+        ("rstatus ^2", #""2xx""#), ("rstatus (2|3)[0-9][0-9]", #""200-399""#),
+        ("string ok", #"{ status: "101-599", contains: ok }"#),
+        ("rstring ^a+$", #"{ status: "101-599", matches: "^a+$$" }"#),
+        ("hdr name X-A value b", #"{ status: "101-599", headers: { X-A: b } }"#),
+        (
+            "hdr name X-A value -m sub b",
+            #"{ status: "101-599", headers: { X-A: { contains: b } } }"#
+        ),
+    ])
+    func `what is expected of an answer`(_ rule: String, _ expected: String) {
+        let lines = Self.body(
+            "backend b\n option httpchk GET /\n http-check expect \(rule)\n server s 1.2.3.4:80 check\n"
+        )
+        #expect(lines.contains { $0.contains("expect: \(expected), interval") }, "\(lines)")
+    }
+
+    @Test func `a conversation is one of steps`() {
+        let lines = Self.body(
+            """
+            backend b
+                option tcp-check
+                tcp-check connect port 99 ssl
+                tcp-check send PING\\r\\n
+                tcp-check expect ! string -ERR
+                tcp-check expect string +PONG
+                tcp-check send-binary 0a0b
+                tcp-check expect rstring ^x
+                server s 1.2.3.4:80 check port 98
+            """
+        )
+        let steps =
+            #"steps: [{ send: "PING\\r\\n" }, { reject: "-ERR" }, { expect: "+PONG" }, { send-hex: "0a0b" }, "#
+            + #"{ expect-pattern: "^x" }]"#
+        #expect(
+            lines.contains { $0.contains("port: 99, tls: { verify: false }, \(steps), interval") },
+            "\(lines)"
+        )
+        #expect(!lines.contains { $0.contains("98") })
+    }
+
+    @Test func `servers that differ are told of`() {
+        let imported = Self.read(
+            """
+            backend b
+                server a 1.2.3.4:80 check inter 1s
+                server b 1.2.3.5:80 check inter 5s port 81
+                server c 1.2.3.6:80
+            """
+        )
+        #expect(imported.text.contains("server b: inter 5s, port 81"))
+        #expect(imported.text.contains("server c without check"))
+        #expect(imported.noteCount == 2)
+    }
+
+    // MARK: Routes
+
+    /// First that fits there, closest that fits here: both lead to the same.
+    @Test func `rules in order become routes by closeness`() throws {
+        let text = """
+            frontend f
+                bind :80
+                mode http
+                use_backend acme if { path_beg /.well-known }
+                use_backend a if { hdr(host) a.example } { path_beg /x }
+                use_backend b if { hdr(host) a.example }
+                use_backend c if { hdr_end(host) .example } { path_beg /x/y }
+                use_backend a if { hdr(host) a.example } { path_beg /z }
+                default_backend d
+            backend acme
+            backend a
+            backend b
+            backend c
+            backend d
+            """
+        let imported = Self.read(text)
+        let listeners = try imported.configuration().proxy.listeners
+        guard case .http(let routes)? = listeners.first?.mode else {
+            Issue.record("expected routes")
+            return
+        }
+        /// What the closest is, as muster chooses.
+        func lead(_ host: String, _ path: String) -> String? {
+            let hosts = [host, "*" + host.drop { $0 != "." }, "*"]
+            for name in hosts {
+                let fitting = routes.filter { route in
+                    route.host == name
+                        && (route.path == "/" || path == route.path
+                            || path.hasPrefix(route.path + "/"))
+                }
+                if let found = fitting.max(by: { $0.path.count < $1.path.count }) {
+                    return found.upstream
+                }
+            }
+            return nil
+        }
+        let asked = [
+            ("a.example", "/.well-known/1", "acme"), ("a.example", "/x", "a"),
+            ("a.example", "/x/y", "a"),
+            ("a.example", "/", "b"), ("a.example", "/z", "b"), ("o.example", "/x/y", "c"),
+            ("o.example", "/x", "d"), ("o.example", "/.well-known", "acme"), ("other", "/", "d"),
+            ("other", "/.well-known", "acme"),
+        ]
+        for (host, path, upstream) in asked {
+            #expect(lead(host, path) == upstream, "\(host)\(path)")
+        }
+        #expect(imported.text.contains("a.example/z is never reached"))
+    }
+
+    @Test(arguments: [
+        "if { src 10.0.0.0/8 }", "if !{ path_beg /x }", "unless { path_beg /x }",
+        "if { path_end .js }",
+        "if { hdr(host) -f /etc/hosts.lst }", "if unknown", "if { path / }",
+        "if { hdr_beg(host) www. }",
+        "if { hdr(x-y) z }", "if { path_reg ^/a.c }",
+    ])
+    func `what no route can say is a comment`(_ condition: String) {
+        let imported = Self.read(
+            "frontend f\n bind :80\n mode http\n use_backend b \(condition)\n default_backend b\nbackend b\n"
+        )
+        #expect(imported.text.contains("# h.cfg:4: use_backend b \(condition)"), "\(imported.text)")
+    }
+
+    @Test func `the admin address gives way to a listener`() throws {
+        let imported = Self.read(
+            "listen l\n bind 127.0.0.1:7000\n bind :7001\n server s 1.2.3.4:80\n"
+        )
+        #expect(try imported.mistakes() == [])
+        #expect(try imported.configuration().admin.bind == .host("127.0.0.1", port: 7_002))
+    }
+
+    @Test func `the longest of several timeouts holds`() throws {
+        let timeouts = try Self.read(
+            """
+            defaults
+                timeout connect 1s
+                timeout server 5s
+            backend a
+                timeout server 90s
+                server s 1.2.3.4:80
+            backend b
+                server s 1.2.3.5:80
+            """
+        ).configuration().proxy.timeouts
+        #expect(timeouts.connect == .seconds(1))
+        #expect(timeouts.response == .seconds(90))
+    }
+}

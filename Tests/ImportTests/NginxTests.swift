@@ -1,0 +1,257 @@
+// Does a configuration of nginx mean here what it meant there?
+
+import Health
+import Proxy
+import Settings
+import Testing
+
+@testable import Import
+
+@Suite struct NginxTests {
+    private static func read(_ text: String, files: [String: String] = [:]) -> Imported {
+        NginxImport.read(SourceFile(path: "n.conf", text: text)) { pattern, _ in
+            files.keys.sorted().filter {
+                $0 == pattern || pattern.hasSuffix("*") && $0.hasPrefix(pattern.dropLast())
+            }
+            .map { SourceFile(path: $0, text: files[$0] ?? "") }
+        }
+    }
+
+    // MARK: Words
+
+    private static func tree(_ text: String) -> NginxTree {
+        NginxTree(SourceFile(path: "n.conf", text: text)) { _, _ in [] }
+    }
+
+    @Test(arguments: [
+        ("a b c;", ["a", "b", "c"]), (#"a "b c" 'd "e"' f;"#, ["a", "b c", #"d "e""#, "f"]),
+        ("a ${b}c; # d", ["a", "${b}c"]), (#"a "b\"c\n" \;;"#, ["a", "b\"c\n", #"\;"#]),
+        ("a\n  b\n  # c\n  d;", ["a", "b", "d"]), ("a b#c;", ["a", "b#c"]),
+        ("a 'x;{}';", ["a", "x;{}"]),
+    ])
+    func `a directive is cut as nginx cuts it`(_ text: String, _ words: [String]) {
+        let tree = Self.tree(text)
+        #expect(tree.directives.map { [$0.name] + $0.arguments } == [words])
+        #expect(tree.notes.isEmpty)
+    }
+
+    @Test func `blocks hold directives, each with its line`() {
+        let tree = Self.tree("a {\n b {\n  c d;\n }\n}\ne;\n")
+        #expect(tree.directives.map(\.name) == ["a", "e"])
+        #expect(tree.directives[0].block?[0].block?[0].arguments == ["d"])
+        #expect(tree.directives[0].block?[0].block?[0].place.line == 3)
+        #expect(tree.directives[1].place.line == 6)
+    }
+
+    @Test func `a block of Lua ends where Lua ends`() {
+        let text = """
+            content_by_lua_block {
+                -- a brace } in a comment
+                local a = "}" .. '}' .. [[ } ]] .. [==[ ]] } ]==]
+                --[[ } ]]
+                local t = { b = { c = 1 } }
+            }
+            after x;
+            """
+        let tree = Self.tree(text)
+        #expect(tree.directives.map(\.name) == ["content_by_lua_block", "after"])
+        #expect(tree.directives[0].lua?.contains("local t") == true)
+        #expect(tree.directives[1].place.line == 7)
+    }
+
+    @Test(arguments: ["a {", "a", "a \"b", "}", "a { b }", "a_by_lua_block { [[", "{"])
+    func `what has no end is told of`(_ text: String) {
+        #expect(!Self.tree(text).notes.isEmpty)
+    }
+
+    @Test func `what includes itself ends`() {
+        let imported = Self.read(
+            "include a.conf;",
+            files: ["a.conf": "include a.conf; upstream u { server 1.2.3.4; }"]
+        )
+        #expect(imported.text.contains("includes itself"))
+        #expect(imported.text.contains("1.2.3.4:80"))
+    }
+
+    @Test func `files that are included count, in the order of their names`() throws {
+        let imported = Self.read(
+            "http { include conf.d/*; }",
+            files: [
+                "conf.d/b": "upstream b { server 10.0.0.2; }",
+                "conf.d/a": "upstream a { server 10.0.0.1; }",
+            ]
+        )
+        #expect(try imported.configuration().upstreams.map(\.definition.name) == ["a", "b"])
+        #expect(imported.text.contains("# conf.d/b:1: upstream b"))
+        #expect(Self.read("include no.conf;").text.contains("no such file here"))
+    }
+
+    // MARK: Upstreams
+
+    @Test func `servers keep their words`() throws {
+        let imported = Self.read(
+            "upstream u { server a.example weight=5 max_fails=3 fail_timeout=30 max_conns=7 backup; "
+                + "server 10.0.0.1:81; server unix:/run/x.sock down; }"
+        )
+        #expect(imported.noteCount == 0)
+        let peers = try #require(try imported.configuration().upstreams.first?.definition.peers)
+        #expect(peers.map(\.id) == ["a.example:80", "10.0.0.1:81", "unix:/run/x.sock"])
+        #expect(peers[0].weight == 5 && peers[0].maxFails == 3 && peers[0].isBackup)
+        #expect(peers[0].failTimeout == .seconds(30) && peers[0].maxConnections == 7)
+        #expect(peers[2].isDisabled)
+    }
+
+    @Test(arguments: [
+        ("least_conn;", "least-connections"), ("ip_hash;", "ip-hash"),
+        ("random two;", "random-two"),
+        ("hash $request_uri consistent;", "{ consistent-hash: { key: path } }"),
+        ("hash $cookie_a consistent;", #"{ consistent-hash: { key: "cookie:a" } }"#),
+        ("hash $http_x_y consistent;", #"{ consistent-hash: { key: "header:x-y" } }"#),
+        ("hash ${arg_q} consistent;", #"{ consistent-hash: { key: "query:q" } }"#),
+        ("hash $binary_remote_addr consistent;", "ip-hash"),
+        ("random two least_time=header;", "peak-ewma"),
+    ])
+    func `who is chosen`(_ directive: String, _ balance: String) {
+        let text = Self.read("upstream u { \(directive) server 10.0.0.1; }").text
+        #expect(text.contains("balance: \(balance)\n"), "\(text)")
+    }
+
+    // MARK: Checks
+
+    @Test func `durpina's README is a configuration`() throws {
+        let imported = Self.read(
+            """
+            http {
+              upstream foo { server localhost:8080; server host1:8080 weight=5;
+                balancer_by_lua_block { require "durpina.balancer" "round-robin" } }
+              upstream bar { server 0.0.0.0;
+                balancer_by_lua_block { require("durpina.balancer")("unweighted-round-robin") } }
+              init_worker_by_lua_block {
+                local Upstream = require "durpina.upstream"
+                Upstream.init("upstream", {resolver="8.8.8.8"})
+                local upfoo = Upstream.get("foo")
+                upfoo:add_monitor("http", {uri="/still_alive", interval="2s", ok_codes="200 3xx", header_X_Y="z"})
+                local upbar = Upstream.get("bar")
+                upbar:add_peer("localhost:8080 weight=2")
+                upbar:add_peer { host = "h.example", port = 81, fail_timeout = 3 }
+                upbar:add_monitor("haproxy-agent-check", { port = 666, id = "agent" })
+                upbar:add_monitor("http-haproxy-agent-check", { uri = "/agent" })
+                upbar:add_monitor("tcp", { timeout = 500, peers = "failing" })
+              }
+            }
+            """
+        )
+        let upstreams = try imported.configuration().upstreams
+        #expect(
+            upstreams.map(\.definition.balance.name) == ["round-robin", "unweighted-round-robin"]
+        )
+        #expect(upstreams.map { $0.definition.peers.map(\.weight) } == [[1, 5], [2, 1]])
+        #expect(upstreams[1].definition.peers.map(\.maxFails) == [3, 3])
+        #expect(upstreams[1].definition.peers[1].failTimeout == .seconds(3))
+        #expect(
+            upstreams.map { $0.monitors.map(\.kind) } == [
+                ["http"], ["haproxy-agent-check", "http-agent", "tcp"],
+            ]
+        )
+        #expect(upstreams[0].monitors[0].schedule.interval == .seconds(2))
+        #expect(upstreams[1].monitors[0].id == "agent")
+        #expect(upstreams[1].monitors[2].schedule.timeout == .milliseconds(500))
+        let text = imported.text
+        #expect(
+            text.contains(#"expect: "200 3xx""#) && text.contains(#"headers: { X-Y: z }"#),
+            "\(text)"
+        )
+        #expect(text.contains("peers=failing"))
+    }
+
+    @Test func `Lua that is not followed is told line by line`() {
+        let imported = Self.read(
+            """
+            init_worker_by_lua_block {
+              local x = compute(1) + 2
+              for i = 1, 10 do
+                print(i)
+              end
+            }
+            """
+        )
+        for line in ["local x = compute(1) + 2", "for i = 1, 10 do", "print(i)", "end"] {
+            #expect(imported.text.contains(": \(line)\n"), "\(imported.text)")
+        }
+    }
+
+    @Test func `checks of others are monitors`() throws {
+        let text = """
+            match ok { status 200 204; body ~ "up"; }
+            upstream t { server 10.0.0.1; check interval=3000 rise=2 fall=5 timeout=1000 type=http port=82;
+              check_http_send "HEAD /h HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n"; check_http_expect_alive http_2xx; }
+            upstream p { server 10.0.0.2; }
+            upstream r { server 10.0.0.3; }
+            server { listen 80; location / { proxy_pass http://p; health_check interval=9 fails=3 passes=2 uri=/q match=ok; } }
+            init_worker_by_lua_block { local hc = require "resty.upstream.healthcheck"
+              hc.spawn_checker{ shm="h", upstream="r", type="http", http_req="GET /s HTTP/1.1\\r\\nHost: r\\r\\n\\r\\n",
+                interval=2000, timeout=500, fall=3, rise=2, valid_statuses={200,302} } }
+            """
+        let imported = Self.read(text)
+        let monitors = try imported.configuration().upstreams.compactMap(\.monitors.first)
+        try #require(monitors.count == 3, "\(imported.text)")
+        #expect(monitors.map(\.schedule.interval) == [.seconds(3), .seconds(9), .seconds(2)])
+        #expect(monitors.map(\.thresholds.rise) == [2, 2, 2])
+        #expect(monitors.map(\.thresholds.fall) == [5, 3, 3])
+        for words in [
+            #"path: /h, method: HEAD, host: x, expect: "2xx""#, #"status: "200 204", matches: up"#,
+            #"path: /s, host: r, expect: "200 302""#,
+        ] { #expect(imported.text.contains(words), "\(imported.text)") }
+    }
+
+    // MARK: Servers
+
+    @Test func `names and paths become routes`() throws {
+        let imported = Self.read(
+            """
+            upstream a { server 10.0.0.1; }
+            upstream b { server 10.0.0.2; }
+            server { listen 80; server_name a.example .b.example; location / { proxy_pass http://a; } }
+            server { listen 80 default_server; server_name _; location / { proxy_pass http://b; }
+              location /s/ { proxy_pass http://a/; } location ~ ^/r/ { proxy_pass http://a; } }
+            """
+        )
+        guard case .http(let routes)? = try imported.configuration().proxy.listeners.first?.mode
+        else {
+            Issue.record("expected routes")
+            return
+        }
+        let told = routes.map { "\($0.host)\($0.path)\($0.stripPrefix ? "!" : "") \($0.upstream)" }
+        #expect(
+            Set(told) == [
+                "a.example/ a", "b.example/ a", "*.b.example/ a", "*/ b", "*/s! a", "*/r a",
+            ]
+        )
+    }
+
+    @Test func `a stream is a listener in mode tcp`() throws {
+        let imported = Self.read(
+            "stream { upstream d { server 10.0.0.1:3306; } server { listen 3306; proxy_pass d; proxy_timeout 5m; } }"
+        )
+        let proxy = try imported.configuration().proxy
+        #expect(proxy.listeners.map(\.mode) == [.tcp(upstream: "d")])
+        #expect(proxy.timeouts.tunnelIdle == .seconds(300))
+        #expect(imported.noteCount == 0)
+    }
+
+    @Test func `how requests are tried again`() throws {
+        let imported = Self.read(
+            """
+            proxy_next_upstream error timeout http_502;
+            upstream a { server 10.0.0.1; }
+            upstream b { server 10.0.0.2; }
+            http { proxy_next_upstream error timeout http_502; proxy_next_upstream_tries 3;
+            server { listen 80; location / { proxy_pass http://a; }
+              location /b { proxy_next_upstream off; proxy_pass http://b; } } }
+            """
+        )
+        let upstreams = try imported.configuration().upstreams
+        #expect(upstreams.map(\.definition.trying.statuses) == [[502], []])
+        #expect(upstreams.map(\.definition.trying.retries) == [2, 2])
+    }
+}
