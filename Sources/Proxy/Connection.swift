@@ -45,8 +45,10 @@ struct ClientConnection {
     /// Some bytes of a request head have come.
     var headBegun = false
     /// In the list of those that make room for a newcomer. While routing, the same places are those of the
-    /// list of clients that wait for one host.
+    /// list of clients that wait for one host, and in the middle of a head those of `isBeginning`.
     var isResting = false
+    /// In the list of those whose head did not come at once.
+    var isBeginning = false
     var newer: Int32 = -1
     var older: Int32 = -1
     var lingerLeft: Int32 = 0

@@ -188,11 +188,11 @@ extension FailureLog.Sort {
             "all \(code) clients that a worker may have are being served: " + Self.remedy
         case .displaced:
             "all \(code) clients that a worker may have are there, and for a newcomer the one that "
-                + "was idle longest went: " + Self.remedy
+                + "was idle longest, or else was sending one head for longest, went: " + Self.remedy
         case .displacedForDescriptor:
             "no descriptor is left" + reason
-                + ", and for a newcomer the client that was idle longest "
-                + "went: raise the limit of open files (LimitNOFILE, ulimit -n)"
+                + ", and for a newcomer the client that was idle longest, or else was sending one head "
+                + "for longest, went: raise the limit of open files (LimitNOFILE, ulimit -n)"
         case .spareClosed:
             "no descriptor is left" + reason + ", and for a newcomer an idle connection to a peer "
                 + "went: raise the limit of open files (LimitNOFILE, ulimit -n)"

@@ -105,6 +105,7 @@ extension Worker {
         let client = clients.elements + index
         if client.pointee.phase == .routing { endWait(index) }
         endRest(index)
+        endHead(index)
         buffers.release(&client.pointee.wire.input)
         buffers.release(&client.pointee.output)
         if reset { Socket.resetOnClose(client.pointee.wire.handle.descriptor) }
@@ -237,6 +238,8 @@ extension Worker {
                 if client.pointee.wire.input.isEmpty {
                     buffers.release(&client.pointee.wire.input)
                     rest(index)
+                } else {
+                    beginHead(index)
                 }
                 return false
             }
@@ -277,6 +280,7 @@ extension Worker {
         }
         let client = clients.elements + index
         client.pointee.headBegun = false
+        endHead(index)
         client.pointee.exchange = Int32(truncatingIfNeeded: place)
         client.pointee.phase = .exchange
         let exchange = exchanges.elements + place

@@ -1,17 +1,32 @@
 // Who goes when a newcomer needs the place? Client connections from which nothing is under way stand
-// in a list, the one that has rested longest first: it is closed for a newcomer, as nginx does it.
+// in a list, the one that has rested longest first: it is closed for a newcomer, as nginx does it. After them
+// it is whoever has been sending one head for longest: a head that takes its time serves nobody.
 // Where the process has no descriptor left, an idle connection to a peer does as well. Nothing here
 // walks through all connections.
 
 import Glibc
 import Vocabulary
 
-/// The resting client connections of a worker, by index: newest and oldest, -1 where there is none.
-struct RestingList {
+/// Client connections of a worker in some order, by index: newest and oldest, -1 where there is none.
+struct ClientList {
     var newest: Int32 = -1
     var oldest: Int32 = -1
-    /// Where the search for an idle connection to a peer goes on.
-    var nextLink = 0
+
+    @inline(__always)
+    mutating func add(_ index: Int, of clients: UnsafeMutablePointer<ClientConnection>) {
+        let number = Int32(truncatingIfNeeded: index)
+        clients[index].newer = -1
+        clients[index].older = newest
+        if newest >= 0 { clients[Int(newest)].newer = number } else { oldest = number }
+        newest = number
+    }
+
+    @inline(__always)
+    mutating func remove(_ index: Int, of clients: UnsafeMutablePointer<ClientConnection>) {
+        let (newer, older) = (clients[index].newer, clients[index].older)
+        if newer >= 0 { clients[Int(newer)].older = older } else { newest = older }
+        if older >= 0 { clients[Int(older)].newer = newer } else { oldest = newer }
+    }
 }
 
 extension Worker {
@@ -20,7 +35,10 @@ extension Worker {
     /// Places looked at for an idle connection to a peer.
     private static let linksLookedAt = 256
 
-    // MARK: The list
+    /// A head comes in a moment, from wherever on earth. Who has taken longer goes first where there is no room.
+    private static let headPatience = Nanoseconds.seconds(1)
+
+    // MARK: The lists
 
     /// Nothing of this client is under way: it waits between two requests, or before its first, or has
     /// had its last answer.
@@ -28,16 +46,8 @@ extension Worker {
     func rest(_ index: Int) {
         let client = clients.elements + index
         if client.pointee.isResting { return }
-        let number = Int32(truncatingIfNeeded: index)
         client.pointee.isResting = true
-        client.pointee.newer = -1
-        client.pointee.older = resting.newest
-        if resting.newest >= 0 {
-            clients.elements[Int(resting.newest)].newer = number
-        } else {
-            resting.oldest = number
-        }
-        resting.newest = number
+        resting.add(index, of: clients.elements)
     }
 
     /// Something has come, or the connection goes.
@@ -46,37 +56,58 @@ extension Worker {
         let client = clients.elements + index
         guard client.pointee.isResting else { return }
         client.pointee.isResting = false
-        let (newer, older) = (client.pointee.newer, client.pointee.older)
-        if newer >= 0 {
-            clients.elements[Int(newer)].older = older
-        } else {
-            resting.newest = older
-        }
-        if older >= 0 { clients.elements[Int(older)].newer = newer } else { resting.oldest = newer }
+        resting.remove(index, of: clients.elements)
+    }
+
+    /// A head has begun, and is not whole. Later pieces leave it in its place.
+    func beginHead(_ index: Int) {
+        let client = clients.elements + index
+        if client.pointee.isBeginning { return }
+        client.pointee.isBeginning = true
+        beginning.add(index, of: clients.elements)
+    }
+
+    /// It is whole, or refused, or the connection goes.
+    @inline(__always)
+    func endHead(_ index: Int) {
+        let client = clients.elements + index
+        guard client.pointee.isBeginning else { return }
+        client.pointee.isBeginning = false
+        beginning.remove(index, of: clients.elements)
     }
 
     // MARK: Making room
 
-    /// Closes the client connection that has rested longest. False where nobody rests. `code` is that of
-    /// the call that found no descriptor; without one the table is full.
+    /// Closes the client connection that has rested longest, or else that whose head is under way for longest.
+    /// False where there is none. `code` is that of the call that found no descriptor; without one the table
+    /// is full.
     func displaceClient(code: Int32 = 0) -> Bool {
         for _ in 0..<Self.restingTries {
             let index = Int(resting.oldest)
-            guard index >= 0 else { return false }
+            guard index >= 0 else { break }
             endRest(index)
             let client = clients.elements + index
             // A request has come, of which the kernel has not told yet: it will, and that is served.
             if client.pointee.phase == .head, hasBytes(client.pointee.wire.handle.descriptor) {
                 continue
             }
-            counters.displaced += 1
-            let cause = code == 0 ? FailureCause.displaced : .displacedForDescriptor
-            let detail = code == 0 ? Int32(truncatingIfNeeded: clients.capacity) : code
-            tell(FailureNote(cause: cause, code: detail), of: -1, .cut)
-            dropClient(index)
+            displace(index, code)
             return true
         }
-        return false
+        let index = Int(beginning.oldest)
+        guard index >= 0 else { return false }
+        let begun = Instant(nanoseconds: deadlines[index]) + -timeouts.requestHead
+        guard loop.now - begun >= Self.headPatience else { return false }
+        displace(index, code)
+        return true
+    }
+
+    private func displace(_ index: Int, _ code: Int32) {
+        counters.displaced += 1
+        let cause = code == 0 ? FailureCause.displaced : .displacedForDescriptor
+        let detail = code == 0 ? Int32(truncatingIfNeeded: clients.capacity) : code
+        tell(FailureNote(cause: cause, code: detail), of: -1, .cut)
+        dropClient(index)
     }
 
     /// The process has no descriptor left: gives back one that serves nobody. False where all serve.
@@ -91,8 +122,8 @@ extension Worker {
     private func closeSomeIdleLink(code: Int32) -> Bool {
         guard idleLinks > 0 else { return false }
         for _ in 0..<min(links.highWater, Self.linksLookedAt) {
-            let index = resting.nextLink < links.highWater ? resting.nextLink : 0
-            resting.nextLink = index + 1
+            let index = nextIdleLink < links.highWater ? nextIdleLink : 0
+            nextIdleLink = index + 1
             let link = links.elements + index
             // A free place keeps its last content, but no handle.
             guard link.pointee.phase == .idle, !link.pointee.wire.handle.isNone else { continue }

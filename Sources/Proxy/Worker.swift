@@ -74,7 +74,10 @@ final class Worker: EventSink {
         var idleLinks = 0
         /// How many exchanges are in line.
         var waiting = 0
-        var resting = RestingList()
+        var resting = ClientList()
+        var beginning = ClientList()
+        /// Where the search for an idle connection to a peer goes on.
+        var nextIdleLink = 0
         var hosts = HostBook()
         var buffers = BufferPool()
         var pool = PeerPool()
@@ -555,9 +558,19 @@ extension Worker {
         @inline(__always) _read { yield state.pointee.waiting }
         @inline(__always) _modify { yield &state.pointee.waiting }
     }
-    var resting: RestingList {
+    /// Clients that nothing is under way with, by when that began.
+    var resting: ClientList {
         @inline(__always) _read { yield state.pointee.resting }
         @inline(__always) _modify { yield &state.pointee.resting }
+    }
+    /// Clients whose head did not come in one piece, by when it began.
+    var beginning: ClientList {
+        @inline(__always) _read { yield state.pointee.beginning }
+        @inline(__always) _modify { yield &state.pointee.beginning }
+    }
+    var nextIdleLink: Int {
+        get { state.pointee.nextIdleLink }
+        set { state.pointee.nextIdleLink = newValue }
     }
     var hosts: HostBook {
         @inline(__always) _read { yield state.pointee.hosts }

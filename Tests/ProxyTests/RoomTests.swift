@@ -91,6 +91,44 @@ import Vocabulary
         )
     }
 
+    @Test func `a head that takes its time goes for a newcomer, the slowest first`() async throws {
+        let peer = try TestPeer()
+        let rig = try await ProxyRig([peer], limits: Self.limits(3))
+        var slow: [TestClient] = []
+        for _ in 0..<3 {
+            let count = slow.count + 1
+            let client = try rig.client()
+            try client.send("GET / HTTP/1.1\r\n")
+            slow.append(client)
+            #expect(await eventually { await rig.worker.call { $0.clients.count == count } })
+            #expect(await eventually { await rig.worker.call { $0.buffers.lent >= count } })
+        }
+        // Just begun: it may be whole in a moment.
+        let refused = try rig.client()
+        #expect(try refused.reply().status == 503)
+        // A second later, and another piece makes nobody younger.
+        await rig.worker.call { worker in
+            for index in 0..<3 {
+                worker.setDeadline(index, worker.timeouts.requestHead + .seconds(-1))
+            }
+        }
+        try slow[0].send("X-More: of it\r\n")
+        let newcomer = try rig.client()
+        try Self.ask(newcomer)
+        #expect(slow[0].ending() == .ended)
+        // Who is idle goes before whoever sends a head.
+        let next = try rig.client()
+        try Self.ask(next)
+        #expect(newcomer.ending() == .ended)
+        for client in slow[1...] {
+            try client.send("Host: h\r\n\r\n")
+            #expect(try client.reply().status == 200)
+        }
+        #expect(
+            await Self.causes(rig).sorted() == ["displaced cut 2", "too-many-connections 503 1"]
+        )
+    }
+
     @Test func `a request that the kernel holds already is served`() async throws {
         let peer = try TestPeer()
         let rig = try await ProxyRig([peer], limits: Self.limits(1))
@@ -172,14 +210,14 @@ import Vocabulary
             (
                 .displaced, .cut, 9,
                 "proxy: all 9 clients that a worker may have are there, and for a newcomer the one "
-                    + "that was idle longest went: raise proxy.limits.client-connections, or where "
+                    + "that was idle longest, or else was sending one head for longest, went: raise proxy.limits.client-connections, or where "
                     + "descriptors are few the limit of open files (LimitNOFILE, ulimit -n): the "
                     + "client's connection was cut"
             ),
             (
                 .displacedForDescriptor, .cut, EMFILE,
                 "proxy: no descriptor is left (Too many open files), and for a newcomer the client "
-                    + "that was idle longest went: raise the limit of open files (LimitNOFILE, ulimit "
+                    + "that was idle longest, or else was sending one head for longest, went: raise the limit of open files (LimitNOFILE, ulimit "
                     + "-n): the client's connection was cut"
             ),
             (
