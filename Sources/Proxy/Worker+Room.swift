@@ -1,6 +1,6 @@
 // Who goes when a newcomer needs the place? Client connections from which nothing is under way stand
-// in a list, the one that has rested longest first: it is closed for a newcomer, as nginx does it. After them
-// it is whoever has been sending one head for longest: a head that takes its time serves nobody.
+// in a list, the one that has rested longest first: it is closed for a newcomer, as nginx does it. So is
+// whoever has been sending one head for longer than that: a head that takes its time serves nobody.
 // Where the process has no descriptor left, an idle connection to a peer does as well. Nothing here
 // walks through all connections.
 
@@ -78,13 +78,15 @@ extension Worker {
 
     // MARK: Making room
 
-    /// Closes the client connection that has rested longest, or else that whose head is under way for longest.
-    /// False where there is none. `code` is that of the call that found no descriptor; without one the table
-    /// is full.
+    /// Closes the client connection that has done nothing for longest: one that rests, or one whose head is under
+    /// way for too long. False where there is none. `code` is that of the call that found no descriptor; without
+    /// one the table is full.
     func displaceClient(code: Int32 = 0) -> Bool {
+        let slow = slowestHead()
         for _ in 0..<Self.restingTries {
             let index = Int(resting.oldest)
             guard index >= 0 else { break }
+            if let slow, slow.begun < restingSince(index) { break }
             endRest(index)
             let client = clients.elements + index
             // A request has come, of which the kernel has not told yet: it will, and that is served.
@@ -94,12 +96,21 @@ extension Worker {
             displace(index, code)
             return true
         }
-        let index = Int(beginning.oldest)
-        guard index >= 0 else { return false }
-        let begun = Instant(nanoseconds: deadlines[index]) + -timeouts.requestHead
-        guard loop.now - begun >= Self.headPatience else { return false }
-        displace(index, code)
+        guard let slow else { return false }
+        displace(slow.index, code)
         return true
+    }
+
+    /// The head that began first, if it has been coming for longer than heads do.
+    private func slowestHead() -> (index: Int, begun: Instant)? {
+        let index = Int(beginning.oldest)
+        guard index >= 0 else { return nil }
+        let begun = Instant(nanoseconds: deadlines[index]) + -timeouts.requestHead
+        return loop.now - begun >= Self.headPatience ? (index, begun) : nil
+    }
+
+    private func restingSince(_ index: Int) -> Instant {
+        Instant(nanoseconds: deadlines[index]) + -timeouts.clientIdle
     }
 
     private func displace(_ index: Int, _ code: Int32) {

@@ -116,16 +116,23 @@ import Vocabulary
         let newcomer = try rig.client()
         try Self.ask(newcomer)
         #expect(slow[0].ending() == .ended)
-        // Who is idle goes before whoever sends a head.
-        let next = try rig.client()
-        try Self.ask(next)
-        #expect(newcomer.ending() == .ended)
-        for client in slow[1...] {
-            try client.send("Host: h\r\n\r\n")
-            #expect(try client.reply().status == 200)
+        // Nor does who has just been served go before a head of a second ago.
+        let other = try rig.client()
+        try Self.ask(other)
+        #expect(slow[1].ending() == .ended)
+        try Self.ask(newcomer)
+        // Who has been idle for longer than that does.
+        await rig.worker.call { worker in
+            let place = Int(worker.resting.oldest)
+            worker.setDeadline(place, worker.timeouts.clientIdle + .seconds(-60))
         }
+        let idle = try rig.client()
+        try Self.ask(idle)
+        #expect(other.ending() == .ended)
+        try slow[2].send("Host: h\r\n\r\n")
+        #expect(try slow[2].reply().status == 200)
         #expect(
-            await Self.causes(rig).sorted() == ["displaced cut 2", "too-many-connections 503 1"]
+            await Self.causes(rig).sorted() == ["displaced cut 3", "too-many-connections 503 1"]
         )
     }
 
