@@ -193,7 +193,10 @@ public struct FailingRun: Hashable, Sendable {
     }
 
     /// It goes on failing, and the last asking is an interval old: everybody is asked again.
-    public func isDueAgain(at now: WallTime) -> Bool { isDeserted || now - askedAt >= interval }
+    public func isDueAgain(at now: WallTime) -> Bool {
+        // Asked in what is the future by now: the clock of the store was set back.
+        isDeserted || now - askedAt >= interval || askedAt - now > Self.clockTolerance
+    }
 
     /// The electorate is fixed anew with each asking: who died since is replaced.
     public mutating func ask(again number: UInt64, of others: [String], at now: WallTime) {

@@ -53,6 +53,17 @@ extension FleetMember {
         }
     }
 
+    /// The store did nothing, because it takes no writes now: of nobody.
+    public mutating func unwritten(
+        _ number: CallNumber,
+        at now: Instant
+    ) {
+        guard let (calling, _) = end(number) else { return }
+        isCut = true
+        for pair in runs.keys { runs[pair]?.noteCut() }
+        again(calling, at: now)
+    }
+
     /// What was called for is still to be done.
     private mutating func again(_ calling: Calling, at now: Instant) {
         switch calling {

@@ -175,13 +175,16 @@ public struct FleetMember: Sendable {
 
     private var lastTick: Instant
     private let began: Instant
-    private var isProbingAll = false
+    /// As of the last tick.
+    private var wasAway = true
     var ceding: [PairNumber] = []
     /// Refused for a reason that passes by itself.
     var postponed: [(at: Instant, pair: PairNumber, reason: FleetCall.Reason)] = []
     /// Pairs of which nobody is known to probe them: to be looked at again, one line for each place in rank
     /// and the soonest first.
-    private var unclaimed: [[(at: Instant, pair: PairNumber)]] = [[], [], [], []]
+    private var unclaimed: [[(at: Instant, pair: PairNumber)]] = [[], [], [], [], []]
+    /// Of who is none of the three that rank first, and of what waits for the store to be away for a lease.
+    private static let (lastPlace, awaitedPlace) = (3, 4)
     var rosterIDs: Set<String> = []
     /// Lost by standing still: not taken back before.
     var shyUntil: Instant
@@ -318,10 +321,10 @@ public struct FleetMember: Sendable {
         }
         endCedings(at: now)
         retry(at: now)
-        claimUnclaimed(at: now)
+        noteAbsence(at: now)
+        claimUnclaimed(at: now, into: &effects)
         takeOver(at: now)
         for pair in claims.endAbstentions(at: now) { review(pair, at: now) }
-        probeAllIfAlone(at: now, into: &effects)
         leaveIfDone(at: now, into: &effects)
         if now >= nextBeatAt, !isBeating { beat(lag: lag, at: now, into: &effects) }
         if let hold = mass.takeOver() {
@@ -367,23 +370,22 @@ public struct FleetMember: Sendable {
         for pair in claims.dropAll() {
             effects.append(.stop(pair, at: clock.now(at: now)))
             letGo(of: pair)
+            lookForHolder(of: pair, at: now)
         }
         runs = [:]
         asks = [:]
         ceding = []
         dirty = []
         isDirty = []
-        isProbingAll = false
     }
 
-    /// A store that was never reached cannot say who probes what: after a lease, everything.
-    private mutating func probeAllIfAlone(at now: Instant, into effects: inout [FleetEffect]) {
-        guard membership.isNew, !isProbingAll, weight > 0, now - began > terms.lease,
-            membership.state == .working
-        else { return }
-        isProbingAll = true
+    /// The store is away: what nobody is known to probe cannot be claimed, and is not left to nobody.
+    private mutating func noteAbsence(at now: Instant) {
+        let isAway = isAway(at: now)
+        defer { wasAway = isAway }
+        if !isAway || wasAway { return }
         for number in plans.indices where plans[number] != nil {
-            keep(PairNumber(number), at: now, into: &effects)
+            lookForHolder(of: PairNumber(number), at: now)
         }
     }
 
@@ -493,15 +495,14 @@ public struct FleetMember: Sendable {
     /// The heir may have another catalogue: a pair that nobody probes is taken by whoever defines it, after
     /// those that rank before have had their time.
     mutating func lookForHolder(of pair: PairNumber, at now: Instant) {
-        guard membership.isMember, membership.state == .working, !claims.probes(pair),
-            !hasHolder(pair)
+        guard weight > 0, membership.state == .working, !claims.probes(pair), !hasHolder(pair)
         else { return }
-        let place = ownership.ranks(of: pair).place(of: me) ?? unclaimed.count - 1
+        let place = ownership.ranks(of: pair).place(of: me) ?? Self.lastPlace
         let time = now + terms.unclaimedAfter + terms.rankStep * Int64(place)
         unclaimed[place].append((time, pair))
     }
 
-    private mutating func claimUnclaimed(at now: Instant) {
+    private mutating func claimUnclaimed(at now: Instant, into effects: inout [FleetEffect]) {
         var due: [PairNumber] = []
         for place in unclaimed.indices {
             guard let first = unclaimed[place].first, first.at <= now else { continue }
@@ -510,15 +511,34 @@ public struct FleetMember: Sendable {
             unclaimed[place].removeFirst(those.count)
         }
         if due.isEmpty { return }
-        guard membership.isMember, membership.state == .working, !isAway(at: now) else {
-            // As soon as it takes part again the roster is looked at anew.
-            return
-        }
+        guard weight > 0, membership.state == .working else { return }
+        if isAway(at: now) { return probeUnclaimed(due, at: now, into: &effects) }
+        // As soon as it takes part the roster is looked at anew.
+        guard membership.isMember else { return }
         for pair in due
         where plan(of: pair) != nil && !claims.probes(pair) && !claims.wants(pair)
             && !stepsBack(from: pair, at: now) && !hasHolder(pair)
         {
             claims.want(pair, .offer)
+        }
+    }
+
+    /// The store cannot say who probes them: whoever defines them does, until it can claim them. Who has just
+    /// begun, or was answered within a lease, waits: that may be nothing but the way to the store.
+    private mutating func probeUnclaimed(
+        _ pairs: [PairNumber],
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        let from = max(began, membership.heardAt ?? began) + terms.lease
+        for pair in pairs
+        where plan(of: pair) != nil && !claims.probes(pair) && !hasHolder(pair) {
+            if from >= now {
+                unclaimed[Self.awaitedPlace].append((from + .milliseconds(1), pair))
+                continue
+            }
+            keep(pair, at: now, into: &effects)
+            claims.want(pair, .keep)
         }
     }
 

@@ -104,8 +104,8 @@ public enum FleetScript: String, CaseIterable, Sendable {
           shift = shift + last - t
           t = last
         end
-        local replid = (asks_server or present == 0 or not held[2]) and server() or held[2]
-        if present == 0 or format < \(FleetTerms.format) or held[2] ~= replid then
+        local replid = (asks_server or present == 0 or era > present or not held[2]) and server() or held[2]
+        if present == 0 or format < \(FleetTerms.format) or held[2] ~= replid or era > present then
           if present > 0 and format < \(FleetTerms.format) then
             -- Where an older version kept what is in one hash now.
             for _, name in ipairs({'agents', 'roster', 'seen', 'marks', 'doubting'}) do
@@ -114,7 +114,10 @@ public enum FleetScript: String, CaseIterable, Sendable {
           end
           -- Another life of the state. Who beats now has no time to claim what others still probe.
           guarded = t + ((present > 0 or era > 0) and LEASE or \(terms.greeting.milliseconds))
-          present = math.max(t, era + 1, present + 1)
+          -- Later than any epoch of the eras before, be they lost: a caller that knows a later one says so.
+          local before = math.max(era, present)
+          present = t > before and t
+            or before + \(FleetTerms.eraStep) + tonumber(instance) % \(FleetTerms.eraSpread)
           resumed = t
           roster = roster + 1
           look = 0

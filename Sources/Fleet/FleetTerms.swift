@@ -41,6 +41,11 @@ public struct FleetTerms: Hashable, Sendable {
     public static let lateMax = 32
     /// Lost votes, and askings in silence, after which something is done about them.
     public static let patience = 3
+    /// An era that the clock of the store does not make later than the one before, because it was set back, is later
+    /// by so much: more claims than one pair has within an era.
+    public static let eraStep: UInt64 = 1 << 20
+    /// And by less than so much more, by who calls first: two that follow the same one must not be one.
+    public static let eraSpread: UInt64 = 1 << 16
     /// The format of what lies in the store.
     public static let format = 3
     /// Beats from one that asks which server it is to the next.

@@ -42,6 +42,8 @@ public struct Membership: Sendable {
     /// When the last beat that was answered had been sent: the lease runs from there.
     public private(set) var acknowledged: Instant?
     private var answeredAt = WallTime(milliseconds: 0)
+    /// When the store last answered anything.
+    public private(set) var heardAt: Instant?
     /// Of those in the roster.
     private var instances: [String: UInt64] = [:]
 
@@ -75,9 +77,6 @@ public struct Membership: Sendable {
         acknowledged.map { now - $0 > lease } ?? true
     }
 
-    /// The store has never said anything to this process, be it a refusal.
-    public private(set) var isNew = true
-
     // MARK: Calling
 
     public mutating func nextBeat() -> FleetCall.Beat {
@@ -109,7 +108,7 @@ public struct Membership: Sendable {
             acknowledged = sent
             answeredAt = answer.time
         }
-        isNew = false
+        heardAt = max(heardAt ?? sent, sent)
         isDoubleTold = false
         if answer.era != era {
             // The first answer of a life is no news of the store.
@@ -139,18 +138,20 @@ public struct Membership: Sendable {
         at now: Instant
     ) -> Change {
         var change = Change()
-        isNew = false
+        let silence = heardAt.map { now - $0 } ?? .zero
+        heardAt = max(heardAt ?? now, now)
         switch refusal {
         case .format(let format):
             change.newerFormat = format
             standing = .outside
         case .taken:
-            if case .taken(let since) = standing {
+            if case .taken(let since) = standing, silence <= lease {
                 if now - since > lease && !isDoubleTold {
                     isDoubleTold = true
                     change.isDoubled = true
                 }
             } else {
+                // While the store was away no lease ended: from now on.
                 change.isReborn = true
                 standing = .taken(since: now)
             }

@@ -20,7 +20,7 @@ public struct StoreClock: Hashable, Sendable {
     /// One part in this many is the most by which the clock runs faster or slower.
     static let slew: Int64 = 100
     /// What is further off is not slewed.
-    static let stepFrom = Nanoseconds.seconds(1)
+    public static let stepFrom = Nanoseconds.seconds(1)
 
     /// Without any answer it is this machine's own time of day.
     public init(at now: Moment) {

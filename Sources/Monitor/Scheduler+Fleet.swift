@@ -29,6 +29,12 @@ struct Share {
     var isAsked = false
 
     static let never = WallTime(milliseconds: .max)
+
+    /// The slot begun last, at this time of the store. One that lies further ahead than any clock is slewed was begun by
+    /// a clock that has been set back since, and says nothing of the slots of now.
+    func slot(at time: WallTime) -> WallTime {
+        slot - time > StoreClock.stepFrom ? time : slot
+    }
 }
 
 extension Scheduler {
@@ -120,7 +126,8 @@ extension Scheduler {
         let time = fleet.time(at: now)
         let next = shares[row].next
         // A clock that is slewed back would give the same slot twice.
-        shares[row].slot = max(shares[row].slot, next == Share.never ? time : next)
+        let slot = next == Share.never || next - time > StoreClock.stepFrom ? time : next
+        shares[row].slot = max(shares[row].slot(at: time), slot)
         shares[row].next = Share.never
     }
 

@@ -257,14 +257,14 @@ extension Scheduler {
             return
         }
         let now = slotTime(now)
-        let slot = fleet == nil ? now.wall : max(now.wall, shares[row].slot)
+        let last = fleet == nil ? nil : shares[row].slot(at: now.wall)
         // From the monotonic clock, or a wall clock set back would postpone the probe by that much.
         let begun = now.wall + Nanoseconds(started.nanoseconds - now.instant.nanoseconds)
         let next = pair.monitor.schedule.next(
             // After the slot, not after the time at which it was begun: while the store's clock is slewed
             // back that is a little earlier.
-            after: fleet == nil ? begun : max(begun, shares[row].slot),
-            now: slot,
+            after: max(begun, last ?? begun),
+            now: max(now.wall, last ?? now.wall),
             counter: pair.opinion.counter,
             beat: pair.beat
         )

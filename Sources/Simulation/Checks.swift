@@ -131,6 +131,11 @@ struct Checks {
     ) {
         let now = world.now
         if store.era != era {
+            let isKnown = world.agents.contains {
+                $0.isAlive && !$0.isPaused && $0.desk.member.membership.era > store.era
+            }
+            // What nobody remembers cannot be topped.
+            if store.era < era, !isKnown { lastEpoch = [:] }
             era = store.era
             eraBegan = now
             grants = [:]
@@ -540,7 +545,7 @@ struct Checks {
         case .agentClock: break
         case .manySilent: massTrouble = step > 0 ? .max / 2 : now
         case .targetDown, .targetSilent, .targetFlaky: break
-        case .storeStalls, .storeGone, .failover, .flush, .storeClock:
+        case .storeStalls, .storeRefuses, .storeGone, .failover, .flush, .storeClock:
             storeTrouble = now
             if isLasting { storeFaults += step }
         case .badNetwork:

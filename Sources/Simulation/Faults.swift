@@ -28,6 +28,8 @@ public struct Fault: Hashable, Sendable, CustomStringConvertible {
         case manySilent(share: Int)
         /// The store does not answer, and executes what waits when it is over.
         case storeStalls
+        /// The store can be read, and takes no writes.
+        case storeRefuses
         /// The store is gone, and comes back with what it had, or empty.
         case storeGone(keeps: Bool)
         /// A replica takes over that lacks the last writes.
@@ -63,6 +65,7 @@ public struct Fault: Hashable, Sendable, CustomStringConvertible {
             case .targetFlaky(let target, let share): "p\(target) refuses \(share)% of its probes"
             case .manySilent(let share): "\(share)% of the targets fall silent"
             case .storeStalls: "the store stalls"
+            case .storeRefuses: "the store takes no writes"
             case .storeGone(let keeps):
                 "the store is gone, \(keeps ? "with its state on disk" : "and its state")"
             case .failover(let lost): "the store fails over and loses the last \(lost)ms"
@@ -115,7 +118,10 @@ extension Fault {
             case 52..<62: kind = .targetDown(target)
             case 62..<70: kind = .targetSilent(target)
             case 70..<72: kind = .manySilent(share: Int(number(30...100)))
-            case 72..<77: kind = .storeStalls
+            case 72..<75: kind = .storeStalls
+            case 75..<77:
+                kind = .storeRefuses
+                length = number(200...20_000)
             case 77..<81: kind = .storeGone(keeps: number(0...1) == 0)
             case 81..<86:
                 kind = .failover(lost: number(0...1_500))
@@ -124,7 +130,8 @@ extension Fault {
                 kind = .flush
                 length = 0
             case 89..<92:
-                kind = .storeClock(by: number(-5_000...5_000))
+                let span = number(0...1) == 0 ? number(-5_000...5_000) : number(-600_000...600_000)
+                kind = .storeClock(by: span)
                 length = 0
             case 92..<94: kind = .badNetwork(share: Int(number(1...15)))
             case 94: kind = .twin(agent: agent)
@@ -166,7 +173,8 @@ extension Fault {
         case .targetSilent(let target): fault.kind = .targetSilent(targets(target) ?? -1)
         case .targetFlaky(let target, let share):
             fault.kind = .targetFlaky(targets(target) ?? -1, share: share)
-        case .manySilent, .storeStalls, .storeGone, .failover, .flush, .storeClock, .badNetwork:
+        case .manySilent, .storeStalls, .storeRefuses, .storeGone, .failover, .flush, .storeClock,
+            .badNetwork:
             return fault
         }
         return fault.agent == -1 || fault.target == -1 ? nil : fault

@@ -71,6 +71,7 @@ final class SimulatedAgent {
     private var scanned: [Word?] = []
     private var marksRead: [String: [StoreModel.Mark]] = [:]
     private var areMarksDue = true
+    private var lastBeat = (time: Int64(0), hasMoved: true)
     /// Until when it could not hear the store.
     private(set) var unheardAt: Int64 = 0
     private var renewals = 0
@@ -308,10 +309,16 @@ final class SimulatedAgent {
     /// By how much the store's clock is ahead. Before the first answer it asks the store.
     private var clockAhead: Nanoseconds {
         desk.clockAhead
-            ?? FleetTimes.coarse(WallTime(milliseconds: world.store.clock) - loop.wall)
+            ?? FleetTimes.coarse(WallTime(milliseconds: world.store.time) - loop.wall)
     }
 
     private var storeTime: WallTime { desk.time(at: loop.instant) }
+
+    /// As `Share` has it: one that lies ahead is of a clock that was set back.
+    private func lastSlot(of index: Int) -> WallTime {
+        let (slot, time) = (pairs[index].slot, storeTime)
+        return slot - time > StoreClock.stepFrom ? time : slot
+    }
 
     private func setProbed(_ index: Int, _ isProbed: Bool) {
         if pairs[index].isProbed == isProbed { return }
@@ -348,7 +355,7 @@ final class SimulatedAgent {
             if let stopAt = pairs[index].stopAt, slot >= stopAt { return letGo(index) }
             // What the holder before found last counts too.
             if pairs[index].isFresh { goOn(index, from: nil) }
-            pairs[index].slot = max(pairs[index].slot, slot)
+            pairs[index].slot = max(lastSlot(of: index), min(slot, storeTime + .seconds(1)))
             pairs[index].next = nil
             world.probe(index, by: self, generation: generation)
         }
@@ -383,8 +390,8 @@ final class SimulatedAgent {
             let next = plan.schedule.next(
                 // After the slot, not after the time at which it was begun: while the clock is slewed back
                 // that is a little earlier, and the same slot would come again.
-                after: max(time + -(loop.instant - begun), pairs[index].slot),
-                now: max(time, pairs[index].slot),
+                after: max(time + -(loop.instant - begun), lastSlot(of: index)),
+                now: max(time, lastSlot(of: index)),
                 counter: pairs[index].counter,
                 beat: plan.beat
             )
@@ -536,6 +543,12 @@ final class SimulatedAgent {
         run { call.done(.reply(reply.shifted(by: -clockAhead))) }
     }
 
+    func notWritten(_ number: CallNumber) {
+        guard let place = outstanding.firstIndex(where: { $0.number == number }) else { return }
+        let call = outstanding.remove(at: place)
+        run { call.done(.unwritten) }
+    }
+
     func isWaiting(for call: CallNumber) -> Bool { outstanding.contains { $0.number == call } }
 
     // MARK: Reading
@@ -557,6 +570,7 @@ final class SimulatedAgent {
             verdict,
             vouchedBy: word.instance,
             isTwin: desk.isTaken,
+            now: loop.wall,
             mark: { self.mark(of: $0, instance: $1) }
         )
         if book.outbox.holds(key), !book.outbox.isOwn(verdict), !desk.isTaken {
@@ -577,7 +591,10 @@ final class SimulatedAgent {
         run {
             let wasEmptied = storeID != 0 && (id != storeID || store.revision < revision)
             (storeID, revision) = (id, store.revision)
-            if areMarksDue || !desk.isHearing { marksRead = store.marks }
+            if areMarksDue || !desk.isHearing {
+                marksRead = store.marks
+                lastBeat = (store.lastBeat, store.lastBeat != lastBeat.time)
+            }
             areMarksDue = false
             if wasEmptied { forgetWhatWasRead() }
             if readingsLeft > 0 {
@@ -610,10 +627,12 @@ final class SimulatedAgent {
     private static let renewEvery = Int64(500)
 
     private func mark(of agent: String, instance: UInt64) -> WallTime? {
-        if let mark = desk.mark(of: agent, instance: instance) { return mark }
         let read = marksRead[agent]?.first { $0.instance == instance }
-        return read.map { min(WallTime(milliseconds: $0.mark) + -clockAhead, loop.wall) }
+            .map { min(WallTime(milliseconds: $0.mark) + -clockAhead, loop.wall) }
+        return [desk.mark(of: agent, instance: instance), read].compactMap(\.self).max()
     }
+
+    private var isHearing: Bool { isConnected && (!desk.isUnwritable || lastBeat.hasMoved) }
 
     /// Words of others hold for as long as somebody vouches for them, and what is vouched for here and not found any
     /// more has to be said.
@@ -621,9 +640,9 @@ final class SimulatedAgent {
         world.add(.renew(agent: number, life: life), after: Self.renewEvery)
         run {
             followClock()
-            if !isConnected { unheardAt = world.now }
+            if !isHearing { unheardAt = world.now }
             let later = book.renewals(
-                isHearing: isConnected,
+                isHearing: isHearing,
                 every: .milliseconds(Self.renewEvery),
                 at: loop.moment,
                 mark: { self.mark(of: $0, instance: $1) }

@@ -93,6 +93,9 @@ public struct StoreModel: Sendable {
     func word(of pair: VerdictKey) -> SimulatedAgent.Word? {
         content.verdicts[pair].map { .init(verdict: $0, instance: content.vouching[pair] ?? 0) }
     }
+    var lastBeat: Int64 { content.last }
+    /// What whoever reads takes for its time.
+    var time: Int64 { clock + content.shift }
     /// As whoever begins to read finds them.
     var marks: [String: [Mark]] {
         content.lives.mapValues { [Mark(instance: $0.instance, mark: $0.mark), $0.former] }
@@ -163,10 +166,13 @@ public struct StoreModel: Sendable {
             moment.shift += content.last - moment.time
             moment.time = content.last
         }
-        if content.era == 0 || (asksServer && content.replid != replid) {
+        let isOfLater = signature.era > content.era
+        if content.era == 0 || (asksServer && content.replid != replid) || isOfLater {
             let wasThere = content.era > 0 || signature.era > 0
             content.guarded = moment.time + (wasThere ? lease : terms.greeting.milliseconds)
-            content.era = max(UInt64(max(moment.time, 0)), signature.era + 1, content.era + 1)
+            let (time, before) = (UInt64(max(moment.time, 0)), max(signature.era, content.era))
+            let step = FleetTerms.eraStep + signature.instance % FleetTerms.eraSpread
+            content.era = time > before ? time : before + step
             content.resumed = moment.time
             content.roster += 1
             content.look = 0

@@ -48,6 +48,8 @@ final class World {
         // Apart from the rest: they are large.
         indirect case arrive(Envelope)
         indirect case reply(agent: Int, life: UInt32, connection: UInt32, CallNumber, FleetReply)
+        /// The store takes no writes, and says so.
+        case unwritten(agent: Int, life: UInt32, connection: UInt32, CallNumber)
         case timeout(agent: Int, life: UInt32, connection: UInt32)
         case connect(agent: Int, life: UInt32)
         /// A call that was not answered within a second is the end of its connection.
@@ -109,6 +111,7 @@ final class World {
     private var flaky: [Int]
     private var hidden: [Cut: Int] = [:]
     private var stalls = 0
+    private var refuses = 0
     private var gone = 0
     private var loss = 0
     private var stalled: [Envelope] = []
@@ -289,6 +292,10 @@ final class World {
             if let agent = agent(number, life, event), agent.connection == connection {
                 agent.received(call, reply)
             }
+        case .unwritten(let number, let life, let connection, let call):
+            if let agent = agent(number, life, event), agent.connection == connection {
+                agent.notWritten(call)
+            }
         case .timeout(let number, let life, let connection):
             if let agent = agent(number, life, event), agent.connection == connection {
                 agent.disconnected()
@@ -423,6 +430,17 @@ final class World {
     }
 
     private func execute(_ envelope: Envelope) {
+        if refuses > 0 {
+            return add(
+                .unwritten(
+                    agent: envelope.agent,
+                    life: envelope.life,
+                    connection: envelope.connection,
+                    envelope.number
+                ),
+                after: chance(1...3)
+            )
+        }
         let reply = store.perform(envelope.signature, envelope.call)
         tell(envelope, reply)
         checks.performed(envelope.signature, envelope.call, reply, store, world: self)
@@ -561,6 +579,7 @@ final class World {
                 change(target) { silent[target] += 1 }
             }
         case .storeStalls: stalls += 1
+        case .storeRefuses: refuses += 1
         case .storeGone(let keeps):
             gone += 1
             storeLife += 1
@@ -627,6 +646,7 @@ final class World {
                 stalled = []
                 for envelope in waiting { execute(envelope) }
             }
+        case .storeRefuses: refuses -= 1
         case .storeGone:
             gone -= 1
             store.replid += 1

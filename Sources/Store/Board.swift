@@ -504,13 +504,15 @@ extension Board: StoreObserver {
 
     public func storeRenewed(_ verdict: Verdict) {
         let key = verdict.key
+        // By the clock of now, as the renewal is.
+        let now = read()
         guard let board = boards[key.upstream], board.expects(key),
             var held = board.verdict(of: key.peer, by: key.monitor),
             held.expiresAt < verdict.expiresAt
         else { return }
         guard held.isSame(as: verdict) else {
             // What is over stands against no word that somebody vouches for.
-            if held.expiresAt < read().wall, !held.isNewer(than: verdict) { receive(verdict) }
+            if held.expiresAt < now.wall, !held.isNewer(than: verdict) { receive(verdict) }
             return
         }
         held.checkedAt = max(held.checkedAt, verdict.checkedAt)

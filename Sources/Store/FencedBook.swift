@@ -16,6 +16,9 @@ package struct FencedBook<R: FencedRecord> {
     /// Words are written under claims, by somebody else.
     package private(set) var isShared = false
 
+    /// Two clocks that agree may differ by this.
+    private static var clockTolerance: Nanoseconds { .seconds(1) }
+
     package init(of agent: String, on shelf: Shelf<R>) {
         self.agent = agent
         self.shelf = shelf
@@ -84,10 +87,14 @@ package struct FencedBook<R: FencedRecord> {
         _ record: R,
         vouchedBy instance: UInt64,
         isTwin: Bool,
+        now: WallTime,
         mark: Following<R>.Mark
     ) -> (what: Outbox<R>.Heard, record: R) {
         var record = record
         if isShared {
+            // By a clock of the store that was set since this agent heard of it last: nothing would renew it before.
+            let ahead = record.checkedAt - now
+            if ahead > Self.clockTolerance { record.shift(by: -ahead) }
             outbox.letGo(of: record, asAgent: agent)
             if outbox.holds(record.key) {
                 if speaks(for: record.key) { following.letGo(record.key) }

@@ -198,6 +198,7 @@ final class FencedSide<R: FencedRecord>: RedisSide {
             record,
             vouchedBy: instance,
             isTwin: store.isTwin,
+            now: store.loop.wall,
             mark: writer?.mark ?? { _, _ in nil }
         )
         switch heard {

@@ -74,6 +74,8 @@ package enum WireAnswer {
     case lost
     /// Redis answered with an error, and did nothing.
     case refused(String)
+    /// Redis takes no writes now, and did nothing: nobody's beats are written.
+    case unwritten
 }
 
 /// Where calls go. Called on the loop's thread.
@@ -150,6 +152,8 @@ public final class FleetDesk: EventSink {
     public var onNotify: ((FleetSign) -> Void)?
     /// Why the store does not do what this agent calls for; nil while it does.
     public private(set) var refusal: String?
+    /// The store answers, and takes no writes: beats are none. Nothing follows from anybody's silence.
+    package private(set) var isUnwritable = false
     /// What lies in the store is of this format, which this version does not know.
     private var newerFormat: Int?
     /// Of votes that were lost, and of pairs that were given away.
@@ -299,6 +303,7 @@ public final class FleetDesk: EventSink {
             if isTaken { return "another process speaks for agent '\(setting.agent)'" }
             if let newerFormat { return Self.words(ofNewer: newerFormat) }
             if refusal != nil { return "the store does not let it take part" }
+            if isUnwritable { return "the store takes no writes" }
             return reason.words
         }
     }
@@ -565,6 +570,7 @@ public final class FleetDesk: EventSink {
     ) {
         switch answer {
         case .reply(let reply):
+            isUnwritable = false
             if refusal != nil, case .beat = call { note(refusal: nil) }
             if case .beaten = reply { newerFormat = nil }
             ended(number, call, sent, reply)
@@ -572,6 +578,10 @@ public final class FleetDesk: EventSink {
         case .refused(let text):
             note(refusal: text)
             ended(number, call, sent, nil)
+        case .unwritten:
+            isUnwritable = true
+            counts.lostCalls += 1
+            take { member, now, _ in member.unwritten(number, at: now) }
         }
     }
 

@@ -41,7 +41,7 @@ extension RedisStore: FleetWire {
                     self?.reconnect()
                 case .writing:
                     self?.refuseWriting(text)
-                    done(.lost)
+                    done(.unwritten)
                 case .other:
                     // What lies there is looked at with the next reading of everything.
                     if text.contains("WRONGTYPE") { self?.looks = 0 }
@@ -162,9 +162,16 @@ extension RedisStore: FleetWire {
 
     /// When this life of an agent last was sure to find what it says, by this machine's clock.
     func mark(of agent: String, instance: UInt64) -> WallTime? {
-        if let mark = fleet?.mark(of: agent, instance: instance) { return mark }
-        return marksRead[agent]?.first { $0.instance == instance }?.mark
+        let heard = fleet?.mark(of: agent, instance: instance)
+        let now = loop.moment
+        let read = marksRead[agent]?.first { $0.instance == instance }
+            .map { now.wall + -(now.instant - $0.mark) }
+        return [heard, read].compactMap(\.self).max()
     }
+
+    /// What others say of themselves can be heard: by the answers of beats, or by reading. Where the store takes no
+    /// writes nobody's beats are written, and nothing follows from that they do not change.
+    var isHearing: Bool { isConnected && (fleet?.isUnwritable != true || lastBeat.hasMoved) }
 
     /// Reads the marks of all that have beaten lately. Who takes part hears of them with its beats; who begins to
     /// read finds words of those that are gone too, and has to know until when they held.
@@ -172,24 +179,37 @@ extension RedisStore: FleetWire {
         guard fleet != nil else { return }
         let reply = try await ask(reader, [["HGETALL", keys.prefix + "fleet"]]).first
         marksRead = [:]
-        let ahead = now - loop.wall
-        for (field, text) in Self.pairs(reply ?? .null) {
+        let lines = Self.pairs(reply ?? .null)
+        storeShift = Self.shift(lines)
+        let (time, instant) = (now + storeShift, loop.instant)
+        let last = lines["last"] ?? ""
+        lastBeat = (last, last != lastBeat.time)
+        for (field, text) in lines {
             guard field.hasPrefix(FleetScript.lifeMark), let life = FleetLife(text) else {
                 continue
             }
             let id = String(field.dropFirst(FleetScript.lifeMark.count))
             marksRead[id] = [
-                (life.instance, min(life.mark + -ahead, loop.wall)),
-                (life.former.instance, min(life.former.mark + -ahead, loop.wall)),
+                (life.instance, instant + -max(time - life.mark, .zero)),
+                (life.former.instance, instant + -max(time - life.former.mark, .zero)),
             ]
         }
     }
+
+    /// By how much the time of the fleet is ahead of the clock of Redis, which was set back.
+    private static func shift(_ lines: [String: String]) -> Nanoseconds {
+        let span = lines["shift"].flatMap(Int64.init) ?? 0
+        return .milliseconds((0...shiftMax).contains(span) ? span : 0)
+    }
+
+    /// Ten years, as in the scripts.
+    private static var shiftMax: Int64 { 315_360_000_000 }
 
     // MARK: Who is there
 
     /// What all agents say of themselves; nil where Redis does not answer.
     public func agents() async -> [FleetReport]? {
-        guard let reader = writer, isConnectedNow else { return nil }
+        guard let reader = writer, isConnected else { return nil }
         let names = ["about", "fleet"].map { keys.prefix + $0 }
         guard
             let replies = try? await ask(
@@ -199,7 +219,7 @@ extension RedisStore: FleetWire {
         else { return nil }
         let about = Self.pairs(replies[0])
         let lives = Self.pairs(replies[1])
-        let now = Self.time(replies[2]) ?? loop.wall
+        let now = (Self.time(replies[2]) ?? loop.wall) + Self.shift(lives)
         return lives.compactMap { field, text in
             guard field.hasPrefix(FleetScript.lifeMark) else { return nil }
             let id = String(field.dropFirst(FleetScript.lifeMark.count))

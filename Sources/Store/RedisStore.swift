@@ -56,8 +56,12 @@ public final class RedisStore: Store {
     /// When everything was read last, no hint had been missed since the reading before.
     var heardAll = false
     /// Marks of agents as they were read, also of those that are gone; see `readMarks`.
-    var marksRead: [String: [(instance: UInt64, mark: WallTime)]] = [:]
+    var marksRead: [String: [(instance: UInt64, mark: Instant)]] = [:]
     var areMarksDue = true
+    /// By how much the time of the fleet is ahead of the clock of Redis.
+    var storeShift = Nanoseconds.zero
+    /// When somebody's beat was written last, as it was read, and whether that was another time before.
+    var lastBeat = (time: "", hasMoved: true)
     /// Since all keys were looked at; zero where something is wrong with them.
     var looks = 0
     private var ticks = 0
@@ -66,7 +70,7 @@ public final class RedisStore: Store {
     var skipsHints = false
 
     private var clockWatch = ClockWatch()
-    private var isConnected = false
+    private(set) var isConnected = false
     private var since: WallTime
     private var lastError: String?
     private var refused: UInt64 = 0
@@ -224,7 +228,6 @@ public final class RedisStore: Store {
 
     /// Another process speaks under this agent's name.
     var isTwin: Bool { fleet?.isTaken ?? false }
-    var isConnectedNow: Bool { isConnected }
 
     public var status: StoreStatus {
         var status = StoreStatus(
@@ -286,7 +289,7 @@ public final class RedisStore: Store {
             if isStopping { return }
             followClock(loop.moment)
             ticks += 1
-            verdicts.renewSome(isHearing: isConnected, every: Self.renewEvery)
+            verdicts.renewSome(isHearing: isHearing, every: Self.renewEvery)
             if ticks.isMultiple(of: 8) { verdicts.sayLapsed() }
             renewSoon()
         }
@@ -592,7 +595,8 @@ public final class RedisStore: Store {
         // The write that was refused just now may not be among those that wait yet.
         let waiting = max(status.pending, 1)
         journal.warning(
-            line + "; reading goes on, \(waiting) \(waiting == 1 ? "write waits" : "writes wait")",
+            line + "; reading goes on, \(waiting) \(waiting == 1 ? "write waits" : "writes wait")"
+                + (fleet == nil ? "" : "; what other agents found stays as it was"),
             [.event("store-read-only"), .store("redis"), .error(text)]
         )
     }
@@ -741,7 +745,9 @@ public final class RedisStore: Store {
     }
 
     /// The same as agents that share the probing know it.
-    var fleetAhead: Nanoseconds { fleet?.clockAhead ?? FleetTimes.coarse(clockAhead) }
+    var fleetAhead: Nanoseconds {
+        fleet?.clockAhead ?? FleetTimes.coarse(now + storeShift - loop.wall)
+    }
 
     /// What the clock of Redis shows now, as well as can be known.
     var now: WallTime {

@@ -359,6 +359,72 @@ import Vocabulary
         }
     }
 
+    /// Nobody can claim them, and nobody is known to hold them: better probed by all than by none.
+    @Test(arguments: [StoreState.away, .unwritable])
+    func `what is defined while the store is away, or takes no writes, is probed by all until it can be claimed`(
+        state: StoreState
+    ) async throws {
+        try await FleetRig.run(peers: 12) { rig in
+            for id in ["a1", "a2"] { try rig.start(id) }
+            await rig.pass(.seconds(10))
+            rig.store = state
+            await rig.pass(.seconds(10))
+            for id in ["a1", "a2"] { rig.define("shop", at: id) }
+            await rig.pass(.seconds(5))
+            #expect(rig.probers(of: "shop") == Array(repeating: ["a1", "a2"], count: 12))
+            for agent in rig.agents.values {
+                let peers = agent.board.upstream(named: "shop")?.peers ?? []
+                #expect(peers.map(\.view.status.rawValue) == Array(repeating: "up", count: 12))
+            }
+            // What each had it goes on to probe, and nobody else does.
+            #expect(rig.probers(of: "web").allSatisfy { $0.count == 1 })
+            #expect(rig.model.verdicts.keys.allSatisfy { $0.upstream == "web" })
+            rig.store = .fine
+            await rig.pass(.seconds(6))
+            rig.begin()
+            await rig.pass(.seconds(4))
+            #expect(rig.probers(of: "shop").allSatisfy { $0.count == 1 })
+            #expect(rig.longestGap() <= .milliseconds(1_010))
+            #expect(rig.model.verdicts.keys.count { $0.upstream == "shop" } == 12)
+        }
+    }
+
+    @Test func `an agent that starts while the store is away probes everything after a lease`()
+        async throws
+    {
+        try await FleetRig.run(peers: 12) { rig in
+            rig.store = .away
+            try rig.start("a1")
+            await rig.pass(.milliseconds(2_900))
+            #expect(rig.visits.isEmpty)
+            await rig.pass(.seconds(3))
+            #expect(rig.probers(of: "web") == Array(repeating: ["a1"], count: 12))
+            // What comes later has not to wait for so long.
+            rig.define("shop", at: "a1")
+            await rig.pass(.seconds(4))
+            #expect(rig.probers(of: "shop") == Array(repeating: ["a1"], count: 12))
+        }
+    }
+
+    /// Its state is lost with its clock: slots that were to come in three minutes are to come now.
+    @Test func `a store whose clock is set back and whose state is lost keeps nobody waiting`()
+        async throws
+    {
+        try await FleetRig.run(peers: 12) { rig in
+            for id in ["a1", "a2"] { try rig.start(id) }
+            await rig.pass(.seconds(10))
+            rig.begin()
+            rig.storeBehind = .seconds(180)
+            rig.model.flush()
+            await rig.pass(.seconds(20))
+            #expect(rig.longestGap() <= .milliseconds(2_100))
+            #expect(rig.statuses == ["up"])
+            rig.begin()
+            await rig.pass(.seconds(4))
+            #expect(rig.probers(of: "web").allSatisfy { $0.count == 1 })
+        }
+    }
+
     /// By whatever mistake: it is no reason for a peer to go unprobed.
     @Test func `what this agent holds and nobody probes is found, probed and told of`() async throws
     {
@@ -426,6 +492,9 @@ extension Outcome {
     fileprivate static var silent: Outcome { Outcome(.fail, .layer4Timeout, message: "no answer") }
 }
 
+/// What becomes of calls.
+enum StoreState { case fine, away, unwritable }
+
 // MARK: The rig
 
 /// Agents, targets and a store, in virtual time. Confined to its loop's thread.
@@ -443,6 +512,7 @@ private final class FleetRig: @unchecked Sendable {
         let wire: ModelWire
         let resolver: Resolver
         let services: Services
+        var catalogue = Catalogue()
 
         init(_ id: String, in rig: FleetRig) throws {
             let loop = rig.loop
@@ -472,6 +542,8 @@ private final class FleetRig: @unchecked Sendable {
     let lines = Lines()
     private let upstreams: (FleetRig, String, String) -> [MonitoredUpstream]
     var model: StoreModel
+    var store = StoreState.fine
+    var storeBehind = Nanoseconds.zero
     private(set) var agents: [String: Agent] = [:]
     private var ended: [Agent] = []
     var answer: @Sendable (_ agent: String, _ address: String) -> Outcome = { _, _ in .pass }
@@ -542,12 +614,30 @@ private final class FleetRig: @unchecked Sendable {
     func start(_ id: String, defining upstream: String = "web") throws {
         let agent = try Agent(id, in: self)
         agents[id] = agent
-        var catalogue = Catalogue()
-        let changes = catalogue.set(.file, upstreams(self, id, upstream))
+        let changes = agent.catalogue.set(.file, upstreams(self, id, upstream))
         agent.board.apply(changes.map(\.summarised))
         agent.wire.read()
         agent.desk.start(on: agent.wire)
         agent.scheduler.apply(changes)
+    }
+
+    /// It reads its file again, which has one more upstream.
+    func define(_ name: String, at id: String) {
+        guard let agent = agents[id] else { return }
+        let changes = agent.catalogue.set(
+            .file,
+            upstreams(self, id, "web") + upstreams(self, id, name)
+        )
+        agent.board.apply(changes.map(\.summarised))
+        agent.scheduler.apply(changes)
+    }
+
+    /// Who visited each peer within the last two seconds.
+    func probers(of upstream: String) -> [[String]] {
+        visits.filter { $0.key.hasPrefix(upstream == "web" ? "10.0." : "10.1.") }
+            .map { _, visits in
+                Set(visits.filter { loop.instant - $0.at < .seconds(2) }.map(\.agent)).sorted()
+            }
     }
 
     /// From one moment to the next.
@@ -645,8 +735,10 @@ private final class ModelWire: FleetWire, Store {
     // MARK: Calls
 
     func post(_ signature: Signature, _ call: FleetCall, _ done: @escaping (WireAnswer) -> Void) {
+        if rig.store == .away { return later { done(.lost) } }
         later { [self] in
-            rig.model.clock = rig.loop.wall.milliseconds
+            if rig.store == .unwritable { return later { done(.unwritten) } }
+            rig.model.clock = (rig.loop.wall + -rig.storeBehind).milliseconds
             let reply = rig.model.perform(signature, call)
             for letter in rig.model.takeLetters() {
                 guard let to = rig.agents[letter.to] else { continue }
@@ -661,7 +753,10 @@ private final class ModelWire: FleetWire, Store {
     }
 
     /// All that lies there.
-    func read() { for verdict in rig.model.verdicts.values { read(verdict) } }
+    func read() {
+        if rig.store == .away { return }
+        for verdict in rig.model.verdicts.values { read(verdict) }
+    }
 
     private func read(_ verdict: Verdict) {
         desk.heard(verdict)
@@ -669,6 +764,7 @@ private final class ModelWire: FleetWire, Store {
             verdict,
             vouchedBy: 0,
             isTwin: desk.isTaken,
+            now: rig.loop.wall,
             mark: { _, _ in nil }
         )
         if heard == .news || heard == .aside { board.storeChanged(word) }

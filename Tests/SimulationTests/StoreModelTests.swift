@@ -207,7 +207,9 @@ private struct Trial {
             era: agent.era,
             count: agent.count
         )
-        if chance(4) { signature.era &+= 1 }
+        if chance(4), signature.era > 0 { signature.era &-= 1 }
+        // One that knows a later era than lies there: each makes a new one.
+        if number(0...199) == 0 { signature.era &+= 1 }
         if chance(4), signature.count > 0 { signature.count -= 1 }
 
         let expected = model.perform(signature, call)

@@ -35,7 +35,8 @@ import Vocabulary
     }
 
     private func hear(_ word: Verdict, _ book: inout FencedBook<Verdict>) -> Outbox<Verdict>.Heard {
-        book.hear(word, vouchedBy: 7, isTwin: false, mark: { _, _ in nil }).what
+        book.hear(word, vouchedBy: 7, isTwin: false, now: word.checkedAt, mark: { _, _ in nil })
+            .what
     }
 
     private func say(_ word: Verdict, _ book: inout FencedBook<Verdict>) -> FencedBook<Verdict>.Said
