@@ -12,6 +12,9 @@ struct Asker: Equatable {
 
     static let bytesMax = 80
 
+    /// For who asks in no request.
+    init(_ text: String) { self.text = text }
+
     /// `From` is the login name that muster's commands tell; a browser or a script has its program's.
     init(_ request: Request) {
         let words = [request[field: "from"], request[field: "user-agent"]].map { field in

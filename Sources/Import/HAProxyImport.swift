@@ -86,7 +86,8 @@ public struct HAProxyImport {
             let why =
                 switch line.first {
                 case "maxconn": "proxy.limits.client-connections counts for each worker thread"
-                case "stats": "see the dashboard and /metrics of the admin address"
+                case "stats":
+                    "see admin.haproxy-socket, and the dashboard and /metrics of the admin address"
                 case "log": "the log goes to standard error, see OPERATIONS.md"
                 case "daemon", "user", "group", "chroot", "pidfile":
                     "for the service manager that starts muster"

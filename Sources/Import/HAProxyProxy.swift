@@ -183,7 +183,7 @@ struct HAProxyProxy: Sendable {
         "log": "the log goes to standard error, see OPERATIONS.md",
         "log-format": "there is no access log",
         "log-tag": "the log goes to standard error",
-        "stats": "see the dashboard and /metrics of the admin address",
+        "stats": "see admin.haproxy-socket, and the dashboard and /metrics of the admin address",
         "stick-table": "no counterpart; balance: ip-hash, or sticky, keeps clients at a server",
         "stick": "no counterpart; balance: ip-hash, or sticky, keeps clients at a server",
         "monitor-uri": "the admin address answers /health and /ready",

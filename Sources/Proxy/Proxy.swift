@@ -12,6 +12,7 @@ public final class Proxy {
     let board: Board
     private let journal: Journal
     private var configuration: ProxyConfiguration
+    var listening: [ListenerConfiguration] { configuration.listeners }
     /// Turns an address that is a name into all that it has; none when they cannot be had now.
     private let resolve: (Address) async -> [Address]
     /// Knows hosts that no listener has routes for.

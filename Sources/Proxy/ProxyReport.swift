@@ -4,6 +4,9 @@ public import Health
 public import Vocabulary
 
 extension Proxy {
+    /// Where it listens.
+    public var listeners: [ListenerConfiguration] { listening }
+
     /// What all workers counted, summed.
     public struct Report: Sendable {
         public var peers: [PeerKey: PeerTotals] = [:]
@@ -47,6 +50,8 @@ extension Proxy {
         public var idleConnections: Int = 0
         /// Nil before its first request.
         public var times: PhaseTimes?
+
+        public init() {}
     }
 
     public func report() async -> Report {
@@ -131,7 +136,7 @@ extension Proxy {
 }
 
 extension Proxy.PeerTotals {
-    mutating func add(_ other: Proxy.PeerTotals) {
+    public mutating func add(_ other: Proxy.PeerTotals) {
         requests += other.requests
         for index in responses.indices { responses[index] += other.responses[index] }
         connects += other.connects

@@ -121,6 +121,8 @@ public struct AdminConfiguration: Hashable, Sendable {
     public var allowsPrograms = false
     /// Where scripts of older systems add and remove peers; nil where none do.
     public var compatConfig: CompatConfigSetting?
+    /// Where tools made for HAProxy's socket find one; nil where none do.
+    public var haproxySocket: HAProxySocketSetting?
 
     public init() {}
 }
@@ -136,6 +138,20 @@ public struct CompatConfigSetting: Hashable, Sendable {
     public init(bind: Address, upstream: String) {
         self.bind = bind
         self.upstream = upstream
+    }
+}
+
+/// `admin.haproxy-socket`.
+public struct HAProxySocketSetting: Hashable, Sendable {
+    public var bind: Address
+    /// Permission bits and group of a unix socket; nil leaves what the process's umask makes.
+    public var mode: UInt32?
+    public var group: UInt32?
+
+    public init(bind: Address, mode: UInt32? = nil, group: UInt32? = nil) {
+        self.bind = bind
+        self.mode = mode
+        self.group = group
     }
 }
 

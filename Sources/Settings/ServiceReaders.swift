@@ -153,6 +153,7 @@ extension AdminConfiguration {
             known,
             hasToken: !admin.tokens.isEmpty || !isMissing
         )
+        admin.haproxySocket = HAProxySocketSetting.read(&section, &binds)
         if setting == nil { binds.claimDefault(admin.bind, at: "admin.bind") }
         if let setting, !admin.bind.isLocal, isMissing {
             section.reading.report(
@@ -254,30 +255,43 @@ extension AdminConfiguration {
 
     /// Who may connect to a unix socket.
     fileprivate mutating func readAccess(_ section: inout Section) {
+        (mode, group) = Self.access(&section, of: bind)
+    }
+
+    static func access(
+        _ section: inout Section,
+        of bind: Address
+    ) -> (mode: UInt32?, group: UInt32?) {
         let isUnix = if case .unix = bind { true } else { false }
-        mode = section.read("mode") { (setting, path) throws(SettingError) in
-            guard isUnix else { throw Self.needsSocket(setting, path) }
+        let place = section.place.path
+        let mode = section.read("mode") { (setting, path) throws(SettingError) in
+            guard isUnix else { throw needsSocket(setting, path, place) }
             guard case .scalar(let text, _) = setting.value,
                 text.allSatisfy({ ("0"..."7").contains($0) }),
                 let mode = UInt32(text, radix: 8), mode <= 0o777, text.count >= 3
             else { throw setting.expected("permission bits such as 0660", at: path) }
             return mode
         }
-        group = section.read("group") { (setting, path) throws(SettingError) in
-            guard isUnix else { throw Self.needsSocket(setting, path) }
+        let group = section.read("group") { (setting, path) throws(SettingError) in
+            guard isUnix else { throw needsSocket(setting, path, place) }
             let name = try setting.string(at: path)
             if let number = UInt32(name) { return number }
-            guard let number = Self.groupNumber(name) else {
+            guard let number = groupNumber(name) else {
                 throw setting.expected("a group of this machine, or its number", at: path)
             }
             return number
         }
+        return (mode, group)
     }
 
-    private static func needsSocket(_ setting: Setting, _ path: String) -> SettingError {
+    private static func needsSocket(
+        _ setting: Setting,
+        _ path: String,
+        _ place: String
+    ) -> SettingError {
         SettingError(
             setting.position,
-            "\(path): expected admin.bind to be unix:/path beside it; other addresses have no file"
+            "\(path): expected \(place).bind to be unix:/path beside it; other addresses have no file"
         )
     }
 
@@ -322,6 +336,41 @@ extension CompatConfigSetting {
             )
         }
         return CompatConfigSetting(bind: bind, upstream: upstream)
+    }
+}
+
+extension HAProxySocketSetting {
+    /// A path, an address, or a map with `bind`. It takes no token, as HAProxy's does not: nobody else may reach it.
+    static func read(_ parent: inout Section, _ binds: inout Binds) -> HAProxySocketSetting? {
+        guard let setting = parent.take("haproxy-socket") else { return nil }
+        let place = parent.place.key("haproxy-socket")
+        var found: HAProxySocketSetting?
+        if case .map = setting.value {
+            guard var section = Section(setting, at: place, reading: parent.reading) else {
+                return nil
+            }
+            let bind = binds.take("bind", from: &section)
+            let (mode, group) = AdminConfiguration.access(&section, of: bind ?? .unix(path: "/"))
+            if let bind { found = HAProxySocketSetting(bind: bind, mode: mode, group: group) }
+            section.finish()
+        } else {
+            var named = setting
+            if case .scalar(let text, let isQuoted) = setting.value, text.hasPrefix("/") {
+                named = Setting(.scalar("unix:\(text)", isQuoted: isQuoted), at: setting.position)
+            }
+            found = binds.take(named, at: place.path).map { HAProxySocketSetting(bind: $0) }
+        }
+        guard let found else { return nil }
+        if !found.bind.isLocal {
+            parent.reading.report(
+                SettingError(
+                    setting.position,
+                    "\(place.path): expected an address that only this machine reaches, since there is no token in "
+                        + "this protocol, saw \(found.bind)"
+                )
+            )
+        }
+        return found
     }
 }
 

@@ -313,6 +313,10 @@ private struct Details {
         add("tls.key", old.identity?.keyFile, new.identity?.keyFile)
         add("compat-config.bind", old.compatConfig?.bind, new.compatConfig?.bind)
         add("compat-config.upstream", old.compatConfig?.upstream, new.compatConfig?.upstream)
+        let (socket, other) = (old.haproxySocket, new.haproxySocket)
+        add("haproxy-socket.bind", socket?.bind, other?.bind)
+        add("haproxy-socket.mode", socket?.mode.map(Self.octal), other?.mode.map(Self.octal))
+        add("haproxy-socket.group", socket?.group, other?.group)
         add("metrics.per-peer", old.hasMetricsPerPeer, new.hasMetricsPerPeer)
     }
 

@@ -152,6 +152,26 @@ struct Runtime {
                 }
             )
         }
+        if let setting = configuration.admin.haproxySocket {
+            var runtime = RuntimeSocket.Configuration(bind: setting.bind)
+            runtime.access = SocketAccess(mode: setting.mode, group: setting.group)
+            if let budget = DescriptorBudget.ofThisProcess() {
+                runtime.limits.connections = runtimeConnections(budget)
+            }
+            let socket = RuntimeSocket(
+                runtime,
+                plane: plane,
+                journal: journal,
+                onRunning: {
+                    journal.notice("HAProxy's socket is answered on \($0)", [.event("listening")])
+                }
+            )
+            doors.append(
+                Door(name: "admin.haproxy-socket \(setting.bind)") {
+                    try await socket.run(until: $0)
+                }
+            )
+        }
         return doors
     }
 
@@ -241,7 +261,8 @@ struct Runtime {
         admin.hosts = settings.hosts
         admin.certificate = certificate
         if let budget = DescriptorBudget.ofThisProcess() {
-            admin.limits.connections = budget.admin - compatConnections(budget)
+            admin.limits.connections =
+                budget.admin - compatConnections(budget) - runtimeConnections(budget)
             admin.limits.remedy = budget.remedy(for: .admin)
         }
         return admin
@@ -251,6 +272,11 @@ struct Runtime {
     private func compatConnections(_ budget: DescriptorBudget) -> Int {
         configuration.admin.compatConfig == nil
             ? 0 : min(CompatConfigServer.connectionsMax, budget.admin / 4)
+    }
+
+    private func runtimeConnections(_ budget: DescriptorBudget) -> Int {
+        configuration.admin.haproxySocket == nil
+            ? 0 : min(RuntimeSocket.connectionsMax, budget.admin / 4)
     }
 
     private func announce() {

@@ -14,6 +14,9 @@ enum TakenAddresses {
         if let compat = configuration.admin.compatConfig {
             binds.append(("admin.compat-config", compat.bind))
         }
+        if let socket = configuration.admin.haproxySocket {
+            binds.append(("admin.haproxy-socket", socket.bind))
+        }
         binds += configuration.proxy.listeners.map { ("proxy: listener", $0.bind) }
         if let agentCheck = configuration.agentCheck {
             binds.append(("agent-check", agentCheck.bind))

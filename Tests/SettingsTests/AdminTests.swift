@@ -90,6 +90,46 @@ import Vocabulary
         #expect(try complaints(text) == ["muster.yaml:\(complaint)"])
     }
 
+    @Test func `reads where HAProxy's tools find a socket`() throws {
+        func socket(_ text: String) throws -> HAProxySocketSetting? {
+            try load("admin: { haproxy-socket: \(text) }\n").admin.haproxySocket
+        }
+        let path = Address.unix(path: "/run/h.sock")
+        #expect(try socket("/run/h.sock") == HAProxySocketSetting(bind: path))
+        #expect(try socket("'unix:/run/h.sock'") == HAProxySocketSetting(bind: path))
+        #expect(
+            try socket("{ bind: 'unix:/run/h.sock', mode: 0660, group: root }")
+                == HAProxySocketSetting(bind: path, mode: 0o660, group: 0)
+        )
+        #expect(try socket("127.0.0.1:9999")?.bind == .host("127.0.0.1", port: 9_999))
+        #expect(try socket("") == nil)
+    }
+
+    @Test(arguments: [
+        (
+            "0.0.0.0:9999",
+            "1:26: admin.haproxy-socket: expected an address that only this machine reaches, since there is no "
+                + "token in this protocol, saw 0.0.0.0:9999"
+        ),
+        (
+            "{ bind: 127.0.0.1:9999, mode: 0660 }",
+            "1:56: admin.haproxy-socket.mode: expected admin.haproxy-socket.bind to be unix:/path beside it; "
+                + "other addresses have no file"
+        ),
+        ("{ mode: 0660 }", "1:26: admin.haproxy-socket: expected 'bind', saw no such key"),
+        (
+            "[]",
+            "1:26: admin.haproxy-socket: expected a text, saw a list"
+        ),
+    ])
+    func `refuses a socket that anybody reaches`(setting: String, complaint: String) throws {
+        #expect(
+            try complaints("admin: { haproxy-socket: \(setting) }\n") == [
+                "muster.yaml:\(complaint)"
+            ]
+        )
+    }
+
     @Test func `says nothing of what is not there`() throws {
         let admin = try load("admin: { bind: unix:/run/a, mode: , group: , hosts: }\n").admin
         #expect(admin.mode == nil)

@@ -49,6 +49,17 @@ import Vocabulary
         }
         let door = "admin.compat-config"
         #expect(described.removeValue(forKey: door) == compat.keys[door])
+        let socket = Reading()
+        if var section = Section(
+            Setting(["haproxy-socket": ["bind": "127.0.0.1:1"]], place: "test"),
+            at: Place(path: "admin", shape: "admin"),
+            reading: socket
+        ) {
+            var binds = Binds(reading: socket)
+            _ = HAProxySocketSetting.read(&section, &binds)
+        }
+        let file = "admin.haproxy-socket"
+        #expect(described.removeValue(forKey: file) == socket.keys[file])
         // A list of secrets is empty in an example.
         let tokens = Reading()
         if let admin = Section(
