@@ -135,7 +135,7 @@ let package = Package(
         library(
             "Settings",
             [
-                "AgentCheck", "Checks", "EventLoop", "Health", "Notify", "Proxy", "TLS",
+                "AgentCheck", "Checks", "EventLoop", "Health", "Notify", "Proxy", "Store", "TLS",
                 "Vocabulary", yams,
             ]
         ),

@@ -5,7 +5,7 @@ enum AdminTable {
 
     static let routes =
         UpstreamRoutes.table + DefinitionRoutes.table + EventRoutes.table + FleetRoutes.table
-        + StateRoutes.table + NotifyRoutes.table
+        + StateRoutes.table + HistoryRoutes.table + NotifyRoutes.table
         + AgentRoutes.table + OpenAPI.table + [
             Row(.get, "/", .read, dashboard)
         ]

@@ -38,6 +38,8 @@ public struct ControlPlane: Sendable {
     public var feed: LoopBound<EventFeed>?
     /// Decides what may be defined; nil where nothing may.
     public var definer: LoopBound<any Definer>?
+    /// What was; nil where nothing is remembered.
+    public var history: LoopBound<History>?
     /// Tells receivers of transitions; nil where none is told.
     public var notifier: LoopBound<Notifier>?
     /// Where in the configuration file something is defined; nil where it is not.

@@ -276,6 +276,15 @@ enum OpenAPI {
             summary: "Why a peer is as it is",
             answers: [(200, "Explanation")]
         ),
+        "GET /v1/upstreams/{upstream}/peers/{peer}/history": Account(
+            summary: "What was: transitions, uptime, latency",
+            query: ["from", "to"],
+            answers: [(200, "History")]
+        ),
+        "GET /v1/upstreams/{upstream}/history": Account(
+            summary: "The last day of every peer of an upstream, in half hours",
+            answers: [(200, "Strips")]
+        ),
         "GET /v1/notify": Account(
             summary: "Who is told of transitions, and how that goes",
             answers: [(200, "Receivers")]

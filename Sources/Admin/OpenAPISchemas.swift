@@ -15,6 +15,30 @@ enum OpenAPISchemas {
           "PeerName": {"type": "string", "minLength": 1, "maxLength": 264, "pattern": "^[!-.0-~]+$", "description": "A peer's id, which is its address unless its definition says otherwise."},
           "query-limit": {"type": "integer", "minimum": 0, "maximum": 2000},
           "query-follow": {"type": "boolean", "default": true, "description": "false ends with what is held."},
+          "query-from": {"type": "string", "format": "date-time", "description": "RFC 3339; a day before 'to' where it is empty or left out."},
+          "query-to": {"type": "string", "format": "date-time", "description": "RFC 3339; now where it is empty or left out."},
+          "Share": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
+          "History": {
+            "type": "object",
+            "required": ["upstream", "peer", "status", "since", "from", "to", "known_from", "uptime", "outages", "strip", "transitions", "latency"],
+            "properties": {
+              "upstream": {"type": "string"}, "peer": {"type": "string"}, "status": {"type": "string"}, "since": {"$ref": "#/components/schemas/Time"},
+              "from": {"$ref": "#/components/schemas/Time"}, "to": {"$ref": "#/components/schemas/Time"}, "known_from": {"$ref": "#/components/schemas/TimeOrNull"},
+              "uptime": {"type": "object", "required": ["1h", "24h", "7d"], "properties": {"1h": {"$ref": "#/components/schemas/Share"}, "24h": {"$ref": "#/components/schemas/Share"}, "7d": {"$ref": "#/components/schemas/Share"}}},
+              "outages": {"type": "object", "required": ["count", "total_ms", "longest_ms"], "properties": {"count": {"type": "integer"}, "total_ms": {"type": "integer"}, "longest_ms": {"type": "integer"}}},
+              "strip": {"type": "string"},
+              "transitions": {"type": "array", "items": {"type": "object", "required": ["time", "from", "to", "reason"], "properties": {"time": {"$ref": "#/components/schemas/Time"}, "from": {"type": "string"}, "to": {"type": "string"}, "reason": {"type": "string"}}}},
+              "latency": {"type": "array", "items": {"type": "object", "required": ["time", "probes", "failures", "min_ms", "avg_ms", "max_ms"], "properties": {"time": {"$ref": "#/components/schemas/Time"}, "probes": {"type": "integer"}, "failures": {"type": "integer"}, "min_ms": {"type": ["number", "null"]}, "avg_ms": {"type": ["number", "null"]}, "max_ms": {"type": ["number", "null"]}}}}
+            }
+          },
+          "Strips": {
+            "type": "object",
+            "required": ["from", "to", "part_s", "peers"],
+            "properties": {
+              "from": {"$ref": "#/components/schemas/Time"}, "to": {"$ref": "#/components/schemas/Time"}, "part_s": {"type": "integer"},
+              "peers": {"type": "array", "items": {"type": "object", "required": ["id", "strip", "uptime", "latency_ms"], "properties": {"id": {"type": "string"}, "strip": {"type": "string"}, "uptime": {"$ref": "#/components/schemas/Share"}, "latency_ms": {"type": "array", "items": {"type": ["number", "null"]}}}}}
+            }
+          },
           "Time": {"type": "string", "format": "date-time"},
           "TimeOrNull": {"type": ["string", "null"], "format": "date-time"},
           "Status": {"enum": ["up", "degraded", "down", "unknown", "drain", "maint", "ejected"]},

@@ -56,7 +56,10 @@ extension AnswerHead {
         let length: Int? = if case .bytes(let bytes) = response.body { bytes.count } else { nil }
         self.init(
             status: response.status.code,
-            fields: response.fields + Self.forBrowsers,
+            fields: response.fields
+                + Self.forBrowsers.filter { usual in
+                    !response.fields.contains { $0.name == usual.name }
+                },
             length: length
         )
         if case .events = response.body { isEndless = true }

@@ -156,7 +156,7 @@ enum StateRoutes {
         ])
     }
 
-    private static func metrics(_: Request, _ context: AdminContext) async -> Response {
+    private static func metrics(_ request: Request, _ context: AdminContext) async -> Response {
         let plane = context.plane
         let proxy = plane.proxy
         let report = await plane.run { await proxy.value.report() }
@@ -192,10 +192,13 @@ enum StateRoutes {
             ],
             isPerPeer: plane.hasMetricsPerPeer
         )
-        return .text(
-            text + MetricsText.notify(await plane.notifyStatus()) + counters.metricsText,
-            type: "text/plain; version=0.0.4; charset=utf-8"
-        )
+        let whole = text + MetricsText.notify(await plane.notifyStatus()) + counters.metricsText
+        var response =
+            OpenMetrics.isWanted(request[field: "accept"])
+            ? Response.text(OpenMetrics.text(of: whole), type: OpenMetrics.type)
+            : .text(whole, type: "text/plain; version=0.0.4; charset=utf-8")
+        response.fields.append(.init("Vary", "Accept"))
+        return response
     }
 }
 

@@ -70,6 +70,8 @@ public struct OriginRules: Hashable, Sendable {
     public var hosts: [String]
     /// Where TLS ends here, a page of ours is an https page.
     public var isSecure: Bool
+    /// For everybody, from every page: there is nothing to change, and nothing that not all may see.
+    public var isPublic = false
 
     /// Written by older systems that know no type.
     static let pathsWithoutType: Set<String> = ["/config"]
@@ -85,7 +87,8 @@ public struct OriginRules: Hashable, Sendable {
 
     /// Why the request is refused; nil when nothing speaks against it.
     public func refusal(of visit: Visit) -> Refusal? {
-        refusalByHost(visit) ?? refusalBySite(visit) ?? refusalByOrigin(visit)
+        if isPublic, Self.isRead(visit.method) { return nil }
+        return refusalByHost(visit) ?? refusalBySite(visit) ?? refusalByOrigin(visit)
             ?? refusalByType(visit)
     }
 

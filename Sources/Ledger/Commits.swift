@@ -30,6 +30,11 @@ struct Commits: Sendable {
     /// Of the file when it was last written as a whole.
     private var wholeBytes = 0
 
+    /// How many times what it would be if written anew the file may become.
+    let growth: Int
+
+    init(growth: Int = growthMax) { self.growth = growth }
+
     /// The file may grow to this, or to four times what it would be if written anew.
     static let fileBytesMin = 1 << 20
     static let growthMax = 4
@@ -64,7 +69,7 @@ struct Commits: Sendable {
     mutating func next(at now: Instant) -> Job? {
         guard reach == nil, isDirty else { return nil }
         if let retryAt, now < retryAt { return nil }
-        let limit = max(Self.fileBytesMin, wholeBytes * Self.growthMax)
+        let limit = max(Self.fileBytesMin, wholeBytes * growth)
         if fileBytes + pendingBytes > limit { rewrite() }
         reach = taken
         isRewriting = mustRewrite

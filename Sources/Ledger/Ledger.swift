@@ -58,7 +58,7 @@ public final class Ledger {
     private var writer: EventLoop?
     private var ownsWriter = false
     private var isOpen = false
-    private var commits = Commits()
+    private var commits: Commits
     private var waiters: [UInt64: Waiter] = [:]
     private var onIdle: [CheckedContinuation<Void, Never>] = []
     private var noteTimer: Timers.Token?
@@ -83,15 +83,18 @@ public final class Ledger {
     /// Records of unknown kinds that are kept.
     static let unclaimedMax = 100_000
 
-    /// `disk` and `writer` are for tests: another disk than the kernel's, and a loop to write on in
+    /// The file becomes `growth` times what is in it, or four times where nothing is said. `disk` and `writer`
+    /// are for tests: another disk than the kernel's, and a loop to write on in
     /// place of a thread of its own.
     public init(
         path: String,
         loop: EventLoop,
         journal: Journal = .silent,
+        growth: Int? = nil,
         disk: any Disk = LinuxDisk(),
         writer: EventLoop? = nil
     ) {
+        commits = growth.map { Commits(growth: $0) } ?? Commits()
         self.path = path
         self.loop = loop
         self.journal = journal

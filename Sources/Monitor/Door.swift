@@ -16,6 +16,8 @@ public final class Door {
     private let board: Board
     private let store: any Store
     private let journal: Journal
+    /// Remembers how probes went; nil where nobody does.
+    public var history: History?
 
     /// `epoch` must grow from one start of this agent to the next: the time of the start does.
     public init(
@@ -97,6 +99,13 @@ public final class Door {
             pair.opinion = Opinion(thresholds: pair.monitor.thresholds, resuming: held)
         }
         pair.series.record(outcome)
+        if outcome.verdict != .neutral {
+            history?.record(
+                key.peerKey,
+                outcome.phases.total,
+                isFailure: outcome.verdict == .fail
+            )
+        }
         let isTransition = pair.opinion.take(
             outcome,
             isSecond: pair.isSuspect && outcome.isLoss,

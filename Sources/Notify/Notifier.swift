@@ -40,6 +40,9 @@ public final class Notifier {
     private var isSettled = false
     /// What the ledger had of receivers that are not defined.
     private var strangers: [LedgerRecord] = []
+    /// The store was away when it was looked at last; and since when it is back.
+    private var wasAway = false
+    private var backSince: Instant?
     /// What was told while the store was away, for the other agents to hear of.
     private var unsaid: [FleetSign] = []
     private var onIdle: [CheckedContinuation<Void, Never>] = []
@@ -217,6 +220,7 @@ public final class Notifier {
     /// Whether what waits for this receiver is this agent's to send, and which of it.
     private func filter(for name: String, at now: Instant) -> ((Notice) -> Bool)? {
         guard let fleet else { return { _ in true } }
+        noteAbsence(of: fleet, at: now)
         if fleet.isAway {
             // Nobody can be asked: each tells of what it found itself.
             let (agent, board) = (agent, board)
@@ -224,7 +228,9 @@ public final class Notifier {
                 board.report(of: notice.peer)?.verdicts.contains { $0.agent == agent } ?? false
             }
         }
-        guard duty.isSettled(at: now) else { return nil }
+        guard duty.isSettled(at: now), backSince.map({ now - $0 >= Duty.listens }) ?? true else {
+            return nil
+        }
         return duty.teller(of: name, at: now) == agent ? { _ in true } : nil
     }
 
@@ -331,7 +337,9 @@ public final class Notifier {
         guard let time = times.compactMap({ $0 }).min() else { return }
         // On watch it looks again when somebody falls silent, which is no event.
         let soonest = now.instant + (fleet == nil ? .milliseconds(10) : .milliseconds(250))
-        let at = max(time, soonest)
+        // That the store goes or comes is no event either.
+        let latest = fleet == nil ? Instant.distantFuture : now.instant + .seconds(1)
+        let at = min(max(time, soonest), latest)
         if timer != nil, timerAt <= at, timerAt > now.instant { return }
         if let timer { timers.cancel(timer) }
         timerAt = at
@@ -343,15 +351,27 @@ public final class Notifier {
 
     // MARK: Among other agents
 
+    /// When the store is back each says at once what it told meanwhile, and listens to the others before it
+    /// tells anything that they may have told.
+    private func noteAbsence(of fleet: FleetDesk, at now: Instant) {
+        let isAway = fleet.isAway
+        defer { wasAway = isAway }
+        guard wasAway, !isAway else { return }
+        backSince = now
+        let waiting = unsaid
+        unsaid = []
+        for sign in waiting { fleet.announce(sign) }
+        for name in order { say("here", of: agent, name) }
+    }
+
     private func sayThatItIsHere(at now: Instant) {
-        guard let fleet, let due = sayAt, due <= now else { return }
+        guard let fleet else { return }
+        noteAbsence(of: fleet, at: now)
+        guard let due = sayAt, due <= now else { return }
         sayAt = now + Duty.sayEvery
         duty.note(members: fleet.memberNames)
         if fleet.isAway { return }
         for name in order { say("here", of: agent, name) }
-        let waiting = unsaid
-        unsaid = []
-        for sign in waiting { fleet.announce(sign) }
     }
 
     /// A word about this agent itself.

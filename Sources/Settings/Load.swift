@@ -5,6 +5,7 @@ public import Checks
 import Foundation
 import Health
 import Proxy
+import Store
 import Vocabulary
 
 extension MusterConfiguration {
@@ -103,6 +104,11 @@ extension MusterConfiguration {
             file: path,
             keepsIntents: store.kind != .embedded || store.stateFile != nil
         ).read(top.section("agent-check"), &binds)
+        configuration.statusPage = StatusPageSetting.read(
+            top.section("status-page"),
+            &binds,
+            among: upstreams.names
+        )
         configuration.admin = AdminConfiguration.read(
             top.section("admin"),
             &binds,
@@ -115,6 +121,7 @@ extension MusterConfiguration {
             allowsPrograms: configuration.admin.allowsPrograms
         )
         configuration.log = LogConfiguration.read(top.section("log"))
+        configuration.history = History.Rules.read(top.section("history"))
         configuration.notify = NotifyReader.read(&top)
         configuration.maintenance = NotifyReader.maintenance(
             &top,

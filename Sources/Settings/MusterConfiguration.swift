@@ -5,6 +5,7 @@ public import AgentCheck
 public import Checks
 public import Notify
 public import Proxy
+public import Store
 public import Vocabulary
 
 public struct MusterConfiguration: Sendable {
@@ -21,6 +22,10 @@ public struct MusterConfiguration: Sendable {
     public var agentCheck: AgentCheckConfiguration?
     public var admin = AdminConfiguration()
     public var log = LogConfiguration()
+    /// Nil where there is no page for everybody.
+    public var statusPage: StatusPageSetting?
+    /// How much of the past is kept.
+    public var history = History.Rules()
     /// Who is told of transitions.
     public var notify: [Receiver] = []
     /// When peers are in `maint` by the calendar.
@@ -193,4 +198,14 @@ public struct LogConfiguration: Hashable, Sendable {
     public var format = Format.text
 
     public init() {}
+}
+
+/// `status-page`: what everybody may see.
+public struct StatusPageSetting: Hashable, Sendable {
+    public var bind: Address
+    public var title = "Status"
+    /// Empty for all.
+    public var upstreams: [String] = []
+
+    public init(bind: Address) { self.bind = bind }
 }

@@ -2,6 +2,7 @@
 // states live, who may ask, and how it speaks.
 
 import Glibc
+import Store
 import TLS
 import Vocabulary
 
@@ -83,7 +84,7 @@ extension StoreConfiguration {
         store.stateFile = section.outputFile(
             "state-file",
             beside: file,
-            and: [".ledger", ".damaged"]
+            and: [".ledger", ".damaged", ".history"]
         )
         section.finish()
         return store
@@ -382,5 +383,56 @@ extension LogConfiguration {
         log.format = section.word("format") ?? log.format
         section.finish()
         return log
+    }
+}
+
+extension History.Rules {
+    static let keepRange = Nanoseconds.seconds(3_600)...Nanoseconds.seconds(366 * 86_400)
+    /// What a ledger can hold, and what is worth a file.
+    static let sizeRange = (1 << 20)...(240 << 20)
+
+    static func read(_ section: Section?) -> History.Rules {
+        var rules = History.Rules()
+        guard var section else { return rules }
+        rules.keep = section.duration("keep", in: keepRange, default: rules.keep)
+        rules.bytesMax =
+            section.read("size") { (setting, path) throws(SettingError) in
+                try setting.size(in: sizeRange, at: path)
+            } ?? rules.bytesMax
+        section.finish()
+        return rules
+    }
+}
+
+extension StatusPageSetting {
+    static let titleBytesMax = 200
+
+    static func read(
+        _ section: Section?,
+        _ binds: inout Binds,
+        among upstreams: some Collection<String>
+    ) -> StatusPageSetting? {
+        guard var section else { return nil }
+        let bind = binds.take("bind", from: &section)
+        let title = section.read("title") { (setting, path) throws(SettingError) in
+            let title = try setting.string(at: path)
+            guard title.utf8.count <= titleBytesMax else {
+                throw setting.expected("at most \(titleBytesMax) bytes", at: path)
+            }
+            return title
+        }
+        let names = section.read("upstreams") { (setting, path) throws(SettingError) in
+            let names = try setting.strings(at: path)
+            for name in names where !upstreams.contains(name) {
+                throw setting.unknownWord(name, among: upstreams.sorted(), at: path)
+            }
+            return names
+        }
+        section.finish()
+        guard let bind else { return nil }
+        var page = StatusPageSetting(bind: bind)
+        page.title = title ?? page.title
+        page.upstreams = names ?? []
+        return page
     }
 }

@@ -23,4 +23,7 @@ package enum LedgerKind {
     package static let noticesTold: UInt8 = 6
     /// That a maintenance window has begun its work.
     package static let maintenance: UInt8 = 7
+    /// Of the history, in its own file.
+    static let turn: UInt8 = 8
+    static let probeBuckets: UInt8 = 9
 }

@@ -8,6 +8,7 @@ import Health
 import Monitor
 import Proxy
 import Settings
+import Store
 import Vocabulary
 
 /// The way from one configuration to the next, in lines.
@@ -51,6 +52,11 @@ struct ConfigurationDifference {
                 Details(old.agentCheck, new.agentCheck)
             ),
             ("admin", old.admin == new.admin, Details(old.admin, new.admin)),
+            (
+                "status-page", old.statusPage == new.statusPage,
+                Details(old.statusPage, new.statusPage)
+            ),
+            ("history", old.history == new.history, Details(old.history, new.history)),
             ("log", old.log == new.log, Details(old.log, new.log)),
         ]
         later = sections.filter { !$0.1 }.map { name, _, details in
@@ -228,6 +234,21 @@ private struct Details {
         add("prefix", old.prefix, new.prefix)
         add("lease", old.lease, new.lease)
         add("state-file", old.stateFile, new.stateFile)
+    }
+
+    init(_ old: StatusPageSetting?, _ new: StatusPageSetting?) {
+        add("bind", old?.bind, new?.bind)
+        add("title", old?.title, new?.title)
+        add(
+            "upstreams",
+            old?.upstreams.joined(separator: " "),
+            new?.upstreams.joined(separator: " ")
+        )
+    }
+
+    init(_ old: History.Rules, _ new: History.Rules) {
+        add("keep", old.keep, new.keep)
+        add("size", old.bytesMax, new.bytesMax)
     }
 
     init(_ old: AgentConfiguration, _ new: AgentConfiguration) {

@@ -48,6 +48,9 @@ final class Engine {
     private let startedAt: WallTime
     private let operations: Operations
     private let notifier: Notifier
+    private let history: History
+    /// What of the past must survive a restart; nil where nothing has to.
+    private let historyLedger: Ledger?
     private var courier: Courier?
     private let caretaker: Caretaker
     let record: ConfigurationRecord
@@ -118,6 +121,13 @@ final class Engine {
             journal: journal
         )
         operations = Operations(loop: loop, board: board, store: store)
+        history = History(on: loop, configuration.history)
+        historyLedger = configuration.store.stateFile.map {
+            Ledger(path: $0 + ".history", loop: loop, journal: journal, growth: History.growth)
+        }
+        if let historyLedger { history.keep(in: historyLedger) }
+        board.subscribe(history)
+        door.history = history
         notifier = Notifier(
             agent: configuration.agent.id,
             board: board,
@@ -269,6 +279,7 @@ final class Engine {
         }
         do throws(LedgerError) {
             try await ledger?.open()
+            try await historyLedger?.open()
         } catch {
             return ["store.state-file: \(error)"]
         }
@@ -289,6 +300,7 @@ final class Engine {
         await goOn()
         try await tellReceivers()
         caretaker.start()
+        history.start()
         giveBackMemory()
         return []
     }
@@ -470,6 +482,8 @@ final class Engine {
         await notifier.stop()
         await courier?.stop()
         await store.stop()
+        history.stop()
+        await historyLedger?.stop()
         board.events.end()
         await ledger?.stop()
         board.close()
@@ -495,6 +509,7 @@ final class Engine {
         plane.definer = LoopBound(self, on: loop)
         plane.feed = LoopBound(EventFeed(of: board, on: loop), on: loop)
         plane.configuration = LoopBound(record, on: loop)
+        plane.history = LoopBound(history, on: loop)
         plane.notifier = LoopBound(notifier, on: loop)
         plane.zone = configuration.agent.zone
         plane.version = Muster.version

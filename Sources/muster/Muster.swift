@@ -16,7 +16,7 @@ struct Muster: AsyncParsableCommand {
             RunCommand.self, ValidateCommand.self, CheckCommand.self, StatusCommand.self,
             TopCommand.self,
             AgentsCommand.self, ExplainCommand.self, EventsCommand.self, PeerCommand.self,
-            RouteCommand.self, NotifyCommand.self, ImportCommand.self,
+            RouteCommand.self, HistoryCommand.self, NotifyCommand.self, ImportCommand.self,
             DiffCommand.self, ReloadCommand.self,
             DemoCommand.self, DemoServerCommand.self, ManualCommand.self,
         ]

@@ -172,7 +172,29 @@ struct Runtime {
                 }
             )
         }
+        if let page = configuration.statusPage { doors.append(statusDoor(page, plane)) }
         return doors
+    }
+
+    private func statusDoor(_ page: StatusPageSetting, _ plane: ControlPlane) -> Door {
+        let journal = journal
+        var setting = StatusPageServer.Configuration(
+            bind: page.bind,
+            title: page.title,
+            upstreams: page.upstreams
+        )
+        if let budget = DescriptorBudget.ofThisProcess() {
+            setting.connections = statusConnections(budget)
+        }
+        let server = StatusPageServer(
+            setting,
+            plane: plane,
+            journal: journal,
+            onRunning: {
+                journal.notice("status page for everybody on \($0)", [.event("listening")])
+            }
+        )
+        return Door(name: "status-page \(page.bind)") { try await server.run(until: $0) }
     }
 
     /// Until the process is told to stop, or one of the doors cannot be opened: why, then. Whatever clients of
@@ -263,6 +285,7 @@ struct Runtime {
         if let budget = DescriptorBudget.ofThisProcess() {
             admin.limits.connections =
                 budget.admin - compatConnections(budget) - runtimeConnections(budget)
+                - statusConnections(budget)
             admin.limits.remedy = budget.remedy(for: .admin)
         }
         return admin
@@ -277,6 +300,11 @@ struct Runtime {
     private func runtimeConnections(_ budget: DescriptorBudget) -> Int {
         configuration.admin.haproxySocket == nil
             ? 0 : min(RuntimeSocket.connectionsMax, budget.admin / 4)
+    }
+
+    private func statusConnections(_ budget: DescriptorBudget) -> Int {
+        configuration.statusPage == nil
+            ? 0 : min(StatusPageServer.connectionsMax, budget.admin / 4)
     }
 
     private func announce() {

@@ -17,6 +17,7 @@ enum TakenAddresses {
         if let socket = configuration.admin.haproxySocket {
             binds.append(("admin.haproxy-socket", socket.bind))
         }
+        if let page = configuration.statusPage { binds.append(("status-page", page.bind)) }
         binds += configuration.proxy.listeners.map { ("proxy: listener", $0.bind) }
         if let agentCheck = configuration.agentCheck {
             binds.append(("agent-check", agentCheck.bind))

@@ -105,3 +105,26 @@ import Vocabulary
         #expect(zone.offset(summer) == .seconds(7_200))
     }
 }
+
+@Suite struct StatusPageSettingsTests {
+    @Test func `a page needs an address, and shows upstreams that are there`() throws {
+        let web = "upstreams:\n  web:\n    peers: [\"127.0.0.1:1\"]\n    monitors: [tcp]\n"
+        let page = try #require(
+            try Scratch([
+                "muster.yaml": web + "status-page: {bind: \"127.0.0.1:7080\", upstreams: web}\n"
+            ])
+            .load().statusPage
+        )
+        #expect(page.upstreams == ["web"] && page.title == "Status")
+        for (text, complaint) in [
+            ("status-page: {}", "expected 'bind'"),
+            ("status-page: {bind: \"127.0.0.1:7000\"}", "taken already"),
+            ("status-page: {bind: \"127.0.0.1:7080\", upstreams: [wep]}", "did you mean 'web'"),
+            ("history: {keep: 1s}", "a duration from 1h"),
+            ("history: {size: 1g}", "a size from"),
+        ] {
+            let complaints = try complaints(web + text + "\n")
+            #expect(complaints.contains { $0.contains(complaint) }, "\(complaints)")
+        }
+    }
+}

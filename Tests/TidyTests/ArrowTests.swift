@@ -41,7 +41,8 @@ private let arrows: [String: Set<String>] = [
     ],
     "Notify": ["Checks", "DNS", "Ledger", "Store", "EventLoop", "Health", "Vocabulary"],
     "Settings": [
-        "AgentCheck", "Checks", "Notify", "EventLoop", "Health", "Proxy", "TLS", "Vocabulary",
+        "AgentCheck", "Checks", "Notify", "Store", "EventLoop", "Health", "Proxy", "TLS",
+        "Vocabulary",
         "Yams",
         "Foundation", "Glibc",
     ],

@@ -139,6 +139,24 @@ import Testing
         #expect(Set(told).subtracting(words).isEmpty)
     }
 
+    /// What is documented is what `/metrics` prints, by the test above.
+    @Test(arguments: ["alerts.yml", "grafana.json"])
+    func `every metric of an example exists`(name: String) throws {
+        let file = SourceTree.root.appendingPathComponent("examples/\(name)")
+        let text = try String(contentsOf: file, encoding: .utf8)
+        let words = Set(text.matches(of: #/\bmuster_[a-z_]+[a-z]\b/#).map { String($0.0) })
+        #expect(words.count > 15)
+        for word in words.sorted() {
+            let family =
+                ["_bucket", "_sum", "_count"].first { word.hasSuffix($0) }
+                .map { String(word.dropLast($0.count)) } ?? word
+            #expect(
+                operations.contains("`\(family)`"),
+                "examples/\(name): expected a metric of docs/OPERATIONS.md, saw \(word)"
+            )
+        }
+    }
+
     @Test func `every line of the log names its event, and every event is documented`() {
         let call = #/journal\??\.(?:debug|info|notice|warning|error|log)\(/#
         for file in SourceTree.sources where file.target != "Vocabulary" {
