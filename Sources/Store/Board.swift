@@ -346,14 +346,24 @@ public final class Board: EventSink {
             return note(other, of: verdict, now: now)
         }
         otherDefinitions.forget(key)
-        // Whoever reads all again hears what it has heard: its life counts from when it first came, by a
-        // clock that nobody sets, and not from what another clock showed then.
-        if let held, held.isSame(as: verdict) { return }
         let word = verdict.received(
             after: held,
             lifeMax: board.lifeMax(of: key.monitor),
             now: now.wall
         )
+        if var held, held.isSame(as: verdict) || held.isNewer(than: verdict) && verdict.renews(held)
+        {
+            // Whoever reads all again hears what it has heard: its life counts from when it first came, by a
+            // clock that nobody sets, and not from what another clock showed then. In the store it may hold for
+            // longer than in the file of a process that was restarted.
+            guard word.checkedAt == verdict.checkedAt, word.expiresAt > held.expiresAt else {
+                return
+            }
+            held.checkedAt = max(held.checkedAt, word.checkedAt)
+            held.expiresAt = word.expiresAt
+            apply(held)
+            return
+        }
         // From a clock that is behind, say: what was over when it came says nothing against a word that
         // holds. Only its order counts, so that the next word of ours is not refused.
         if var held, word.expiresAt <= now.wall, held.expiresAt > now.wall,

@@ -102,6 +102,13 @@ package struct FencedBook<R: FencedRecord> {
                 record = following.follow(record, vouchedBy: instance, mark)
             }
         }
+        if isShared, !outbox.holds(record.key), let held = shelf[record.key], record.renews(held),
+            record.expiresAt > held.expiresAt
+        {
+            // Of a former life of this agent, from its file: it counted otherwise than those that it wrote.
+            shelf.put(record, for: record.key)
+            return (.news, record)
+        }
         let heard = outbox.hear(
             record,
             besides: shelf,

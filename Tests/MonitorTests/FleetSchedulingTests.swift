@@ -361,9 +361,11 @@ import Vocabulary
 
     /// Nobody can claim them, and nobody is known to hold them: better probed by all than by none.
     @Test(arguments: [StoreState.away, .unwritable])
-    func `what is defined while the store is away, or takes no writes, is probed by all until it can be claimed`(
-        state: StoreState
-    ) async throws {
+    func
+        `what is defined while the store is away, or takes no writes, is probed by all until it can be claimed`(
+            state: StoreState
+        ) async throws
+    {
         try await FleetRig.run(peers: 12) { rig in
             for id in ["a1", "a2"] { try rig.start(id) }
             await rig.pass(.seconds(10))

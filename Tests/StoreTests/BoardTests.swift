@@ -339,6 +339,25 @@ private final class Watcher: BoardObserver {
         #expect(board.view(of: key("a"))?.status == .unknown, "nor anew")
     }
 
+    /// The file of the life before says until when that one believed it itself; the store keeps it for longer, and
+    /// numbered it otherwise.
+    @Test
+    func `what a process finds of its former life in the store holds as long as it does there`() {
+        define(["a"])
+        let left = Verdict.sample(.up, peer: "a", sequence: 900, at: clock.wall, life: .seconds(3))
+        board.storeChanged(left)
+        var stored = left
+        stored.sequence = 12
+        stored.expiresAt = left.checkedAt + .seconds(13)
+        board.storeChanged(stored)
+        clock.move(.seconds(12))
+        board.refreshAll()
+        #expect(board.view(of: key("a"))?.status == .up)
+        clock.move(.seconds(2))
+        board.refreshAll()
+        #expect(board.view(of: key("a"))?.status == .unknown)
+    }
+
     @Test func `a verdict that expires becomes unknown by itself and keeps its routing`() {
         define()
         say(.down, of: "a", sequence: 1)

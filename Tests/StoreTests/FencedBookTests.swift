@@ -86,4 +86,21 @@ import Vocabulary
         #expect(other == nil)
         #expect(hear(word(.up, by: "a2", 70, 11, at: 3), &book) == .news)
     }
+
+    /// The file counts what was found, the store what was written: the same word has other numbers there.
+    @Test func `what the store knows of a former life holds as long as it does there`() {
+        let shelf = Shelf<Verdict>()
+        var left = word(.up, by: "a1", 50, 900, at: 0)
+        left.expiresAt = start + .seconds(3)
+        shelf.put(left, for: left.key)
+        var book = FencedBook<Verdict>(of: "a1", on: shelf)
+        book.share()
+        var stored = word(.up, by: "a1", 50, 12, at: 0)
+        stored.since = left.since
+        #expect(hear(stored, &book) == .news)
+        #expect(shelf[left.key]?.expiresAt == start + .seconds(13))
+        // What this life finds is not set back by it.
+        #expect(say(word(.down, by: "a1", 60, 1, at: 4), &book) == .kept)
+        #expect(hear(stored, &book) == .old)
+    }
 }
