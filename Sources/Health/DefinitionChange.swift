@@ -12,6 +12,22 @@ public enum DefinitionChange<Monitor: Sendable>: Sendable {
     case peer(PeerKey, PeerDefinition, was: PeerDefinition?)
     case peerGone(PeerKey)
 
+    /// Whether `next` belongs with it: an upstream that is there before the first of its peers has nobody who
+    /// could serve, and would say so.
+    public func opens(_ next: DefinitionChange) -> Bool {
+        let name: String
+        switch self {
+        case .upstream(let definition, let was) where was == nil: name = definition.name
+        case .monitor(let upstream, _, let was) where was == nil: name = upstream
+        default: return false
+        }
+        switch next {
+        case .monitor(let upstream, _, _): return upstream == name
+        case .peer(let key, _, _): return key.upstream == name
+        default: return false
+        }
+    }
+
     /// The same with another form of the monitor.
     public func map<Other>(
         _ body: (_ upstream: String, Monitor) -> Other

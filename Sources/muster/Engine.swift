@@ -445,11 +445,13 @@ final class Engine {
         _ changes: [CatalogueChange],
         _ body: ([CatalogueChange]) -> Void
     ) async {
-        var rest = changes[...]
-        while !rest.isEmpty {
-            body(Array(rest.prefix(Self.changesASlice)))
-            rest = rest.dropFirst(Self.changesASlice)
-            if !rest.isEmpty { await nextTurn() }
+        var begin = 0
+        while begin < changes.count {
+            var end = min(begin + Self.changesASlice, changes.count)
+            while end < changes.count, changes[end - 1].opens(changes[end]) { end += 1 }
+            body(Array(changes[begin..<end]))
+            begin = end
+            if begin < changes.count { await nextTurn() }
         }
     }
 
