@@ -129,9 +129,7 @@ public struct CompatConfigServer: Sendable {
             until: end,
             journal: journal,
             onRunning: { await onRunning($0.isUnix ? "\($0)" : "http://\($0)\(Self.path)") },
-            handler: { request, writer in
-                try await server.response(to: request).send(to: request, over: writer)
-            }
+            respond: { await server.response(to: $0) }
         )
     }
 

@@ -66,4 +66,21 @@ struct Entrance: Sendable {
             await front.value.close(within: Self.lastAnswersWithin)
         }.value
     }
+
+    /// The same where every answer is there whole.
+    func serve(
+        until end: @Sendable () async -> Void,
+        journal: Journal,
+        onRunning: @Sendable (SocketAddress) async -> Void,
+        respond: @escaping @Sendable (FrontRequest) async -> Response
+    ) async throws {
+        try await serve(
+            until: end,
+            journal: journal,
+            onRunning: onRunning,
+            handler: { request, writer in
+                try await respond(request).send(to: request, over: writer)
+            }
+        )
+    }
 }

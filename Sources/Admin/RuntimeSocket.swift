@@ -206,16 +206,7 @@ struct RuntimeCommands: Sendable {
         _ state: RuntimeCommand.State,
         at place: RuntimeCommand.Place
     ) async -> String {
-        let body = JSON.object([
-            .init("intent", .string(state.rawValue))
-        ])
-        return await order(at: place) { report, now throws(PeerPatchError) in
-            try PeerPatch(Array(body.text.utf8)).change(
-                isConfiguredDown: report.definition.isDisabled,
-                now: now,
-                by: Self.asker.text
-            )
-        }
+        await order(.object([.init("intent", .string(state.rawValue))]), at: place)
     }
 
     private func setWeight(_ text: String, at place: RuntimeCommand.Place) async -> String {
@@ -224,50 +215,19 @@ struct RuntimeCommands: Sendable {
         case .failure(.words(let words)): return words
         case .success(let found): peer = found
         }
-        let weight: Int
         switch RuntimeWeight.read(text, initial: peer.definition.weight) {
         case .failure(.words(let words)): return words
-        case .success(let number): weight = number
-        }
-        // The weight that it has by itself is no order that somebody would have to take back.
-        let value: JSON = weight == peer.definition.weight ? .null : .integer(Int64(weight))
-        let body = JSON.object([.init("weight", value)])
-        return await order(at: place) { report, now throws(PeerPatchError) in
-            try PeerPatch(Array(body.text.utf8)).change(
-                isConfiguredDown: report.definition.isDisabled,
-                now: now,
-                by: Self.asker.text
-            )
+        case .success(let weight):
+            // The weight that it has by itself is no order that somebody would have to take back.
+            let value: JSON = weight == peer.definition.weight ? .null : .integer(Int64(weight))
+            return await order(.object([.init("weight", value)]), at: place)
         }
     }
 
-    private func order(
-        at place: RuntimeCommand.Place,
-        _ decide: @escaping @Sendable (PeerReport, WallTime) throws(PeerPatchError) -> IntentChange
-    ) async -> String {
+    private func order(_ body: JSON, at place: RuntimeCommand.Place) async -> String {
         let key = PeerKey(upstream: place.upstream, peer: place.peer)
-        let operations = plane.operations
-        let outcome: Result<Operation, OperationError> = await plane.run {
-            do throws(OperationError) {
-                return .success(
-                    try await operations.value.change(key, expecting: .anything) {
-                        report,
-                        now throws(OperationError) in
-                        do throws(PeerPatchError) {
-                            return try decide(report, now)
-                        } catch {
-                            throw .mistake(error.description)
-                        }
-                    }
-                )
-            } catch {
-                return .failure(error)
-            }
-        }
-        switch outcome {
-        case .success(let operation):
-            plane.journal.log(OrderLine.line(operation.change, of: key, by: Self.asker))
-            return ""
+        switch await plane.order(body, of: key, by: Self.asker) {
+        case .success: return ""
         case .failure(.noUpstream): return RuntimeCommand.Words.noUpstream
         case .failure(.noPeer): return RuntimeCommand.Words.noPeer
         case .failure(.mistake(let text)), .failure(.unknown(let text)): return "\(text)\n"

@@ -126,6 +126,8 @@ public struct AdminConfiguration: Hashable, Sendable {
     public var allowsPrograms = false
     /// Where scripts of older systems add and remove peers; nil where none do.
     public var compatConfig: CompatConfigSetting?
+    /// Where scripts that manage a durpina find one; nil where none do.
+    public var compatDurpina: Address?
     /// Where tools made for HAProxy's socket find one; nil where none do.
     public var haproxySocket: HAProxySocketSetting?
 
@@ -138,7 +140,8 @@ public struct CompatConfigSetting: Hashable, Sendable {
     public var upstream: String
 
     /// A token is not asked for where only this machine can connect: the scripts have none.
-    public var takesToken: Bool { !bind.isLocal }
+    public var takesToken: Bool { Self.takesToken(at: bind) }
+    public static func takesToken(at bind: Address) -> Bool { !bind.isLocal }
 
     public init(bind: Address, upstream: String) {
         self.bind = bind

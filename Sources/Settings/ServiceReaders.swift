@@ -154,6 +154,11 @@ extension AdminConfiguration {
             known,
             hasToken: !admin.tokens.isEmpty || !isMissing
         )
+        admin.compatDurpina = CompatConfigSetting.readDurpina(
+            section.section("compat-durpina"),
+            &binds,
+            hasToken: !admin.tokens.isEmpty || !isMissing
+        )
         admin.haproxySocket = HAProxySocketSetting.read(&section, &binds)
         if setting == nil { binds.claimDefault(admin.bind, at: "admin.bind") }
         if let setting, !admin.bind.isLocal, isMissing {
@@ -327,16 +332,38 @@ extension CompatConfigSetting {
         }
         section.finish()
         guard let bind, let upstream else { return nil }
-        if !bind.isLocal, !hasToken {
-            section.reading.report(
-                SettingError(
-                    position,
-                    "\(section.place.path).bind: expected admin.token or admin.tokens beside an address that "
-                        + "other machines reach, saw \(bind) and no token"
-                )
-            )
-        }
+        refuse(bind, hasToken, section, position)
         return CompatConfigSetting(bind: bind, upstream: upstream)
+    }
+
+    /// `admin.compat-durpina`, which is for all upstreams.
+    static func readDurpina(
+        _ section: Section?,
+        _ binds: inout Binds,
+        hasToken: Bool
+    ) -> Address? {
+        guard var section else { return nil }
+        let position = section.position
+        let bind = binds.take("bind", from: &section)
+        section.finish()
+        if let bind { refuse(bind, hasToken, section, position) }
+        return bind
+    }
+
+    private static func refuse(
+        _ bind: Address,
+        _ hasToken: Bool,
+        _ section: Section,
+        _ position: Position
+    ) {
+        if bind.isLocal || hasToken { return }
+        section.reading.report(
+            SettingError(
+                position,
+                "\(section.place.path).bind: expected admin.token or admin.tokens beside an address that "
+                    + "other machines reach, saw \(bind) and no token"
+            )
+        )
     }
 }
 

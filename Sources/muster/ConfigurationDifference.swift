@@ -334,6 +334,7 @@ private struct Details {
         add("tls.key", old.identity?.keyFile, new.identity?.keyFile)
         add("compat-config.bind", old.compatConfig?.bind, new.compatConfig?.bind)
         add("compat-config.upstream", old.compatConfig?.upstream, new.compatConfig?.upstream)
+        add("compat-durpina.bind", old.compatDurpina, new.compatDurpina)
         let (socket, other) = (old.haproxySocket, new.haproxySocket)
         add("haproxy-socket.bind", socket?.bind, other?.bind)
         add("haproxy-socket.mode", socket?.mode.map(Self.octal), other?.mode.map(Self.octal))

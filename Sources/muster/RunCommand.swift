@@ -152,6 +152,28 @@ struct Runtime {
                 }
             )
         }
+        if let bind = configuration.admin.compatDurpina {
+            var durpina = CompatDurpinaServer.Configuration(bind: bind)
+            if CompatConfigSetting.takesToken(at: bind) { durpina.grants = settings.grants }
+            durpina.hosts = settings.hosts
+            if let budget = DescriptorBudget.ofThisProcess() {
+                durpina.connections = durpinaConnections(budget)
+            }
+            let server = CompatDurpinaServer(
+                durpina,
+                plane: plane,
+                journal: journal,
+                onRunning: {
+                    journal.notice(
+                        "scripts made for durpina are answered on \($0)",
+                        [.event("listening")]
+                    )
+                }
+            )
+            doors.append(
+                Door(name: "admin.compat-durpina \(bind)") { try await server.run(until: $0) }
+            )
+        }
         if let setting = configuration.admin.haproxySocket {
             var runtime = RuntimeSocket.Configuration(bind: setting.bind)
             runtime.access = SocketAccess(mode: setting.mode, group: setting.group)
@@ -284,27 +306,37 @@ struct Runtime {
         admin.certificate = certificate
         if let budget = DescriptorBudget.ofThisProcess() {
             admin.limits.connections =
-                budget.admin - compatConnections(budget) - runtimeConnections(budget)
-                - statusConnections(budget)
+                budget.admin - compatConnections(budget) - durpinaConnections(budget)
+                - runtimeConnections(budget) - statusConnections(budget)
             admin.limits.remedy = budget.remedy(for: .admin)
         }
         return admin
     }
 
-    /// Of the share of the admin endpoint, so that neither takes what others need.
+    /// Of the share of the admin endpoint, so that neither takes what others need: half of it is left, whichever
+    /// doors there are.
+    private func share(_ isOpen: Bool, _ most: Int, of budget: DescriptorBudget) -> Int {
+        isOpen ? min(most, max(1, budget.admin / 8)) : 0
+    }
+
     private func compatConnections(_ budget: DescriptorBudget) -> Int {
-        configuration.admin.compatConfig == nil
-            ? 0 : min(CompatConfigServer.connectionsMax, budget.admin / 4)
+        let isOpen = configuration.admin.compatConfig != nil
+        return share(isOpen, CompatConfigServer.connectionsMax, of: budget)
+    }
+
+    private func durpinaConnections(_ budget: DescriptorBudget) -> Int {
+        let isOpen = configuration.admin.compatDurpina != nil
+        return share(isOpen, CompatConfigServer.connectionsMax, of: budget)
     }
 
     private func runtimeConnections(_ budget: DescriptorBudget) -> Int {
-        configuration.admin.haproxySocket == nil
-            ? 0 : min(RuntimeSocket.connectionsMax, budget.admin / 4)
+        let isOpen = configuration.admin.haproxySocket != nil
+        return share(isOpen, RuntimeSocket.connectionsMax, of: budget)
     }
 
     private func statusConnections(_ budget: DescriptorBudget) -> Int {
-        configuration.statusPage == nil
-            ? 0 : min(StatusPageServer.connectionsMax, budget.admin / 4)
+        let isOpen = configuration.statusPage != nil
+        return share(isOpen, StatusPageServer.connectionsMax, of: budget)
     }
 
     private func announce() {

@@ -14,6 +14,9 @@ enum TakenAddresses {
         if let compat = configuration.admin.compatConfig {
             binds.append(("admin.compat-config", compat.bind))
         }
+        if let bind = configuration.admin.compatDurpina {
+            binds.append(("admin.compat-durpina", bind))
+        }
         if let socket = configuration.admin.haproxySocket {
             binds.append(("admin.haproxy-socket", socket.bind))
         }

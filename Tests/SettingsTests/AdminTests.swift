@@ -90,6 +90,18 @@ import Vocabulary
         #expect(try complaints(text) == ["muster.yaml:\(complaint)"])
     }
 
+    @Test func `reads where scripts that manage a durpina find one`() throws {
+        let bind = try load("admin: { compat-durpina: { bind: 127.0.0.1:7002 } }\n").admin
+            .compatDurpina
+        #expect(bind == .host("127.0.0.1", port: 7_002))
+        #expect(
+            try complaints("admin: { compat-durpina: { bind: 0.0.0.0:7002 } }\n") == [
+                "muster.yaml:1:26: admin.compat-durpina.bind: expected admin.token or admin.tokens beside an "
+                    + "address that other machines reach, saw 0.0.0.0:7002 and no token"
+            ]
+        )
+    }
+
     @Test func `reads where HAProxy's tools find a socket`() throws {
         func socket(_ text: String) throws -> HAProxySocketSetting? {
             try load("admin: { haproxy-socket: \(text) }\n").admin.haproxySocket

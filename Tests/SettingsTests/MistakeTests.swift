@@ -35,7 +35,7 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
         Mistaken(
             "a setting from elsewhere",
             "admin:\n  certificate: x\n",
-            "muster.yaml:2:3: admin has no setting 'certificate'; expected one of bind, compat-config, group, haproxy-socket, hosts, metrics, mode, programs, protect-reads, tls, token, tokens"
+            "muster.yaml:2:3: admin has no setting 'certificate'; expected one of bind, compat-config, compat-durpina, group, haproxy-socket, hosts, metrics, mode, programs, protect-reads, tls, token, tokens"
         ),
         Mistaken(
             "wrong types",

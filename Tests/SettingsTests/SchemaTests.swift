@@ -49,6 +49,7 @@ import Vocabulary
         }
         let door = "admin.compat-config"
         #expect(described.removeValue(forKey: door) == compat.keys[door])
+        #expect(described.removeValue(forKey: "admin.compat-durpina") == ["bind"])
         let socket = Reading()
         if var section = Section(
             Setting(["haproxy-socket": ["bind": "127.0.0.1:1"]], place: "test"),
