@@ -127,6 +127,10 @@ let package = Package(
             ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary"],
             settings: hotPath
         ),
+        library(
+            "Foreign",
+            ["Checks", "Proxy", "Redis", "EventLoop", "Health", "Vocabulary"]
+        ),
         library("AgentCheck", ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary"]),
         library(
             "Notify",
@@ -135,6 +139,7 @@ let package = Package(
         library(
             "Settings",
             [
+                "Foreign",
                 "AgentCheck", "Checks", "EventLoop", "Health", "Notify", "Proxy", "Store", "TLS",
                 "Vocabulary", yams,
             ]
@@ -151,7 +156,7 @@ let package = Package(
             name: "muster",
             dependencies: [
                 "Admin", "AgentCheck", "Settings", "Monitor", "Notify", "Proxy", "Checks", "DNS",
-                "Fleet", "Import",
+                "Fleet", "Foreign", "Import",
                 "Ledger", "Redis", "Store", "TLS", "EventLoop", "Health", "HTTP1", "Vocabulary",
                 "CLinux",
                 argumentParser, logging, unixSignals,
@@ -211,6 +216,13 @@ let package = Package(
         tests(
             "ProxyTests",
             ["Proxy", "Store", "EventLoop", "HTTP1", "Health", "Vocabulary", "TestSupport"]
+        ),
+        tests(
+            "ForeignTests",
+            [
+                "Foreign", "Checks", "Proxy", "Redis", "EventLoop", "Health", "Vocabulary",
+                "TestSupport",
+            ]
         ),
         tests(
             "AgentCheckTests",

@@ -56,6 +56,10 @@ let package = Package(
             "Monitor",
             ["Checks", "DNS", "Fleet", "Store", "EventLoop", "Health", "Vocabulary"]
         ),
+        library(
+            "Foreign",
+            ["Checks", "Proxy", "Redis", "EventLoop", "Health", "Vocabulary"]
+        ),
         library("AgentCheck", ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary"]),
         library(
             "Notify",
@@ -72,6 +76,7 @@ let package = Package(
         library(
             "Settings",
             [
+                "Foreign",
                 "AgentCheck", "Checks", "EventLoop", "Health", "Notify", "Proxy", "Store", "TLS",
                 "Vocabulary",
                 .product(name: "Yams", package: "Yams"),

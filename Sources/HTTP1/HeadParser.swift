@@ -26,14 +26,17 @@ public struct HeadParser: Sendable, BitwiseCopyable {
     /// Parses the request head that `bytes` begins with. Returns `nil` when more bytes are needed:
     /// call again with the same bytes and what follows them. Throws as soon as a line is wrong;
     /// the connection is then beyond repair. After a head the parser is ready for the next one.
+    /// `isLenient` takes what old proxies took of a client: lines that end with LF only, and a target with a
+    /// fragment, which is left out. Its fields say of themselves what has to be written anew.
     public mutating func parseRequest(
         _ bytes: Span<UInt8>,
         fields: inout FieldTable,
-        limits: HeadLimits = HeadLimits()
+        limits: HeadLimits = HeadLimits(),
+        isLenient: Bool = false
     ) throws(HTTPError) -> RequestHead? {
         try unsafe bytes.withUnsafeBufferPointer { (buffer) throws(HTTPError) in
             guard let window = unsafe ByteWindow(buffer) else { return nil }
-            return try request(in: window, fields: &fields, limits: limits)
+            return try request(in: window, fields: &fields, limits: limits, isLenient: isLenient)
         }
     }
 
@@ -41,15 +44,20 @@ public struct HeadParser: Sendable, BitwiseCopyable {
     private mutating func request(
         in window: ByteWindow,
         fields: inout FieldTable,
-        limits: HeadLimits
+        limits: HeadLimits,
+        isLenient: Bool
     ) throws(HTTPError) -> RequestHead? {
         repeat {
             var head = RequestHead()
             if !hasStartLine {
-                guard let end = try requestLine(in: window, limits: limits, head: &head) else {
-                    return nil
-                }
-                finishStartLine(before: end &+ 2)
+                let line = try requestLine(
+                    in: window,
+                    limits: limits,
+                    head: &head,
+                    isLenient: isLenient
+                )
+                guard let end = line else { return nil }
+                finishStartLine(before: Self.next(after: end, window, isLenient: isLenient))
             }
             guard
                 let end = try fieldLines(
@@ -57,10 +65,13 @@ public struct HeadParser: Sendable, BitwiseCopyable {
                     of: .request,
                     fields: &fields,
                     maxFields: limits.fields,
-                    maxBytes: limits.headBytes
+                    maxBytes: limits.headBytes,
+                    isLenient: isLenient
                 )
             else { return nil }
+            let isRagged = isRagged
             if !startAgain() {
+                if isRagged { fields.markAllToBeWrittenAnew() }
                 head.end = UInt32(truncatingIfNeeded: end)
                 head.fieldCount = UInt16(truncatingIfNeeded: fields.count)
                 try RequestRules.conclude(&head, fields: fields, in: window)
@@ -160,7 +171,8 @@ public struct HeadParser: Sendable, BitwiseCopyable {
     private mutating func requestLine(
         in window: ByteWindow,
         limits: HeadLimits,
-        head: inout RequestHead
+        head: inout RequestHead,
+        isLenient: Bool
     ) throws(HTTPError) -> Int? {
         if lineStart == 0, window[0] == ASCII.carriageReturn {
             guard window.count >= 2 else {
@@ -182,13 +194,19 @@ public struct HeadParser: Sendable, BitwiseCopyable {
                 in: window,
                 of: .request,
                 limit: lineLimit,
-                excess: .requestLineTooLong
+                excess: .requestLineTooLong,
+                isLenient: isLenient
             )
         } else {
-            end = try lineEnd(in: window, of: .request, limit: limits.headBytes)
+            end = try lineEnd(
+                in: window,
+                of: .request,
+                limit: limits.headBytes,
+                isLenient: isLenient
+            )
         }
         guard let end else { return nil }
-        try RequestLine.parse(window, start, end, into: &head)
+        try RequestLine.parse(window, start, end, into: &head, isLenient: isLenient)
         return end
     }
 

@@ -5,18 +5,20 @@
 /// One space, no tab, nothing before or after: RFC 9112 3 lets recipients split on any whitespace
 /// and warns that it is exploited where the next recipient does not.
 enum RequestLine {
-    /// Parses the line `start..<end`, whose CR is at `end`. It holds no control byte but HTAB.
+    /// Parses the line `start..<end`, whose CR, or LF of a lenient reader, is at `end`. It holds no control byte
+    /// but HTAB.
     @inline(__always)
     static func parse(
         _ window: ByteWindow,
         _ start: Int,
         _ end: Int,
-        into head: inout RequestHead
+        into head: inout RequestHead,
+        isLenient: Bool = false
     ) throws(HTTPError) {
         guard start < end else { throw HTTPError(.emptyRequestLine, .request, at: start) }
 
-        // The CR at `end` is no token byte, so the loop needs no other bound.
-        assert(window[end] == ASCII.carriageReturn)
+        // What is at `end` is no token byte, so the loop needs no other bound.
+        assert(window[end] == ASCII.carriageReturn || window[end] == ASCII.lineFeed)
         var cursor = start
         while ASCII.isToken(window[cursor]) { cursor &+= 1 }
         guard cursor < end else { throw HTTPError(.missingTarget, .request, at: cursor) }
@@ -39,6 +41,8 @@ enum RequestLine {
                 seen: cursor < end ? window[cursor] : nil
             )
         }
+        let targetEnd = cursor
+        if isLenient { cursor = endOfFragment(window, from: cursor, to: end) }
         guard cursor < end else { throw HTTPError(.missingVersion, .request, at: cursor) }
         guard window[cursor] == ASCII.space else {
             let isFragment = window[cursor] == UInt8(ascii: "#")
@@ -49,12 +53,21 @@ enum RequestLine {
                 seen: window[cursor]
             )
         }
-        head.targetRange = ByteRange(target, cursor)
+        head.targetRange = ByteRange(target, targetEnd)
         head.minorVersion = try Version.parse(window, cursor &+ 1, end, of: .request)
         guard end == cursor &+ 9 else {
             throw HTTPError(.version, .request, at: cursor &+ 9, seen: window[cursor &+ 9])
         }
         try Target.parse(window, into: &head)
+    }
+
+    /// What stands behind a `#` is nobody's but the client's (RFC 9110 7.1): it ends with the target.
+    private static func endOfFragment(_ window: ByteWindow, from start: Int, to end: Int) -> Int {
+        var cursor = start
+        while cursor < end, window[cursor] == UInt8(ascii: "#") {
+            cursor = window.firstOutsideTarget(from: cursor &+ 1, to: end)
+        }
+        return cursor
     }
 }
 

@@ -85,6 +85,9 @@ extension Scheduler {
         return hash.value
     }
 
+    /// Whether this agent looks after the pair.
+    public func isHeld(_ key: VerdictKey) -> Bool { index[key].map { isHeld($0) } ?? false }
+
     /// Whether this agent probes it by its schedule.
     func isHeld(_ row: Int) -> Bool { fleet == nil || shares[row].isHeld }
 

@@ -25,6 +25,24 @@ enum ErrorResponse {
         }
     }
 
+    /// The same with a page that somebody wrote.
+    static func page(
+        _ status: Int,
+        _ page: String,
+        closes: Bool,
+        isHead: Bool,
+        date: UnsafePointer<UInt8>
+    ) -> String {
+        var text = "HTTP/1.1 \(status) \(ReasonPhrase.of(status))\r\nContent-Type: text/html\r\n"
+        text += "Content-Length: \(page.utf8.count)\r\n"
+        text += "Cache-Control: no-cache\r\nPragma: no-cache\r\nExpires: -1\r\n"
+        let date = UnsafeBufferPointer(start: date, count: HTTPDate.count)
+        text += "Date: \(String(decoding: date, as: UTF8.self))\r\n"
+        if closes { text += "Connection: close\r\n" }
+        if status == 503 { text += "Retry-After: 1\r\n" }
+        return text + "\r\n" + (isHead ? "" : page)
+    }
+
     /// The whole response, for a client that may or may not keep its connection.
     static func text(
         _ status: Int,

@@ -19,6 +19,7 @@ enum HeadRewriter {
         client: borrowing ClientConnection,
         wantsUpgrade: Bool,
         maxForwards: Int = -1,
+        tellsMore: Bool = false,
         to output: inout Buffer
     ) {
         appendRequestLine(head, bytes, stripBytes, normalised, to: &output)
@@ -45,14 +46,20 @@ enum HeadRewriter {
                 continue
             }
             let isPadded = field.isPaddedLength
-            if isDroppedFromRequest(field) || (replacesHost && field.known == .host) || isPadded
+            let isDropped =
+                isDroppedFromRequest(field) || (replacesHost && field.known == .host)
                 || (maxForwards >= 0 && field.known == .maxForwards)
-            {
+            if isDropped || isPadded || field.hasBlankName {
                 if run >= 0 {
                     output.append(bytes + run, Int(field.nameStart) - run)
                     run = -1
                 }
-                if isPadded { appendLength(field, bytes, to: &output) }
+                if isPadded {
+                    appendLength(field, bytes, to: &output)
+                } else if !isDropped {
+                    // Of a head that was read leniently.
+                    appendField(field, bytes, to: &output)
+                }
             } else if run < 0 {
                 run = Int(field.nameStart)
             }
@@ -75,6 +82,7 @@ enum HeadRewriter {
         }
         output.append("X-Forwarded-For: ")
         appendAddress(client, to: &output)
+        if tellsMore { appendMore(head, client, to: &output) }
         if head.minorVersion == 0 {
             output.append("\r\nX-Forwarded-Proto: http\r\nVia: 1.0 muster\r\n\r\n")
         } else {
@@ -236,6 +244,19 @@ enum HeadRewriter {
         client.address.span.withUnsafeBufferPointer { text in
             if let start = text.baseAddress { output.append(start, count) }
         }
+    }
+
+    /// What proxies of hipache's age told their peers besides. The port is the one that was asked for.
+    @inline(never)
+    private static func appendMore(
+        _ head: RequestHead,
+        _ client: borrowing ClientConnection,
+        to output: inout Buffer
+    ) {
+        output.append("\r\nX-Real-IP: ")
+        appendAddress(client, to: &output)
+        output.append("\r\nX-Forwarded-Protocol: http\r\nX-Forwarded-Port: ")
+        output.append(decimal: head.port == 0 ? 80 : Int(head.port))
     }
 
     /// How the client is told where the body ends and what becomes of the connection.

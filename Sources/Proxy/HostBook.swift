@@ -128,6 +128,31 @@ struct HostBook {
         }
     }
 
+    /// These are asked for again before they are served. What is being asked for now answers for them.
+    mutating func forget(_ stale: StaleHosts) {
+        switch stale {
+        case .exact(let host):
+            let place = Array(host.utf8).withUnsafeBufferPointer { self.key(of: $0) }
+            if let place, entries[place] != nil { forget(at: place) }
+        case .under(let suffix):
+            let suffix = Array(suffix.utf8)
+            for (key, entry) in entries
+            where entry.host.count >= suffix.count
+                && entry.host[(entry.host.count - suffix.count)...].elementsEqual(suffix)
+            {
+                forget(at: key)
+            }
+        case .all: for key in entries.keys { forget(at: key) }
+        }
+    }
+
+    private mutating func forget(at key: UInt64) {
+        guard entries[key]?.isAsked == true else { return remove(key) }
+        if entries[key]?.answer == .some(.none) { absent -= 1 }
+        entries[key]?.answer = .unknown
+        entries[key]?.until = Instant(nanoseconds: .min)
+    }
+
     // MARK: Waiting
 
     func first(at key: UInt64) -> Int32 { entries[key]?.first ?? -1 }

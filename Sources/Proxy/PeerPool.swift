@@ -24,7 +24,7 @@ struct PeerCounters: Sendable {
     /// Bad answers since the last good one, and how many good ones there had been then.
     var run: Int32 = 0
     var goodsBefore: UInt64 = 0
-    /// Bad answers to what had been asked before it came back.
+    /// Bad answers to what had been asked before it came back, or that speak against nobody.
     var oldBads: UInt64 = 0
 
     /// Answers that are no failure of the peer.
@@ -120,6 +120,10 @@ struct UpstreamState {
     /// Peers that have no address, and would be asked if they had.
     var nowhere: Int32 = 0
     var isLenient = false
+    /// As its manners say.
+    var nobodyStatus: UInt16 = 503
+    var tellsMore = false
+    var excusesStatuses = false
     /// Nil where clients do not come back to the same peer.
     var cookie: UnsafeMutablePointer<StickyCookie>?
 
@@ -254,6 +258,9 @@ struct PeerPool {
         }
         state.pointee.settings = settings
         state.pointee.isLenient = settings.isLenient
+        state.pointee.nobodyStatus = settings.manners.nobodyStatus
+        state.pointee.tellsMore = settings.manners.tellsMore
+        state.pointee.excusesStatuses = settings.manners.excusesStatuses
         state.pointee.silence = settings.silence
         state.pointee.line.size = Int32(clamping: settings.queue.size)
         state.pointee.line.timeout = settings.queue.timeout

@@ -127,7 +127,7 @@ extension Proxy {
     private func census() async -> [String: [PeerKey: PeerTally]] {
         let now = loop.instant
         judging.watches = judging.watches.filter { !$0.value.isOver(at: now) }
-        let numbers = Set(judging.watches.keys.compactMap { routing.upstreams[$0] })
+        let numbers = routing.numbers(of: judging.watches.keys)
         if numbers.isEmpty { return [:] }
         var all: [String: [PeerKey: PeerTally]] = [:]
         for (_, worker) in workers {
@@ -236,7 +236,9 @@ extension Proxy {
                 key,
                 for: eject.time,
                 .status,
-                "answered \(count) requests in a row with 5xx",
+                count == 1
+                    ? "answered a request with 5xx"
+                    : "answered \(count) requests in a row with 5xx",
                 failures: count
             )
         case .failsMore(let key, let failures, let requests, let others):

@@ -10,7 +10,7 @@ public import Vocabulary
 public final class Proxy {
     let loop: EventLoop
     let board: Board
-    private let journal: Journal
+    let journal: Journal
     private var configuration: ProxyConfiguration
     var listening: [ListenerConfiguration] { configuration.listeners }
     /// Turns an address that is a name into all that it has; none when they cannot be had now.
@@ -142,6 +142,7 @@ public final class Proxy {
                 timeouts: configuration.timeouts,
                 limits: configuration.limits,
                 descriptors: configuration.descriptorsEach(of: threads),
+                manners: configuration.manners,
                 onRelease: { released in
                     home.loop.execute { home.value.proxy?.routing.release(released) }
                 },
@@ -323,7 +324,20 @@ public final class Proxy {
         _ definition: UpstreamDefinition,
         _ listeners: [ListenerConfiguration]
     ) -> [RoutingChange] {
-        let settings = UpstreamSettings(
+        let isPanic = board.isPanic(definition.name)
+        return routing.bring(
+            definition.name,
+            settings(of: definition, listeners: listeners),
+            isPanic: isPanic
+        ) + follow(definition)
+    }
+
+    func settings(
+        of definition: UpstreamDefinition,
+        _ manners: GroupManners = GroupManners(),
+        listeners: [ListenerConfiguration] = []
+    ) -> UpstreamSettings {
+        UpstreamSettings(
             balance: definition.balance,
             closes: definition.onDown ?? Self.defaultOnDown(of: definition.name, listeners),
             trying: definition.trying,
@@ -331,12 +345,8 @@ public final class Proxy {
             silence: definition.eject.isOff ? .zero : definition.eject.silence,
             queue: definition.queue,
             hedge: definition.hedge,
-            sticky: definition.sticky
-        )
-        return routing.bring(
-            definition.name,
-            settings,
-            isPanic: board.isPanic(definition.name)
+            sticky: definition.sticky,
+            manners: manners
         )
     }
 
@@ -344,9 +354,11 @@ public final class Proxy {
         guard let report = board.report(of: key) else {
             judging.forget(key)
             slots[key] = nil
+            follow(key)
             return routing.remove(key, workers: workers.count)
         }
         let snapshot = snapshot(of: key, report)
+        follow(key)
         return routing.bring(key, report.definition.address, snapshot)
     }
 
@@ -387,12 +399,12 @@ public final class Proxy {
         return problems
     }
 
-    private func mail(_ changes: [RoutingChange]) {
+    func mail(_ changes: [RoutingChange]) {
         if changes.isEmpty { return }
         for (workerLoop, worker) in workers { workerLoop.execute { worker.value.apply(changes) } }
     }
 
-    private func snapshot(of key: PeerKey, _ report: PeerReport) -> PeerSnapshot {
+    func snapshot(of key: PeerKey, _ report: PeerReport) -> PeerSnapshot {
         let (definition, view) = (report.definition, report.view)
         var snapshot = PeerSnapshot(
             identity: PeerSnapshot.identity(of: definition.id),
@@ -457,6 +469,7 @@ public final class Proxy {
         if report.view.isStranger, report.view.isMeantToServe { return }
         let snapshot = snapshot(of: key, report)
         if let change = routing.change(of: key, to: snapshot) { mail([change]) }
+        follow(key)
     }
 
     /// Returns when the workers have been told of everything that was defined before: for tests.

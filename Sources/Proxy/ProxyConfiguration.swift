@@ -78,12 +78,30 @@ public struct ProxyLimits: Hashable, Sendable {
     }
 }
 
+/// What older proxies did otherwise, where their data is a source of routes.
+public struct ProxyManners: Hashable, Sendable {
+    /// For a host that neither a listener nor a source has.
+    public var absentStatus: UInt16 = 404
+    /// A request for the host `__ping__` is answered 200, for whoever watches over this process.
+    public var answersPing = false
+    /// Takes heads of clients whose lines end with LF alone. What goes on to peers stays strict.
+    public var isLenientToClients = false
+    /// HTML for answers of our own, by status; under 0 for all others.
+    public var errorPages: [Int: String] = [:]
+
+    /// More of one would not fit beside what else waits to be sent.
+    public static let errorPageBytesMax = 8_192
+
+    public init() {}
+}
+
 public struct ProxyConfiguration: Hashable, Sendable {
     /// Worker threads; nil means one a core.
     public var threads: Int?
     public var listeners: [ListenerConfiguration]
     public var timeouts = ProxyTimeouts()
     public var limits = ProxyLimits()
+    public var manners = ProxyManners()
     /// Where this process stands: requests go first to peers of the same zone.
     public var zone: String?
     /// Descriptors that all workers together may take; nil where nobody counts them. A client takes one

@@ -104,17 +104,18 @@ extension Proxy {
 
     /// Whether an answer of the peer has been whole since then.
     public func hasAnswered(_ key: PeerKey, since: Instant) async -> Bool {
-        guard let number = routing.number(of: key) else { return false }
-        for (_, worker) in workers where await worker.call({ $0.answered(number) }) >= since {
-            return true
+        let numbers = routing.numbers(of: key)
+        if numbers.isEmpty { return false }
+        for (_, worker) in workers {
+            let answered = await worker.call { worker in numbers.map { worker.answered($0) }.max() }
+            if let answered, answered >= since { return true }
         }
         return false
     }
 
     /// Of the peers of these upstreams.
     public func traffic(of upstreams: [String]) async -> [PeerKey: Traffic] {
-        let known = routing.upstreams
-        let numbers = Set(upstreams.compactMap { known[$0] })
+        let numbers = routing.numbers(of: upstreams)
         var all: [PeerKey: Traffic] = [:]
         if numbers.isEmpty { return all }
         for (_, worker) in workers {

@@ -42,9 +42,11 @@ extension Proxy {
         var span = Self.lookUpAgain
         switch finding {
         case .upstream(let name, let time):
-            if routing.upstreams[name] == nil { await settle() }
+            if routing.number(ofUpstream: name) == nil { await settle() }
             // Not there after all: as if it could not be asked.
-            if let number = routing.upstreams[name] { (answer, span) = (.upstream(number), time) }
+            if let number = routing.number(ofUpstream: name) {
+                (answer, span) = (.upstream(number), time)
+            }
         case .none(let time): (answer, span) = (HostBook.Answer.none, time)
         case .unavailable: break
         }

@@ -30,6 +30,14 @@ struct Routing {
     /// The names of a host, one a port.
     private var hosts: [String: Set<Address>] = [:]
     private var problems: [String] = []
+    /// The numbers of upstreams that are no groups.
+    private var upstreamsOnly: [String: Int32] = [:]
+    private var groups: [String: RouteGroup] = [:]
+    /// The groups of each upstream, and of each peer of one.
+    private var groupsOf: [String: Set<String>] = [:]
+    private var groupsWith: [PeerKey: Set<String>] = [:]
+    /// Members of groups among the peers that were told of.
+    private var followerCount = 0
 
     /// The numbers that the tables in use were compiled with, and those tables.
     var compiledWith: [String: Int32] = [:]
@@ -42,17 +50,26 @@ struct Routing {
 
     // MARK: Reading
 
-    var upstreams: [String: Int32] { upstreamNumbers.all }
+    /// But for groups.
+    var upstreams: [String: Int32] { upstreamsOnly }
     var names: [Address] { Array(named.keys) }
+    /// Of an upstream or a group.
+    func number(ofUpstream name: String) -> Int32? { upstreamNumbers[name] }
 
+    /// Of a group, the upstream that it is a view of.
     func upstream(_ number: Int32) -> String? {
-        number < 0 ? nil : upstreamNumbers.name(of: number)
+        guard number >= 0, let name = upstreamNumbers.name(of: number) else { return nil }
+        return groups[name]?.upstream ?? name
     }
-    func peer(_ number: Int32) -> PeerKey? { peerNumbers.name(of: number) }
+    /// Of a member of a group, the peer that it stands for.
+    func peer(_ number: Int32) -> PeerKey? {
+        guard let key = peerNumbers.name(of: number) else { return nil }
+        guard let group = groups[key.upstream] else { return key }
+        return PeerKey(upstream: group.upstream, peer: key.peer)
+    }
     /// What the workers know of a peer.
     func snapshot(of key: PeerKey) -> PeerSnapshot? { sentPeers[key]?.snapshot }
-    var peerCount: Int { sentPeers.count }
-    func number(of key: PeerKey) -> Int32? { sentPeers[key]?.number }
+    var peerCount: Int { sentPeers.count - followerCount }
     func peers(at name: Address) -> Set<PeerKey> { named[name] ?? [] }
     /// `host` in small letters.
     func names(of host: String) -> Set<Address> { hosts[host] ?? [] }
@@ -78,6 +95,7 @@ struct Routing {
             )
             return []
         }
+        if groups[name] == nil { upstreamsOnly[name] = number }
         let known = sentUpstreams[name]
         var changes: [RoutingChange] = []
         if known?.settings != settings { changes.append(.upstream(number, settings)) }
@@ -94,6 +112,7 @@ struct Routing {
         guard sentUpstreams.removeValue(forKey: name) != nil else { return [] }
         let peers = members[name] ?? []
         let gone = peers.compactMap { remove($0, workers: workers) }
+        upstreamsOnly[name] = nil
         return gone
             + (upstreamNumbers.retire(name, workers: workers).map { [.upstreamGone($0)] } ?? [])
     }
@@ -151,11 +170,98 @@ struct Routing {
     /// Takes a peer that is defined no more away.
     mutating func remove(_ key: PeerKey, workers: Int) -> RoutingChange? {
         if let sent = sentPeers.removeValue(forKey: key) {
-            rename(key, from: sent.address, to: nil)
+            if groups[key.upstream] == nil {
+                rename(key, from: sent.address, to: nil)
+            } else {
+                followerCount -= 1
+            }
             members[key.upstream]?.remove(key)
             if members[key.upstream]?.isEmpty == true { members[key.upstream] = nil }
         }
         return peerNumbers.retire(key, workers: workers).map { .peerGone($0) }
+    }
+
+    // MARK: Groups
+
+    var groupCount: Int { groups.count }
+    func group(_ name: String) -> RouteGroup? { groups[name] }
+    func groups(of upstream: String) -> Set<String> { groupsOf[upstream] ?? [] }
+    func groups(with key: PeerKey) -> Set<String> { groupsWith[key] ?? [] }
+
+    /// The numbers of these upstreams and of all their groups.
+    func numbers(of upstreams: some Sequence<String>) -> Set<Int32> {
+        var numbers = Set<Int32>()
+        for name in upstreams {
+            for name in [name] + groups(of: name) {
+                if let number = upstreamNumbers[name] { numbers.insert(number) }
+            }
+        }
+        return numbers
+    }
+
+    /// The numbers of a peer and of the members that stand for it.
+    func numbers(of key: PeerKey) -> [Int32] {
+        let followers = groups(with: key).map { PeerKey(upstream: $0, peer: key.peer) }
+        return ([key] + followers).compactMap { sentPeers[$0]?.number }
+    }
+
+    /// Notes down what a group is; its upstream and members are brought after. False where there is no number
+    /// for it.
+    mutating func bring(_ group: RouteGroup) -> Bool {
+        guard upstreamNumbers.take(group.name) != nil else {
+            problems.append(
+                "the group \(group.name) gets no requests: the proxy knows at most "
+                    + "\(upstreamNumbers.limit) upstreams and groups"
+            )
+            return false
+        }
+        if let before = groups[group.name] { unlink(before) }
+        groups[group.name] = group
+        groupsOf[group.upstream, default: []].insert(group.name)
+        for member in group.members {
+            let key = PeerKey(upstream: group.upstream, peer: member.peer)
+            groupsWith[key, default: []].insert(group.name)
+        }
+        return true
+    }
+
+    /// After its upstream and members were.
+    mutating func removeGroup(_ name: String) {
+        if let group = groups.removeValue(forKey: name) { unlink(group) }
+    }
+
+    private mutating func unlink(_ group: RouteGroup) {
+        groupsOf[group.upstream]?.remove(group.name)
+        if groupsOf[group.upstream]?.isEmpty == true { groupsOf[group.upstream] = nil }
+        for member in group.members {
+            let key = PeerKey(upstream: group.upstream, peer: member.peer)
+            groupsWith[key]?.remove(group.name)
+            if groupsWith[key]?.isEmpty == true { groupsWith[key] = nil }
+        }
+    }
+
+    /// Makes a member of a group that was brought before, or brings it to what is given. Nil when the workers
+    /// know.
+    mutating func bring(follower key: PeerKey, _ snapshot: PeerSnapshot) -> RoutingChange? {
+        if sentPeers[key] != nil { return change(of: key, to: snapshot) }
+        guard let upstream = upstreamNumbers[key.upstream] else { return nil }
+        guard let number = peerNumbers.take(key) else {
+            problems.append(
+                "peer \(key.upstream)/\(key.peer) gets no requests: the proxy knows at most "
+                    + "\(peerNumbers.limit) peers"
+            )
+            return nil
+        }
+        sentPeers[key] = SentPeer(
+            number: number,
+            upstream: upstream,
+            // Where it is, is known by the peer that it stands for.
+            address: .unix(path: ""),
+            snapshot: snapshot
+        )
+        followerCount += 1
+        members[key.upstream, default: []].insert(key)
+        return .peer(number, upstream: upstream, snapshot)
     }
 
     private mutating func rename(_ key: PeerKey, from old: Address?, to new: Address?) {

@@ -63,6 +63,7 @@ struct UpstreamSettings: Equatable, Sendable {
     var queue = QueueDefinition()
     var hedge: HedgeDefinition?
     var sticky: StickyDefinition?
+    var manners = GroupManners()
 }
 
 /// One thing that is different now.
@@ -74,6 +75,8 @@ enum RoutingChange: Sendable {
     /// Made, or otherwise than it was. A peer stays in its upstream for life.
     case peer(Int32, upstream: Int32, PeerSnapshot)
     case peerGone(Int32)
+    /// These hosts are asked for again.
+    case stale([StaleHosts])
 }
 
 /// A number that a worker has let go of.

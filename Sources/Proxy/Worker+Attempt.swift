@@ -33,7 +33,11 @@ extension Worker {
             return
         }
         if isFirst { exchange.pointee.note.cause = Self.whyNobody(upstream) }
-        act(index, exchange.pointee.course.on(.nobody))
+        let action = exchange.pointee.course.on(.nobody)
+        if action == .end(.own(status: 503)), exchange.pointee.note.cause == .noPeer {
+            return end(index, .own(status: upstream.pointee.nobodyStatus))
+        }
+        act(index, action)
     }
 
     /// With a peer of which a slot has been taken, if it has any.

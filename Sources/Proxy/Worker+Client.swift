@@ -265,7 +265,8 @@ extension Worker {
             let head = try client.pointee.parser.parseRequest(
                 bytes,
                 fields: &fields,
-                limits: headLimits
+                limits: headLimits,
+                isLenient: isLenientToClients
             )
             if head != nil { fields.markHopByHop(in: bytes) }
             return head
@@ -364,6 +365,11 @@ extension Worker {
             end(place, .own(status: 508))
             return true
         }
+        if answersPing, isPing(head, bytes) {
+            client.pointee.wire.input.consume(Int(head.end))
+            answer(place, Self.pingAnswer)
+            return true
+        }
         var maxForwards = -1
         if head.method == .options || head.method == .trace,
             let field = fields.first(.maxForwards), let hops = HeadRewriter.hops(field, bytes)
@@ -401,7 +407,7 @@ extension Worker {
         guard let match = routed else {
             client.pointee.wire.input.consume(Int(head.end))
             exchange.pointee.note.cause = .noRoute
-            end(place, .own(status: 404))
+            end(place, .own(status: absentStatus))
             return true
         }
         let upstream = join(exchange, match.upstream)
@@ -437,6 +443,7 @@ extension Worker {
             client: client.pointee,
             wantsUpgrade: exchange.pointee.wantsUpgrade,
             maxForwards: maxForwards,
+            tellsMore: upstream.pointee.tellsMore,
             to: &exchange.pointee.request
         )
         client.pointee.wire.input.consume(Int(head.end))
@@ -504,6 +511,47 @@ extension Worker {
     private static let rootPath: StaticString = "/"
 
     // MARK: Answers of our own
+
+    private static let pingHost: StaticString = "__ping__"
+    private static let pingAnswer: StaticString = "ok"
+
+    @inline(never)
+    private func isPing(_ head: RequestHead, _ bytes: UnsafePointer<UInt8>) -> Bool {
+        head.hostRange.count == Self.pingHost.utf8CodeUnitCount
+            && memcmp(
+                bytes + head.hostRange.lowerBound,
+                Self.pingHost.utf8Start,
+                Self.pingHost.utf8CodeUnitCount
+            ) == 0
+    }
+
+    /// 200 with a short text.
+    private func answer(_ place: Int, _ text: StaticString) {
+        let exchange = exchanges.elements + place
+        let client = clients.elements + Int(exchange.pointee.client)
+        buffers.fill(&client.pointee.output)
+        client.pointee.output.compact()
+        guard client.pointee.output.room >= HeadRewriter.growthMax else {
+            // Answers to earlier requests still wait in front of it.
+            exchange.pointee.note.cause = .slowReader
+            end(place, .refused(status: 503))
+            return
+        }
+        let closes =
+            !exchange.pointee.course.isWhole || !exchange.pointee.isPersistent || isDraining
+        client.pointee.output.append("HTTP/1.1 200 OK\r\nDate: ")
+        client.pointee.output.append(date, HTTPDate.count)
+        client.pointee.output.append(
+            "\r\nContent-Type: text/plain\r\nCache-Control: no-cache\r\nContent-Length: "
+        )
+        client.pointee.output.append(decimal: text.utf8CodeUnitCount)
+        client.pointee.output.append(closes ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n")
+        if exchange.pointee.method != .head {
+            client.pointee.output.append(text.utf8Start, text.utf8CodeUnitCount)
+        }
+        exchange.pointee.closesClient = closes
+        act(place, exchange.pointee.course.on(.complete))
+    }
 
     /// `Max-Forwards: 0`: the request was meant for us (RFC 9110, section 7.6.2). TRACE gets back what
     /// arrived, but for what is secret (section 9.3.8).

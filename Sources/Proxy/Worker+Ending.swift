@@ -124,6 +124,18 @@ extension Worker {
         let client = clients.elements + index
         buffers.fill(&client.pointee.output)
         client.pointee.output.compact()
+        if let page = manners.errorPages[status] ?? manners.errorPages[0] {
+            let text = ErrorResponse.page(
+                status,
+                page,
+                closes: closes,
+                isHead: isHead,
+                date: date
+            )
+            if text.utf8.count <= client.pointee.output.room {
+                return client.pointee.output.append(text: text)
+            }
+        }
         let text = ErrorResponse.text(
             status,
             ErrorResponse.sentence(status, note),

@@ -284,9 +284,18 @@ extension Worker {
             let token = pool.peers[Int(link.pointee.peer)].token
             cookie.pointee.add(token, to: &client.pointee.output)
         }
+        let isExcused =
+            head.status >= 500
+            && pool.upstreams[Int(exchange.pointee.upstream)].excusesStatuses
+            && isExcused(head.status, bytes)
         link.pointee.wire.input.consume(Int(head.end))
         _ = exchange.pointee.course.on(.answering)
-        countResponse(link.pointee.peer, head.status, askedAt: exchange.pointee.chosenAt)
+        countResponse(
+            link.pointee.peer,
+            head.status,
+            askedAt: exchange.pointee.chosenAt,
+            isExcused: isExcused
+        )
         record(
             .firstByte,
             since: exchange.pointee.chosenAt,
@@ -495,10 +504,40 @@ extension Worker {
     }
 
     @inline(__always)
-    func countResponse(_ peer: Int32, _ status: UInt16, askedAt: Int64) {
+    func countResponse(
+        _ peer: Int32,
+        _ status: UInt16,
+        askedAt: Int64,
+        isExcused: Bool = false
+    ) {
         let digit = Int(status / 100)
         let state = pool.peers + Int(peer)
         state.pointee.counters.responses[digit <= 5 ? digit : 0] &+= 1
-        if digit == 5 { noteBadStatus(of: peer, askedAt: askedAt) }
+        if isExcused {
+            state.pointee.counters.oldBads &+= 1
+        } else if digit == 5 {
+            noteBadStatus(of: peer, askedAt: askedAt)
+        }
+    }
+
+    private static let retryAfter: StaticString = "retry-after"
+
+    /// Whether a status from 500 on says nothing against the peer.
+    @inline(never)
+    private func isExcused(_ status: UInt16, _ bytes: UnsafePointer<UInt8>) -> Bool {
+        if status != 503 { return status == 500 }
+        for index in 0..<fields.count {
+            let name = fields[index].name
+            guard name.count == Self.retryAfter.utf8CodeUnitCount else { continue }
+            var isSame = true
+            for place in 0..<name.count
+            where ASCII.lowercase(bytes[name.lowerBound + place])
+                != Self.retryAfter.utf8Start[place]
+            {
+                isSame = false
+            }
+            if isSame { return true }
+        }
+        return false
     }
 }

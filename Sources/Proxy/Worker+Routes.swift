@@ -78,7 +78,7 @@ extension Worker {
             case .unknown: refuseRouting(index)
             // It may not have been kept, and would be asked for again.
             case .none:
-                refuseHead(index, 404, FailureNote(cause: .noRoute))
+                refuseHead(index, absentStatus, FailureNote(cause: .noRoute))
                 drive(index)
             case .upstream:
                 setDeadline(index, timeouts.requestHead)

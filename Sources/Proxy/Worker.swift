@@ -20,6 +20,10 @@ final class Worker: EventSink {
     // Copied out of the configuration: a request must not touch anything that is counted.
     let timeouts: ProxyTimeouts
     let limits: ProxyLimits
+    let manners: ProxyManners
+    let absentStatus: UInt16
+    let answersPing: Bool
+    let isLenientToClients: Bool
     let headLimits: HeadLimits
     /// Idle connections may take neither the places nor the descriptors of those that a client waits
     /// for.
@@ -128,6 +132,7 @@ final class Worker: EventSink {
         timeouts: ProxyTimeouts,
         limits: ProxyLimits,
         descriptors: Int? = nil,
+        manners: ProxyManners = ProxyManners(),
         onRelease: @escaping (Released) -> Void,
         onFailure: @escaping () -> Void = {},
         onStrike: @escaping () -> Void = {},
@@ -141,6 +146,10 @@ final class Worker: EventSink {
         asksForRoutes = onAsk != nil
         self.onAsk = onAsk ?? { _, _ in }
         self.timeouts = timeouts
+        self.manners = manners
+        absentStatus = manners.absentStatus
+        answersPing = manners.answersPing
+        isLenientToClients = manners.isLenientToClients
         var limits = limits
         limits.clientConnections = limits.clients(within: descriptors)
         self.limits = limits
@@ -207,6 +216,7 @@ final class Worker: EventSink {
                 if snapshot.isLost { moveWaiting(of: peer) }
                 if wentDown { self.wentDown(peer) }
             case .peerGone(let peer): remove(peer: peer)
+            case .stale(let hosts): for stale in hosts { self.hosts.forget(stale) }
             }
         }
     }

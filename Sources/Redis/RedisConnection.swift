@@ -54,6 +54,13 @@ public final class RedisConnection: EventSink {
     private var timers: [Int: (id: TimerID, span: Nanoseconds, deadline: Instant)] = [:]
     private var nextTag = 0
 
+    /// Hears what is said on the channels that were subscribed to: where, and what.
+    public var onMessage: ((_ channel: String, _ payload: RedisReply) -> Void)?
+    /// The server's consents that are still to come, who waits for them, and until when.
+    private var consents = 0
+    private var subscribing: CheckedContinuation<Void, Never>?
+    private var consentTimer = -1
+
     /// Called once, when the connection is over for whatever reason but `close`.
     public var onFailure: ((RedisError) -> Void)?
 
@@ -384,6 +391,77 @@ public final class RedisConnection: EventSink {
         return result == REDIS_OK
     }
 
+    // MARK: Subscribing
+
+    /// Hears of these channels, and of those like these patterns, from now on. The connection takes nothing
+    /// else afterwards. Returns when the server has agreed to each; to subscribe once more to the same is how
+    /// to find out whether it is still there.
+    public func subscribe(
+        _ channels: [String],
+        patterns: [String] = [],
+        timeout: Nanoseconds = timeoutDefault
+    ) async throws(RedisError) {
+        if let failure { throw failure }
+        guard let context else { throw .closed }
+        let commands =
+            channels.map { ["SUBSCRIBE", $0] } + patterns.map { ["PSUBSCRIBE", $0] }
+        if commands.isEmpty { return }
+        consents += commands.count
+        consentTimer = setTimer(timeout)
+        for command in commands where !Self.send(listening: command, on: context) {
+            throw .disconnected("the connection broke")
+        }
+        await withCheckedContinuation { waiter in
+            if consents == 0 || failure != nil { waiter.resume() } else { subscribing = waiter }
+        }
+        if let failure { throw failure }
+    }
+
+    /// What comes for it comes as often as the server likes, and belongs to nobody who waits.
+    private static func send(
+        listening command: [String],
+        on context: UnsafeMutablePointer<redisAsyncContext>
+    ) -> Bool {
+        let words = command.map { Array($0.utf8CString) }
+        var pointers: [UnsafePointer<CChar>?] = []
+        let joined = words.flatMap { $0 }
+        return joined.withUnsafeBufferPointer { bytes in
+            var start = 0
+            for word in words {
+                pointers.append(bytes.baseAddress.map { $0 + start })
+                start += word.count
+            }
+            return redisAsyncCommandArgv(
+                context,
+                { context, reply, _ in
+                    // No reply at all: the connection is going away, and says so elsewhere.
+                    guard let context, let reply else { return }
+                    let copy = RedisReply(copying: reply.assumingMemoryBound(to: redisReply.self))
+                    RedisConnection.from(context.pointee.data)?.heard(copy)
+                },
+                nil,
+                Int32(words.count),
+                &pointers,
+                words.map { $0.count - 1 }
+            )
+        } == REDIS_OK
+    }
+
+    private func heard(_ reply: RedisReply) {
+        guard let items = reply.array, items.count >= 3, let kind = items[0].text else { return }
+        switch kind {
+        case "subscribe", "psubscribe":
+            guard consents > 0 else { return }
+            consents -= 1
+            if consents > 0 { return }
+            clearTimer(consentTimer)
+            subscribing.take()?.resume()
+        case "message": onMessage?(items[1].text ?? "", items[2])
+        case "pmessage" where items.count >= 4: onMessage?(items[2].text ?? "", items[3])
+        default: break
+        }
+    }
+
     // MARK: Hooks
 
     private static func from(_ data: UnsafeMutableRawPointer?) -> RedisConnection? {
@@ -423,6 +501,7 @@ public final class RedisConnection: EventSink {
         }
         context = nil
         opening.take()?.resume()
+        subscribing.take()?.resume()
         for timer in timers.values { loop.cancel(timer.id) }
         timers = [:]
         // Lets go of this object only when the event that led here has been dealt with.

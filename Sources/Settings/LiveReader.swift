@@ -199,7 +199,7 @@ extension Setting {
     }
 
     /// Of each key what `other` says, where it does.
-    fileprivate func overlaid(by other: Setting) -> Setting {
+    func overlaid(by other: Setting) -> Setting {
         guard case .map(let mine) = value, case .map(let theirs) = other.value else { return other }
         var entries = mine
         for entry in theirs {

@@ -79,7 +79,17 @@ extension MusterConfiguration {
         configuration.warnings = kinds.mistakes
         let upstreams = UpstreamsReader.read(top.section("upstreams"), registry: kinds.registry)
         configuration.upstreams = upstreams.configurations
-        if configuration.upstreams.isEmpty, upstreams.names.isEmpty {
+        let (sources, manners) = SourcesReader(
+            known: upstreams,
+            registry: kinds.registry,
+            file: path,
+            reading: reading
+        ).read(
+            top.list("sources", content: &configuration.sourcesContent),
+            at: Place.top.key("sources")
+        )
+        configuration.sources = sources
+        if configuration.upstreams.isEmpty, upstreams.names.isEmpty, sources.isEmpty {
             top.reading.warn(
                 Position(file: path, line: 0, column: 0),
                 isEmpty
@@ -96,7 +106,9 @@ extension MusterConfiguration {
         }
 
         var binds = Binds(reading: top.reading)
-        configuration.proxy = ProxyReader(known: upstreams).read(top.section("proxy"), &binds)
+        configuration.proxy = ProxyReader(known: upstreams, hasSources: !sources.isEmpty)
+            .read(top.section("proxy"), &binds)
+        configuration.proxy.manners = manners
         configuration.proxy.zone = configuration.agent.zone
         let store = configuration.store
         configuration.agentCheck = AgentCheckReader(

@@ -6,6 +6,8 @@ import Vocabulary
 
 struct ProxyReader {
     let known: UpstreamsReader
+    /// Routes come from elsewhere too: a listener needs none of its own.
+    var hasSources = false
 
     static let threadsMax = 256
     static let connectionsMax = 1_000_000
@@ -74,6 +76,9 @@ struct ProxyReader {
                         "\(path).upstream: expected 'routes' in mode http, saw an upstream"
                     )
                 )
+            }
+            if hasSources, upstream == nil, routes?.isEmptyList ?? true {
+                return bind.map { ListenerConfiguration(bind: $0, mode: .http(routes: [])) }
             }
             guard let routes, case .list(let items) = routes.value, !items.isEmpty else {
                 if let routes {
@@ -187,6 +192,13 @@ struct ProxyReader {
         limits.idlePeerConnections = idle ?? limits.idlePeerConnections
         limits.tries = tries ?? limits.tries
         return limits
+    }
+}
+
+extension Setting {
+    fileprivate var isEmptyList: Bool {
+        if case .list(let items) = value { return items.isEmpty }
+        return isNull
     }
 }
 

@@ -90,6 +90,15 @@ struct Section {
         return []
     }
 
+    /// The same, and what was written there.
+    mutating func list(_ key: String, content: inout String) -> [Setting] {
+        guard let setting = take(key) else { return [] }
+        content = setting.content
+        if case .list(let items) = setting.value { return items }
+        reading.report(setting.expected("a list", at: place.key(key).path))
+        return []
+    }
+
     mutating func string(_ key: String) -> String? {
         read(key) { (setting, path) throws(SettingError) in try setting.string(at: path) }
     }

@@ -43,6 +43,8 @@ struct ConfigurationDifference {
         oldProxy.listeners = new.proxy.listeners
         // Of the agent's, and told of there.
         oldProxy.zone = new.proxy.zone
+        // Of the sources', and told of there.
+        oldProxy.manners = new.proxy.manners
         let sections: [(String, Bool, Details)] = [
             ("agent", old.agent == new.agent, Details(old.agent, new.agent)),
             ("store", old.store == new.store, Details(old.store, new.store)),
@@ -61,6 +63,9 @@ struct ConfigurationDifference {
         ]
         later = sections.filter { !$0.1 }.map { name, _, details in
             "\(name): from the next start on (\(details.text))"
+        }
+        if old.sourcesContent != new.sourcesContent {
+            later.append("sources: from the next start on")
         }
     }
 

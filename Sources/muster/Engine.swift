@@ -8,6 +8,7 @@ import Checks
 import DNS
 import EventLoop
 import Fleet
+import Foreign
 import Health
 import Ledger
 import Monitor
@@ -37,6 +38,8 @@ final class Engine {
     let fleet: FleetDesk?
     let scheduler: Scheduler
     let proxy: Proxy
+    /// Routes and peers that other systems keep.
+    let sources: ForeignSide?
     private let resolver: Resolver
     /// What must survive a restart; nil where nothing has to.
     private let ledger: Ledger?
@@ -161,13 +164,16 @@ final class Engine {
         let names = LoopBound(resolver, on: loop)
         var shared = configuration.proxy
         shared.descriptors = shared.descriptors ?? budget?.proxy
+        sources = configuration.sources.isEmpty ? nil : ForeignSide(on: loop)
+        let side = sources.map { LoopBound($0, on: loop) }
         proxy = Proxy(
             loop: loop,
             board: board,
             configuration: shared,
             journal: journal,
             onSuspicion: { [scheduler] in scheduler.suspect($0, isSilent: $1, $2) },
-            resolve: { await Self.addresses(of: $0, names) }
+            resolve: { await Self.addresses(of: $0, names) },
+            lookup: side.map { side in { await side.value.find($0) } }
         )
         let requests = LoopBound(proxy, on: loop)
         scheduler.doubtsRequests = { requests.value.doubtsItself }
@@ -301,6 +307,7 @@ final class Engine {
         try await tellReceivers()
         caretaker.start()
         history.start()
+        startSources()
         giveBackMemory()
         return []
     }
@@ -312,6 +319,25 @@ final class Engine {
         self.courier = courier
         notifier.start { await courier.deliver($0, to: $1) }
     }
+
+    // MARK: What other systems define
+
+    private func startSources() {
+        guard let sources else { return }
+        let names = LoopBound(resolver, on: loop)
+        sources.start(
+            configuration.sources,
+            for: self,
+            agent: configuration.agent.id,
+            journal: journal,
+            lookup: { host, deadline in
+                let answer = await names.value.resolve(host, deadline: deadline)
+                return (try? answer.get().addresses) ?? []
+            }
+        )
+    }
+
+    func takeForeign(_ change: (inout Catalogue) -> [CatalogueChange]) { take(change(&catalogue)) }
 
     // MARK: What the API defines
 
@@ -473,6 +499,7 @@ final class Engine {
         }
         caretaker.stop()
         let cut = await proxy.drain()
+        await sources?.stop()
         await isLeft.value
         endpoint.close()
         // First, or a program that is killed would be a peer that fails.

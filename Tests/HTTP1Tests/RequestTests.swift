@@ -299,4 +299,42 @@ import Testing
         #expect(accepted[accepted.head.methodRange] == name)
         #expect(method.isIdempotent == repeats)
     }
+
+    // MARK: Lenient
+
+    private func lenient(_ bytes: [UInt8]) throws(HTTPError) -> (RequestHead, [Field])? {
+        var fields = FieldTable()
+        var parser = HeadParser()
+        guard
+            let head = try parser.parseRequest(bytes.span, fields: &fields, isLenient: true)
+        else { return nil }
+        return (head, (0..<fields.count).map { fields[$0] })
+    }
+
+    /// Each is as the strict one behind it, and its fields are to be written anew where a line ended otherwise.
+    @Test(arguments: [
+        ("GET / HTTP/1.1\nHost: h\n\n", true), ("GET / HTTP/1.1\nHost: h\r\n\r\n", true),
+        ("GET / HTTP/1.1\r\nHost: h\n\r\n", true), ("GET / HTTP/1.1\r\nHost: h\r\n\r\n", false),
+        ("GET /#a#b HTTP/1.1\r\nHost: h\r\n\r\n", false),
+    ])
+    func `a lenient reader takes what old clients sent`(text: String, isRagged: Bool) throws {
+        let (head, fields) = try #require(try lenient(Array(text.utf8)))
+        #expect(Int(head.end) == text.utf8.count)
+        #expect(head.targetRange.count == 1)
+        #expect(fields.map(\.hasBlankName) == [isRagged])
+        for cut in 0..<text.utf8.count {
+            #expect(try lenient(Array(text.utf8.prefix(cut))) == nil, "cut at \(cut)")
+        }
+    }
+
+    @Test(arguments: [
+        "GET /a\u{1} HTTP/1.1\nHost: h\n\n", "GET /a\rb HTTP/1.1\nHost: h\n\n",
+        "GET /a #b HTTP/1.1\nHost: h\n\n", "GET # HTTP/1.1\nHost: h\n\n",
+        "GET / HTTP/1.1\n\n", "GET / HTTP/1.1\nHost: a\nHost: b\n\n",
+        "GET / HTTP/1.1\nHost: h\nContent-Length: 1\nTransfer-Encoding: chunked\n\n",
+        "GET / HTTP/1.1\nHost: h\nX : 1\n\n", "GET / HTTP/1.1\nHost: h\n X: 1\n\n",
+    ])
+    func `where two could read it differently, a lenient reader refuses too`(text: String) {
+        #expect(throws: HTTPError.self) { try lenient(Array(text.utf8)) }
+    }
 }

@@ -39,6 +39,7 @@ final class ProxyRig: Sendable {
         modes: [ListenerConfiguration.Mode]? = nil,
         timeouts: ProxyTimeouts = patient,
         limits: ProxyLimits = ProxyLimits(),
+        manners: ProxyManners = ProxyManners(),
         strangerTime: Nanoseconds = .zero,
         onSuspicion: @escaping @Sendable (PeerKey, Bool, TrafficVote?) -> Void = { _, _, _ in },
         resolve: @escaping @Sendable (Address) async -> [Address] = { _ in [] },
@@ -58,6 +59,7 @@ final class ProxyRig: Sendable {
         var configuration = ProxyConfiguration(threads: 1, listeners: listeners)
         configuration.timeouts = timeouts
         configuration.limits = limits
+        configuration.manners = manners
         let loop = control
         (board, proxy) = await withCheckedContinuation { [configuration] continuation in
             loop.execute {

@@ -302,6 +302,7 @@ extension RoutingChange {
         case .upstreamGone(let number): "upstream gone \(number)"
         case .peer(let number, _, _): "peer \(number)"
         case .peerGone(let number): "gone \(number)"
+        case .stale(let hosts): "stale \(hosts)"
         }
     }
 }

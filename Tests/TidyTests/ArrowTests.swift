@@ -39,8 +39,10 @@ private let arrows: [String: Set<String>] = [
     "Proxy": [
         "Store", "EventLoop", "HTTP1", "Health", "Vocabulary", "Glibc", "Synchronization",
     ],
+    "Foreign": ["Checks", "Proxy", "Redis", "EventLoop", "Health", "Vocabulary"],
     "Notify": ["Checks", "DNS", "Ledger", "Store", "EventLoop", "Health", "Vocabulary"],
     "Settings": [
+        "Foreign",
         "AgentCheck", "Checks", "Notify", "Store", "EventLoop", "Health", "Proxy", "TLS",
         "Vocabulary",
         "Yams",
@@ -52,7 +54,7 @@ private let arrows: [String: Set<String>] = [
     ],
     "muster": [
         "Admin", "Settings", "AgentCheck", "Monitor", "Notify", "Proxy", "Checks", "DNS", "Fleet",
-        "Import",
+        "Foreign", "Import",
         "TLS",
         "Ledger", "Redis", "Store", "EventLoop", "Health", "HTTP1", "Vocabulary", "ArgumentParser",
         "Logging", "UnixSignals", "CLinux", "Foundation", "Glibc", "Synchronization",

@@ -1,0 +1,37 @@
+// What does a source want done, and by whom? It knows lists and Redis; whoever puts the parts of the process
+// together gives its peers to those who watch them, and its hosts to those who route.
+
+public import Checks
+public import Health
+public import Proxy
+public import Vocabulary
+
+/// What is thought of a peer now.
+public struct ForeignStanding: Hashable, Sendable {
+    /// Nobody knows yet, and requests wait for who does.
+    public var isStranger = true
+    /// Requests go to it.
+    public var isAvailable = false
+    /// When it was looked at last; nil before the first time.
+    public var checkedAt: WallTime?
+    /// This process looks after it, and speaks for it.
+    public var isOurs = false
+
+    public init() {}
+}
+
+/// Called on the loop's thread.
+public protocol ForeignHands: AnyObject {
+    /// An upstream of a source, with what watches its peers.
+    func define(_ upstream: MonitoredUpstream, for source: String)
+    /// These are watched from now on.
+    func watch(_ peers: [(key: PeerKey, definition: PeerDefinition)], for source: String)
+    /// These are not, any more.
+    func leave(_ peers: [PeerKey], for source: String)
+    func standing(of peer: PeerKey) -> ForeignStanding
+    /// Somebody says that it fails: it is looked at now.
+    func look(at peer: PeerKey)
+    func bring(_ group: RouteGroup)
+    func removeGroup(_ name: String)
+    func forget(_ hosts: [StaleHosts])
+}

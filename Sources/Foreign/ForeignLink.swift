@@ -1,0 +1,152 @@
+// How does a source hear of changes in Redis? Three ways, the best that the server has: it tells whoever asks
+// of every key that is written (client-side caching, Redis 6), it publishes what happens to keys where
+// its administrator has told it to (keyspace notifications), or it has to be asked again and again. Nothing
+// is ever set on the server for it.
+
+import EventLoop
+import Redis
+import Vocabulary
+
+/// The connections of one session. Used up by the first failure of any of them.
+final class ForeignLink {
+    let reader: RedisConnection
+    let ears: RedisConnection
+    private(set) var writer: RedisConnection?
+    private(set) var failure: RedisError?
+    /// The server tells of every change.
+    private(set) var isNotified = false
+
+    private let base: ForeignBase
+    private let loop: EventLoop
+    private let lookup: HostLookup?
+    private var writerTriedAt = Instant(nanoseconds: .min)
+    private let onFailure: () -> Void
+
+    static let timeout = Nanoseconds.seconds(1)
+    private static let tryAgain = Nanoseconds.seconds(1)
+    /// Where Redis says what a client's cache holds no more.
+    static let invalidations = "__redis__:invalidate"
+    static let dead = "dead"
+
+    /// Connects, and has the server tell what it can. `kinds` begin the keys that matter: of all of them, or
+    /// where that is none, of those that are read.
+    static func open(
+        _ base: ForeignBase,
+        kinds: [String],
+        channels: [String],
+        on loop: EventLoop,
+        lookup: HostLookup?,
+        onMessage: @escaping (String, RedisReply) -> Void,
+        onFailure: @escaping () -> Void
+    ) async throws(RedisError) -> ForeignLink {
+        let ears = try await RedisConnection.connect(to: base.read, on: loop, lookup: lookup)
+        let reader: RedisConnection
+        do throws(RedisError) {
+            reader = try await RedisConnection.connect(to: base.read, on: loop, lookup: lookup)
+        } catch {
+            ears.close()
+            throw error
+        }
+        let link = ForeignLink(
+            base,
+            ears: ears,
+            reader: reader,
+            on: loop,
+            lookup: lookup,
+            onFailure: onFailure
+        )
+        do throws(RedisError) {
+            ears.onMessage = onMessage
+            try await link.listen(kinds: kinds, channels: channels)
+        } catch {
+            link.close()
+            throw error
+        }
+        return link
+    }
+
+    private init(
+        _ base: ForeignBase,
+        ears: RedisConnection,
+        reader: RedisConnection,
+        on loop: EventLoop,
+        lookup: HostLookup?,
+        onFailure: @escaping () -> Void
+    ) {
+        self.base = base
+        self.ears = ears
+        self.reader = reader
+        self.loop = loop
+        self.lookup = lookup
+        self.onFailure = onFailure
+        if base.read == base.write { writer = reader }
+        ears.onFailure = { [weak self] in self?.fail($0) }
+        reader.onFailure = { [weak self] in self?.fail($0) }
+    }
+
+    private func fail(_ error: RedisError) {
+        if failure == nil { failure = error }
+        onFailure()
+    }
+
+    private func listen(kinds: [String], channels: [String]) async throws(RedisError) {
+        let id = try await ears.command(["CLIENT", "ID"]).integer
+        var patterns: [String] = []
+        if let id {
+            try await ears.subscribe(channels + [Self.invalidations])
+            var command = ["CLIENT", "TRACKING", "ON", "REDIRECT", "\(id)"]
+            if !kinds.isEmpty { command.append("BCAST") }
+            for kind in kinds { command += ["PREFIX", base.prefix + kind] }
+            if case .status = try await reader.command(command) {
+                isNotified = true
+                return
+            }
+        } else if !channels.isEmpty {
+            try await ears.subscribe(channels)
+        }
+        let space = "__keyspace@\(base.read.database)__:\(Self.escaped(base.prefix))"
+        patterns = kinds.isEmpty ? ["\(space)*"] : kinds.map { "\(space)\($0)*" }
+        try await ears.subscribe([], patterns: patterns)
+        // It may not say: then nobody relies on it, and what comes is welcome all the same.
+        let reply = try await reader.command(["CONFIG", "GET", "notify-keyspace-events"])
+        let flags = reply.array?.last?.text ?? ""
+        isNotified = flags.contains("K") && (flags.contains("A") || Self.says(flags, "gl$hx"))
+    }
+
+    private static func says(_ flags: String, _ wanted: String) -> Bool {
+        wanted.allSatisfy { flags.contains($0) }
+    }
+
+    /// As a pattern that means the text itself.
+    static func escaped(_ text: String) -> String {
+        var pattern = ""
+        for letter in text {
+            if "*?[]\\^".contains(letter) { pattern.append("\\") }
+            pattern.append(letter)
+        }
+        return pattern
+    }
+
+    /// Finds out whether the connection that only listens is still there.
+    func checkEars() async throws(RedisError) { try await ears.subscribe([Self.invalidations]) }
+
+    /// A master that is away keeps nobody from reading: nil while it is.
+    func writing() async -> RedisConnection? {
+        if let writer, writer.isOpen { return writer }
+        if base.read == base.write || loop.instant - writerTriedAt < Self.tryAgain { return nil }
+        writerTriedAt = loop.instant
+        do throws(RedisError) {
+            writer = try await RedisConnection.connect(to: base.write, on: loop, lookup: lookup)
+        } catch {
+            writer = nil
+        }
+        return writer
+    }
+
+    func close() {
+        ears.close()
+        reader.close()
+        writer?.close()
+        if failure == nil { failure = .closed }
+    }
+}

@@ -1,0 +1,206 @@
+// How do lists become peers that are watched, and hosts that are routed? The peers of all lists are peers of one
+// upstream, so that each is probed once; a host that is asked for becomes a group of them. Hosts that nobody
+// asks for cost a line in a table.
+
+import Checks
+import EventLoop
+import Health
+import Proxy
+import Vocabulary
+
+/// Confined to its loop's thread.
+final class ForeignRoutes {
+    let base: ForeignBase
+    let loop: EventLoop
+    weak var hands: (any ForeignHands)?
+    var table = ForeignTable()
+    private let journal: Journal
+    /// Opens when what is thought of some peer is otherwise.
+    let standings: Gate
+    /// Hosts that are routed, by their key, and when they were asked for last.
+    private var used: [String: Instant] = [:]
+    /// The upstreams that are defined, by the number of their check.
+    private var upstreams: [Int32: String] = [:]
+    private var numbers: [String: Int32] = [:]
+    private var throttle = Throttle()
+
+    /// A group that nobody asked for so long is taken away; one that is used is asked for again each minute.
+    static let idleAfter = Nanoseconds.seconds(300)
+    /// A list that is written anew, value by value, names some of its backends late.
+    static let peersKept = Nanoseconds.seconds(10)
+
+    init(_ base: ForeignBase, on loop: EventLoop, journal: Journal) {
+        self.base = base
+        self.loop = loop
+        self.journal = journal
+        standings = Gate(loop: loop)
+    }
+
+    // MARK: Peers
+
+    func key(of peer: ForeignPeer) -> PeerKey {
+        PeerKey(upstream: upstreams[peer.check] ?? base.name, peer: peer.id)
+    }
+
+    /// Nil where it is of another source.
+    func peer(of key: PeerKey) -> ForeignPeer? {
+        numbers[key.upstream].map { ForeignPeer(check: $0, id: key.peer) }
+    }
+
+    func standing(of peer: ForeignPeer) -> ForeignStanding {
+        hands?.standing(of: key(of: peer)) ?? ForeignStanding()
+    }
+
+    /// The usual upstream is there from the start.
+    func begin() { defineUpstream(of: 0) }
+
+    /// Has everybody watched whom a list names, and nobody else.
+    func watchFresh() {
+        let fresh = table.takeFresh()
+        if fresh.isEmpty { return }
+        for (peer, _) in fresh where upstreams[peer.check] == nil { defineUpstream(of: peer.check) }
+        hands?.watch(
+            fresh.map { peer, address in
+                (key(of: peer), PeerDefinition(id: peer.id, address: address))
+            },
+            for: base.name
+        )
+    }
+
+    private func defineUpstream(of number: Int32) {
+        var definition = base.upstream
+        var monitors = base.monitors
+        if number != 0 {
+            let check = table.check(number)
+            definition.name = "\(base.name).\(Self.digest(of: check))"
+            monitors = Self.monitors(asking: check, like: base.monitors)
+        }
+        upstreams[number] = definition.name
+        numbers[definition.name] = number
+        hands?.define(
+            MonitoredUpstream(definition: definition, monitors: monitors),
+            for: base.name
+        )
+    }
+
+    /// The same at every agent.
+    private static func digest(of check: BackendCheck) -> String {
+        var hash = StableHash()
+        hash.combine(check.path)
+        hash.combine(check.body)
+        hash.combine(UInt64(check.status))
+        let text = String(hash.value, radix: 16)
+        return String(repeating: "0", count: 16 - text.count) + text
+    }
+
+    private static let position = Position(file: "healthcheck", line: 0, column: 0)
+
+    /// A GET of what the check says, as often as the usual monitor asks.
+    private static func monitors(
+        asking check: BackendCheck,
+        like usual: [MonitorDefinition]
+    ) -> [MonitorDefinition] {
+        func text(_ text: String) -> Setting {
+            Setting(.scalar(text, isQuoted: true), at: position)
+        }
+        func entry(_ key: String, _ value: Setting) -> Setting.Entry {
+            Setting.Entry(key: key, position: position, value: value)
+        }
+        var expected = [
+            entry("status", text(check.status == 0 ? "101 2xx 3xx 4xx 5xx" : "\(check.status)"))
+        ]
+        if !check.body.isEmpty { expected.append(entry("contains", text(check.body))) }
+        let options = Options(
+            [
+                entry("path", text(check.path)),
+                entry("expect", Setting(.map(expected), at: position)),
+            ],
+            at: position,
+            path: "healthcheck"
+        )
+        guard var monitor = try? MonitorDefinition.make("http", from: options) else { return usual }
+        guard let first = usual.first else { return [monitor] }
+        monitor.schedule = first.schedule
+        monitor.thresholds = first.thresholds
+        return [monitor]
+    }
+
+    // MARK: Hosts
+
+    func groupName(of key: String) -> String { "\(base.name)/\(key)" }
+
+    /// Routes a host of the table. Returns the name of its group.
+    func bring(_ key: String) -> String {
+        used[key] = loop.instant
+        let name = groupName(of: key)
+        bringGroup(key, name)
+        return name
+    }
+
+    private func bringGroup(_ key: String, _ name: String) {
+        let weights = table.weights(of: key)
+        let upstream = upstreams[table.check(of: key)] ?? base.name
+        hands?.bring(
+            RouteGroup(
+                name: name,
+                upstream: upstream,
+                members: weights.map { RouteGroup.Member(peer: $0.peer.id, weight: $0.weight) },
+                manners: base.manners
+            )
+        )
+    }
+
+    /// The list of a host is another, or gone. Say that it is stale before.
+    func follow(_ key: String) {
+        guard used[key] != nil else { return }
+        if table.has(key) { bringGroup(key, groupName(of: key)) } else { drop(key) }
+    }
+
+    private func drop(_ key: String) {
+        guard used.removeValue(forKey: key) != nil else { return }
+        hands?.forget([Self.stale(key)])
+        hands?.removeGroup(groupName(of: key))
+    }
+
+    /// Which hosts may be routed by a key.
+    static func stale(_ key: String) -> StaleHosts {
+        if key == FrontendHosts.everything { return .all }
+        return key.hasPrefix("*.") ? .under(String(key.dropFirst())) : .exact(key)
+    }
+
+    /// Returns when somebody of its list may serve, or nobody is to be waited for any more.
+    func waitForVerdicts(of key: String, until deadline: Instant) async {
+        _ = await standings.wait(until: deadline) {
+            let peers = table.weights(of: key).map { standing(of: $0.peer) }
+            return peers.isEmpty || !peers.allSatisfy(\.isStranger)
+        }
+    }
+
+    /// Lets go of what nobody asks for. Returns the hosts that are routed no more.
+    @discardableResult
+    func sweep() -> [String] {
+        let now = loop.instant
+        let idle = used.filter { now - $0.value >= Self.idleAfter }.map(\.key)
+        for key in idle { drop(key) }
+        let gone = table.sweep(after: Self.peersKept, now: now)
+        if !gone.isEmpty { hands?.leave(gone.map { key(of: $0) }, for: base.name) }
+        return idle
+    }
+
+    var routedCount: Int { used.count }
+
+    // MARK: Telling
+
+    /// Of lists that hold something else than backends: once a minute.
+    func complain(of key: String, _ texts: [String]) {
+        guard let bad = texts.first(where: { BackendPlace($0) == nil }),
+            let problem = BackendPlace.problem(in: bad),
+            let more = throttle.note("backend", at: loop.instant)
+        else { return }
+        journal.warning(
+            "source \(base.name): a backend of \(key) is left out: \(problem)"
+                + (more > 0 ? "; as were \(more) more in the last minute" : ""),
+            [.event("source-problem")]
+        )
+    }
+}

@@ -1,0 +1,111 @@
+// What does Redis do for a source in one step? It reads many keys at once, and writes who is dead. A mark is a
+// position of a list, and a list may change at any moment: so the position is found by the script that
+// writes, in the list as it is then.
+
+enum ForeignScripts {
+    /// Each list with NUL between its values, each set as a list without a name, each hash with NUL between names
+    /// and values; nil where nothing is, a number where something else is.
+    static let read = """
+        local out = {}
+        for i, key in ipairs(KEYS) do
+          local kind = redis.call('TYPE', key).ok
+          if kind == 'list' then
+            out[i] = table.concat(redis.call('LRANGE', key, 0, ARGV[1]), '\\0')
+          elseif kind == 'set' then
+            local members = redis.call('SMEMBERS', key)
+            table.sort(members)
+            out[i] = '\\0'..table.concat(members, '\\0')
+          elseif kind == 'hash' then
+            out[i] = table.concat(redis.call('HGETALL', key), '\\0')
+          elseif kind == 'none' then
+            out[i] = false
+          else
+            out[i] = 0
+          end
+        end
+        return out
+        """
+
+    /// KEYS: the list, the set of marks. ARGV: how long marks live, how many backends a list must have for
+    /// any mark, the channel or nothing, the host; then each backend with 1 for dead and 0 for well. A backend
+    /// that is not named there keeps its mark, or none. Positions that the list does not reach are no backend's.
+    /// Where the backends are a set, as one fork had them, so are the marks: of names, not of positions.
+    /// Answers how many are marked dead now.
+    static let mark = """
+        local source = redis.call('TYPE', KEYS[1]).ok
+        local kind = redis.call('TYPE', KEYS[2]).ok
+        if kind ~= 'set' and kind ~= 'none' then return -1 end
+        local list = {}
+        if source == 'list' then list = redis.call('LRANGE', KEYS[1], 1, -1) end
+        if source == 'set' then list = redis.call('SMEMBERS', KEYS[1]) end
+        local says = {}
+        for i = 5, #ARGV, 2 do says[ARGV[i]] = ARGV[i + 1] end
+        local dead = 0
+        for i, url in ipairs(list) do
+          local word = says[url]
+          local member = i - 1
+          if source == 'set' then member = url end
+          if word == '1' and #list >= tonumber(ARGV[2]) then
+            if redis.call('SADD', KEYS[2], member) == 1 and ARGV[3] ~= '' then
+              redis.call('PUBLISH', ARGV[3], ARGV[4]..';'..url..';'..(i - 1)..';'..#list)
+            end
+            dead = dead + 1
+          elseif word then
+            redis.call('SREM', KEYS[2], member)
+          end
+        end
+        if kind == 'set' and source ~= 'set' then
+          for _, member in ipairs(redis.call('SMEMBERS', KEYS[2])) do
+            local place = tonumber(member)
+            if place and place >= #list then redis.call('SREM', KEYS[2], member) end
+          end
+        end
+        if dead > 0 then redis.call('EXPIRE', KEYS[2], ARGV[1]) end
+        return dead
+        """
+
+    /// Gives back the locks that are ours. KEYS: their hash. ARGV: how ours begin; then each backend.
+    static let release = """
+        for i = 2, #ARGV do
+          local held = redis.call('HGET', KEYS[1], ARGV[i])
+          if held and held:sub(1, #ARGV[1]) == ARGV[1] then redis.call('HDEL', KEYS[1], ARGV[i]) end
+        end
+        return 0
+        """
+}
+
+/// The parts of what `read` answers for one key.
+enum ForeignValue {
+    /// The names and values of a hash.
+    static func fields(_ bytes: [UInt8]) -> [String: String] {
+        let parts = bytes.split(separator: 0, omittingEmptySubsequences: false).map {
+            String(decoding: $0, as: UTF8.self)
+        }
+        var fields: [String: String] = [:]
+        for index in stride(from: 0, to: parts.count - 1, by: 2) {
+            fields[parts[index]] = parts[index + 1]
+        }
+        return fields
+    }
+}
+
+/// What a proxy or a checker says on the channel of the dead.
+public struct DeadReport: Hashable, Sendable {
+    public var frontend: String
+    public var backend: String
+    public var index: Int
+    /// How many backends its list has.
+    public var count: Int
+
+    /// `<frontend>;<backend>;<index>;<count>`; nil for anything else.
+    public init?(_ text: String) {
+        let parts = text.split(separator: ";", omittingEmptySubsequences: false)
+        guard parts.count == 4, !parts[0].isEmpty, !parts[1].isEmpty, let index = Int(parts[2]),
+            let count = Int(parts[3].prefix { $0.isNumber })
+        else { return nil }
+        frontend = String(parts[0])
+        backend = String(parts[1])
+        self.index = index
+        self.count = count
+    }
+}

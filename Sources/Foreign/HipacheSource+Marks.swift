@@ -1,0 +1,273 @@
+// Who is told that a backend is dead, and when? Its marks are positions in a list, so that they are written
+// anew whenever the list is, and whenever somebody has said that one is dead; and they end by themselves
+// unless they are said again.
+
+public import Health
+import Redis
+import Vocabulary
+
+/// Hosts whose marks are to be written, in the order in which they came.
+struct MarkQueue {
+    private var order: [String] = []
+    private var start = 0
+    /// Whether the dead of each are told of on the channel.
+    private var waiting: [String: Bool] = [:]
+    /// After Redis did not take them, not before then.
+    var notBefore = Instant(nanoseconds: .min)
+
+    /// Marks live so long, as hipache-hchecker's did, and are said again well before.
+    static let lifeSeconds = 60
+    static let refreshEvery = Nanoseconds.seconds(20)
+    static let atOnce = 64
+    static let tryAgain = Nanoseconds.seconds(1)
+
+    var isEmpty: Bool { waiting.isEmpty }
+    var count: Int { waiting.count }
+
+    mutating func add(_ host: String, isNews: Bool = false) {
+        if let before = waiting[host] {
+            waiting[host] = before || isNews
+            return
+        }
+        waiting[host] = isNews
+        order.append(host)
+    }
+
+    mutating func take() -> [(host: String, isNews: Bool)] {
+        var taken: [(String, Bool)] = []
+        while taken.count < Self.atOnce, start < order.count {
+            let host = order[start]
+            start += 1
+            if let isNews = waiting.removeValue(forKey: host) { taken.append((host, isNews)) }
+        }
+        if start == order.count {
+            order = []
+            start = 0
+        }
+        return taken
+    }
+}
+
+/// What hipache-hchecker left in Redis of itself.
+enum Checker {
+    static let ping = "hchecker_ping"
+    static let locks = "hchecker"
+    static let pingEvery = Nanoseconds.seconds(10)
+    /// Its locks had no end: those of a checker that was killed were for ever.
+    static let lockSeconds = 90
+    static let locksAtOnce = 500
+}
+
+extension HipacheSource {
+    // MARK: What changed
+
+    /// What is thought of a peer is otherwise. `wentDown`: it may be asked no more.
+    public func standingChanged(_ key: PeerKey, wentDown: Bool) {
+        guard let peer = routes.peer(of: key) else { return }
+        routes.standings.open()
+        for host in routes.table.hosts(with: peer) { queueMarks(of: host, isNews: wentDown) }
+        wake()
+    }
+
+    func queueMarks(of host: String, isNews: Bool = false) {
+        guard setting.marks else { return }
+        marks.add(host, isNews: isNews)
+        for guest in guestsOf[host] ?? [] { marks.add(guest, isNews: isNews) }
+    }
+
+    /// All that is dead is said again.
+    func refreshMarks() {
+        guard setting.marks else { return }
+        for peer in routes.table.peers {
+            let standing = routes.standing(of: peer)
+            guard standing.isOurs, standing.checkedAt != nil, !standing.isAvailable else {
+                continue
+            }
+            for host in routes.table.hosts(with: peer) { queueMarks(of: host) }
+        }
+    }
+
+    // MARK: Guests
+
+    /// A host that a wildcard serves: hipache looks for its marks under its own name.
+    func welcome(_ host: String, as key: String) {
+        if guests[host] == key { return }
+        if let before = guests[host] { guestsOf[before]?.remove(host) }
+        guard guests[host] != nil || guests.count < Self.guestsMax else { return }
+        guests[host] = key
+        guestsOf[key, default: []].insert(host)
+        let isAnyDead = routes.table.weights(of: key).contains {
+            let standing = routes.standing(of: $0.peer)
+            return standing.checkedAt != nil && !standing.isAvailable
+        }
+        if isAnyDead, setting.marks { marks.add(host) }
+    }
+
+    /// It has a list of its own now.
+    func leave(_ host: String, as key: String) {
+        guests[host] = nil
+        guestsOf[key]?.remove(host)
+    }
+
+    // MARK: Writing
+
+    func nextMark() -> Instant { marks.isEmpty ? .distantFuture : marks.notBefore }
+
+    /// Writes some of what waits. False where Redis does not take it now.
+    func writeMarks() async -> Bool {
+        guard loop.instant >= marks.notBefore else { return false }
+        guard setting.marks else {
+            marks = MarkQueue()
+            return true
+        }
+        guard let writer = await link?.writing() else {
+            marks.notBefore = loop.instant + MarkQueue.tryAgain
+            return false
+        }
+        let batch = marks.take()
+        let commands = batch.compactMap { command(for: $0.host, isNews: $0.isNews) }
+        if commands.isEmpty { return true }
+        do throws(RedisError) {
+            let replies = try await writer.pipeline(commands, timeout: ForeignLink.timeout)
+            for case .error(let text) in replies {
+                tellRefused(text)
+                break
+            }
+        } catch {
+            // Verified by whoever writes them, they may be written late.
+            for (host, isNews) in batch { marks.add(host, isNews: isNews) }
+            marks.notBefore = loop.instant + MarkQueue.tryAgain
+            return false
+        }
+        return true
+    }
+
+    private func command(for host: String, isNews: Bool) -> [String]? {
+        // Whose list is gone, and who is nobody's guest, has no backend that could be dead.
+        let isServed = routes.table.has(host) || guests[host] != nil
+        let key = isServed ? routes.table.key(of: host) : nil
+        var words: [String] = []
+        if let key {
+            // One text may stand there twice, and is one backend.
+            var told = Set<String>()
+            for (text, peer) in zip(routes.table.texts(of: key), routes.table.peers(of: key)) {
+                guard let peer, told.insert(text).inserted else { continue }
+                let standing = routes.standing(of: peer)
+                guard standing.isOurs, standing.checkedAt != nil else { continue }
+                words += [text, standing.isAvailable ? "0" : "1"]
+            }
+            if words.isEmpty { return nil }
+        }
+        let frontend = base.prefix + Kind.frontend.rawValue + (key ?? host)
+        let dead = base.prefix + Kind.dead.rawValue + host
+        let least = setting.isChecker && (reported[host] ?? 0) < 2 ? 2 : 1
+        return [
+            "EVAL", ForeignScripts.mark, "2", frontend, dead, "\(MarkQueue.lifeSeconds)",
+            "\(least)", isNews ? ForeignLink.dead : "", host,
+        ] + words
+    }
+
+    private func tellRefused(_ text: String) {
+        guard throttle.note("refused", at: loop.instant) != nil else { return }
+        journal.warning(
+            "source \(name): expected \(base.write) to take marks of the dead, saw \(text); other "
+                + "proxies do not hear who is dead",
+            [.event("source-problem"), .error(text)]
+        )
+    }
+
+    // MARK: Reports
+
+    private static let reportsMax = 10_000
+    private static let reportPatience = Nanoseconds.seconds(10)
+    private static let reportPause = Nanoseconds.milliseconds(20)
+
+    /// A proxy says that a backend failed a request: it is looked at, and what is found is written.
+    func hear(_ report: DeadReport) {
+        guard reports.count < Self.reportsMax else { return }
+        if reported[report.frontend] != nil || reported.count < Self.guestsMax {
+            reported[report.frontend] = report.count
+        }
+        reports.append((report, loop.wall, loop.instant + Self.reportPatience, false))
+    }
+
+    func nextReport() -> Instant {
+        reports.isEmpty ? .distantFuture : loop.instant + Self.reportPause
+    }
+
+    /// What has become of them.
+    func followReports() {
+        if reports.isEmpty { return }
+        let now = loop.instant
+        for index in reports.indices.reversed() {
+            let (report, at, until, isAsked) = reports[index]
+            if now >= until {
+                reports.remove(at: index)
+                continue
+            }
+            guard let key = routes.table.key(of: report.frontend),
+                let place = routes.table.texts(of: key).firstIndex(of: report.backend),
+                let peer = routes.table.peers(of: key)[place]
+            else { continue }
+            if key != report.frontend { welcome(report.frontend, as: key) }
+            let standing = routes.standing(of: peer)
+            if let checked = standing.checkedAt, checked > at {
+                reports.remove(at: index)
+                marks.add(report.frontend)
+            } else if !isAsked {
+                // Our own word comes back to us.
+                let isKnown = standing.checkedAt != nil && !standing.isAvailable
+                reports[index].isAsked = true
+                if !isKnown { routes.hands?.look(at: routes.key(of: peer)) }
+                if isKnown { marks.add(report.frontend) }
+            }
+        }
+    }
+
+    // MARK: In place of hipache-hchecker
+
+    /// Says that somebody checks, so that proxies leave it to him, and holds the locks of its backends.
+    func pingAsChecker() async {
+        guard setting.isChecker, setting.marks, let writer = await link?.writing() else { return }
+        let seconds = loop.wall.milliseconds / 1_000
+        var commands = [["SET", Checker.ping, "\(seconds)"]]
+        for texts in ownBackends(atOnce: Checker.locksAtOnce) {
+            commands += texts.map { ["HSETNX", Checker.locks, $0, signature(at: seconds)] }
+        }
+        commands.append(["EXPIRE", Checker.locks, "\(Checker.lockSeconds)"])
+        for start in stride(from: 0, to: commands.count, by: Checker.locksAtOnce) {
+            let slice = Array(commands[start..<min(start + Checker.locksAtOnce, commands.count)])
+            _ = try? await writer.pipeline(slice, timeout: ForeignLink.timeout)
+        }
+    }
+
+    private func signature(at seconds: Int64) -> String { "\(agentName)#muster;\(seconds).0" }
+
+    /// The backends that this process looks after, as lists name them.
+    private func ownBackends(atOnce count: Int) -> [[String]] {
+        var texts = Set<String>()
+        for peer in routes.table.peers where routes.standing(of: peer).isOurs {
+            guard let host = routes.table.hosts(with: peer).first else { continue }
+            for (text, other) in zip(routes.table.texts(of: host), routes.table.peers(of: host))
+            where other == peer {
+                texts.insert(text)
+            }
+        }
+        let all = texts.sorted()
+        return stride(from: 0, to: all.count, by: count).map {
+            Array(all[$0..<min($0 + count, all.count)])
+        }
+    }
+
+    /// Others may take over at once.
+    func releaseLocks() async {
+        guard setting.isChecker, setting.marks, let writer = link?.writer, writer.isOpen else {
+            return
+        }
+        let mine = "\(agentName)#muster;"
+        let command = ["EVAL", ForeignScripts.release, "1", Checker.locks, mine]
+        for texts in ownBackends(atOnce: Checker.locksAtOnce) {
+            _ = try? await writer.command(command + texts)
+        }
+    }
+}

@@ -1,0 +1,463 @@
+// How does muster live beside hipache, planb and hipache-hchecker on their Redis? It reads their lists and
+// hears of every change, routes by them, watches every backend once, and tells the others who is dead in the
+// way they know. What is away or lost there changes nothing of what is routed here.
+
+public import EventLoop
+import Health
+public import Proxy
+public import Redis
+public import Vocabulary
+
+/// One Redis of hipache's format. Confined to the loop's thread.
+public final class HipacheSource {
+    public let setting: HipacheSetting
+    let loop: EventLoop
+    let journal: Journal
+    let routes: ForeignRoutes
+    private let lookup: HostLookup?
+    let agentName: String
+    private let bell: Bell
+    /// Opens when something that was being read has been.
+    private let quiet: Gate
+    var link: ForeignLink?
+    private var isStopping = false
+    private var onStopped: CheckedContinuation<Void, Never>?
+    private var isRunning = false
+
+    /// All was read once.
+    private var isLoaded = false
+    private var wasAway = false
+    /// Keys that were written since they were read; and those that are being read.
+    private var dirty: Set<String> = []
+    private var reading: Set<String> = []
+    private var wantsScan = false
+    /// Everything was deleted, and somebody said so.
+    private var isFlushed = false
+    private var nextScan = Instant.distantFuture
+    /// Lists that Redis came back without: kept until then.
+    private var lost: [String: Instant] = [:]
+
+    var marks = MarkQueue()
+    var reports: [(report: DeadReport, at: WallTime, until: Instant, isAsked: Bool)] = []
+    /// Hosts that a wildcard serves, as somebody named them: their marks are of their own.
+    var guests: [String: String] = [:]
+    var guestsOf: [String: Set<String>] = [:]
+    /// How many backends a list was said to have.
+    var reported: [String: Int] = [:]
+    var throttle = Throttle()
+    private var certificates: [String: Bool] = [:]
+    /// Says what is wrong with a certificate and its key; nil where nothing is.
+    public var certificateProblem: ((_ certificate: String, _ key: String) -> String?)?
+
+    static let keysAtOnce = 200
+    private static let scanCount = "1000"
+    /// Of Redis's time that polling may take.
+    private static let pollShare: Int64 = 20
+    private static let lookPatience = Nanoseconds.milliseconds(900)
+    private static let readPatience = Nanoseconds.milliseconds(100)
+    private static let believed = Nanoseconds.seconds(60)
+    private static let absentBelieved = Nanoseconds.seconds(10)
+    private static let backoff = Nanoseconds.milliseconds(250)
+    private static let lostKept = Nanoseconds.seconds(600)
+    /// What the server tells is believed, and looked after all the same.
+    private static let auditEvery = Nanoseconds.seconds(300)
+    private static let sweepEvery = Nanoseconds.seconds(5)
+    static let guestsMax = 10_000
+
+    public init(
+        _ setting: HipacheSetting,
+        agent: String,
+        on loop: EventLoop,
+        hands: any ForeignHands,
+        journal: Journal = .silent,
+        lookup: HostLookup? = nil
+    ) {
+        self.setting = setting
+        agentName = agent
+        self.loop = loop
+        self.journal = journal
+        self.lookup = lookup
+        routes = ForeignRoutes(setting.base, on: loop, journal: journal)
+        routes.hands = hands
+        bell = Bell(loop: loop)
+        quiet = Gate(loop: loop)
+    }
+
+    var base: ForeignBase { setting.base }
+    public var name: String { base.name }
+    public var frontendCount: Int { routes.table.count }
+    public var isConnected: Bool { link != nil }
+    private var isNotified: Bool { link?.isNotified ?? false }
+
+    // MARK: Life
+
+    public func start() {
+        if isRunning { return }
+        isRunning = true
+        routes.begin()
+        let here = LoopBound(self, on: loop)
+        Task(executorPreference: loop) { await here.value.run() }
+    }
+
+    public func stop() async {
+        guard isRunning, !isStopping else { return }
+        isStopping = true
+        await releaseLocks()
+        bell.ring()
+        await withCheckedContinuation { continuation in
+            if isRunning { onStopped = continuation } else { continuation.resume() }
+        }
+        bell.close()
+    }
+
+    private func run() async {
+        while !isStopping {
+            do throws(RedisError) {
+                try await session()
+            } catch {
+                if !isStopping { tellAway(error) }
+            }
+            link?.close()
+            link = nil
+            reading = []
+            quiet.open()
+            if isStopping { break }
+            await bell.wait(until: loop.instant + Self.backoff)
+        }
+        isRunning = false
+        onStopped.take()?.resume()
+    }
+
+    private func tellAway(_ error: RedisError) {
+        if wasAway { return }
+        wasAway = true
+        let rest =
+            isLoaded
+            ? "what it said last serves on" : "hosts that only it knows are answered 503"
+        journal.warning(
+            "source \(name) at \(base.read) is away: \(error); \(rest)",
+            [.event("source-away"), .store("\(base.read)"), .error("\(error)")]
+        )
+    }
+
+    private func session() async throws(RedisError) {
+        let here = LoopBound(self, on: loop)
+        let bell = bell
+        link = try await ForeignLink.open(
+            base,
+            kinds: Kind.read.map(\.rawValue),
+            channels: [ForeignLink.dead],
+            on: loop,
+            lookup: lookup,
+            onMessage: { here.value.hear($0, $1) },
+            onFailure: { bell.ring() }
+        )
+        try await scan(isReturn: true)
+        tellBack()
+        refreshMarks()
+        var nextSweep = loop.instant + Self.sweepEvery
+        var nextRefresh = loop.instant + MarkQueue.refreshEvery
+        var nextPing = loop.instant
+        while !isStopping {
+            if let failure = link?.failure { throw failure }
+            let now = loop.instant
+            if !dirty.isEmpty {
+                try await readDirty()
+            } else if wantsScan || now >= nextScan {
+                try await scan(isReturn: false)
+            } else if !marks.isEmpty, await writeMarks() {
+                continue
+            } else if now >= nextPing {
+                nextPing = now + Checker.pingEvery
+                await pingAsChecker()
+                try await link?.checkEars()
+            } else if now >= nextSweep {
+                nextSweep = now + Self.sweepEvery
+                routes.sweep()
+            } else if now >= nextRefresh {
+                nextRefresh = now + MarkQueue.refreshEvery
+                refreshMarks()
+            } else {
+                let next = min(nextScan, nextSweep, nextRefresh, nextPing, nextReport(), nextMark())
+                await bell.wait(until: next)
+                followReports()
+            }
+        }
+    }
+
+    private func tellBack() {
+        let hears =
+            isNotified
+            ? "which tells of changes" : "which is asked each \(base.refresh.rounded) or so"
+        journal.notice(
+            "source \(name) has \(frontendCount) frontends over \(routes.table.peerCount) backends at "
+                + "\(base.read), \(hears)",
+            [.event("source-connected"), .store("\(base.read)"), .count(frontendCount)]
+        )
+        wasAway = false
+    }
+
+    // MARK: Hearing
+
+    enum Kind: String, CaseIterable {
+        case frontend = "frontend:"
+        case check = "healthcheck:"
+        case certificate = "tls:"
+        case dead = "dead:"
+
+        /// What is read of them; the dead are asked about where they matter.
+        static let read: [Kind] = [.frontend, .check, .certificate]
+    }
+
+    /// What a key is of, without the prefix of all.
+    private func split(_ key: String) -> (Kind, String)? {
+        guard key.hasPrefix(base.prefix) else { return nil }
+        let rest = key.dropFirst(base.prefix.count)
+        for kind in Kind.allCases where rest.hasPrefix(kind.rawValue) {
+            return (kind, String(rest.dropFirst(kind.rawValue.count)))
+        }
+        return nil
+    }
+
+    private func full(_ kind: Kind, _ name: String) -> String { base.prefix + kind.rawValue + name }
+
+    private func hear(_ channel: String, _ payload: RedisReply) {
+        switch channel {
+        case ForeignLink.dead: payload.text.flatMap(DeadReport.init).map(hear)
+        case ForeignLink.invalidations:
+            guard let keys = payload.array else {
+                isFlushed = true
+                wantsScan = true
+                routes.hands?.forget([.all])
+                break
+            }
+            for key in keys { key.text.map(note) }
+        default:
+            if let colon = channel.firstIndex(of: ":") {
+                note(String(channel[channel.index(after: colon)...]))
+            }
+        }
+        bell.ring()
+    }
+
+    /// A key was written. Requests for its hosts wait until it is read again.
+    private func note(_ key: String) {
+        guard let (kind, name) = split(key), Kind.read.contains(kind) else { return }
+        dirty.insert(key)
+        if kind == .frontend { routes.hands?.forget([ForeignRoutes.stale(name)]) }
+    }
+
+    /// What was written meanwhile, whatever else there is to do.
+    private func readDirty() async throws(RedisError) {
+        while !dirty.isEmpty {
+            let keys = Array(dirty.prefix(Self.keysAtOnce))
+            try await read(keys)
+        }
+    }
+
+    private func read(_ keys: [String]) async throws(RedisError) {
+        guard let reader = link?.reader else { throw .closed }
+        dirty.subtract(keys)
+        reading.formUnion(keys)
+        defer { quiet.open() }
+        let command =
+            ["EVAL", ForeignScripts.read, "\(keys.count)"] + keys
+            + ["\(ForeignTable.backendsMax)"]
+        let reply = try await reader.command(command, timeout: ForeignLink.timeout)
+        reading.subtract(keys)
+        guard let values = reply.array, values.count == keys.count else {
+            if case .error(let text) = reply { throw .refused(text) }
+            throw .refused("expected \(keys.count) values, saw \(values(in: reply))")
+        }
+        // What was written again meanwhile is read again anyway.
+        for (key, value) in zip(keys, values) { take(key, value) }
+        routes.watchFresh()
+    }
+
+    private func values(in reply: RedisReply) -> String {
+        reply.array.map { "\($0.count)" } ?? "none"
+    }
+
+    private func take(_ key: String, _ value: RedisReply) {
+        guard let (kind, name) = split(key) else { return }
+        switch kind {
+        case .frontend: takeFrontend(name, value)
+        case .check:
+            let check = value.bytes.flatMap { BackendCheck(fields: ForeignValue.fields($0)) }
+            if routes.table.set(name, check: check, now: loop.instant) {
+                routes.watchFresh()
+                routes.follow(name)
+                marks.add(name)
+            }
+        case .certificate: takeCertificate(name, value)
+        case .dead: break
+        }
+    }
+
+    private func takeFrontend(_ host: String, _ value: RedisReply) {
+        if case .integer = value { return complainOfType(full(.frontend, host)) }
+        lost[host] = nil
+        let isKnown = routes.table.has(host)
+        guard routes.table.set(host, value.bytes, now: loop.instant) else { return }
+        if routes.table.has(host) {
+            routes.complain(of: full(.frontend, host), routes.table.texts(of: host))
+        }
+        routes.watchFresh()
+        if isKnown != routes.table.has(host) {
+            routes.hands?.forget([ForeignRoutes.stale(host)])
+            if !isKnown { guests[host].map { leave(host, as: $0) } }
+        }
+        routes.follow(host)
+        if isLoaded || isKnown { queueMarks(of: host) }
+    }
+
+    private func complainOfType(_ key: String) {
+        guard let more = throttle.note("type", at: loop.instant) else { return }
+        journal.warning(
+            "source \(name): expected a list at \(key), saw another sort of value, which is left alone"
+                + (more > 0 ? "; as were \(more) more in the last minute" : ""),
+            [.event("source-problem")]
+        )
+    }
+
+    /// planb's certificates: kept in mind, so that one that is broken is known before somebody serves it.
+    private func takeCertificate(_ host: String, _ value: RedisReply) {
+        guard let bytes = value.bytes else {
+            certificates[host] = nil
+            return
+        }
+        let fields = ForeignValue.fields(bytes)
+        let problem = certificateProblem?(fields["certificate"] ?? "", fields["key"] ?? "")
+        let wasBad = certificates[host] == false
+        certificates[host] = problem == nil
+        guard let problem, !wasBad, let more = throttle.note("tls", at: loop.instant) else {
+            return
+        }
+        journal.warning(
+            "source \(name): \(full(.certificate, host)) cannot be used: \(problem)"
+                + (more > 0 ? "; as \(more) more in the last minute" : ""),
+            [.event("source-problem")]
+        )
+    }
+
+    /// Certificates that are there and can be used, and all of them.
+    public var certificateCounts: (good: Int, all: Int) {
+        (certificates.values.count { $0 }, certificates.count)
+    }
+
+    // MARK: Reading all
+
+    /// Every key of its sorts, in slices that keep Redis busy for a moment each. `isReturn`: nothing is known of
+    /// what happened since the last time.
+    private func scan(isReturn: Bool) async throws(RedisError) {
+        guard let reader = link?.reader else { throw .closed }
+        let began = loop.instant
+        let wasFlushed = isFlushed
+        wantsScan = false
+        var seen = Set<String>()
+        var withMarks: [String] = []
+        var checked = Set<String>()
+        var cursor = "0"
+        repeat {
+            // The first letters of all its sorts, so that most keys of others stay where they are.
+            let pattern = ForeignLink.escaped(base.prefix) + "[fhtd][rel][oas]*"
+            let reply = try await reader.command(
+                ["SCAN", cursor, "MATCH", pattern, "COUNT", Self.scanCount],
+                timeout: ForeignLink.timeout
+            )
+            guard let parts = reply.array, parts.count == 2, let next = parts[0].text,
+                let keys = parts[1].array
+            else {
+                if case .error(let text) = reply { throw .refused(text) }
+                throw .refused("SCAN: expected a cursor and keys, saw something else")
+            }
+            cursor = next
+            var wanted: [String] = []
+            for key in keys.compactMap(\.text) {
+                guard let (kind, name) = split(key) else { continue }
+                switch kind {
+                case .frontend:
+                    seen.insert(name)
+                    wanted.append(key)
+                case .check:
+                    checked.insert(name)
+                    wanted.append(key)
+                case .certificate: wanted.append(key)
+                case .dead: withMarks.append(name)
+                }
+            }
+            while !wanted.isEmpty {
+                try await read(Array(wanted.prefix(Self.keysAtOnce)))
+                wanted.removeFirst(min(Self.keysAtOnce, wanted.count))
+                try await readDirty()
+            }
+        } while cursor != "0"
+        settle(seen, checked, isReturn: isReturn && !wasFlushed)
+        isLoaded = true
+        if !wantsScan { isFlushed = false }
+        quiet.open()
+        // Marks that somebody left, also those of a checker that is gone.
+        for host in withMarks {
+            guard let key = routes.table.key(of: host) else { continue }
+            if key != host { welcome(host, as: key) }
+            marks.add(host)
+        }
+        let took = loop.instant - began
+        nextScan =
+            isNotified
+            ? loop.instant + Self.auditEvery
+            : loop.instant + max(base.refresh, Nanoseconds(took.count * Self.pollShare))
+    }
+
+    /// What was not seen is gone, unless most of all is: then Redis lost it, and nobody ordered that.
+    private func settle(_ seen: Set<String>, _ checked: Set<String>, isReturn: Bool) {
+        let now = loop.instant
+        let known = routes.table.hosts
+        let missing = known.filter { !seen.contains($0) && !dirty.contains(full(.frontend, $0)) }
+        if isReturn, missing.count * 2 > known.count {
+            for host in missing { lost[host] = now + Self.lostKept }
+            journal.warning(
+                "source \(name) is back without \(missing.count) of \(known.count) frontends: they are "
+                    + "served as before for \(Self.lostKept.rounded), until they are written again, or deleted",
+                [.event("source-lost"), .count(missing.count)]
+            )
+        }
+        for host in missing where lost[host].map({ $0 <= now }) ?? true {
+            takeFrontend(host, .null)
+        }
+        for host in known where !checked.contains(host) && routes.table.check(of: host) != 0 {
+            take(full(.check, host), .null)
+        }
+    }
+
+    // MARK: Routing
+
+    /// Where requests for a host go. Waits for what is being read, a little, and for the first verdict of a list
+    /// of which nothing is known.
+    public func find(_ host: String) async -> RouteFinding {
+        let deadline = loop.instant + Self.lookPatience
+        if !isLoaded, !(await quiet.wait(until: deadline, for: { isLoaded })) {
+            return .unavailable
+        }
+        let names = FrontendHosts.candidates(of: host).map { full(.frontend, $0) }
+        if link != nil {
+            if !isNotified { dirty.formUnion(names) }
+            bell.ring()
+            _ = await quiet.wait(until: loop.instant + Self.readPatience) {
+                link == nil
+                    || !isFlushed && dirty.isDisjoint(with: names)
+                        && reading.isDisjoint(with: names)
+            }
+        }
+        let span = isNotified ? Self.believed : Self.readPatience
+        guard let key = routes.table.key(of: host) else {
+            return .none(for: isNotified ? Self.absentBelieved : Self.readPatience)
+        }
+        if key != host { welcome(host, as: key) }
+        let group = routes.bring(key)
+        await routes.waitForVerdicts(of: key, until: deadline)
+        return .upstream(group, for: span)
+    }
+
+    func wake() { bell.ring() }
+}

@@ -1,0 +1,323 @@
+// How does muster route by a Redis that has one key a host, as proxies of nginx and Lua had it? It asks for a
+// host when a request does, keeps the answer, and hears when it is another. What it knows serves on while
+// Redis is away.
+
+public import EventLoop
+import Health
+public import Proxy
+public import Redis
+public import Vocabulary
+
+/// One Redis whose keys are hosts. Confined to the loop's thread.
+public final class RedisKeysSource {
+    public let setting: RedisKeysSetting
+    private let loop: EventLoop
+    private let journal: Journal
+    private let routes: ForeignRoutes
+    private let lookup: HostLookup?
+    private let bell: Bell
+    private var link: ForeignLink?
+    private var isStopping = false
+    private var isRunning = false
+    private var onStopped: CheckedContinuation<Void, Never>?
+    private var wasAway = false
+    private var throttle = Throttle()
+
+    /// When each host that is there was read last, and until when those that are not are believed not to be.
+    private var readAt: [String: Instant] = [:]
+    private var absent: [String: Instant] = [:]
+    /// Written since they were read.
+    private var dirty: Set<String> = []
+    /// Redis came back without them: kept until then.
+    private var lost: [String: Instant] = [:]
+
+    /// Names that somebody made up displace nobody.
+    public static let absentMax = 10_000
+    public static let hostsMax = 100_000
+    private static let atOnce = 200
+    private static let backoff = Nanoseconds.milliseconds(250)
+    private static let readTimeout = Nanoseconds.milliseconds(500)
+    private static let patience = Nanoseconds.milliseconds(900)
+    private static let believed = Nanoseconds.seconds(60)
+    private static let awayAgain = Nanoseconds.seconds(1)
+    private static let lostKept = Nanoseconds.seconds(600)
+    private static let tickEvery = Nanoseconds.seconds(5)
+
+    public init(
+        _ setting: RedisKeysSetting,
+        on loop: EventLoop,
+        hands: any ForeignHands,
+        journal: Journal = .silent,
+        lookup: HostLookup? = nil
+    ) {
+        self.setting = setting
+        self.loop = loop
+        self.journal = journal
+        self.lookup = lookup
+        routes = ForeignRoutes(setting.base, on: loop, journal: journal)
+        routes.hands = hands
+        bell = Bell(loop: loop)
+    }
+
+    private var base: ForeignBase { setting.base }
+    public var name: String { base.name }
+    public var hostCount: Int { routes.table.count }
+    public var isConnected: Bool { link != nil }
+    private var isNotified: Bool { link?.isNotified ?? false }
+
+    // MARK: Life
+
+    public func start() {
+        if isRunning { return }
+        isRunning = true
+        routes.begin()
+        let here = LoopBound(self, on: loop)
+        Task(executorPreference: loop) { await here.value.run() }
+    }
+
+    public func stop() async {
+        guard isRunning, !isStopping else { return }
+        isStopping = true
+        bell.ring()
+        await withCheckedContinuation { continuation in
+            if isRunning { onStopped = continuation } else { continuation.resume() }
+        }
+        bell.close()
+    }
+
+    private func run() async {
+        while !isStopping {
+            do throws(RedisError) {
+                try await session()
+            } catch {
+                if !isStopping { tellAway(error) }
+            }
+            link?.close()
+            link = nil
+            if isStopping { break }
+            await bell.wait(until: loop.instant + Self.backoff)
+        }
+        isRunning = false
+        onStopped.take()?.resume()
+    }
+
+    private func tellAway(_ error: RedisError) {
+        if wasAway { return }
+        wasAway = true
+        journal.warning(
+            "source \(name) at \(base.read) is away: \(error); hosts that were asked for before are "
+                + "served on, others are answered 503",
+            [.event("source-away"), .store("\(base.read)"), .error("\(error)")]
+        )
+    }
+
+    private func session() async throws(RedisError) {
+        let here = LoopBound(self, on: loop)
+        let bell = bell
+        link = try await ForeignLink.open(
+            base,
+            kinds: [],
+            channels: [],
+            on: loop,
+            lookup: lookup,
+            onMessage: { here.value.hear($0, $1) },
+            onFailure: { bell.ring() }
+        )
+        // Nobody knows what happened meanwhile, and the server tells of keys that were read on this connection.
+        dirty = Set(routes.table.hosts)
+        absent = [:]
+        try await readDirty(isReturn: true)
+        journal.notice(
+            "source \(name) is connected to \(base.read)"
+                + (isNotified ? ", which tells of changes" : ""),
+            [.event("source-connected"), .store("\(base.read)")]
+        )
+        wasAway = false
+        var nextTick = loop.instant + Self.tickEvery
+        while !isStopping {
+            if let failure = link?.failure { throw failure }
+            if !dirty.isEmpty {
+                try await readDirty(isReturn: false)
+            } else if loop.instant >= nextTick {
+                nextTick = loop.instant + Self.tickEvery
+                try await link?.checkEars()
+                sweep()
+            } else {
+                await bell.wait(until: nextTick)
+            }
+        }
+    }
+
+    /// Lets go of hosts that nobody asks for.
+    private func sweep() {
+        let now = loop.instant
+        for host in routes.sweep() { forget(host) }
+        for (host, until) in lost where until <= now {
+            lost[host] = nil
+            dirty.insert(host)
+        }
+        absent = absent.filter { $0.value > now }
+    }
+
+    private func forget(_ host: String) {
+        readAt[host] = nil
+        _ = routes.table.set(host, nil, now: loop.instant)
+    }
+
+    // MARK: Hearing
+
+    private func hear(_ channel: String, _ payload: RedisReply) {
+        if channel == ForeignLink.invalidations {
+            if let keys = payload.array {
+                for key in keys { key.text.map(note) }
+            } else {
+                for host in absent.keys { routes.hands?.forget([.exact(host)]) }
+                absent = [:]
+                for host in routes.table.hosts { stale(host) }
+            }
+        } else if let colon = channel.firstIndex(of: ":") {
+            note(String(channel[channel.index(after: colon)...]))
+        }
+        bell.ring()
+    }
+
+    private func note(_ key: String) {
+        guard key.hasPrefix(base.prefix) else { return }
+        let host = String(key.dropFirst(base.prefix.count))
+        if absent.removeValue(forKey: host) != nil {
+            routes.hands?.forget([.exact(host)])
+        } else if routes.table.has(host) {
+            stale(host)
+        }
+        changedMeanwhile.insert(host)
+    }
+
+    private func stale(_ host: String) {
+        dirty.insert(host)
+        routes.hands?.forget([.exact(host)])
+    }
+
+    /// Written while they were asked for.
+    private var changedMeanwhile: Set<String> = []
+
+    // MARK: Reading
+
+    private func readDirty(isReturn: Bool) async throws(RedisError) {
+        var (asked, gone) = (0, [String]())
+        while !dirty.isEmpty {
+            guard let reader = link?.reader else { throw .closed }
+            let hosts = Array(dirty.prefix(Self.atOnce))
+            dirty.subtract(hosts)
+            let replies = try await reader.pipeline(
+                hosts.map { ["GET", base.prefix + $0] },
+                timeout: Self.readTimeout
+            )
+            for (host, reply) in zip(hosts, replies) {
+                asked += 1
+                if reply == .null, isReturn { gone.append(host) } else { take(host, reply) }
+            }
+            routes.watchFresh()
+        }
+        guard isReturn else { return }
+        // Most of all is not deleted while nobody looks: then Redis lost it.
+        let isLoss = gone.count * 2 > asked
+        for host in gone {
+            if isLoss { lost[host] = loop.instant + Self.lostKept } else { take(host, .null) }
+        }
+        if isLoss, !gone.isEmpty {
+            journal.warning(
+                "source \(name) is back without \(gone.count) of \(asked) hosts: they are served as "
+                    + "before for \(Self.lostKept.rounded), until they are written again",
+                [.event("source-lost"), .count(gone.count)]
+            )
+        }
+    }
+
+    private func take(_ host: String, _ reply: RedisReply) {
+        let now = loop.instant
+        switch reply {
+        case .string(let bytes):
+            lost[host] = nil
+            readAt[host] = now
+            absent[host] = nil
+            let texts = Self.backends(in: bytes)
+            guard routes.table.set(host, backends: texts, now: now) else { return }
+            routes.complain(of: base.prefix + host, texts)
+        case .null:
+            if lost[host] != nil { return }
+            readAt[host] = nil
+            if absent.count < Self.absentMax { absent[host] = now + setting.missing }
+            guard routes.table.set(host, nil, now: now) else { return }
+        case .error(let text):
+            guard throttle.note("refused", at: now) != nil else { return }
+            journal.warning(
+                "source \(name): GET \(base.prefix + host): \(text)",
+                [.event("source-problem"), .error(text)]
+            )
+            return
+        default: return
+        }
+        routes.watchFresh()
+        routes.follow(host)
+    }
+
+    /// `addr:port[,addr:port…]`, blanks around each allowed.
+    static func backends(in value: [UInt8]) -> [String] {
+        String(decoding: value, as: UTF8.self)
+            .split { $0 == "," || $0 == " " || $0 == "\t" || $0 == "\n" || $0 == "\r" }
+            .prefix(ForeignTable.backendsMax)
+            .map(String.init)
+    }
+
+    // MARK: Routing
+
+    /// Asked once at a time for each host.
+    public func find(_ host: String) async -> RouteFinding {
+        let deadline = loop.instant + Self.patience
+        let now = loop.instant
+        if let until = absent[host], until > now { return .none(for: until - now) }
+        let isFresh =
+            !dirty.contains(host)
+            && (readAt[host].map { isNotified || now - $0 < base.refresh } ?? false)
+        if !isFresh, let finding = await ask(host) { return finding }
+        guard routes.table.has(host) else { return .none(for: setting.missing) }
+        let group = routes.bring(host)
+        await routes.waitForVerdicts(of: host, until: deadline)
+        if link == nil { return .upstream(group, for: Self.awayAgain) }
+        return .upstream(group, for: isNotified ? Self.believed : base.refresh)
+    }
+
+    /// Asks Redis. Nil where there is an answer, or what was known is to serve on.
+    private func ask(_ host: String) async -> RouteFinding? {
+        let isKnown = routes.table.has(host)
+        guard let reader = link?.reader else { return isKnown ? nil : .unavailable }
+        if !isKnown, routes.table.count >= Self.hostsMax { return .unavailable }
+        for _ in 0..<Self.rereads {
+            changedMeanwhile.remove(host)
+            do throws(RedisError) {
+                let reply = try await reader.command(
+                    ["GET", base.prefix + host],
+                    timeout: Self.readTimeout
+                )
+                dirty.remove(host)
+                if case .error = reply, !isKnown {
+                    take(host, reply)
+                    return .unavailable
+                }
+                take(host, reply)
+            } catch {
+                return isKnown ? nil : .unavailable
+            }
+            if !changedMeanwhile.contains(host) { break }
+        }
+        changedMeanwhile.remove(host)
+        return nil
+    }
+
+    private static let rereads = 3
+
+    /// What is thought of a peer is otherwise.
+    public func standingChanged(_ key: PeerKey) {
+        if routes.peer(of: key) != nil { routes.standings.open() }
+    }
+}

@@ -1,0 +1,386 @@
+// Does a source say what Redis says, at once, and is a mark always the backend's that is dead? Against a real
+// Redis, on which nothing is set.
+
+import EventLoop
+import Health
+import Proxy
+import Redis
+import TestSupport
+import Testing
+import Vocabulary
+
+@testable import Foreign
+
+@Suite(.enabled(if: SourceRig.isThere, "needs redis-server"))
+struct HipacheSourceTests {
+    private static let patience = Duration.seconds(20)
+    private static func url(_ number: Int) -> String { "http://10.0.0.\(number):80" }
+    private static func id(_ number: Int) -> String { "10.0.0.\(number):80" }
+
+    // MARK: Reading
+
+    @Test(arguments: ["", "site*["])
+    func `a list is routed by in the moment in which it is written`(prefix: String) async throws {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        try await rig.set("before", [Self.url(1)], prefix: prefix)
+        try await rig.start(prefix: prefix)
+        #expect(await rig.members("before") == [Self.id(1)])
+        #expect(await rig.find("none") == .none(for: .seconds(10)))
+        for round in 0..<50 {
+            let backends = [Self.url(round), Self.url(round + 1), Self.url(round)]
+            try await rig.set("host", backends, prefix: prefix)
+            #expect(await rig.members("host") == ["\(Self.id(round))*2", Self.id(round + 1)])
+            try await rig.ask("LREM", "\(prefix)frontend:host", "1", Self.url(round))
+            #expect(await rig.members("host") == [Self.id(round + 1), Self.id(round)])
+            try await rig.ask("DEL", "\(prefix)frontend:host")
+            #expect(await rig.members("host") == nil)
+        }
+        try await rig.ask("RENAME", "\(prefix)frontend:before", "\(prefix)frontend:after")
+        #expect(await rig.members("before") == nil)
+        #expect(await rig.members("after") == [Self.id(1)])
+        try await rig.ask("FLUSHALL")
+        #expect(await rig.members("after") == nil)
+        // Hosts that a worker knows are asked for again.
+        let stale = await rig.hands.call { Set($0.stale) }
+        #expect(stale.isSuperset(of: [.exact("host"), .exact("after"), .all]))
+        await rig.stop()
+    }
+
+    @Test func `a wildcard serves until there is something better`() async throws {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        try await rig.start()
+        try await rig.set("*.foo.test", [Self.url(1)])
+        #expect(await rig.members("a.foo.test") == [Self.id(1)])
+        try await rig.set("a.foo.test", [Self.url(2)])
+        #expect(await rig.members("a.foo.test") == [Self.id(2)])
+        #expect(await rig.members("b.foo.test") == [Self.id(1)])
+        try await rig.ask("DEL", "frontend:a.foo.test")
+        #expect(await rig.members("a.foo.test") == [Self.id(1)])
+        #expect(await rig.hands.call { $0.stale.contains(.under(".foo.test")) })
+        await rig.stop()
+    }
+
+    @Test func `lists that are no lists are left alone and told of, and sets are a fork's lists`()
+        async throws
+    {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        _ = try await rig.ask(all: [
+            ["SET", "frontend:text", "http://10.0.0.1:80"],
+            ["RPUSH", "frontend:free", "name", "free text", "https://10.0.0.1:443", Self.url(3)],
+            ["SADD", "frontend:fork", Self.url(1), Self.url(2)],
+            ["RPUSH", "frontend:bare", "name"],
+        ])
+        try await rig.start()
+        #expect(await rig.members("text") == nil)
+        #expect(await rig.members("free") == [Self.id(3)])
+        #expect(await rig.members("bare") == [])
+        #expect(await rig.members("fork")?.sorted() == [Self.id(1), Self.id(2)])
+        let lines = rig.lines.withLock { $0 }
+        #expect(lines.contains { $0.contains("expected a list at frontend:text") })
+        #expect(lines.contains { $0.contains("frontend:free is left out: expected http://") })
+        await rig.think(dead: [Self.id(2)])
+        #expect(
+            try await eventually(within: Self.patience) {
+                try await rig.dead("fork") == [Self.url(2)]
+            }
+        )
+        await rig.think(dead: [])
+        #expect(try await eventually(within: Self.patience) { try await rig.dead("fork") == [] })
+        await rig.stop()
+    }
+
+    @Test func `a server that tells nothing is asked`() async throws {
+        // Redis before version 6 has no such command.
+        let rig = try SourceRig(extra: ["--rename-command", "CLIENT", ""])
+        #expect(await rig.isReady())
+        try await rig.set("host", [Self.url(1)])
+        try await rig.start()
+        #expect(await rig.members("host") == [Self.id(1)])
+        try await rig.set("host", [Self.url(2)])
+        #expect(await rig.members("host") == [Self.id(2)])
+        try await rig.ask("DEL", "frontend:host")
+        #expect(await rig.members("host") == nil)
+        // Whoever nobody asks for is read all the same.
+        try await rig.set("other", [Self.url(3)])
+        #expect(
+            await eventually(within: Self.patience) {
+                await rig.hands.call {
+                    $0.watched[PeerKey(upstream: "hipache", peer: Self.id(3))] != nil
+                }
+            }
+        )
+        await rig.stop()
+    }
+
+    @Test func `another question makes another upstream`() async throws {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        try await rig.set("a", [Self.url(1)])
+        try await rig.set("b", [Self.url(1)])
+        try await rig.ask("HSET", "healthcheck:a", "path", "/up", "status", "204")
+        try await rig.start()
+        #expect(await rig.members("a") == [Self.id(1)])
+        let upstreams = await rig.hands.call { hands in
+            Dictionary(grouping: hands.watched.keys, by: \.upstream).mapValues(\.count)
+        }
+        #expect(upstreams.count == 2)
+        #expect(upstreams["hipache"] == 1)
+        let group = await rig.hands.call { $0.groups["hipache/a"]?.upstream }
+        let other = try #require(group)
+        #expect(other.hasPrefix("hipache."))
+        #expect(await rig.hands.call { $0.upstreams[other]?.monitors.first?.kind } == "http")
+        try await rig.ask("DEL", "healthcheck:a")
+        _ = await rig.find("a")
+        #expect(
+            await eventually(within: Self.patience) {
+                await rig.hands.call { $0.groups["hipache/a"]?.upstream } == "hipache"
+            }
+        )
+        await rig.stop()
+    }
+
+    // MARK: Marks
+
+    @Test func `a mark is the backend's, wherever it stands`() async throws {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        try await rig.set("h", (1...4).map { Self.url($0) })
+        try await rig.ask("SET", "dead:h:http://10.0.0.1:80", "a lock of planb's")
+        try await rig.start()
+        await rig.think(dead: [Self.id(2)])
+        #expect(try await eventually(within: Self.patience) { try await rig.dead("h") == ["1"] })
+        let life = try await rig.ask("TTL", "dead:h").integer ?? 0
+        #expect((50...60).contains(life))
+        try await rig.ask("LREM", "frontend:h", "1", Self.url(1))
+        #expect(try await eventually(within: Self.patience) { try await rig.dead("h") == ["0"] })
+        try await rig.ask("LINSERT", "frontend:h", "BEFORE", Self.url(2), Self.url(9))
+        #expect(try await eventually(within: Self.patience) { try await rig.dead("h") == ["1"] })
+        try await rig.ask("RPUSH", "frontend:h", Self.url(2))
+        #expect(
+            try await eventually(within: Self.patience) { try await rig.dead("h") == ["1", "4"] }
+        )
+        // Somebody else's mark on one that is well goes, and so does a place that is no place.
+        try await rig.ask("SADD", "dead:h", "0", "99")
+        try await rig.ask("PUBLISH", "dead", "h;\(Self.url(9));0;5")
+        #expect(
+            try await eventually(within: Self.patience) { try await rig.dead("h") == ["1", "4"] }
+        )
+        await rig.think(dead: [])
+        #expect(try await eventually(within: Self.patience) { try await rig.dead("h") == [] })
+        #expect(try await rig.ask("GET", "dead:h:http://10.0.0.1:80").text == "a lock of planb's")
+        await rig.stop()
+    }
+
+    @Test func `marks that somebody left behind go, and those of backends of other agents stay`()
+        async throws
+    {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        try await rig.set("h", [Self.url(1), Self.url(2)])
+        try await rig.ask("SADD", "dead:h", "0", "1")
+        try await rig.start { $0.marks = false }
+        let hands = rig.hands
+        await hands?.call { $0.others = [Self.id(2)] }
+        await rig.stop()
+        #expect(
+            try await rig.dead("h") == ["0", "1"],
+            "nothing is written where that is not wanted"
+        )
+        let second = try await Self.second(rig)
+        #expect(try await eventually(within: Self.patience) { try await rig.dead("h") == ["1"] })
+        await Task(executorPreference: rig.loop) { await second.value.stop() }.value
+    }
+
+    /// Another source on the same Redis and hands, which writes.
+    private static func second(_ rig: SourceRig) async throws -> LoopBound<HipacheSource> {
+        let (loop, hands) = (rig.loop, rig.hands)
+        let url = RedisURL(address: .host("127.0.0.1", port: rig.port))
+        return await withCheckedContinuation { continuation in
+            loop.execute {
+                guard let hands = hands?.value else { return }
+                let setting = HipacheSetting(
+                    base: ForeignBase(
+                        name: "hipache",
+                        read: url,
+                        upstream: SourceRig.upstream,
+                        monitors: [],
+                        refresh: .seconds(1)
+                    )
+                )
+                let source = HipacheSource(setting, agent: "a1", on: loop, hands: hands)
+                source.start()
+                continuation.resume(returning: LoopBound(source, on: loop))
+            }
+        }
+    }
+
+    @Test func `a host that a wildcard serves has marks of its own`() async throws {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        try await rig.set("*.foo.test", [Self.url(1), Self.url(2)])
+        try await rig.start()
+        await rig.think(dead: [Self.id(2)])
+        #expect(await rig.members("a.foo.test")?.count == 2)
+        try await rig.ask("PUBLISH", "dead", "b.foo.test;\(Self.url(2));1;2")
+        for host in ["*.foo.test", "a.foo.test", "b.foo.test"] {
+            #expect(
+                try await eventually(within: Self.patience) { try await rig.dead(host) == ["1"] },
+                "\(host)"
+            )
+        }
+        await rig.stop()
+    }
+
+    @Test func `what proxies say is looked into, and what is found is said`() async throws {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        try await rig.set("h", [Self.url(1), Self.url(2)])
+        try await rig.start()
+        try await rig.ask("SADD", "dead:h", "0")
+        try await rig.ask("PUBLISH", "dead", "h;\(Self.url(1));0;2")
+        #expect(try await eventually(within: Self.patience) { try await rig.dead("h") == [] })
+        let looked = await rig.hands.call { $0.looked }
+        #expect(looked == [PeerKey(upstream: "hipache", peer: Self.id(1))])
+        // Nonsense is nobody's backend.
+        for text in ["", "h;x;0;2", "none;\(Self.url(1));0;2", "h;\(Self.url(1))"] {
+            try await rig.ask("PUBLISH", "dead", text)
+        }
+        await rig.think(dead: [Self.id(1)])
+        #expect(try await eventually(within: Self.patience) { try await rig.dead("h") == ["0"] })
+        // Our own word came back, and was no reason to look.
+        #expect(await rig.hands.call { $0.looked.count } == 1)
+        await rig.stop()
+    }
+
+    @Test func `in place of hipache-hchecker it says so, holds locks, and spares the only one`()
+        async throws
+    {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        try await rig.set("one", [Self.url(1)])
+        try await rig.set("two", [Self.url(1), Self.url(2)])
+        try await rig.ask("HSET", "hchecker", Self.url(2), "other#1;1.0")
+        try await rig.start { $0.isChecker = true }
+        #expect(
+            try await eventually(within: Self.patience) {
+                let ping = try await rig.ask("GET", "hchecker_ping").integer ?? 0
+                return abs(ping - Clock.wall().milliseconds / 1_000) <= 30
+            }
+        )
+        #expect(
+            try await eventually(within: Self.patience) {
+                try await rig.ask("HGET", "hchecker", Self.url(1)).text?.hasPrefix("a1#") == true
+            }
+        )
+        #expect(try await rig.ask("HGET", "hchecker", Self.url(2)).text == "other#1;1.0")
+        #expect((1...90).contains(try await rig.ask("TTL", "hchecker").integer ?? 0))
+        await rig.think(dead: [Self.id(1)])
+        #expect(try await eventually(within: Self.patience) { try await rig.dead("two") == ["0"] })
+        #expect(try await rig.dead("one") == [])
+        // A proxy says that there are two, whatever the list says.
+        try await rig.ask("PUBLISH", "dead", "one;\(Self.url(1));0;2")
+        #expect(try await eventually(within: Self.patience) { try await rig.dead("one") == ["0"] })
+        await rig.stop()
+        #expect(
+            try await rig.ask("HGETALL", "hchecker").array?.compactMap(\.text) == [
+                Self.url(2), "other#1;1.0",
+            ]
+        )
+    }
+
+    // MARK: Redis away
+
+    @Test func `what was known serves while Redis is away, and when it is back without it`()
+        async throws
+    {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        for host in 0..<5 { try await rig.set("h\(host)", [Self.url(1), Self.url(2)]) }
+        try await rig.start()
+        let both = [Self.id(1), Self.id(2)]
+        #expect(await rig.members("h0") == both)
+        rig.killRedis()
+        #expect(
+            await eventually(within: Self.patience) { await rig.source.call { !$0.isConnected } }
+        )
+        #expect(await rig.members("h0") == both)
+        #expect(await rig.members("h1") == both)
+        await rig.think(dead: [Self.id(2)])
+        try rig.restartRedis()
+        #expect(
+            await eventually(within: Self.patience) { await rig.source.call { $0.isConnected } }
+        )
+        #expect(
+            await eventually(within: Self.patience) {
+                rig.lines.withLock { $0.contains { $0.contains("back without 5 of 5 frontends") } }
+            }
+        )
+        for host in 0..<5 { #expect(await rig.members("h\(host)") == both) }
+        #expect(try await rig.ask("KEYS", "*").array == [], "nothing is marked that has no list")
+        // Written again it is as it is written, and the others stay.
+        try await rig.set("h0", [Self.url(2), Self.url(3)])
+        #expect(await rig.members("h0") == [Self.id(2), Self.id(3)])
+        #expect(await rig.members("h1") == both)
+        #expect(try await eventually(within: Self.patience) { try await rig.dead("h0") == ["0"] })
+        // Written and deleted it is deleted.
+        try await rig.set("h1", [Self.url(3)])
+        try await rig.ask("DEL", "frontend:h1")
+        #expect(await rig.members("h1") == nil)
+        await rig.stop()
+    }
+
+    // MARK: Edits at random
+
+    /// Lists are edited while backends die and return: in the end what is marked is what is dead, and what is
+    /// routed is what the lists say.
+    @Test(arguments: 0..<4)
+    func `edits at random mark nobody else`(seed: UInt64) async throws {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        var dice = Dice(seed: seed)
+        let hosts = ["a.test", "b.test", "c.test", "*.test"]
+        for host in hosts { try await rig.set(host, (1...4).map { Self.url($0) }) }
+        try await rig.start()
+        for step in 0..<150 {
+            let host = hosts[Int(dice.next() % 4)]
+            let other = hosts[Int(dice.next() % 4)]
+            let key = "frontend:\(host)"
+            let (one, two) = (
+                Self.url(Int(dice.next() % 6) + 1), Self.url(Int(dice.next() % 6) + 1)
+            )
+            switch dice.next() % 7 {
+            case 0: try await rig.ask("LREM", key, "1", one)
+            case 1: try await rig.ask("LINSERT", key, "BEFORE", one, two)
+            case 2: try await rig.ask("RPUSH", key, one)
+            case 3: try await rig.ask("LPOP", key)
+            case 4: try await rig.ask("DEL", key)
+            case 5: try await rig.ask("RENAME", key, "frontend:\(other)")
+            default: try await rig.set(host, [one, two, Self.url(Int(dice.next() % 6) + 1)])
+            }
+            if step % 5 == 0 {
+                await rig.think(
+                    dead: Set((1...6).filter { _ in dice.next() % 3 == 0 }.map { Self.id($0) })
+                )
+            }
+        }
+        let dead = await rig.hands.call { $0.dead }
+        for host in hosts {
+            let list = try await rig.ask("LRANGE", "frontend:\(host)", "1", "-1").array ?? []
+            let expected = list.enumerated().filter { place in
+                place.element.text.map { dead.contains(String($0.dropFirst(7))) } ?? false
+            }.map { "\($0.offset)" }.sorted()
+            var seen: [String] = []
+            let isRight = try await eventually(within: .seconds(5)) {
+                seen = try await rig.dead(host)
+                return seen == expected
+            }
+            #expect(isRight, "\(host): expected \(expected), saw \(seen)")
+            let routed = Set(await rig.source.call { $0.routes.table.texts(of: host) })
+            #expect(routed == Set(list.compactMap(\.text)))
+        }
+        await rig.stop()
+    }
+}
