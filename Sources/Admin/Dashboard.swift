@@ -131,7 +131,7 @@ enum Dashboard {
           overdue ? "probes are due for up to " + (overdue.longest_ms / 1000).toFixed(1)
             + " s and not begun: " + overdue.text : "",
           others ? others.first + (others.pairs > 1
-            ? ", nor does what is said of " + (others.pairs - 1) + " more" : "")
+            ? ", and so it is with " + (others.pairs - 1) + " more" : "")
             + ". Give all agents the same definition" : "",
           store.file_error,
           ledger && !ledger.durable

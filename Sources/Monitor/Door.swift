@@ -32,6 +32,7 @@ public final class Door {
         self.board = board
         self.store = store
         self.journal = journal
+        board.agent = agent
     }
 
     /// What is known of a pair that this agent begins to probe: the opinion somebody left behind,

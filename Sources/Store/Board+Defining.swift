@@ -14,6 +14,7 @@ extension Board {
         removePeers(in: &round)
         for name in round.grown { adopt(orphansOf: name, now: now) }
         if !round.removed.isEmpty { order.removeAll { round.removed.contains($0) } }
+        reviewDifferences()
         if round.hasLost { reasons.forget { boards[$0.upstream]?.expects($0) != true } }
         // What a peer became on its way out, when its monitors went first, is nothing that it was.
         for (key, change) in round.changes where boards[key.upstream]?.has(key.peer) == true {

@@ -67,6 +67,8 @@ public final class Board: EventSink {
     var reasons = ReasonWatch()
     private var othersTold = Throttle()
     private var otherDefinitions = OtherDefinitions()
+    /// This process, as verdicts name it; nil where nobody said.
+    public var agent: String?
 
     public private(set) var storeStatus: StoreStatus?
 
@@ -233,6 +235,8 @@ public final class Board: EventSink {
     ) -> PeerHealth.Change? {
         if place.isVoid { return apply(verdict) }
         note(now)
+        // Nobody else speaks of it now.
+        otherDefinitions.forget(verdict.key)
         let board = place.upstream
         let change = board.apply(verdict, at: Int(place.peer), now: now.wall)
         setTimer(of: board, for: board.nextChange(at: Int(place.peer)), now: now)
@@ -345,7 +349,7 @@ public final class Board: EventSink {
         if let other = board.otherSubject(of: verdict, beside: held) {
             return note(other, of: verdict, now: now)
         }
-        otherDefinitions.forget(key)
+        noteDifference(of: verdict, in: board, counts: true, at: now.instant)
         let word = verdict.received(
             after: held,
             lifeMax: board.lifeMax(of: key.monitor),
@@ -378,13 +382,41 @@ public final class Board: EventSink {
 
     /// Once a minute: while agents are reloaded one after the other, every pair is spoken of twice.
     func note(_ other: OtherSubject, of verdict: Verdict, now: Moment) {
-        let life = boards[verdict.key.upstream]?.lifeMax(of: verdict.key.monitor) ?? .zero
-        otherDefinitions.note(other, of: verdict, life: life, at: now.instant)
+        if let board = boards[verdict.key.upstream] {
+            noteDifference(of: verdict, in: board, counts: false, at: now.instant)
+        }
         guard let silent = othersTold.note("other", at: now.instant) else { return }
         let wasBefore = verdict.checkedAt < startedAt
         var line = OtherSubjectLine(verdict: verdict, other: other, wasBefore: wasBefore)
         line.leftOut = silent
         journal.log(line.line)
+    }
+
+    /// Whoever speaks of something else under a name of ours has another definition, whether its word counts or not,
+    /// for as long as it goes on to speak. What was said before this process began was said by another definition of its own,
+    /// most likely.
+    private func noteDifference(
+        of verdict: Verdict,
+        in board: UpstreamBoard,
+        counts: Bool,
+        at now: Instant
+    ) {
+        guard let other = board.difference(of: verdict) else {
+            return otherDefinitions.forget(verdict.key)
+        }
+        if verdict.agent == agent || verdict.checkedAt < startedAt { return }
+        let life = board.lifeMax(of: verdict.key.monitor)
+        otherDefinitions.note(other, of: verdict, counts: counts, life: life, at: now)
+    }
+
+    /// After something was defined otherwise here.
+    func reviewDifferences() {
+        otherDefinitions.keep { verdict in
+            guard let board = boards[verdict.key.upstream], board.expects(verdict.key) else {
+                return nil
+            }
+            return board.difference(of: verdict)
+        }
     }
 
     /// Where agents do not mean the same by a name, as far as was heard lately.
@@ -516,10 +548,14 @@ extension Board: StoreObserver {
         let key = verdict.key
         // By the clock of now, as the renewal is.
         let now = read()
-        guard let board = boards[key.upstream], board.expects(key),
-            var held = board.verdict(of: key.peer, by: key.monitor),
-            held.expiresAt < verdict.expiresAt
-        else { return }
+        guard let board = boards[key.upstream], board.expects(key) else { return }
+        let found = board.verdict(of: key.peer, by: key.monitor)
+        if board.difference(of: verdict) != nil {
+            let counts = board.otherSubject(of: verdict, beside: found) == nil
+            noteDifference(of: verdict, in: board, counts: counts, at: now.instant)
+            if !counts { return }
+        }
+        guard var held = found, held.expiresAt < verdict.expiresAt else { return }
         guard held.isSame(as: verdict) else {
             // What is over stands against no word that somebody vouches for.
             if held.expiresAt < now.wall, !held.isNewer(than: verdict) { receive(verdict) }

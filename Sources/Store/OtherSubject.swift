@@ -66,7 +66,15 @@ public struct OtherDefinition: Hashable, Sendable {
 
 /// Who speaks of something else under our names. Bounded: it is a mistake of people, and a few of them show it.
 struct OtherDefinitions {
-    private var found: [VerdictKey: (verdict: Verdict, other: OtherSubject, at: Instant)] = [:]
+    private struct One {
+        var verdict: Verdict
+        var other: OtherSubject
+        /// What it says is believed here all the same.
+        var counts: Bool
+        var until: Instant
+    }
+
+    private var found: [VerdictKey: One] = [:]
 
     static let max = 1_000
     /// Whoever means it says it again before that.
@@ -75,27 +83,47 @@ struct OtherDefinitions {
     mutating func note(
         _ other: OtherSubject,
         of verdict: Verdict,
+        counts: Bool,
         life: Nanoseconds,
         at now: Instant
     ) {
         if found.count >= Self.max, found[verdict.key] == nil {
-            found = found.filter { $0.value.at > now }
+            found = found.filter { $0.value.until > now }
             if found.count >= Self.max { return }
         }
-        found[verdict.key] = (verdict, other, now + Swift.max(life * 2, Self.livesFor))
+        found[verdict.key] = One(
+            verdict: verdict,
+            other: other,
+            counts: counts,
+            until: now + Swift.max(life * 2, Self.livesFor)
+        )
     }
 
     /// Somebody speaks of the same as we.
     mutating func forget(_ key: VerdictKey) { if !found.isEmpty { found[key] = nil } }
 
+    /// With what is defined here now: `other` says in what a verdict differs from it.
+    mutating func keep(_ other: (Verdict) -> OtherSubject?) {
+        for (key, one) in found {
+            if let other = other(one.verdict) {
+                found[key]?.other = other
+            } else {
+                found[key] = nil
+            }
+        }
+    }
+
     func all(at now: Instant) -> [OtherDefinition] {
-        found.values.filter { $0.at > now }.map { verdict, other, _ in
-            OtherDefinition(
+        found.values.filter { $0.until > now }.map { one in
+            let verdict = one.verdict
+            return OtherDefinition(
                 key: verdict.key,
                 agent: verdict.agent,
                 words:
                     "\(verdict.key.peerKey) (\(verdict.key.monitor)): what agent \(verdict.agent) finds is about "
-                    + "\(other.words(of: verdict)); it does not count here"
+                    + "\(one.other.words(of: verdict)); "
+                    + (one.counts
+                        ? "it counts here while that agent probes it" : "it does not count here")
             )
         }.sorted { ($0.key.upstream, $0.key.peer) < ($1.key.upstream, $1.key.peer) }
     }

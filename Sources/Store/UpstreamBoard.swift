@@ -108,19 +108,24 @@ final class UpstreamBoard {
         monitors.first { $0.id == monitor }?.lifeMax ?? .zero
     }
 
-    /// Nil where a verdict is about this pair as it is defined here, or does not tell. `held` is what is
-    /// believed of it now: where that is about our own question, one about another adds nothing; where
-    /// nothing is, it is a beginning, as after a reload that changes a monitor's settings.
+    /// Why a verdict does not count here; nil where it is about this pair as it is defined here, or does not tell.
+    /// `held` is what is believed of it now: where that is about our own question, one about another adds nothing;
+    /// where nothing is, it is a beginning, as after a reload that changes a monitor's settings.
     func otherSubject(of verdict: Verdict, beside held: Verdict?) -> OtherSubject? {
+        guard let other = difference(of: verdict) else { return nil }
+        guard other == .settings else { return other }
+        return held.flatMap { difference(of: $0) == nil && $0.subject != nil ? other : nil }
+    }
+
+    /// In what a verdict is about something else than this pair as it is defined here, whether it counts or not.
+    func difference(of verdict: Verdict) -> OtherSubject? {
         guard let subject = verdict.subject, let place = places[verdict.key.peer],
             let monitor = monitors.first(where: { $0.id == verdict.key.monitor })
         else { return nil }
         let address = definition.peers[place].address.description
         if subject.address != address { return .address(here: address) }
         if verdict.kind != monitor.kind { return .kind(here: monitor.kind) }
-        guard let check = monitor.check, subject.check != check, held?.subject?.check == check
-        else { return nil }
-        return .settings
+        return monitor.check.map { $0 != subject.check } == true ? .settings : nil
     }
 
     /// Nil when no such pair is defined.

@@ -71,7 +71,7 @@ struct StatusReport {
         }
         let more = (others["pairs"]?.int ?? 1) - 1
         return [
-            first + (more > 0 ? ", nor does what is said of \(more) more" : "")
+            first + (more > 0 ? ", and so it is with \(more) more" : "")
                 + ". Give all agents the same definition"
         ]
     }

@@ -144,7 +144,7 @@ import Vocabulary
         ),
         (
             #"{"other_definitions":{"pairs":3,"agents":["a2"],"first":"web/p (http): what agent a2 finds is about x"}}"#,
-            "web/p (http): what agent a2 finds is about x, nor does what is said of 2 more. Give all agents "
+            "web/p (http): what agent a2 finds is about x, and so it is with 2 more. Give all agents "
                 + "the same definition"
         ),
         (

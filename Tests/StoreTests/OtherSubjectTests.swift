@@ -155,4 +155,51 @@ import Vocabulary
         #expect(status == .up)
         #expect(told.first?.contains("is about a check with other settings than here;") == true)
     }
+
+    @Test
+    func `other settings are told of whether their word counts or not, for as long as it is said`()
+    {
+        define()
+        board.storeChanged(verdict(.up, check: 2))
+        #expect(status == .up)
+        #expect(
+            board.definedOtherwise.map(\.words) == [
+                "web/p1 (main): what agent a2 finds is about a check with other settings than here; it counts "
+                    + "here while that agent probes it"
+            ]
+        )
+        // Found by this agent now: nobody else speaks of it.
+        var place: Board.Place?
+        let found = verdict(.up, sequence: 2)
+        if let place = board.find(found.key, from: &place) {
+            let moment = Moment(instant: Instant(nanoseconds: 0), wall: now)
+            _ = board.apply(found, at: place, now: moment)
+        }
+        #expect(board.definedOtherwise == [])
+        // Unchanged since, and still said: a word that somebody vouches for is written once.
+        var renewed = verdict(.up, check: 2)
+        renewed.expiresAt = now + .seconds(70)
+        board.storeRenewed(renewed)
+        #expect(board.definedOtherwise.map(\.agent) == ["a2"])
+    }
+
+    @Test func `agents that agree again are not told of, whichever of them is reloaded`() {
+        define()
+        board.storeChanged(verdict(.up, at: 1))
+        #expect(board.definedOtherwise.count == 1)
+        define(at: 1)
+        #expect(board.definedOtherwise == [])
+        define()
+        board.storeRenewed(verdict(.up, at: 1))
+        #expect(board.definedOtherwise.count == 1, "it goes on to mean the former address")
+    }
+
+    @Test func `what this agent itself said, or anybody before it began, accuses nobody`() {
+        define()
+        board.storeChanged(verdict(.up, at: 1, age: .seconds(1)))
+        #expect(board.definedOtherwise == [])
+        board.agent = "a2"
+        board.storeChanged(verdict(.up, at: 1, sequence: 2))
+        #expect(board.definedOtherwise == [])
+    }
 }
