@@ -1,187 +1,100 @@
-// What does a person see at `/`? One page without any file beside it: every peer, its status, since
-// when, and why. It asks the API each second and says so when the answer does not come.
+// What does a person see at `/`? One page without any file beside it: every peer, those in trouble first, its
+// status, since when and why, its last day, and what can be done about it. It hears of changes as they come,
+// draws only the rows that are in sight, so that ten thousand are as quick as ten, and says so when no answer comes.
 
 enum Dashboard {
-    static let page = #"""
+    /// The script is in two parts, so that no literal is too long to be read.
+    static let page = frame.replacing("/*STYLE*/", with: style)
+        .replacing("/*SCRIPT*/", with: DashboardScript.reading + DashboardScript.acting)
+
+    private static let frame = #"""
         <!doctype html>
         <html lang="en">
         <head>
         <meta charset="utf-8">
         <meta name="viewport" content="width=device-width, initial-scale=1">
         <title>muster</title>
-        <style>
-          :root { color-scheme: light dark; --line: #8884; --dim: #767676; }
-          body { font: 15px/1.45 system-ui, sans-serif; margin: 1.5rem auto; max-width: 72rem;
-                 padding: 0 1rem; }
-          header { display: flex; gap: 1rem; align-items: baseline; flex-wrap: wrap; }
-          h1 { font-size: 1.3rem; margin: 0; }
-          h2 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; }
-          .dim { color: var(--dim); }
-          table { border-collapse: collapse; width: 100%; }
-          th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line);
-                   vertical-align: top; }
-          th { font-weight: 600; font-size: .85rem; color: var(--dim); }
-          td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-          .status { display: inline-block; min-width: 5.2rem; padding: .05rem .5rem;
-                    border-radius: .3rem; color: #fff; text-align: center; font-weight: 600; }
-          .up { background: #217a3c; } .degraded, .starting { background: #8a6100; }
-          .down, .ejected, .panic { background: #b3261e; }
-          .drain, .maint { background: #2b5fa8; } .unknown { background: #666; }
-          #trouble, #notes div { background: #b3261e; color: #fff; padding: .4rem .8rem; border-radius: .3rem; }
-          td.wide { white-space: nowrap; }
-          @media (max-width: 40rem) { .wide { display: none; } }
-        </style>
+        <link rel="icon" href="data:,">
+        <style>/*STYLE*/</style>
         </head>
         <body>
-        <header><h1>muster</h1><span id="summary" class="dim">loading</span>
-          <span id="trouble" role="alert" hidden></span>
-          </header>
-        <div id="notes" role="alert"></div>
-        <main id="upstreams"></main>
-        <p class="dim"><a href="/v1/upstreams">API</a> · <a href="/metrics">metrics</a> ·
-          <a href="/ready">ready</a></p>
-        <script>
-        const element = (name, text, kind) => {
-          const made = document.createElement(name);
-          if (text !== undefined) made.textContent = text;
-          if (kind) made.className = kind;
-          return made;
-        };
-        const ago = (time) => {
-          const seconds = Math.max(0, Math.round((Date.now() - Date.parse(time)) / 1000));
-          if (seconds < 60) return seconds + "s";
-          if (seconds < 3600) return Math.floor(seconds / 60) + "m " + seconds % 60 + "s";
-          if (seconds < 86400)
-            return Math.floor(seconds / 3600) + "h " + Math.floor(seconds % 3600 / 60) + "m";
-          return Math.floor(seconds / 86400) + "d " + Math.floor(seconds % 86400 / 3600) + "h";
-        };
-        const badge = (status) => element("span", status, "status " + status);
-        const row = (peer) => {
-          const line = element("tr");
-          const name = element("td", peer.id + (peer.backup ? " (backup)" : ""));
-          if (peer.id !== peer.address) name.append(element("div", peer.address, "dim"));
-          const status = element("td");
-          status.append(badge(peer.status));
-          if (peer.disagreement) status.append(element("div", peer.disagreement, "dim"));
-          const since = element("td", ago(peer.since));
-          since.title = peer.since;
-          const weight = peer.effective_weight === peer.weight
-              && peer.weight === peer.configured_weight
-            ? String(peer.weight) : peer.effective_weight + " of " + peer.configured_weight;
-          const number = element("td", weight, "number");
-          if (peer.weight !== peer.configured_weight)
-            number.title = "set by " + (peer.weight_by || "hand") + " to " + peer.weight
-              + (peer.weight_until ? " until " + peer.weight_until : "")
-              + (peer.weight_reason ? ": " + peer.weight_reason : "");
-          const checks = element("td", undefined, "wide");
-          for (const check of peer.checks) {
-            const latency = check.latency_ms === null ? "" : " " + check.latency_ms.toFixed(1) + " ms";
-            const said = element("div", check.monitor + ": " + check.reason + latency);
-            said.title = check.message + " (health " + check.health + ", rise " + check.rise
-              + ", fall " + check.fall + ", by " + check.agent + ")";
-            checks.append(said);
-          }
-          line.append(name, status, since, number,
-            element("td", peer.reason), checks);
-          return line;
-        };
-        const section = (upstream) => {
-          const made = element("section");
-          const title = element("h2", upstream.name + " ");
-          title.append(badge(upstream.status), element("span", " " + upstream.balance, "dim"));
-          const table = element("table");
-          const head = element("tr");
-          for (const [text, kind] of [["peer"], ["status"], ["since"], ["weight"], ["reason"],
-                                      ["checks", "wide"]])
-            head.append(element("th", text, kind));
-          table.append(head, ...upstream.peers.map(row));
-          made.append(title);
-          const why = nobody(upstream);
-          if (why) made.append(element("p", why));
-          made.append(table);
-          return made;
-        };
-        // Why nobody is there, or requests go to those that are not well.
-        const nobody = (upstream) => {
-          if (upstream.panic)
-            return "in panic since " + upstream.panic_since + " (" + ago(upstream.panic_since) + "): "
-              + upstream.available + " of " + upstream.wanted
-              + (upstream.wanted === 1 ? " peer" : " peers")
-              + " available; requests go to all that are not in maint or drain";
-          if (upstream.peers.some((peer) => peer.effective_weight > 0)) return "";
-          const tally = {};
-          for (const peer of upstream.peers) {
-            const what = ["up", "degraded", "starting"].includes(peer.status)
-              ? "with weight 0" : peer.status;
-            tally[what] = (tally[what] || 0) + 1;
-          }
-          const parts = Object.entries(tally).map(([what, count]) => count + " " + what);
-          return (parts.length ? "no available peer: " + parts.join(", ") : "no peers")
-            + "; requests are answered 503";
-        };
-        // What is wrong with this process itself: its store, its files.
-        const troubles = ({ store, fleet, ledger, memory_file: memory, configuration, certificate,
-                            overdue, other_definitions: others }) => [
-          storeTrouble(store),
-          fleet && fleet.doubt >= 0.5 && fleet.reasons.some((reason) => reason !== "store")
-            ? "this agent doubts itself: " + fleet.text : "",
-          fleet && fleet.held
-            ? fleet.held.pairs + " checks are held as they were since " + fleet.held.since
-              + ": too many peers fell silent at once, for other agents too (store.mass-change)" : "",
-          overdue ? "probes are due for up to " + (overdue.longest_ms / 1000).toFixed(1)
-            + " s and not begun: " + overdue.text : "",
-          others ? others.first + (others.pairs > 1
-            ? ", and so it is with " + (others.pairs - 1) + " more" : "")
-            + ". Give all agents the same definition" : "",
-          store.file_error,
-          ledger && !ledger.durable
-            ? "what is asked of peers is not kept: " + ledger.path + ": " + ledger.error : "",
-          memory && memory.error ? "agent-check.memory-file " + memory.path + " " + memory.error : "",
-          configuration && configuration.refused_at
-            ? "the configuration was refused at " + configuration.refused_at + ": "
-              + configuration.mistake
-              + (configuration.mistakes > 1 ? " (and " + (configuration.mistakes - 1) + " more)" : "")
-              + "; what runs is the one of " + configuration.loaded_at : "",
-          certificate && certificate.problem ? "admin.tls: " + certificate.problem : "",
-        ].filter((text) => text);
-        const storeTrouble = (store) => {
-          const since = " since " + store.since;
-          if (!store.connected)
-            return "store " + store.kind + " is away" + since + (store.error ? ": " + store.error : "");
-          if (store.twin) return "store " + store.kind + ": " + store.twin;
-          if (!store.writable) return "store " + store.kind + " takes no writes: " + store.write_error;
-          return store.error ? "store " + store.kind + ": " + store.error : "";
-        };
-        let lastHeard = Date.now();
-        const refresh = async () => {
-          const trouble = document.getElementById("trouble");
-          try {
-            const response = await fetch("/v1/upstreams", { signal: AbortSignal.timeout(3000) });
-            if (!response.ok) throw new Error("status " + response.status);
-            const { upstreams } = await response.json();
-            // 503 while first verdicts are missing, with the same members.
-            const ready = await fetch("/ready", { signal: AbortSignal.timeout(3000) });
-            const told = troubles(await ready.json());
-            document.getElementById("notes")
-              .replaceChildren(...told.map((text) => element("div", text)));
-            lastHeard = Date.now();
-            trouble.hidden = true;
-            const peers = upstreams.flatMap((upstream) => upstream.peers);
-            const well = peers.filter((peer) => peer.status === "up").length;
-            document.getElementById("summary").textContent =
-              well + " of " + peers.length + " peers up in " + upstreams.length
-              + (upstreams.length === 1 ? " upstream" : " upstreams");
-            document.getElementById("upstreams").replaceChildren(...upstreams.map(section));
-          } catch (error) {
-            trouble.textContent = "no answer from muster for "
-              + Math.round((Date.now() - lastHeard) / 1000) + "s: what is shown is old";
-            trouble.hidden = false;
-          }
-          setTimeout(refresh, 1000);
-        };
-        refresh();
-        </script>
+        <a class="skip" href="#list">to the peers</a>
+        <header>
+          <h1>muster</h1><span id="summary" class="dim">loading</span>
+          <nav class="dim"><a href="/v1/upstreams">API</a> <a href="/metrics">metrics</a>
+            <a href="/ready">ready</a></nav>
+        </header>
+        <div id="trouble" class="note" role="alert" hidden></div>
+        <div id="notes" role="status"></div>
+        <div class="tools">
+          <input id="search" type="search" placeholder="search ( / )" aria-label="Search upstreams, peers and reasons">
+          <div id="filters" role="group" aria-label="Show only peers that are"></div>
+        </div>
+        <main id="list" tabindex="0" role="list" aria-label="Upstreams and peers; arrow keys move, Enter opens">
+          <div id="space"></div></main>
+        <section id="feed" aria-label="Last transitions"><h2>Transitions</h2><ol></ol></section>
+        <dialog id="detail" aria-labelledby="detail-title"></dialog>
+        <script>/*SCRIPT*/</script>
         </body>
         </html>
+        """#
+
+    private static let style = #"""
+          :root { color-scheme: light dark; --back: #fff; --fore: #1b1b1b; --line: #8883; --dim: #636363;
+            --soft: #8881; --up: #217a3c; --warn: #8a6100; --down: #b3261e; --out: #2b5fa8; --none: #666; --row: 46px; }
+          @media (prefers-color-scheme: dark) { :root { --back: #16181b; --fore: #e8e8e8; --dim: #a8a8a8; } }
+          * { box-sizing: border-box; }
+          html, body { height: 100%; }
+          body { font: 15px/1.4 system-ui, sans-serif; margin: 0 auto; max-width: 90rem; padding: .8rem 1rem 0;
+            display: flex; flex-direction: column; gap: .6rem; background: var(--back); color: var(--fore); }
+          header { display: flex; gap: 1rem; align-items: baseline; flex-wrap: wrap; }
+          header nav { margin-left: auto; } a { color: inherit; }
+          h1 { font-size: 1.25rem; margin: 0; } h2 { font-size: 1rem; margin: .2rem 0; }
+          .dim { color: var(--dim); }
+          .skip { position: absolute; left: -99rem; } .skip:focus { left: 1rem; background: var(--back); padding: .3rem; z-index: 2; }
+          .note, #notes div { background: #b3261e; color: #fff; padding: .4rem .8rem; border-radius: .3rem; margin-bottom: .2rem; }
+          .tools { display: flex; gap: .6rem; flex-wrap: wrap; align-items: center; }
+          #filters { display: flex; gap: .3rem; flex-wrap: wrap; min-height: 2.2rem; }
+          #search { font: inherit; padding: .35rem .6rem; min-width: 14rem; flex: 1 1 14rem; max-width: 30rem;
+            border: 1px solid var(--line); border-radius: .4rem; background: var(--back); color: inherit; }
+          button { font: inherit; color: inherit; background: var(--soft); border: 1px solid var(--line); border-radius: .4rem;
+            padding: .3rem .6rem; cursor: pointer; }
+          button[aria-pressed=true] { background: var(--fore); color: var(--back); }
+          #list { position: relative; overflow-y: auto; flex: 1 1 20rem; min-height: 14rem; border: 1px solid var(--line);
+            border-radius: .5rem; contain: strict; }
+          :focus-visible { outline: 3px solid #2b7de0; outline-offset: -1px; }
+          .row { position: absolute; left: 0; right: 0; height: var(--row); display: grid; align-items: center; gap: .7rem;
+            grid-template-columns: 6.2rem minmax(9rem, 1.2fr) 5rem 5.5rem minmax(8rem, 2fr) 10rem 6rem; padding: 0 .8rem;
+            border-bottom: 1px solid var(--line); text-decoration: none; }
+          .row.chosen { background: #2b7de033; }
+          .row.head { grid-template-columns: 6.2rem auto 1fr; background: var(--soft); font-weight: 600; }
+          .row > * { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+          .row.head .why { font-weight: 400; }
+          .number { text-align: right; font-variant-numeric: tabular-nums; }
+          .status { padding: .05rem .3rem; border-radius: .3rem; color: #fff; text-align: center; font-weight: 600; font-size: .9rem; }
+          .up { background: var(--up); } .degraded, .starting { background: var(--warn); }
+          .down, .ejected, .panic { background: var(--down); } .drain, .maint { background: var(--out); } .unknown { background: var(--none); }
+          .strip { display: flex; gap: 1px; height: 1.5rem; }
+          .strip i { flex: 1; background: var(--line); border-radius: 1px; }
+          .strip .u { background: var(--up); } .strip .w { background: repeating-linear-gradient(45deg, #8a6100 0 2px, #d9a520 2px 4px); }
+          .strip .d { background: var(--down); height: 60%; align-self: end; box-shadow: 0 -.5rem 0 var(--down); }
+          .strip .m { background: var(--out); height: 40%; align-self: end; }
+          svg.spark { width: 100%; height: 1.5rem; } svg.spark path { fill: none; stroke: currentColor; stroke-width: 1.5; }
+          body.old #list, body.old #feed { opacity: .45; }
+          #feed { flex: 0 1 10rem; overflow-y: auto; min-height: 3rem; }
+          #feed ol { list-style: none; margin: 0; padding: 0; font-size: .9rem; } #feed li { padding: .1rem 0; }
+          dialog { border: 1px solid var(--line); border-radius: .6rem; max-width: min(52rem, 96vw); width: 52rem; max-height: 92vh;
+            background: var(--back); color: var(--fore); padding: 1rem 1.2rem; }
+          dialog::backdrop { background: #0007; }
+          dialog table { border-collapse: collapse; width: 100%; font-size: .92rem; } dialog td, dialog th { text-align: left; padding: .2rem .5rem .2rem 0; vertical-align: top; }
+          dialog .tools { margin: .6rem 0; } dialog input { font: inherit; padding: .25rem .4rem; background: var(--back); color: inherit; border: 1px solid var(--line); border-radius: .3rem; }
+          dialog .strip { height: 2rem; margin: .3rem 0; }
+          @media (max-width: 60rem) { .row { grid-template-columns: 6.2rem minmax(8rem, 1fr) 5rem minmax(6rem, 1.4fr) 8rem; }
+            .weight, .latency { display: none; } }
+          @media (max-width: 40rem) { :root { --row: 66px; } body { padding: .5rem .5rem 0; }
+            .row { grid-template-columns: 5.6rem 1fr 4rem; grid-template-rows: auto auto; row-gap: 0; align-content: center; }
+            .row.head { grid-template-columns: 5.6rem 1fr; } .row .why { grid-column: 1 / -1; font-size: .85rem; }
+            .strip-cell { display: none; } #feed { display: none; } }
+          @media (prefers-reduced-motion: no-preference) { .row { transition: background-color .2s; } }
         """#
 }

@@ -75,7 +75,7 @@ import Vocabulary
     }
 
     @Test(arguments: [
-        "fetch(\"/ready\"", "is away", "takes no writes", "no available peer: ", "with weight 0",
+        "ask(\"/ready\")", "is away", "takes no writes", "no available peer: ", "with weight 0",
         "configured_weight", "in panic since ", "the configuration was refused at ",
         "this agent doubts itself: ", "held as they were since ", " s and not begun: ",
         "store.twin",
