@@ -20,6 +20,8 @@ struct ExplainJSON {
     var isPanic = false
     /// What requests of other agents show of it.
     var told: [ToldVote] = []
+    /// Who defines it; nil where the file does.
+    var source: String?
     let now: WallTime
 
     static let transitionsMax = 20
@@ -38,6 +40,7 @@ struct ExplainJSON {
             .init("reason", .string(report.view.reason)),
             .init("since", .string(report.view.since.description)),
             .init("told_by", .string(agent)),
+            .init("source", .string(source ?? "file")),
             .init("as_of", time(asOf)),
             .init("owner", JSON(pair.flatMap { $0.owner.isEmpty ? nil : $0.owner })),
             .init("why", .string(pair?.why ?? "no monitor probes it")),

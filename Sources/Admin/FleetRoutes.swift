@@ -43,6 +43,7 @@ enum FleetRoutes {
             )
         }
         let monitors = view.monitors
+        let source = await plane.otherSources(of: [key.upstream])[key.upstream]?[key.peer]
         let status = await plane.store.call { $0.status }
         let told = await plane.questions(on: report)
         let (pairs, hold) = await plane.scheduler.call { scheduler in
@@ -69,6 +70,7 @@ enum FleetRoutes {
                 asOf: status.isConnected ? nil : status.since,
                 isPanic: view.isPanic,
                 told: votes ?? [],
+                source: source,
                 now: plane.loop.wall
             ).json
         )

@@ -80,7 +80,7 @@ enum OpenAPISchemas {
               "checks": {"type": "array", "items": {"$ref": "#/components/schemas/Check"}},
               "intent_reason": {"type": "string"}, "intent_until": {"$ref": "#/components/schemas/TimeOrNull"}, "intent_by": {"type": ["string", "null"]},
               "weight_reason": {"type": "string"}, "weight_until": {"$ref": "#/components/schemas/TimeOrNull"}, "weight_by": {"type": ["string", "null"]},
-              "max_connections": {"type": "integer"}, "revision": {"type": "integer"},
+              "max_connections": {"type": "integer"}, "source": {"type": "string"}, "revision": {"type": "integer"},
               "acknowledged": {"enum": ["stored", "agent", "memory"]}, "acknowledged_note": {"type": "string"}
             }
           },

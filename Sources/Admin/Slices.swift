@@ -44,4 +44,16 @@ extension ControlPlane {
         }
         return pairs
     }
+
+    /// Of these upstreams the peers that the file does not define as they are, and who does.
+    func otherSources(of upstreams: [String]) async -> [String: [String: String]] {
+        await definer?.call { definer in
+            var found: [String: [String: String]] = [:]
+            for name in upstreams {
+                let sources = definer.otherSources(of: name)
+                if !sources.isEmpty { found[name] = sources }
+            }
+            return found
+        } ?? [:]
+    }
 }

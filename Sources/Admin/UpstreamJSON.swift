@@ -12,6 +12,7 @@ enum UpstreamJSON {
         _ seen: SeenUpstream,
         _ traffic: Traffic,
         _ votes: Votes = [:],
+        sources: [String: String] = [:],
         in plane: ControlPlane
     ) -> JSON {
         let view = seen.view
@@ -35,7 +36,14 @@ enum UpstreamJSON {
                 .array(
                     view.peers.map {
                         let key = PeerKey(upstream: view.name, peer: $0.definition.id)
-                        return peer($0, traffic[key], votes, monitors: view.monitors, now: now)
+                        return peer(
+                            $0,
+                            traffic[key],
+                            votes,
+                            source: sources[key.peer],
+                            monitors: view.monitors,
+                            now: now
+                        )
                     }
                 )
             ),
@@ -62,6 +70,7 @@ enum UpstreamJSON {
         _ report: PeerReport,
         _ traffic: SeenTraffic? = nil,
         _ votes: Votes = [:],
+        source: String? = nil,
         monitors: [MonitorSummary],
         now: WallTime
     ) -> JSON {
@@ -105,6 +114,7 @@ enum UpstreamJSON {
                 )
             ),
         ]
+        if let source { members.append(.init("source", .string(source))) }
         if let intent {
             members.append(.init("intent_reason", .string(intent.reason)))
             members.append(.init("intent_until", time(intent.until)))

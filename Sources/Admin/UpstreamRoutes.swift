@@ -28,11 +28,22 @@ enum UpstreamRoutes {
         let seen = await plane.upstreams()
         let traffic = await plane.traffic(of: seen.map(\.view.name))
         let votes = await plane.scheduler.call { $0.votes }
+        let sources = await plane.otherSources(of: seen.map(\.view.name))
         return .json(
             .object([
                 .init(
                     "upstreams",
-                    .array(seen.map { UpstreamJSON.upstream($0, traffic, votes, in: plane) })
+                    .array(
+                        seen.map {
+                            UpstreamJSON.upstream(
+                                $0,
+                                traffic,
+                                votes,
+                                sources: sources[$0.view.name] ?? [:],
+                                in: plane
+                            )
+                        }
+                    )
                 )
             ])
         )
@@ -45,7 +56,15 @@ enum UpstreamRoutes {
         let seen = try await seen(request, context)
         let traffic = await context.plane.traffic(of: [seen.view.name])
         let votes = await votes(on: seen.view.peers, context.plane)
-        return .json(UpstreamJSON.upstream(seen, traffic, votes, in: context.plane))
+        let sources = await context.plane.otherSources(of: [seen.view.name])
+        let json = UpstreamJSON.upstream(
+            seen,
+            traffic,
+            votes,
+            sources: sources[seen.view.name] ?? [:],
+            in: context.plane
+        )
+        return .json(json)
             .tagged(seen.revision)
     }
 
@@ -60,7 +79,16 @@ enum UpstreamRoutes {
         let traffic = await context.plane.traffic(of: [key.upstream])[key]
         let now = context.plane.loop.wall
         let votes = await votes(on: [report], context.plane)
-        return .json(UpstreamJSON.peer(report, traffic, votes, monitors: monitors, now: now))
+        let source = await context.plane.otherSources(of: [key.upstream])[key.upstream]?[key.peer]
+        let json = UpstreamJSON.peer(
+            report,
+            traffic,
+            votes,
+            source: source,
+            monitors: monitors,
+            now: now
+        )
+        return .json(json)
             .tagged(seen.revision)
     }
 

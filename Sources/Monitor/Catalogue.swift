@@ -13,6 +13,16 @@ public enum CatalogueSource: Hashable, Comparable, Sendable {
     case api
 }
 
+extension CatalogueSource: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .file: "file"
+        case .foreign(let name): name
+        case .api: "api"
+        }
+    }
+}
+
 public typealias CatalogueChange = DefinitionChange<MonitorDefinition>
 
 /// Everything that is defined, by whom. What holds of it all is not kept beside it: it is what the last
@@ -55,6 +65,15 @@ public struct Catalogue: Sendable {
     /// Who defines the upstream that holds.
     public func source(of upstream: String) -> CatalogueSource? {
         sources.keys.sorted().last { sources[$0]?[upstream]?.definition != nil }
+    }
+
+    /// Of an upstream's peers those that another source than the file defines as they are.
+    public func otherSources(of upstream: String) -> [String: CatalogueSource] {
+        var found: [String: CatalogueSource] = [:]
+        for source in sources.keys.sorted() where source != .file {
+            for id in sources[source]?[upstream]?.peers.ids ?? [] { found[id] = source }
+        }
+        return found
     }
 
     /// Whether `source` says anything of it.

@@ -172,7 +172,7 @@ extension FailureLog.Sort {
         case .stalled: "stopped in the middle of a body (timeouts.body-idle)"
         case .noPeer: "no peer is available"
         case .full: "every peer that is available has all the connections it may have"
-        case .noUpstream: "the upstream of a route is not there"
+        case .noUpstream: "the upstream of a route is not there (muster route list names it)"
         case .badRequest: "a client sent a malformed request" + detail
         case .slowHead: "a client's request head did not arrive in time (timeouts.request-head)"
         case .slowBody: "a client's request body did not arrive in time (timeouts.body-idle)"

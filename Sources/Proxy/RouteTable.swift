@@ -10,10 +10,12 @@ import Vocabulary
 /// The compiled routes of one listener. Immutable, and one for all workers.
 final class RouteTable: @unchecked Sendable {
     struct Match {
-        /// The upstream's number.
+        /// The upstream's number; below zero where there is none of its name.
         var upstream: Int32
         /// Bytes of the path to take off before forwarding.
         var stripBytes: Int32
+
+        static let nowhere: Int32 = -1
     }
 
     private struct Route {
@@ -42,12 +44,13 @@ final class RouteTable: @unchecked Sendable {
     private let hasHosts: Bool
     private let hasWildcards: Bool
 
-    /// `upstreams` says which number each upstream name has. Routes to other names are left out.
+    /// `upstreams` says which number each upstream name has. A route to another name leads nowhere, and not where
+    /// the next one would: its requests are meant for nobody else.
     init(_ configurations: [RouteConfiguration], upstreams: [String: Int32]) {
         var blob: [UInt8] = []
         var grouped: [String: [Route]] = [:]
         for configuration in configurations {
-            guard let upstream = upstreams[configuration.upstream] else { continue }
+            let upstream = upstreams[configuration.upstream] ?? Match.nowhere
             let path = Self.prefix(configuration.path)
             let start = blob.count
             blob += path

@@ -410,6 +410,12 @@ extension Worker {
             end(place, .own(status: absentStatus))
             return true
         }
+        guard match.upstream >= 0 else {
+            client.pointee.wire.input.consume(Int(head.end))
+            exchange.pointee.note.cause = .noUpstream
+            end(place, .own(status: 503))
+            return true
+        }
         let upstream = join(exchange, match.upstream)
         exchange.pointee.course.isMovable =
             head.method.isHarmless

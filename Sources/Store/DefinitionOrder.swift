@@ -73,6 +73,8 @@ public protocol Definer: AnyObject {
     var routes: [DefinedRoute] { get }
     /// All that the API defines, by name.
     var definitions: [DefinedThing] { get }
+    /// Of an upstream's peers those that the file does not define as they are, and who does.
+    func otherSources(of upstream: String) -> [String: String]
 }
 
 /// Something that the API defines, as readers see it.

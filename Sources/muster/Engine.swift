@@ -30,6 +30,8 @@ final class Engine {
     /// Changes that wait until what was begun before is done; nil while nothing is.
     private var waiting: [CatalogueChange]?
     private var areRoutesNew = false
+    /// Routes whose upstream is not there, as was told last.
+    private var lostTold: [String] = []
     private var routesTimer: Timers.Token?
     private var ignored = Throttle()
     private let timers: Timers
@@ -373,13 +375,27 @@ final class Engine {
     private func goOn() async {
         while let changes = waiting, !changes.isEmpty {
             waiting = []
-            await inSlices(changes) { changes in
+            await inSlices(live.ordered(changes)) { changes in
                 board.apply(changes.map(\.summarised))
                 scheduler.apply(changes)
             }
         }
         waiting = nil
         renewRoutes()
+    }
+
+    /// Once when it comes about, and again where it is another set of them.
+    private func tellLostRoutes() {
+        let lost = live.lostRoutes(among: Set(board.names))
+        defer { lostTold = lost }
+        guard !lost.isEmpty, lost != lostTold else { return }
+        let shown = lost.prefix(ConfigurationDifference.namesMax).joined(separator: ", ")
+        let more = lost.count - ConfigurationDifference.namesMax
+        journal.warning(
+            "\(lost.count) route\(lost.count == 1 ? " leads" : "s lead") to an upstream that is not there, and "
+                + "requests are answered 503: \(shown)\(more > 0 ? " and \(more) more" : "")",
+            [.event("route-lost")]
+        )
     }
 
     private func renewRoutes() {
@@ -400,6 +416,7 @@ final class Engine {
                 } catch {
                     engine.journal.error("routes: \(error)", [.event("proxy-problem")])
                 }
+                engine.tellLostRoutes()
                 await engine.goOn()
             }
         }
@@ -407,7 +424,7 @@ final class Engine {
 
     /// With the routes of the API.
     private func listeners() -> [ListenerConfiguration] {
-        live.listeners(with: configuration.proxy.listeners, among: Set(board.names))
+        live.listeners(with: configuration.proxy.listeners)
     }
 
     /// Nobody else brings changes until `goOn`.
@@ -425,8 +442,7 @@ final class Engine {
         configuration.live.allowsPrograms = self.configuration.live.allowsPrograms
         await holdOn()
         var changes: [CatalogueChange] = []
-        let names = Set(configuration.upstreams.map(\.definition.name)).union(live.upstreams)
-        let wanted = live.listeners(with: configuration.proxy.listeners, among: names)
+        let wanted = live.listeners(with: configuration.proxy.listeners)
         let problems: [String]
         do {
             problems = try await proxy.reload(wanted) {
@@ -449,6 +465,7 @@ final class Engine {
             await goOn()
             throw error
         }
+        tellLostRoutes()
         await goOn()
         if problems.isEmpty {
             notifier.define(configuration.notify)
@@ -563,6 +580,10 @@ extension Engine: Definer {
     }
 
     var definitions: [DefinedThing] { live.all(catalogue) }
+
+    func otherSources(of upstream: String) -> [String: String] {
+        catalogue.otherSources(of: upstream).mapValues(\.description)
+    }
 
     /// What is worth a thought of what the API defines beside the file: it has no effect, or goes over it.
     var definitionRemarks: [String] {

@@ -158,6 +158,11 @@ struct ExplainReport {
         ]
         let reason = word("reason", in: body)
         if !reason.isEmpty { lines.append("  \(reason)") }
+        if let source = body["source"]?.string, source != "file" {
+            lines.append(
+                "  it is defined by \(source == "api" ? "the API" : source.printable), not by the file"
+            )
+        }
         if let since = body["as_of"]?.string {
             lines.append(
                 "  the store does not answer: what other agents found, and who holds what, is known up to "

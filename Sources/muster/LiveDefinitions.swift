@@ -42,13 +42,6 @@ struct LiveDefinitions {
         var problem: String?
     }
 
-    /// Upstreams that the API says something of as a whole.
-    var upstreams: [String] {
-        bodies.compactMap { key, definition in
-            if case .upstream(let name) = key, !definition.isGone { name } else { nil }
-        }
-    }
-
     // MARK: Hearing
 
     /// Takes in what holds now.
@@ -210,19 +203,14 @@ struct LiveDefinitions {
         }
     }
 
-    /// With the routes of the API in front: of two for one host and path the first holds.
-    func listeners(
-        with file: [ListenerConfiguration],
-        among upstreams: Set<String>
-    ) -> [ListenerConfiguration] {
+    /// With the routes of the API in front: of two for one host and path the first holds. One whose upstream is
+    /// not there holds all the same: its requests are answered with 503, and go to nobody else.
+    func listeners(with file: [ListenerConfiguration]) -> [ListenerConfiguration] {
         if routes.isEmpty { return file }
         let live = routes.sorted { $0.key < $1.key }.map(\.value)
         return file.map { listener in
             guard case .http(let own) = listener.mode else { return listener }
-            let more = live.filter {
-                ($0.listener ?? listener.bind) == listener.bind
-                    && upstreams.contains($0.route.upstream)
-            }
+            let more = live.filter { ($0.listener ?? listener.bind) == listener.bind }
             return ListenerConfiguration(
                 bind: listener.bind,
                 mode: .http(routes: more.map(\.route) + own)
@@ -575,7 +563,7 @@ struct LiveDefinitions {
         case .route(let id):
             isInFile = false
             if let name = routes[id]?.route.upstream, catalogue.source(of: name) == nil {
-                problem = problem ?? "no upstream is called '\(name)' here"
+                problem = problem ?? Self.lost(name)
             }
         }
         if key.group != LiveKey.routes, catalogue.source(of: key.group) == nil {
@@ -591,13 +579,40 @@ struct LiveDefinitions {
         )
     }
 
+    private static func lost(_ upstream: String) -> String {
+        "no upstream is called '\(upstream)' here: its requests are answered 503"
+    }
+
+    /// Routes of the API that lead to an upstream that is not there, as `shop to web`.
+    func lostRoutes(among upstreams: Set<String>) -> [String] {
+        routes.filter { !upstreams.contains($0.value.route.upstream) }
+            .map { "'\($0.key)' to '\($0.value.route.upstream)'" }.sorted()
+    }
+
+    /// Peers that are new come in the order in which they were defined, whatever order a store tells them in:
+    /// the one they have before a restart is the one after it.
+    func ordered(_ changes: [CatalogueChange]) -> [CatalogueChange] {
+        var places: [Int] = []
+        var peers: [(since: WallTime, field: String, change: CatalogueChange)] = []
+        for (index, change) in changes.enumerated() {
+            guard case .peer(let key, _, was: nil) = change else { continue }
+            let since = sinces[.peer(key)] ?? sinces[.upstream(key.upstream)]
+            places.append(index)
+            peers.append((since ?? WallTime(milliseconds: 0), key.field, change))
+        }
+        peers.sort { ($0.since, $0.field) < ($1.since, $1.field) }
+        var ordered = changes
+        for (place, peer) in zip(places, peers) { ordered[place] = peer.change }
+        return ordered
+    }
+
     private func problem(
         with live: LiveRoute,
         _ file: [ListenerConfiguration],
         _ upstreams: Set<String>
     ) -> String? {
         if !upstreams.contains(live.route.upstream) {
-            return "no upstream is called '\(live.route.upstream)' here"
+            return Self.lost(live.route.upstream)
         }
         if let bind = live.listener, !file.contains(where: { $0.bind == bind }) {
             return "no listener is bound to \(bind) here"

@@ -128,7 +128,7 @@ struct StatusReport {
         let reason = item["reason"].flatMap(Self.reason) ?? ""
         return Row(
             upstream: (upstream["name"]?.string ?? "").printable,
-            peer: id.printable,
+            peer: (id + (item["source"]?.string.map { " (\($0))" } ?? "")).printable,
             status: status.printable,
             weight: weight(of: item),
             isBackup: item["backup"]?.bool ?? false,

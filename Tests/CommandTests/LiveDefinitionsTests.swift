@@ -1,7 +1,9 @@
 // What counts of what the API was told, in whatever order it is heard? Against the catalogue that comes of it.
 
+import Checks
 import Health
 import Monitor
+import Proxy
 import Settings
 import Store
 import Testing
@@ -162,6 +164,50 @@ import Vocabulary
         #expect(thing.problem == "no upstream is called 'shop' here")
         #expect(try agent.take(.removePeer(a)).outcome == .gone)
         #expect(agent.live.all(agent.catalogue).isEmpty)
+    }
+
+    @Test func `a route whose upstream has gone holds, and is told`() throws {
+        var agent = Agent()
+        agent.hear(.upstream("shop"), LiveDefinition(whole([peer("a", 1)]), generation: 1))
+        agent.hear(.route("r"), LiveDefinition(json(#"{"path":"/shop","upstream":"shop"}"#)))
+        let file = ListenerConfiguration(
+            bind: .host("127.0.0.1", port: 80),
+            mode: .http(routes: [RouteConfiguration(upstream: "web")])
+        )
+        #expect(agent.live.lostRoutes(among: ["web", "shop"]).isEmpty)
+        #expect(agent.live.lostRoutes(among: ["web"]) == ["'r' to 'shop'"])
+        guard case .http(let routes)? = agent.live.listeners(with: [file]).first?.mode else {
+            Issue.record("expected a listener in mode http")
+            return
+        }
+        #expect(routes.map(\.upstream) == ["shop", "web"])
+        let told = agent.live.defined(with: [file], among: ["web"]).first
+        #expect(told?.problem == "no upstream is called 'shop' here: its requests are answered 503")
+    }
+
+    /// A store tells of definitions in any order.
+    @Test func `peers come in the order in which they were defined, over restarts too`() {
+        let ids = ["d", "a", "c", "b"]
+        let askings = ids.enumerated().map { index, id in
+            Asking<LiveDefinition>(
+                .peer(PeerKey(upstream: "web", peer: id)),
+                LiveDefinition(peer(id, 1)),
+                since: WallTime(milliseconds: Int64(1_000 + index))
+            )
+        }
+        for order in [
+            askings, Array(askings.reversed()), [askings[2], askings[0], askings[3], askings[1]],
+        ] {
+            var agent = Agent()
+            let web = UpstreamDefinition(name: "web", peers: [])
+            _ = agent.catalogue.set(.file, [MonitoredUpstream(definition: web, monitors: [])])
+            var changes: [CatalogueChange] = []
+            for asking in order { changes += agent.live.hear(asking, &agent.catalogue).changes }
+            let seen = agent.live.ordered(changes).compactMap { change -> String? in
+                if case .peer(let key, _, was: nil) = change { key.peer } else { nil }
+            }
+            #expect(seen == ids)
+        }
     }
 
     @Test func `a body that is too large for one record is refused`() {

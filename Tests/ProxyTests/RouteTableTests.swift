@@ -31,7 +31,9 @@ import Testing
         let match = Array(host.utf8).withUnsafeBufferPointer { host in
             Array(path.utf8).withUnsafeBufferPointer { table.match(host: host, path: $0) }
         }
-        return match.map { (names[Int($0.upstream)], Int($0.stripBytes)) }
+        return match.map {
+            ($0.upstream < 0 ? "nowhere" : names[Int($0.upstream)], Int($0.stripBytes))
+        }
     }
 
     @Test(arguments: [
@@ -63,8 +65,8 @@ import Testing
         ("www.example.com", "/Static", "wild"),
         ("other.org", "/health", "any-health"),
         ("other.org", "/healthy", "any"),
-        // A route to an upstream that is not defined is no route.
-        ("lost.example.com", "/", "wild"),
+        // A route to an upstream that is not there leads nowhere, and not where the next one would.
+        ("lost.example.com", "/", "nowhere"),
     ])
     func `a host and a path lead to an upstream`(host: String, path: String, upstream: String) {
         #expect(Self.find(host, path)?.name == upstream)
