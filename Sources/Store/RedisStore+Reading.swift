@@ -170,8 +170,12 @@ extension RedisStore {
         if inboxID.isEmpty || skipsHints || wasEmptied {
             inboxID = "\(max((time + -margin).milliseconds, 0))-0"
         }
+        let place = StreamPlace(time: time + -margin)
+        // Verdicts are not all read each time: what lies in the stream and was not read yet, because this process stood
+        // still or there is much of it, stays to be read. What is read once more does no harm.
+        let goesOn = heardAll && !wasEmptied && !skipsHints
+        streamID = (goesOn ? min(place, StreamPlace(id: streamID) ?? place) : place).id
         skipsHints = false
-        streamID = "\(max((time + -margin).milliseconds, 0))-0"
 
         for side in sides { try await side.reconcile(reader, wasEmptied: wasEmptied) }
         heard.finish()

@@ -473,6 +473,8 @@ public final class RedisStore: Store {
         try await loadFleet(on: writer)
         fleet?.connected()
         for side in sides { side.forgetWhatWasRead() }
+        // All of it is read now: what came meanwhile need not be heard of besides.
+        streamID = ""
         areMarksDue = true
         looks = 0
         await askForEviction(reader)

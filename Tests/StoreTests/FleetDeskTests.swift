@@ -226,6 +226,47 @@ import Vocabulary
         }
     }
 
+    /// As one that stood still has before it, and one that cannot keep up: verdicts are not all read each time.
+    @Test func `reading everything again passes over nothing that was not heard yet`() async throws
+    {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            let time = try await server.ask("TIME", on: rig.loop)
+            let begun = try #require(RedisStore.time(time))
+            let listener = Listener()
+            let reader = await Agent.start(
+                "a1",
+                on: rig,
+                pairs: 0,
+                reconcileEvery: .milliseconds(100),
+                listener: listener
+            )
+            // Each number is known only after everything was looked at again.
+            for number in 1...12 {
+                _ = try await server.ask("SET", "muster:revision", "\(number)", on: rig.loop)
+                #expect(await rig.comes { reader.store.status.revision == UInt64(number) })
+            }
+            let verdict = Verdict.sample(agent: "other", at: rig.loop.wall, life: .seconds(120))
+            _ = try await server.ask(
+                "XADD",
+                "muster:changes",
+                "\(begun.milliseconds)-1",
+                "revision",
+                "12",
+                "kind",
+                "verdict",
+                "field",
+                verdict.key.field,
+                "value",
+                verdict.json.text,
+                "digest",
+                "1",
+                on: rig.loop
+            )
+            #expect(await rig.comes { listener.verdicts[verdict.key]?.agent == "other" })
+        }
+    }
+
     @Test func `what was read from the state file holds until the store can be heard`() async throws
     {
         try await StoreRig.run(.redisUnix) { rig in
