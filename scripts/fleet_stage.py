@@ -174,8 +174,9 @@ def targets(port, descriptor):
             else:
                 read(fd)
         if late:
-            due = [entry for entry in late if entry[0] <= now()]
-            late = [entry for entry in late if entry[0] > now()]
+            at = now()
+            due = [entry for entry in late if entry[0] <= at]
+            late = [entry for entry in late if entry[0] > at]
             for _, fd, number, agent in due:
                 answer(fd, number, agent)
 
