@@ -37,6 +37,7 @@ let package = Package(
         library("HTTP2", ["Vocabulary"]),
         library("Patterns", ["Vocabulary"]),
         library("Plugins", ["Health", "Vocabulary"]),
+        library("Import", ["Patterns", "Vocabulary"]),
         library("EventLoop", ["Vocabulary", "CLinux"]),
         library("DNS", ["EventLoop", "Vocabulary", "CAres"]),
         library("TLS", ["EventLoop", "Vocabulary", "COpenSSL"]),
@@ -86,7 +87,7 @@ let package = Package(
             name: "fuzz",
             dependencies: [
                 "Admin", "AgentCheck", "Checks", "DNS", "EventLoop", "HTTP1", "HTTP2", "Health",
-                "Ledger", "Monitor", "Patterns", "Plugins", "Proxy", "Settings", "Store",
+                "Import", "Ledger", "Monitor", "Patterns", "Plugins", "Proxy", "Settings", "Store",
                 "Vocabulary",
             ],
             path: "Targets",

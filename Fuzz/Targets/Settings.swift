@@ -29,7 +29,7 @@ private let registry = CheckRegistry.builtin
 /// Those of YAML; CR LF counts twice, which only makes the check milder.
 private let lineEnds: Set<Unicode.Scalar> = ["\n", "\r", "\u{85}", "\u{2028}", "\u{2029}"]
 
-private func complaints(of text: String) -> [SettingError] {
+func complaints(of text: String) -> [SettingError] {
     let reading = Reading()
     let source = SettingsFile(path: file, environment: environment, reading: reading)
     let root = reading.attempt { () throws(SettingError) in try source.tree(of: text) }

@@ -15,6 +15,8 @@ let properties: [String: Property] = [
     "chunked": chunked,
     "agent-line": agentLine,
     "engine": engine,
+    "import-haproxy": importHAProxy,
+    "import-nginx": importNginx,
     "ledger": ledger,
     "nagios": nagios,
     "pattern": pattern,
