@@ -21,6 +21,9 @@ public struct HAProxyImport {
     private var proxies: [HAProxyProxy] = []
     /// What an upstream is called here, by the name of its backend.
     private var names: [String: String] = [:]
+    /// By which clients come to a backend, by its name.
+    private var ports: [String: [Int]] = [:]
+    private var written: Set<String> = []
 
     /// A file of more bytes is none.
     public static let bytesMax = 16 << 20
@@ -51,12 +54,13 @@ public struct HAProxyImport {
             }
         }
         for index in proxies.indices where proxies[index].serves { name(index) }
-        for proxy in proxies {
-            if proxy.serves { upstream(proxy) }
-        }
+        for proxy in proxies where proxy.listens { notePorts(of: proxy) }
+        for proxy in proxies where proxy.serves { upstream(proxy) }
+        var taken: Set<String> = []
         for proxy in proxies where proxy.listens {
             var frontend = HAProxyFrontend(proxy, names: names)
-            frontend.read(taken: Set(draft.listeners.map(\.bind)))
+            frontend.read(taken: taken)
+            taken.formUnion(frontend.listeners.map(\.bind))
             draft.listeners += frontend.listeners
             draft.notes += frontend.notes
         }
@@ -113,9 +117,7 @@ public struct HAProxyImport {
     }
 
     private mutating func upstream(_ proxy: HAProxyProxy) {
-        guard let name = names[proxy.name],
-            !draft.upstreams.contains(where: { $0.name == name })
-        else {
+        guard let name = names[proxy.name], written.insert(name).inserted else {
             // What is said of it is not lost; of a listen it is told where it listens.
             draft.notes += proxy.servers.map {
                 Note(
@@ -155,7 +157,7 @@ public struct HAProxyImport {
         balance(proxy, &upstream)
         cookie(proxy, &upstream)
         retries(proxy, &upstream)
-        var servers = HAProxyServers(proxy, ports: ports(leadingTo: proxy))
+        var servers = HAProxyServers(proxy, ports: ports[proxy.name] ?? [])
         servers.read()
         upstream.notes += servers.notes
         upstream.settings += servers.settings
@@ -168,19 +170,17 @@ public struct HAProxyImport {
         draft.upstreams.append(upstream)
     }
 
-    /// Ports by which clients come to the servers of `proxy`: a server without a port has theirs.
-    private func ports(leadingTo proxy: HAProxyProxy) -> [Int] {
-        let leading = proxies.filter { other in
-            other.listens
-                && (other.name == proxy.name && proxy.listens
-                    || other.defaultBackend?.name == proxy.name
-                    || other.rules.contains { $0.second == proxy.name })
-        }
-        return leading.flatMap(\.binds).flatMap { HAProxyFrontend.addresses(of: $0).found }
-            .compactMap { bind in
+    /// A server without a port has those of whoever leads to it.
+    private mutating func notePorts(of proxy: HAProxyProxy) {
+        let found = proxy.binds.flatMap { HAProxyFrontend.addresses(of: $0).found }
+            .compactMap { bind -> Int? in
                 guard case .host(_, let port)? = Address(text: bind) else { return nil }
                 return Int(port)
             }
+        if found.isEmpty { return }
+        let led =
+            [proxy.name, proxy.defaultBackend?.name].compactMap { $0 } + proxy.rules.map(\.second)
+        for name in Set(led) { ports[name, default: []] += found }
     }
 
     private func balance(_ proxy: HAProxyProxy, _ upstream: inout DraftUpstream) {

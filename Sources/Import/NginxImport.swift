@@ -13,9 +13,16 @@ public struct NginxImport {
     /// What each address is asked for, in the order in which they come.
     private var binds: [String] = []
     private var routes: [String: [(route: DraftRoute, place: SourcePlace)]] = [:]
+    /// Where in `routes` an address has a host and a path.
+    private var held: [String: [RouteKey: Int]] = [:]
     private var streams: [String: String] = [:]
     private var sources: [String: String] = [:]
     private var bindNotes: [String: [Note]] = [:]
+
+    private struct RouteKey: Hashable {
+        var host: String
+        var path: String
+    }
 
     public static let bytesMax = 16 << 20
 
@@ -233,14 +240,16 @@ public struct NginxImport {
         _ names: [String]
     ) {
         // The first of an address answers for names that nobody has, unless another is said to.
-        let isFirst = !binds.contains(bind)
+        let isFirst = sources[bind] == nil
         if isFirst {
             binds.append(bind)
             sources[bind] = "\(directive.place): server \(names.joined(separator: " "))"
         }
         var all = hosts
         if isDefault || isFirst || hosts.isEmpty { all.append("*") }
-        var list = routes[bind] ?? []
+        // Taken out, so that a growing list is not copied for each server.
+        var list = routes.removeValue(forKey: bind) ?? []
+        var known = held.removeValue(forKey: bind) ?? [:]
         for host in all {
             for route in found {
                 let draftRoute = DraftRoute(
@@ -249,13 +258,12 @@ public struct NginxImport {
                     stripsPrefix: route.strips,
                     upstream: upstreams[route.upstream].draft.name
                 )
-                if let index = list.firstIndex(where: {
-                    $0.route.host == host && $0.route.path == route.path
-                }) {
+                let key = RouteKey(host: host, path: route.path)
+                if let index = known[key] {
                     if list[index].route == draftRoute { continue }
                     if host == "*", isDefault {
                         list[index] = (draftRoute, directive.place)
-                    } else if host != "*" {
+                    } else if host != "*" || hosts.isEmpty {
                         note(
                             directive,
                             "\(bind) has host '\(host)' and path '\(route.path)' already, at \(list[index].place)",
@@ -264,10 +272,12 @@ public struct NginxImport {
                     }
                     continue
                 }
+                known[key] = list.count
                 list.append((draftRoute, directive.place))
             }
         }
         routes[bind] = list
+        held[bind] = known
     }
 
     private mutating func hosts(_ names: [String], _ directive: NginxDirective) -> [String] {

@@ -18,34 +18,60 @@ struct RouteRule {
     }
 
     /// More routes of one listener are no configuration by hand.
-    static let routesMax = 20_000
+    static let routesMax = 200_000
 
     static func table(_ rules: [RouteRule]) -> Table {
         var table = Table()
         var hosts: [String] = []
-        var isKnown: Set<String> = []
-        for rule in rules where isKnown.insert(rule.host).inserted { hosts.append(rule.host) }
-        for host in hosts { add(host, rules, &table) }
-        if table.routes.count > routesMax {
-            for rule in rules {
+        var byHost: [String: [Int]] = [:]
+        for (index, rule) in rules.enumerated() {
+            if byHost[rule.host] == nil { hosts.append(rule.host) }
+            byHost[rule.host, default: []].append(index)
+        }
+        for host in hosts {
+            let own = byHost[host] ?? []
+            let wider = self.wider(than: host).flatMap { byHost[$0] ?? [] }
+            add(host, own, (own + wider).sorted(), rules, &table)
+        }
+        if table.routes.count > routesMax, let first = rules.first {
+            for route in table.routes[routesMax...] {
                 table.notes.append(
                     Note(
-                        place: rule.place,
-                        text: rule.text,
-                        why: "expected at most \(routesMax) routes"
+                        place: first.place,
+                        text: "\(route.host)\(route.path) to \(route.upstream)",
+                        why: "expected at most \(routesMax) routes of one listener, saw more"
                     )
                 )
             }
-            table.routes = Array(table.routes.prefix(routesMax))
+            table.routes.removeSubrange(routesMax...)
         }
         return table
     }
 
-    private static func add(_ host: String, _ rules: [RouteRule], _ table: inout Table) {
+    /// Those that all of `host` belongs to.
+    private static func wider(than host: String) -> [String] {
+        if host == "*" { return [] }
+        var wider: [String] = []
+        var rest = host.hasPrefix("*.") ? host.dropFirst(2) : host[...]
+        while let dot = rest.firstIndex(of: ".") {
+            rest = rest[rest.index(after: dot)...]
+            wider.append("*.\(rest)")
+        }
+        return wider + ["*"]
+    }
+
+    /// `own` and `covering` are places in `rules`, in order.
+    private static func add(
+        _ host: String,
+        _ own: [Int],
+        _ covering: [Int],
+        _ rules: [RouteRule],
+        _ table: inout Table
+    ) {
         var before: [RouteRule] = []
-        let own = rules.enumerated().filter { $0.element.host == host }
         var paths: Set<String> = []
-        for (index, rule) in rules.enumerated() where covers(rule.host, host) {
+        for index in covering {
+            let rule = rules[index]
             let isOwn = rule.host == host
             let earlier = before.first { isPrefix($0.path, of: rule.path) }
             if let earlier {
@@ -64,8 +90,7 @@ struct RouteRule {
             before.append(rule)
             // A wider rule is found without help, unless a closer one of this host comes after it and would take it.
             let isNeeded =
-                isOwn
-                || own.contains { $0.offset > index && isPrefix($0.element.path, of: rule.path) }
+                isOwn || own.contains { $0 > index && isPrefix(rules[$0].path, of: rule.path) }
             guard isNeeded, paths.insert(rule.path).inserted else { continue }
             table.routes.append(
                 DraftRoute(
@@ -76,15 +101,6 @@ struct RouteRule {
                 )
             )
         }
-    }
-
-    /// Whether all of `host` belongs to `wide`.
-    private static func covers(_ wide: String, _ host: String) -> Bool {
-        if wide == "*" || wide == host { return true }
-        guard wide.hasPrefix("*.") else { return false }
-        let suffix = wide.dropFirst()
-        let name = host.hasPrefix("*.") ? host.dropFirst() : host[...]
-        return name.count > suffix.count && name.hasSuffix(suffix)
     }
 
     private static func isPrefix(_ prefix: String, of path: String) -> Bool {
