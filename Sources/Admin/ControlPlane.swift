@@ -56,6 +56,8 @@ public struct ControlPlane: Sendable {
     public var zone: String?
     /// Metrics have histograms for each peer, not only for each monitor.
     public var hasMetricsPerPeer = false
+    /// And for each route.
+    public var hasMetricsPerRoute = false
 
     /// Reads the configuration again.
     public typealias Reload = @Sendable () async -> ReloadAnswer

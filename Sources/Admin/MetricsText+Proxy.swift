@@ -108,6 +108,13 @@ extension MetricsText {
             }
         }
         addTimes(peers)
+        if isPerRoute {
+            let name = "muster_proxy_route_latency_seconds"
+            family(name, "histogram", "Where the time of requests went, by route and phase.")
+            for route in proxy.routes {
+                times(name, [("host", route.name.host), ("path", route.name.path)], route.times)
+            }
+        }
         family("muster_proxy_peer_in_flight", "gauge", "Exchanges under way.")
         for (key, totals) in peers {
             sample(

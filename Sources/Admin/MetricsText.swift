@@ -17,7 +17,13 @@ struct MetricsText {
     /// that is tens of megabytes a scrape.
     let isPerPeer: Bool
 
-    init(isPerPeer: Bool) { self.isPerPeer = isPerPeer }
+    /// Histograms for each route too.
+    let isPerRoute: Bool
+
+    init(isPerPeer: Bool, isPerRoute: Bool = false) {
+        self.isPerPeer = isPerPeer
+        self.isPerRoute = isPerRoute
+    }
 
     static func make(
         agent: String,
@@ -39,9 +45,10 @@ struct MetricsText {
         logDropped: UInt64 = 0,
         budget: DescriptorBudget? = nil,
         taken: [(owner: DescriptorBudget.Owner, count: Int)] = [],
-        isPerPeer: Bool = false
+        isPerPeer: Bool = false,
+        isPerRoute: Bool = false
     ) -> String {
-        var metrics = MetricsText(isPerPeer: isPerPeer)
+        var metrics = MetricsText(isPerPeer: isPerPeer, isPerRoute: isPerRoute)
         metrics.family("muster_up", "gauge", "1 while this agent runs.")
         metrics.sample("muster_up", [("agent", agent)], 1)
         metrics.family("muster_uptime_seconds", "gauge", "Time since the start.")

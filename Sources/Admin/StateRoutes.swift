@@ -190,7 +190,8 @@ enum StateRoutes {
                 (.probes, scheduler.inFlight * DescriptorBudget.perProbe),
                 (.proxy, report.connectionsActive + report.connectionsToPeers),
             ],
-            isPerPeer: plane.hasMetricsPerPeer
+            isPerPeer: plane.hasMetricsPerPeer,
+            isPerRoute: plane.hasMetricsPerRoute
         )
         let whole = text + MetricsText.notify(await plane.notifyStatus()) + counters.metricsText
         var response =

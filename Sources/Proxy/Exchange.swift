@@ -42,6 +42,8 @@ struct Exchange {
     var second: Int32 = -1
     var secondAt: Int64 = 0
     var upstream: Int32 = -1
+    /// What it is counted under; -1 where no route of a number led it.
+    var route: Int32 = -1
     var course = Course()
     var pick = Pick()
     /// Of the last attempt, as long as it is not known what becomes of the request.

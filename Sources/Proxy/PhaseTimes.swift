@@ -81,18 +81,43 @@ public struct PhaseTimes: BitwiseCopyable, Sendable {
 }
 
 extension Worker {
-    /// A request spent so long on a peer.
+    /// A request spent so long on a peer, and by its route.
     @inline(__always)
     func record(
         _ phase: RequestPhase,
         since begin: Int64,
-        of state: UnsafeMutablePointer<PeerState>
+        of state: UnsafeMutablePointer<PeerState>,
+        _ exchange: UnsafeMutablePointer<Exchange>
     ) {
         if state.pointee.times == nil { beginTimes(of: state) }
-        state.pointee.times?.pointee.record(
-            loop.now - Instant(nanoseconds: begin),
-            phase
-        )
+        let span = loop.now - Instant(nanoseconds: begin)
+        state.pointee.times?.pointee.record(span, phase)
+        let route = Int(exchange.pointee.route)
+        if route < 0 { return }
+        if routeTimes[route] == nil { beginTimes(ofRoute: route) }
+        routeTimes[route]?.pointee.record(span, phase)
+    }
+
+    /// Most routes of thousands have never had a request.
+    @inline(never)
+    private func beginTimes(ofRoute route: Int) {
+        let times = UnsafeMutablePointer<PhaseTimes>.allocate(capacity: 1)
+        times.initialize(to: PhaseTimes())
+        routeTimes[route] = times
+    }
+
+    /// These numbers may be others' from now on.
+    func forgetTimes(ofRoutes numbers: [Int32]) {
+        for number in numbers {
+            routeTimes[Int(number)]?.deallocate()
+            routeTimes[Int(number)] = nil
+        }
+    }
+
+    func timesOfRoutes() -> [(Int32, PhaseTimes)] {
+        (0..<RouteNumbers.max).compactMap { number in
+            routeTimes[number].map { (Int32(number), $0.pointee) }
+        }
     }
 
     /// Most peers of ten thousand have never had a request.

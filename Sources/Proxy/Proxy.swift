@@ -381,8 +381,10 @@ public final class Proxy {
         for name in leaving { upstreams[name] = nil }
         if !areListenersNew, upstreams == routing.compiledWith { return [] }
         let old = routing.orders
+        let gone = routing.routeNumbers.take(listeners)
+        let numbers = routing.routeNumbers.numbers
         let orders = await Task.detached { [upstreams] in
-            listeners.map { ListenerOrder($0, upstreams) }
+            listeners.map { ListenerOrder($0, upstreams, numbers) }
         }.value
         areListenersNew = false
         routing.compiledWith = upstreams
@@ -391,10 +393,11 @@ public final class Proxy {
         var problems: [String] = []
         for (number, (_, worker)) in workers.enumerated() {
             let mine = orders.filter { $0.isFor(worker: number) }
-            for problem in await worker.call({ $0.listen(mine) }) where !problems.contains(problem)
-            {
-                problems.append(problem)
+            let found = await worker.call { worker in
+                worker.forgetTimes(ofRoutes: gone)
+                return worker.listen(mine)
             }
+            problems += found.filter { !problems.contains($0) }
         }
         return problems
     }

@@ -21,6 +21,8 @@ extension Proxy {
         public var unavailable: UInt64 = 0
         public var aborted: UInt64 = 0
         public var failures: [FailureTotal] = []
+        /// Of routes that have had a request, in order.
+        public var routes: [(name: RouteName, times: PhaseTimes)] = []
     }
 
     /// One sort of failure: of whom, why, and how the client heard of it.
@@ -56,6 +58,7 @@ extension Proxy {
 
     public func report() async -> Report {
         var report = Report()
+        report.routes = await timesOfRoutes()
         for (_, worker) in workers {
             let part = await worker.call { worker in
                 (worker.counters, worker.clients.count, worker.peerTotals(), worker.links.count)
@@ -87,6 +90,21 @@ extension Proxy {
             )
         }
         return report
+    }
+}
+
+extension Proxy {
+    private func timesOfRoutes() async -> [(name: RouteName, times: PhaseTimes)] {
+        var sums: [Int32: PhaseTimes] = [:]
+        for (_, worker) in workers {
+            for (number, times) in await worker.call({ $0.timesOfRoutes() }) {
+                sums[number, default: PhaseTimes()].add(times)
+            }
+        }
+        // Named by now: a number that was given back meanwhile has none.
+        let names = routing.routeNumbers.names
+        return sums.compactMap { number, times in names[number].map { (name: $0, times: times) } }
+            .sorted { $0.name < $1.name }
     }
 }
 

@@ -14,6 +14,8 @@ final class RouteTable: @unchecked Sendable {
         var upstream: Int32
         /// Bytes of the path to take off before forwarding.
         var stripBytes: Int32
+        /// What its requests are counted under; -1 where they are not.
+        var route: Int32 = -1
 
         static let nowhere: Int32 = -1
     }
@@ -44,9 +46,13 @@ final class RouteTable: @unchecked Sendable {
     private let hasHosts: Bool
     private let hasWildcards: Bool
 
-    /// `upstreams` says which number each upstream name has. A route to another name leads nowhere, and not where
-    /// the next one would: its requests are meant for nobody else.
-    init(_ configurations: [RouteConfiguration], upstreams: [String: Int32]) {
+    /// `upstreams` says which number each upstream name has, `numbers` which each route. A route to another upstream
+    /// leads nowhere, and not where the next one would: its requests are meant for nobody else.
+    init(
+        _ configurations: [RouteConfiguration],
+        upstreams: [String: Int32],
+        numbers: [RouteName: Int32] = [:]
+    ) {
         var blob: [UInt8] = []
         var grouped: [String: [Route]] = [:]
         for configuration in configurations {
@@ -58,7 +64,11 @@ final class RouteTable: @unchecked Sendable {
             let route = Route(
                 pathStart: Int32(start),
                 pathCount: Int32(path.count),
-                match: Match(upstream: upstream, stripBytes: strip)
+                match: Match(
+                    upstream: upstream,
+                    stripBytes: strip,
+                    route: numbers[RouteName(configuration)] ?? -1
+                )
             )
             grouped[Self.storedName(configuration.host), default: []].append(route)
         }

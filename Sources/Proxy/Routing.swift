@@ -42,6 +42,7 @@ struct Routing {
     /// The numbers that the tables in use were compiled with, and those tables.
     var compiledWith: [String: Int32] = [:]
     var orders: [ListenerOrder] = []
+    var routeNumbers = RouteNumbers()
 
     init(upstreamsMax: Int = PeerPool.upstreamsMax, peersMax: Int = PeerPool.peersMax) {
         upstreamNumbers = Numbers(limit: upstreamsMax)

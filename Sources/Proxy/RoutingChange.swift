@@ -96,12 +96,17 @@ struct ListenerOrder: Sendable {
     var bind: Address
     var mode: Mode
 
-    /// Compiles the routes; `upstreams` says which number each upstream has.
-    init(_ listener: ListenerConfiguration, _ upstreams: [String: Int32]) {
+    /// Compiles the routes; `upstreams` says which number each upstream has, `numbers` which each route.
+    init(
+        _ listener: ListenerConfiguration,
+        _ upstreams: [String: Int32],
+        _ numbers: [RouteName: Int32] = [:]
+    ) {
         bind = listener.bind
         mode =
             switch listener.mode {
-            case .http(let routes): .http(RouteTable(routes, upstreams: upstreams))
+            case .http(let routes):
+                .http(RouteTable(routes, upstreams: upstreams, numbers: numbers))
             case .tcp(let upstream): .tcp(upstream: upstreams[upstream] ?? -1)
             }
     }

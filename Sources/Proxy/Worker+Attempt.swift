@@ -124,7 +124,7 @@ extension Worker {
             takeSlot(exchange, connection)
             if isConnected {
                 _ = exchange.pointee.course.on(.connected)
-                record(.connect, since: exchange.pointee.chosenAt, of: state)
+                record(.connect, since: exchange.pointee.chosenAt, of: state, exchange)
             }
             pool.count(peer, 1)
             setDeadline(

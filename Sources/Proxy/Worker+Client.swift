@@ -287,6 +287,7 @@ extension Worker {
         let exchange = exchanges.elements + place
         exchange.pointee.client = Int32(truncatingIfNeeded: index)
         exchange.pointee.upstream = -1
+        exchange.pointee.route = -1
         exchange.pointee.second = -1
         exchange.pointee.course = Course()
         exchange.pointee.pick = Pick()
@@ -417,6 +418,7 @@ extension Worker {
             return true
         }
         let upstream = join(exchange, match.upstream)
+        exchange.pointee.route = match.route
         exchange.pointee.course.isMovable =
             head.method.isHarmless
             || exchange.pointee.course.isIdempotent && upstream.pointee.movesWrites

@@ -20,7 +20,7 @@ extension Worker {
             let isClean = exchange.pointee.keepsLink && exchange.pointee.isSent
             let peer = pool.peers + Int(links.elements[Int(exchange.pointee.link)].peer)
             peer.pointee.answeredAt = loop.now
-            record(.total, since: exchange.pointee.begunAt, of: peer)
+            record(.total, since: exchange.pointee.begunAt, of: peer, exchange)
             releaseLink(Int(exchange.pointee.link), isClean: isClean)
         }
         let closes =

@@ -299,7 +299,8 @@ extension Worker {
         record(
             .firstByte,
             since: exchange.pointee.chosenAt,
-            of: pool.peers + Int(link.pointee.peer)
+            of: pool.peers + Int(link.pointee.peer),
+            exchange
         )
         observe(exchange, link.pointee.peer)
         setDeadline(place, timeouts.bodyIdle)

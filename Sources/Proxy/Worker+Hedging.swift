@@ -186,7 +186,8 @@ extension Worker {
             record(
                 .connect,
                 since: exchange.pointee.secondAt,
-                of: pool.peers + Int(link.pointee.peer)
+                of: pool.peers + Int(link.pointee.peer),
+                exchange
             )
             link.pointee.wire.note(readiness)
             sendSecond(exchange)

@@ -37,7 +37,8 @@ extension Worker {
             record(
                 .connect,
                 since: exchanges.elements[exchange].chosenAt,
-                of: pool.peers + Int(link.pointee.peer)
+                of: pool.peers + Int(link.pointee.peer),
+                exchanges.elements + exchange
             )
             setDeadline(client, timeouts.response)
             drive(client)

@@ -215,7 +215,12 @@ extension Worker {
                 continue
             }
             leaveLine(Int(index))
-            record(.queue, since: exchange.pointee.linedUpAt, of: pool.peers + Int(peer))
+            record(
+                .queue,
+                since: exchange.pointee.linedUpAt,
+                of: pool.peers + Int(peer),
+                exchange
+            )
             let client = Int(exchange.pointee.client)
             startAttempt(Int(index), with: peer)
             if isOpen(client) { drive(client) }

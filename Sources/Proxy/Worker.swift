@@ -36,6 +36,8 @@ final class Worker: EventSink {
     /// Clients with more to move than one turn allows, and how many; each at most once, but for places
     /// that others have taken since.
     let unfinished: UnsafeMutablePointer<Int32>
+    /// Of routes that have had a request, by number.
+    let routeTimes: UnsafeMutablePointer<UnsafeMutablePointer<PhaseTimes>?>
     var unfinishedCount = 0
     private var unfinishedTimer = TimerID.none
     /// A routing path after its dot segments are gone.
@@ -173,6 +175,8 @@ final class Worker: EventSink {
         deadlines = .allocate(capacity: limits.clientConnections)
         deadlines.initialize(repeating: Self.nobody, count: limits.clientConnections)
         unfinished = .allocate(capacity: limits.clientConnections)
+        routeTimes = .allocate(capacity: RouteNumbers.max)
+        routeTimes.initialize(repeating: nil, count: RouteNumbers.max)
         scratch = .allocate(capacity: Buffer.capacity)
         super.init()
     }
@@ -191,6 +195,8 @@ final class Worker: EventSink {
         state.deallocate()
         deadlines.deallocate()
         unfinished.deallocate()
+        for route in 0..<RouteNumbers.max { routeTimes[route]?.deallocate() }
+        routeTimes.deallocate()
         scratch.deallocate()
     }
 

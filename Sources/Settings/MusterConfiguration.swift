@@ -126,6 +126,8 @@ public struct AdminConfiguration: Hashable, Sendable {
     public var identity: TLSIdentity?
     /// Latency histograms for each peer, not only for each monitor.
     public var hasMetricsPerPeer = false
+    /// And for each route of the proxy.
+    public var hasMetricsPerRoute = false
     /// Monitors that run a program may be defined through the API, and are believed of the store.
     public var allowsPrograms = false
     /// Where scripts of older systems add and remove peers; nil where none do.

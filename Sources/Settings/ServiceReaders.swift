@@ -141,6 +141,7 @@ extension AdminConfiguration {
         admin.allowsPrograms = section.bool("programs", default: false)
         if var metrics = section.section("metrics") {
             admin.hasMetricsPerPeer = metrics.bool("per-peer", default: false)
+            admin.hasMetricsPerRoute = metrics.bool("per-route", default: false)
             metrics.finish()
         }
         // A token that was refused has its own report.

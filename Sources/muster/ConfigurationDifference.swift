@@ -345,6 +345,7 @@ private struct Details {
         add("haproxy-socket.mode", socket?.mode.map(Self.octal), other?.mode.map(Self.octal))
         add("haproxy-socket.group", socket?.group, other?.group)
         add("metrics.per-peer", old.hasMetricsPerPeer, new.hasMetricsPerPeer)
+        add("metrics.per-route", old.hasMetricsPerRoute, new.hasMetricsPerRoute)
     }
 
     private static func list(_ names: [String]) -> String {

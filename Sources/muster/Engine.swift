@@ -560,6 +560,7 @@ final class Engine {
         plane.zone = configuration.agent.zone
         plane.version = Muster.version
         plane.hasMetricsPerPeer = configuration.admin.hasMetricsPerPeer
+        plane.hasMetricsPerRoute = configuration.admin.hasMetricsPerRoute
         plane.budget = budget
         return plane
     }

@@ -32,7 +32,8 @@ import Vocabulary
         peer: String = "one",
         pairs: [PairMetrics] = [],
         proxy: Proxy.Report = Proxy.Report(),
-        isPerPeer: Bool = false
+        isPerPeer: Bool = false,
+        isPerRoute: Bool = false
     ) -> String {
         MetricsText.make(
             agent: "a1",
@@ -42,7 +43,8 @@ import Vocabulary
             scheduler: SchedulerMetrics(),
             pairs: pairs,
             proxy: proxy,
-            isPerPeer: isPerPeer
+            isPerPeer: isPerPeer,
+            isPerRoute: isPerRoute
         )
     }
 
@@ -67,6 +69,18 @@ import Vocabulary
             "muster_proxy_peer_latency_seconds_count{upstream=\"web\",peer=\"two\",phase=\"total\"} 1\n"
         #expect(!all.contains(one))
         #expect(text(proxy: report, isPerPeer: true).contains(one))
+    }
+
+    @Test func `routes are told where that is asked for`() {
+        var report = Proxy.Report()
+        var times = PhaseTimes()
+        times.record(.milliseconds(3), .total)
+        let route = RouteConfiguration(host: "*.example.org", path: "/x", upstream: "web")
+        report.routes = [(RouteName(route), times)]
+        let line =
+            "muster_proxy_route_latency_seconds_count{host=\"*.example.org\",path=\"/x\",phase=\"total\"} 1\n"
+        #expect(!text(proxy: report).contains("muster_proxy_route_latency_seconds"))
+        #expect(text(proxy: report, isPerRoute: true).contains(line))
     }
 
     @Test func `histograms are a monitor's, unless asked for each peer`() {

@@ -52,6 +52,28 @@ import Vocabulary
         #expect(Self.counts(totals.times) == [0, totals.connects, 3, 3])
     }
 
+    @Test func `each route has its own`() async throws {
+        let peer = try TestPeer()
+        let web = UpstreamDefinition(
+            name: "web",
+            peers: [PeerDefinition(id: "peer", address: peer.address)]
+        )
+        let routes = [("a.example", "/"), ("a.example", "/x"), ("b.example", "/")].map {
+            RouteConfiguration(host: $0.0, path: $0.1, upstream: "web")
+        }
+        let rig = try await ProxyRig([web], modes: [.http(routes: routes)])
+        let client = try rig.client()
+        for target in ["/", "/x/1", "/x"] {
+            try client.send("GET \(target) HTTP/1.1\r\nHost: a.example\r\n\r\n")
+            #expect(try client.reply().status == 200)
+        }
+        client.close()
+        await rig.expectNothingHeld()
+        let seen = await rig.report().routes
+        #expect(seen.map { "\($0.name.host)\($0.name.path)" } == ["a.example/", "a.example/x"])
+        #expect(seen.map { Self.counts($0.times)[2...].map(\.self) } == [[1, 1], [2, 2]])
+    }
+
     @Test func `what waits in line is in them, too`() async throws {
         let gate = TestPeer.Gate()
         let peer = try TestPeer {
