@@ -81,7 +81,21 @@ public struct Herald: Sendable {
     private var failures = 0
     private var retryAt: Instant?
     /// When some standing has something to say by itself.
-    private var nextLook: Instant?
+    public private(set) var nextLook: Instant?
+    private var lookedAt = Instant(nanoseconds: .min)
+    /// What is to be written down since that was asked for last.
+    private var news = News()
+
+    /// What began and ended to wait.
+    public struct News: Hashable, Sendable {
+        public var added: [Notice] = []
+        public var removed: [UInt64] = []
+
+        public var isEmpty: Bool { added.isEmpty && removed.isEmpty }
+    }
+
+    /// Standings are looked through this often at most, however many of them have something to say.
+    static let lookEvery = Nanoseconds.seconds(1)
 
     private struct Flight: Sendable {
         var ids: Set<UInt64>
@@ -223,11 +237,12 @@ public struct Herald: Sendable {
     private mutating func enqueue(_ notice: Notice, at now: Instant) -> Notice {
         if waiting.isEmpty || groupAt == nil { groupAt = now + rules.group }
         waiting.append(notice)
+        news.added.append(notice)
         if waiting.count > Self.waitingMax {
             // What is in flight is with the receiver already, perhaps.
             let oldest = waiting.firstIndex { flight?.ids.contains($0.id) != true }
             if let oldest {
-                waiting.remove(at: oldest)
+                news.removed.append(waiting.remove(at: oldest).id)
                 leftOut += 1
                 counts.leftOut += 1
             }
@@ -242,9 +257,17 @@ public struct Herald: Sendable {
     public mutating func look(now: Moment) -> [Notice] {
         guard let due = nextLook, due <= now.instant else { return [] }
         nextLook = nil
+        lookedAt = now.instant
         var made: [Notice] = []
+        var dueNow: [(peer: PeerKey, standing: Standing)] = []
+        for (peer, standing) in standings {
+            guard let time = earliest(standing) else { continue }
+            if time <= now.instant { dueNow.append((peer, standing)) } else { lookSoon(at: time) }
+        }
         // In an order that does not depend on how a dictionary lies in memory.
-        for (peer, old) in standings.sorted(by: { $0.key.description < $1.key.description }) {
+        dueNow.sort { ($0.peer.upstream, $0.peer.peer) < ($1.peer.upstream, $1.peer.peer) }
+        let told = dueNow.isEmpty ? [] : Set(waiting.map(\.peer))
+        for (peer, old) in dueNow {
             var standing = old
             if let flapping = standing.flapping, let flap = rules.flap,
                 now.instant - flapping.lastTurn >= flap.within
@@ -256,8 +279,7 @@ public struct Herald: Sendable {
                 made.append(enqueue(notice, at: now.instant))
             } else if let at = standing.remindAt, at <= now.instant, let remind = rules.remind {
                 standing.remindAt = now.instant + remind
-                let isToldOf = waiting.contains { $0.peer == peer }
-                if standing.flapping == nil, !isToldOf {
+                if standing.flapping == nil, !told.contains(peer) {
                     let notice = make(.reminder, peer, standing, from: standing.status)
                     made.append(enqueue(notice, at: now.instant))
                 }
@@ -283,7 +305,8 @@ public struct Herald: Sendable {
 
     private mutating func lookSoon(at time: Instant?) {
         guard let time else { return }
-        nextLook = nextLook.map { min($0, time) } ?? time
+        let next = max(time, lookedAt + Self.lookEvery)
+        nextLook = nextLook.map { min($0, next) } ?? next
     }
 
     /// When `look` or `next` may have something; nil where nothing is waited for.
@@ -356,15 +379,29 @@ public struct Herald: Sendable {
         retryAt = now + pause
         guard isRefusal, failures >= Self.refusalsMax else { return [] }
         let lost = waiting.filter { flight.ids.contains($0.id) }
-        waiting.removeAll { flight.ids.contains($0.id) }
+        remove { flight.ids.contains($0.id) }
         leftOut += lost.count
         counts.leftOut += UInt64(lost.count)
         failures = 0
         return lost
     }
 
+    private mutating func remove(_ isOver: (Notice) -> Bool) {
+        waiting.removeAll { notice in
+            let isOver = isOver(notice)
+            if isOver { news.removed.append(notice.id) }
+            return isOver
+        }
+    }
+
+    /// What is to be written down.
+    public mutating func takeNews() -> News {
+        defer { news = News() }
+        return news
+    }
+
     private mutating func remove(_ flight: Flight) {
-        waiting.removeAll { flight.ids.contains($0.id) }
+        remove { flight.ids.contains($0.id) }
         leftOut = max(0, leftOut - flight.leftOut)
     }
 
@@ -376,14 +413,14 @@ public struct Herald: Sendable {
         }
         guard let last else { return }
         let id = waiting[last].id
-        waiting.removeAll {
-            $0.peer == peer && $0.id <= id && flight?.ids.contains($0.id) != true
-        }
+        let inFlight = self.flight?.ids ?? []
+        remove { $0.peer == peer && $0.id <= id && !inFlight.contains($0.id) }
     }
 
     /// Others have told what waits here.
     public mutating func clear() {
-        waiting.removeAll { flight?.ids.contains($0.id) != true }
+        let inFlight = self.flight?.ids ?? []
+        remove { !inFlight.contains($0.id) }
         leftOut = 0
     }
 

@@ -188,20 +188,15 @@ public final class Notifier {
         board.supply(of: upstream).map { .init(available: $0.available, wanted: $0.wanted) }
     }
 
-    /// Changes a herald, and writes down what is different for it.
+    /// Changes a herald in place, and writes down what is different for it: a burst of changes costs each of
+    /// them the same.
     private func change(_ name: String, _ body: (inout Herald, Moment) -> Void) {
-        guard var herald = heralds[name] else { return }
-        let before = herald.waiting
-        body(&herald, loop.moment)
-        heralds[name] = herald
-        guard ledger != nil, before != herald.waiting else { return }
-        let old = Set(before.map(\.id))
-        let new = Set(herald.waiting.map(\.id))
-        for notice in herald.waiting where !old.contains(notice.id) {
-            ledger?.note(Self.record(of: notice, for: name))
-        }
-        let told = old.subtracting(new).sorted()
-        if !told.isEmpty { ledger?.note(Self.record(told: told, to: name)) }
+        guard heralds[name] != nil else { return }
+        let now = loop.moment
+        body(&heralds[name, default: Herald(name, HeraldRules())], now)
+        guard let news = heralds[name]?.takeNews(), let ledger, !news.isEmpty else { return }
+        for notice in news.added { ledger.note(Self.record(of: notice, for: name)) }
+        if !news.removed.isEmpty { ledger.note(Self.record(told: news.removed, to: name)) }
     }
 
     // MARK: Sending
@@ -476,14 +471,17 @@ extension Notifier: BoardObserver {
                 )
             }
         }
-        setTimer(now: loop.moment)
+        // Of a burst the first one sets the timer, and the others find it set.
+        let isFirst = heralds.values.contains { $0.waiting.count == 1 }
+        let isSooner = heralds.values.contains { $0.nextLook.map { $0 < timerAt } ?? false }
+        if timer == nil || isFirst || isSooner { setTimer(now: loop.moment) }
     }
 
     public func defined(_ upstreams: [String], _ peers: [PeerKey]) {
+        let gone = peers.filter { board.view(of: $0) == nil }
+        if gone.isEmpty { return }
         for name in order {
-            for key in peers where board.view(of: key) == nil {
-                change(name) { herald, now in herald.gone(key, now: now) }
-            }
+            change(name) { herald, now in for key in gone { herald.gone(key, now: now) } }
         }
         setTimer(now: loop.moment)
     }

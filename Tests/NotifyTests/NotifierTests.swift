@@ -225,4 +225,35 @@ private final class Process {
             await process.end()
         }
     }
+
+    /// A burst must cost each change the same, whatever waits already: the loop it is on probes.
+    @Test func `of five thousand changes at once the latest are told, and how many are not`()
+        async throws
+    {
+        try await onLoop { loop in
+            let mailbox = Mailbox()
+            let process = try await Process(on: ModelDisk(), loop, mailbox, Self.rules)
+            mailbox.answer(.failed("away"))
+            for number in 0..<5_000 {
+                process.notifier.transition(
+                    TransitionEvent(
+                        id: UInt64(number + 1),
+                        at: loop.wall,
+                        peer: PeerKey(upstream: "web", peer: peers[number % 3]),
+                        from: number / 3 % 2 == 0 ? .up : .down,
+                        to: number / 3 % 2 == 0 ? .down : .up,
+                        reason: ""
+                    )
+                )
+            }
+            let status = try #require(process.notifier.status.first)
+            #expect(status.waiting == Herald.waitingMax)
+            #expect(status.leftOut == 5_000 - Herald.waitingMax)
+            mailbox.answer(.arrived)
+            await loop.advance(by: .seconds(120))
+            #expect(mailbox.taken.count >= Herald.waitingMax)
+            #expect(process.notifier.status.first?.waiting == 0)
+            await process.end()
+        }
+    }
 }
