@@ -193,7 +193,17 @@ enum StateRoutes {
             isPerPeer: plane.hasMetricsPerPeer,
             isPerRoute: plane.hasMetricsPerRoute
         )
-        let whole = text + MetricsText.notify(await plane.notifyStatus()) + counters.metricsText
+        var definitions = MetricsText(isPerPeer: false)
+        definitions.family(
+            "muster_definitions_ignored",
+            "gauge",
+            "Definitions of the API that make no sense here, and are left out."
+        )
+        let ignored = await plane.definer?.call { $0.ignoredDefinitions } ?? 0
+        definitions.sample("muster_definitions_ignored", [], Double(ignored))
+        let whole =
+            text + definitions.text + MetricsText.notify(await plane.notifyStatus())
+            + counters.metricsText
         var response =
             OpenMetrics.isWanted(request[field: "accept"])
             ? Response.text(OpenMetrics.text(of: whole), type: OpenMetrics.type)

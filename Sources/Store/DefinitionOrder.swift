@@ -73,6 +73,8 @@ public protocol Definer: AnyObject {
     var routes: [DefinedRoute] { get }
     /// All that the API defines, by name.
     var definitions: [DefinedThing] { get }
+    /// How many of them make no sense here, and are left out.
+    var ignoredDefinitions: Int { get }
     /// Of an upstream's peers those that the file does not define as they are, and who does.
     func otherSources(of upstream: String) -> [String: String]
 }

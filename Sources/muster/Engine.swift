@@ -582,6 +582,8 @@ extension Engine: Definer {
 
     var definitions: [DefinedThing] { live.all(catalogue) }
 
+    var ignoredDefinitions: Int { live.ignored }
+
     func otherSources(of upstream: String) -> [String: String] {
         catalogue.otherSources(of: upstream).mapValues(\.description)
     }

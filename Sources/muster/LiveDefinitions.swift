@@ -42,6 +42,9 @@ struct LiveDefinitions {
         var problem: String?
     }
 
+    /// How many definitions make no sense here, and are left out.
+    var ignored: Int { problems.count }
+
     // MARK: Hearing
 
     /// Takes in what holds now.

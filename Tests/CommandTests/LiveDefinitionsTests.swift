@@ -157,6 +157,27 @@ import Vocabulary
         )
     }
 
+    @Test func `what makes no sense is counted until it is taken back`() {
+        var agent = Agent()
+        _ = agent.catalogue.set(
+            .file,
+            [
+                MonitoredUpstream(
+                    definition: UpstreamDefinition(name: "shop", peers: []),
+                    monitors: []
+                )
+            ]
+        )
+        agent.hear(.peer(a), LiveDefinition(json(#"{"id":"a","address":"nowhere"}"#)))
+        #expect(agent.live.ignored == 1 && agent.peers().isEmpty)
+        agent.hear(.peer(a), LiveDefinition(peer("a", 1)))
+        #expect(agent.live.ignored == 0 && agent.peers() == ["a": 1])
+        agent.hear(.route("r"), LiveDefinition(json(#"{"path":5}"#)))
+        #expect(agent.live.ignored == 1)
+        agent.hear(.route("r"), nil)
+        #expect(agent.live.ignored == 0)
+    }
+
     @Test func `what has no upstream any more can be taken away, and is told`() throws {
         var agent = Agent()
         agent.hear(.peer(a), LiveDefinition(peer("a", 1)))
