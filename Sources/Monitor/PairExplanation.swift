@@ -179,11 +179,21 @@ extension Scheduler {
         if let mark = fleet.member.membership.late[owner] {
             return "\(owner) is late: what was due from \(mark) on has not begun"
         }
+        if isGone(owner) {
+            return "nothing that was due at \(owner) has begun since it fell silent"
+        }
         guard let verdict = door.verdict(of: rows[row]) else {
             return "nothing that it said is about the pair as it is defined here"
         }
         guard verdict.expiresAt < now.wall else { return nil }
         return "nothing was heard of the pair since \(verdict.checkedAt), and that is over"
+    }
+
+    /// It is out of the roster, and nobody has taken over yet what it probed.
+    private func isGone(_ owner: String) -> Bool {
+        guard let fleet, !fleet.isAway, !owner.isEmpty else { return false }
+        let members = fleet.member.membership.roster.members
+        return !members.isEmpty && !members.contains { $0.id == owner }
     }
 
     private func why(
@@ -200,6 +210,11 @@ extension Scheduler {
             return "\(owner) goes on with what it had: the store does not answer"
         }
         if fleet.isAway { return "\(owner) held the claim when the store was last heard" }
+        if isGone(owner) {
+            return
+                "\(owner) held the claim, and is not among those that share the probing any more; "
+                + "\(rank.first ?? "nobody") is first in rank and takes it over"
+        }
         guard let first = rank.first else { return "\(owner) holds the claim" }
         if first == owner {
             let size = rank.count

@@ -140,11 +140,9 @@ public final class FleetDesk: EventSink {
     private var onLeft: [CheckedContinuation<Void, Never>] = []
     private var throttle = Throttle()
 
-    /// Why it doubts itself, as was told last; and the members.
+    /// Why it doubts itself, as was told last; and who shares the probing.
     private var reasonsTold: [Doubt.Reason] = []
-    private var membersTold: Set<String> = []
-    /// Who was late when the members were looked at last, and from what time on.
-    private var lateOnes: [String: WallTime] = [:]
+    private var news = FleetNews()
     private var isTwinTold = false
     private var isHoldTold = false
     private var wasTaken = false
@@ -688,7 +686,7 @@ public final class FleetDesk: EventSink {
             wire?.standingChanged()
         }
         if isTaken, isTwinTold, throttle.note("twin", at: now) != nil { tellOfTwin() }
-        tellOfMembers()
+        tellOfMembers(at: now)
         tellOfDoubt(at: now)
     }
 
@@ -696,37 +694,19 @@ public final class FleetDesk: EventSink {
         journal.warning(twinWords, [.event("twin"), .agent(setting.agent)])
     }
 
-    private func tellOfMembers() {
-        let members = Set(member.membership.roster.members.map(\.id))
-        // One that says nothing more is late before it is out; one that leaves is not.
-        let late = member.membership.late
-        if members == membersTold {
-            if late != lateOnes { lateOnes = late }
-            return
-        }
-        defer { lateOnes = late }
-        lateOnes.merge(late) { _, now in now }
-        let (came, went) = (members.subtracting(membersTold), membersTold.subtracting(members))
-        membersTold = members
-        // Alone, and nobody was there before: nothing that anybody must know.
-        if members.union(went) == [setting.agent] { return }
-        func list(_ ids: Set<String>) -> String {
-            let sorted = ids.sorted()
-            let shown = sorted.prefix(10).joined(separator: ", ")
-            return sorted.count > 10 ? "\(shown) and \(sorted.count - 10) more" : shown
-        }
-        var text =
-            members.count == 1 ? "one agent probes" : "\(members.count) agents share the probing"
-        if !came.isEmpty { text += "; new: \(list(came))" }
-        let silent = went.filter { lateOnes[$0] != nil }
-        let left = went.subtracting(silent).subtracting([setting.agent])
-        if !left.isEmpty { text += "; left: \(list(left))" }
-        if !silent.isEmpty {
-            let since = silent.compactMap { lateOnes[$0] }.min().map { " since \($0)" } ?? ""
-            text += "; silent\(since): \(list(silent))"
-        }
-        if went.contains(setting.agent) { text += "; this one takes no part" }
-        journal.notice(text, [.event("fleet"), .init("agents", Int64(members.count))])
+    private func tellOfMembers(at now: Instant) {
+        let membership = member.membership
+        let line = news.line(
+            of: membership.roster.members,
+            late: membership.late,
+            era: membership.era,
+            seenBy: setting.agent,
+            patience: setting.terms.lease,
+            at: now
+        )
+        guard let line else { return }
+        let count = Int64(membership.roster.members.count)
+        journal.notice(line, [.event("fleet"), .init("agents", count)])
     }
 
     private func tellOfDoubt(at now: Instant) {

@@ -469,6 +469,29 @@ import Vocabulary
         }
     }
 
+    /// Where probes are rare, the dead are out of the roster long before anybody misses one.
+    @Test func `that the holder of a pair is gone is told until it is taken over`() async throws {
+        try await FleetRig.run(peers: 40, interval: .seconds(20)) { rig in
+            for id in ["a1", "a2", "a3"] { try rig.start(id) }
+            await rig.pass(.seconds(50))
+            let dead = rig.visits.filter { $0.value.last?.agent == "a2" }.map {
+                VerdictKey(upstream: "web", peer: $0.key, monitor: "http")
+            }
+            rig.kill("a2")
+            // Who hears of it first has not heard yet what the other claims.
+            let isTold = await rig.comes {
+                rig.agents.values.contains { agent in
+                    dead.contains {
+                        let why = agent.scheduler.explain($0)?.why ?? ""
+                        return why.hasPrefix("a2 held the claim, and is not among")
+                            && why.contains(" is first in rank and takes it over")
+                    }
+                }
+            }
+            #expect(isTold)
+        }
+    }
+
     @Test func `what a peer says to one agent counts at the one that probes it`() async throws {
         try await FleetRig.run(peers: 4) { rig in
             for id in ["a1", "a2"] { try rig.start(id) }
@@ -556,6 +579,7 @@ private final class FleetRig: @unchecked Sendable {
         on loop: EventLoop,
         peers: Int,
         fall: Int,
+        _ interval: Nanoseconds,
         _ fastInterval: Nanoseconds,
         _ action: MassChange.Action
     ) {
@@ -573,7 +597,7 @@ private final class FleetRig: @unchecked Sendable {
                         "10.\(name == "web" ? 0 : 1).\($0 / 8).\($0 % 8):80"
                     },
                     script: script,
-                    interval: .seconds(1),
+                    interval: interval,
                     fastInterval: fastInterval,
                     fall: fall
                 )
@@ -584,6 +608,7 @@ private final class FleetRig: @unchecked Sendable {
     static func run(
         peers: Int,
         fall: Int = 2,
+        interval: Nanoseconds = .seconds(1),
         fastInterval: Nanoseconds = .seconds(1),
         action: MassChange.Action = .hold,
         _ body: @escaping @Sendable (FleetRig) async throws -> Void
@@ -591,7 +616,7 @@ private final class FleetRig: @unchecked Sendable {
         let loop = try EventLoop.spawn(virtual: "fleet")
         defer { loop.stop() }
         try await withTaskExecutorPreference(loop) {
-            let rig = FleetRig(on: loop, peers: peers, fall: fall, fastInterval, action)
+            let rig = FleetRig(on: loop, peers: peers, fall: fall, interval, fastInterval, action)
             do {
                 try await body(rig)
             } catch {
