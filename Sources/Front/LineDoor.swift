@@ -45,7 +45,8 @@ public final class LineDoor: EventSink {
     private var nextID = 0
     private var fileWatch = TimerID.none
     private var throttle = Throttle()
-    public let address: SocketAddress
+    /// Where it listens.
+    public private(set) var address: SocketAddress
 
     private static let fileWatchEvery = Nanoseconds.seconds(1)
     private static let readBytes = 4_096
@@ -75,6 +76,7 @@ public final class LineDoor: EventSink {
             onTrouble: { [unowned self] in tell("a client cannot be let in: \($0.reason)") },
             onAccept: { [unowned self] descriptor in accept(descriptor) }
         )
+        address = acceptor?.address ?? place
         if place.isUnix { watchFile() }
     }
 
