@@ -10,8 +10,9 @@ public import Vocabulary
 public struct ForeignStanding: Hashable, Sendable {
     /// Nobody knows yet, and requests wait for who does.
     public var isStranger = true
-    /// Requests go to it.
-    public var isAvailable = false
+    /// Its checks find it down, or an operator wants no requests to go to it. That requests of this process fail
+    /// is not enough: for others only what somebody looked at counts.
+    public var isDead = false
     /// When it was looked at last; nil before the first time.
     public var checkedAt: WallTime?
     /// This process looks after it, and speaks for it.

@@ -80,7 +80,7 @@ extension HipacheSource {
         guard setting.marks else { return }
         for peer in routes.table.peers {
             let standing = routes.standing(of: peer)
-            guard standing.isOurs, standing.checkedAt != nil, !standing.isAvailable else {
+            guard standing.isOurs, standing.checkedAt != nil, standing.isDead else {
                 continue
             }
             for host in routes.table.hosts(with: peer) { queueMarks(of: host) }
@@ -98,7 +98,7 @@ extension HipacheSource {
         guestsOf[key, default: []].insert(host)
         let isAnyDead = routes.table.weights(of: key).contains {
             let standing = routes.standing(of: $0.peer)
-            return standing.checkedAt != nil && !standing.isAvailable
+            return standing.checkedAt != nil && standing.isDead
         }
         if isAnyDead, setting.marks { marks.add(host) }
     }
@@ -154,7 +154,7 @@ extension HipacheSource {
                 guard let peer, told.insert(text).inserted else { continue }
                 let standing = routes.standing(of: peer)
                 guard standing.isOurs, standing.checkedAt != nil else { continue }
-                words += [text, standing.isAvailable ? "0" : "1"]
+                words += [text, standing.isDead ? "1" : "0"]
             }
             if words.isEmpty { return nil }
         }
@@ -186,9 +186,17 @@ extension HipacheSource {
     func hear(_ report: DeadReport) {
         guard reports.count < Self.reportsMax else { return }
         if reported[report.frontend] != nil || reported.count < Self.guestsMax {
-            reported[report.frontend] = report.count
+            // Our own word, which comes back to us, is of the list as it is.
+            reported[report.frontend] = max(reported[report.frontend] ?? 0, report.count)
         }
         reports.append((report, loop.wall, loop.instant + Self.reportPatience, false))
+    }
+
+    /// Its probes go as far as requests do. One that only connects says nothing of a bad answer, for which
+    /// somebody marked a backend: that mark ends by itself.
+    private var knowsBetter: Bool {
+        setting.isChecker || base.monitors.isEmpty
+            || base.monitors.contains { $0.kind != "tcp" }
     }
 
     func nextReport() -> Instant {
@@ -213,10 +221,10 @@ extension HipacheSource {
             let standing = routes.standing(of: peer)
             if let checked = standing.checkedAt, checked > at {
                 reports.remove(at: index)
-                marks.add(report.frontend)
+                if standing.isDead || knowsBetter { marks.add(report.frontend) }
             } else if !isAsked {
                 // Our own word comes back to us.
-                let isKnown = standing.checkedAt != nil && !standing.isAvailable
+                let isKnown = standing.checkedAt != nil && standing.isDead
                 reports[index].isAsked = true
                 if !isKnown { routes.hands?.look(at: routes.key(of: peer)) }
                 if isKnown { marks.add(report.frontend) }

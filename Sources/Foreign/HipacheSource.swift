@@ -49,7 +49,7 @@ public final class HipacheSource {
     /// Says what is wrong with a certificate and its key; nil where nothing is.
     public var certificateProblem: ((_ certificate: String, _ key: String) -> String?)?
 
-    static let keysAtOnce = 200
+    static let keysAtOnce = 100
     private static let scanCount = "1000"
     /// Of Redis's time that polling may take.
     private static let pollShare: Int64 = 20
@@ -308,6 +308,7 @@ public final class HipacheSource {
             if !isKnown { guests[host].map { leave(host, as: $0) } }
         }
         routes.follow(host)
+        if !routes.table.has(host) { reported[host] = nil }
         if isLoaded || isKnown { queueMarks(of: host) }
     }
 

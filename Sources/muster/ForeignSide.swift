@@ -119,7 +119,7 @@ extension ForeignSide: ForeignHands {
         var standing = ForeignStanding()
         guard let engine, let view = engine.board.view(of: peer) else { return standing }
         standing.isStranger = view.isStranger
-        standing.isAvailable = view.isAvailable
+        standing.isDead = [.down, .maint, .drain].contains(view.routing)
         let ids = monitors[peer.upstream] ?? []
         let keys = ids.map { VerdictKey(upstream: peer.upstream, peer: peer.peer, monitor: $0) }
         standing.checkedAt = keys.compactMap { engine.board.verdict(of: $0)?.checkedAt }.max()
@@ -137,9 +137,10 @@ extension ForeignSide: ForeignHands {
 
 extension ForeignSide: BoardObserver {
     func peerChanged(_ key: PeerKey, _ change: PeerHealth.Change) {
-        let wentDown = change.from.isAvailable && !change.to.isAvailable
+        let isDead = { (view: PeerView) in [.down, .maint, .drain].contains(view.routing) }
+        let wentDown = !isDead(change.from) && isDead(change.to)
         let isNews =
-            wentDown || change.from.isAvailable != change.to.isAvailable
+            wentDown || isDead(change.from) && !isDead(change.to)
             || change.from.isStranger != change.to.isStranger
         guard isNews else { return }
         for source in hipaches { source.standingChanged(key, wentDown: wentDown) }

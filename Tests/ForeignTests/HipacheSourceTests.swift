@@ -283,6 +283,14 @@ struct HipacheSourceTests {
         // A proxy says that there are two, whatever the list says.
         try await rig.ask("PUBLISH", "dead", "one;\(Self.url(1));0;2")
         #expect(try await eventually(within: Self.patience) { try await rig.dead("one") == ["0"] })
+        // What it says itself when one goes down, of a list of one, takes nothing back.
+        await rig.think(dead: [])
+        #expect(try await eventually(within: Self.patience) { try await rig.dead("one") == [] })
+        await rig.think(dead: [Self.id(1)])
+        #expect(try await eventually(within: Self.patience) { try await rig.dead("one") == ["0"] })
+        try await rig.ask("RPUSH", "frontend:two", Self.url(3))
+        #expect(await rig.members("two")?.count == 3)
+        #expect(try await rig.dead("one") == ["0"])
         await rig.stop()
         #expect(
             try await rig.ask("HGETALL", "hchecker").array?.compactMap(\.text) == [

@@ -45,7 +45,7 @@ final class Hands: ForeignHands {
         var standing = ForeignStanding()
         guard watched[peer] != nil else { return standing }
         standing.isStranger = unknown.contains(peer.peer)
-        standing.isAvailable = !standing.isStranger && !dead.contains(peer.peer)
+        standing.isDead = dead.contains(peer.peer)
         standing.checkedAt = standing.isStranger ? nil : checkedAt[peer]
         standing.isOurs = !others.contains(peer.peer)
         return standing
