@@ -1,0 +1,302 @@
+// Which listeners and routes are the servers of an nginx, with their names and locations? What a route cannot say is a note.
+
+import Vocabulary
+
+extension NginxImport {
+    mutating func server(_ directive: NginxDirective, _ outer: NginxScope) {
+        var scope = outer
+        var listens: [NginxDirective] = []
+        var names: [String] = []
+        var locations: [NginxDirective] = []
+        for inner in directive.block ?? [] {
+            switch inner.name {
+            case "listen": listens.append(inner)
+            case "server_name": names += inner.arguments
+            case "location": locations.append(inner)
+            default: if !scope.take(inner) { other(inner) }
+            }
+        }
+        var found: [NginxRoute] = []
+        for location in locations { self.location(location, scope, &found) }
+        var addresses: [(bind: String, isDefault: Bool)] = []
+        if listens.isEmpty {
+            addresses = [("0.0.0.0:80", false)]
+        }
+        for listen in listens {
+            if let bind = bind(listen) {
+                let isDefault =
+                    listen.arguments.contains("default_server")
+                    || listen.arguments.contains("default")
+                addresses.append((bind, isDefault))
+            }
+        }
+        if found.isEmpty {
+            note(
+                directive,
+                "leads to no upstream, so it is not taken over",
+                text:
+                    "server { listen \(listens.map(\.first).joined(separator: ", ")); server_name \(names.joined(separator: " ")); }"
+            )
+            return
+        }
+        let hosts = hosts(names, directive)
+        for (bind, isDefault) in addresses {
+            add(found, to: bind, hosts: hosts, isDefault: isDefault, directive, names)
+        }
+    }
+
+    mutating func add(
+        _ found: [NginxRoute],
+        to bind: String,
+        hosts: [String],
+        isDefault: Bool,
+        _ directive: NginxDirective,
+        _ names: [String]
+    ) {
+        // The first of an address answers for names that nobody has, unless another is said to.
+        let isFirst = sources[bind] == nil
+        if isFirst {
+            binds.append(bind)
+            sources[bind] = "\(directive.place): server \(names.joined(separator: " "))"
+        }
+        var all = hosts
+        if isDefault || isFirst || hosts.isEmpty { all.append("*") }
+        // Taken out, so that a growing list is not copied for each server.
+        var list = routes.removeValue(forKey: bind) ?? []
+        var known = held.removeValue(forKey: bind) ?? [:]
+        for host in all {
+            for route in found {
+                let draftRoute = DraftRoute(
+                    host: host,
+                    path: route.path,
+                    stripsPrefix: route.strips,
+                    upstream: upstreams[route.upstream].draft.name
+                )
+                let key = RouteKey(host: host, path: route.path)
+                if let index = known[key] {
+                    if list[index].route == draftRoute { continue }
+                    if host == "*", isDefault {
+                        list[index] = (draftRoute, directive.place)
+                    } else if host != "*" || hosts.isEmpty {
+                        note(
+                            directive,
+                            "\(bind) has host '\(host)' and path '\(route.path)' already, at \(list[index].place)",
+                            text: "server \(names.joined(separator: " ")): \(route.path)"
+                        )
+                    }
+                    continue
+                }
+                known[key] = list.count
+                list.append((draftRoute, directive.place))
+            }
+        }
+        routes[bind] = list
+        held[bind] = known
+    }
+
+    mutating func hosts(_ names: [String], _ directive: NginxDirective) -> [String] {
+        var hosts: [String] = []
+        for name in names where !["_", "", "*", "\"\""].contains(name) {
+            let wanted = name.hasPrefix(".") ? [String(name.dropFirst()), "*" + name] : [name]
+            for text in wanted {
+                if let host = RouteWords.host(text), text != "*" {
+                    if !hosts.contains(host) { hosts.append(host) }
+                } else {
+                    note(directive, "no host that a route has", text: "server_name \(name)")
+                }
+            }
+        }
+        return hosts
+    }
+
+    mutating func bind(_ listen: NginxDirective) -> String? {
+        let text = listen.first
+        var words = Set(listen.arguments.dropFirst())
+        words.subtract(["default_server", "default"])
+        var bind: String?
+        if text.hasPrefix("unix:") {
+            bind = NginxUpstream.address(text, defaultPort: nil)
+        } else if let port = Int(text), (1...65_535).contains(port) {
+            bind = "0.0.0.0:\(port)"
+        } else if let parsed = HAProxyAddress.parse(text), !parsed.isUnix {
+            let port = parsed.port.isEmpty ? 80 : Int(parsed.port) ?? 0
+            let host =
+                parsed.host.isEmpty
+                ? "0.0.0.0" : parsed.host == "localhost" ? "127.0.0.1" : parsed.host
+            let line = HAProxyLine(
+                place: listen.place,
+                words: ["bind", host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"],
+                raw: listen.text
+            )
+            bind = HAProxyFrontend.addresses(of: line).found.first
+        }
+        guard let bind else {
+            note(listen, "muster listens on IP addresses and sockets")
+            return nil
+        }
+        if words.contains("udp") {
+            note(listen, "muster speaks TCP")
+            return nil
+        }
+        if words.contains("ssl") || words.contains("quic") || words.contains("http3") {
+            bindNotes[bind, default: []].append(
+                Note(
+                    place: listen.place,
+                    text: listen.text,
+                    why: "here this port speaks plain text: end TLS before it, or leave it out"
+                )
+            )
+        } else if !words.isEmpty {
+            bindNotes[bind, default: []].append(
+                Note(place: listen.place, text: listen.text, why: "no counterpart")
+            )
+        }
+        return bind
+    }
+
+    // MARK: Locations
+
+    struct NginxRoute {
+        var path: String
+        var strips: Bool
+        var upstream: Int
+    }
+
+    mutating func location(
+        _ directive: NginxDirective,
+        _ outer: NginxScope,
+        _ found: inout [NginxRoute]
+    ) {
+        var scope = outer
+        var pass: NginxDirective?
+        var health: NginxDirective?
+        var inner: [NginxDirective] = []
+        for line in directive.block ?? [] {
+            switch line.name {
+            case "proxy_pass": pass = line
+            case "health_check": health = line
+            case "location": inner.append(line)
+            case "grpc_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "memcached_pass":
+                note(
+                    line,
+                    "muster speaks HTTP/1.1 to peers",
+                    text: "location \(directive.arguments.joined(separator: " ")): \(line.text)"
+                )
+            default:
+                if !scope.take(line) {
+                    if line.block == nil, line.lua == nil {
+                        note(
+                            line,
+                            NginxScope.reasons[line.name] ?? "no counterpart",
+                            text:
+                                "location \(directive.arguments.joined(separator: " ")): \(line.text)"
+                        )
+                    } else {
+                        tellWhole(line, "no counterpart")
+                    }
+                }
+            }
+        }
+        for line in inner { location(line, scope, &found) }
+        guard let pass else {
+            if let health { note(health, "no proxy_pass beside it") }
+            if inner.isEmpty { note(directive, "leads to no upstream") }
+            return
+        }
+        guard let target = target(pass) else { return }
+        scope.apply(to: &upstreams[target.upstream])
+        for (key, span) in scope.timeouts { draft.raise(key, to: span) }
+        if let health { healthCheck(health, of: target.upstream, isStream: false) }
+        guard let path = path(directive) else { return }
+        let strips = strips(path, target.uri, directive, pass)
+        if found.contains(where: { $0.path == path }) {
+            note(directive, "the path '\(path)' leads elsewhere already")
+            return
+        }
+        found.append(NginxRoute(path: path, strips: strips, upstream: target.upstream))
+    }
+
+    /// The prefix that a location is of; nil, and a note, where it is none.
+    mutating func path(_ directive: NginxDirective) -> String? {
+        let words = directive.arguments
+        let modifier = words.count > 1 ? words[0] : ""
+        let text = words.last ?? ""
+        switch modifier {
+        case "", "^~":
+            if text.hasPrefix("@") { break }
+            if let path = RouteWords.path(text) { return path }
+        case "=":
+            if text != "/", let path = RouteWords.path(text) {
+                note(directive, "a route has what is below the path too")
+                return path
+            }
+        case "~", "~*":
+            if let literal = HAProxyRules.literal(text), let path = RouteWords.path(literal) {
+                note(directive, "a prefix that ends at a segment, with regard to case")
+                return path
+            }
+        default: break
+        }
+        note(directive, "routes go by host and by the beginning of the path alone")
+        return nil
+    }
+
+    mutating func strips(
+        _ path: String,
+        _ uri: String?,
+        _ location: NginxDirective,
+        _ pass: NginxDirective
+    ) -> Bool {
+        guard let uri else { return false }
+        let prefix = location.arguments.last ?? ""
+        if uri == prefix || path == "/" && uri == "/" { return false }
+        if uri == "/", prefix.hasSuffix("/") { return true }
+        note(pass, "the path is passed on as it came", text: "location \(prefix): \(pass.text)")
+        return false
+    }
+
+    /// Where a `proxy_pass` leads: an upstream of this file, or one made of its address.
+    mutating func target(_ pass: NginxDirective) -> (upstream: Int, uri: String?)? {
+        var text = pass.first[...]
+        let isTLS = text.hasPrefix("https://")
+        guard isTLS || text.hasPrefix("http://"), !text.contains("$") else {
+            note(
+                pass,
+                text.contains("$") ? "a variable; the upstream has to be named" : "expected http://"
+            )
+            return nil
+        }
+        text = text.dropFirst(isTLS ? 8 : 7)
+        if isTLS { note(pass, "muster speaks plain text to peers") }
+        var uri: String?
+        var authority = text
+        if text.hasPrefix("unix:") {
+            let parts = text.dropFirst(5).split(
+                separator: ":",
+                maxSplits: 1,
+                omittingEmptySubsequences: false
+            )
+            authority = "unix:" + (parts.first ?? "")
+            uri = parts.count > 1 && !parts[1].isEmpty ? String(parts[1]) : nil
+        } else if let slash = text.firstIndex(of: "/") {
+            authority = text[..<slash]
+            uri = String(text[slash...])
+        }
+        let name = String(authority)
+        if let index = places[name] { return (index, uri) }
+        guard let address = NginxUpstream.address(name, defaultPort: isTLS ? 443 : 80) else {
+            note(pass, "no address that muster can connect to")
+            return nil
+        }
+        // A name that was not there as an upstream is one from now on.
+        places[name] = upstreams.count
+        upstreams.append(
+            NginxUpstream(
+                address: address,
+                called: draft.name(for: name.hasPrefix("unix:") ? String(name.dropFirst(6)) : name),
+                for: pass
+            )
+        )
+        return (upstreams.count - 1, uri)
+    }
+}
