@@ -4,6 +4,7 @@
 // that tells falls silent. Pure.
 
 import Health
+public import Store
 public import Vocabulary
 
 public struct Duty: Sendable {
@@ -85,3 +86,16 @@ public struct Duty: Sendable {
         return hash.value
     }
 }
+
+/// The other agents, as a notifier sees them. Called on the control loop.
+public protocol NotifyFleet: AnyObject {
+    /// The store does not answer: nobody hears what is said, and nobody can be heard.
+    var isAway: Bool { get }
+    /// The agents that take part, as far as is known.
+    var memberNames: Set<String> { get }
+    /// Hears what others say of notices.
+    var onNotify: ((FleetSign) -> Void)? { get set }
+    func announce(_ sign: FleetSign)
+}
+
+extension FleetDesk: NotifyFleet {}

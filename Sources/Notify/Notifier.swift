@@ -21,7 +21,7 @@ public final class Notifier {
     private let loop: EventLoop
     private let agent: String
     private let board: Board
-    private let fleet: FleetDesk?
+    private let fleet: (any NotifyFleet)?
     private let journal: Journal
     private let timers: Timers
     private var deliver: Deliver?
@@ -66,7 +66,7 @@ public final class Notifier {
         agent: String,
         board: Board,
         on loop: EventLoop,
-        fleet: FleetDesk? = nil,
+        fleet: (any NotifyFleet)? = nil,
         journal: Journal = .silent
     ) {
         self.agent = agent
@@ -348,10 +348,10 @@ public final class Notifier {
 
     /// When the store is back each says at once what it told meanwhile, and listens to the others before it
     /// tells anything that they may have told.
-    private func noteAbsence(of fleet: FleetDesk, at now: Instant) {
-        let isAway = fleet.isAway
-        defer { wasAway = isAway }
-        guard wasAway, !isAway else { return }
+    private func noteAbsence(of fleet: any NotifyFleet, at now: Instant) {
+        let isBack = wasAway && !fleet.isAway
+        wasAway = fleet.isAway
+        guard isBack else { return }
         backSince = now
         let waiting = unsaid
         unsaid = []
