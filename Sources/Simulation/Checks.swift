@@ -34,7 +34,7 @@ struct Checks {
     private var heirsOf: [String] = []
     private var grants: [VerdictKey: (now: Grant, before: Grant?)] = [:]
     private var lastEpoch: [VerdictKey: (epoch: UInt64, agent: String)] = [:]
-    private var leases: [String: (instance: UInt64, at: Int64)] = [:]
+    private var leases: [String: (instance: UInt64, at: Int64, count: UInt64)] = [:]
     private var published: [VerdictKey: HealthCounter.Status] = [:]
 
     // Who probes what.
@@ -141,6 +141,7 @@ struct Checks {
             grants = [:]
             leases = [:]
         }
+        judge(rightOf: signature, call, reply, store, at: now)
         switch (call, reply) {
         case (.beat(let beat), .beaten): judge(beat, signature, at: now)
         case (.claim(_, let claims), .claimed(_, _, let answers)):
@@ -157,11 +158,38 @@ struct Checks {
         }
     }
 
+    /// Whoever does anything beside beating has beaten in this era, lately, and not since.
+    private mutating func judge(
+        rightOf signature: Signature,
+        _ call: FleetCall,
+        _ reply: FleetReply,
+        _ store: StoreModel,
+        at now: Int64
+    ) {
+        if case .refused = reply { return }
+        if case .beat = call { return }
+        var wrong: String?
+        if signature.era != store.era { wrong = "in the era \(signature.era) of \(store.era)" }
+        let lease = leases[signature.agent]
+        if lease?.instance != signature.instance {
+            wrong = wrong ?? "without a lease"
+        } else if lease?.count != signature.count {
+            wrong = wrong ?? "by a call older than its last beat"
+        } else if let lease, now - max(lease.at, storeTrouble) > terms.lease.milliseconds + 1_000,
+            storeFaults == 0
+        {
+            wrong = wrong ?? "\(now - lease.at)ms after its last beat"
+        }
+        guard let wrong else { return }
+        fail("\(signature.agent) was served \(wrong)", at: now)
+    }
+
     /// One process speaks for an id: another has the lease only once the first is over.
     private mutating func judge(_ beat: FleetCall.Beat, _ signature: Signature, at now: Int64) {
         let before = leases[signature.agent]
         leases[signature.agent] =
-            beat.state == .gone ? nil : (instance: signature.instance, at: now)
+            beat.state == .gone
+            ? nil : (instance: signature.instance, at: now, count: signature.count)
         guard let before, before.instance != signature.instance,
             now - before.at < terms.lease.milliseconds - 100, now - storeTrouble > 4_000,
             storeFaults == 0
@@ -264,6 +292,7 @@ struct Checks {
     mutating func look(_ world: World) {
         let now = world.now
         lookForStale(world)
+        lookAtRosters(world)
         let trouble = max(agentTrouble.max() ?? 0, storeTrouble, networkTrouble, cutTrouble)
         guard now - trouble > Self.calm, storeFaults == 0, networkFaults == 0, cutFaults == 0 else {
             return
@@ -303,6 +332,22 @@ struct Checks {
                     at: now
                 )
             }
+        }
+    }
+
+    /// Who has the roster of that number has that roster.
+    private mutating func lookAtRosters(_ world: World) {
+        for agent in world.agents where agent.isAlive && !agent.isPaused {
+            let membership = agent.desk.member.membership
+            let (era, number) = world.store.rosterName
+            guard membership.hasLease, membership.era == era, membership.roster.number == number
+            else { continue }
+            let ids = membership.roster.members.map(\.id).sorted()
+            if ids == world.store.roster { continue }
+            fail(
+                "\(agent.id) takes \(ids) for the roster \(number), which is \(world.store.roster)",
+                at: world.now
+            )
         }
     }
 

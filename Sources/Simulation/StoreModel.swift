@@ -93,6 +93,7 @@ public struct StoreModel: Sendable {
     func word(of pair: VerdictKey) -> SimulatedAgent.Word? {
         content.verdicts[pair].map { .init(verdict: $0, instance: content.vouching[pair] ?? 0) }
     }
+    var rosterName: (era: UInt64, number: UInt64) { (content.era, content.roster) }
     var lastBeat: Int64 { content.last }
     /// What whoever reads takes for its time.
     var time: Int64 { clock + content.shift }

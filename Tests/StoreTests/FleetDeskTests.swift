@@ -168,6 +168,27 @@ import Vocabulary
         }
     }
 
+    /// Nobody's beats are written then, and everybody would look dead.
+    @Test func `while Redis takes no writes nothing follows from anybody's silence`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            let agent = await Agent.start(
+                "a1",
+                on: rig,
+                pairs: 1,
+                reconcileEvery: .milliseconds(100)
+            )
+            #expect(await rig.comes { agent.hands.held.count == 1 && agent.store.isHearing })
+            let setting = "min-replicas-to-write"
+            _ = try await server.ask("CONFIG", "SET", setting, "1", on: rig.loop)
+            #expect(await rig.comes { agent.desk.isUnwritable && !agent.store.isHearing })
+            #expect(await rig.comes { agent.desk.reasonWords == ["the store takes no writes"] })
+            #expect(agent.hands.held.count == 1)
+            _ = try await server.ask("CONFIG", "SET", setting, "0", on: rig.loop)
+            #expect(await rig.comes { agent.store.isHearing && agent.desk.reasons.isEmpty })
+        }
+    }
+
     @Test func `what is not found any more is not vouched for, until it is found again`()
         async throws
     {
