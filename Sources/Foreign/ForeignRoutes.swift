@@ -26,6 +26,10 @@ final class ForeignRoutes {
 
     /// A group that nobody asked for so long is taken away; one that is used is asked for again each minute.
     static let idleAfter = Nanoseconds.seconds(300)
+    /// Hosts that are routed at once: more take the places of those that were asked for longest ago.
+    static let routedMax = 20_000
+    /// So many go together.
+    private static let droppedAtOnce = 256
     /// A list that is written anew, value by value, names some of its backends late.
     static let peersKept = Nanoseconds.seconds(10)
 
@@ -131,6 +135,7 @@ final class ForeignRoutes {
 
     /// Routes a host of the table. Returns the name of its group.
     func bring(_ key: String) -> String {
+        if used[key] == nil, used.count >= Self.routedMax { makeRoom() }
         used[key] = loop.instant
         let name = groupName(of: key)
         bringGroup(key, name)
@@ -160,6 +165,11 @@ final class ForeignRoutes {
         guard used.removeValue(forKey: key) != nil else { return }
         hands?.forget([Self.stale(key)])
         hands?.removeGroup(groupName(of: key))
+    }
+
+    private func makeRoom() {
+        let oldest = used.sorted { $0.value < $1.value }.prefix(Self.droppedAtOnce)
+        for (key, _) in oldest { drop(key) }
     }
 
     /// Which hosts may be routed by a key.

@@ -28,6 +28,8 @@ struct HostBook {
     private(set) var entries: [UInt64: Entry] = [:]
     private(set) var asked = 0
     private var absent = 0
+    /// How many hosts each upstream has here: of most that go, all were forgotten before.
+    private var hostsOf: [Int32: Int] = [:]
 
     /// Longer names have no address.
     static let hostMax = 255
@@ -92,11 +94,35 @@ struct HostBook {
 
     private mutating func makeRoom(_ now: Instant) {
         for (key, entry) in entries where entry.until <= now && !entry.isAsked { remove(key) }
+        // All of them are in use: whoever goes is asked for again, which is better than that nobody comes.
+        var excess = entries.count - (Self.entriesMax - Self.entriesMax / 8)
+        for (key, entry) in entries where excess > 0 && !entry.isAsked {
+            remove(key)
+            excess -= 1
+        }
     }
 
     private mutating func remove(_ key: UInt64) {
-        if entries[key]?.answer == .some(.none) { absent -= 1 }
+        if let answer = entries[key]?.answer { uncount(answer) }
         entries[key] = nil
+    }
+
+    private mutating func count(_ answer: Answer) {
+        switch answer {
+        case .none: absent += 1
+        case .upstream(let number): hostsOf[number, default: 0] += 1
+        case .unknown: break
+        }
+    }
+
+    private mutating func uncount(_ answer: Answer) {
+        switch answer {
+        case .none: absent -= 1
+        case .upstream(let number):
+            let left = (hostsOf[number] ?? 1) - 1
+            hostsOf[number] = left > 0 ? left : nil
+        case .unknown: break
+        }
     }
 
     /// The answer is there; nil where the source could not be asked, and what was known stays. Returns the
@@ -108,24 +134,21 @@ struct HostBook {
     ) -> (first: Int32, answer: Answer) {
         guard let entry = entries[key], entry.isAsked else { return (-1, .unknown) }
         asked -= 1
-        if entry.answer == .none { absent -= 1 }
+        uncount(entry.answer)
         let answer = answer ?? entry.answer
         entries[key]?.isAsked = false
         entries[key]?.answer = answer
         entries[key]?.until = until
         entries[key]?.first = -1
-        if answer == .none { absent += 1 }
+        count(answer)
         if answer == .unknown || answer == .none && absent > Self.absentMax { remove(key) }
         return (entry.first, answer)
     }
 
     /// The upstream is gone; its number will be another's.
     mutating func forget(upstream: Int32) {
-        for (key, entry) in entries where entry.answer == .upstream(upstream) {
-            entries[key]?.answer = .unknown
-            entries[key]?.until = Instant(nanoseconds: .min)
-            if !entry.isAsked { remove(key) }
-        }
+        guard hostsOf[upstream] != nil else { return }
+        for (key, entry) in entries where entry.answer == .upstream(upstream) { forget(at: key) }
     }
 
     /// These are asked for again before they are served. What is being asked for now answers for them.
@@ -148,7 +171,7 @@ struct HostBook {
 
     private mutating func forget(at key: UInt64) {
         guard entries[key]?.isAsked == true else { return remove(key) }
-        if entries[key]?.answer == .some(.none) { absent -= 1 }
+        if let answer = entries[key]?.answer { uncount(answer) }
         entries[key]?.answer = .unknown
         entries[key]?.until = Instant(nanoseconds: .min)
     }

@@ -59,6 +59,20 @@ import Vocabulary
         #expect(book.asked == 0)
     }
 
+    @Test func `where all places are taken, somebody goes for a newcomer`() {
+        var book = HostBook()
+        for number in 0...HostBook.entriesMax {
+            #expect(Self.ask("h\(number)", &book), "\(number)")
+            guard let key = Self.key("h\(number)", book) else { continue }
+            _ = book.take(.upstream(1), at: key, until: Self.start + .seconds(600))
+        }
+        #expect(book.entries.count <= HostBook.entriesMax)
+        #expect(book.entries.count >= HostBook.entriesMax / 8 * 7)
+        #expect(
+            Self.key("h\(HostBook.entriesMax)", book).map { book.answer(at: $0) } == .upstream(1)
+        )
+    }
+
     @Test func `names that are made up find an end`() {
         var book = HostBook()
         for number in 0..<10_000 {
