@@ -150,6 +150,7 @@ struct Checks {
                 judge(claim, from.milliseconds, by: signature.agent, world)
                 granted(claim.pair, epoch, from.milliseconds, signature.agent, at: now)
             }
+        case (.tell(let letters), .done): judge(letters, of: signature, world)
         case (.publish(let publications), .published(let answers)):
             for (one, answer) in zip(publications, answers) where answer == .written {
                 written(one, signature, store.clock, world)
@@ -182,6 +183,40 @@ struct Checks {
         }
         guard let wrong else { return }
         fail("\(signature.agent) was served \(wrong)", at: now)
+    }
+
+    /// Whoever doubts itself has no vote.
+    private mutating func judge(
+        _ letters: [FleetCall.Letter],
+        of signature: Signature,
+        _ world: World
+    ) {
+        let sender = world.agents.first {
+            $0.isAlive && !$0.isPaused
+                && $0.desk.member.membership.instance == signature.instance
+        }
+        for letter in letters {
+            guard case .voted(let pair, let vote) = letter.words, vote.word != .abstains,
+                let voter = sender,
+                let doubting = voter.doubtsFor, doubting > Self.catchUp,
+                isNetworkWell(since: 4_000, world.now)
+            else { continue }
+            fail(
+                "\(voter.id) votes on \(pair.peer), and has doubted itself for \(doubting)ms",
+                of: world.indices[pair],
+                at: world.now
+            )
+        }
+    }
+
+    /// A failure takes nobody down that was found by somebody who doubted itself.
+    mutating func foundDown(_ target: Int, by agent: SimulatedAgent, at now: Int64) {
+        guard let doubting = agent.doubtsFor, doubting > Self.sayingMax else { return }
+        fail(
+            "\(agent.id) finds p\(target) down, and has doubted itself for \(doubting)ms",
+            of: target,
+            at: now
+        )
     }
 
     /// One process speaks for an id: another has the lease only once the first is over.

@@ -427,6 +427,10 @@ final class SimulatedAgent {
             if let change {
                 isTransition = true
                 downAt[index] = change.to == .down ? world.now : nil
+                // What waited for the votes of others was found before.
+                if change.to == .down, !pairs[index].isHeld {
+                    world.checks.foundDown(index, by: self, at: world.now)
+                }
                 pairs[index].since = wall
                 world.note(index) {
                     "\(self.id) finds \(key.peer) \(change.to.rawValue)"
