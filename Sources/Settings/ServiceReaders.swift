@@ -378,16 +378,15 @@ extension HAProxySocketSetting {
             guard var section = Section(setting, at: place, reading: parent.reading) else {
                 return nil
             }
-            let bind = binds.take("bind", from: &section)
+            let named = section.take("bind")
+            if named == nil { section.reportMissing("bind") }
+            let bind = named.flatMap { binds.take(spelt($0), at: place.key("bind").path) }
             let (mode, group) = AdminConfiguration.access(&section, of: bind ?? .unix(path: "/"))
             if let bind { found = HAProxySocketSetting(bind: bind, mode: mode, group: group) }
             section.finish()
         } else {
-            var named = setting
-            if case .scalar(let text, let isQuoted) = setting.value, text.hasPrefix("/") {
-                named = Setting(.scalar("unix:\(text)", isQuoted: isQuoted), at: setting.position)
-            }
-            found = binds.take(named, at: place.path).map { HAProxySocketSetting(bind: $0) }
+            found = binds.take(spelt(setting), at: place.path)
+                .map { HAProxySocketSetting(bind: $0) }
         }
         guard let found else { return nil }
         if !found.bind.isLocal {
@@ -400,6 +399,14 @@ extension HAProxySocketSetting {
             )
         }
         return found
+    }
+
+    /// HAProxy's own files name the socket by its path alone.
+    private static func spelt(_ setting: Setting) -> Setting {
+        guard case .scalar(let text, let isQuoted) = setting.value, text.hasPrefix("/") else {
+            return setting
+        }
+        return Setting(.scalar("unix:\(text)", isQuoted: isQuoted), at: setting.position)
     }
 }
 

@@ -109,6 +109,7 @@ import Vocabulary
         let path = Address.unix(path: "/run/h.sock")
         #expect(try socket("/run/h.sock") == HAProxySocketSetting(bind: path))
         #expect(try socket("'unix:/run/h.sock'") == HAProxySocketSetting(bind: path))
+        #expect(try socket("{ bind: /run/h.sock }") == HAProxySocketSetting(bind: path))
         #expect(
             try socket("{ bind: 'unix:/run/h.sock', mode: 0660, group: root }")
                 == HAProxySocketSetting(bind: path, mode: 0o660, group: 0)
