@@ -128,19 +128,23 @@ public struct Batch: Hashable, Sendable {
         self.sentAt = sentAt
     }
 
-    /// The whole of it in one line: the notice itself where there is one.
+    /// The whole of it in one line: the notice itself where there is one. What was left out before it is
+    /// said beside it, and never instead.
     public var summary: String {
+        let missed =
+            leftOut > 0
+            ? "; \(leftOut) earlier \(leftOut == 1 ? "change is" : "changes are") left out" : ""
         var text: String
-        if notices.count == 1, leftOut == 0, let notice = notices.first {
-            text = notice.line
+        if notices.count == 1, let notice = notices.first {
+            text = notice.line + missed
         } else {
             let worse = notices.count { $0.isTrouble }
             var parts: [String] = []
             if worse > 0 { parts.append("\(worse) in trouble") }
             if notices.count > worse { parts.append("\(notices.count - worse) well again") }
             text = "\(notices.count) changes: \(parts.joined(separator: ", "))"
-            if leftOut > 0 { text += "; \(leftOut) earlier ones are left out" }
-            text += "; \(troubled) \(troubled == 1 ? "peer is" : "peers are") in trouble now"
+            text +=
+                missed + "; \(troubled) \(troubled == 1 ? "peer is" : "peers are") in trouble now"
         }
         return text.printable
     }

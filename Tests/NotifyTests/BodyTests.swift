@@ -72,9 +72,25 @@ private func parsed(_ body: NoticeBody, _ batch: Batch) throws -> JSON {
             leftOut: 4
         )
         #expect(
-            whole.summary == "3 changes: 2 in trouble, 1 well again; 4 earlier ones are left out; "
+            whole.summary
+                == "3 changes: 2 in trouble, 1 well again; 4 earlier changes are left out; "
                 + "1 peer is in trouble now"
         )
+    }
+
+    @Test(arguments: [
+        (1, "; 1 earlier change is left out"), (2, "; 2 earlier changes are left out"),
+    ])
+    func `one change is named though others before it are left out`(
+        leftOut: Int,
+        missed: String
+    ) throws {
+        let one = notice(reason: "L4CON refused")
+        let whole = batch([one], leftOut: leftOut)
+        #expect(whole.summary == one.line + missed)
+        #expect(try parsed(.slack, whole)["text"]?.string == whole.summary)
+        let card = try parsed(.teams, whole)["attachments"]?[0]?["content"]
+        #expect(card?["body"]?[0]?["text"]?.string == whole.summary)
     }
 
     @Test func `slack is sent no markup of others`() throws {
