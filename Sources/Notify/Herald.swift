@@ -386,6 +386,9 @@ public struct Herald: Sendable {
         return lost
     }
 
+    /// The receiver is there again: what waits for the next attempt goes out now.
+    public mutating func hurry() { retryAt = nil }
+
     private mutating func remove(_ isOver: (Notice) -> Bool) {
         waiting.removeAll { notice in
             let isOver = isOver(notice)

@@ -299,7 +299,8 @@ public final class Notifier {
         records[name] = record
         if !lost.isEmpty {
             journal.warning(
-                "notify \(name): \(lost.count) notices are given up after \(Herald.refusalsMax) refusals: "
+                "notify \(name): \(lost.count == 1 ? "1 notice is" : "\(lost.count) notices are") "
+                    + "given up after \(Herald.refusalsMax) refusals: "
                     + text.printable,
                 [.event("notify-given-up"), .init("receiver", name), .error(text)]
             )
@@ -320,7 +321,14 @@ public final class Notifier {
             isTrouble: false
         )
         let batch = Batch(receiver: name, agent: agent, notices: [notice], sentAt: loop.wall)
-        return await deliver(batch, receiver)
+        let end = await deliver(batch, receiver)
+        if end == .arrived, heralds[name] != nil {
+            // It takes messages, so what waits need not wait for the next attempt.
+            heralds[name]?.hurry()
+            recovered(name, at: loop.wall)
+            pump()
+        }
+        return end
     }
 
     private func setTimer(now: Moment) {

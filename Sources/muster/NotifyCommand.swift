@@ -41,7 +41,12 @@ struct NotifyStatusCommand: AsyncParsableCommand {
         if receivers.isEmpty {
             return ["nobody is told of anything: the configuration has no 'notify'"]
         }
-        var rows = [["RECEIVER", "KIND", "STATE", "BY", "WAITING", "SENT", "FAILED", "LAST SENT"]]
+        var rows = [
+            [
+                "RECEIVER", "KIND", "STATE", "BY", "WAITING", "SENT", "FAILED", "LEFT OUT",
+                "LAST SENT",
+            ]
+        ]
         for one in receivers {
             var state = one["state"]?.string ?? ""
             if let until = one["quiet_until"]?.string { state += " until \(until)" }
@@ -50,7 +55,8 @@ struct NotifyStatusCommand: AsyncParsableCommand {
                 one["name"]?.string ?? "", one["kind"]?.string ?? "", state,
                 one["agent"]?.string ?? "",
                 "\(one["waiting"]?.int ?? 0)", "\(one["sent"]?.int ?? 0)",
-                "\(one["failed"]?.int ?? 0)", one["last_sent"]?.string ?? "-",
+                "\(one["failed"]?.int ?? 0)", "\(one["left_out"]?.int ?? 0)",
+                one["last_sent"]?.string ?? "-",
             ])
         }
         var lines = Table.lines(rows)

@@ -6,6 +6,22 @@ import Vocabulary
 @testable import muster
 
 @Suite struct FleetReportTests {
+    @Test func `receivers are a table, with what was left out`() throws {
+        let body = try JSON(
+            parsing: Array(
+                (#"{"receivers":[{"name":"ops","kind":"slack","state":"failing","agent":"a1","waiting":2,"sent":3,"#
+                    + #""failed":5,"left_out":1,"failing_since":"T","error":"404"}]}"#).utf8
+            )
+        )
+        #expect(
+            NotifyStatusCommand.lines(body) == [
+                "RECEIVER  KIND   STATE            BY  WAITING  SENT  FAILED  LEFT OUT  LAST SENT",
+                "ops       slack  failing since T  a1  2        3     5       1         -",
+                "ops: 404",
+            ]
+        )
+    }
+
     private func report(_ text: String) throws -> AgentsReport {
         AgentsReport(try JSON(parsing: Array(text.utf8)))
     }

@@ -226,6 +226,34 @@ private final class Process {
         }
     }
 
+    @Test func `a test message that arrives ends failing, and what waits goes out at once`()
+        async throws
+    {
+        try await onLoop { loop in
+            let mailbox = Mailbox()
+            let process = try await Process(on: ModelDisk(), loop, mailbox, Self.rules)
+            process.finds(0, true)
+            await loop.advance(by: .seconds(20))
+            mailbox.answer(.refused("404"))
+            process.finds(0, false)
+            await loop.advance(by: .seconds(60))
+            // It was given up, and nothing is left that could arrive by itself.
+            let before = try #require(process.notifier.status.first)
+            #expect((before.state, before.waiting, before.counts.leftOut) == (.failing, 0, 1))
+            mailbox.answer(.failed("away", later: .seconds(300)))
+            process.finds(0, true)
+            await loop.advance(by: .seconds(20))
+            mailbox.answer(.arrived)
+            #expect(await process.notifier.test("ops", by: "me") == .arrived)
+            await loop.advance(by: .seconds(1))
+            let after = try #require(process.notifier.status.first)
+            #expect((after.state, after.waiting) == (.ok, 0))
+            #expect(after.lastError == nil && after.failingSince == nil)
+            #expect(mailbox.taken == ["test test up", "resolved \(peers[0]) up"])
+            await process.end()
+        }
+    }
+
     /// A burst must cost each change the same, whatever waits already: the loop it is on probes.
     @Test func `of five thousand changes at once the latest are told, and how many are not`()
         async throws
