@@ -134,11 +134,9 @@ extension MusterConfiguration {
         )
         configuration.log = LogConfiguration.read(top.section("log"))
         configuration.history = History.Rules.read(top.section("history"))
-        configuration.notify = NotifyReader.read(&top)
-        configuration.maintenance = NotifyReader.maintenance(
-            &top,
-            among: Set(upstreams.configurations.map(\.definition.name))
-        )
+        let names = NotifyReader.Known(names: Array(upstreams.names), mayGrow: !sources.isEmpty)
+        configuration.notify = NotifyReader.read(&top, among: names)
+        configuration.maintenance = NotifyReader.maintenance(&top, among: names)
         top.finish()
         return configuration
     }

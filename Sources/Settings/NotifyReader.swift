@@ -20,7 +20,34 @@ enum NotifyReader {
     /// An alert that is not told again in time counts as over there.
     static let alertmanagerRemind = Nanoseconds.seconds(60)
 
-    static func read(_ top: inout Section) -> [Receiver] {
+    /// Names of upstreams as a receiver or a window may list them.
+    struct Known {
+        var names: [String]
+        /// Sources bring upstreams of their own, whose names nobody knows yet.
+        var mayGrow: Bool
+
+        /// A name that nothing has now is no mistake, as the API may define it; but hardly ever what was meant.
+        func warn(of listed: [String], _ setting: Setting, at path: String, _ reading: Reading) {
+            for name in listed where !isKnown(name) {
+                let near = name.hasSuffix("*") ? nil : nearest(to: name, among: names)
+                if near == nil, mayGrow { continue }
+                reading.warn(
+                    setting.position,
+                    "\(path): expected an upstream of this file, saw '\(name.printable)'"
+                        + (near.map { "; did you mean '\($0)'?" } ?? "")
+                        + "; until the API defines one, this one stands for none"
+                )
+            }
+        }
+
+        private func isKnown(_ name: String) -> Bool {
+            name.hasSuffix("*")
+                ? name == "*" || names.contains { $0.hasPrefix(name.dropLast()) }
+                : names.contains(name)
+        }
+    }
+
+    static func read(_ top: inout Section, among known: Known) -> [Receiver] {
         let items = top.list("notify")
         let place = top.place.key("notify")
         if items.count > Receiver.receiversMax {
@@ -34,7 +61,7 @@ enum NotifyReader {
         var receivers: [Receiver] = []
         for (index, item) in items.enumerated() {
             guard let section = Section(item, at: place.item(index), reading: top.reading),
-                let receiver = receiver(section)
+                let receiver = receiver(section, known)
             else { continue }
             if receivers.contains(where: { $0.name == receiver.name }) {
                 top.reading.report(
@@ -51,8 +78,9 @@ enum NotifyReader {
         return receivers
     }
 
-    private static func receiver(_ section: Section) -> Receiver? {
+    private static func receiver(_ section: Section, _ known: Known) -> Receiver? {
         var section = section
+        let reading = section.reading
         let before = section.reading.mistakes.count
         let found = way(&section)
         let name = section.read("name") { (setting, path) throws(SettingError) in
@@ -65,7 +93,9 @@ enum NotifyReader {
         var rules = HeraldRules()
         rules.upstreams =
             section.read("upstreams") { (setting, path) throws(SettingError) in
-                try setting.strings(at: path)
+                let names = try setting.strings(at: path)
+                known.warn(of: names, setting, at: path, reading)
+                return names
             } ?? []
         rules.statuses = section.read("status", statuses) ?? rules.statuses
         rules.resolves = section.bool("resolve", default: true)
@@ -393,8 +423,9 @@ enum NotifyReader {
 
     static func maintenance(
         _ top: inout Section,
-        among upstreams: Set<String>
+        among known: Known
     ) -> [MaintenanceWindow] {
+        let reading = top.reading
         let items = top.list("maintenance")
         let place = top.place.key("maintenance")
         var windows: [MaintenanceWindow] = []
@@ -402,14 +433,16 @@ enum NotifyReader {
             guard var section = Section(item, at: place.item(index), reading: top.reading) else {
                 continue
             }
+            let before = section.reading.mistakes.count
             let names = section.read("upstreams") { (setting, path) throws(SettingError) in
                 let names = try setting.strings(at: path)
-                for name in names where !name.hasSuffix("*") && !upstreams.contains(name) {
-                    throw setting.unknownWord(name, among: upstreams.sorted(), at: path)
+                // Peers that serve on while their machines are worked at are worse than a file that is refused.
+                for name in names where !name.hasSuffix("*") && !known.names.contains(name) {
+                    throw setting.unknownWord(name, among: known.names.sorted(), at: path)
                 }
+                known.warn(of: names, setting, at: path, reading)
                 return names
             }
-            let before = section.reading.mistakes.count
             let window = window(&section)
             let reason = section.string("reason")
             let name = section.string("name")

@@ -91,7 +91,31 @@ import Vocabulary
             Issue.record("expected a mistake in \(text)")
         } catch let error as ConfigurationError {
             #expect(error.description.contains(complaint), "\(error)")
+            // A key that is there and wrong is not told of as one that is missing.
+            let isMissing = complaint == "expected 'upstreams'"
+            #expect(error.description.contains("expected 'upstreams'") == isMissing, "\(error)")
         }
+    }
+
+    @Test(arguments: [
+        (
+            "[wbe]",
+            "notify[0].upstreams: expected an upstream of this file, saw 'wbe'; did you mean 'web'?"
+        ),
+        (
+            "[\"shop-*\"]",
+            "notify[0].upstreams: expected an upstream of this file, saw 'shop-*'; until"
+        ),
+        ("[web, \"we*\", \"*\"]", nil),
+    ])
+    func `an upstream that nobody has is warned of, and no mistake`(
+        names: String,
+        complaint: String?
+    ) throws {
+        let receiver = "{slack: {url: \"http://x/\"}, upstreams: \(names)}"
+        let warnings = try load("notify:\n  - \(receiver)\n").warnings.map(\.description)
+        #expect(warnings.contains { $0.contains("upstream of this file") } == (complaint != nil))
+        if let complaint { #expect(warnings.contains { $0.contains(complaint) }, "\(warnings)") }
     }
 
     @Test func `a time zone knows summer`() throws {
