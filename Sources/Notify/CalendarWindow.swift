@@ -52,6 +52,16 @@ public struct CalendarWindow: Sendable {
         self.zone = zone
     }
 
+    /// As people say it: `mon tue 22:00 to 06:00 Europe/Berlin`.
+    public var words: String {
+        func time(_ minutes: Int) -> String {
+            let (hour, minute) = (minutes / 60, minutes % 60)
+            return "\(hour < 10 ? "0" : "")\(hour):\(minute < 10 ? "0" : "")\(minute)"
+        }
+        let names = Day.allCases.filter(days.contains).map(\.rawValue)
+        return "\(names.joined(separator: " ")) \(time(from)) to \(time(to)) \(zone.name)"
+    }
+
     private var length: Int64 {
         let minutes = to > from ? to - from : to + Self.minutesADay - from
         return Int64(minutes) * 60_000

@@ -17,6 +17,8 @@ public struct Receiver: Sendable {
     public var rules: HeraldRules
     /// What one attempt may take.
     public var timeout = Nanoseconds.seconds(10)
+    /// Of all that is written of its way, secrets too: two that differ are told differently.
+    public var wayDigest: UInt64 = 0
 
     public init(name: String, way: Way, rules: HeraldRules) {
         self.name = name

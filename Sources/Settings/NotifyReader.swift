@@ -119,6 +119,7 @@ enum NotifyReader {
         if case .web(let web) = found.way, let most = web.body.batchMax { rules.batchMax = most }
         var receiver = Receiver(name: name ?? found.kind, way: found.way, rules: rules)
         receiver.timeout = timeout
+        receiver.wayDigest = found.digest
         return receiver
     }
 
@@ -160,7 +161,33 @@ enum NotifyReader {
 
     // MARK: Ways
 
-    private static func way(_ section: inout Section) -> (kind: String, way: Receiver.Way)? {
+    private struct Found {
+        var kind: String
+        var way: Receiver.Way
+        var digest: UInt64
+    }
+
+    private static func digest(of setting: Setting) -> UInt64 {
+        var hash = StableHash()
+        func take(_ setting: Setting) {
+            switch setting.value {
+            case .scalar(let text, _): hash.combine("s" + text)
+            case .list(let items):
+                hash.combine("l\(items.count)")
+                for item in items { take(item) }
+            case .map(let entries):
+                hash.combine("m\(entries.count)")
+                for entry in entries {
+                    hash.combine(entry.key)
+                    take(entry.value)
+                }
+            }
+        }
+        take(setting)
+        return hash.value
+    }
+
+    private static func way(_ section: inout Section) -> Found? {
         var found: (kind: String, setting: Setting)?
         for kind in ways {
             guard let setting = section.take(kind) else { continue }
@@ -188,13 +215,13 @@ enum NotifyReader {
         let place = section.place.key(found.kind)
         let reading = section.reading
         return reading.attempt { () throws(SettingError) in
-            switch found.kind {
-            case "command":
-                return (found.kind, .command(try command(found.setting, at: place, reading)))
-            case "email": return (found.kind, .mail(try mail(found.setting, at: place, reading)))
-            default:
-                return (found.kind, .web(try web(found.kind, found.setting, at: place, reading)))
-            }
+            let way: Receiver.Way =
+                switch found.kind {
+                case "command": .command(try command(found.setting, at: place, reading))
+                case "email": .mail(try mail(found.setting, at: place, reading))
+                default: .web(try web(found.kind, found.setting, at: place, reading))
+                }
+            return Found(kind: found.kind, way: way, digest: digest(of: found.setting))
         }
     }
 

@@ -6,6 +6,7 @@ import AgentCheck
 import Checks
 import Health
 import Monitor
+import Notify
 import Proxy
 import Settings
 import Store
@@ -37,7 +38,11 @@ struct ConfigurationDifference {
         }
         tell("changed: listener", others.map { "\($0.bind)" })
         tell("receiver of notify", old.notify.map(\.name), new.notify.map(\.name))
+        tell("changed: receiver of notify", of: old.notify, new.notify, \.name) { Details($0, $1) }
         tell("maintenance", old.maintenance.map(\.name), new.maintenance.map(\.name))
+        tell("changed: maintenance", of: old.maintenance, new.maintenance, \.name) {
+            Details($0, $1)
+        }
 
         var oldProxy = old.proxy
         oldProxy.listeners = new.proxy.listeners
@@ -126,6 +131,25 @@ struct ConfigurationDifference {
         tell("gone: \(what)", old.filter { !after.contains($0) })
     }
 
+    /// Of those that were there before and are still, what differs.
+    private mutating func tell<Thing>(
+        _ what: String,
+        of old: [Thing],
+        _ new: [Thing],
+        _ name: (Thing) -> String,
+        _ details: (Thing, Thing) -> Details
+    ) {
+        let before = Dictionary(old.map { (name($0), $0) }, uniquingKeysWith: { first, _ in first })
+        tell(
+            what,
+            new.compactMap { thing in
+                guard let was = before[name(thing)] else { return nil }
+                let details = details(was, thing)
+                return details.isEmpty ? nil : "\(name(thing)): \(details.text)"
+            }
+        )
+    }
+
     private mutating func tell(_ what: String, _ names: [String]) {
         if names.isEmpty { return }
         var line = "\(what)\(names.count == 1 ? "" : "s") "
@@ -139,7 +163,7 @@ struct ConfigurationDifference {
 private struct Details {
     private var parts: [String] = []
 
-    private var isEmpty: Bool { parts.isEmpty }
+    var isEmpty: Bool { parts.isEmpty }
     /// What differs is not always something that has a short name.
     var text: String { isEmpty ? "other settings" : parts.joined(separator: ", ") }
 
@@ -231,6 +255,45 @@ private struct Details {
         if old.fingerprint != new.fingerprint || old.confirm != new.confirm {
             parts.append("other settings")
         }
+    }
+
+    /// Where it is told may be a secret: that it differs is all that is told of it.
+    init(_ old: Receiver, _ new: Receiver) {
+        let (was, rules) = (old.rules, new.rules)
+        add("way", old.kind, new.kind)
+        if old.kind == new.kind, old.wayDigest != new.wayDigest {
+            parts.append("other settings of \(new.kind)")
+        }
+        add("upstreams", Self.all(was.upstreams), Self.all(rules.upstreams))
+        add("status", Self.words(was.statuses), Self.words(rules.statuses))
+        add("resolve", was.resolves, rules.resolves)
+        add("group", was.group, rules.group)
+        add("remind", was.remind?.description ?? "never", rules.remind?.description ?? "never")
+        add("flap", Self.words(was.flap), Self.words(rules.flap))
+        add("quiet", Self.words(was.quiet), Self.words(rules.quiet))
+        add("timeout", old.timeout, new.timeout)
+    }
+
+    init(_ old: MaintenanceWindow, _ new: MaintenanceWindow) {
+        add("upstreams", Self.list(old.upstreams), Self.list(new.upstreams))
+        add("hours", old.window.words, new.window.words)
+        add("reason", old.reason.printable, new.reason.printable)
+    }
+
+    private static func all(_ names: [String]) -> String {
+        names.isEmpty ? "all" : names.joined(separator: " ")
+    }
+
+    private static func words(_ statuses: Set<PeerStatus>) -> String {
+        statuses.map(\.rawValue).sorted().joined(separator: " ")
+    }
+
+    private static func words(_ flap: HeraldRules.Flap?) -> String {
+        flap.map { "\($0.changes) within \($0.within)" } ?? "off"
+    }
+
+    private static func words(_ quiet: [CalendarWindow]) -> String {
+        quiet.isEmpty ? "never" : quiet.map(\.words).joined(separator: " and ")
     }
 
     /// A URL may hold a password: that it differs is all that is told.

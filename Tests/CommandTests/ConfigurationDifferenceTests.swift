@@ -100,6 +100,53 @@ extension CatalogueChange {
         #expect(changes.contains { $0.contains(line) }, "\(changes)")
     }
 
+    private static let telling = """
+        notify:
+          - name: ops
+            pagerduty: { key: first-secret, url: "http://127.0.0.1:1/" }
+            upstreams: [web]
+            quiet: [{ from: "22:00", to: "06:05" }]
+        maintenance:
+          - { name: patches, upstreams: [web], from: "02:00", to: "04:00", reason: patches }
+        """
+
+    @Test(arguments: [
+        ("[web]", "[web]", nil),
+        ("[web]\n    quiet", "[web]\n    remind: 1h\n    quiet", "ops: remind never → 1h"),
+        (
+            "[web]\n    quiet", "[web]\n    status: [down, ejected]\n    flap: off\n    quiet",
+            "ops: status down → down ejected, flap 6 within 10m → off"
+        ),
+        (
+            "06:05", "07:00",
+            "ops: quiet mon tue wed thu fri sat sun 22:00 to 06:05 UTC → mon tue wed thu fri sat sun "
+                + "22:00 to 07:00 UTC"
+        ),
+        ("first-secret", "other-secret", "ops: other settings of pagerduty"),
+        ("pagerduty: { key: first-secret,", "slack: {", "ops: way pagerduty → slack"),
+        (
+            "reason: patches", "reason: hurry",
+            "changed: maintenance patches: reason patches → hurry"
+        ),
+        ("\"04:00\"", "\"05:00\", days: [sun]", "sun 02:00 to 05:00 UTC"),
+    ])
+    func `what changes of who is told, and of maintenance, is named, and no secret`(
+        word: String,
+        replacement: String,
+        line: String?
+    ) throws {
+        let folder = try TemporaryDirectory()
+        let text = Self.base + "\n" + Self.telling
+        #expect(text.contains(word))
+        let old = try MusterConfiguration.load(try folder.write(text, to: "old.yaml"))
+        let other = text.replacing(word, with: replacement)
+        let new = try MusterConfiguration.load(try folder.write(other, to: "new.yaml"))
+        let changes = ConfigurationDifference([], from: old, to: new).changes
+        #expect(changes.count == (line == nil ? 0 : 1), "\(changes)")
+        if let line { #expect(changes.first?.hasSuffix(line) == true, "\(changes)") }
+        #expect(!changes.contains { $0.contains("secret") })
+    }
+
     @Test func `of a whole upstream nothing else is told, and of a moved line nothing`() throws {
         let renamed = try difference("web:", "api:").changes
         #expect(renamed == ["new: upstream api", "gone: upstream web"])
