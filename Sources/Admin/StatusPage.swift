@@ -50,6 +50,8 @@ public struct StatusPageServer: Sendable {
         // Nothing can be changed here, and badges stand in pages of others.
         entrance.rules.isPublic = true
         entrance.limits.connections = configuration.connections
+        // It speaks no TLS, so a proxy of this machine stands in front of it, and one address is everybody.
+        entrance.limits.trustsNeighbours = true
         let onRunning = onRunning
         let server = self
         try await entrance.serve(

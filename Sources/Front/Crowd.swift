@@ -34,6 +34,7 @@ struct Crowd {
     }
 
     let limit: Int
+    /// Of one address, unless another number is said.
     let share: Int
     private var guests: [Int: Guest] = [:]
     private var counts: [String: Int] = [:]
@@ -50,7 +51,13 @@ struct Crowd {
 
     /// Decides about a newcomer, and takes it in unless there is no room. Who has to make room is
     /// taken out already.
-    mutating func admit(_ id: Int, from source: String, at now: Instant) -> Admission {
+    mutating func admit(
+        _ id: Int,
+        from source: String,
+        share: Int? = nil,
+        at now: Instant
+    ) -> Admission {
+        let share = share ?? self.share
         var admission = Admission.welcome
         if counts[source, default: 0] >= share {
             guard let victim = least({ $0.source == source }) else { return .full }

@@ -123,9 +123,10 @@ public final class Front: EventSink {
         tally.count { $0.connections += 1 }
         nextID += 1
         let id = nextID
-        let source = Self.source(descriptor.raw)
+        let (source, isNeighbour) = Self.source(descriptor.raw)
         let wasFull = crowd.isFull
-        let admission = crowd.admit(id, from: source, at: loop.now)
+        let share = limits.share(ofNeighbour: isNeighbour)
+        let admission = crowd.admit(id, from: source, share: share, at: loop.now)
         if admission != .welcome { tellFull(wasFull ? nil : source) }
         switch admission {
         case .welcome: break
@@ -209,12 +210,16 @@ public final class Front: EventSink {
         )
     }
 
-    /// Who counts as one client: an IPv4 address, an IPv6 network of 64 bits, a unix socket.
-    private static func source(_ raw: Int32) -> String {
-        guard let host = Socket.remoteAddress(raw)?.host else { return "" }
+    /// Who counts as one client: an IPv4 address, an IPv6 network of 64 bits, a unix socket. And whether it is
+    /// of this machine.
+    private static func source(_ raw: Int32) -> (name: String, isNeighbour: Bool) {
+        guard let host = Socket.remoteAddress(raw)?.host else { return ("", true) }
         var bytes = in6_addr()
-        guard host.contains(":"), inet_pton(AF_INET6, host, &bytes) == 1 else { return host }
-        return withUnsafeBytes(of: bytes) { "\(Array($0.prefix(8)))" }
+        guard host.contains(":"), inet_pton(AF_INET6, host, &bytes) == 1 else {
+            return (host, host.hasPrefix("127."))
+        }
+        let name = withUnsafeBytes(of: bytes) { "\(Array($0.prefix(8)))" }
+        return (name, host == "::1" || host.hasPrefix("::ffff:127."))
     }
 
     // MARK: For visitors

@@ -28,11 +28,19 @@ public struct FrontLimits: Hashable, Sendable {
     /// bytes would be lost with them.
     public var farewell = Nanoseconds.seconds(1)
 
+    /// Behind one that comes from this machine, by loopback or a unix socket, may be a proxy with all its
+    /// clients: it may have every connection.
+    public var trustsNeighbours = false
+
     public init() {}
 
     /// Connections of one address, so that one client does not shut out all others.
     /// Where there are few, a page in a browser and a scraper beside it need some all the same.
     public var share: Int { max(connections / 4, min(connections / 2, 8), 1) }
+
+    func share(ofNeighbour isNeighbour: Bool) -> Int {
+        isNeighbour && trustsNeighbours ? connections : share
+    }
 
     /// How long the rest of a body may take.
     func patience(forBody bytes: Int) -> Nanoseconds {

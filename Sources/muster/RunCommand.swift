@@ -336,7 +336,8 @@ struct Runtime {
 
     private func statusConnections(_ budget: DescriptorBudget) -> Int {
         let isOpen = configuration.statusPage != nil
-        return share(isOpen, StatusPageServer.connectionsMax, of: budget)
+        // Everybody may come here, all of them by one proxy.
+        return isOpen ? min(StatusPageServer.connectionsMax, max(1, budget.admin / 4)) : 0
     }
 
     private func announce() {

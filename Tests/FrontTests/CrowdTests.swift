@@ -56,6 +56,23 @@ import Vocabulary
         #expect(crowd.admit(6, from: "a", at: at(7)) == .full)
     }
 
+    /// Behind it stand as many clients as the proxy has.
+    @Test func `a proxy of this machine may have every place, where that is said`() {
+        var limits = FrontLimits()
+        limits.connections = 64
+        #expect(limits.share(ofNeighbour: true) == 16)
+        limits.trustsNeighbours = true
+        #expect(limits.share(ofNeighbour: true) == 64)
+        #expect(limits.share(ofNeighbour: false) == 16)
+        var crowd = Crowd(limit: limits.connections, share: limits.share)
+        for id in 1...60 {
+            let share = limits.share(ofNeighbour: true)
+            #expect(crowd.admit(id, from: "127.0.0.1", share: share, at: at(0)) == .welcome)
+            crowd.move(id, to: .answering, at: at(0))
+        }
+        #expect(crowd.count == 60)
+    }
+
     @Test func `one address displaces only its own beyond its share`() {
         var crowd = crowd(
             limit: 4,
