@@ -229,8 +229,7 @@ struct HistoryJSON {
 
     /// Before then nothing is known.
     private func knownFrom(_ past: PeerPast) -> WallTime? {
-        let first = [past.turns.first?.at, past.buckets.first?.start].compactMap { $0 }.min()
-        return [first ?? view.since, cutAt].compactMap { $0 }.max()
+        [past.knownFrom ?? view.since, cutAt].compactMap { $0 }.max()
     }
 
     private func outages(_ stretches: [PeerPast.Stretch]) -> JSON {

@@ -73,7 +73,8 @@ public final class History {
     /// A probe of this agent ended.
     public func record(_ peer: PeerKey, _ latency: Nanoseconds, isFailure: Bool) {
         guard pasts[peer] != nil || pasts.count < Self.peersMax else { return }
-        pasts[peer, default: PeerPast()].sum.add(latency, isFailure: isFailure)
+        let begun = loop.wall + -latency
+        pasts[peer, default: PeerPast()].add(latency, isFailure: isFailure, begun: begun)
     }
 
     /// The five minutes are over.

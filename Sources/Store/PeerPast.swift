@@ -14,12 +14,14 @@ public struct ProbeBucket: Hashable, Sendable {
     private var least = ShortSpan.none
     private var mean = ShortSpan.none
     private var most = ShortSpan.none
-    private var spare: UInt16 = 0
+    /// How far into the five minutes it was first looked at, in steps of five milliseconds.
+    private var late: UInt16 = 0
 
     public static let span = Nanoseconds.seconds(300)
     static let milliseconds = span.milliseconds
     /// As it lies in memory and in the file.
     static let bytes = 16
+    private static let lateStep: Int64 = 5
 
     init(index: UInt32) { self.index = index }
 
@@ -28,6 +30,10 @@ public struct ProbeBucket: Hashable, Sendable {
     }
 
     public var start: WallTime { WallTime(milliseconds: Int64(index) * Self.milliseconds) }
+    /// Before then nothing was looked at.
+    var knownFrom: WallTime {
+        WallTime(milliseconds: start.milliseconds + Int64(late) * Self.lateStep)
+    }
 
     /// Of the probes that passed; nil where none did.
     public var minimum: Nanoseconds? { least.value }
@@ -38,6 +44,9 @@ public struct ProbeBucket: Hashable, Sendable {
         self.index = index
         count = UInt16(clamping: sum.count)
         failures = UInt16(clamping: sum.failures)
+        if let begun = sum.begun, begun > start {
+            late = UInt16(clamping: (begun - start).milliseconds / Self.lateStep)
+        }
         guard sum.passes > 0 else { return }
         least = ShortSpan(sum.least)
         mean = ShortSpan(Nanoseconds(sum.total.count / Int64(sum.passes)))
@@ -47,6 +56,7 @@ public struct ProbeBucket: Hashable, Sendable {
     /// Both are of the same five minutes.
     func joined(with other: ProbeBucket) -> ProbeBucket {
         var both = ProbeSum()
+        both.begun = knownFrom
         for bucket in [self, other] {
             let passes = Int(bucket.count - min(bucket.failures, bucket.count))
             both.count += Int(bucket.count)
@@ -64,7 +74,7 @@ public struct ProbeBucket: Hashable, Sendable {
 
     func write(to bytes: inout [UInt8]) {
         for shift in 0..<4 { bytes.append(UInt8(truncatingIfNeeded: index >> (shift * 8))) }
-        for number in [count, failures, least.bits, mean.bits, most.bits, spare] {
+        for number in [count, failures, least.bits, mean.bits, most.bits, late] {
             bytes.append(UInt8(truncatingIfNeeded: number))
             bytes.append(UInt8(truncatingIfNeeded: number >> 8))
         }
@@ -82,6 +92,7 @@ public struct ProbeBucket: Hashable, Sendable {
         least = ShortSpan(bits: number(8))
         mean = ShortSpan(bits: number(10))
         most = ShortSpan(bits: number(12))
+        late = number(14)
     }
 }
 
@@ -117,6 +128,8 @@ struct ProbeSum: Hashable, Sendable {
     var total = Nanoseconds.zero
     var least = Nanoseconds(.max)
     var most = Nanoseconds.zero
+    /// When the first of all probes of the peer began; nil where others are remembered.
+    var begun: WallTime?
 
     mutating func add(_ latency: Nanoseconds, isFailure: Bool) {
         count += 1
@@ -180,6 +193,11 @@ public struct PeerPast: Hashable, Sendable {
         if last.index == bucket.index { buckets[buckets.count - 1] = last.joined(with: bucket) }
     }
 
+    mutating func add(_ latency: Nanoseconds, isFailure: Bool, begun: WallTime) {
+        if buckets.isEmpty, sum.count == 0 { sum.begun = begun }
+        sum.add(latency, isFailure: isFailure)
+    }
+
     mutating func forget(before time: WallTime) {
         let index = ProbeBucket.index(of: time)
         if let first = buckets.first, first.index < index {
@@ -193,6 +211,11 @@ public struct PeerPast: Hashable, Sendable {
     var isEmpty: Bool { turns.isEmpty && buckets.isEmpty && sum.count == 0 }
 
     // MARK: Asking
+
+    /// Before then nothing is known; nil where nothing is remembered.
+    public var knownFrom: WallTime? {
+        [turns.first?.at, buckets.first?.knownFrom ?? sum.begun].compactMap { $0 }.min()
+    }
 
     /// A time in which it was in one status.
     public struct Stretch: Hashable, Sendable {

@@ -183,6 +183,34 @@ private func past(_ turns: [(Int64, PeerStatus)]) -> PeerPast {
         }
     }
 
+    /// And not the beginning of the five minutes in which that was.
+    @Test func `it is known from the moment on in which it was looked at first`() async throws {
+        try await onLoop { loop in
+            let disk = ModelDisk()
+            var (history, ledger) = try await open(disk, loop)
+            await loop.advance(by: .seconds(173))
+            let begun = loop.wall
+            history.record(key, .zero, isFailure: false)
+            #expect(history.past(of: key)?.knownFrom == begun)
+            await loop.advance(by: .seconds(600))
+            history.record(key, .zero, isFailure: false)
+            await loop.advance(by: .seconds(300))
+            let past = try #require(history.past(of: key))
+            let known = try #require(past.knownFrom)
+            #expect(past.buckets.count == 2 && past.buckets[0].start < known)
+            #expect((begun - known) < .milliseconds(5) && known <= begun)
+            // What is remembered ends with the beginning of five minutes then.
+            #expect(past.buckets[1].knownFrom == past.buckets[1].start)
+            history.stop()
+            await ledger.stop()
+            (history, ledger) = try await open(disk, loop)
+            history.record(key, .zero, isFailure: false)
+            #expect(history.past(of: key)?.knownFrom == known)
+            history.stop()
+            await ledger.stop()
+        }
+    }
+
     @Test func `what is older than it is kept is forgotten`() async throws {
         try await onLoop { loop in
             var rules = History.Rules()
