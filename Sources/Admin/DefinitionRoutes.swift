@@ -90,6 +90,7 @@ enum DefinitionRoutes {
             .init("by", thing.by.isEmpty ? .null : .string(thing.by)),
             .init("since", JSON(thing.since?.description)),
             .init("problem", JSON(thing.problem)),
+            .init("left_out", .bool(thing.isLeftOut)),
         ])
     }
 

@@ -89,8 +89,10 @@ public struct DefinedThing: Hashable, Sendable {
     public let since: WallTime?
     /// The configuration file has it too, and where they differ the API holds.
     public let isInFile: Bool
-    /// Why it is left out here, if it is.
+    /// What is wrong with it here, if anything is.
     public let problem: String?
+    /// Because of that it is left out; otherwise it is in force all the same.
+    public let isLeftOut: Bool
 
     public init(
         key: LiveKey,
@@ -98,7 +100,8 @@ public struct DefinedThing: Hashable, Sendable {
         by: String,
         since: WallTime?,
         isInFile: Bool,
-        problem: String?
+        problem: String?,
+        isLeftOut: Bool
     ) {
         self.key = key
         self.body = body
@@ -106,6 +109,7 @@ public struct DefinedThing: Hashable, Sendable {
         self.since = since
         self.isInFile = isInFile
         self.problem = problem
+        self.isLeftOut = isLeftOut
     }
 }
 

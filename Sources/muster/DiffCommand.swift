@@ -27,7 +27,8 @@ struct DiffCommand: AsyncParsableCommand {
         if !definitions.isEmpty { throw ExitStatus.warning.code }
     }
 
-    /// `+` for what the file does not have, `~` for what it has otherwise, `!` for what is left out.
+    /// `+` for what the file does not have, `~` for what it has otherwise, `!` for what is left out,
+    /// or in force with something wrong.
     static func lines(_ definitions: [JSON]) -> [String] {
         if definitions.isEmpty { return ["nothing is defined beside the configuration file"] }
         return definitions.flatMap { definition -> [String] in
@@ -43,7 +44,9 @@ struct DiffCommand: AsyncParsableCommand {
             }
             line += ")"
             if line.hasSuffix(" ()") { line.removeLast(3) }
-            return [line.printable] + (problem.map { ["    left out: \($0)".printable] } ?? [])
+            let isLeftOut = definition["left_out"]?.bool ?? true
+            let word = isLeftOut ? "left out: " : ""
+            return [line.printable] + (problem.map { ["    \(word)\($0)".printable] } ?? [])
         }
     }
 }

@@ -557,6 +557,7 @@ struct LiveDefinitions {
         from source: LiveKey? = nil
     ) -> DefinedThing {
         var problem = problems[key]
+        var isLeftOut = problem != nil
         let isInFile: Bool
         switch key {
         case .upstream(let name): isInFile = catalogue.has(.file, upstream: name)
@@ -571,6 +572,7 @@ struct LiveDefinitions {
         }
         if key.group != LiveKey.routes, catalogue.source(of: key.group) == nil {
             problem = problem ?? "no upstream is called '\(key.group)' here"
+            isLeftOut = true
         }
         return DefinedThing(
             key: key,
@@ -578,7 +580,8 @@ struct LiveDefinitions {
             by: definition.by,
             since: sinces[source ?? key],
             isInFile: isInFile,
-            problem: problem
+            problem: problem,
+            isLeftOut: isLeftOut
         )
     }
 

@@ -204,6 +204,18 @@ import Vocabulary
         #expect(routes.map(\.upstream) == ["shop", "web"])
         let told = agent.live.defined(with: [file], among: ["web"]).first
         #expect(told?.problem == "no upstream is called 'shop' here: its requests are answered 503")
+        // It is in force, and diff does not say otherwise.
+        let thing = try #require(agent.live.all(agent.catalogue).first { $0.key == .route("r") })
+        #expect(!thing.isLeftOut)
+        let words =
+            #"[{"kind":"route","name":"r","body":{},"problem":"answered 503","left_out":false},"#
+            + #"{"kind":"peer","name":"a/b","body":{},"problem":"nonsense","left_out":true}]"#
+        let lines = DiffCommand.lines(try JSON(parsing: Array(words.utf8)).items ?? [])
+        #expect(
+            lines == [
+                "! route r: {}", "    answered 503", "! peer a/b: {}", "    left out: nonsense",
+            ]
+        )
     }
 
     /// A store tells of definitions in any order.
