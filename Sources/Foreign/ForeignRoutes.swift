@@ -181,8 +181,13 @@ final class ForeignRoutes {
     /// Returns when somebody of its list may serve, or nobody is to be waited for any more.
     func waitForVerdicts(of key: String, until deadline: Instant) async {
         _ = await standings.wait(until: deadline) {
-            let peers = table.weights(of: key).map { standing(of: $0.peer) }
-            return peers.isEmpty || !peers.allSatisfy(\.isStranger)
+            let peers = table.peers(of: key)
+            var isEmpty = true
+            for case let peer? in peers {
+                isEmpty = false
+                if !standing(of: peer).isStranger { return true }
+            }
+            return isEmpty
         }
     }
 
@@ -203,13 +208,33 @@ final class ForeignRoutes {
 
     /// Of lists that hold something else than backends: once a minute.
     func complain(of key: String, _ texts: [String]) {
-        guard let bad = texts.first(where: { BackendPlace($0) == nil }),
-            let problem = BackendPlace.problem(in: bad),
+        let bad = texts.filter { BackendPlace($0) == nil }
+        guard let first = bad.first, let problem = BackendPlace.problem(in: first),
             let more = throttle.note("backend", at: loop.instant)
         else { return }
+        let others = bad.dropFirst().prefix(Self.namedMax - 1)
+            .map { Excerpt.of(Array($0.utf8)) }
+        let rest = bad.count - 1 - others.count
         journal.warning(
-            "source \(base.name): a backend of \(key) is left out: \(problem)"
-                + (more > 0 ? "; as were \(more) more in the last minute" : ""),
+            "source \(base.name): \(bad.count == 1 ? "a backend" : "\(bad.count) backends") of \(key) "
+                + "\(bad.count == 1 ? "is" : "are") left out: \(problem)"
+                + others.map { ", \($0)" }.joined()
+                + (rest > 0 ? " and \(rest) more" : "")
+                + (more > 0 ? "; as were those of \(more) more lists in the last minute" : ""),
+            [.event("source-problem")]
+        )
+    }
+
+    /// So many of one list are named.
+    private static let namedMax = 3
+
+    /// Of one value that names more than are taken: once a minute.
+    func complain(of key: String, tooMany count: Int) {
+        guard let more = throttle.note("many", at: loop.instant) else { return }
+        journal.warning(
+            "source \(base.name): expected at most \(RedisKeysSource.addressesMax) addresses at \(key), "
+                + "saw \(count); the others are left out"
+                + (more > 0 ? "; as in \(more) more values in the last minute" : ""),
             [.event("source-problem")]
         )
     }

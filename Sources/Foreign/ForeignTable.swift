@@ -113,6 +113,15 @@ public struct ForeignTable: Sendable {
         }
     }
 
+    /// Who a backend of a list is, without a look at the others; nil where the list names no such place.
+    public func peer(of host: String, at text: String) -> ForeignPeer? {
+        guard let entry = entries[host], let number = numbers[text],
+            let place = backends[Int(number)].place
+        else { return nil }
+        let peer = ForeignPeer(check: entry.check, id: place.id)
+        return uses[peer]?.hosts.contains(host) == true ? peer : nil
+    }
+
     /// Each peer once, with how often the list names it.
     public func weights(of host: String) -> [(peer: ForeignPeer, weight: Int)] {
         var order: [ForeignPeer] = []

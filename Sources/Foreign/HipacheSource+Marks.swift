@@ -207,28 +207,28 @@ extension HipacheSource {
     func followReports() {
         if reports.isEmpty { return }
         let now = loop.instant
-        for index in reports.indices.reversed() {
-            let (report, at, until, isAsked) = reports[index]
-            if now >= until {
-                reports.remove(at: index)
+        let heard = reports
+        reports = []
+        for (report, at, until, isAsked) in heard where now < until {
+            guard let key = routes.table.key(of: report.frontend),
+                let peer = routes.table.peer(of: key, at: report.backend)
+            else {
+                reports.append((report, at, until, isAsked))
                 continue
             }
-            guard let key = routes.table.key(of: report.frontend),
-                let place = routes.table.texts(of: key).firstIndex(of: report.backend),
-                let peer = routes.table.peers(of: key)[place]
-            else { continue }
             if key != report.frontend { welcome(report.frontend, as: key) }
             let standing = routes.standing(of: peer)
             if let checked = standing.checkedAt, checked > at {
-                reports.remove(at: index)
                 if standing.isDead || knowsBetter { marks.add(report.frontend) }
-            } else if !isAsked {
+                continue
+            }
+            if !isAsked {
                 // Our own word comes back to us.
                 let isKnown = standing.checkedAt != nil && standing.isDead
-                reports[index].isAsked = true
                 if !isKnown { routes.hands?.look(at: routes.key(of: peer)) }
                 if isKnown { marks.add(report.frontend) }
             }
+            reports.append((report, at, until, true))
         }
     }
 

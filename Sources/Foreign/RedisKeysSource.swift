@@ -34,6 +34,8 @@ public final class RedisKeysSource {
     /// Names that somebody made up displace nobody.
     public static let absentMax = 10_000
     public static let hostsMax = 100_000
+    /// Of one value. One host with more is a mistake, or somebody who wants many probed.
+    public static let addressesMax = 64
     private static let atOnce = 200
     private static let backoff = Nanoseconds.milliseconds(250)
     private static let readTimeout = Nanoseconds.milliseconds(500)
@@ -240,7 +242,11 @@ public final class RedisKeysSource {
             lost[host] = nil
             readAt[host] = now
             absent[host] = nil
-            let texts = Self.backends(in: bytes)
+            let all = Self.backends(in: bytes)
+            let texts = Array(all.prefix(Self.addressesMax))
+            if all.count > texts.count {
+                routes.complain(of: base.prefix + host, tooMany: all.count)
+            }
             guard routes.table.set(host, backends: texts, now: now) else { return }
             routes.complain(of: base.prefix + host, texts)
         case .null:
@@ -265,7 +271,6 @@ public final class RedisKeysSource {
     static func backends(in value: [UInt8]) -> [String] {
         String(decoding: value, as: UTF8.self)
             .split { $0 == "," || $0 == " " || $0 == "\t" || $0 == "\n" || $0 == "\r" }
-            .prefix(ForeignTable.backendsMax)
             .map(String.init)
     }
 

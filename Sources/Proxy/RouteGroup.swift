@@ -5,6 +5,7 @@
 
 import EventLoop
 import Health
+import Store
 import Vocabulary
 
 /// How a group's requests and answers differ from those of an upstream in a file.
@@ -78,7 +79,7 @@ extension Proxy {
         var changes = routing.bring(
             group.name,
             settings(of: definition, group.manners),
-            isPanic: isPanic(group, definition)
+            isPanic: GroupTally(reports(of: group)).isPanic(definition)
         )
         // The new members first: there is somebody at every moment.
         changes += refreshed(group)
@@ -103,16 +104,28 @@ extension Proxy {
 
     public var groupCount: Int { routing.groupCount }
 
-    /// What became of a peer is told for every group that it is a member of.
+    /// What became of a peer is told for every group that it is a member of. Others of the group are not looked
+    /// at, so that a list of thousands costs each of its changes no more than a list of one.
     func follow(_ key: PeerKey) {
-        let names = routing.groups(with: key)
-        if names.isEmpty { return }
+        let weights = routing.groups(with: key)
+        if weights.isEmpty { return }
         guard let definition = board.definition(of: key.upstream) else { return }
+        let report = board.report(of: key)
         var changes: [RoutingChange] = []
-        for name in names {
+        for (name, weight) in weights {
             guard let group = routing.group(name) else { continue }
-            changes += refreshed(group)
-            let panic = isPanic(group, definition)
+            let had = routing.tally(of: name).hasAny
+            let member = RouteGroup.Member(peer: key.peer, weight: weight)
+            var tally = routing.tally(of: name)
+            tally.change(routing.standing(of: key.peer, in: name), to: MemberStanding(report))
+            if tally.hasAny == had {
+                if let change = tell(member, of: group, report, hasAny: had) {
+                    changes.append(change)
+                }
+            } else {
+                changes += refreshed(group)
+            }
+            let panic = routing.tally(of: name).isPanic(definition)
             if let change = routing.change(of: name, isPanic: panic) { changes.append(change) }
         }
         mail(changes)
@@ -125,42 +138,93 @@ extension Proxy {
             return routing.bring(
                 name,
                 settings(of: definition, group.manners),
-                isPanic: isPanic(group, definition)
+                isPanic: routing.tally(of: name).isPanic(definition)
             )
         }
     }
 
     /// The members of a group as they are now.
     private func refreshed(_ group: RouteGroup) -> [RoutingChange] {
-        let reports = group.members.map { member in
-            board.report(of: PeerKey(upstream: group.upstream, peer: member.peer))
-        }
-        // Who was taken out by requests is better than nobody: never the last of a group.
-        let hasAny = reports.contains { $0?.view.isAvailable == true }
+        let reports = reports(of: group)
+        let hasAny = GroupTally(reports).hasAny
         return zip(group.members, reports).compactMap { member, report in
-            let key = PeerKey(upstream: group.name, peer: member.peer)
-            guard let report else { return routing.remove(key, workers: workers.count) }
-            let leader = PeerKey(upstream: group.upstream, peer: member.peer)
-            var snapshot = snapshot(of: leader, report)
-            snapshot.token = PeerSnapshot.token(of: member.peer, in: group.name)
-            snapshot.centiweight *= max(member.weight, 1)
-            if !hasAny, report.view.routing == .ejected { snapshot.isAvailable = true }
-            return routing.bring(follower: key, snapshot)
+            tell(member, of: group, report, hasAny: hasAny)
         }
     }
 
-    /// As for an upstream: nearly all seem dead at once, and its settings say to ask them all the same.
-    private func isPanic(_ group: RouteGroup, _ definition: UpstreamDefinition) -> Bool {
-        guard definition.panicThreshold > 0, definition.allDown != .failClosed else { return false }
-        var (wanted, available) = (0, 0)
-        for member in group.members {
-            let key = PeerKey(upstream: group.upstream, peer: member.peer)
-            guard let view = board.view(of: key), view.isMeantToServe else { continue }
-            if view.isStranger { return false }
-            wanted += 1
-            if view.isAvailable { available += 1 }
+    private func reports(of group: RouteGroup) -> [PeerReport?] {
+        group.members.map { member in
+            board.report(of: PeerKey(upstream: group.upstream, peer: member.peer))
         }
-        return available < wanted
-            && Double(available) < definition.panicThreshold * Double(wanted)
+    }
+
+    /// Who was taken out by requests is better than nobody: never the last of a group.
+    private func tell(
+        _ member: RouteGroup.Member,
+        of group: RouteGroup,
+        _ report: PeerReport?,
+        hasAny: Bool
+    ) -> RoutingChange? {
+        let key = PeerKey(upstream: group.name, peer: member.peer)
+        guard let report else { return routing.remove(key, workers: workers.count) }
+        let leader = PeerKey(upstream: group.upstream, peer: member.peer)
+        var snapshot = snapshot(of: leader, report)
+        snapshot.token = PeerSnapshot.token(of: member.peer, in: group.name)
+        snapshot.centiweight *= max(member.weight, 1)
+        if !hasAny, report.view.routing == .ejected { snapshot.isAvailable = true }
+        return routing.bring(follower: key, snapshot, MemberStanding(report))
+    }
+}
+
+/// What counts of a member for the rest of its group.
+struct MemberStanding: Hashable, Sendable {
+    var isAvailable = false
+    var isMeantToServe = false
+    var isStranger = false
+
+    /// Of one that is not there.
+    init() {}
+
+    init(_ report: PeerReport?) {
+        guard let view = report?.view else { return }
+        isAvailable = view.isAvailable
+        isMeantToServe = view.isMeantToServe
+        isStranger = view.isStranger
+    }
+}
+
+/// The members of a group, counted, so that nobody has to look at all of them for a change of one.
+struct GroupTally: Hashable, Sendable {
+    private var available = 0
+    private var wanted = 0
+    private var wantedAvailable = 0
+    private var strangers = 0
+
+    init() {}
+
+    init(_ reports: [PeerReport?]) {
+        for report in reports { change(MemberStanding(), to: MemberStanding(report)) }
+    }
+
+    mutating func change(_ old: MemberStanding, to new: MemberStanding) {
+        count(old, -1)
+        count(new, 1)
+    }
+
+    private mutating func count(_ member: MemberStanding, _ step: Int) {
+        if member.isAvailable { available += step }
+        guard member.isMeantToServe else { return }
+        wanted += step
+        if member.isAvailable { wantedAvailable += step }
+        if member.isStranger { strangers += step }
+    }
+
+    var hasAny: Bool { available > 0 }
+
+    /// As for an upstream: nearly all seem dead at once, and its settings say to ask them all the same.
+    func isPanic(_ definition: UpstreamDefinition) -> Bool {
+        guard definition.panicThreshold > 0, definition.allDown != .failClosed else { return false }
+        return strangers == 0 && wantedAvailable < wanted
+            && Double(wantedAvailable) < definition.panicThreshold * Double(wanted)
     }
 }

@@ -17,6 +17,8 @@ struct Routing {
         var upstream: Int32
         var address: Address
         var snapshot: PeerSnapshot
+        /// Of a member of a group.
+        var standing = MemberStanding()
     }
 
     private var upstreamNumbers: Numbers<String>
@@ -33,9 +35,10 @@ struct Routing {
     /// The numbers of upstreams that are no groups.
     private var upstreamsOnly: [String: Int32] = [:]
     private var groups: [String: RouteGroup] = [:]
-    /// The groups of each upstream, and of each peer of one.
+    /// The groups of each upstream, and of each peer of one, with its weight there.
     private var groupsOf: [String: Set<String>] = [:]
-    private var groupsWith: [PeerKey: Set<String>] = [:]
+    private var groupsWith: [PeerKey: [String: Int]] = [:]
+    private var tallies: [String: GroupTally] = [:]
     /// Members of groups among the peers that were told of.
     private var followerCount = 0
 
@@ -175,6 +178,7 @@ struct Routing {
                 rename(key, from: sent.address, to: nil)
             } else {
                 followerCount -= 1
+                tallies[key.upstream]?.change(sent.standing, to: MemberStanding())
             }
             members[key.upstream]?.remove(key)
             if members[key.upstream]?.isEmpty == true { members[key.upstream] = nil }
@@ -187,7 +191,13 @@ struct Routing {
     var groupCount: Int { groups.count }
     func group(_ name: String) -> RouteGroup? { groups[name] }
     func groups(of upstream: String) -> Set<String> { groupsOf[upstream] ?? [] }
-    func groups(with key: PeerKey) -> Set<String> { groupsWith[key] ?? [] }
+    /// With the weight that it has in each.
+    func groups(with key: PeerKey) -> [String: Int] { groupsWith[key] ?? [:] }
+    /// Of the members that were told of.
+    func tally(of group: String) -> GroupTally { tallies[group] ?? GroupTally() }
+    func standing(of peer: String, in group: String) -> MemberStanding {
+        sentPeers[PeerKey(upstream: group, peer: peer)]?.standing ?? MemberStanding()
+    }
 
     /// The numbers of these upstreams and of all their groups.
     func numbers(of upstreams: some Sequence<String>) -> Set<Int32> {
@@ -202,7 +212,7 @@ struct Routing {
 
     /// The numbers of a peer and of the members that stand for it.
     func numbers(of key: PeerKey) -> [Int32] {
-        let followers = groups(with: key).map { PeerKey(upstream: $0, peer: key.peer) }
+        let followers = groups(with: key).keys.map { PeerKey(upstream: $0, peer: key.peer) }
         return ([key] + followers).compactMap { sentPeers[$0]?.number }
     }
 
@@ -221,13 +231,14 @@ struct Routing {
         groupsOf[group.upstream, default: []].insert(group.name)
         for member in group.members {
             let key = PeerKey(upstream: group.upstream, peer: member.peer)
-            groupsWith[key, default: []].insert(group.name)
+            groupsWith[key, default: [:]][group.name] = member.weight
         }
         return true
     }
 
     /// After its upstream and members were.
     mutating func removeGroup(_ name: String) {
+        tallies[name] = nil
         if let group = groups.removeValue(forKey: name) { unlink(group) }
     }
 
@@ -236,15 +247,23 @@ struct Routing {
         if groupsOf[group.upstream]?.isEmpty == true { groupsOf[group.upstream] = nil }
         for member in group.members {
             let key = PeerKey(upstream: group.upstream, peer: member.peer)
-            groupsWith[key]?.remove(group.name)
+            groupsWith[key]?[group.name] = nil
             if groupsWith[key]?.isEmpty == true { groupsWith[key] = nil }
         }
     }
 
     /// Makes a member of a group that was brought before, or brings it to what is given. Nil when the workers
     /// know.
-    mutating func bring(follower key: PeerKey, _ snapshot: PeerSnapshot) -> RoutingChange? {
-        if sentPeers[key] != nil { return change(of: key, to: snapshot) }
+    mutating func bring(
+        follower key: PeerKey,
+        _ snapshot: PeerSnapshot,
+        _ standing: MemberStanding
+    ) -> RoutingChange? {
+        if let sent = sentPeers[key] {
+            tallies[key.upstream, default: GroupTally()].change(sent.standing, to: standing)
+            sentPeers[key]?.standing = standing
+            return change(of: key, to: snapshot)
+        }
         guard let upstream = upstreamNumbers[key.upstream] else { return nil }
         guard let number = peerNumbers.take(key) else {
             problems.append(
@@ -258,8 +277,10 @@ struct Routing {
             upstream: upstream,
             // Where it is, is known by the peer that it stands for.
             address: .unix(path: ""),
-            snapshot: snapshot
+            snapshot: snapshot,
+            standing: standing
         )
+        tallies[key.upstream, default: GroupTally()].change(MemberStanding(), to: standing)
         followerCount += 1
         members[key.upstream, default: []].insert(key)
         return .peer(number, upstream: upstream, snapshot)

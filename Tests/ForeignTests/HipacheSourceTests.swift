@@ -80,7 +80,11 @@ struct HipacheSourceTests {
         #expect(await rig.members("fork")?.sorted() == [Self.id(1), Self.id(2)])
         let lines = rig.lines.withLock { $0 }
         #expect(lines.contains { $0.contains("expected a list at frontend:text") })
-        #expect(lines.contains { $0.contains("frontend:free is left out: expected http://") })
+        #expect(
+            lines.contains {
+                $0.contains("2 backends of frontend:free are left out: expected http://")
+            }
+        )
         await rig.think(dead: [Self.id(2)])
         #expect(
             try await eventually(within: Self.patience) {

@@ -57,6 +57,38 @@ struct RedisKeysSourceTests {
         await rig.stop()
     }
 
+    @Test func `of a value with thousands of addresses only some are taken, and the log says so`()
+        async throws
+    {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        let all = (0..<3_000).map { "10.0.\($0 / 250).\($0 % 250):80" }
+        try await rig.ask("SET", "many", all.joined(separator: ","))
+        try await rig.startKeys()
+        #expect(await rig.members("many") == Array(all.prefix(RedisKeysSource.addressesMax)))
+        #expect(await rig.hands.call { $0.watched.count } == RedisKeysSource.addressesMax)
+        let line =
+            "source keys: expected at most 64 addresses at many, saw 3000; the others are left out"
+        #expect(rig.lines.withLock { $0.filter { $0.contains("addresses") } } == [line])
+        await rig.stop()
+    }
+
+    @Test func `what is left out of one value is named, up to three of it`() async throws {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        try await rig.ask("SET", "bad", "one,10.0.0.1:80,two,three,four,five")
+        try await rig.startKeys()
+        #expect(await rig.members("bad") == ["10.0.0.1:80"])
+        let lines = rig.lines.withLock { $0.filter { $0.contains("left out") } }
+        #expect(
+            lines == [
+                "source keys: 5 backends of bad are left out: expected http://host:port or host:port, "
+                    + "saw 'one', 'two', 'three' and 2 more"
+            ]
+        )
+        await rig.stop()
+    }
+
     @Test
     func `hosts that were asked for serve while Redis is away, and when it is back without them`()
         async throws

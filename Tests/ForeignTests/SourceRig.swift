@@ -139,6 +139,9 @@ final class SourceRig: @unchecked Sendable {
 
     func startKeys(prefix: String = "") async throws {
         let url = RedisURL(address: .host("127.0.0.1", port: port))
+        let journal = Journal(from: .debug) { [weak self] (line: Journal.Line) in
+            self?.lines.withLock { $0.append(line.text) }
+        }
         let loop = loop
         (hands, keys) = await withCheckedContinuation { continuation in
             loop.execute {
@@ -153,7 +156,7 @@ final class SourceRig: @unchecked Sendable {
                     )
                 )
                 let hands = Hands(loop)
-                let source = RedisKeysSource(setting, on: loop, hands: hands)
+                let source = RedisKeysSource(setting, on: loop, hands: hands, journal: journal)
                 source.start()
                 continuation.resume(
                     returning: (LoopBound(hands, on: loop), LoopBound(source, on: loop))

@@ -146,6 +146,16 @@ extension ForeignTable {
         #expect(table.peers(of: "h").map { $0?.id } == ["a:1", nil, "b:1", "a:1"])
     }
 
+    @Test func `one of a list is found by its text, and only of that list`() {
+        var table = ForeignTable()
+        table.expect("h", Self.list(["http://a:1", "free text"]), now: start)
+        table.expect("other", Self.list(["http://b:1"]), now: start)
+        #expect(table.peer(of: "h", at: "http://a:1") == ForeignPeer(id: "a:1"))
+        for (host, text) in [("h", "free text"), ("h", "http://b:1"), ("none", "http://a:1")] {
+            #expect(table.peer(of: host, at: text) == nil, "\(host) \(text)")
+        }
+    }
+
     @Test func `whoever is in no list any more is let go of a while later`() {
         var table = ForeignTable()
         table.expect("h", Self.list(["http://a:1"]), now: start)

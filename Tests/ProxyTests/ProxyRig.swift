@@ -132,27 +132,40 @@ final class ProxyRig: Sendable {
         reason: Reason = .layer4OK,
         downAddresses: [String] = []
     ) async {
+        await set(all: [peer], status, in: upstream, reason: reason, downAddresses: downAddresses)
+    }
+
+    /// The same of many, one after the other.
+    func set(
+        all peers: [String],
+        _ status: HealthCounter.Status,
+        in upstream: String = "web",
+        reason: Reason = .layer4OK,
+        downAddresses: [String] = []
+    ) async {
         await board.call { board in
             let now = Clock.wall()
-            board.apply(
-                Verdict(
-                    key: VerdictKey(upstream: upstream, peer: peer, monitor: Self.monitor),
-                    kind: "tcp",
-                    status: status,
-                    health: status == .up ? 1 : 0,
-                    rise: 1,
-                    fall: 1,
-                    reason: reason,
-                    latency: .zero,
-                    downAddresses: downAddresses,
-                    since: now,
-                    checkedAt: now,
-                    expiresAt: now + .seconds(3_600),
-                    agent: "test",
-                    epoch: 1,
-                    sequence: UInt64(max(Clock.instant().nanoseconds, 0))
+            for peer in peers {
+                board.apply(
+                    Verdict(
+                        key: VerdictKey(upstream: upstream, peer: peer, monitor: Self.monitor),
+                        kind: "tcp",
+                        status: status,
+                        health: status == .up ? 1 : 0,
+                        rise: 1,
+                        fall: 1,
+                        reason: reason,
+                        latency: .zero,
+                        downAddresses: downAddresses,
+                        since: now,
+                        checkedAt: now,
+                        expiresAt: now + .seconds(3_600),
+                        agent: "test",
+                        epoch: 1,
+                        sequence: UInt64(max(Clock.instant().nanoseconds, 0))
+                    )
                 )
-            )
+            }
         }
         await settled()
     }

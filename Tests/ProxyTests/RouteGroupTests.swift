@@ -127,6 +127,34 @@ import Vocabulary
         #expect(bad.requests.count == 2)
     }
 
+    /// The members are counted, not looked at one by one for each of their changes: three thousand changes of a
+    /// group of as many held the loop that probes for most of a minute.
+    @Test(.timeLimit(.minutes(1)))
+    func `each change of one of thousands in a group costs the same as of one alone`() async throws
+    {
+        let names = (0..<4_000).map { "p\($0)" }
+        let pool = UpstreamDefinition(
+            name: "pool",
+            peers: names.map { PeerDefinition(id: $0, address: .unix(path: "/none/\($0)")) },
+            panicThreshold: 0.5,
+            allDown: .failOpen
+        )
+        let rig = try await ProxyRig([pool], modes: [.http(routes: [])])
+        let group = Self.group("one", names.map { ($0, 1) })
+        await rig.proxy.call { $0.bring(group) }
+        for status in [HealthCounter.Status.up, .down, .up] {
+            await rig.set(all: names, status, in: "pool")
+            let (available, isPanic) = await rig.worker.call { worker in
+                (
+                    (0..<worker.pool.peerCount).count { worker.pool.peers[$0].isAvailable },
+                    (0..<2).map { worker.pool.upstreams[$0].isPanic }
+                )
+            }
+            #expect(available == (status == .up ? names.count * 2 : 0))
+            #expect(isPanic == [status == .down, status == .down])
+        }
+    }
+
     @Test func `a 500 and a 503 that says when to come again are excused where that is asked for`()
         async throws
     {
