@@ -4,7 +4,7 @@
 import Vocabulary
 
 /// A line of the source of which something is not in the result.
-struct Note: Equatable, Sendable {
+struct Note: Hashable, Sendable {
     var place: SourcePlace
     /// As it was written, or the part of it that is left.
     var text: String
@@ -12,7 +12,7 @@ struct Note: Equatable, Sendable {
 }
 
 /// Where something stands in the source.
-struct SourcePlace: Equatable, Sendable, CustomStringConvertible {
+struct SourcePlace: Hashable, Sendable, CustomStringConvertible {
     var file: String
     var line: Int
 
@@ -124,6 +124,26 @@ struct Draft: Equatable, Sendable {
     mutating func raise(_ timeout: String, to span: Span) {
         let span = min(max(span, Span(milliseconds: 1)), Self.timeoutMax)
         timeouts[timeout] = max(timeouts[timeout] ?? span, span)
+    }
+
+    /// A line may hold for many parts, or be asked about many times: what there is to say of it is said at the first.
+    mutating func tellOnce() {
+        var told: Set<Note> = []
+        func new(_ notes: [Note]) -> [Note] { notes.filter { told.insert($0).inserted } }
+        // As they are written.
+        notes = new(notes)
+        for index in upstreams.indices {
+            upstreams[index].notes = new(upstreams[index].notes)
+            for peer in upstreams[index].peers.indices {
+                upstreams[index].peers[peer].notes = new(upstreams[index].peers[peer].notes)
+            }
+            for monitor in upstreams[index].monitors.indices {
+                upstreams[index].monitors[monitor].notes = new(
+                    upstreams[index].monitors[monitor].notes
+                )
+            }
+        }
+        for index in listeners.indices { listeners[index].notes = new(listeners[index].notes) }
     }
 
     /// Every note there is.

@@ -11,6 +11,8 @@ public struct Imported: Equatable, Sendable {
     public let noteCount: Int
 
     init(_ draft: Draft, from source: String, by command: String) {
+        var draft = draft
+        draft.tellOnce()
         text = YAMLWriter.file(draft, from: source, by: command)
         noteCount = draft.noteCount
     }

@@ -229,6 +229,22 @@ import Testing
         )
     }
 
+    @Test func `a line that holds for many is told once`() {
+        let imported = Self.read(
+            """
+            upstream a { server 10.0.0.1; }
+            upstream b { server 10.0.0.2; }
+            http { proxy_next_upstream error non_idempotent; proxy_next_upstream_tries 90;
+            server { listen 80; location / { proxy_pass http://a; } location /c/ { proxy_pass http://a; }
+              location /b/ { proxy_pass http://b; } } }
+            """
+        )
+        for words in ["proxy_next_upstream non_idempotent", "0 to 7 further servers"] {
+            #expect(imported.text.ranges(of: words).count == 1, "\(imported.text)")
+        }
+        #expect(imported.noteCount == 2)
+    }
+
     @Test func `a stream is a listener in mode tcp`() throws {
         let imported = Self.read(
             "stream { upstream d { server 10.0.0.1:3306; } server { listen 3306; proxy_pass d; proxy_timeout 5m; } }"
