@@ -128,10 +128,12 @@ struct HAProxyRules {
         let criterion = line.words[2]
         var values: [String] = []
         var way: String?
+        var heedsCase = true
         var words = line.words.dropFirst(3)
         while let word = words.popFirst() {
             switch word {
-            case "-i", "--", "-n": continue
+            case "-i": heedsCase = false
+            case "--", "-n": continue
             case "-m": way = words.popFirst()
             // Values in a file, or by number.
             case _ where word.hasPrefix("-") && word.utf8.count == 2: return nil
@@ -141,15 +143,16 @@ struct HAProxyRules {
         guard !values.isEmpty else { return nil }
         let name = criterion.prefix { $0 != "(" }.prefix { $0 != "," }
         let inner = criterion.dropFirst(name.count).lowercased()
-        let isOfHost = inner.hasPrefix("(host)") || inner.hasPrefix("(host,")
         switch name {
         case "hdr", "req.hdr", "hdr_str", "hdr_end", "hdr_dom", "req.fhdr", "req.hdr_end", "fhdr",
             "hdr_beg",
             "hdr_sub", "hdr_reg", "hdr_dir":
-            guard isOfHost else { return nil }
+            guard Self.isOfHost(inner) else { return nil }
             return hosts(
                 values,
-                way ?? Self.way(of: name, among: ["end", "dom", "beg", "sub", "reg", "dir"])
+                way ?? Self.way(of: name, among: ["end", "dom", "beg", "sub", "reg", "dir"]),
+                line,
+                &doubts
             )
         case "path", "path_beg", "path_dir", "path_reg", "path_str", "path_end", "path_sub",
             "path_len":
@@ -157,6 +160,7 @@ struct HAProxyRules {
             return paths(
                 values,
                 way ?? Self.way(of: name, among: ["beg", "dir", "reg", "end", "sub", "len"]),
+                heedsCase: heedsCase,
                 line,
                 &doubts
             )
@@ -168,22 +172,49 @@ struct HAProxyRules {
         ways.first { name.hasSuffix("_\($0)") } ?? "str"
     }
 
-    private func hosts(_ values: [String], _ way: String) -> Meaning? {
+    /// `(host)` with nothing behind it but what a route does anyway: no regard to case, nor to the port.
+    private static func isOfHost(_ inner: String) -> Bool {
+        guard inner.hasPrefix("(host)") || inner.hasPrefix("(host,"),
+            let end = inner.firstIndex(of: ")")
+        else { return false }
+        var rest = inner[inner.index(after: end)...]
+        while let known = [",lower", ",host_only", ",field(1,:)", ",word(1,:)"]
+            .first(where: { rest.hasPrefix($0) })
+        {
+            rest = rest.dropFirst(known.count)
+        }
+        return rest.isEmpty
+    }
+
+    private func hosts(
+        _ values: [String],
+        _ way: String,
+        _ line: HAProxyLine,
+        _ doubts: inout [Note]
+    ) -> Meaning? {
         var hosts: [String] = []
         for value in values {
             // A port in it is part of Host only.
             let value = value.split(separator: ":", maxSplits: 1).first.map(String.init) ?? value
             let names: [String]
+            var doubt: String?
             switch way {
             case "str": names = [value]
             case "end" where value.hasPrefix("."): names = ["*" + value]
-            case "end", "dom": names = [value, "*." + value]
+            case "end":
+                names = [value, "*." + value]
+                doubt =
+                    "a route's host begins at a dot: 'my\(value)', which ends so too, goes elsewhere"
+            case "dom":
+                names = [value, "*." + value]
+                doubt = "a route's host is the end of a name: '\(value).example' goes elsewhere"
             default: return nil
             }
             for name in names {
                 guard let host = RouteWords.host(name) else { return nil }
                 hosts.append(host)
             }
+            if let doubt { doubts.append(Note(place: line.place, text: line.raw, why: doubt)) }
         }
         return .hosts(hosts)
     }
@@ -191,48 +222,42 @@ struct HAProxyRules {
     private func paths(
         _ values: [String],
         _ way: String,
+        heedsCase: Bool,
         _ line: HAProxyLine,
         _ doubts: inout [Note]
     ) -> Meaning? {
         var paths: [String] = []
-        var isWider = false
         for value in values {
-            let text: String
+            let beginning: PathBeginning
             switch way {
-            case "beg": text = value
-            case "str":
-                text = value
-                isWider = isWider || value != "/"
+            case "beg": beginning = PathBeginning(text: value, end: .anywhere)
+            case "str": beginning = PathBeginning(text: value, end: .here)
             case "reg":
                 guard let literal = Self.literal(value) else { return nil }
-                text = literal
+                beginning = literal
             default: return nil
             }
-            guard let path = RouteWords.path(text) else { return nil }
-            // The one path `/` cannot be told from all that are below it.
-            if way == "str", path == "/" { return nil }
+            guard let path = beginning.path else { return nil }
             paths.append(path)
-        }
-        if isWider {
-            doubts.append(
-                Note(
-                    place: line.place,
-                    text: line.raw,
-                    why: "a route has what is below the path too"
-                )
-            )
+            for why in beginning.doubts(heedsCase: heedsCase) {
+                doubts.append(Note(place: line.place, text: line.raw, why: why))
+            }
         }
         return .paths(paths)
     }
 
     /// `^/api`, `^/api/`, `^/api(/.*)?$`: what begins so.
-    static func literal(_ pattern: String) -> String? {
+    static func literal(_ pattern: String) -> PathBeginning? {
         guard pattern.hasPrefix("^/") else { return nil }
         var text = pattern.dropFirst()
-        for ending in ["(/.*)?$", "(/|$)", "/?.*$", ".*$", "/?.*", ".*", "/?$", "/?"]
-        where text.hasSuffix(ending) {
+        var end = PathBeginning.End.anywhere
+        let endings: [(String, PathBeginning.End)] = [
+            ("(/.*)?$", .segment), ("(/|$)", .segment), ("/?.*$", .anywhere), (".*$", .anywhere),
+            ("/?.*", .anywhere), (".*", .anywhere), ("/?$", .here), ("/?", .anywhere),
+        ]
+        if let (ending, its) = endings.first(where: { text.hasSuffix($0.0) }) {
             text = text.dropLast(ending.count)
-            break
+            end = its
         }
         let isPlain = text.utf8.allSatisfy { byte in
             switch byte {
@@ -243,6 +268,6 @@ struct HAProxyRules {
             default: false
             }
         }
-        return isPlain ? (text.isEmpty ? "/" : String(text)) : nil
+        return isPlain ? PathBeginning(text: text.isEmpty ? "/" : String(text), end: end) : nil
     }
 }

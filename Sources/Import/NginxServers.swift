@@ -223,15 +223,15 @@ extension NginxImport {
         let text = words.last ?? ""
         switch modifier {
         case "", "^~":
-            if text.hasPrefix("@") { break }
-            if let path = RouteWords.path(text) { return path }
+            if let path = self.path(PathBeginning(text: text, end: .anywhere), directive) {
+                return path
+            }
         case "=":
-            if text != "/", let path = RouteWords.path(text) {
-                note(directive, "a route has what is below the path too")
+            if let path = self.path(PathBeginning(text: text, end: .here), directive) {
                 return path
             }
         case "~", "~*":
-            if let literal = HAProxyRules.literal(text), let path = RouteWords.path(literal) {
+            if let path = HAProxyRules.literal(text)?.path {
                 note(directive, "a prefix that ends at a segment, with regard to case")
                 return path
             }
@@ -239,6 +239,15 @@ extension NginxImport {
         }
         note(directive, "routes go by host and by the beginning of the path alone")
         return nil
+    }
+
+    private mutating func path(
+        _ beginning: PathBeginning,
+        _ directive: NginxDirective
+    ) -> String? {
+        guard let path = beginning.path else { return nil }
+        for why in beginning.doubts() { note(directive, why) }
+        return path
     }
 
     mutating func strips(

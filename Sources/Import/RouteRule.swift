@@ -137,3 +137,46 @@ enum RouteWords {
         return text.count > 1 && text.hasSuffix("/") ? String(text.dropLast()) : text
     }
 }
+
+/// What another system compares paths with, which a route can say nearly.
+struct PathBeginning: Equatable, Sendable {
+    enum End: Sendable {
+        /// The path is this and no more.
+        case here
+        /// It may go on with a `/`, as a route's.
+        case segment
+        /// It may go on with anything.
+        case anywhere
+    }
+
+    var text: String
+    var end: End
+
+    /// The route's; nil where muster has no such path.
+    var path: String? {
+        guard let path = RouteWords.path(text) else { return nil }
+        // The one path `/` cannot be told from all that are below it.
+        return path == "/" && end == .here ? nil : path
+    }
+
+    /// What a route does otherwise.
+    func doubts(heedsCase: Bool = true) -> [String] {
+        var doubts: [String] = []
+        switch end {
+        case .here: doubts.append("a route has what is below the path too")
+        case .segment: break
+        case .anywhere:
+            if !text.hasSuffix("/") {
+                doubts.append(
+                    "a route's path ends at a segment: '\(text)2', which begins so too, goes elsewhere"
+                )
+            }
+        }
+        if !heedsCase,
+            text.utf8.contains(where: { UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 | 0x20 })
+        {
+            doubts.append("a route's path is told with regard to case")
+        }
+        return doubts
+    }
+}

@@ -255,13 +255,68 @@ import Testing
         "if { path_end .js }",
         "if { hdr(host) -f /etc/hosts.lst }", "if unknown", "if { path / }",
         "if { hdr_beg(host) www. }",
-        "if { hdr(x-y) z }", "if { path_reg ^/a.c }",
+        "if { hdr(x-y) z }", "if { path_reg ^/a.c }", "if { path_reg ^/?$ }",
+        "if { hdr(host),map(/etc/hosts.map) a.example }",
     ])
     func `what no route can say is a comment`(_ condition: String) {
         let imported = Self.read(
             "frontend f\n bind :80\n mode http\n use_backend b \(condition)\n default_backend b\nbackend b\n"
         )
         #expect(imported.text.contains("# h.cfg:4: use_backend b \(condition)"), "\(imported.text)")
+    }
+
+    @Test(
+        arguments: [
+            ("path_beg /", "*/", nil), ("path_beg /api/", "*/api", nil),
+            ("path_reg ^/api(/.*)?$", "*/api", nil), ("path_reg ^/api/.*$", "*/api", nil),
+            ("path_beg /api", "*/api", "'/api2', which begins so too, goes elsewhere"),
+            ("path_beg /a/ /api", "*/a */api", "'/api2', which begins so too, goes elsewhere"),
+            ("path -m beg /api", "*/api", "'/api2', which begins so too, goes elsewhere"),
+            ("path_reg ^/api", "*/api", "'/api2', which begins so too, goes elsewhere"),
+            ("path_reg ^/api/?.*$", "*/api", "'/api2', which begins so too, goes elsewhere"),
+            ("path_reg ^/api/?$", "*/api", "a route has what is below the path too"),
+            ("path /api", "*/api", "a route has what is below the path too"),
+            ("path_beg -i /api/", "*/api", "with regard to case"), ("path_beg -i /1/", "*/1", nil),
+            ("hdr(host) -i a.example", "a.example/", nil),
+            ("req.hdr(host),field(1,:),lower a.example", "a.example/", nil),
+            ("hdr_end(host) .a.example", "*.a.example/", nil),
+            (
+                "hdr_end(host) a.example", "a.example/ *.a.example/",
+                "'mya.example', which ends so too, goes elsewhere"
+            ),
+            (
+                "hdr_dom(host) a.example", "a.example/ *.a.example/",
+                "'a.example.example' goes elsewhere"
+            ),
+        ] as [(String, String, String?)]
+    )
+    func `a rule that a route says nearly is told`(
+        _ criterion: String,
+        _ routes: String,
+        _ why: String?
+    ) throws {
+        let imported = Self.read(
+            """
+            frontend f
+             bind :80
+             mode http
+             acl it \(criterion)
+             use_backend b if it
+             use_backend b if it
+            backend b
+            """
+        )
+        guard case .http(let made)? = try imported.configuration().proxy.listeners.first?.mode
+        else {
+            Issue.record("expected routes")
+            return
+        }
+        #expect(made.map { "\($0.host)\($0.path)" }.joined(separator: " ") == routes)
+        #expect(imported.noteCount == (why == nil ? 0 : 1), "\(imported.text)")
+        if let why {
+            #expect(imported.text.contains("h.cfg:4: acl it \(criterion)"), "\(imported.text)")
+            #expect(imported.text.contains(why), "\(imported.text)")
+        }
     }
 
     @Test func `the admin address gives way to a listener`() throws {

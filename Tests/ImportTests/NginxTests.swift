@@ -229,6 +229,42 @@ import Testing
         )
     }
 
+    @Test(
+        arguments: [
+            ("/", "/", nil), ("/api/", "/api", nil), ("^~ /api/", "/api", nil),
+            ("/api", "/api", "'/api2', which begins so too, goes elsewhere"),
+            ("^~ /api", "/api", "'/api2', which begins so too, goes elsewhere"),
+            ("= /api", "/api", "a route has what is below the path too"),
+            ("~ ^/api/", "/api", "a prefix that ends at a segment, with regard to case"),
+        ] as [(String, String, String?)]
+    )
+    func `a location that a route says nearly is told`(
+        _ location: String,
+        _ path: String,
+        _ why: String?
+    ) throws {
+        let imported = Self.read(
+            "server { listen 80; location \(location) { proxy_pass http://10.0.0.1; } }"
+        )
+        guard case .http(let routes)? = try imported.configuration().proxy.listeners.first?.mode
+        else {
+            Issue.record("expected routes")
+            return
+        }
+        #expect(routes.map(\.path) == [path])
+        #expect(imported.noteCount == (why == nil ? 0 : 1), "\(imported.text)")
+        if let why { #expect(imported.text.contains(why), "\(imported.text)") }
+    }
+
+    @Test(arguments: ["~ ^/?$", "= /", "@named"])
+    func `a location that no route can say is a comment`(_ location: String) {
+        let imported = Self.read(
+            "server { listen 80; location \(location) { proxy_pass http://10.0.0.1; } }"
+        )
+        #expect(imported.text.contains("location \(location)"), "\(imported.text)")
+        #expect(imported.text.contains("by the beginning of the path alone"))
+    }
+
     @Test func `a line that holds for many is told once`() {
         let imported = Self.read(
             """
