@@ -40,7 +40,7 @@ public struct WebPlace: Sendable {
             throw options.missing("url")
         }
         // What stands in it may be a secret, so it is not shown.
-        guard let url = CurlURL(text + suffix), ["http", "https"].contains(url.scheme),
+        guard let url = CurlURL(Self.join(text, suffix)), ["http", "https"].contains(url.scheme),
             text.hasPrefix("http://") || text.hasPrefix("https://")
         else {
             throw SettingError(
@@ -58,6 +58,14 @@ public struct WebPlace: Sendable {
                 throw setting.expected("none beside a URL of http", at: "\(options.path).tls")
             }
         }
+    }
+
+    /// With one slash between them, whether or not one was written: two are another path to many servers.
+    private static func join(_ text: String, _ suffix: String) -> String {
+        guard suffix.hasPrefix("/") else { return text + suffix }
+        var start = text[...]
+        while start.hasSuffix("/") { start.removeLast() }
+        return start + suffix
     }
 
     private static func headers(_ options: inout Options) throws(SettingError) -> [String] {

@@ -11,9 +11,13 @@ import Vocabulary
 
 @testable import Notify
 
-private func way(_ url: String, _ more: [(String, TestSetting)] = []) throws -> Receiver.Way {
+private func way(
+    _ url: String,
+    _ more: [(String, TestSetting)] = [],
+    suffix: String = ""
+) throws -> Receiver.Way {
     var options = TestSetting.map([("url", .text(url))] + more).options(path: "notify[0].webhook")
-    let place = try WebPlace(options: &options)
+    let place = try WebPlace(options: &options, suffix: suffix)
     try options.finish()
     return .web(WebWay(place: place, body: .muster))
 }
@@ -62,6 +66,17 @@ private func ok(_ status: String = "200 OK", _ fields: String = "") -> String {
         ])
         defer { server.stop() }
         let way = try way("http://\(server.address)/hook?a=b", [("headers", ["X-Key": "secret"])])
+        #expect(try await deliver(way) == .arrived)
+    }
+
+    @Test(arguments: ["", "/", "/alertmanager", "/alertmanager/", "/alertmanager//"])
+    func `a path of the service goes on after one slash`(path: String) async throws {
+        let prefix = path.contains("a") ? "/alertmanager" : ""
+        let server = try ScriptedServer([
+            [.expect("POST \(prefix)/api/v2/alerts HTTP/1.1\r\n"), .send(ok()), .close]
+        ])
+        defer { server.stop() }
+        let way = try way("http://\(server.address)\(path)", suffix: "/api/v2/alerts")
         #expect(try await deliver(way) == .arrived)
     }
 
