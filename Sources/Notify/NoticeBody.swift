@@ -1,6 +1,7 @@
 // What does each service want to be sent? The shapes that chat, paging and alerting services document for
 // whoever posts to them, and our own. Pure: a batch in, a body out.
 
+import Health
 import Vocabulary
 
 /// The shape of what is posted.
@@ -98,7 +99,21 @@ public enum NoticeBody: Sendable, Hashable {
     // MARK: Paging and alerting
 
     /// What ties the end of an incident to its beginning.
-    private static func incident(_ notice: Notice) -> String { "muster/\(notice.peer)" }
+    private static func incident(_ notice: Notice) -> String {
+        let whole = "muster/\(notice.peer)"
+        guard whole.utf8.count > incidentBytesMax else { return whole }
+        // Two long names may begin alike, so what is cut off is told apart by a number that is the same in every agent.
+        var hash = StableHash()
+        hash.combine(whole)
+        let digits = String(hash.value, radix: 16)
+        let mark = "#" + String(repeating: "0", count: 16 - digits.count) + digits
+        var start = whole[...]
+        while start.utf8.count + mark.utf8.count > incidentBytesMax { start.removeLast() }
+        return start + mark
+    }
+
+    /// No longer key is taken by the service.
+    static let incidentBytesMax = 255
 
     private static func severity(_ notice: Notice) -> String {
         switch notice.to {

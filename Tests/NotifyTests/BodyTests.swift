@@ -112,6 +112,22 @@ private func parsed(_ body: NoticeBody, _ batch: Batch) throws -> JSON {
         #expect(NoticeBody.pagerduty(key: "k").batchMax == 1)
     }
 
+    @Test func `an incident's key is no longer than pagerduty takes, and still of one peer`() throws
+    {
+        func key(_ kind: Notice.Kind, _ peer: String) throws -> String {
+            let body = try parsed(.pagerduty(key: "k"), batch([notice(kind, peer)]))
+            return try #require(body["dedup_key"]?.string)
+        }
+        let fits = String(repeating: "a", count: 255 - "muster/web/".count)
+        #expect(try key(.trouble, fits) == "muster/web/" + fits)
+        for long in [fits + "b", String(repeating: "ü", count: 200)] {
+            let begin = try key(.trouble, long)
+            #expect((250...255).contains(begin.utf8.count) && begin.hasPrefix("muster/web/"))
+            #expect(try key(.resolved, long) == begin)
+            #expect(try key(.trouble, long + "c") != begin)
+        }
+    }
+
     @Test func `alertmanager's alert keeps its labels, and ends`() throws {
         let both = try parsed(.alertmanager, batch([notice(), notice(.resolved)]))
         #expect(both[0]?["labels"] == both[1]?["labels"])
