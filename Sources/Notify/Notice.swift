@@ -141,13 +141,24 @@ public struct Batch: Hashable, Sendable {
             let worse = notices.count { $0.isTrouble }
             var parts: [String] = []
             if worse > 0 { parts.append("\(worse) in trouble") }
-            if notices.count > worse { parts.append("\(notices.count - worse) well again") }
+            // That operators took over, or that a peer is gone, does not make it well.
+            let others = Dictionary(grouping: notices.lazy.filter { !$0.isTrouble }, by: \.to)
+            for (status, words) in Self.ends {
+                if let count = others[status]?.count { parts.append("\(count) \(words)") }
+            }
             text = "\(notices.count) changes: \(parts.joined(separator: ", "))"
             text +=
                 missed + "; \(troubled) \(troubled == 1 ? "peer is" : "peers are") in trouble now"
         }
         return text.printable
     }
+
+    /// What is said of peers that are in no trouble now, in this order.
+    private static let ends: [(PeerStatus, String)] = [
+        (.up, "well again"), (.maint, "in maint"), (.drain, "in drain"), (.ejected, "ejected"),
+        (.degraded, "degraded"), (.starting, "starting"), (.down, "down"),
+        (.unknown, "not defined any more"),
+    ]
 
     /// One line for each.
     public var text: String { notices.map(\.line.printable).joined(separator: "\n") }

@@ -78,6 +78,22 @@ private func parsed(_ body: NoticeBody, _ batch: Batch) throws -> JSON {
         )
     }
 
+    @Test func `only who is up is well again`() {
+        func end(_ status: PeerStatus, _ peer: String) -> Notice {
+            var end = notice(.resolved, peer)
+            end.to = status
+            return end
+        }
+        let both = batch([end(.maint, "a:1"), end(.maint, "b:1")])
+        #expect(both.summary == "2 changes: 2 in maint; 1 peer is in trouble now")
+        let all = PeerStatus.allCases.map { end($0, "\($0):1") } + [notice(), end(.up, "z:1")]
+        #expect(
+            batch(all).summary
+                == "10 changes: 1 in trouble, 2 well again, 1 in maint, 1 in drain, 1 ejected, "
+                + "1 degraded, 1 starting, 1 down, 1 not defined any more; 1 peer is in trouble now"
+        )
+    }
+
     @Test(arguments: [
         (1, "; 1 earlier change is left out"), (2, "; 2 earlier changes are left out"),
     ])
