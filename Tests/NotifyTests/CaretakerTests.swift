@@ -34,10 +34,7 @@ private final class Place {
         caretaker = Caretaker(board: board, operations: operations, on: loop)
         caretaker.keep(in: ledger)
         // From one to two in the night to Thursday.
-        let night = CalendarWindow(days: [.thursday], from: 60, to: 120, zone: .utc)
-        caretaker.define([
-            MaintenanceWindow(name: "night", upstreams: ["web*"], window: night, reason: "patches")
-        ])
+        caretaker.define([Self.window()])
         try await ledger.open()
         let peers = [PeerDefinition(address: .host("10.0.0.1", port: 80))]
         board.define(
@@ -46,6 +43,17 @@ private final class Place {
         )
         store.start(board)
         caretaker.start()
+    }
+
+    static func window(
+        _ name: String = "night",
+        upstreams: [String] = ["web*"],
+        from: Int = 60,
+        to: Int = 120,
+        reason: String = "patches"
+    ) -> MaintenanceWindow {
+        let hours = CalendarWindow(days: [.thursday], from: from, to: to, zone: .utc)
+        return MaintenanceWindow(name: name, upstreams: upstreams, window: hours, reason: reason)
     }
 
     func intent(_ upstream: String) -> Intent? {
@@ -118,6 +126,77 @@ private final class Place {
             let place = try await Place(ModelDisk(), loop)
             await loop.advance(by: .seconds(1))
             #expect(place.intent("web")?.mode == .maint)
+            await place.end()
+        }
+    }
+
+    /// What a reload half an hour into a window makes of it.
+    private func revised(
+        _ windows: [MaintenanceWindow],
+        _ body: @escaping @Sendable (Place, EventLoop) async throws -> Void
+    ) async throws {
+        try await onLoop { loop in
+            let place = try await Place(ModelDisk(), loop)
+            await loop.advance(by: .seconds(7_300))
+            try await place.ask("web2", .maint)
+            await loop.advance(by: .seconds(1_700))
+            #expect(place.intent("web")?.by == "calendar" && place.intent("web2")?.by == "ann")
+            place.caretaker.define(windows)
+            await loop.advance(by: .seconds(1))
+            try await body(place, loop)
+            #expect(place.intent("web2")?.by == "ann", "what somebody asked for stays")
+            await place.end()
+        }
+    }
+
+    @Test(arguments: [
+        [], [Place.window(to: 80)], [Place.window(from: 100)], [Place.window(upstreams: ["x"])],
+    ])
+    func `a window that a reload ends gives its peers back`(
+        windows: [MaintenanceWindow]
+    )
+        async throws
+    {
+        try await revised(windows) { place, loop in
+            #expect(place.intent("web") == nil)
+            // Written down again it is a new one.
+            place.caretaker.define([Place.window()])
+            await loop.advance(by: .seconds(1))
+            #expect(place.intent("web")?.mode == .maint)
+        }
+    }
+
+    @Test(arguments: [
+        Place.window(to: 150), Place.window(from: 30, to: 150),
+        Place.window("other", to: 150, reason: "more"),
+    ])
+    func `a window that a reload moves keeps its peers until its other end`(
+        window: MaintenanceWindow
+    ) async throws {
+        try await revised([window]) { place, _ in
+            let intent = try #require(place.intent("web"))
+            #expect(intent.until == start.wall + .seconds(3_600 + 150 * 60))
+            #expect(intent.reason == window.reason && intent.by == "calendar")
+        }
+    }
+
+    @Test func `an upstream that a reload adds is put into maint, and what was lifted stays so`()
+        async throws
+    {
+        try await onLoop { loop in
+            let place = try await Place(ModelDisk(), loop)
+            await loop.advance(by: .seconds(7_300))
+            try await place.ask("web", nil)
+            await loop.advance(by: .seconds(60))
+            place.caretaker.define([Place.window(upstreams: ["web*", "db"], from: 50)])
+            await loop.advance(by: .seconds(30))
+            #expect(place.intent("web") == nil)
+            #expect(place.intent("web2")?.mode == .maint && place.intent("db")?.mode == .maint)
+            // The same under a name that moved up is no new one.
+            place.caretaker.define([Place.window("m", upstreams: ["web*", "db"], from: 50)])
+            await loop.advance(by: .seconds(30))
+            #expect(place.intent("web") == nil)
+            #expect(place.intent("web2")?.mode == .maint && place.intent("db")?.mode == .maint)
             await place.end()
         }
     }
