@@ -1,7 +1,8 @@
 // Which agent of a fleet tells a receiver? One of those that can, the same in everybody's eyes: each says
 // now and then that it is there and whom it can tell, and the rendezvous picks one for each receiver. The
 // others keep what they would have told until they hear that it was, and go on from there when the one
-// that tells falls silent. Pure.
+// that tells falls silent. A newcomer does not know what was told before it came: until it has listened, and
+// dropped what the others have told meanwhile, it tells nothing and is nobody's choice. Pure.
 
 import Health
 public import Store
@@ -9,13 +10,19 @@ public import Vocabulary
 
 public struct Duty: Sendable {
     public let agent: String
-    /// Since when this process takes part.
-    private let began: Instant
+    /// It has listened long enough, and knows what is left to tell.
+    public private(set) var hasJoined = false
     private var others: [String: Other] = [:]
 
     private struct Other: Sendable {
-        var receivers: [String: Instant] = [:]
+        var receivers: [String: Seen] = [:]
         var wasMember = false
+    }
+
+    private struct Seen: Sendable {
+        var at: Instant
+        /// It listens still.
+        var isNew: Bool
     }
 
     /// How often an agent says that it is there.
@@ -23,20 +30,22 @@ public struct Duty: Sendable {
     /// One that was not heard of for so long tells nobody.
     public static let silentAfter = Nanoseconds.seconds(12)
     /// A newcomer listens first, to hear who is there.
-    public static let listens = Nanoseconds.seconds(7)
+    public static let listens = Nanoseconds.seconds(10)
     /// Agents told apart; a fleet has fewer.
     public static let othersMax = 1_000
 
-    public init(agent: String, began: Instant) {
-        self.agent = agent
-        self.began = began
-    }
+    public init(agent: String) { self.agent = agent }
 
-    public mutating func heard(_ other: String, canTell receiver: String, at now: Instant) {
+    public mutating func heard(
+        _ other: String,
+        canTell receiver: String,
+        isNew: Bool = false,
+        at now: Instant
+    ) {
         guard other != agent, others[other] != nil || others.count < Self.othersMax else { return }
         var known = others[other] ?? Other()
         if known.receivers[receiver] != nil || known.receivers.count < Receiver.receiversMax {
-            known.receivers[receiver] = now
+            known.receivers[receiver] = Seen(at: now, isNew: isNew)
         }
         others[other] = known
     }
@@ -54,25 +63,37 @@ public struct Duty: Sendable {
         }
     }
 
-    public func isSettled(at now: Instant) -> Bool { now - began >= Self.listens }
+    public mutating func join() { hasJoined = true }
 
-    /// Whether any other can tell this receiver.
+    /// Whether it says of itself that it listens still.
+    public func isNewcomer(_ other: String, to receiver: String) -> Bool {
+        others[other]?.receivers[receiver]?.isNew ?? false
+    }
+
+    /// Whether any other tells this receiver already, or would.
     public func hasOthers(for receiver: String, at now: Instant) -> Bool {
-        !candidates(for: receiver, at: now).isEmpty
+        !candidates(for: receiver, areNew: false, at: now).isEmpty
     }
 
     /// Who tells it.
     public func teller(of receiver: String, at now: Instant) -> String {
         let key = Self.hash(of: receiver)
-        return (candidates(for: receiver, at: now) + [agent]).max { left, right in
+        var candidates = candidates(for: receiver, areNew: false, at: now)
+        if hasJoined { candidates.append(agent) }
+        // All of them have just come.
+        if candidates.isEmpty {
+            candidates = self.candidates(for: receiver, areNew: true, at: now) + [agent]
+        }
+        return candidates.max { left, right in
             let (a, b) = (Self.score(key, left), Self.score(key, right))
             return a == b ? left < right : a < b
         } ?? agent
     }
 
-    private func candidates(for receiver: String, at now: Instant) -> [String] {
+    private func candidates(for receiver: String, areNew: Bool, at now: Instant) -> [String] {
         others.filter { _, other in
-            other.receivers[receiver].map { now - $0 < Self.silentAfter } ?? false
+            other.receivers[receiver]
+                .map { $0.isNew == areNew && now - $0.at < Self.silentAfter } ?? false
         }.map(\.key)
     }
 

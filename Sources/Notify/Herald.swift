@@ -75,7 +75,8 @@ public struct Herald: Sendable {
     public private(set) var leftOut = 0
     public private(set) var counts = Counts()
     private var standings: [PeerKey: Standing] = [:]
-    private var nextID: UInt64 = 1
+    /// Of the notice that comes next.
+    public private(set) var nextID: UInt64 = 1
     private var groupAt: Instant?
     private var flight: Flight?
     private var failures = 0
@@ -420,11 +421,13 @@ public struct Herald: Sendable {
         remove { $0.peer == peer && $0.id <= id && !inFlight.contains($0.id) }
     }
 
-    /// Others have told what waits here.
-    public mutating func clear() {
+    /// Others have told what waits here, but for `kept`, of which they may not have heard; with that it waits
+    /// until `time` for their word.
+    public mutating func clear(but kept: Range<UInt64>, until time: Instant) {
         let inFlight = self.flight?.ids ?? []
-        remove { !inFlight.contains($0.id) }
+        remove { !inFlight.contains($0.id) && !kept.contains($0.id) }
         leftOut = 0
+        groupAt = max(groupAt ?? time, time)
     }
 
     // MARK: Over restarts

@@ -38,6 +38,12 @@ public final class Notifier {
     private var sayAt: Instant?
     private var isRunning = false
     private var isSettled = false
+    /// What this agent tells still of a receiver that a newcomer has taken over: up to which notice.
+    private var handovers: [String: UInt64] = [:]
+    /// The first notices of which the others may not have heard when this agent joins them.
+    private var freshFrom: [String: UInt64] = [:]
+    /// When it may tell, among others.
+    private var tellsFrom = Instant.distantFuture
     /// What the ledger had of receivers that are not defined.
     private var strangers: [LedgerRecord] = []
     /// The store was away when it was looked at last; and since when it is back.
@@ -55,7 +61,13 @@ public final class Notifier {
     }
 
     /// Before then what peers are is not compared with what receivers know: first verdicts are to come.
-    private static let settlesAfter = Nanoseconds.seconds(10)
+    private static let settlesAfter = Duty.listens
+    /// Agents hear of a change at different times, within that.
+    private static let skew = Nanoseconds.seconds(2)
+    /// Several that join in the same moment hear of one another first.
+    private static let joinsWithin = Nanoseconds.seconds(1)
+    /// What both know is told by the one before, who says so within that.
+    private static let wordWithin = Nanoseconds.seconds(3)
     /// What was told while the store was away, and is told the others later.
     static let unsaidMax = 1_000
     private static let strangersMax = 10_000
@@ -75,7 +87,7 @@ public final class Notifier {
         self.fleet = fleet
         self.journal = journal
         timers = Timers(loop: loop)
-        duty = Duty(agent: agent, began: loop.instant)
+        duty = Duty(agent: agent)
     }
 
     // MARK: Life
@@ -113,8 +125,12 @@ public final class Notifier {
         isRunning = true
         board.subscribe(self)
         fleet?.onNotify = { [weak self] in self?.hear($0) }
-        duty = Duty(agent: agent, began: loop.instant)
+        duty = Duty(agent: agent)
         sayAt = fleet == nil ? nil : loop.instant
+        timers.schedule(after: Self.settlesAfter + -Self.skew) { [weak self] in
+            guard let self else { return }
+            self.freshFrom = self.heralds.mapValues(\.nextID)
+        }
         timers.schedule(after: Self.settlesAfter) { [weak self] in self?.settle() }
         pump()
     }
@@ -145,12 +161,23 @@ public final class Notifier {
 
     private func settle() {
         isSettled = true
-        let hadOthers = fleet != nil && order.contains { duty.hasOthers(for: $0, at: loop.instant) }
+        let now = loop.instant
         for name in order {
+            // They were here before, saw the same, and tell it: all but what has just come about.
+            let hasOthers = fleet != nil && duty.hasOthers(for: name, at: now)
+            let next = heralds[name]?.nextID ?? 1
+            let fresh = min(freshFrom[name] ?? next, next)..<next
             compare(name)
-            // They were here before, saw the same, and tell it.
-            if hadOthers { change(name) { herald, _ in herald.clear() } }
+            if hasOthers {
+                change(name) { herald, now in
+                    let time = now.instant + herald.rules.group + Self.wordWithin
+                    herald.clear(but: fresh, until: time)
+                }
+            }
         }
+        duty.join()
+        tellsFrom = now + Self.joinsWithin
+        sayAt = fleet == nil ? nil : now
         pump()
     }
 
@@ -223,10 +250,16 @@ public final class Notifier {
                 board.report(of: notice.peer)?.verdicts.contains { $0.agent == agent } ?? false
             }
         }
-        guard duty.isSettled(at: now), backSince.map({ now - $0 >= Duty.listens }) ?? true else {
-            return nil
+        guard mayTell(at: now) else { return nil }
+        if duty.teller(of: name, at: now) == agent {
+            handovers[name] = nil
+            return { _ in true }
         }
-        return duty.teller(of: name, at: now) == agent ? { _ in true } : nil
+        return handovers[name].map { last in { $0.id <= last } }
+    }
+
+    private func mayTell(at now: Instant) -> Bool {
+        isSettled && now >= tellsFrom && (backSince.map { now - $0 >= Duty.listens } ?? true)
     }
 
     private func send(_ name: String, now: Moment) {
@@ -334,9 +367,7 @@ public final class Notifier {
     private func setTimer(now: Moment) {
         var times = heralds.values.map { $0.wakeAt(now: now) }
         times.append(sayAt)
-        if fleet != nil, !duty.isSettled(at: now.instant) {
-            times.append(now.instant + Duty.listens)
-        }
+        if fleet != nil, isSettled, now.instant < tellsFrom { times.append(tellsFrom) }
         guard let time = times.compactMap({ $0 }).min() else { return }
         // On watch it looks again when somebody falls silent, which is no event.
         let soonest = now.instant + (fleet == nil ? .milliseconds(10) : .milliseconds(250))
@@ -364,7 +395,7 @@ public final class Notifier {
         let waiting = unsaid
         unsaid = []
         for sign in waiting { fleet.announce(sign) }
-        for name in order { say("here", of: agent, name) }
+        for name in order { sayHere(name) }
     }
 
     private func sayThatItIsHere(at now: Instant) {
@@ -374,7 +405,19 @@ public final class Notifier {
         sayAt = now + Duty.sayEvery
         duty.note(members: fleet.memberNames)
         if fleet.isAway { return }
-        for name in order { say("here", of: agent, name) }
+        for name in order { sayHere(name) }
+    }
+
+    private func sayHere(_ name: String) { say(duty.hasJoined ? "here" : "new", of: agent, name) }
+
+    /// A newcomer has listened: it takes a receiver over, and what waits here by now is told from here.
+    private func hear(joined other: String, to name: String) {
+        let now = loop.instant
+        let tellsNow = mayTell(at: now) && duty.teller(of: name, at: now) == agent
+        let isNewcomer = duty.isNewcomer(other, to: name)
+        duty.heard(other, canTell: name, at: now)
+        guard tellsNow, isNewcomer, duty.teller(of: name, at: now) != agent else { return }
+        handovers[name] = heralds[name].map { $0.nextID - 1 }
     }
 
     /// A word about this agent itself.
@@ -392,7 +435,9 @@ public final class Notifier {
     private func hear(_ sign: FleetSign) {
         let words = sign.status.split(separator: " ").map(String.init)
         switch words.first {
-        case "here": duty.heard(sign.peer.peer, canTell: sign.message, at: loop.instant)
+        case "here": hear(joined: sign.peer.peer, to: sign.message)
+        case "new":
+            duty.heard(sign.peer.peer, canTell: sign.message, isNew: true, at: loop.instant)
         case "gone": duty.left(sign.peer.peer)
         case "told" where words.count == 3:
             guard let kind = Notice.Kind(rawValue: words[1]),

@@ -101,7 +101,8 @@ private func time(_ text: String) -> WallTime {
         for index in 0..<50 {
             let receiver = "r\(index)"
             let named = agents.map { agent in
-                var duty = Duty(agent: agent, began: t0)
+                var duty = Duty(agent: agent)
+                duty.join()
                 for other in agents where other != agent {
                     duty.heard(other, canTell: receiver, at: t0)
                 }
@@ -113,8 +114,26 @@ private func time(_ text: String) -> WallTime {
         #expect(tellers == Set(agents))
     }
 
+    @Test func `a newcomer tells where nobody else is, and otherwise not before it has joined`() {
+        for index in 0..<20 {
+            let receiver = "r\(index)"
+            var (old, new) = (Duty(agent: "a1"), Duty(agent: "a2"))
+            old.join()
+            old.heard("a2", canTell: receiver, isNew: true, at: t0)
+            new.heard("a1", canTell: receiver, at: t0)
+            #expect(old.teller(of: receiver, at: t0) == "a1")
+            #expect(new.teller(of: receiver, at: t0) == "a1")
+            new.join()
+            old.heard("a2", canTell: receiver, at: t0)
+            #expect(old.teller(of: receiver, at: t0) == new.teller(of: receiver, at: t0))
+            var first = Duty(agent: "a1")
+            first.heard("a2", canTell: receiver, isNew: true, at: t0)
+            #expect(first.teller(of: receiver, at: t0) == old.teller(of: receiver, at: t0))
+        }
+    }
+
     @Test func `one that falls silent, leaves or cannot tell is none`() {
-        var duty = Duty(agent: "a1", began: t0)
+        var duty = Duty(agent: "a1")
         duty.heard("a2", canTell: "ops", at: t0)
         #expect(duty.hasOthers(for: "ops", at: t0 + .seconds(11)))
         #expect(!duty.hasOthers(for: "ops", at: t0 + .seconds(12)))

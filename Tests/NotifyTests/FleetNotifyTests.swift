@@ -96,6 +96,13 @@ private final class Agent {
         )
     }
 
+    /// As SIGTERM does.
+    func end() async {
+        await notifier.stop()
+        end.isAlive = false
+        board.close()
+    }
+
     /// Kill -9: it says nothing and sends nothing any more.
     func die() async {
         end.isAlive = false
@@ -153,6 +160,69 @@ private final class Told: Sendable {
                 #expect(agent.notifier.status.first?.waiting == 0)
                 await agent.die()
             }
+        }
+    }
+
+    /// Its first probe finds the peer down when it listens still.
+    @Test(arguments: [0, 3, 6], [false, true])
+    func `one that comes back does not tell again what another told`(
+        seconds: Int,
+        isKilled: Bool
+    )
+        async throws
+    {
+        try await onLoop { loop in
+            let (wire, told, agents) = Self.fleet(loop)
+            await loop.advance(by: .seconds(20))
+            for agent in agents { agent.hears(web[0], false, by: "a1") }
+            await loop.advance(by: .seconds(10))
+            let teller = try #require(told.agents.first)
+            let rest = agents.filter { $0.name != teller }
+            let gone = try #require(agents.first { $0.name == teller })
+            if isKilled { await gone.die() } else { await gone.end() }
+            for agent in rest { agent.hears(web[1], false, by: "a1") }
+            await loop.advance(by: .seconds(20))
+            #expect(told.words.count == 2 && told.agents.count == 2)
+            let again = Agent(teller, wire, loop, told)
+            for peer in web { again.hears(peer, true, by: "a1") }
+            await loop.advance(by: .milliseconds(Int64(seconds) * 1_000 + 100))
+            for peer in [web[0], web[1]] { again.hears(peer, false, by: "a1") }
+            await loop.advance(by: .seconds(40))
+            #expect(told.words.count == 2, "\(told.words)")
+            for agent in rest + [again] { await agent.die() }
+        }
+    }
+
+    /// And nothing that comes about meanwhile is lost or told twice, whenever that is.
+    @Test(arguments: [0, 2, 5, 7, 8, 9, 10, 11, 12, 15], [50, 500, 950])
+    func `what comes about while one comes back is told once`(
+        seconds: Int,
+        milliseconds: Int
+    )
+        async throws
+    {
+        try await onLoop { loop in
+            let (wire, told, agents) = Self.fleet(loop)
+            await loop.advance(by: .seconds(20))
+            for agent in agents { agent.hears(web[0], false, by: "a1") }
+            await loop.advance(by: .seconds(10))
+            let teller = try #require(told.agents.first)
+            let rest = agents.filter { $0.name != teller }
+            for agent in agents where agent.name == teller { await agent.die() }
+            await loop.advance(by: .seconds(5))
+            let again = Agent(teller, wire, loop, told)
+            for peer in web { again.hears(peer, peer != web[0], by: "a1") }
+            await loop.advance(by: .milliseconds(Int64(seconds * 1_000 + milliseconds)))
+            // They do not hear of it in the same moment.
+            again.hears(web[1], false, by: "a1")
+            await loop.advance(by: .milliseconds(200))
+            for agent in rest { agent.hears(web[1], false, by: "a1") }
+            for agent in rest { agent.hears(web[2], false, by: "a1") }
+            await loop.advance(by: .milliseconds(200))
+            again.hears(web[2], false, by: "a1")
+            await loop.advance(by: .seconds(40))
+            #expect(told.words.sorted() == web.map { "trouble \($0.peer)" }, "\(told.words)")
+            for agent in rest + [again] { await agent.die() }
         }
     }
 
