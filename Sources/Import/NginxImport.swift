@@ -12,17 +12,10 @@ public struct NginxImport {
     var matches: [String: NginxDirective] = [:]
     /// What each address is asked for, in the order in which they come.
     var binds: [String] = []
-    var routes: [String: [(route: DraftRoute, place: SourcePlace)]] = [:]
-    /// Where in `routes` an address has a host and a path.
-    var held: [String: [RouteKey: Int]] = [:]
+    var addresses: [String: NginxAddress] = [:]
     var streams: [String: String] = [:]
     var sources: [String: String] = [:]
     var bindNotes: [String: [Note]] = [:]
-
-    struct RouteKey: Hashable {
-        var host: String
-        var path: String
-    }
 
     public static let bytesMax = 16 << 20
 
@@ -196,7 +189,11 @@ public struct NginxImport {
             if let name = streams[bind] {
                 mode = .tcp(upstream: name)
             } else {
-                mode = .http((routes[bind] ?? []).map(\.route))
+                let table = (addresses[bind] ?? NginxAddress()).table(of: bind)
+                bindNotes[bind, default: []] += table.notes
+                // Not even a name leads to those that lead on.
+                if table.routes.isEmpty { continue }
+                mode = .http(table.routes)
             }
             draft.listeners.append(
                 DraftListener(

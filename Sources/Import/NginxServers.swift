@@ -18,16 +18,20 @@ extension NginxImport {
         }
         var found: [NginxRoute] = []
         for location in locations { self.location(location, scope, &found) }
-        var addresses: [(bind: String, isDefault: Bool)] = []
+        var asked: [(bind: String, isDefault: Bool)] = []
         if listens.isEmpty {
-            addresses = [("0.0.0.0:80", false)]
+            asked = [("0.0.0.0:80", false)]
         }
         for listen in listens {
             if let bind = bind(listen) {
                 let isDefault =
                     listen.arguments.contains("default_server")
                     || listen.arguments.contains("default")
-                addresses.append((bind, isDefault))
+                if let index = asked.firstIndex(where: { $0.bind == bind }) {
+                    asked[index].isDefault = asked[index].isDefault || isDefault
+                } else {
+                    asked.append((bind, isDefault))
+                }
             }
         }
         if found.isEmpty {
@@ -37,14 +41,14 @@ extension NginxImport {
                 text:
                     "server { listen \(listens.map(\.first).joined(separator: ", ")); server_name \(names.joined(separator: " ")); }"
             )
-            return
         }
         let hosts = hosts(names, directive)
-        for (bind, isDefault) in addresses {
+        for (bind, isDefault) in asked {
             add(found, to: bind, hosts: hosts, isDefault: isDefault, directive, names)
         }
     }
 
+    /// A server that leads nowhere counts too: its names are no other server's.
     mutating func add(
         _ found: [NginxRoute],
         to bind: String,
@@ -53,45 +57,24 @@ extension NginxImport {
         _ directive: NginxDirective,
         _ names: [String]
     ) {
-        // The first of an address answers for names that nobody has, unless another is said to.
-        let isFirst = sources[bind] == nil
-        if isFirst {
+        if !found.isEmpty, sources[bind] == nil {
             binds.append(bind)
             sources[bind] = "\(directive.place): server \(names.joined(separator: " "))"
         }
-        var all = hosts
-        if isDefault || isFirst || hosts.isEmpty { all.append("*") }
-        // Taken out, so that a growing list is not copied for each server.
-        var list = routes.removeValue(forKey: bind) ?? []
-        var known = held.removeValue(forKey: bind) ?? [:]
-        for host in all {
-            for route in found {
-                let draftRoute = DraftRoute(
-                    host: host,
+        let server = NginxServer(
+            place: directive.place,
+            names: names,
+            hosts: hosts,
+            routes: found.map { route in
+                DraftRoute(
                     path: route.path,
                     stripsPrefix: route.strips,
                     upstream: upstreams[route.upstream].draft.name
                 )
-                let key = RouteKey(host: host, path: route.path)
-                if let index = known[key] {
-                    if list[index].route == draftRoute { continue }
-                    if host == "*", isDefault {
-                        list[index] = (draftRoute, directive.place)
-                    } else if host != "*" || hosts.isEmpty {
-                        note(
-                            directive,
-                            "\(bind) has host '\(host)' and path '\(route.path)' already, at \(list[index].place)",
-                            text: "server \(names.joined(separator: " ")): \(route.path)"
-                        )
-                    }
-                    continue
-                }
-                known[key] = list.count
-                list.append((draftRoute, directive.place))
-            }
-        }
-        routes[bind] = list
-        held[bind] = known
+            },
+            isMarked: isDefault
+        )
+        addresses[bind, default: NginxAddress()].servers.append(server)
     }
 
     mutating func hosts(_ names: [String], _ directive: NginxDirective) -> [String] {

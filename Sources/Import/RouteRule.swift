@@ -49,7 +49,7 @@ struct RouteRule {
     }
 
     /// Those that all of `host` belongs to.
-    private static func wider(than host: String) -> [String] {
+    static func wider(than host: String) -> [String] {
         if host == "*" { return [] }
         var wider: [String] = []
         var rest = host.hasPrefix("*.") ? host.dropFirst(2) : host[...]

@@ -281,6 +281,87 @@ import Testing
         #expect(imported.noteCount == 2)
     }
 
+    private static func routes(_ imported: Imported) throws -> [String] {
+        guard case .http(let routes)? = try imported.configuration().proxy.listeners.first?.mode
+        else { return [] }
+        return routes.map { "\($0.host)\($0.path) \($0.upstream)" }.sorted()
+    }
+
+    private static let three =
+        "upstream a { server 10.0.0.1; } upstream b { server 10.0.0.2; } upstream c { server 10.0.0.3; }\n"
+
+    @Test(arguments: [
+        // The one that is marked, wherever it stands.
+        (
+            "server { server_name one.de; location / { proxy_pass http://a; } location /admin/ { proxy_pass http://b; } }\n"
+                + "server { listen 80 default_server; server_name _; location / { proxy_pass http://c; } }",
+            ["*/ c", "one.de/ a", "one.de/admin b"], [String]()
+        ),
+        // The first, where none is; the others have their names alone.
+        (
+            "server { server_name one.de; location / { proxy_pass http://a; } }\n"
+                + "server { server_name two.de; location / { proxy_pass http://b; } location /x { proxy_pass http://c; } }\n"
+                + "server { server_name _; location /admin { proxy_pass http://c; } }",
+            ["*/ a", "one.de/ a", "two.de/ b", "two.de/x c"],
+            ["no name of 0.0.0.0:80 leads to it: other hosts are the default server's, at n.conf:2"]
+        ),
+        // One that answers by itself answers for them.
+        (
+            "server { listen 80 default_server; server_name _; return 444; }\n"
+                + "server { server_name one.de; location / { proxy_pass http://a; } location /admin/ { proxy_pass http://b; } }\n"
+                + "server { server_name x.de; location /only { proxy_pass http://b; } }",
+            ["one.de/ a", "one.de/admin b", "x.de/only b"], ["leads to no upstream"]
+        ),
+        // A name is that of the first to have it.
+        (
+            "server { server_name one.de; location / { proxy_pass http://a; } }\n"
+                + "server { server_name one.de two.de; location /b { proxy_pass http://b; } location / { proxy_pass http://b; } }",
+            ["*/ a", "one.de/ a", "two.de/ b", "two.de/b b"],
+            ["'one.de' of 0.0.0.0:80 is the server's at n.conf:2, which comes first"]
+        ),
+    ])
+    func `a server has its names, and the default server those that nobody has`(
+        _ servers: String,
+        _ wanted: [String],
+        _ told: [String]
+    ) throws {
+        let imported = Self.read(Self.three + servers)
+        #expect(try Self.routes(imported) == wanted)
+        for words in told { #expect(imported.text.contains(words), "\(imported.text)") }
+        if told.isEmpty { #expect(imported.noteCount == 0, "\(imported.text)") }
+    }
+
+    @Test(arguments: [
+        ("x.de", "location /only { proxy_pass http://b; }", "'x.de' has no route for '/'", "*"),
+        (
+            "x.e.de", "location /only { proxy_pass http://b; }", "'x.e.de' has no route for '/w'",
+            "*.e.de"
+        ),
+        ("x.de", "return 301 https://x.de/;", "'x.de' has no route for '/'", "*"),
+    ])
+    func `a path that goes on to a wider host is told`(
+        _ name: String,
+        _ inner: String,
+        _ what: String,
+        _ wider: String
+    ) throws {
+        let imported = Self.read(
+            Self.three + "server { server_name _; location / { proxy_pass http://a; } }\n"
+                + "server { server_name *.e.de; location /only { proxy_pass http://c; } location /w { proxy_pass http://c; } }\n"
+                + "server { server_name \(name); \(inner) }"
+        )
+        #expect(
+            imported.text.contains("\(what): here that goes on to host '\(wider)' (upstream "),
+            "\(imported.text)"
+        )
+        // And of what is covered there is nothing to say.
+        let covered = Self.read(
+            Self.three + "server { server_name _; location /only/x/ { proxy_pass http://a; } }\n"
+                + "server { server_name x.de; location /only/ { proxy_pass http://b; } }"
+        )
+        #expect(covered.noteCount == 0, "\(covered.text)")
+    }
+
     @Test func `a stream is a listener in mode tcp`() throws {
         let imported = Self.read(
             "stream { upstream d { server 10.0.0.1:3306; } server { listen 3306; proxy_pass d; proxy_timeout 5m; } }"
