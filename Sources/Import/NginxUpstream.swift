@@ -9,6 +9,8 @@ struct NginxUpstream {
     private let isStream: Bool
     private var hasSocket = false
     private var ids: Set<String> = []
+    /// Servers of the file with a `slow_start`.
+    private var slowStarts: [NginxDirective] = []
     /// Of tengine's directives.
     private var check: NginxDirective?
     private var checkRequest: NginxDirective?
@@ -26,6 +28,9 @@ struct NginxUpstream {
         let block = directive.block ?? []
         let factor = Self.factor(of: block)
         for inner in block { take(inner, factor) }
+        if let slow = slowStarts.first, slowStarts.count < draft.peers.count {
+            note(slow, "slow-start is the upstream's: here it holds for its other servers too")
+        }
         tengine()
     }
 
@@ -310,6 +315,9 @@ struct NginxUpstream {
         _ directive: NginxDirective,
         _ left: inout [(String, String)]
     ) {
+        // None, as without it.
+        if span.microseconds == 0 { return }
+        slowStarts.append(directive)
         let held = draft.settings.first { $0.key == "slow-start" }
         if case .word(let text)? = held?.value, text != span.text {
             left.append(("slow_start=\(span.text)", "one for all servers: \(text)"))

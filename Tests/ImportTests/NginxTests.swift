@@ -102,6 +102,25 @@ import Testing
     }
 
     @Test(arguments: [
+        ("server 10.0.0.1 slow_start=10s; server 10.0.0.2 slow_start=10s;", 10, 0),
+        ("server 10.0.0.1 slow_start=10s;", 10, 0),
+        ("server 10.0.0.1 slow_start=0; server 10.0.0.2;", 0, 0),
+        ("server 10.0.0.1; server 10.0.0.2 slow_start=10s; server 10.0.0.3;", 10, 1),
+        ("server 10.0.0.1 slow_start=0; server 10.0.0.2 slow_start=10s;", 10, 1),
+        ("server 10.0.0.1 slow_start=10s; server 10.0.0.2 slow_start=20s;", 10, 1),
+    ])
+    func `a slow start that not all servers have is told`(
+        _ servers: String,
+        _ seconds: Int,
+        _ notes: Int
+    ) throws {
+        let imported = Self.read("upstream u { \(servers) }")
+        let upstream = try #require(try imported.configuration().upstreams.first)
+        #expect(upstream.definition.slowStart == .seconds(Int64(seconds)))
+        #expect(imported.noteCount == notes, "\(imported.text)")
+    }
+
+    @Test(arguments: [
         ("least_conn;", "least-connections"), ("ip_hash;", "ip-hash"),
         ("random two;", "random-two"),
         ("hash $request_uri consistent;", "{ consistent-hash: { key: path } }"),
