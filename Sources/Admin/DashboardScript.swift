@@ -24,9 +24,11 @@ enum DashboardScript {
         const nobody = (upstream) => {
           if (upstream.panic)
             return "in panic since " + upstream.panic_since + " (" + ago(upstream.panic_since) + "): "
-              + upstream.available + " of " + upstream.wanted
-              + (upstream.wanted === 1 ? " peer" : " peers")
-              + " available; requests go to all that are not in maint or drain";
+              + (upstream.wanted === 0
+                ? "no peer but backups is meant to serve, and none of them is"
+                : upstream.available + " of " + upstream.wanted
+                  + (upstream.wanted === 1 ? " peer" : " peers"))
+              + " available; requests go to all that are not in maint, in drain or at weight 0";
           if (upstream.peers.some((peer) => peer.effective_weight > 0)) return "";
           const tally = {};
           for (const peer of upstream.peers) {

@@ -198,7 +198,7 @@ struct ExplainJSON {
                     "upstream",
                     "panic",
                     "it gets requests all the same: too few peers are available, so they go to all that are not "
-                        + "in maint or drain"
+                        + "in maint, in drain or at weight 0"
                 )
             )
         }

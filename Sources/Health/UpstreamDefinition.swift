@@ -98,7 +98,7 @@ public struct UpstreamDefinition: Hashable, Sendable {
     }
     public enum AllDown: String, Sendable, CaseIterable {
         /// Below the panic threshold, where no backup is available, route to all that are not in
-        /// maint or drain.
+        /// maint, in drain or at weight 0.
         case failOpen = "fail-open"
         case failClosed = "fail-closed"
         /// The same: a healthy backup always goes before a peer that is thought dead.

@@ -19,7 +19,7 @@ struct PeerSnapshot: Equatable, Sendable {
     /// Down or in maintenance: the upstream's `on-down` decides what becomes of its connections. A
     /// peer that drains, or weighs nothing, keeps them.
     var isDown: Bool
-    /// Not in maint or drain: may be used when the upstream fails open.
+    /// Not in maint, in drain or at weight 0: may be used when the upstream fails open.
     var isEligibleInPanic: Bool
     /// Well, but nothing new shall come: whoever has its cookie still may.
     var keepsClients = false

@@ -258,7 +258,7 @@ extension Board {
                     + (board.counts.wanted == 0
                         ? ", and none of them is available; "
                         : " available, below \(Int(board.definition.panicThreshold * 100))%; ")
-                    + "requests go to all that are not in maint or drain"
+                    + "requests go to all that are not in maint, in drain or at weight 0"
                     + board.counts.exceptions,
                 [
                     .event("panic"), .upstream(name),

@@ -56,7 +56,8 @@ struct SupplyLine {
             let tally = census.map { "\($0.count) \($0.what)" }.joined(separator: ", ")
             let fate =
                 isPanic
-                ? "requests go to all that are not in maint or drain" + counts.exceptions
+                ? "requests go to all that are not in maint, in drain or at weight 0"
+                    + counts.exceptions
                 : "requests are answered 503"
             return "\(upstream) has no available peer: "
                 + "\(tally.isEmpty ? "it has no peers" : tally); \(fate)"

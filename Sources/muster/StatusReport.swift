@@ -223,12 +223,23 @@ struct StatusReport {
             let available = upstream["available"]?.int ?? 0
             let wanted = upstream["wanted"]?.int ?? peers.count
             let since = upstream["panic_since"]?.string.map { " since \($0)" } ?? ""
-            return "\(name) is in panic\(since): \(available) of \(wanted) "
-                + "peer\(wanted == 1 ? "" : "s") available; requests go to all that are not in maint "
-                + "or drain"
+            let left =
+                wanted == 0
+                ? "no peer but backups is meant to serve, and none of them is"
+                : "\(available) of \(wanted) peer\(wanted == 1 ? "" : "s")"
+            return
+                "\(name) is in panic\(since): \(left) available; requests go to all that are not in "
+                + "maint, in drain or at weight 0"
         }
         if peers.isEmpty { return "\(name) has no peers: requests are answered 503" }
-        if serving.isEmpty { return "\(name) has no available peer: requests are answered 503" }
+        if serving.isEmpty {
+            // Well, and told to take nothing: no check is to blame.
+            let idle = peers.count {
+                ["up", "degraded", "starting"].contains($0["status"]?.string ?? "")
+            }
+            let why = idle > 0 ? ", and \(idle) with weight 0" : ""
+            return "\(name) has no available peer\(why): requests are answered 503"
+        }
         if serving.allSatisfy(isBackup) { return "\(name) is served by its backups" }
         return nil
     }

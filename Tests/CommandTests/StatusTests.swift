@@ -98,15 +98,27 @@ import Vocabulary
             "web has no available peer: requests are answered 503"
         ),
         (
+            #"{"name":"web","peers":[{"id":"a","status":"up","effective_weight":0},"#
+                + #"{"id":"b","status":"drain","effective_weight":0}]}"#,
+            "web has no available peer, and 1 with weight 0: requests are answered 503"
+        ),
+        (
             #"{"name":"web","panic":true,"available":0,"wanted":1,"peers":[{"id":"a","status":"down","#
                 + #""effective_weight":0}]}"#,
-            "web is in panic: 0 of 1 peer available; requests go to all that are not in maint or drain"
+            "web is in panic: 0 of 1 peer available; requests go to all that are not in maint, in drain or "
+                + "at weight 0"
         ),
         (
             #"{"name":"web","panic":true,"panic_since":"T1","available":1,"wanted":20,"#
                 + #""peers":[{"id":"a","status":"down","effective_weight":0}]}"#,
             "web is in panic since T1: 1 of 20 peers available; requests go to all that are not in "
-                + "maint or drain"
+                + "maint, in drain or at weight 0"
+        ),
+        (
+            #"{"name":"web","panic":true,"available":0,"wanted":0,"peers":[{"id":"a","status":"up","#
+                + #""effective_weight":0},{"id":"b","backup":true,"status":"down","effective_weight":0}]}"#,
+            "web is in panic: no peer but backups is meant to serve, and none of them is available; "
+                + "requests go to all that are not in maint, in drain or at weight 0"
         ),
     ])
     func `says what is wrong with an upstream`(body: String, remark: String) throws {

@@ -94,7 +94,7 @@ import Vocabulary
         #expect(
             lines.suffix(5) == [
                 "",
-                "web is in panic: 0 of 1 peer available; requests go to all that are not in maint or drain",
+                "web is in panic: 0 of 1 peer available; requests go to all that are not in maint, in drain or at weight 0",
                 "api has no available peer: requests are answered 503",
                 "store redis is away: Connection refused; what other agents found is as of then",
                 "the configuration was refused at T2: f:1:1: no; what runs is the one of T1",

@@ -235,7 +235,7 @@ import Vocabulary
         say(.down, of: "a", sequence: 1)
         #expect(
             lines.all.last?.text == "web has no available peer: 1 down; requests go to all that "
-                + "are not in maint or drain"
+                + "are not in maint, in drain or at weight 0"
         )
     }
 
@@ -381,8 +381,38 @@ import Vocabulary
         #expect(
             said.contains(
                 "web is in panic: no peer but backups is meant to serve, and none of them is available; "
-                    + "requests go to all that are not in maint or drain"
+                    + "requests go to all that are not in maint, in drain or at weight 0"
             )
+        )
+    }
+
+    /// It has no weight, so it gets none in a panic either: what is said has to be true of it too.
+    @Test func `a peer at weight 0 is no reason to panic, and gets nothing in one`() {
+        define(["a", "b"], panicThreshold: 0.1)
+        say(.up, of: "a", sequence: 1)
+        say(.up, of: "b", sequence: 1)
+        board.set(intent: Intent(weight: 0), for: key("a"))
+        board.set(intent: Intent(mode: .drain), for: key("b"))
+        #expect(!board.isPanic("web") && board.upstream(named: "web")?.status == .down)
+        let alone = lines.all.map(\.text)
+        #expect(!alone.contains { $0.contains("panic") || $0.contains("requests go") }, "\(alone)")
+        #expect(
+            alone.contains(
+                "web has no available peer: 1 drain, 1 with weight 0; requests are answered 503"
+            ),
+            "\(alone)"
+        )
+
+        define(["a", "b"], backups: ["spare"], panicThreshold: 0.1)
+        say(.down, of: "spare", sequence: 1)
+        #expect(board.isPanic("web"))
+        let said = lines.all.map(\.text)
+        #expect(
+            said.contains(
+                "web is in panic: no peer but backups is meant to serve, and none of them is available; "
+                    + "requests go to all that are not in maint, in drain or at weight 0"
+            ),
+            "\(said)"
         )
     }
 

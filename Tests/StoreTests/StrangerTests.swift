@@ -242,7 +242,7 @@ import Vocabulary
         #expect(
             lines.all.map(\.text).contains(
                 "web is in panic: 0 of 2 peers available, below 10%; requests go to all that are not "
-                    + "in maint or drain, but for the one whose name has no address"
+                    + "in maint, in drain or at weight 0, but for the one whose name has no address"
             ),
             "\(lines.all.map(\.text))"
         )
