@@ -62,6 +62,13 @@ public struct Herald: Sendable {
         var flapping: Flapping?
     }
 
+    private struct Told: Hashable, Sendable {
+        var kind: Notice.Kind
+        var to: PeerStatus
+        /// Notices before this one were there already.
+        var before: UInt64
+    }
+
     struct Flapping: Hashable, Sendable {
         var turns = 0
         var lastTurn: Instant
@@ -75,6 +82,8 @@ public struct Herald: Sendable {
     public private(set) var leftOut = 0
     public private(set) var counts = Counts()
     private var standings: [PeerKey: Standing] = [:]
+    /// What another agent told of a peer last.
+    private var othersTold: [PeerKey: Told] = [:]
     /// Of the notice that comes next.
     public private(set) var nextID: UInt64 = 1
     private var groupAt: Instant?
@@ -191,6 +200,7 @@ public struct Herald: Sendable {
     /// The peer is defined no more.
     @discardableResult
     public mutating func gone(_ peer: PeerKey, now: Moment) -> Notice? {
+        othersTold[peer] = nil
         guard let standing = standings.removeValue(forKey: peer), standing.isTrouble,
             rules.resolves
         else { return nil }
@@ -356,6 +366,7 @@ public struct Herald: Sendable {
         guard let flight = flight.take() else { return [] }
         let told = waiting.filter { flight.ids.contains($0.id) }
         remove(flight)
+        for notice in told { othersTold[notice.peer] = nil }
         counts.sent += 1
         failures = 0
         retryAt = nil
@@ -411,6 +422,9 @@ public struct Herald: Sendable {
 
     /// Another agent has told of this peer up to this: what is older of it need not be told here.
     public mutating func toldElsewhere(_ peer: PeerKey, _ kind: Notice.Kind, _ to: PeerStatus) {
+        if othersTold[peer] != nil || othersTold.count < Self.standingsMax {
+            othersTold[peer] = Told(kind: kind, to: to, before: nextID)
+        }
         let last = waiting.lastIndex {
             $0.peer == peer && $0.kind == kind && $0.to == to
                 && flight?.ids.contains($0.id) != true
@@ -428,6 +442,61 @@ public struct Herald: Sendable {
         remove { !inFlight.contains($0.id) && !kept.contains($0.id) }
         leftOut = 0
         groupAt = max(groupAt ?? time, time)
+    }
+
+    /// This agent tells from now on, in place of another. Of each peer of which something waits it tells at most
+    /// how it is now, and that only where the receiver does not know: what is over, and what the other has told
+    /// in words of its own, it keeps to itself.
+    public mutating func takeOver(now: Moment) {
+        let inFlight = flight?.ids ?? []
+        let open = waiting.filter { !inFlight.contains($0.id) }
+        var seen: Set<PeerKey> = []
+        for peer in open.map(\.peer) where seen.insert(peer).inserted {
+            let own = open.filter { $0.peer == peer }
+            let kept = last(of: peer, own)
+            remove { $0.peer == peer && !inFlight.contains($0.id) && $0.id != kept?.id }
+            if let kept, !own.contains(where: { $0.id == kept.id }) {
+                _ = enqueue(kept, at: now.instant)
+            }
+        }
+    }
+
+    /// The one word that is left to tell of `peer`, of which `own` wait.
+    private mutating func last(of peer: PeerKey, _ own: [Notice]) -> Notice? {
+        guard let first = own.first, let newest = own.last else { return nil }
+        let told = othersTold[peer]
+        let isFlappingTold = told?.kind == .flapping
+        if let flapping = own.last(where: { $0.kind == .flapping }) {
+            // Nobody has told anything of it since, and it goes on.
+            if newest.kind == .flapping, told.map({ $0.before <= flapping.id }) ?? true {
+                return flapping
+            }
+            // The other did not find that it comes and goes, and told its turns.
+            if let told, !isFlappingTold, told.before > flapping.id {
+                standings[peer]?.flapping = nil
+                standings[peer]?.turns = []
+            }
+        }
+        if newest.kind == .settled, told == nil || isFlappingTold { return newest }
+        let known = told?.to ?? first.from
+        let standing = standings[peer]
+        let present = standing?.status ?? newest.to
+        let isTrouble = standing?.isTrouble ?? false
+        let wasTrouble = rules.statuses.contains(known)
+        if isTrouble == wasTrouble, !isTrouble || known == present { return nil }
+        let kind: Notice.Kind = isTrouble ? .trouble : .resolved
+        if let last = own.last(where: { $0.kind == kind && $0.to == present }) { return last }
+        guard isTrouble || rules.resolves, let standing else { return nil }
+        return make(kind, peer, standing, from: known)
+    }
+
+    /// What others have told while this agent listened is told.
+    public mutating func dropTold() {
+        let inFlight = flight?.ids ?? []
+        for (peer, newest) in Dictionary(waiting.map { ($0.peer, $0) }, uniquingKeysWith: { $1 })
+        where othersTold[peer].map({ $0.to == newest.to }) ?? false {
+            remove { $0.peer == peer && !inFlight.contains($0.id) }
+        }
     }
 
     // MARK: Over restarts

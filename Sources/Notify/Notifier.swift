@@ -42,6 +42,8 @@ public final class Notifier {
     private var handovers: [String: UInt64] = [:]
     /// The first notices of which the others may not have heard when this agent joins them.
     private var freshFrom: [String: UInt64] = [:]
+    /// Receivers that another agent told when that was looked at last.
+    private var standsBy: Set<String> = []
     /// When it may tell, among others.
     private var tellsFrom = Instant.distantFuture
     /// What the ledger had of receivers that are not defined.
@@ -253,8 +255,12 @@ public final class Notifier {
         guard mayTell(at: now) else { return nil }
         if duty.teller(of: name, at: now) == agent {
             handovers[name] = nil
+            if standsBy.remove(name) != nil {
+                change(name) { herald, now in herald.takeOver(now: now) }
+            }
             return { _ in true }
         }
+        standsBy.insert(name)
         return handovers[name].map { last in { $0.id <= last } }
     }
 

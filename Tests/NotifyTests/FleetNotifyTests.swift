@@ -35,7 +35,7 @@ private final class Wire {
         }
 
         func announce(_ sign: FleetSign) {
-            if wire.isAway { return }
+            if wire.isAway || !isAlive { return }
             for end in wire.ends where end !== self && end.isAlive { end.onNotify?(sign) }
         }
     }
@@ -158,6 +158,26 @@ private final class Told: Sendable {
             #expect(told.agents.count == 2)
             for agent in agents where agent.name != teller {
                 #expect(agent.notifier.status.first?.waiting == 0)
+                await agent.die()
+            }
+        }
+    }
+
+    @Test func `who takes over tells what is, and not what is over`() async throws {
+        try await onLoop { loop in
+            let (_, told, agents) = Self.fleet(loop)
+            await loop.advance(by: .seconds(20))
+            for agent in agents { agent.hears(web[0], false, by: "a1") }
+            await loop.advance(by: .seconds(10))
+            let teller = try #require(told.agents.first)
+            let rest = agents.filter { $0.name != teller }
+            for agent in agents where agent.name == teller { await agent.die() }
+            for peer in [web[1], web[2]] { for agent in rest { agent.hears(peer, false, by: "a2") } }
+            for agent in rest { agent.hears(web[1], true, by: "a2") }
+            await loop.advance(by: .seconds(30))
+            #expect(told.words == ["trouble \(web[0].peer)", "trouble \(web[2].peer)"])
+            for agent in rest {
+                #expect(agent.notifier.status.first?.waiting == 0 || !told.agents.contains(agent.name))
                 await agent.die()
             }
         }

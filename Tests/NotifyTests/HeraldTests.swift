@@ -58,6 +58,73 @@ private struct Stage {
     }
 }
 
+@Suite struct TakeOverTests {
+    private let peer = PeerKey(upstream: "web", peer: "10.0.0.1:80")
+
+    @Test func `a word that it comes and goes is not told after the other told its turns`() {
+        var stage = Stage { $0.flap = HeraldRules.Flap() }
+        for _ in 0..<3 {
+            stage.turn(.up, .down)
+            stage.seconds += 10
+            stage.turn(.down, .up)
+            stage.seconds += 10
+        }
+        #expect(stage.herald.waiting.last?.kind == .flapping)
+        // The one that tells does not find it so, and goes on.
+        for _ in 0..<3 {
+            stage.herald.toldElsewhere(peer, .trouble, .down)
+            stage.herald.toldElsewhere(peer, .resolved, .up)
+        }
+        stage.turn(.up, .down)
+        stage.herald.toldElsewhere(peer, .trouble, .down)
+        stage.herald.takeOver(now: stage.now)
+        #expect(stage.next() == nil)
+        #expect(stage.herald.takeNews().added.count == 6)
+        stage.seconds += 60
+        stage.turn(.down, .up)
+        #expect(stage.next() == ["resolved 10.0.0.1:80 up"])
+    }
+
+    @Test func `one that comes and goes is told of as that where nobody told`() {
+        var stage = Stage { $0.flap = HeraldRules.Flap() }
+        for _ in 0..<3 {
+            stage.turn(.up, .down)
+            stage.turn(.down, .up)
+        }
+        stage.herald.takeOver(now: stage.now)
+        #expect(stage.next() == ["flapping 10.0.0.1:80 up"])
+    }
+
+    @Test func `what is over is not told, and the trouble that nobody told is`() {
+        var stage = Stage()
+        stage.turn(.up, .down, "over:1")
+        stage.turn(.down, .up, "over:1")
+        stage.turn(.up, .down, "new:1")
+        stage.turn(.up, .down, "again:1")
+        stage.turn(.down, .up, "again:1")
+        stage.turn(.up, .down, "again:1")
+        stage.turn(.up, .down)
+        stage.herald.toldElsewhere(peer, .trouble, .down)
+        stage.turn(.down, .up)
+        stage.herald.takeOver(now: stage.now)
+        #expect(
+            stage.next() == [
+                "trouble new:1 down", "trouble again:1 down", "resolved 10.0.0.1:80 up",
+            ]
+        )
+    }
+
+    @Test func `what another told while this one listened is not told again`() {
+        var stage = Stage()
+        stage.herald.toldElsewhere(peer, .trouble, .down)
+        stage.turn(.unknown, .down)
+        stage.turn(.unknown, .down, "b:1")
+        stage.herald.dropTold()
+        #expect(stage.next() == ["trouble b:1 down"])
+        #expect(stage.herald.troubled == 2)
+    }
+}
+
 @Suite struct HeraldTests {
     @Test func `a peer that goes down and comes back is told of twice, in order`() {
         var stage = Stage()
