@@ -23,6 +23,8 @@ public struct Duty: Sendable {
         var at: Instant
         /// It listens still.
         var isNew: Bool
+        /// It listened at the same time as this agent, and does not know either what was told before.
+        var hasComeAlong: Bool
     }
 
     /// How often an agent says that it is there.
@@ -45,7 +47,12 @@ public struct Duty: Sendable {
         guard other != agent, others[other] != nil || others.count < Self.othersMax else { return }
         var known = others[other] ?? Other()
         if known.receivers[receiver] != nil || known.receivers.count < Receiver.receiversMax {
-            known.receivers[receiver] = Seen(at: now, isNew: isNew)
+            let hasComeAlong = known.receivers[receiver]?.hasComeAlong ?? false
+            known.receivers[receiver] = Seen(
+                at: now,
+                isNew: isNew,
+                hasComeAlong: hasComeAlong || isNew && !hasJoined
+            )
         }
         others[other] = known
     }
@@ -73,6 +80,12 @@ public struct Duty: Sendable {
     /// Whether any other tells this receiver already, or would.
     public func hasOthers(for receiver: String, at now: Instant) -> Bool {
         !candidates(for: receiver, areNew: false, at: now).isEmpty
+    }
+
+    /// Whether any other tells this receiver since before this agent came, and so knows what it was told.
+    public func hasElders(for receiver: String, at now: Instant) -> Bool {
+        candidates(for: receiver, areNew: false, at: now)
+            .contains { others[$0]?.receivers[receiver]?.hasComeAlong == false }
     }
 
     /// Who tells it.

@@ -435,14 +435,15 @@ public struct Herald: Sendable {
         remove { $0.peer == peer && $0.id <= id && !inFlight.contains($0.id) }
     }
 
-    /// Others have told what waits here, but for `kept`, of which they may not have heard; with that it waits
-    /// until `time` for their word.
-    public mutating func clear(but kept: Range<UInt64>, until time: Instant) {
+    /// Others have told what waits here, but for `kept`, of which they may not have heard.
+    public mutating func clear(but kept: Range<UInt64>) {
         let inFlight = self.flight?.ids ?? []
         remove { !inFlight.contains($0.id) && !kept.contains($0.id) }
         leftOut = 0
-        groupAt = max(groupAt ?? time, time)
     }
+
+    /// Waits until `time` for the word of others.
+    public mutating func hold(until time: Instant) { groupAt = max(groupAt ?? time, time) }
 
     /// This agent tells from now on, in place of another. Of each peer of which something waits it tells at most
     /// how it is now, and that only where the receiver does not know: what is over, and what the other has told

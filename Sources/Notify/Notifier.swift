@@ -166,14 +166,20 @@ public final class Notifier {
         let now = loop.instant
         for name in order {
             // They were here before, saw the same, and tell it: all but what has just come about.
-            let hasOthers = fleet != nil && duty.hasOthers(for: name, at: now)
+            let hasElders = fleet != nil && duty.hasElders(for: name, at: now)
             let next = heralds[name]?.nextID ?? 1
             let fresh = min(freshFrom[name] ?? next, next)..<next
             compare(name)
-            if hasOthers {
+            change(name) { herald, now in
+                herald.dropTold()
+                // Of what both found one tells, and the one that came first is about to.
+                if fleet != nil, duty.hasOthers(for: name, at: now.instant) {
+                    herald.hold(until: now.instant + herald.rules.group + Self.wordWithin)
+                }
+            }
+            if hasElders {
                 change(name) { herald, now in
-                    let time = now.instant + herald.rules.group + Self.wordWithin
-                    herald.clear(but: fresh, until: time)
+                    herald.clear(but: fresh)
                 }
             }
         }

@@ -163,6 +163,30 @@ private final class Told: Sendable {
         }
     }
 
+    /// Nobody knows then what was told, but for what each has written down.
+    @Test(arguments: [0, 300, 950, 1_500, 4_000, 7_000], 0..<3)
+    func `what agents that start together find is told, and once`(
+        pause: Int,
+        first: Int
+    ) async throws {
+        try await onLoop { loop in
+            let (wire, told) = (Wire(), Told())
+            var agents: [Agent] = []
+            for number in 0..<3 {
+                let agent = Agent("a\((first + number) % 3 + 1)", wire, loop, told)
+                agents.append(agent)
+                agent.hears(web[0], false, by: "a1")
+                await loop.advance(by: .milliseconds(Int64(pause)))
+            }
+            await loop.advance(by: .seconds(40))
+            #expect(told.words == ["trouble \(web[0].peer)"])
+            for agent in agents {
+                #expect(agent.notifier.status.first?.waiting == 0)
+                await agent.die()
+            }
+        }
+    }
+
     @Test func `who takes over tells what is, and not what is over`() async throws {
         try await onLoop { loop in
             let (_, told, agents) = Self.fleet(loop)
@@ -172,12 +196,16 @@ private final class Told: Sendable {
             let teller = try #require(told.agents.first)
             let rest = agents.filter { $0.name != teller }
             for agent in agents where agent.name == teller { await agent.die() }
-            for peer in [web[1], web[2]] { for agent in rest { agent.hears(peer, false, by: "a2") } }
+            for peer in [web[1], web[2]] {
+                for agent in rest { agent.hears(peer, false, by: "a2") }
+            }
             for agent in rest { agent.hears(web[1], true, by: "a2") }
             await loop.advance(by: .seconds(30))
             #expect(told.words == ["trouble \(web[0].peer)", "trouble \(web[2].peer)"])
             for agent in rest {
-                #expect(agent.notifier.status.first?.waiting == 0 || !told.agents.contains(agent.name))
+                #expect(
+                    agent.notifier.status.first?.waiting == 0 || !told.agents.contains(agent.name)
+                )
                 await agent.die()
             }
         }
