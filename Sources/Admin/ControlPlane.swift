@@ -44,6 +44,8 @@ public struct ControlPlane: Sendable {
     public var notifier: LoopBound<Notifier>?
     /// Where in the configuration file something is defined; nil where it is not.
     public var place: @Sendable (LiveKey) async -> String? = { _ in nil }
+    /// How the sources of routes are that other systems keep.
+    public var sources: @Sendable () async -> [SourceStatus] = { [] }
     /// Who asked for what is told here.
     public var journal = Journal.silent
     /// How many lines of the log nobody read.

@@ -229,7 +229,8 @@ enum OpenAPISchemas {
               "ready": {"type": "boolean"}, "store": {"$ref": "#/components/schemas/Store"}, "unprobed": {"type": "array", "items": {"type": "string"}},
               "fleet": {"type": ["object", "null"], "required": ["state", "agents", "doubt", "reasons", "text", "held"], "properties": {"state": {"type": "string"}, "agents": {"type": "integer"}, "doubt": {"type": "number"}, "reasons": {"type": "array"}, "text": {"type": "string"}, "held": {"$ref": "#/components/schemas/HeldOrNull"}}},
               "overdue": {"type": ["object", "null"], "required": ["pairs", "longest_ms", "text"], "properties": {"pairs": {"type": "integer"}, "longest_ms": {"type": "integer"}, "text": {"type": "string"}}},
-              "other_definitions": {"type": ["object", "null"], "required": ["pairs", "agents", "first"], "properties": {"pairs": {"type": "integer"}, "agents": {"type": "array", "items": {"type": "string"}}, "first": {"type": "string"}}}
+              "other_definitions": {"type": ["object", "null"], "required": ["pairs", "agents", "first"], "properties": {"pairs": {"type": "integer"}, "agents": {"type": "array", "items": {"type": "string"}}, "first": {"type": "string"}}},
+              "sources": {"type": "array", "items": {"type": "object", "required": ["kind", "name", "url", "connected", "since", "error", "frontends", "backends", "marks"], "properties": {"kind": {"enum": ["hipache", "redis-keys"]}, "name": {"type": "string"}, "url": {"type": "string"}, "connected": {"type": "boolean"}, "since": {"$ref": "#/components/schemas/Time"}, "error": {"type": ["string", "null"]}, "frontends": {"type": "integer"}, "backends": {"type": "integer"}, "marks": {"type": ["integer", "null"]}}}}
             }
           }
         }

@@ -102,6 +102,7 @@ enum StateRoutes {
                 .init("overdue", json(overdue)),
                 .init("other_definitions", json(otherwise)),
                 .init("notify", .array(failing.map(NotifyRoutes.json))),
+                .init("sources", .array(await plane.sources().map(\.json))),
             ]),
             isReady ? .ok : .serviceUnavailable
         )
@@ -203,6 +204,7 @@ enum StateRoutes {
         definitions.sample("muster_definitions_ignored", [], Double(ignored))
         let whole =
             text + definitions.text + MetricsText.notify(await plane.notifyStatus())
+            + MetricsText.sources(await plane.sources())
             + counters.metricsText
         var response =
             OpenMetrics.isWanted(request[field: "accept"])

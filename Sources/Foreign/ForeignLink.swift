@@ -13,6 +13,8 @@ final class ForeignLink {
     let ears: RedisConnection
     private(set) var writer: RedisConnection?
     private(set) var failure: RedisError?
+    /// Why nobody can write, as of the last attempt.
+    private(set) var writeError: RedisError?
     /// The server tells of every change.
     private(set) var isNotified = false
 
@@ -137,8 +139,10 @@ final class ForeignLink {
         writerTriedAt = loop.instant
         do throws(RedisError) {
             writer = try await RedisConnection.connect(to: base.write, on: loop, lookup: lookup)
+            writeError = nil
         } catch {
             writer = nil
+            writeError = error
         }
         return writer
     }

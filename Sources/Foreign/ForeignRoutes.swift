@@ -73,6 +73,7 @@ final class ForeignRoutes {
 
     private func defineUpstream(of number: Int32) {
         var definition = base.upstream
+        definition.sourceAnswer = base.manners.nobodyStatus
         var monitors = base.monitors
         if number != 0 {
             let check = table.check(number)

@@ -120,7 +120,7 @@ extension HipacheSource {
             marks = MarkQueue()
             return true
         }
-        guard let writer = await link?.writing() else {
+        guard let writer = await writing() else {
             marks.notBefore = loop.instant + MarkQueue.tryAgain
             return false
         }
@@ -165,6 +165,21 @@ extension HipacheSource {
             "EVAL", ForeignScripts.mark, "2", frontend, dead, "\(MarkQueue.lifeSeconds)",
             "\(least)", isNews ? ForeignLink.dead : "", host,
         ] + words
+    }
+
+    /// Who takes marks. A master that cannot be reached is told of, also while there is nothing to write.
+    func writing() async -> RedisConnection? {
+        guard let link else { return nil }
+        let writer = await link.writing()
+        condition.writeError = link.writeError.map { "\(base.write) takes no marks: \($0)" }
+        if let error = link.writeError, throttle.note("write", at: loop.instant) != nil {
+            journal.warning(
+                "source \(name): \(base.write), to which marks of the dead are written, is away: "
+                    + "\(error); other proxies do not hear who is dead",
+                [.event("source-problem"), .store("\(base.write)"), .error("\(error)")]
+            )
+        }
+        return writer
     }
 
     private func tellRefused(_ text: String) {
@@ -236,7 +251,7 @@ extension HipacheSource {
 
     /// Says that somebody checks, so that proxies leave it to him, and holds the locks of its backends.
     func pingAsChecker() async {
-        guard setting.isChecker, setting.marks, let writer = await link?.writing() else { return }
+        guard setting.isChecker, setting.marks, let writer = await writing() else { return }
         let seconds = loop.wall.milliseconds / 1_000
         var commands = [["SET", Checker.ping, "\(seconds)"]]
         for texts in ownBackends(atOnce: Checker.locksAtOnce) {

@@ -27,6 +27,7 @@ public final class HipacheSource {
     /// All was read once.
     private var isLoaded = false
     private var wasAway = false
+    public internal(set) var condition: SourceCondition
     /// Keys that were written since they were read; and those that are being read.
     private var dirty: Set<String> = []
     private var reading: Set<String> = []
@@ -77,6 +78,7 @@ public final class HipacheSource {
         self.loop = loop
         self.journal = journal
         self.lookup = lookup
+        condition = SourceCondition(at: loop.wall)
         routes = ForeignRoutes(setting.base, on: loop, journal: journal)
         routes.hands = hands
         bell = Bell(loop: loop)
@@ -86,6 +88,9 @@ public final class HipacheSource {
     var base: ForeignBase { setting.base }
     public var name: String { base.name }
     public var frontendCount: Int { routes.table.count }
+    public var backendCount: Int { routes.table.peerCount }
+    /// Hosts whose marks wait to be written; nil where none are.
+    public var markCount: Int? { setting.marks ? marks.count : nil }
     public var isConnected: Bool { link != nil }
     private var isNotified: Bool { link?.isNotified ?? false }
 
@@ -129,6 +134,7 @@ public final class HipacheSource {
     }
 
     private func tellAway(_ error: RedisError) {
+        condition.away("\(error)", at: loop.wall)
         if wasAway { return }
         wasAway = true
         let rest =
@@ -169,6 +175,7 @@ public final class HipacheSource {
                 continue
             } else if now >= nextPing {
                 nextPing = now + Checker.pingEvery
+                if setting.marks { _ = await writing() }
                 await pingAsChecker()
                 try await link?.checkEars()
             } else if now >= nextSweep {
@@ -195,6 +202,7 @@ public final class HipacheSource {
             [.event("source-connected"), .store("\(base.read)"), .count(frontendCount)]
         )
         wasAway = false
+        condition.connected(at: loop.wall)
     }
 
     // MARK: Hearing

@@ -21,6 +21,7 @@ public final class RedisKeysSource {
     private var isRunning = false
     private var onStopped: CheckedContinuation<Void, Never>?
     private var wasAway = false
+    public private(set) var condition: SourceCondition
     private var throttle = Throttle()
 
     /// When each host that is there was read last, and until when those that are not are believed not to be.
@@ -56,6 +57,7 @@ public final class RedisKeysSource {
         self.loop = loop
         self.journal = journal
         self.lookup = lookup
+        condition = SourceCondition(at: loop.wall)
         routes = ForeignRoutes(setting.base, on: loop, journal: journal)
         routes.hands = hands
         bell = Bell(loop: loop)
@@ -64,6 +66,7 @@ public final class RedisKeysSource {
     private var base: ForeignBase { setting.base }
     public var name: String { base.name }
     public var hostCount: Int { routes.table.count }
+    public var backendCount: Int { routes.table.peerCount }
     public var isConnected: Bool { link != nil }
     private var isNotified: Bool { link?.isNotified ?? false }
 
@@ -104,6 +107,7 @@ public final class RedisKeysSource {
     }
 
     private func tellAway(_ error: RedisError) {
+        condition.away("\(error)", at: loop.wall)
         if wasAway { return }
         wasAway = true
         journal.warning(
@@ -135,6 +139,7 @@ public final class RedisKeysSource {
             [.event("source-connected"), .store("\(base.read)")]
         )
         wasAway = false
+        condition.connected(at: loop.wall)
         var nextTick = loop.instant + Self.tickEvery
         while !isStopping {
             if let failure = link?.failure { throw failure }

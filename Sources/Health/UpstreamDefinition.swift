@@ -125,6 +125,9 @@ public struct UpstreamDefinition: Hashable, Sendable {
     public var isLenient: Bool
     /// Nil where clients do not come back to the same peer.
     public var sticky: StickyDefinition?
+    /// Of an upstream whose peers are those that lists of another system name: what its hosts are answered when
+    /// none of their peers serves. Without any peer there is nobody whom anybody misses.
+    public var sourceAnswer: UInt16?
 
     public init(
         name: String,

@@ -511,6 +511,8 @@ final class UpstreamBoard {
     func updateSupply() -> SupplyLine? {
         let next = UpstreamSupply(counts)
         if next == supply { return nil }
+        // Nobody has read yet whom the lists name, or they name nobody.
+        if definition.sourceAnswer != nil, definition.peers.isEmpty { return nil }
         if next.rawValue > supply.rawValue, counts.strangers + counts.strangerBackups > 0 {
             return nil
         }
@@ -521,7 +523,8 @@ final class UpstreamBoard {
             to: next,
             counts: counts,
             census: next == .nobody ? census : [],
-            isPanic: isPanic
+            isPanic: isPanic,
+            answer: definition.sourceAnswer ?? 503
         )
     }
 

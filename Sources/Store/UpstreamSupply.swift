@@ -28,6 +28,8 @@ struct SupplyLine {
     /// Of the peers that are no backups, how many have which status; `weight 0` counts as one.
     let census: [(what: String, count: Int)]
     let isPanic: Bool
+    /// What requests get when nobody serves.
+    let answer: UInt16
 
     var line: Journal.Line {
         Journal.Line(
@@ -58,7 +60,7 @@ struct SupplyLine {
                 isPanic
                 ? "requests go to all that are not in maint, in drain or at weight 0"
                     + counts.exceptions
-                : "requests are answered 503"
+                : "requests are answered \(answer)"
             return "\(upstream) has no available peer: "
                 + "\(tally.isEmpty ? "it has no peers" : tally); \(fate)"
         case .backups where from == .peers:

@@ -557,6 +557,10 @@ final class Engine {
         plane.configuration = LoopBound(record, on: loop)
         plane.history = LoopBound(history, on: loop)
         plane.notifier = LoopBound(notifier, on: loop)
+        if let sources {
+            let side = LoopBound(sources, on: loop)
+            plane.sources = { await side.call { $0.status } }
+        }
         plane.zone = configuration.agent.zone
         plane.version = Muster.version
         plane.hasMetricsPerPeer = configuration.admin.hasMetricsPerPeer

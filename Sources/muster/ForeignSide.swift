@@ -1,6 +1,7 @@
 // Who gives what other systems define to those who watch and those who route? Sources know lists; the
 // catalogue, the board, the scheduler and the proxy know nothing of where a peer comes from.
 
+import Admin
 import Checks
 import EventLoop
 import Foreign
@@ -64,6 +65,50 @@ final class ForeignSide {
         engine?.board.unsubscribe(self)
         for source in hipaches { await source.stop() }
         for source in keyed { await source.stop() }
+    }
+
+    var status: [SourceStatus] {
+        hipaches.map { source in
+            Self.status(
+                "hipache",
+                source.setting.base,
+                source.condition,
+                frontends: source.frontendCount,
+                backends: source.backendCount,
+                marks: source.markCount
+            )
+        }
+            + keyed.map { source in
+                Self.status(
+                    "redis-keys",
+                    source.setting.base,
+                    source.condition,
+                    frontends: source.hostCount,
+                    backends: source.backendCount,
+                    marks: nil
+                )
+            }
+    }
+
+    private static func status(
+        _ kind: String,
+        _ base: ForeignBase,
+        _ condition: SourceCondition,
+        frontends: Int,
+        backends: Int,
+        marks: Int?
+    ) -> SourceStatus {
+        SourceStatus(
+            kind: kind,
+            name: base.name,
+            url: "\(base.read)",
+            isConnected: condition.isConnected,
+            since: condition.since,
+            error: condition.error,
+            frontends: frontends,
+            backends: backends,
+            marks: marks
+        )
     }
 
     /// Where requests for a host go that no listener has a route for: as the first source says that has it.

@@ -48,12 +48,18 @@ struct StatusReport {
         }
         checks = only?["checks"]?.items ?? []
         // Of one peer alone the answer is about that peer.
-        answersNobody = peer == nil && upstreams.contains { $0["status"] == "down" }
+        let sources = Set((readiness?["sources"]?.items ?? []).compactMap { $0["name"]?.string })
+        // Lists of a source that name nobody leave nobody without an answer.
+        let counted = upstreams.filter { upstream in
+            !(upstream["peers"]?.items?.isEmpty == true
+                && sources.contains(upstream["name"]?.string ?? ""))
+        }
+        answersNobody = peer == nil && counted.contains { $0["status"] == "down" }
         let held = upstreams.flatMap { Self.held(in: $0, peer: peer) }
         holdsPeers = !held.isEmpty
         let peers = list == nil ? (only.map { [$0] } ?? body["peers"]?.items ?? []) : []
         remarks =
-            upstreams.compactMap(Self.remark) + Self.remark(onHeld: held, readiness)
+            counted.compactMap(Self.remark) + Self.remark(onHeld: held, readiness)
             + upstreams.flatMap(Self.disagreements)
             + peers.flatMap { Self.orders(on: $0, of: body) }
             + Self.remarks(on: readiness)
@@ -61,6 +67,7 @@ struct StatusReport {
             + Self.remarks(onOthersIn: readiness) + Self.remarks(onProbesIn: readiness)
             + Self.remarks(onFleetIn: readiness)
             + Self.remarks(onLedgerIn: readiness) + Self.remarks(onFilesIn: readiness)
+            + Self.remarks(onSourcesIn: readiness)
     }
 
     /// Agents do not mean the same by a name.
@@ -287,6 +294,17 @@ struct StatusReport {
         // Their words hold for as long as nobody can hear them.
         if kind == "redis" { text += "; what other agents found is as of then" }
         return [text]
+    }
+
+    private static func remarks(onSourcesIn readiness: JSON?) -> [String] {
+        (readiness?["sources"]?.items ?? []).compactMap { source in
+            let name = source["name"]?.string ?? ""
+            let error = source["error"]?.string
+            if source["connected"]?.bool != false { return error.map { "source \(name): \($0)" } }
+            return "source \(name) \(source["url"]?.string ?? "") is away since "
+                + "\(source["since"]?.string ?? "?")\(error.map { ": \($0)" } ?? ""); routing goes on "
+                + "with what was read"
+        }
     }
 
     private static func remarks(onLedgerIn readiness: JSON?) -> [String] {

@@ -92,6 +92,30 @@ import Vocabulary
     }
 
     @Test(arguments: [
+        (
+            #""connected":false,"error":"refused""#,
+            [
+                "source hipache redis://r is away since T1: refused; routing goes on with what was read"
+            ]
+        ),
+        (#""connected":true,"error":"m takes no marks""#, ["source hipache: m takes no marks"]),
+        (#""connected":true,"error":null"#, []),
+    ])
+    func `a source that is away is remarked, and one whose lists name nobody is no trouble`(
+        source: String,
+        remarks: [String]
+    ) throws {
+        let about = #"{"sources":[{"name":"hipache","url":"redis://r","since":"T1",\#(source)}]}"#
+        let report = StatusReport(
+            try JSON(parsing: Array(#"[{"name":"hipache","status":"down","peers":[]}]"#.utf8)),
+            peer: nil,
+            readiness: try JSON(parsing: Array(about.utf8))
+        )
+        #expect(report.remarks == remarks)
+        #expect(report.exitStatus == .fine)
+    }
+
+    @Test(arguments: [
         (#"{"name":"web","peers":[]}"#, "web has no peers: requests are answered 503"),
         (
             #"{"name":"web","peers":[{"id":"a","status":"down","effective_weight":0}]}"#,

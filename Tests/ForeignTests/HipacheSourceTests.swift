@@ -62,6 +62,40 @@ struct HipacheSourceTests {
         await rig.stop()
     }
 
+    @Test func `who cannot be read or written is told of, also while there is nothing to write`()
+        async throws
+    {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        let nobody = RedisURL(address: .host("127.0.0.1", port: try freePort()))
+        try await rig.start { $0.base.write = nobody }
+        let isTold = await eventually(within: Self.patience) {
+            await rig.source.call { $0.condition.writeError != nil }
+        }
+        #expect(isTold)
+        #expect(await rig.source.call { $0.condition.isConnected })
+        let lines = rig.lines.withLock { $0.filter { $0.contains("to which marks") } }
+        #expect(lines.count == 1)
+        #expect(
+            lines.first?.contains("\(nobody), to which marks of the dead are written, is away: ")
+                == true
+        )
+        let before = await rig.source.call { $0.condition.since }
+        rig.killRedis()
+        let isAway = await eventually(within: Self.patience) {
+            await rig.source.call { !$0.condition.isConnected }
+        }
+        #expect(isAway)
+        #expect(await rig.source.call { $0.condition.error == $0.condition.readError })
+        #expect(await rig.source.call { $0.condition.since } > before)
+        try rig.restartRedis()
+        let isBack = await eventually(within: Self.patience) {
+            await rig.source.call { $0.condition.isConnected && $0.condition.readError == nil }
+        }
+        #expect(isBack)
+        await rig.stop()
+    }
+
     @Test func `lists that are no lists are left alone and told of, and sets are a fork's lists`()
         async throws
     {

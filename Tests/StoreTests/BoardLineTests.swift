@@ -221,6 +221,29 @@ import Vocabulary
         #expect(told.allSatisfy { $0.fields.contains(.upstream("web")) })
     }
 
+    @Test
+    func
+        `an upstream of a source says nothing before lists name somebody, and then what is answered`()
+    {
+        var upstream = UpstreamDefinition(name: "web", peers: [], allDown: .failClosed)
+        upstream.sourceAnswer = 502
+        let monitor = MonitorSummary.sample()
+        board.define([upstream], monitors: [monitor])
+        #expect(lines.all.isEmpty)
+        upstream.peers = [PeerDefinition(id: "a", address: .host("10.0.0.1", port: 80))]
+        board.define([upstream], monitors: [monitor])
+        say(.down, of: "a", sequence: 1)
+        #expect(
+            lines.all.filter { $0.text.hasPrefix("web ") }.map { "\($0.level): \($0.text)" } == [
+                "error: web has no available peer: 1 down; requests are answered 502"
+            ]
+        )
+        upstream.peers = []
+        let before = lines.all.count
+        board.define([upstream], monitors: [monitor])
+        #expect(lines.all.count == before)
+    }
+
     @Test func `an upstream that nothing is defined for says so at once`() {
         define([])
         #expect(
