@@ -40,6 +40,8 @@ enum DurpinaState: String, Sendable {
         case .maint, .drain: self = .down
         case .down: self = .down
         case .ejected: self = .temporarilyDown
+        // Its name has no address: nobody can be asked there, and that may change.
+        case .unknown where peer.view.isNowhere: self = .temporarilyDown
         case .up, .degraded, .starting, .unknown:
             let isDoubted = peer.verdicts.contains { $0.status == .up && !$0.isAtItsBest }
             self = isDoubted || peer.view.status == .degraded ? .failing : .up

@@ -33,12 +33,17 @@ enum RuntimeCommand: Equatable, Sendable {
 
     /// A longer line is no command.
     static let lineBytesMax = 16_384
-    static let commandsMax = 256
+    static let commandsMax = 1_024
+    /// What the answers to one line may hold: each may be as long as all servers are many.
+    static let answerBytesMax = 64 << 20
 
     // MARK: Reading
 
     static func parse(_ line: String) -> [RuntimeCommand] {
-        split(line).prefix(commandsMax).map { command(words(of: $0)) }
+        let all = split(line)
+        let commands = all.prefix(commandsMax).map { command(words(of: $0)) }
+        if all.count <= commandsMax { return commands }
+        return commands + [.answer(Words.tooMany(all.count - commandsMax))]
     }
 
     /// At semicolons that no backslash stands before.
@@ -191,6 +196,10 @@ enum RuntimeCommand: Equatable, Sendable {
             "usage: set server <backend>/<server> addr | agent | agent-addr | agent-port | agent-send | check-addr | "
             + "check-port | fqdn | health | ssl | state | weight\n"
         static let noAgent = "agent checks are not enabled on this server.\n"
+        static func tooMany(_ left: Int) -> String {
+            "At most \(commandsMax) commands in one line are done, and 64 MiB of answers: the last \(left) "
+                + "were not.\n"
+        }
         static let weightRange = "Absolute weight can only be between 0 and 256 inclusive.\n"
         static let weightPositive = "Relative weight must be positive.\n"
         static let weightEmpty = "Empty weight string empty or preceded by garbage"
@@ -220,12 +229,12 @@ enum RuntimeCommand: Equatable, Sendable {
         ),
         ("show backend", "list backends in the current running config"),
         ("show cli level", "display the level of the current CLI session"),
-        ("show info [desc|json|typed|float]*", "report information about the running process"),
+        ("show info", "report information about the running process"),
         (
             "show servers state [<backend>]",
             "dump volatile server information (all or for a single backend)"
         ),
-        ("show stat [desc|json|no-maint|typed|up]*", "report counters for each proxy and server"),
+        ("show stat [no-maint|up]*", "report counters for each proxy and server"),
         ("show version", "show version of the current process"),
     ]
     private static let always: [(command: String, about: String)] = [

@@ -110,7 +110,12 @@ struct RuntimeCommands: Sendable {
     /// One line, and whether somebody types on after it.
     func answer(to line: String, isPrompting: Bool) async -> LineAnswer {
         var answer = LineAnswer(staysOpen: isPrompting)
-        for command in RuntimeCommand.parse(line) {
+        let commands = RuntimeCommand.parse(line)
+        for (place, command) in commands.enumerated() {
+            if answer.text.utf8.count > RuntimeCommand.answerBytesMax {
+                answer.text += RuntimeCommand.Words.tooMany(commands.count - place)
+                return answer
+            }
             if command == .quit {
                 answer.staysOpen = false
                 return answer

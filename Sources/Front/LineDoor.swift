@@ -162,7 +162,15 @@ public final class LineDoor: EventSink {
                 try await stream.write(Array(answer.text.utf8))
                 if !isOpen { return true }
             }
-            guard buffer.count < limits.lineBytes else { return true }
+            guard buffer.count < limits.lineBytes else {
+                try await stream.write(
+                    Array(
+                        "A line has at most \(limits.lineBytes) bytes; this one was not done.\n"
+                            .utf8
+                    )
+                )
+                return true
+            }
             let count = try await stream.read(into: room)
             if count == 0 { return false }
             buffer += room[..<count]

@@ -154,6 +154,11 @@ public struct Asked<W: Wish>: Record {
         return (parts.map { $0.at } + ends.compactMap { $0 }).allSatisfy { $0 + retention < now }
     }
 
+    /// It is over at some time of day.
+    var hasEnd: Bool {
+        zip(parts, Self.registers).contains { !$0.value.isNull && $1.end(of: $0.value) != nil }
+    }
+
     public static func change(
         _ record: Asked?,
         of key: W.Key,
@@ -162,6 +167,20 @@ public struct Asked<W: Wish>: Record {
         let record = span == .zero ? record : record?.shifted(by: span)
         let stamps = record?.parts.map { $0.at == StampTime.never ? nil : $0.at }
         return Asking<W>(key, record?.wish, sinces: stamps ?? [])
+    }
+}
+
+/// By which clock people were told of ends.
+struct ToldEnds: Sendable {
+    /// By so much the store's clock was ahead then.
+    private var ahead = Nanoseconds.zero
+
+    /// Whether one clock was set since, so that the ends have to be told again; they are told by now.
+    mutating func areOutdated(by ahead: Nanoseconds) -> Bool {
+        let step = ahead - self.ahead
+        guard step >= .seconds(1) || step <= .seconds(-1) else { return false }
+        self.ahead = ahead
+        return true
     }
 }
 

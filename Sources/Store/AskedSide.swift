@@ -10,6 +10,7 @@ import Vocabulary
 final class AskedSide<W: Wish>: CountedSide {
     private unowned let store: RedisStore
     private let shelf: Shelf<Asked<W>>
+    private var ends = ToldEnds()
     /// What is asked for here that Redis may not know yet.
     private var untold = Set<W.Key>()
     private var written: [W.Key] = []
@@ -39,7 +40,7 @@ final class AskedSide<W: Wish>: CountedSide {
     var lazyCount: Int { 0 }
 
     func restate() {}
-    func shift(by step: Nanoseconds) {}
+    func shift(by step: Nanoseconds) { tellEndsAgain() }
     func forgetWhatWasRead() {}
 
     func believe(at now: WallTime, isFirst: Bool, isBehind: Bool, ahead span: Nanoseconds) {
@@ -52,6 +53,17 @@ final class AskedSide<W: Wish>: CountedSide {
         }
         // Each was looked at when it came.
         if isFirst || isBehind { shelf.believe(at: now) }
+        tellEndsAgain()
+    }
+
+    /// What was asked for until some time ends by the clock of the store. Whoever was told of that time by a clock
+    /// that has been set since would end it too early, and for good, or too late.
+    private func tellEndsAgain() {
+        let ahead = store.clockAhead
+        guard ends.areOutdated(by: ahead) else { return }
+        for (key, record) in shelf.records where record.hasEnd {
+            if let change = Asked<W>.change(record, of: key, later: -ahead) { store.tell(change) }
+        }
     }
 
     // MARK: Asking

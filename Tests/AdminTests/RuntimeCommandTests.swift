@@ -39,6 +39,15 @@ import Testing
     }
 
     /// As HAProxy 2.6.12 answered.
+    @Test func `what is beyond as many commands as are done is told`() {
+        let most = RuntimeCommand.commandsMax
+        let line = Array(repeating: "show info", count: most + 3).joined(separator: ";")
+        let commands = RuntimeCommand.parse(line)
+        #expect(commands.count == most + 1)
+        #expect(commands.last == .answer(RuntimeCommand.Words.tooMany(3)))
+        #expect(RuntimeCommand.parse("show info; show info").count == 2)
+    }
+
     @Test(arguments: [
         ("set server web", "Require 'backend/server'.\n"),
         (

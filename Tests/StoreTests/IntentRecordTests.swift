@@ -308,4 +308,20 @@ import Vocabulary
             #expect(await rig.comes { listener.intents[peer] == nil })
         }
     }
+
+    @Test func `ends are told again when one of the clocks was set, and then no more`() {
+        var ends = ToldEnds()
+        let steps = [900, -3_600_000, -3_600_500, 0, 0].map { ahead in
+            ends.areOutdated(by: .milliseconds(ahead))
+        }
+        #expect(steps == [false, true, false, true, false])
+    }
+
+    @Test func `what has no end need not be told again`() {
+        let now = WallTime(milliseconds: 1_000_000)
+        var ending = Intent(mode: .drain)
+        ending.until = now + .seconds(600)
+        #expect(Asked<Intent>(IntentChange(whole: ending), at: now).hasEnd)
+        #expect(!Asked<Intent>(IntentChange(whole: Intent(mode: .drain)), at: now).hasEnd)
+    }
 }
