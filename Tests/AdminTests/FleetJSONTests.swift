@@ -316,8 +316,8 @@ import Vocabulary
         var down = verdict
         (down.status, down.health) = (.down, 0)
         let words =
-            "it gets requests all the same: too few peers are available, so they go to all that are not in maint "
-            + "or drain"
+            "it gets requests all the same: too few peers are available, so they go to all that are not "
+            + "in maint, in drain or at weight 0"
         #expect(last(try explained(down, isPanic: true)) == ["upstream", "panic", words])
         #expect(last(try explained(down))[0] == "status")
         // It would get them anyway, or nobody may send it any.
