@@ -183,7 +183,7 @@ extension RedisStore: FleetWire {
         storeShift = Self.shift(lines)
         let (time, instant) = (now + storeShift, loop.instant)
         let last = lines["last"] ?? ""
-        lastBeat = (last, last != lastBeat.time)
+        lastBeat.read(last, at: time, within: fleet?.setting.terms.resumeAfter ?? .seconds(1))
         for (field, text) in lines {
             guard field.hasPrefix(FleetScript.lifeMark), let life = FleetLife(text) else {
                 continue
@@ -371,4 +371,18 @@ public struct FleetReport: Hashable, Sendable {
 
     /// One that left, or has been silent, for longer is of the past.
     public static let forgottenAfter = Nanoseconds.seconds(3_600)
+}
+
+/// When the store took somebody's beat last, as far as it was read.
+struct LastBeat: Hashable, Sendable {
+    private var time = ""
+    /// Beats are written: somebody's was, since it was read before and just now. One that is only later than
+    /// what was read minutes ago may be the last that was ever taken.
+    private(set) var hasMoved = true
+
+    mutating func read(_ last: String, at now: WallTime, within span: Nanoseconds) {
+        let isFresh = Int64(last).map { now - WallTime(clamping: $0) < span } ?? true
+        hasMoved = last != time && isFresh
+        time = last
+    }
 }

@@ -61,7 +61,7 @@ public final class RedisStore: Store {
     /// By how much the time of the fleet is ahead of the clock of Redis.
     var storeShift = Nanoseconds.zero
     /// When somebody's beat was written last, as it was read, and whether that was another time before.
-    var lastBeat = (time: "", hasMoved: true)
+    var lastBeat = LastBeat()
     /// Since all keys were looked at; zero where something is wrong with them.
     var looks = 0
     private var ticks = 0

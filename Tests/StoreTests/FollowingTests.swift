@@ -106,4 +106,19 @@ import Vocabulary
         #expect(told.count == 1_000)
         #expect(told.values.allSatisfy { (2...5).contains($0) })
     }
+
+    /// A store refuses writes: the beat that was read minutes ago differs from the last that it took.
+    @Test func `beats move while one was taken just now, and not where one was taken long ago`() {
+        let now = WallTime(milliseconds: 1_000_000)
+        var beat = LastBeat()
+        #expect(beat.hasMoved)
+        beat.read("\(now.milliseconds - 200)", at: now, within: .seconds(1))
+        #expect(beat.hasMoved)
+        beat.read("\(now.milliseconds + 296_000)", at: now + .seconds(300), within: .seconds(1))
+        #expect(!beat.hasMoved)
+        beat.read("\(now.milliseconds + 304_900)", at: now + .seconds(305), within: .seconds(1))
+        #expect(beat.hasMoved)
+        beat.read("\(now.milliseconds + 304_900)", at: now + .seconds(305), within: .seconds(1))
+        #expect(!beat.hasMoved)
+    }
 }
