@@ -36,6 +36,7 @@ extension UpstreamDefinition {
         hash.combine(UInt64(bitPattern: queue.timeout.count))
         hash.combine(hedge?.digest ?? 0)
         hash.combine(isLenient)
+        hash.combine(Int(sourceAnswer ?? 0))
         hash.combine(sticky?.cookie ?? "")
         hash.combine(sticky?.secure.rawValue ?? "")
         hash.combine(sticky?.sameSite.rawValue ?? "")

@@ -35,7 +35,7 @@ import Vocabulary
             ("allDown", { $0.allDown = .failClosed }), ("trying", { $0.trying.retries = 3 }),
             ("eject", { $0.eject.isOff = true }),
             ("queue", { $0.queue.size = 1 }), ("hedge", { $0.hedge = HedgeDefinition() }),
-            ("isLenient", { $0.isLenient = true }),
+            ("isLenient", { $0.isLenient = true }), ("sourceAnswer", { $0.sourceAnswer = 502 }),
             ("sticky", { $0.sticky = StickyDefinition(cookie: "peer") }),
         ]
         return Dictionary(
