@@ -657,7 +657,10 @@ final class SimulatedAgent {
             }
             renewals += 1
             if renewals.isMultiple(of: 4) {
-                for key in book.outbox.lapsed(at: loop.wall) { desk.say(key, isUrgent: false) }
+                let lapsed = book.outbox.lapsed(at: loop.wall)
+                for key in lapsed.sorted(by: { $0.peer < $1.peer }) {
+                    desk.say(key, isUrgent: false)
+                }
             }
         }
     }

@@ -12,12 +12,16 @@ package struct Following<R: FencedRecord>: Sendable {
         /// The life of its agent that vouches for it; zero where none does.
         var instance: UInt64
         var life: Nanoseconds
+        var number: UInt64 = 0
     }
 
     /// When this life of an agent last was sure to find what it says; nil where nobody knows.
     package typealias Mark = (_ agent: String, _ instance: UInt64) -> WallTime?
 
     private var followed: [R.Key: Followed] = [:]
+    /// In the order in which they came, which chance has no part in; also of those that were let go since.
+    private var order: [(number: UInt64, key: R.Key)] = []
+    private var lastNumber: UInt64 = 0
     /// Each comes to its turn once a round.
     private var round: ArraySlice<R.Key> = []
     private var roundBegan: Instant?
@@ -37,7 +41,14 @@ package struct Following<R: FencedRecord>: Sendable {
     /// A word was read that `instance` vouches for, or nobody: zero. As it holds now.
     package mutating func follow(_ record: R, vouchedBy instance: UInt64, _ mark: Mark) -> R {
         let life = min(max(record.expiresAt - record.checkedAt, .zero), Self.lifeMax)
-        let one = Followed(instance: instance, life: life)
+        var one = Followed(instance: instance, life: life)
+        if let before = followed[record.key] {
+            one.number = before.number
+        } else {
+            lastNumber += 1
+            one.number = lastNumber
+            order.append((lastNumber, record.key))
+        }
         followed[record.key] = one
         return renewed(record, one, mark) ?? record
     }
@@ -71,7 +82,8 @@ package struct Following<R: FencedRecord>: Sendable {
             if span < Self.roundTime { return [] }
             roundBegan = now.instant
             roundSpan = span
-            round = Array(followed.keys)[...]
+            order.removeAll { followed[$0.key]?.number != $0.number }
+            round = order.map(\.key)[...]
         }
         let count = followed.count * Int(pause.count) / Int(Self.roundTime.count) + 1
         var renewals: [R] = []
