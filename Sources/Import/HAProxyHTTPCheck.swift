@@ -224,25 +224,12 @@ struct HAProxyHTTPCheck {
     // MARK: Expecting
 
     private mutating func expect(_ line: HAProxyLine) {
-        var words = line.rest.dropFirst()
-        let passedOver: Set = [
-            "min-recv", "comment", "ok-status", "error-status", "tout-status", "on-success",
-            "on-error", "status-code",
-        ]
-        var skipped: [String] = []
-        while let word = words.first, passedOver.contains(word) {
-            skipped += words.prefix(2)
-            words = words.dropFirst(2)
+        let condition = HAProxyCondition(of: line)
+        if !condition.skipped.isEmpty {
+            note(line, "no counterpart", text: condition.skipped.joined(separator: " "))
         }
-        if !skipped.isEmpty { note(line, "no counterpart", text: skipped.joined(separator: " ")) }
-        var isNot = words.first == "!"
-        if isNot { words.removeFirst() }
-        var sort = words.popFirst() ?? ""
-        if sort.hasPrefix("!") {
-            isNot = true
-            sort.removeFirst()
-        }
-        switch sort {
+        let (words, isNot) = (condition.words, condition.isNot)
+        switch condition.sort {
         case "status": statuses(words.joined(separator: ","), isNot, line)
         case "rstatus": statuses(like: words.joined(separator: " "), isNot, line)
         case "string" where !isNot: text("contains", words.joined(separator: " "), line)

@@ -122,26 +122,13 @@ struct HAProxyTCPCheck {
     }
 
     private mutating func expect(_ line: HAProxyLine) {
-        var words = line.rest.dropFirst()
-        let passedOver: Set = [
-            "min-recv", "comment", "ok-status", "error-status", "tout-status", "on-success",
-            "on-error", "status-code",
-        ]
-        var skipped: [String] = []
-        while let word = words.first, passedOver.contains(word) {
-            skipped += words.prefix(2)
-            words = words.dropFirst(2)
+        let condition = HAProxyCondition(of: line)
+        if !condition.skipped.isEmpty {
+            note(line, "no counterpart", text: condition.skipped.joined(separator: " "))
         }
-        if !skipped.isEmpty { note(line, "no counterpart", text: skipped.joined(separator: " ")) }
-        var isNot = words.first == "!"
-        if isNot { words.removeFirst() }
-        var sort = words.popFirst() ?? ""
-        if sort.hasPrefix("!") {
-            isNot = true
-            sort.removeFirst()
-        }
+        let (words, isNot) = (condition.words, condition.isNot)
         let verb = isNot ? "reject" : "expect"
-        switch sort {
+        switch condition.sort {
         case "string": text(verb, [words.joined(separator: " ")], line)
         case "binary": hex("\(verb)-hex", words, line)
         case "rstring":
