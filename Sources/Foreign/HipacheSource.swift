@@ -16,13 +16,10 @@ public final class HipacheSource {
     let routes: ForeignRoutes
     private let lookup: HostLookup?
     let agentName: String
-    private let bell: Bell
+    private let life: SourceLife
     /// Opens when something that was being read has been.
     private let quiet: Gate
     var link: ForeignLink?
-    private var isStopping = false
-    private var onStopped: CheckedContinuation<Void, Never>?
-    private var isRunning = false
 
     /// All was read once.
     private var isLoaded = false
@@ -58,7 +55,6 @@ public final class HipacheSource {
     private static let readPatience = Nanoseconds.milliseconds(100)
     private static let believed = Nanoseconds.seconds(60)
     private static let absentBelieved = Nanoseconds.seconds(10)
-    private static let backoff = Nanoseconds.milliseconds(250)
     private static let lostKept = Nanoseconds.seconds(600)
     /// What the server tells is believed, and looked after all the same.
     private static let auditEvery = Nanoseconds.seconds(300)
@@ -81,7 +77,7 @@ public final class HipacheSource {
         condition = SourceCondition(at: loop.wall)
         routes = ForeignRoutes(setting.base, on: loop, journal: journal)
         routes.hands = hands
-        bell = Bell(loop: loop)
+        life = SourceLife(on: loop)
         quiet = Gate(loop: loop)
     }
 
@@ -97,40 +93,26 @@ public final class HipacheSource {
     // MARK: Life
 
     public func start() {
-        if isRunning { return }
-        isRunning = true
+        guard life.begin() else { return }
         routes.begin()
         let here = LoopBound(self, on: loop)
         Task(executorPreference: loop) { await here.value.run() }
     }
 
     public func stop() async {
-        guard isRunning, !isStopping else { return }
-        isStopping = true
+        guard life.willStop() else { return }
         await releaseLocks()
-        bell.ring()
-        await withCheckedContinuation { continuation in
-            if isRunning { onStopped = continuation } else { continuation.resume() }
-        }
-        bell.close()
+        await life.stop()
     }
 
     private func run() async {
-        while !isStopping {
-            do throws(RedisError) {
-                try await session()
-            } catch {
-                if !isStopping { tellAway(error) }
-            }
+        await life.run(session) { error in
+            if let error { tellAway(error) }
             link?.close()
             link = nil
             reading = []
             quiet.open()
-            if isStopping { break }
-            await bell.wait(until: loop.instant + Self.backoff)
         }
-        isRunning = false
-        onStopped.take()?.resume()
     }
 
     private func tellAway(_ error: RedisError) {
@@ -148,7 +130,7 @@ public final class HipacheSource {
 
     private func session() async throws(RedisError) {
         let here = LoopBound(self, on: loop)
-        let bell = bell
+        let bell = life.bell
         link = try await ForeignLink.open(
             base,
             kinds: Kind.read.map(\.rawValue),
@@ -164,7 +146,7 @@ public final class HipacheSource {
         var nextSweep = loop.instant + Self.sweepEvery
         var nextRefresh = loop.instant + MarkQueue.refreshEvery
         var nextPing = loop.instant
-        while !isStopping {
+        while !life.isStopping {
             if let failure = link?.failure { throw failure }
             let now = loop.instant
             if !dirty.isEmpty {
@@ -186,7 +168,7 @@ public final class HipacheSource {
                 refreshMarks()
             } else {
                 let next = min(nextScan, nextSweep, nextRefresh, nextPing, nextReport(), nextMark())
-                await bell.wait(until: next)
+                await life.bell.wait(until: next)
                 followReports()
             }
         }
@@ -245,7 +227,7 @@ public final class HipacheSource {
                 note(String(channel[channel.index(after: colon)...]))
             }
         }
-        bell.ring()
+        life.bell.ring()
     }
 
     /// A key was written. Requests for its hosts wait until it is read again.
@@ -451,7 +433,7 @@ public final class HipacheSource {
         let names = FrontendHosts.candidates(of: host).map { full(.frontend, $0) }
         if link != nil {
             if !isNotified { dirty.formUnion(names) }
-            bell.ring()
+            life.bell.ring()
             _ = await quiet.wait(until: loop.instant + Self.readPatience) {
                 link == nil
                     || !isFlushed && dirty.isDisjoint(with: names)
@@ -468,5 +450,5 @@ public final class HipacheSource {
         return .upstream(group, for: span)
     }
 
-    func wake() { bell.ring() }
+    func wake() { life.bell.ring() }
 }

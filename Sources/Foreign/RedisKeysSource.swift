@@ -15,11 +15,8 @@ public final class RedisKeysSource {
     private let journal: Journal
     private let routes: ForeignRoutes
     private let lookup: HostLookup?
-    private let bell: Bell
+    private let life: SourceLife
     private var link: ForeignLink?
-    private var isStopping = false
-    private var isRunning = false
-    private var onStopped: CheckedContinuation<Void, Never>?
     private var wasAway = false
     public private(set) var condition: SourceCondition
     private var throttle = Throttle()
@@ -38,7 +35,6 @@ public final class RedisKeysSource {
     /// Of one value. One host with more is a mistake, or somebody who wants many probed.
     public static let addressesMax = 64
     private static let atOnce = 200
-    private static let backoff = Nanoseconds.milliseconds(250)
     private static let readTimeout = Nanoseconds.milliseconds(500)
     private static let patience = Nanoseconds.milliseconds(900)
     private static let believed = Nanoseconds.seconds(60)
@@ -60,7 +56,7 @@ public final class RedisKeysSource {
         condition = SourceCondition(at: loop.wall)
         routes = ForeignRoutes(setting.base, on: loop, journal: journal)
         routes.hands = hands
-        bell = Bell(loop: loop)
+        life = SourceLife(on: loop)
     }
 
     private var base: ForeignBase { setting.base }
@@ -73,37 +69,23 @@ public final class RedisKeysSource {
     // MARK: Life
 
     public func start() {
-        if isRunning { return }
-        isRunning = true
+        guard life.begin() else { return }
         routes.begin()
         let here = LoopBound(self, on: loop)
         Task(executorPreference: loop) { await here.value.run() }
     }
 
     public func stop() async {
-        guard isRunning, !isStopping else { return }
-        isStopping = true
-        bell.ring()
-        await withCheckedContinuation { continuation in
-            if isRunning { onStopped = continuation } else { continuation.resume() }
-        }
-        bell.close()
+        guard life.willStop() else { return }
+        await life.stop()
     }
 
     private func run() async {
-        while !isStopping {
-            do throws(RedisError) {
-                try await session()
-            } catch {
-                if !isStopping { tellAway(error) }
-            }
+        await life.run(session) { error in
+            if let error { tellAway(error) }
             link?.close()
             link = nil
-            if isStopping { break }
-            await bell.wait(until: loop.instant + Self.backoff)
         }
-        isRunning = false
-        onStopped.take()?.resume()
     }
 
     private func tellAway(_ error: RedisError) {
@@ -119,7 +101,7 @@ public final class RedisKeysSource {
 
     private func session() async throws(RedisError) {
         let here = LoopBound(self, on: loop)
-        let bell = bell
+        let bell = life.bell
         link = try await ForeignLink.open(
             base,
             kinds: [],
@@ -141,7 +123,7 @@ public final class RedisKeysSource {
         wasAway = false
         condition.connected(at: loop.wall)
         var nextTick = loop.instant + Self.tickEvery
-        while !isStopping {
+        while !life.isStopping {
             if let failure = link?.failure { throw failure }
             if !dirty.isEmpty {
                 try await readDirty(isReturn: false)
@@ -150,7 +132,7 @@ public final class RedisKeysSource {
                 try await link?.checkEars()
                 sweep()
             } else {
-                await bell.wait(until: nextTick)
+                await life.bell.wait(until: nextTick)
             }
         }
     }
@@ -185,7 +167,7 @@ public final class RedisKeysSource {
         } else if let colon = channel.firstIndex(of: ":") {
             note(String(channel[channel.index(after: colon)...]))
         }
-        bell.ring()
+        life.bell.ring()
     }
 
     private func note(_ key: String) {
