@@ -7,7 +7,7 @@ public import TLS
 public import Vocabulary
 
 /// The admin endpoint of one process.
-public struct AdminServer: Sendable {
+public struct AdminServer: ControlDoor {
     /// How it listens, and whom it lets in.
     public struct Configuration: Sendable {
         public var bind: Vocabulary.Address
@@ -29,23 +29,21 @@ public struct AdminServer: Sendable {
     private let configuration: Configuration
     private let plane: ControlPlane
     private let journal: Journal
-    private let onRunning: @Sendable (String) async -> Void
 
-    /// `onRunning` hears where the server listens, once it does.
     public init(
         _ configuration: Configuration,
         plane: ControlPlane,
-        journal: Journal = .silent,
-        onRunning: @escaping @Sendable (String) async -> Void = { _ in }
+        journal: Journal = .silent
     ) {
         self.configuration = configuration
         self.plane = plane
         self.journal = journal
-        self.onRunning = onRunning
     }
 
-    /// Serves until `end` returns, and then lets answers under way end. Throws what keeps it from listening.
-    public func run(until end: @Sendable () async -> Void) async throws {
+    public func run(
+        until end: @Sendable () async -> Void,
+        onRunning: @Sendable (String) async -> Void
+    ) async throws {
         let tally = FrontTally()
         var entrance = Entrance(configuration.bind, named: "admin")
         entrance.access = configuration.access
@@ -57,7 +55,7 @@ public struct AdminServer: Sendable {
         entrance.limits = configuration.limits
         entrance.certificate = configuration.certificate
         entrance.tally = tally
-        let (scheme, onRunning) = (configuration.certificate == nil ? "http" : "https", onRunning)
+        let scheme = configuration.certificate == nil ? "http" : "https"
         try await entrance.serve(
             until: end,
             journal: journal,

@@ -81,7 +81,7 @@ struct CompatOrder: Equatable, Sendable {
 }
 
 /// `admin.compat-config`.
-public struct CompatConfigServer: Sendable {
+public struct CompatConfigServer: ControlDoor {
     public struct Configuration: Sendable {
         public var bind: Vocabulary.Address
         public var upstream: String
@@ -100,7 +100,6 @@ public struct CompatConfigServer: Sendable {
     private let configuration: Configuration
     private let plane: ControlPlane
     private let journal: Journal
-    private let onRunning: @Sendable (String) async -> Void
 
     static let path = "/config"
     /// A script asks, and goes.
@@ -109,21 +108,20 @@ public struct CompatConfigServer: Sendable {
     public init(
         _ configuration: Configuration,
         plane: ControlPlane,
-        journal: Journal = .silent,
-        onRunning: @escaping @Sendable (String) async -> Void = { _ in }
+        journal: Journal = .silent
     ) {
         self.configuration = configuration
         self.plane = plane
         self.journal = journal
-        self.onRunning = onRunning
     }
 
-    /// Serves until `end` returns. Throws what keeps it from listening.
-    public func run(until end: @Sendable () async -> Void) async throws {
+    public func run(
+        until end: @Sendable () async -> Void,
+        onRunning: @Sendable (String) async -> Void
+    ) async throws {
         var entrance = Entrance(configuration.bind, named: "config")
         entrance.rules = OriginRules(bind: configuration.bind, hosts: configuration.hosts)
         entrance.limits.connections = configuration.connections
-        let onRunning = onRunning
         let server = self
         try await entrance.serve(
             until: end,

@@ -9,7 +9,7 @@ import Store
 public import Vocabulary
 
 /// `admin.compat-durpina`.
-public struct CompatDurpinaServer: Sendable {
+public struct CompatDurpinaServer: ControlDoor {
     public struct Configuration: Sendable {
         public var bind: Vocabulary.Address
         /// Where there are any, whoever writes must show one that reaches as far as in the API.
@@ -23,26 +23,24 @@ public struct CompatDurpinaServer: Sendable {
     private let configuration: Configuration
     private let plane: ControlPlane
     private let journal: Journal
-    private let onRunning: @Sendable (String) async -> Void
 
     public init(
         _ configuration: Configuration,
         plane: ControlPlane,
-        journal: Journal = .silent,
-        onRunning: @escaping @Sendable (String) async -> Void = { _ in }
+        journal: Journal = .silent
     ) {
         self.configuration = configuration
         self.plane = plane
         self.journal = journal
-        self.onRunning = onRunning
     }
 
-    /// Serves until `end` returns. Throws what keeps it from listening.
-    public func run(until end: @Sendable () async -> Void) async throws {
+    public func run(
+        until end: @Sendable () async -> Void,
+        onRunning: @Sendable (String) async -> Void
+    ) async throws {
         var entrance = Entrance(configuration.bind, named: "durpina")
         entrance.rules = OriginRules(bind: configuration.bind, hosts: configuration.hosts)
         entrance.limits.connections = configuration.connections
-        let onRunning = onRunning
         let server = self
         try await entrance.serve(
             until: end,

@@ -6,6 +6,16 @@ import Front
 import TLS
 import Vocabulary
 
+/// Somewhere that the control plane is reached.
+public protocol ControlDoor: Sendable {
+    /// Serves until `end` returns, and then lets answers under way end. `onRunning` hears where it listens, once it
+    /// does. Throws what keeps it from listening.
+    func run(
+        until end: @Sendable () async -> Void,
+        onRunning: @Sendable (String) async -> Void
+    ) async throws
+}
+
 /// One address on which the control plane answers.
 struct Entrance: Sendable {
     let bind: Vocabulary.Address

@@ -9,7 +9,7 @@ import Store
 public import Vocabulary
 
 /// `admin.haproxy-socket`.
-public struct RuntimeSocket: Sendable {
+public struct RuntimeSocket: ControlDoor {
     public struct Configuration: Sendable {
         public var bind: Vocabulary.Address
         public var access = SocketAccess()
@@ -23,22 +23,21 @@ public struct RuntimeSocket: Sendable {
     private let configuration: Configuration
     private let commands: RuntimeCommands
     private let journal: Journal
-    private let onRunning: @Sendable (String) async -> Void
 
     public init(
         _ configuration: Configuration,
         plane: ControlPlane,
-        journal: Journal = .silent,
-        onRunning: @escaping @Sendable (String) async -> Void = { _ in }
+        journal: Journal = .silent
     ) {
         self.configuration = configuration
         self.commands = RuntimeCommands(plane: plane)
         self.journal = journal
-        self.onRunning = onRunning
     }
 
-    /// Answers until `end` returns. Throws what keeps it from listening.
-    public func run(until end: @Sendable () async -> Void) async throws {
+    public func run(
+        until end: @Sendable () async -> Void,
+        onRunning: @Sendable (String) async -> Void
+    ) async throws {
         let loop = try EventLoop.spawn(name: "haproxy")
         defer { loop.stop() }
         let (configuration, journal) = (configuration, journal)

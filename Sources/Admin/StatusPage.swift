@@ -8,7 +8,7 @@ import Store
 public import Vocabulary
 
 /// `status-page`.
-public struct StatusPageServer: Sendable {
+public struct StatusPageServer: ControlDoor {
     public struct Configuration: Sendable {
         public var bind: Vocabulary.Address
         public var title: String
@@ -26,7 +26,6 @@ public struct StatusPageServer: Sendable {
     private let configuration: Configuration
     private let plane: ControlPlane
     private let journal: Journal
-    private let onRunning: @Sendable (String) async -> Void
     private let glance: StatusGlance
 
     public static let connectionsMax = 64
@@ -34,25 +33,24 @@ public struct StatusPageServer: Sendable {
     public init(
         _ configuration: Configuration,
         plane: ControlPlane,
-        journal: Journal = .silent,
-        onRunning: @escaping @Sendable (String) async -> Void = { _ in }
+        journal: Journal = .silent
     ) {
         self.configuration = configuration
         self.plane = plane
         self.journal = journal
-        self.onRunning = onRunning
         glance = StatusGlance(plane, configuration.upstreams)
     }
 
-    /// Serves until `end` returns. Throws what keeps it from listening.
-    public func run(until end: @Sendable () async -> Void) async throws {
+    public func run(
+        until end: @Sendable () async -> Void,
+        onRunning: @Sendable (String) async -> Void
+    ) async throws {
         var entrance = Entrance(configuration.bind, named: "status")
         // Nothing can be changed here, and badges stand in pages of others.
         entrance.rules.isPublic = true
         entrance.limits.connections = configuration.connections
         // It speaks no TLS, so a proxy of this machine stands in front of it, and one address is everybody.
         entrance.limits.trustsNeighbours = true
-        let onRunning = onRunning
         let server = self
         try await entrance.serve(
             until: end,

@@ -30,12 +30,18 @@ struct RunCommand: AsyncParsableCommand {
         let log = Log(configuration.log, agent: configuration.agent.id)
         defer { log.writer.flush() }
         Sufficiency.raiseLimit()
-        guard DescriptorBudget.ofThisProcess() != nil else {
+        guard let budget = DescriptorBudget.ofThisProcess() else {
             let limit = DescriptorBudget.limitOfThisProcess()
             Console.error("muster: \(DescriptorBudget.refusal(limit: limit))")
             throw ExitStatus.warning.code
         }
-        try await Runtime(configuration, file: file.path, log: log).run()
+        let runtime = Runtime(
+            configuration: configuration,
+            file: file.path,
+            budget: budget,
+            log: log
+        )
+        try await runtime.run()
     }
 }
 
@@ -44,13 +50,8 @@ struct Runtime {
     let configuration: MusterConfiguration
     /// Read again on reload.
     let file: String
+    let budget: DescriptorBudget
     let log: Log
-
-    init(_ configuration: MusterConfiguration, file: String, log: Log) {
-        self.configuration = configuration
-        self.file = file
-        self.log = log
-    }
 
     private var journal: Journal { log.journal }
 
@@ -66,9 +67,8 @@ struct Runtime {
         let certificate = try certificate()
         RunSignals.noteStops()
         let loop = try EventLoop.spawn(name: "control")
-        let made = await Self.make(configuration, on: loop, journal: journal)
+        let made = await make(on: loop)
         let engine = try made.get()
-        let budget = DescriptorBudget.ofThisProcess()
         for warning in Sufficiency.foresight(of: configuration, within: budget) {
             journal.warning("\(warning)", [.event("descriptors")])
         }
@@ -92,7 +92,7 @@ struct Runtime {
         plane.place = { key in
             await Task.detached { DefinitionPlace.find(path, key)?.description }.value
         }
-        let doors = doors(certificate, plane)
+        let doors = Doors(configuration, budget, certificate).all(to: plane, journal: journal)
         announce()
         var attendants: [any Attendant] = [
             ReloadService(reloader: reloader), StraySignals(journal: journal), OrphanService(),
@@ -107,123 +107,11 @@ struct Runtime {
         }
     }
 
-    /// Somewhere that the control plane is reached.
-    private struct Door: Sendable {
-        /// `admin 127.0.0.1:7000`.
-        let name: String
-        /// Until the process has stopped.
-        let run: @Sendable (_ end: @escaping @Sendable () async -> Void) async throws -> Void
-    }
-
-    private func doors(_ certificate: ServerCertificate?, _ plane: ControlPlane) -> [Door] {
-        let journal = journal
-        let settings = adminConfiguration(certificate)
-        let admin = AdminServer(
-            settings,
-            plane: plane,
-            journal: journal,
-            onRunning: { journal.notice("admin API and dashboard on \($0)", [.event("listening")]) }
-        )
-        var doors = [Door(name: "admin \(settings.bind)") { try await admin.run(until: $0) }]
-        if let setting = configuration.admin.compatConfig {
-            var compat = CompatConfigServer.Configuration(
-                bind: setting.bind,
-                upstream: setting.upstream
-            )
-            if setting.takesToken { compat.grants = settings.grants }
-            compat.hosts = settings.hosts
-            if let budget = DescriptorBudget.ofThisProcess() {
-                compat.connections = compatConnections(budget)
-            }
-            let server = CompatConfigServer(
-                compat,
-                plane: plane,
-                journal: journal,
-                onRunning: {
-                    journal.notice(
-                        "peers of \(setting.upstream) are added and removed on \($0)",
-                        [.event("listening")]
-                    )
-                }
-            )
-            doors.append(
-                Door(name: "admin.compat-config \(setting.bind)") {
-                    try await server.run(until: $0)
-                }
-            )
-        }
-        if let bind = configuration.admin.compatDurpina {
-            var durpina = CompatDurpinaServer.Configuration(bind: bind)
-            if CompatConfigSetting.takesToken(at: bind) { durpina.grants = settings.grants }
-            durpina.hosts = settings.hosts
-            if let budget = DescriptorBudget.ofThisProcess() {
-                durpina.connections = durpinaConnections(budget)
-            }
-            let server = CompatDurpinaServer(
-                durpina,
-                plane: plane,
-                journal: journal,
-                onRunning: {
-                    journal.notice(
-                        "scripts made for durpina are answered on \($0)",
-                        [.event("listening")]
-                    )
-                }
-            )
-            doors.append(
-                Door(name: "admin.compat-durpina \(bind)") { try await server.run(until: $0) }
-            )
-        }
-        if let setting = configuration.admin.haproxySocket {
-            var runtime = RuntimeSocket.Configuration(bind: setting.bind)
-            runtime.access = SocketAccess(mode: setting.mode, group: setting.group)
-            if let budget = DescriptorBudget.ofThisProcess() {
-                runtime.limits.connections = runtimeConnections(budget)
-            }
-            let socket = RuntimeSocket(
-                runtime,
-                plane: plane,
-                journal: journal,
-                onRunning: {
-                    journal.notice("HAProxy's socket is answered on \($0)", [.event("listening")])
-                }
-            )
-            doors.append(
-                Door(name: "admin.haproxy-socket \(setting.bind)") {
-                    try await socket.run(until: $0)
-                }
-            )
-        }
-        if let page = configuration.statusPage { doors.append(statusDoor(page, plane)) }
-        return doors
-    }
-
-    private func statusDoor(_ page: StatusPageSetting, _ plane: ControlPlane) -> Door {
-        let journal = journal
-        var setting = StatusPageServer.Configuration(
-            bind: page.bind,
-            title: page.title,
-            upstreams: page.upstreams
-        )
-        if let budget = DescriptorBudget.ofThisProcess() {
-            setting.connections = statusConnections(budget)
-        }
-        let server = StatusPageServer(
-            setting,
-            plane: plane,
-            journal: journal,
-            onRunning: {
-                journal.notice("status page for everybody on \($0)", [.event("listening")])
-            }
-        )
-        return Door(name: "status-page \(page.bind)") { try await server.run(until: $0) }
-    }
-
     /// Until the process is told to stop, or one of the doors cannot be opened: why, then. Whatever clients of
     /// them do, the proxy stops first; the doors last, so that they tell of the stopping.
     private static func attend(
         _ engine: LoopBound<Engine>,
-        _ doors: [Door],
+        _ doors: [Doors.Door],
         with attendants: [any Attendant],
         journal: Journal
     ) async -> String? {
@@ -234,7 +122,9 @@ struct Runtime {
                 for door in doors {
                     group.addTask {
                         do {
-                            try await door.run(hasStopped.wait)
+                            try await door.server.run(until: hasStopped.wait) {
+                                journal.notice(door.news($0), [.event("listening")])
+                            }
                             return nil
                         } catch {
                             isTold.open()
@@ -292,54 +182,6 @@ struct Runtime {
         }
     }
 
-    private func adminConfiguration(
-        _ certificate: ServerCertificate?
-    ) -> AdminServer.Configuration {
-        let settings = configuration.admin
-        var admin = AdminServer.Configuration(bind: settings.bind)
-        admin.access = SocketAccess(mode: settings.mode, group: settings.group)
-        admin.grants = settings.tokens.compactMap {
-            Access.Grant(token: $0.token, scope: $0.scope.rawValue)
-        }
-        admin.protectsReads = settings.protectsReads
-        admin.hosts = settings.hosts
-        admin.certificate = certificate
-        if let budget = DescriptorBudget.ofThisProcess() {
-            admin.limits.connections =
-                budget.admin - compatConnections(budget) - durpinaConnections(budget)
-                - runtimeConnections(budget) - statusConnections(budget)
-            admin.limits.remedy = budget.remedy(for: .admin)
-        }
-        return admin
-    }
-
-    /// Of the share of the admin endpoint, so that neither takes what others need: half of it is left, whichever
-    /// doors there are.
-    private func share(_ isOpen: Bool, _ most: Int, of budget: DescriptorBudget) -> Int {
-        isOpen ? min(most, max(1, budget.admin / 8)) : 0
-    }
-
-    private func compatConnections(_ budget: DescriptorBudget) -> Int {
-        let isOpen = configuration.admin.compatConfig != nil
-        return share(isOpen, CompatConfigServer.connectionsMax, of: budget)
-    }
-
-    private func durpinaConnections(_ budget: DescriptorBudget) -> Int {
-        let isOpen = configuration.admin.compatDurpina != nil
-        return share(isOpen, CompatConfigServer.connectionsMax, of: budget)
-    }
-
-    private func runtimeConnections(_ budget: DescriptorBudget) -> Int {
-        let isOpen = configuration.admin.haproxySocket != nil
-        return share(isOpen, RuntimeSocket.connectionsMax, of: budget)
-    }
-
-    private func statusConnections(_ budget: DescriptorBudget) -> Int {
-        let isOpen = configuration.statusPage != nil
-        // Everybody may come here, all of them by one proxy.
-        return isOpen ? min(StatusPageServer.connectionsMax, max(1, budget.admin / 4)) : 0
-    }
-
     private func announce() {
         journal.notice(
             "muster \(Muster.configuration.version) runs as agent \(configuration.agent.id)",
@@ -356,11 +198,7 @@ struct Runtime {
         }
     }
 
-    private static func make(
-        _ configuration: MusterConfiguration,
-        on loop: EventLoop,
-        journal: Journal
-    ) async -> Result<LoopBound<Engine>, any Error> {
+    private func make(on loop: EventLoop) async -> Result<LoopBound<Engine>, any Error> {
         await withCheckedContinuation { continuation in
             loop.execute {
                 continuation.resume(
@@ -369,7 +207,7 @@ struct Runtime {
                             try Engine(
                                 configuration,
                                 on: loop,
-                                budget: DescriptorBudget.ofThisProcess(),
+                                budget: budget,
                                 journal: journal
                             ),
                             on: loop
