@@ -21,7 +21,7 @@ relaxed = $$(sed -E 's/"(NeverForceUnwrap|NeverUseForceTry)": true/"\1": false/'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build debug demo test smoke incidents simulate simulate-shares planted conformance format format-check check bench bench-checks bench-detection bench-fleet fuzz install clean
+.PHONY: help setup build debug demo test smoke incidents simulate simulate-shares planted conformance format format-check check bench bench-checks bench-detection bench-fleet bench-live fuzz install clean
 
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -93,6 +93,10 @@ bench-detection: build ## how soon an ill peer is seen and what clients notice, 
 bench-fleet: build ## three agents and a Redis that are killed, stopped, cut off and emptied; root, a quarter of an hour
 	@scripts/setup --test
 	MUSTER=$(muster) scripts/bench-fleet
+
+bench-live: build ## fifty readers of events, bursts of them, operators at odds, a thousand changes a second
+	@scripts/setup --test --bench
+	MUSTER=$(muster) scripts/bench-live
 
 fuzz: ## every parser on libFuzzer, FOR=60 seconds each
 	@scripts/setup

@@ -11,7 +11,11 @@ enum EventRoutes {
 
     /// How soon a browser that lost the stream comes back.
     private static let retryMilliseconds = 1_000
-    private static let limitMax = EventLog.capacityDefault * 2
+    private static let limitMax = EventLog.capacityDefault
+    /// What somebody gets who has seen nothing and does not say how much he wants. Who comes back gets all.
+    private static let limitDefault = 1_000
+
+    static let gap = "event: gap\ndata: {}\n\n"
 
     private static func events(
         _ request: Request,
@@ -20,33 +24,39 @@ enum EventRoutes {
         let limit = try limit(request[query: "limit"])
         let goesOn = try goesOn(request[query: "follow"])
         let plane = context.plane
-        let agent = plane.agent
         guard let feed = plane.feed else { throw Problem(.notFound, "no events are kept here") }
-        let seen = request[field: "last-event-id"].flatMap { $0.isEmpty ? nil : $0 }
+        // An id that is no number is of no event that is held.
+        let seen = request[field: "last-event-id"].flatMap { $0.isEmpty ? nil : UInt64($0) ?? 0 }
+        let shown = limit ?? (seen == nil ? limitDefault : Int.max)
         return Response(
             .ok,
             fields: Response.fields(ofType: "text/event-stream"),
             body: .events { writer throws(StreamError) in
-                try await writer.write(Array("retry: \(retryMilliseconds)\n\n".utf8))
-                // An id that is no number is of no event that is held.
-                let from = seen.map { UInt64($0) ?? 0 }
-                let (page, last) = await feed.call { $0.first(after: from) }
-                let shown = page.events.suffix(limit)
-                let hasGap = page.hasGap || seen != nil && shown.count < page.events.count
-                try await send(Array(shown), hasGap: hasGap, by: agent, to: writer)
-                var place = last
+                let start = await feed.call { $0.start(after: seen, limit: shown) }
+                var greeting = "retry: \(retryMilliseconds)\n"
+                // Whoever is cut before the first event has a place to come back to as well.
+                if start.after == start.end { greeting += "id: \(start.end)\n" }
+                greeting += "\n" + (start.hasGap ? gap : "")
+                try await writer.write(Array(greeting.utf8))
+                var place = start.after
+                while place < start.end {
+                    let after = place
+                    let telling = await feed.call { $0.telling(after: after) }
+                    try await writer.write(telling.bytes)
+                    place = telling.last ?? start.end
+                }
                 while goesOn {
                     let after = place
-                    let page = await plane.run { await feed.value.next(after: after) }
-                    try await send(page.events, hasGap: page.hasGap, by: agent, to: writer)
-                    place = page.events.last?.id ?? place
+                    let telling = await plane.run { await feed.value.next(after: after) }
+                    try await writer.write(telling.bytes)
+                    place = telling.last ?? place
                 }
             }
         )
     }
 
-    private static func limit(_ text: String?) throws(Problem) -> Int {
-        guard let text else { return limitMax }
+    private static func limit(_ text: String?) throws(Problem) -> Int? {
+        guard let text else { return nil }
         guard let limit = Int(text), (0...limitMax).contains(limit) else {
             throw Problem(
                 .badRequest,
@@ -66,20 +76,6 @@ enum EventRoutes {
                 "follow: expected true or false, saw '\(text.printable)'"
             )
         }
-    }
-
-    private static func send(
-        _ events: [TransitionEvent],
-        hasGap: Bool,
-        by agent: String,
-        to writer: AnswerWriter
-    ) async throws(StreamError) {
-        var text = ""
-        if hasGap { text += "event: gap\ndata: {}\n\n" }
-        for event in events { text += Self.text(of: event, by: agent) }
-        // A comment, which clients pass over.
-        if text.isEmpty { text = ":\n\n" }
-        try await writer.write(Array(text.utf8))
     }
 
     /// JSON has no line breaks, so one line of data holds it.

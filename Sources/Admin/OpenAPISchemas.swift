@@ -13,7 +13,7 @@ enum OpenAPISchemas {
           "EventStream": {"type": "string"},
           "Name": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
           "PeerName": {"type": "string", "minLength": 1, "maxLength": 264, "pattern": "^[!-.0-~]+$", "description": "A peer's id, which is its address unless its definition says otherwise."},
-          "query-limit": {"type": "integer", "minimum": 0, "maximum": 2000},
+          "query-limit": {"type": "integer", "minimum": 0, "maximum": 8000},
           "query-follow": {"type": "boolean", "default": true, "description": "false ends with what is held."},
           "query-from": {"type": "string", "format": "date-time", "description": "RFC 3339; a day before 'to' where it is empty or left out."},
           "query-to": {"type": "string", "format": "date-time", "description": "RFC 3339; now where it is empty or left out."},

@@ -2,6 +2,7 @@
 // time: between two of them the loop goes on.
 
 import EventLoop
+import Health
 import Monitor
 import Store
 
@@ -30,6 +31,17 @@ extension ControlPlane {
         for (key, votes) in await scheduler.call({ $0.heardVotes(of: names) }) {
             seen[key, default: UpstreamJSON.SeenTraffic()].votes = votes
         }
+        return seen
+    }
+
+    func traffic(of key: PeerKey) async -> UpstreamJSON.SeenTraffic? {
+        let proxy = proxy
+        let own = await run { await proxy.value.traffic(of: key) }
+        let votes = await scheduler.call { $0.heardVotes(of: [key.upstream])[key] }
+        if own == nil, votes == nil { return nil }
+        var seen = UpstreamJSON.SeenTraffic()
+        if let own { seen.own = own }
+        if let votes { seen.votes = votes }
         return seen
     }
 

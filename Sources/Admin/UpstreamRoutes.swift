@@ -72,11 +72,9 @@ enum UpstreamRoutes {
         _ request: Request,
         _ context: AdminContext
     ) async throws(Problem) -> Response {
-        let seen = try await seen(request, context)
-        let report = try report(request, of: seen.view)
-        let monitors = seen.view.monitors
-        let key = PeerKey(upstream: seen.view.name, peer: report.definition.id)
-        let traffic = await context.plane.traffic(of: [key.upstream])[key]
+        let (key, seen) = try await seenPeer(request, context)
+        let (report, monitors) = (seen.report, seen.monitors)
+        let traffic = await context.plane.traffic(of: key)
         let now = context.plane.loop.wall
         let votes = await votes(on: [report], context.plane)
         let source = await context.plane.otherSources(of: [key.upstream])[key.upstream]?[key.peer]
@@ -117,6 +115,20 @@ enum UpstreamRoutes {
     ) async throws(Problem) -> (UpstreamView, PeerReport) {
         let view = try await view(request, context)
         return (view, try report(request, of: view))
+    }
+
+    /// The peer alone. Only where there is no such peer all of its upstream is looked at, for the words.
+    private static func seenPeer(
+        _ request: Request,
+        _ context: AdminContext
+    ) async throws(Problem) -> (PeerKey, SeenPeer) {
+        let key = PeerKey(
+            upstream: request[parameter: "upstream"],
+            peer: request[parameter: "peer"]
+        )
+        if let seen = await context.plane.operations.call({ $0.peer(key) }) { return (key, seen) }
+        _ = try report(request, of: try await view(request, context))
+        throw Problem(.notFound, "'\(key)' has gone meanwhile")
     }
 
     private static func seen(
@@ -208,7 +220,7 @@ enum UpstreamRoutes {
         switch outcome {
         case .success(let operation):
             plane.journal.log(OrderLine.line(operation.change, of: key, by: asker))
-            let traffic = await plane.traffic(of: [key.upstream])[key]
+            let traffic = await plane.traffic(of: key)
             return answer(to: operation, traffic, now: plane.loop.wall)
         case .failure(let error): throw try await problem(error, request, context)
         }
@@ -274,11 +286,9 @@ enum UpstreamRoutes {
         _ context: AdminContext
     ) async throws(Problem) -> Response {
         let plane = context.plane
-        let view = try await view(request, context)
-        let id = try report(request, of: view).definition.id
-        let monitors = view.monitors.filter { $0.kind == HeartbeatCheck.kind }
-        if monitors.isEmpty {
-            throw Problem(.conflict, "\(view.name) has no monitor of kind heartbeat")
+        let (key, seen) = try await seenPeer(request, context)
+        if !seen.monitors.contains(where: { $0.kind == HeartbeatCheck.kind }) {
+            throw Problem(.conflict, "\(key.upstream) has no monitor of kind heartbeat")
         }
         let sign: HeartbeatSign
         do throws(HeartbeatSignError) {
@@ -289,12 +299,11 @@ enum UpstreamRoutes {
         await plane.heartbeats.call { heartbeats in
             heartbeats.record(
                 Heartbeats.Sign(status: sign.status, message: sign.message, at: plane.loop.instant),
-                upstream: view.name,
-                peer: id
+                upstream: key.upstream,
+                peer: key.peer
             )
         }
         // A restart must not begin to count anew.
-        let key = PeerKey(upstream: view.name, peer: id)
         await plane.store.call { store in
             let record = HeardSign(
                 key: key,
@@ -322,10 +331,9 @@ enum UpstreamRoutes {
         _ context: AdminContext
     ) async throws(Problem) -> Response {
         let plane = context.plane
-        let view = try await view(request, context)
-        let id = try report(request, of: view).definition.id
+        let (key, seen) = try await seenPeer(request, context)
         var results: [JSON] = []
-        for (monitor, answer) in await answers(of: view.monitors, on: id, plane) {
+        for (monitor, answer) in await answers(of: seen.monitors, on: key.peer, plane) {
             switch answer {
             case .report(let report): results.append(ProbeJSON.report(report, monitor: monitor))
             case .gone: continue

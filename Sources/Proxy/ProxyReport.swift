@@ -118,6 +118,14 @@ extension Proxy {
         public var answered: Nanoseconds?
 
         public init() {}
+
+        mutating func add(_ tally: PeerTally, at now: Instant) {
+            requests += tally.requests
+            failures += tally.failures
+            guard tally.answeredAt.nanoseconds > .min else { return }
+            let ago = now - tally.answeredAt
+            answered = min(answered ?? ago, ago)
+        }
     }
 
     /// Whether an answer of the peer has been whole since then.
@@ -140,17 +148,26 @@ extension Proxy {
             let (part, now) = await worker.call { ($0.census(of: numbers), $0.loop.instant) }
             for (number, tally) in part {
                 guard let key = routing.peer(number) else { continue }
-                var traffic = all[key] ?? Traffic()
-                traffic.requests += tally.requests
-                traffic.failures += tally.failures
-                if tally.answeredAt.nanoseconds > .min {
-                    let ago = now - tally.answeredAt
-                    traffic.answered = min(traffic.answered ?? ago, ago)
-                }
-                all[key] = traffic
+                all[key, default: Traffic()].add(tally, at: now)
             }
         }
         return all
+    }
+
+    /// Of one peer: however many others there are, nobody looks at them.
+    public func traffic(of key: PeerKey) async -> Traffic? {
+        let numbers = routing.numbers(of: key)
+        if numbers.isEmpty { return nil }
+        var traffic: Traffic?
+        for (_, worker) in workers {
+            let (part, now) = await worker.call { ($0.census(ofPeers: numbers), $0.loop.instant) }
+            for (_, tally) in part {
+                var sum = traffic ?? Traffic()
+                sum.add(tally, at: now)
+                traffic = sum
+            }
+        }
+        return traffic
     }
 }
 

@@ -123,24 +123,34 @@ extension Worker {
         var all: [(peer: Int32, tally: PeerTally)] = []
         for number in 0..<pool.peerCount
         where pool.peers[number].isDefined && upstreams.contains(pool.peers[number].upstream) {
-            let state = pool.peers + number
-            let counters = state.pointee.counters
-            all.append(
-                (
-                    Int32(number),
-                    PeerTally(
-                        goods: counters.goods,
-                        bads: counters.responses[5] &- counters.oldBads,
-                        faults: counters.faults,
-                        run: counters.goods == counters.goodsBefore ? counters.run : 0,
-                        heardAt: state.pointee.lastHeardAt,
-                        answeredAt: state.pointee.answeredAt,
-                        waiting: state.pointee.inFlight > 0 ? state.pointee.waiting : 0,
-                        waited: state.pointee.waited
-                    )
-                )
-            )
+            all.append((Int32(number), tally(at: number)))
         }
         return all
+    }
+
+    /// How these peers do, by their own numbers.
+    func census(ofPeers numbers: [Int32]) -> [(peer: Int32, tally: PeerTally)] {
+        numbers.compactMap { number in
+            let place = Int(number)
+            guard (0..<pool.peerCount).contains(place), pool.peers[place].isDefined else {
+                return nil
+            }
+            return (number, tally(at: place))
+        }
+    }
+
+    private func tally(at number: Int) -> PeerTally {
+        let state = pool.peers + number
+        let counters = state.pointee.counters
+        return PeerTally(
+            goods: counters.goods,
+            bads: counters.responses[5] &- counters.oldBads,
+            faults: counters.faults,
+            run: counters.goods == counters.goodsBefore ? counters.run : 0,
+            heardAt: state.pointee.lastHeardAt,
+            answeredAt: state.pointee.answeredAt,
+            waiting: state.pointee.inFlight > 0 ? state.pointee.waiting : 0,
+            waited: state.pointee.waited
+        )
     }
 }

@@ -29,6 +29,8 @@ public final class EventLog {
     private var base: UInt64
     /// The last one that had to make room.
     private var dropped: UInt64 = 0
+    /// The last one that is left out of the ledger.
+    private var unwritten: UInt64 = 0
     private var hasEnded = false
 
     /// How the last process saw each peer at its end, for those that are found so again.
@@ -37,8 +39,11 @@ public final class EventLog {
     /// What the last process wrote of itself.
     private var left: (base: UInt64, hasEnded: Bool) = (0, false)
 
-    /// Transitions kept for those who ask later.
-    public static let capacityDefault = 1_000
+    /// Transitions kept for those who ask later: whoever is away for a moment finds all of it, though five
+    /// thousand peers turn in it.
+    public static let capacityDefault = 8_000
+    /// Of these so many outlive the process. Who comes back after a restart reads everything anew anyway.
+    public static let writtenMax = 1_000
     /// Half of what a double holds exactly, which is what a program in a browser counts in.
     private static let idMax: UInt64 = 1 << 52
 
@@ -101,6 +106,35 @@ public final class EventLog {
         )
     }
 
+    /// From where to where somebody reads who comes, and whether something before may be missing.
+    public struct Start: Hashable, Sendable {
+        /// What he gets first comes after this id.
+        public var after: UInt64
+        public var hasGap: Bool
+        /// The last one that is held.
+        public var end: UInt64
+    }
+
+    /// For somebody who has seen nothing, or up to `id`, and wants `limit` of those that are held.
+    public func start(after id: UInt64?, limit: Int) -> Start {
+        let place = id.map { id in events.partitioningIndex { $0.id > id } } ?? 0
+        let first = max(place, events.count - limit)
+        var hasGap = false
+        if let id {
+            let isHeld = place > 0 && events[place - 1].id == id
+            hasGap = first > place || id < completeAfter || !(isHeld || id == completeAfter)
+        }
+        guard first < events.count else { return Start(after: last, hasGap: hasGap, end: last) }
+        let after = first > 0 ? events[first - 1].id : events[first].id - 1
+        return Start(after: after, hasGap: hasGap, end: last)
+    }
+
+    /// The next ones for somebody who has read up to `id` since he came, `limit` at most.
+    public func next(after id: UInt64, limit: Int) -> Page {
+        let place = events.partitioningIndex { $0.id > id }
+        return Page(events: Array(events[place...].prefix(limit)), hasGap: id < dropped)
+    }
+
     // MARK: Over restarts
 
     /// How the last process left the peer, and since when it had been so: checks alone do not tell when a drain
@@ -127,7 +161,7 @@ public final class EventLog {
 
     private var mark: LedgerRecord {
         let json = JSON.object([
-            .init("complete_after", .integer(Int64(clamping: completeAfter))),
+            .init("complete_after", .integer(Int64(clamping: max(completeAfter, unwritten)))),
             .init("end", .bool(hasEnded)),
         ])
         return LedgerRecord(kind: LedgerKind.eventMark, bytes: json.bytes)
@@ -157,7 +191,10 @@ extension EventLog: LedgerClient {
     }
 
     public func snapshot() -> @Sendable () -> [LedgerRecord] {
-        { [events, mark] in events.map(\.record) + [mark] }
+        if events.count > Self.writtenMax {
+            unwritten = events[events.count - Self.writtenMax - 1].id
+        }
+        return { [events, mark] in events.suffix(Self.writtenMax).map(\.record) + [mark] }
     }
 }
 

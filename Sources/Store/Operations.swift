@@ -45,6 +45,14 @@ public struct SeenUpstream: Hashable, Sendable {
     public let revision: Revision
 }
 
+/// A peer at one moment.
+public struct SeenPeer: Hashable, Sendable {
+    public let report: PeerReport
+    public let monitors: [MonitorSummary]
+    /// Of its upstream.
+    public let revision: Revision
+}
+
 /// Every write passes here. Confined to the control loop.
 public final class Operations {
     private let loop: EventLoop
@@ -70,6 +78,18 @@ public final class Operations {
             return nil
         }
         return SeenUpstream(view: view, revision: revision)
+    }
+
+    /// One peer, without a look at the others of its upstream.
+    public func peer(_ key: PeerKey) -> SeenPeer? {
+        guard let report = board.report(of: key), let revision = revision(of: key.upstream) else {
+            return nil
+        }
+        return SeenPeer(
+            report: report,
+            monitors: board.monitors(of: key.upstream),
+            revision: revision
+        )
     }
 
     // MARK: Writing

@@ -553,7 +553,7 @@ final class Engine {
             reload: reload
         )
         plane.definer = LoopBound(self, on: loop)
-        plane.feed = LoopBound(EventFeed(of: board, on: loop), on: loop)
+        plane.feed = LoopBound(EventFeed(of: board, by: plane.agent, on: loop), on: loop)
         plane.configuration = LoopBound(record, on: loop)
         plane.history = LoopBound(history, on: loop)
         plane.notifier = LoopBound(notifier, on: loop)

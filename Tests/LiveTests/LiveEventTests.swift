@@ -71,6 +71,15 @@ extension Live {
             let before = try await Self.read(1, after: nil, limit: 1, port: port)
             #expect(before.events.map(\.to) == ["drain"])
             let seen = try #require(before.events.last?.id)
+            // Who has seen no event has a place to come back to as well.
+            let empty = try await blocking {
+                let connection = try HTTPConnection(port: port)
+                try connection.send(
+                    "GET /v1/events?limit=0&follow=false HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                )
+                return try connection.text { $0.contains("\nid: ") }
+            }
+            #expect(empty.contains("retry: 1000\nid: \(seen)\n\n"))
             // Two who wait, with an eye on what comes next.
             async let one = Self.read(1, after: seen, port: port)
             async let other = Self.read(1, after: seen, port: port)

@@ -672,7 +672,7 @@ private final class Watcher: BoardObserver {
 
     @Test func `events are kept for those who ask later, up to a limit`() {
         define(["a"])
-        for sequence in 1...3_000 {
+        for sequence in 1...EventLog.capacityDefault * 3 {
             say(sequence.isMultiple(of: 2) ? .up : .down, of: "a", sequence: UInt64(sequence))
         }
         let all = board.events.events

@@ -123,7 +123,66 @@ extension EventLog {
         #expect(log.page(after: 0).events.count == 2)
     }
 
+    /// Rows: held, what was seen last (a place among all, nil for nothing), the limit, and what comes.
+    @Test(
+        arguments: [
+            (seen: nil, limit: 1_000, first: 0, isGap: false),
+            (seen: nil, limit: 2, first: 3, isGap: false),
+            (seen: nil, limit: 0, first: 5, isGap: false),
+            (seen: 1, limit: 1_000, first: 2, isGap: false),
+            (seen: 1, limit: 2, first: 3, isGap: true),
+            (seen: 4, limit: 1_000, first: 5, isGap: false),
+        ] as [(seen: Int?, limit: Int, first: Int, isGap: Bool)]
+    )
+    func `whoever comes begins where he stopped, or as far back as he asked`(
+        seen: Int?,
+        limit: Int,
+        first: Int,
+        isGap: Bool
+    ) {
+        let log = EventLog(startedAt: start)
+        let ids = (1...5).map { log.happens(at: start + .milliseconds($0)) }
+        let begin = log.start(after: seen.map { ids[$0] }, limit: limit)
+        #expect(begin.hasGap == isGap)
+        #expect(begin.end == ids[4])
+        let page = log.next(after: begin.after, limit: 10)
+        #expect(page.events.map(\.id) == Array(ids[first...]))
+        #expect(!page.hasGap, "it is told of at the beginning, once")
+    }
+
+    @Test func `an id that nobody gave is a gap at the beginning, once`() {
+        let log = EventLog(startedAt: start)
+        let id = log.happens(at: start + .milliseconds(5))
+        for seen in [0, 1, id - 1, id + 1] as [UInt64] {
+            let begin = log.start(after: seen, limit: 10)
+            #expect(begin.hasGap, "\(seen)")
+            #expect(log.next(after: begin.after, limit: 10).events.count == (seen < id ? 1 : 0))
+            #expect(!log.next(after: begin.after, limit: 10).hasGap)
+        }
+    }
+
     // MARK: Over restarts
+
+    /// The file stays small whatever happens, and says from where on it is whole.
+    @Test func `of thousands the last thousand outlive the process`() async throws {
+        try await onLoop { loop in
+            let first = EventLog(startedAt: start)
+            let ids = (1...5_000).map { first.happens(at: start + .milliseconds($0)) }
+            let records = first.snapshot()()
+            #expect(records.count == EventLog.writtenMax + 1)
+            first.end()
+            let second = EventLog(startedAt: start + .seconds(60))
+            for record in records { second.recover(record) }
+            // As of a process that said goodbye: after the last one that is written, all are there.
+            second.recover(first.snapshot()().last!)
+            second.recoveryEnded(isDamaged: false)
+            #expect(second.events.map(\.id) == ids.suffix(EventLog.writtenMax))
+            let last = ids[ids.count - EventLog.writtenMax - 1]
+            #expect(second.completeAfter == last)
+            #expect(second.start(after: ids[10], limit: 9_999).hasGap)
+            #expect(!second.start(after: last, limit: 9_999).hasGap)
+        }
+    }
 
     @Test func `after a good end, the next process goes on without a gap`() async throws {
         try await onLoop { loop in
