@@ -13,6 +13,8 @@ public struct ForeignStanding: Hashable, Sendable {
     /// Its checks find it down, or an operator wants no requests to go to it. That requests of this process fail
     /// is not enough: for others only what somebody looked at counts.
     public var isDead = false
+    /// Requests do not go to it, because it is dead or because those of this process failed.
+    public var isOut = false
     /// When it was looked at last; nil before the first time.
     public var checkedAt: WallTime?
     /// This process looks after it, and speaks for it.
@@ -32,6 +34,10 @@ public protocol ForeignHands: AnyObject {
     func standing(of peer: PeerKey) -> ForeignStanding
     /// Somebody says that it fails: it is looked at now.
     func look(at peer: PeerKey)
+    /// Somebody names it anew, and may know more than its last probe: the next one is due now.
+    func recheck(_ peer: PeerKey)
+    /// That probe passed: what its requests before that had against it is over.
+    func pardon(_ peer: PeerKey)
     func bring(_ group: RouteGroup)
     func removeGroup(_ name: String)
     func forget(_ hosts: [StaleHosts])

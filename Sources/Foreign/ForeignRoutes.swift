@@ -23,6 +23,15 @@ final class ForeignRoutes {
     private var upstreams: [Int32: String] = [:]
     private var numbers: [String: Int32] = [:]
     private var throttle = Throttle()
+    private let timers: Timers
+    /// Out before a list named them anew, since when they are probed for that, and what was known then.
+    private var awaited: [ForeignPeer: (at: Instant, checkedAt: WallTime)] = [:]
+    private var askedAnew: [ForeignPeer: Instant] = [:]
+
+    /// Whoever is named anew is asked at once, but not more often; and is waited for no longer.
+    private static let recheckEvery = Nanoseconds.milliseconds(100)
+    private static let recheckPatience = Nanoseconds.seconds(1)
+    private static let recheckLook = Nanoseconds.milliseconds(2)
 
     /// A group that nobody asked for so long is taken away; one that is used is asked for again each minute.
     static let idleAfter = Nanoseconds.seconds(300)
@@ -38,6 +47,7 @@ final class ForeignRoutes {
         self.loop = loop
         self.journal = journal
         standings = Gate(loop: loop)
+        timers = Timers(loop: loop)
     }
 
     // MARK: Peers
@@ -60,6 +70,7 @@ final class ForeignRoutes {
 
     /// Has everybody watched whom a list names, and nobody else.
     func watchFresh() {
+        recheckReturned()
         let fresh = table.takeFresh()
         if fresh.isEmpty { return }
         for (peer, _) in fresh where upstreams[peer.check] == nil { defineUpstream(of: peer.check) }
@@ -70,6 +81,44 @@ final class ForeignRoutes {
             for: base.name
         )
     }
+
+    /// A backend that failed, was in no list, and is in one again has been started again, or somebody
+    /// believes so: it is looked at now, and not when its next probe would be.
+    private func recheckReturned() {
+        let now = loop.instant
+        for peer in table.takeReturned() {
+            let standing = standing(of: peer)
+            guard standing.isOut, let checkedAt = standing.checkedAt else { continue }
+            if let last = askedAnew[peer], now - last < Self.recheckEvery { continue }
+            askedAnew[peer] = now
+            if awaited.isEmpty { followSoon() }
+            awaited[peer] = (now, checkedAt)
+            hands?.recheck(key(of: peer))
+        }
+    }
+
+    private func followSoon() {
+        timers.schedule(after: Self.recheckLook) { [weak self] in self?.followAwaited() }
+    }
+
+    /// That somebody is still out is no news that anybody tells, so that it is looked at.
+    private func followAwaited() {
+        let now = loop.instant
+        var isAnyDone = false
+        for (peer, (at, checkedAt)) in awaited {
+            let standing = standing(of: peer)
+            let isChecked = standing.checkedAt != checkedAt
+            guard isChecked || !standing.isOut || now - at >= Self.recheckPatience else { continue }
+            awaited[peer] = nil
+            isAnyDone = true
+            if isChecked, standing.isOut, !standing.isDead { hands?.pardon(key(of: peer)) }
+        }
+        if isAnyDone { standings.open() }
+        if !awaited.isEmpty { followSoon() }
+    }
+
+    /// Before its source stops.
+    func close() { timers.cancelAll() }
 
     private func defineUpstream(of number: Int32) {
         var definition = base.upstream
@@ -182,13 +231,16 @@ final class ForeignRoutes {
     /// Returns when somebody of its list may serve, or nobody is to be waited for any more.
     func waitForVerdicts(of key: String, until deadline: Instant) async {
         _ = await standings.wait(until: deadline) {
-            let peers = table.peers(of: key)
-            var isEmpty = true
-            for case let peer? in peers {
-                isEmpty = false
-                if !standing(of: peer).isStranger { return true }
+            var isAnyOpen = false
+            for case let peer? in table.peers(of: key) {
+                let standing = standing(of: peer)
+                if standing.isStranger || awaited[peer] != nil {
+                    isAnyOpen = true
+                } else if !standing.isOut {
+                    return true
+                }
             }
-            return isEmpty
+            return !isAnyOpen
         }
     }
 
@@ -199,6 +251,7 @@ final class ForeignRoutes {
         let idle = used.filter { now - $0.value >= Self.idleAfter }.map(\.key)
         for key in idle { drop(key) }
         let gone = table.sweep(after: Self.peersKept, now: now)
+        askedAnew = askedAnew.filter { now - $0.value < Self.recheckEvery }
         if !gone.isEmpty { hands?.leave(gone.map { key(of: $0) }, for: base.name) }
         return idle
     }

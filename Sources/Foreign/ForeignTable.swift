@@ -78,6 +78,7 @@ public struct ForeignTable: Sendable {
     private(set) var checks: [BackendCheck] = [BackendCheck()]
     private var patternCount = 0
     private var fresh: [ForeignPeer] = []
+    private var returned: Set<ForeignPeer> = []
 
     /// Of one list. More are no list of backends.
     public static let backendsMax = 4_096
@@ -253,6 +254,7 @@ public struct ForeignTable: Sendable {
             if uses[peer]?.idleSince != nil {
                 uses[peer]?.idleSince = nil
                 idle.remove(peer)
+                returned.insert(peer)
             }
         }
     }
@@ -287,6 +289,12 @@ public struct ForeignTable: Sendable {
         return fresh.compactMap { peer in uses[peer].map { (peer, $0.address) } }
     }
 
+    /// Peers that no list named for a moment and that some list does again, since the last time somebody asked.
+    public mutating func takeReturned() -> Set<ForeignPeer> {
+        defer { returned = [] }
+        return returned
+    }
+
     /// Takes out who has been in no list for so long: a list that is written anew names nobody for a moment.
     public mutating func sweep(after span: Nanoseconds, now: Instant) -> [ForeignPeer] {
         let gone = idle.filter { peer in
@@ -295,6 +303,7 @@ public struct ForeignTable: Sendable {
         for peer in gone {
             uses[peer] = nil
             idle.remove(peer)
+            returned.remove(peer)
         }
         return Array(gone)
     }

@@ -26,6 +26,13 @@ final class Gate {
         }
     }
 
+    /// Returns when all that was there to be read before has been.
+    func turn() async {
+        await withCheckedContinuation { waiter in
+            _ = timers.schedule(at: loop.instant) { waiter.resume() }
+        }
+    }
+
     /// Returns whether `condition` holds by then.
     func wait(until deadline: Instant, for condition: () -> Bool) async -> Bool {
         while !condition() {

@@ -54,7 +54,8 @@ public final class HipacheSource {
     private static let lookPatience = Nanoseconds.milliseconds(900)
     private static let readPatience = Nanoseconds.milliseconds(100)
     private static let believed = Nanoseconds.seconds(60)
-    private static let absentBelieved = Nanoseconds.seconds(10)
+    /// Whoever writes a list and asks for its host at once is faster than what is told of it.
+    private static let absentBelieved = Nanoseconds.milliseconds(1)
     private static let lostKept = Nanoseconds.seconds(600)
     /// What the server tells is believed, and looked after all the same.
     private static let auditEvery = Nanoseconds.seconds(300)
@@ -103,6 +104,7 @@ public final class HipacheSource {
         guard life.willStop() else { return }
         await releaseLocks()
         await life.stop()
+        routes.close()
     }
 
     private func run() async {
@@ -430,15 +432,11 @@ public final class HipacheSource {
         if !isLoaded, !(await quiet.wait(until: deadline, for: { isLoaded })) {
             return .unavailable
         }
-        let names = FrontendHosts.candidates(of: host).map { full(.frontend, $0) }
-        if link != nil {
-            if !isNotified { dirty.formUnion(names) }
-            life.bell.ring()
-            _ = await quiet.wait(until: loop.instant + Self.readPatience) {
-                link == nil
-                    || !isFlushed && dirty.isDisjoint(with: names)
-                        && reading.isDisjoint(with: names)
-            }
+        await waitForReading(of: host)
+        if isNotified, routes.table.key(of: host) == nil {
+            // What Redis said before the request came may wait to be read behind it.
+            await quiet.turn()
+            await waitForReading(of: host)
         }
         let span = isNotified ? Self.believed : Self.readPatience
         guard let key = routes.table.key(of: host) else {
@@ -448,6 +446,18 @@ public final class HipacheSource {
         let group = routes.bring(key)
         await routes.waitForVerdicts(of: key, until: deadline)
         return .upstream(group, for: span)
+    }
+
+    /// A little, for what was written of a host.
+    private func waitForReading(of host: String) async {
+        if link == nil { return }
+        let names = FrontendHosts.candidates(of: host).map { full(.frontend, $0) }
+        if !isNotified { dirty.formUnion(names) }
+        life.bell.ring()
+        _ = await quiet.wait(until: loop.instant + Self.readPatience) {
+            link == nil
+                || !isFlushed && dirty.isDisjoint(with: names) && reading.isDisjoint(with: names)
+        }
     }
 
     func wake() { life.bell.ring() }

@@ -20,6 +20,7 @@ public final class RedisKeysSource {
     private var wasAway = false
     public private(set) var condition: SourceCondition
     private var throttle = Throttle()
+    private let standstill: Gate
 
     /// When each host that is there was read last, and until when those that are not are believed not to be.
     private var readAt: [String: Instant] = [:]
@@ -38,6 +39,8 @@ public final class RedisKeysSource {
     private static let readTimeout = Nanoseconds.milliseconds(500)
     private static let patience = Nanoseconds.milliseconds(900)
     private static let believed = Nanoseconds.seconds(60)
+    /// By those who ask here, who would hear too late that it has been written.
+    private static let absentBelieved = Nanoseconds.milliseconds(1)
     private static let awayAgain = Nanoseconds.seconds(1)
     private static let lostKept = Nanoseconds.seconds(600)
     private static let tickEvery = Nanoseconds.seconds(5)
@@ -57,6 +60,7 @@ public final class RedisKeysSource {
         routes = ForeignRoutes(setting.base, on: loop, journal: journal)
         routes.hands = hands
         life = SourceLife(on: loop)
+        standstill = Gate(loop: loop)
     }
 
     private var base: ForeignBase { setting.base }
@@ -78,6 +82,7 @@ public final class RedisKeysSource {
     public func stop() async {
         guard life.willStop() else { return }
         await life.stop()
+        routes.close()
     }
 
     private func run() async {
@@ -267,12 +272,17 @@ public final class RedisKeysSource {
     public func find(_ host: String) async -> RouteFinding {
         let deadline = loop.instant + Self.patience
         let now = loop.instant
-        if let until = absent[host], until > now { return .none(for: until - now) }
+        if isNotified, absent[host] != nil { await standstill.turn() }
+        if let until = absent[host], until > now {
+            return .none(for: isNotified ? min(until - now, Self.absentBelieved) : until - now)
+        }
         let isFresh =
             !dirty.contains(host)
             && (readAt[host].map { isNotified || now - $0 < base.refresh } ?? false)
         if !isFresh, let finding = await ask(host) { return finding }
-        guard routes.table.has(host) else { return .none(for: setting.missing) }
+        guard routes.table.has(host) else {
+            return .none(for: isNotified ? Self.absentBelieved : setting.missing)
+        }
         let group = routes.bring(host)
         await routes.waitForVerdicts(of: host, until: deadline)
         if link == nil { return .upstream(group, for: Self.awayAgain) }

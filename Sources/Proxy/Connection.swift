@@ -17,6 +17,8 @@ enum ClientPhase: UInt8 {
     case tunnel
     /// The last response is on its way out; then the connection ends.
     case flushing
+    /// What came of an answer that broke off is out, and its client is left to wait for the rest for a while.
+    case holding
     /// The response is out; what the client still sends is read and dropped, so that the kernel
     /// does not answer it with RST and take the response away again.
     case lingering
@@ -56,6 +58,8 @@ struct ClientConnection {
     var routeKey: UInt64 = 0
     /// In the list of those that have more to move.
     var isUnfinished = false
+    /// Its answer broke off, and it is not to hear of that at once.
+    var isHeld = false
     /// It ended its side before its answer was whole: it may not be there any more.
     var hasLeft = false
     /// While cutting: what the kernel still had to deliver when last looked at. Until when it may, also

@@ -124,6 +124,7 @@ struct UpstreamState {
     var nobodyStatus: UInt16 = 503
     var tellsMore = false
     var excusesStatuses = false
+    var holdsCuts = false
     /// Nil where clients do not come back to the same peer.
     var cookie: UnsafeMutablePointer<StickyCookie>?
 
@@ -261,6 +262,7 @@ struct PeerPool {
         state.pointee.nobodyStatus = settings.manners.nobodyStatus
         state.pointee.tellsMore = settings.manners.tellsMore
         state.pointee.excusesStatuses = settings.manners.excusesStatuses
+        state.pointee.holdsCuts = settings.manners.holdsCuts
         state.pointee.silence = settings.silence
         state.pointee.line.size = Int32(clamping: settings.queue.size)
         state.pointee.line.timeout = settings.queue.timeout

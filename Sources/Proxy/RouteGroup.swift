@@ -18,6 +18,9 @@ public struct GroupManners: Hashable, Sendable {
     /// A 500 is the application's affair, and a 503 that says when to come again is meant: neither speaks
     /// against a peer.
     public var excusesStatuses = false
+    /// A client whose answer broke off hears of its end a little later than it came. Many take an early end for the
+    /// whole answer; those that wait for the rest in vain know that it is none.
+    public var holdsCuts = false
 
     public init() {}
 }

@@ -96,7 +96,7 @@ extension Worker {
         switch client.pointee.phase {
         case .head, .flushing, .lingering, .parting:
             !client.pointee.output.isEmpty || client.pointee.hasLeft && client.pointee.wire.isReset
-        case .routing, .exchange, .tunnel, .cutting: false
+        case .routing, .exchange, .tunnel, .cutting, .holding: false
         }
     }
 
@@ -161,6 +161,10 @@ extension Worker {
                 stepTunnel(index)
                 return
             case .flushing: if !stepFlush(index) { return }
+            case .holding:
+                // Whoever has gone waits for nothing.
+                guard clients.elements[index].wire.hasEnded else { return }
+                endHold(index)
             case .lingering:
                 stepLinger(index)
                 return
@@ -195,6 +199,9 @@ extension Worker {
         case .exchange: exchangeExpired(Int(client.pointee.exchange))
         case .tunnel, .flushing, .lingering: dropClient(index)
         case .parting: part(index)
+        case .holding:
+            endHold(index)
+            drive(index)
         case .cutting:
             if client.pointee.output.isEmpty {
                 stepCut(index)
@@ -642,6 +649,12 @@ extension Worker {
         guard flush(index) else { return false }
         let client = clients.elements + index
         guard client.pointee.output.isEmpty else { return false }
+        if client.pointee.isHeld, !client.pointee.wire.hasEnded {
+            client.pointee.phase = .holding
+            setDeadline(index, Self.holdTime)
+            rest(index)
+            return false
+        }
         if client.pointee.wire.hasEnded, !client.pointee.wire.canRead {
             part(index)
             return false
@@ -654,6 +667,14 @@ extension Worker {
         setDeadline(index, Self.lingerTime)
         rest(index)
         return true
+    }
+
+    /// Longer than the second that clients of that age waited, and short enough for their places.
+    static let holdTime = Nanoseconds.seconds(2)
+
+    private func endHold(_ index: Int) {
+        clients.elements[index].isHeld = false
+        clients.elements[index].phase = .flushing
     }
 
     /// What a client may still send after its last response before it is cut off.

@@ -37,6 +37,9 @@ extension Worker {
         count(exchange, how)
         let note = exchange.pointee.note
         let showsCut = exchange.pointee.showsCut
+        client.pointee.isHeld =
+            how == .cut && showsCut && note.cause == .bodyCut && !isDraining
+            && pool.upstreams[Int(exchange.pointee.upstream)].holdsCuts
         settleNote(exchange, Self.answer(how))
         if exchange.pointee.link >= 0 {
             let link = Int(exchange.pointee.link)

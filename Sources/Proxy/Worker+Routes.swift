@@ -25,11 +25,13 @@ extension Worker {
         if hosts.isDue(at: key, now: loop.now), hosts.ask(host, at: key, now: loop.now) {
             onAsk(String(decoding: host, as: UTF8.self).lowercased(), key)
         }
+        let isAsked = hosts.entries[key]?.isAsked == true
         switch hosts.answer(at: key) {
         case .upstream(let number): return .known(number)
-        case .none: return .absent
-        case .unknown:
-            guard hosts.entries[key]?.isAsked == true else { return .busy }
+        case .none where !isAsked: return .absent
+        // It may be there by now.
+        case .none, .unknown:
+            guard isAsked else { return .busy }
             wait(index, for: key)
             return .waits
         }

@@ -85,6 +85,7 @@ struct SourcesReader {
         base.manners.nobodyStatus = 502
         base.manners.tellsMore = true
         base.manners.excusesStatuses = true
+        base.manners.holdsCuts = true
         var setting = HipacheSetting(base: base)
         setting.isChecker = isChecker
         setting.marks = marks
@@ -309,10 +310,13 @@ struct SourcesReader {
 
     private static let place = "default"
 
-    /// Peers of that age are read leniently; one bad answer takes a peer out, as it did with hipache; and where
-    /// nobody is well, nobody is asked.
+    /// Peers of that age are read leniently; one bad answer takes a peer out, as it did with hipache, however many
+    /// are out already, for lists have little to do with one another; and where nobody is well, nobody is asked.
     private static let hipacheUpstream = Setting(
-        ["lenient": true, "all-down": "fail-closed", "eject": ["failures": 1]],
+        [
+            "lenient": true, "all-down": "fail-closed",
+            "eject": ["failures": 1, "max-share": "100%"],
+        ],
         place: place
     )
     private static let usualUpstream = Setting(["lenient": true], place: place)

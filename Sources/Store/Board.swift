@@ -318,6 +318,19 @@ public final class Board: EventSink {
         settle(key, in: board, change, cause: .traffic, now: now)
     }
 
+    /// What requests of this process had against a peer is over: somebody has set it up anew since.
+    public func pardon(_ key: PeerKey) {
+        guard let board = boards[key.upstream] else { return }
+        let now = read()
+        settle(
+            key,
+            in: board,
+            board.liftEjection(of: key.peer, now: now.wall),
+            cause: .traffic,
+            now: now
+        )
+    }
+
     /// How many of an upstream can take requests now, backups too.
     public func available(in upstream: String) -> Int {
         guard let counts = boards[upstream]?.counts else { return 0 }

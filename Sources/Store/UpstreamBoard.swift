@@ -415,6 +415,10 @@ final class UpstreamBoard {
         places[peer].flatMap { change(at: $0) { $0.eject(ejection, now: now) } }
     }
 
+    func liftEjection(of peer: String, now: WallTime) -> PeerHealth.Change? {
+        places[peer].flatMap { change(at: $0) { $0.liftEjection(now: now) } }
+    }
+
     /// Ejected ones are all that is left: better than nobody.
     func liftEjections(now: WallTime) -> [(peer: String, change: PeerHealth.Change)] {
         guard counts.ejected > 0, counts.available + counts.availableBackups == 0 else { return [] }

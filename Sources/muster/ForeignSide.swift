@@ -165,6 +165,7 @@ extension ForeignSide: ForeignHands {
         guard let engine, let view = engine.board.view(of: peer) else { return standing }
         standing.isStranger = view.isStranger
         standing.isDead = [.down, .maint, .drain].contains(view.routing)
+        standing.isOut = standing.isDead || view.routing == .ejected
         let ids = monitors[peer.upstream] ?? []
         let keys = ids.map { VerdictKey(upstream: peer.upstream, peer: peer.peer, monitor: $0) }
         standing.checkedAt = keys.compactMap { engine.board.verdict(of: $0)?.checkedAt }.max()
@@ -175,6 +176,15 @@ extension ForeignSide: ForeignHands {
 
     func look(at peer: PeerKey) { engine?.scheduler.suspect(peer, isSilent: false) }
 
+    func recheck(_ peer: PeerKey) {
+        for id in monitors[peer.upstream] ?? [] {
+            engine?.scheduler.hurry(
+                VerdictKey(upstream: peer.upstream, peer: peer.peer, monitor: id)
+            )
+        }
+    }
+
+    func pardon(_ peer: PeerKey) { engine?.board.pardon(peer) }
     func bring(_ group: RouteGroup) { engine?.proxy.bring(group) }
     func removeGroup(_ name: String) { engine?.proxy.removeGroup(name) }
     func forget(_ hosts: [StaleHosts]) { engine?.proxy.forget(hosts) }

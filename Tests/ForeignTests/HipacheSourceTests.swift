@@ -26,7 +26,7 @@ struct HipacheSourceTests {
         try await rig.set("before", [Self.url(1)], prefix: prefix)
         try await rig.start(prefix: prefix)
         #expect(await rig.members("before") == [Self.id(1)])
-        #expect(await rig.find("none") == .none(for: .seconds(10)))
+        #expect(await rig.find("none") == .none(for: .milliseconds(1)))
         for round in 0..<50 {
             let backends = [Self.url(round), Self.url(round + 1), Self.url(round)]
             try await rig.set("host", backends, prefix: prefix)
@@ -177,6 +177,57 @@ struct HipacheSourceTests {
                 await rig.hands.call { $0.groups["hipache/a"]?.upstream } == "hipache"
             }
         )
+        await rig.stop()
+    }
+
+    @Test func `a backend that a list names anew is looked at, and waited for`() async throws {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        try await rig.set("host", [Self.url(1)])
+        try await rig.start()
+        #expect(await rig.members("host") == [Self.id(1)])
+        await rig.think(dead: [Self.id(1)])
+        try await rig.ask("DEL", "frontend:host")
+        #expect(await rig.members("host") == nil)
+        let key = PeerKey(upstream: "hipache", peer: Self.id(1))
+        #expect(await rig.hands.call { $0.rechecked } == [])
+        // Found well again, but not at once.
+        let (hands, source, loop) = (rig.hands, rig.source, rig.loop)
+        await hands?.call { all in
+            all.onRecheck = { _ in
+                loop.execute {
+                    hands?.value.dead = []
+                    hands?.value.checked(key)
+                    source?.value.standingChanged(key, wentDown: false)
+                }
+            }
+        }
+        try await rig.set("host", [Self.url(1)])
+        #expect(await rig.members("host") == [Self.id(1)])
+        #expect(await rig.hands.call { $0.rechecked } == [key])
+        #expect(await rig.hands.call { $0.dead } == [], "the request waited for the verdict")
+        #expect(await rig.hands.call { $0.pardoned } == [])
+        // What requests had against one is over as soon as it is found well again.
+        let second = PeerKey(upstream: "hipache", peer: Self.id(2))
+        try await rig.set("second", [Self.url(2)])
+        #expect(await rig.members("second") == [Self.id(2)])
+        await hands?.call { all in
+            all.ejected = [Self.id(2)]
+            all.onRecheck = { _ in loop.execute { hands?.value.checked(second) } }
+        }
+        try await rig.ask("DEL", "frontend:second")
+        #expect(await rig.members("second") == nil)
+        try await rig.set("second", [Self.url(2)])
+        #expect(await rig.members("second") == [Self.id(2)])
+        #expect(await rig.hands.call { $0.pardoned } == [second])
+        // Whoever is well, or in other lists, is no reason to look.
+        try await rig.set("other", [Self.url(1)])
+        #expect(await rig.members("other") == [Self.id(1)])
+        await rig.think(dead: [Self.id(1)])
+        try await rig.ask("DEL", "frontend:host")
+        try await rig.set("host", [Self.url(1)])
+        #expect(await rig.members("host") == [Self.id(1)])
+        #expect(await rig.hands.call { $0.rechecked.count } == 2)
         await rig.stop()
     }
 

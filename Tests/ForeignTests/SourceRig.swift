@@ -25,6 +25,10 @@ final class Hands: ForeignHands {
     var unknown: Set<String> = []
     var others: Set<String> = []
     var looked: [PeerKey] = []
+    var ejected: Set<String> = []
+    var rechecked: [PeerKey] = []
+    var pardoned: [PeerKey] = []
+    var onRecheck: ((PeerKey) -> Void)?
     var stale: [StaleHosts] = []
     private var checkedAt: [PeerKey: WallTime] = [:]
 
@@ -46,6 +50,7 @@ final class Hands: ForeignHands {
         guard watched[peer] != nil else { return standing }
         standing.isStranger = unknown.contains(peer.peer)
         standing.isDead = dead.contains(peer.peer)
+        standing.isOut = standing.isDead || ejected.contains(peer.peer)
         standing.checkedAt = standing.isStranger ? nil : checkedAt[peer]
         standing.isOurs = !others.contains(peer.peer)
         return standing
@@ -54,6 +59,16 @@ final class Hands: ForeignHands {
         looked.append(peer)
         checkedAt[peer] = loop.wall + .milliseconds(1)
     }
+    func recheck(_ peer: PeerKey) {
+        rechecked.append(peer)
+        onRecheck?(peer)
+    }
+    func pardon(_ peer: PeerKey) {
+        pardoned.append(peer)
+        ejected.remove(peer.peer)
+    }
+    /// It has been looked at, and is as it is thought of.
+    func checked(_ peer: PeerKey) { checkedAt[peer] = loop.wall + .milliseconds(1) }
     func bring(_ group: RouteGroup) { groups[group.name] = group }
     func removeGroup(_ name: String) { groups[name] = nil }
     func forget(_ hosts: [StaleHosts]) { stale += hosts }

@@ -101,6 +101,36 @@ import Vocabulary
         #expect(try Self.answers(1, "one", rig) == ["503": 1])
     }
 
+    /// Clients that take an early end for the whole answer wait for the rest instead, as they did with hipache.
+    @Test(arguments: [true, false])
+    func `an answer that breaks off leaves its client waiting, where that is asked for`(
+        holds: Bool
+    ) async throws {
+        let short = try TestPeer("a") { _ in
+            [.send("HTTP/1.1 200 OK\r\nContent-Length: 4096\r\n\r\ntest"), .close]
+        }
+        let rig = try await Self.rig([short])
+        var manners = GroupManners()
+        manners.holdsCuts = holds
+        let group = Self.group("one", [("a", 1)], manners: manners)
+        await rig.proxy.call { $0.bring(group) }
+        let client = try rig.client()
+        let gone = try rig.client()
+        try client.send(Self.get("one"))
+        try gone.send(Self.get("one"))
+        let began = Clock.instant()
+        for client in [client, gone] {
+            #expect(try client.read(through: "test").count > 4)
+        }
+        gone.close()
+        #expect(client.ending() == .ended)
+        let took = Clock.instant() - began
+        #expect((took > .milliseconds(1_500)) == holds)
+        #expect(took < .seconds(10))
+        client.close()
+        await rig.expectNothingHeld()
+    }
+
     @Test func `one bad answer takes a peer out of all its groups, but not as the last of one`()
         async throws
     {

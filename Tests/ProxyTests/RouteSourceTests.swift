@@ -177,6 +177,21 @@ import Vocabulary
         await rig.expectNothingHeld()
     }
 
+    @Test func `a host that may be there by now is waited for, and not refused for what it was`()
+        async throws
+    {
+        let (peer, source) = (try TestPeer("found"), Source())
+        let rig = try await Self.rig(peer, source)
+        source.set("late.test", RouteFinding.none(for: .zero))
+        let client = try rig.client()
+        try client.send(Self.get("late.test"))
+        #expect(try client.reply().status == 404)
+        source.set("late.test", .upstream("found", for: .seconds(600)))
+        let other = try rig.client()
+        try other.send(Self.get("late.test"))
+        #expect(try other.reply().text == "found")
+    }
+
     @Test func `a source that says nothing is waited for a second, and its answer serves later`()
         async throws
     {
