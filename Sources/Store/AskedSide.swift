@@ -84,7 +84,6 @@ final class AskedSide<W: Wish>: CountedSide {
         var sum = "\(expected)"
         var trusts = true
         for _ in 0...Self.comparisonsMax {
-            let before = shelf[key]?.stampSum ?? 0
             // What is known here is what is expected: then Redis need not look at everything.
             trusts = trusts && store.stampSum(of: owner) == expected && store.knowsAll
             let known = trusts ? [] : store.sums(of: owner)
@@ -93,27 +92,28 @@ final class AskedSide<W: Wish>: CountedSide {
                 writer,
                 [command + store.grounds(of: owner, trusting: trusts)]
             ).first
-            if trusts, case .array? = reply {
+            let parts = reply?.array ?? []
+            if parts.count == 2 {
+                try await settle(parts[0], text, of: key, on: writer)
+                noteTold(key)
+                note(written: key)
+                // What held already is no change, whatever was expected. What was there before this change Redis
+                // knows: here it may not have been heard of.
+                guard let before = parts[1].text.flatMap(UInt64.init) else {
+                    return .taken(stampSum: store.stampSum(of: owner))
+                }
+                let rest = StampSum.subtract(before, from: expected)
+                return .taken(stampSum: StampSum.add(rest, shelf[key]?.stampSum ?? 0))
+            }
+            if trusts {
                 // Somebody touched it meanwhile, or may have.
                 trusts = false
                 continue
             }
-            if case .array(let parts)? = reply {
-                sum = parts.first?.text ?? ""
-                store.learn(reply ?? .null, of: owner, knownBefore: known)
-                // Another state than the one that was seen; or the same, which Redis counts otherwise.
-                if store.stampSum(of: owner) != expected { return .outdated }
-                continue
-            }
-            try await settle(reply ?? .null, text, of: key, on: writer)
-            noteTold(key)
-            note(written: key)
-            let after = shelf[key]?.stampSum ?? 0
-            // What held already is no change, whatever was expected.
-            if after == before { return .taken(stampSum: store.stampSum(of: owner)) }
-            return .taken(
-                stampSum: StampSum.add(StampSum.subtract(before, from: expected), after)
-            )
+            sum = parts.first?.text ?? ""
+            store.learn(reply ?? .null, of: owner, knownBefore: known)
+            // Another state than the one that was seen; or the same, which Redis counts otherwise.
+            if store.stampSum(of: owner) != expected { return .outdated }
         }
         return .outdated
     }

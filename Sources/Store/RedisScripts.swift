@@ -443,8 +443,9 @@ enum RedisScript: CaseIterable {
     /// sum of what the caller itself wrote lately. Registers
     /// are merged each by itself: one that says when it was asked for holds unless a later one is there,
     /// one that does not is asked for now, by the clock of Redis, and later than anything before it.
-    /// Answers what holds then; where another sum was expected nothing changes, and the answer is the
-    /// sum and everything that counts; where what is known does not suffice, an empty list.
+    /// Answers what holds then, and where a sum was expected beside it what the stamps of this field summed up to
+    /// before, or nothing where it held already. Where another sum was expected nothing changes, and the answer is
+    /// the sum and everything that counts; where what is known does not suffice, an empty list.
     private static let askBody = """
         local held = get(ARGV[1])
         local old = ARGV[3] ~= 'afresh' and decode(held) or {}
@@ -473,9 +474,10 @@ enum RedisScript: CaseIterable {
             if sum ~= ARGV[4] then return {sum, found, marks} end
           end
         end
-        local applied, last = false, 0
+        local applied, last, was = false, 0, 0
         for _, register in ipairs(registers) do
           local before = stamp(old, register.at)
+          was = (was + before) % \(StampSum.modulus)
           local new = change[register.name]
           if new then
             -- Later than what is held, also within one millisecond: a reader that still has the
@@ -503,6 +505,7 @@ enum RedisScript: CaseIterable {
           redis.call('HSET', KEYS[1], ARGV[1], text)
           wake(ARGV[1])
         end
+        if #ARGV > 3 then return {text, isNews and string.format('%.0f', was) or ''} end
         return text
         """
 

@@ -199,4 +199,40 @@ extension Revision {
             #expect(one.revision == seen)
         }
     }
+
+    /// An agent that has not heard of the last order is asked for the same, and for another that follows it.
+    @Test func `an agent that has not heard answers what Redis has, and lives`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let one = Agent(rig.make(agent: "a1"), on: rig.loop)
+            let two = Agent(rig.make(agent: "a2"), on: rig.loop)
+            defer { for agent in [one, two] { agent.board.close() } }
+            for agent in [one, two] { try await rig.begin(agent.store, with: agent.board) }
+            let key = PeerKey(upstream: "web", peer: "a")
+            func ask(
+                _ store: any Store,
+                _ reason: String,
+                expecting expected: UInt64?
+            ) async throws -> UInt64 {
+                try await store.change(
+                    Intent.self,
+                    IntentChange(mode: .init(.drain, reason: reason)),
+                    of: key,
+                    expecting: expected
+                ).stampSum
+            }
+            for round in 0..<20 {
+                // The same as is there already, by somebody who saw something else.
+                let first = try await ask(one.store, "\(round)", expecting: nil)
+                let again = try await ask(two.store, "\(round)", expecting: StampSum.none)
+                #expect(again == first)
+                // Something else, by somebody who saw what is there.
+                let seen = try await ask(one.store, "\(round) before", expecting: first)
+                let next = try await ask(two.store, "\(round) after", expecting: seen)
+                for store in [one.store, two.store] {
+                    try await store.refresh("web")
+                    #expect(store.stampSum(of: "web") == next, "round \(round)")
+                }
+            }
+        }
+    }
 }
