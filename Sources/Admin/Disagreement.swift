@@ -10,7 +10,7 @@ enum Disagreement: String, CaseIterable {
     case trafficFails = "traffic-fails"
     /// The checks fail, and requests are answered.
     case probesFail = "probes-fail"
-    /// It fails at the agent that probes it, and others see it pass.
+    /// Agents that were asked, or that look at it too, find otherwise than the one that probes it.
     case agentsDiffer = "agents-differ"
 
     /// Answers of long ago say nothing.

@@ -45,6 +45,7 @@ struct ExplainJSON {
             .init("owner", JSON(pair.flatMap { $0.owner.isEmpty ? nil : $0.owner })),
             .init("why", .string(pair?.why ?? "no monitor probes it")),
             .init("rank", .array((pair?.rank ?? []).map { .string($0) })),
+            .init("observers", .array((pair?.observers ?? []).map { .string($0) })),
             .init("next_probe_at", time(pair?.nextAt)),
             .init("layers", .array(layers)),
             .init("transitions", .array(transitions.reversed().map(transition))),
@@ -71,6 +72,7 @@ struct ExplainJSON {
             .init("owner", JSON(pair.flatMap { $0.owner.isEmpty ? nil : $0.owner })),
             .init("why", .string(pair?.why ?? "not defined here")),
             .init("rank", .array((pair?.rank ?? []).map { .string($0) })),
+            .init("observers", .array((pair?.observers ?? []).map { .string($0) })),
             .init("next_probe_at", time(pair?.nextAt)),
             .init("epoch", verdict(of: monitor.summary).map { .integer(Int64($0.epoch)) } ?? .null),
             .init("votes", .array((pair?.votes ?? []).map(vote))),
@@ -81,6 +83,7 @@ struct ExplainJSON {
         .object([
             .init("agent", .string(vote.agent)),
             .init("status", JSON(vote.status)),
+            .init("at", time(vote.at)),
         ])
     }
 
@@ -274,8 +277,8 @@ struct ExplainJSON {
                 let verb = (monitor.isRequired ? "take" : "degrade") + (left == 1 ? "s" : "")
                 var line = "\(monitor.id): \(count) \(verb) it\(monitor.isRequired ? " down" : "")"
                 if let pair, pair.confirmAgents > 0 {
-                    let asked = pair.confirmAgents == 1 ? "agent is" : "agents are"
-                    line += ", and \(pair.confirmAgents) other \(asked) asked first"
+                    let agents = pair.confirmAgents == 1 ? "agent has" : "agents have"
+                    line += ", and \(pair.confirmAgents) other \(agents) a vote on that"
                 }
                 lines.append(line)
             case .down:

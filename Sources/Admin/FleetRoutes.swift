@@ -45,7 +45,7 @@ enum FleetRoutes {
         let monitors = view.monitors
         let source = await plane.otherSources(of: [key.upstream])[key.upstream]?[key.peer]
         let status = await plane.store.call { $0.status }
-        let told = await plane.questions(on: report)
+        let told = await plane.questions(on: report, monitors)
         let (pairs, hold) = await plane.scheduler.call { scheduler in
             let pairs = monitors.map { monitor in
                 scheduler.explain(
@@ -90,13 +90,21 @@ extension PairExplanation {
 extension ControlPlane {
     /// What other agents that probe the peer were answered about it: they are asked where it is not quite
     /// well, and the store answers.
-    func questions(on report: PeerReport) async -> UpstreamJSON.Votes {
-        await questions(on: [report])
+    func questions(
+        on report: PeerReport,
+        _ monitors: [MonitorSummary]
+    ) async -> UpstreamJSON.Votes {
+        await questions(on: [report], monitors)
     }
 
-    func questions(on reports: [PeerReport]) async -> UpstreamJSON.Votes {
+    /// Where several look at a peer, they may find otherwise while it is well.
+    func questions(
+        on reports: [PeerReport],
+        _ monitors: [MonitorSummary]
+    ) async -> UpstreamJSON.Votes {
+        let areSeveral = monitors.contains { $0.observers > 1 }
         let isDoubtful = reports.lazy.flatMap(\.verdicts).contains {
-            $0.agent != agent && (!$0.isAtItsBest || $0.withheld != nil)
+            $0.agent != agent && (areSeveral || !$0.isAtItsBest || $0.withheld != nil)
         }
         guard isDoubtful else { return [:] }
         let store = store

@@ -223,6 +223,7 @@ enum UpstreamJSON {
                     (votes?.votes ?? []).map {
                         .object([
                             .init("agent", .string($0.agent)), .init("status", JSON($0.status)),
+                            .init("at", time($0.at)),
                         ])
                     }
                 )

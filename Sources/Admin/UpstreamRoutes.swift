@@ -55,7 +55,7 @@ enum UpstreamRoutes {
     ) async throws(Problem) -> Response {
         let seen = try await seen(request, context)
         let traffic = await context.plane.traffic(of: [seen.view.name])
-        let votes = await votes(on: seen.view.peers, context.plane)
+        let votes = await votes(on: seen.view.peers, seen.view.monitors, context.plane)
         let sources = await context.plane.otherSources(of: [seen.view.name])
         let json = UpstreamJSON.upstream(
             seen,
@@ -76,7 +76,7 @@ enum UpstreamRoutes {
         let (report, monitors) = (seen.report, seen.monitors)
         let traffic = await context.plane.traffic(of: key)
         let now = context.plane.loop.wall
-        let votes = await votes(on: [report], context.plane)
+        let votes = await votes(on: [report], monitors, context.plane)
         let source = await context.plane.otherSources(of: [key.upstream])[key.upstream]?[key.peer]
         let json = UpstreamJSON.peer(
             report,
@@ -93,10 +93,11 @@ enum UpstreamRoutes {
     /// What agents said that were asked, by this one or by others.
     private static func votes(
         on reports: [PeerReport],
+        _ monitors: [MonitorSummary],
         _ plane: ControlPlane
     ) async -> UpstreamJSON.Votes {
         let own = await plane.scheduler.call { $0.votes }
-        return await plane.questions(on: reports).merging(own) { _, own in own }
+        return await plane.questions(on: reports, monitors).merging(own) { _, own in own }
     }
 
     // MARK: Finding

@@ -28,6 +28,7 @@ public struct MonitorDefinition: Sendable {
     public var isRequired: Bool
     /// How many agents probe each peer.
     public var observers: Int
+    /// Nil where nothing is said of it: a fleet has a default.
     public var confirm: Confirmation?
     /// Differs where the check's own settings do, within one run of the program.
     public var fingerprint: Int
@@ -98,17 +99,17 @@ public struct Confirmation: Hashable, Sendable {
     public var quorum: Quorum
 
     public static let agentsMax = 16
+    /// Nobody is asked, and nobody else decides.
+    public static let off = Confirmation(agents: 0)
 
     public init(agents: Int, quorum: Quorum = .majority) {
         self.agents = agents
         self.quorum = quorum
     }
 
-    /// Votes there are: one of each agent asked, and the owner's.
-    public var votes: Int { agents + 1 }
-
-    /// Failing votes that take the peer down, the owner's own among them.
-    public var needed: Int {
+    /// Failing votes that take the peer down, the owner's own among them, of so many that there are: one of each agent
+    /// that is asked, and of each that probes the peer anyhow.
+    public func needed(of votes: Int) -> Int {
         switch quorum {
         case .majority: votes / 2 + 1
         case .any: 2
@@ -136,7 +137,7 @@ extension MonitorDefinition {
         let fall = try options.int("fall", in: counts) ?? defaults.fall
         let isRequired = try options.bool("required") ?? true
         let observers = try options.int("observers", in: 1...observersMax) ?? 1
-        let confirm = try takeConfirmation(&options)
+        let confirm = try takeConfirmation(&options, observers)
         let check = try registry.make(kind, from: options, on: schedule)
         return MonitorDefinition(
             id: id,
@@ -208,10 +209,15 @@ extension MonitorDefinition {
     }
 
     private static func takeConfirmation(
-        _ options: inout Options
+        _ options: inout Options,
+        _ observers: Int
     ) throws(SettingError) -> Confirmation? {
-        guard let setting = options.take("confirm") else { return nil }
+        guard let setting = options.take("confirm"), !setting.isNull else { return nil }
         let path = "\(options.path).confirm"
+        if let text = try? setting.string(at: path) {
+            guard text == "off" else { throw setting.expected("settings, or off", at: path) }
+            return .off
+        }
         var inner = try Options(setting, path: path)
         guard let agents = try inner.int("agents", in: 1...Confirmation.agentsMax) else {
             throw inner.missing("agents")
@@ -219,11 +225,14 @@ extension MonitorDefinition {
         var confirm = Confirmation(agents: agents)
         if let quorum = inner.take("quorum") {
             confirm.quorum = try self.quorum(quorum, at: "\(path).quorum")
-            guard confirm.needed <= confirm.votes else {
+            let votes = agents + observers
+            let needed = confirm.needed(of: votes)
+            guard needed <= votes else {
+                let beside = observers > 1 ? " + \(observers - 1) that probe it too" : ""
                 throw SettingError(
                     quorum.position,
-                    "\(path).quorum: expected at most \(confirm.votes) votes (\(agents) asked + "
-                        + "1 of the owner), saw \(confirm.needed): it could never be reached"
+                    "\(path).quorum: expected at most \(votes) votes (\(agents) asked + "
+                        + "1 of the owner\(beside)), saw \(needed): it could never be reached"
                 )
             }
         }

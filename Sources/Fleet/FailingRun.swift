@@ -21,13 +21,40 @@ public struct ConfirmRule: Hashable, Sendable {
         }
     }
 
+    /// Who asked for it.
+    public enum Basis: Hashable, Sendable {
+        /// `confirm`: so many are asked beside those that look anyhow.
+        case asked
+        /// Nobody said anything: so many in all, where so many share the probing that most of them are more than one.
+        case byDefault
+        /// `confirm: off`: the owner decides alone, whoever looks.
+        case off
+    }
+
     /// How many others are asked; none means that the owner decides alone.
     public var agents: Int
     public var quorum: Quorum
+    public var basis: Basis
 
-    public init(agents: Int = 0, quorum: Quorum = .majority) {
+    public init(agents: Int = 0, quorum: Quorum = .majority, basis: Basis = .asked) {
         self.agents = agents
         self.quorum = quorum
+        self.basis = basis
+    }
+
+    public static let byDefault = ConfirmRule(agents: 2, basis: .byDefault)
+    public static let off = ConfirmRule(basis: .off)
+    /// Of two neither is most: one that cannot reach a peer would keep it up that is dead, or take down one that lives.
+    public static let defaultMembersMin = 3
+
+    /// How many others have a vote, of those that can be asked, where so many look beside the owner and so many share
+    /// the probing.
+    public func electors(beside observers: Int, of members: Int) -> Int {
+        switch basis {
+        case .asked: observers + agents
+        case .byDefault: members >= Self.defaultMembersMin ? max(observers, agents) : observers
+        case .off: 0
+        }
     }
 }
 
@@ -53,6 +80,9 @@ public struct Vote: Hashable, Sendable {
         /// Doubts, does not know the pair, or has withdrawn from it.
         case abstains
     }
+
+    /// The number of a word that nobody asked for.
+    public static let unasked: UInt64 = 0
 
     public var by: String
     public var word: Word
@@ -83,6 +113,8 @@ public struct FailingRun: Hashable, Sendable {
     private struct Elector: Hashable {
         var id: String
         var word: Vote.Word?
+        /// When it probed.
+        var at: WallTime?
         /// Askings in a row without an answer.
         var silences = 0
     }
@@ -133,7 +165,9 @@ public struct FailingRun: Hashable, Sendable {
 
     public var electorate: [String] { electors.map(\.id) }
 
-    public var votes: [(agent: String, word: Vote.Word?)] { electors.map { ($0.id, $0.word) } }
+    public var votes: [Said] {
+        electors.map { Said(agent: $0.id, word: $0.word, at: $0.word == nil ? nil : $0.at) }
+    }
 
     /// Those that have not answered the present asking.
     public var silent: [String] { electors.filter { $0.word == nil }.map(\.id) }
@@ -171,7 +205,21 @@ public struct FailingRun: Hashable, Sendable {
             let index = electors.firstIndex(where: { $0.id == vote.by })
         else { return false }
         electors[index].word = vote.word
+        electors[index].at = vote.at
         if vote.word != .abstains { electors[index].silences = 0 }
+        return true
+    }
+
+    /// Takes what one of the electorate said without being asked, if that is of this epoch, and of the last interval.
+    public mutating func take(unasked vote: Vote, at now: WallTime) -> Bool {
+        guard epoch > 0, vote.epoch == epoch, vote.word != .abstains, now - vote.at <= interval,
+            vote.at - now <= Self.clockTolerance,
+            let index = electors.firstIndex(where: { $0.id == vote.by })
+        else { return false }
+        if electors[index].word != nil, let at = electors[index].at, at >= vote.at { return false }
+        electors[index].word = vote.word
+        electors[index].at = vote.at
+        electors[index].silences = 0
         return true
     }
 

@@ -39,6 +39,7 @@ extension FleetMember {
     ) {
         guard let (calling, _) = end(number) else { return }
         isCut = true
+        forgetLetters()
         for pair in runs.keys { runs[pair]?.noteCut() }
         beatsUnasked = FleetTerms.beatsToAsk
         if case .claim(let batch) = calling {
@@ -60,6 +61,7 @@ extension FleetMember {
     ) {
         guard let (calling, _) = end(number) else { return }
         isCut = true
+        forgetLetters()
         for pair in runs.keys { runs[pair]?.noteCut() }
         again(calling, at: now)
     }
@@ -67,7 +69,7 @@ extension FleetMember {
     /// What was called for is still to be done.
     private mutating func again(_ calling: Calling, at now: Instant) {
         switch calling {
-        case .beat, .other: break
+        case .beat, .tell, .other: break
         case .claim(let batch):
             for (pair, claim) in batch where plan(of: pair)?.key == claim.pair {
                 claims.settle(pair)
@@ -217,6 +219,7 @@ extension FleetMember {
             holders[Int(pair)] = agent
             shy.remove(pair)
             runs[pair] = nil
+            observers.reconsider(pair)
             effects.append(.probe(pair, from: from, epoch: epoch, resuming: verdict))
             if claim.reason == .keep { said(pair) }
         case .held(let holder, let epoch):
@@ -247,6 +250,7 @@ extension FleetMember {
     ) {
         claims.note(epoch: epoch, of: pair)
         holders[Int(pair)] = holder
+        observers.reconsider(pair)
         if claims.drop(pair) {
             effects.append(.stop(pair, at: clock.now(at: now)))
             letGo(of: pair)

@@ -17,6 +17,11 @@ extension FleetMember {
         guard let plan = plan(of: pair) else { return .ignore }
         note(found, of: pair)
         answer(pair, found, begun: begun, at: now, into: &effects)
+        switch found {
+        case .passes: compare(.passes, on: pair, plan, at: now, into: &effects)
+        case .fails: compare(.fails, on: pair, plan, at: now, into: &effects)
+        case .nothing: break
+        }
         if counter.status != .down { foundAlone.remove(pair) }
         guard case .fails(_, let isImmediate) = found else {
             if found == .passes {
@@ -57,7 +62,7 @@ extension FleetMember {
         if staysUnknown(pair, counter) { return .hold }
         // Without a store nobody can be asked, and waiting would be believing that all is well.
         guard isAway || mayFall(pair, at: now, into: &effects) else { return .hold }
-        if isAway, plan.confirm.agents > 0 { foundAlone.insert(pair) }
+        if isAway, electorsWanted(of: plan) > 0 { foundAlone.insert(pair) }
         mass.end(pair, .fell)
         return .count
     }
@@ -77,7 +82,7 @@ extension FleetMember {
         }
     }
 
-    private mutating func note(_ found: Found, of pair: PairNumber) {
+    mutating func note(_ found: Found, of pair: PairNumber) {
         switch found {
         case .passes: doubt.note(.answered, of: pair)
         case .fails(let isSilent, _): doubt.note(isSilent ? .silent : .answered, of: pair)
@@ -123,29 +128,53 @@ extension FleetMember {
             let isEnough = !isLonely && (run.isBacked || !foundAlone.contains(pair))
             if case .confirmed = run.tally, isEnough { return }
             guard isLonely || run.isDueAgain(at: time) else { return }
-            let others = electors(for: pair, plan.confirm)
+            let others = electors(for: pair, plan)
             // Begun when nobody could be asked: one's own word is no quorum any more where somebody can.
             if isLonely && others.isEmpty { return }
             askings += 1
             run.ask(again: askings, of: others, at: time)
             runs[pair] = run
         } else {
-            begin(pair, electors: electors(for: pair, plan.confirm), at: time)
+            begin(pair, electors: electors(for: pair, plan), at: time)
         }
-        guard let run = runs[pair], !run.electorate.isEmpty else { return }
+        // Who looks at it too, and said lately what it sees, need not be asked.
+        let said = observers.votes(
+            on: pair,
+            at: time,
+            life: plan.schedule.interval + plan.schedule.timeout
+        )
+        for vote in said { _ = runs[pair]?.take(unasked: vote, at: time) }
+        guard let run = runs[pair], !run.silent.isEmpty else { return }
         let ask = Ask(by: agent, epoch: run.epoch, number: run.number, askedAt: time)
-        let letters = run.electorate.map { FleetCall.Letter(to: $0, .asked(plan.key, ask)) }
-        call(.tell(letters), .other, at: now, into: &effects)
+        let letters = run.silent.map { FleetCall.Letter(to: $0, .asked(plan.key, ask)) }
+        tell(letters, at: now, into: &effects)
+    }
+
+    /// How many others have a vote before it goes down, where so many are well.
+    public func electorsWanted(of pair: PairNumber) -> Int {
+        plan(of: pair).map { min(electorsWanted(of: $0), max(ownership.members.count - 1, 0)) } ?? 0
+    }
+
+    /// How many others should have a vote on it.
+    private func electorsWanted(of plan: PairPlan) -> Int {
+        plan.confirm.electors(
+            beside: plan.observers - 1,
+            of: membership.roster.members.count
+        )
+    }
+
+    private func electors(for pair: PairNumber, _ plan: PairPlan) -> [String] {
+        wellOnes(on: pair, atMost: electorsWanted(of: plan))
     }
 
     /// In rank order, of those that beat in time and do not doubt.
-    private func electors(for pair: PairNumber, _ rule: ConfirmRule) -> [String] {
-        if rule.agents == 0 { return [] }
+    private func wellOnes(on pair: PairNumber, atMost count: Int) -> [String] {
+        if count == 0 { return [] }
         let others = ownership.order(of: pair).lazy.map { ownership.id(of: $0) }
             .filter {
                 $0 != agent && membership.late[$0] == nil && membership.doubting[$0] == nil
             }
-        return Array(others.prefix(rule.agents))
+        return Array(others.prefix(count))
     }
 
     // MARK: Weighing
@@ -163,6 +192,7 @@ extension FleetMember {
             // While those that could be asked doubt themselves it waits. They may not know the peer at all.
             let isAsked =
                 run.isBacked || run.rounds >= FleetTerms.patience || !membership.hasOthers
+                || plan(of: pair).map { electorsWanted(of: $0) == 0 } ?? true
             guard isAsked, mayFall(pair, at: now, into: &effects) else { return }
             foundAlone.remove(pair)
             runs[pair] = nil
@@ -238,7 +268,7 @@ extension FleetMember {
         }
         claims.abstain(from: pair, until: now + terms.abstention)
         let letter = FleetCall.Letter(to: successor, .offered(plan.key, epoch: epoch, by: agent))
-        call(.tell([letter]), .other, at: now, into: &effects)
+        tell([letter], at: now, into: &effects)
         effects.append(.say(.gaveAway(pair, to: successor, inDoubt: inDoubt)))
         runs[pair] = nil
         mass.end(pair, .left)
@@ -253,38 +283,56 @@ extension FleetMember {
         guard let since = doubt.since, now - since > terms.lease,
             !claims.abstains(from: pair, at: now)
         else { return }
-        guard let successor = electors(for: pair, ConfirmRule(agents: 1)).first else { return }
+        guard let successor = wellOnes(on: pair, atMost: 1).first else { return }
         giveAway(pair, to: successor, inDoubt: true, at: now, into: &effects)
     }
 
     /// What was asked of a pair that is failing, or down.
     public struct Asking: Sendable {
-        public var votes: [(agent: String, word: Vote.Word?)]
+        public var votes: [Said]
         /// So many of so many saw it fail, and took it down.
         public var confirmed: (count: Int, size: Int)?
-        /// Others see it pass.
+        /// Others see otherwise.
         public var isLost: Bool
     }
 
     /// Of the pairs of this agent about which somebody was asked: all, or a few, those that are not decided first.
-    public func questions(atMost limit: Int = .max) -> [(pair: VerdictKey, asking: Asking)] {
+    public func questions(
+        atMost limit: Int = .max,
+        at now: Instant
+    ) -> [(pair: VerdictKey, asking: Asking)] {
         var pairs = runs.keys.sorted().prefix(limit)
-        pairs += confirmed.keys.filter { runs[$0] == nil }.sorted().prefix(limit - pairs.count)
+        pairs += observers.toldPairs.filter { runs[$0] == nil }.prefix(limit - pairs.count)
+        let seen = Set(pairs)
+        pairs += confirmed.keys.filter { !seen.contains($0) }.sorted().prefix(limit - pairs.count)
         return pairs.compactMap { pair in
             guard let key = plan(of: pair)?.key else { return nil }
-            let votes = votes(on: pair)
+            let votes = votes(on: pair, at: now)
             let tally = confirmed[pair].map { (count: $0.count, size: $0.size) }
             if votes.isEmpty && tally == nil { return nil }
             let isLost = runs[pair].map { $0.lostVotes > 0 } ?? false
-            return (key, Asking(votes: votes, confirmed: tally, isLost: isLost))
+            return (
+                key,
+                Asking(
+                    votes: votes,
+                    confirmed: tally,
+                    isLost: isLost || hasDissent(on: pair, at: now)
+                )
+            )
         }
     }
 
-    /// What others said of the pair when they were asked last, and this agent beside them.
-    public func votes(on pair: PairNumber) -> [(agent: String, word: Vote.Word?)] {
+    /// What others said of the pair, asked or because they look at it too, and this agent beside those that were asked.
+    public func votes(on pair: PairNumber, at now: Instant) -> [Said] {
         // What took it down stays told while it is down.
         let run = runs[pair].flatMap { $0.electorate.isEmpty ? nil : $0.votes }
-        return (run ?? confirmed[pair]?.votes).map { [(agent, .fails)] + $0 } ?? []
+        let own = Said(agent: agent, word: .fails)
+        let asked = (run ?? confirmed[pair]?.votes).map { [own] + $0 } ?? []
+        let said = observerVotes(on: pair, at: now)
+        // Whoever was asked and spoke since means that.
+        return asked.map { one in
+            said.first { $0.agent == one.agent && $0.isLater(than: one) } ?? one
+        } + said.filter { one in !asked.contains { $0.agent == one.agent } }
     }
 
     // MARK: Hearing
@@ -311,6 +359,8 @@ extension FleetMember {
             claims.note(epoch: epoch, of: pair)
             claims.want(pair, .offer, holder: by)
         case .asked(let key, let ask): asked(key, ask, at: now, into: &effects)
+        case .voted(let key, let vote) where vote.number == Vote.unasked:
+            if let pair = number(of: key) { told(vote, of: pair, at: now, into: &effects) }
         case .voted(let key, let vote):
             guard let pair = number(of: key), runs[pair]?.take(vote) == true else { return }
             weigh(pair, at: now, into: &effects)
@@ -346,7 +396,7 @@ extension FleetMember {
         answer(pair, found, begun: begun, at: now, into: &effects)
     }
 
-    private mutating func answer(
+    mutating func answer(
         _ pair: PairNumber,
         _ found: Found,
         begun: Instant,
@@ -379,7 +429,7 @@ extension FleetMember {
         into effects: inout [FleetEffect]
     ) {
         let vote = Vote(by: agent, word: word, epoch: ask.epoch, number: ask.number, at: time)
-        call(.tell([.init(to: ask.by, .voted(key, vote))]), .other, at: now, into: &effects)
+        tell([.init(to: ask.by, .voted(key, vote))], at: now, into: &effects)
     }
 
     // MARK: What readers see
@@ -400,6 +450,7 @@ extension FleetMember {
         claims.note(epoch: epoch, of: pair)
         if holder == agent || holders[Int(pair)] == holder { return }
         holders[Int(pair)] = holder
+        observers.reconsider(pair)
         if watch.lateAgents[holder] != nil, let (time, _, _) = takeover(of: pair) {
             watch.add(pair, at: time)
         }

@@ -12,6 +12,8 @@ public struct PairPlan: Hashable, Sendable {
     public var key: VerdictKey
     public var schedule: Schedule
     public var confirm: ConfirmRule
+    /// How many agents probe it: its holder, and so many less one beside it.
+    public var observers: Int
     /// Who is asked without being one of many: two targets on one host fall together.
     public var host: UInt64
 
@@ -19,11 +21,13 @@ public struct PairPlan: Hashable, Sendable {
         key: VerdictKey,
         schedule: Schedule,
         confirm: ConfirmRule = ConfirmRule(),
+        observers: Int = 1,
         host: UInt64 = 0
     ) {
         self.key = key
         self.schedule = schedule
         self.confirm = confirm
+        self.observers = observers
         self.host = host
     }
 
@@ -83,6 +87,8 @@ public enum FleetEffect: Hashable, Sendable {
     case stop(PairNumber, at: WallTime)
     /// Probe it once, now, and report with `found`.
     case look(PairNumber)
+    /// Probe it beside its holder, so long after each of its slots, and report with `observed`; nil: no more.
+    case observe(PairNumber, after: Nanoseconds?)
     /// Count the failure that was held: enough others see it.
     case fall(PairNumber)
     case say(FleetWord)
@@ -98,6 +104,8 @@ public enum FleetWord: Hashable, Sendable {
     case newEra(UInt64)
     case newerFormat(Int)
     case disagreement(PairNumber, passes: Int, of: Int)
+    /// One that looks at it too finds otherwise than this agent, which finds so.
+    case observerDiffers(PairNumber, String, Vote.Word)
     /// `inDoubt`: nobody knows yet whether the other sees it, only that this agent may not.
     case gaveAway(PairNumber, to: String, inDoubt: Bool)
     case massHeld
@@ -116,6 +124,7 @@ public struct FleetMember: Sendable {
     public internal(set) var claims = Claims()
     public internal(set) var doubt = Doubt()
     var watch = Watch()
+    public internal(set) var observers = Observers()
     public internal(set) var mass: MassChange
     var dice: Dice
 
@@ -146,7 +155,7 @@ public struct FleetMember: Sendable {
         var count: Int
         var size: Int
         /// Of the others, as they were then.
-        var votes: [(agent: String, word: Vote.Word?)]
+        var votes: [Said]
     }
 
     // MARK: Calls
@@ -155,6 +164,7 @@ public struct FleetMember: Sendable {
         case beat
         case claim([(pair: PairNumber, claim: FleetCall.Claim)])
         case publish([(pair: PairNumber, epoch: UInt64, sequence: UInt64)])
+        case tell
         case other
     }
 
@@ -166,6 +176,9 @@ public struct FleetMember: Sendable {
     var beatsUnasked = FleetTerms.beatsToAsk
     private var isClaiming = false
     private var isPublishing = false
+    private var isTelling = false
+    /// What is to be told, in the order in which it came.
+    private var letters: [FleetCall.Letter] = []
     /// The roster is not the one that the store has: no claim by it.
     var isRosterOld = false
     /// The last call was lost: until a beat is answered, nothing but beats.
@@ -247,6 +260,7 @@ public struct FleetMember: Sendable {
             number = known
             let hostBefore = plans[Int(number)]?.host
             plans[Int(number)] = plan
+            observers.define(number, observers: plan.observers)
             if hostBefore != plan.host { doubt.define(number, host: plan.host) }
             return number
         }
@@ -264,6 +278,7 @@ public struct FleetMember: Sendable {
         numbers[plan.key] = number
         ownership.define(number, key: Ownership.key(of: plan.key))
         claims.define(number)
+        observers.define(number, observers: plan.observers)
         doubt.define(number, host: plan.host)
         review(number, at: now)
         lookForHolder(of: number, at: now)
@@ -286,11 +301,12 @@ public struct FleetMember: Sendable {
             call(.release([.init(pair: key, epoch: epoch)]), .other, at: now, into: &effects)
             if let successor {
                 let letter = FleetCall.Letter(to: successor, .offered(key, epoch: epoch, by: agent))
-                call(.tell([letter]), .other, at: now, into: &effects)
+                tell([letter], at: now, into: &effects)
             }
         }
         claims.forget(number)
         letGo(of: number)
+        observers.forget(number)
         ownership.remove(number)
         confirmed[number] = nil
         foundAlone.remove(number)
@@ -325,6 +341,7 @@ public struct FleetMember: Sendable {
         claimUnclaimed(at: now, into: &effects)
         takeOver(at: now)
         for pair in claims.endAbstentions(at: now) { review(pair, at: now) }
+        seat(at: now, into: &effects)
         leaveIfDone(at: now, into: &effects)
         if now >= nextBeatAt, !isBeating { beat(lag: lag, at: now, into: &effects) }
         if let hold = mass.takeOver() {
@@ -336,7 +353,7 @@ public struct FleetMember: Sendable {
     /// When it is to be ticked again at the latest.
     public func wakeAt(from now: Instant) -> Instant {
         var time = isBeating ? now + terms.beat : nextBeatAt
-        if !ownership.isSettled { time = now }
+        if !ownership.isSettled || !isSeated { time = now }
         if let next = watch.next { time = min(time, clock.instant(of: next, from: now)) }
         if let next = postponed.first { time = min(time, next.at) }
         return max(time, now)
@@ -364,6 +381,8 @@ public struct FleetMember: Sendable {
         doubt.leave(pair)
         mass.end(pair, .left)
         runs[pair] = nil
+        observers.forgetTold(pair)
+        observers.reconsider(pair)
     }
 
     mutating func dropAll(at now: Instant, into effects: inout [FleetEffect]) {
@@ -372,6 +391,7 @@ public struct FleetMember: Sendable {
             letGo(of: pair)
             lookForHolder(of: pair, at: now)
         }
+        leaveSeats(into: &effects)
         runs = [:]
         asks = [:]
         ceding = []
@@ -636,6 +656,7 @@ public struct FleetMember: Sendable {
         case .beat: isBeating = true
         case .claim: isClaiming = true
         case .publish: isPublishing = true
+        case .tell: isTelling = true
         case .other: break
         }
         effects.append(.call(lastCall, membership.signature, call))
@@ -644,7 +665,8 @@ public struct FleetMember: Sendable {
     /// Nobody waits for what was called any more.
     mutating func forgetCalls() {
         calls = [:]
-        (isBeating, isClaiming, isPublishing) = (false, false, false)
+        letters = []
+        (isBeating, isClaiming, isPublishing, isTelling) = (false, false, false, false)
     }
 
     /// The call is over, answered or lost. Nil where it was called by a former life.
@@ -654,6 +676,7 @@ public struct FleetMember: Sendable {
         case .beat: isBeating = false
         case .claim: isClaiming = false
         case .publish: isPublishing = false
+        case .tell: isTelling = false
         case .other: break
         }
         return ended
@@ -699,9 +722,34 @@ public struct FleetMember: Sendable {
         send(at: now, into: &effects)
     }
 
+    /// One call of letters at a time: what comes meanwhile goes with the next, however much that is. Half of all
+    /// peers that fall at once are no reason for thousands of calls.
+    mutating func tell(
+        _ more: [FleetCall.Letter],
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        letters += more.prefix(max(Self.lettersMax - letters.count, 0))
+        sendLetters(at: now, into: &effects)
+    }
+
+    /// They are about what is so now. More of them than this are not worth waiting for.
+    private static let lettersMax = 8_192
+
+    private mutating func sendLetters(at now: Instant, into effects: inout [FleetEffect]) {
+        if isTelling || letters.isEmpty { return }
+        let batch = Array(letters.prefix(FleetTerms.batch))
+        letters.removeFirst(batch.count)
+        call(.tell(batch), .tell, at: now, into: &effects)
+    }
+
+    /// What waits is of the past by the time at which the store can be reached again.
+    mutating func forgetLetters() { letters = [] }
+
     /// Claims and verdicts that wait, one call of each at a time.
     mutating func send(at now: Instant, into effects: inout [FleetEffect]) {
         guard membership.hasLease, !isCut else { return }
+        sendLetters(at: now, into: &effects)
         let mayRank =
             membership.isMember && ownership.isSettled && !isRosterOld && now >= guardedUntil
             && membership.state == .working

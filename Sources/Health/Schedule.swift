@@ -61,19 +61,23 @@ public struct Schedule: Hashable, Sendable {
 public struct Beat: Hashable, Sendable {
     private let hash: UInt64
 
-    /// `observer` offsets several observers of one peer against each other.
-    public init(monitor: String, peer: String, observer: Int = 0) {
+    public init(monitor: String, peer: String) {
         var hash = StableHash()
         hash.combine(monitor)
         hash.combine(peer)
-        hash.combine(UInt64(observer))
+        hash.combine(UInt64(0))
         self.hash = hash.value
     }
 
-    /// The first time after `time` that lies on the beat.
-    public func next(after time: WallTime, every interval: Nanoseconds) -> WallTime {
+    /// The first time after `time` that lies on the beat, or so long after it: where several look at one peer, each has
+    /// a place of its own in the interval.
+    public func next(
+        after time: WallTime,
+        every interval: Nanoseconds,
+        offset: Nanoseconds = .zero
+    ) -> WallTime {
         let step = max(interval.milliseconds, 1)
-        let phase = Int64(hash % UInt64(step))
+        let phase = (Int64(hash % UInt64(step)) + offset.milliseconds) % step
         let into = (time.milliseconds - phase) % step
         let since = into < 0 ? into + step : into
         return WallTime(milliseconds: time.milliseconds - since + step)

@@ -37,7 +37,8 @@ extension MonitorSummary {
             interval: monitor.schedule.interval,
             lifeMax: monitor.schedule.validityMax * 2 + Self.patience,
             digest: Self.digest(of: monitor),
-            check: monitor.checkDigest
+            check: monitor.checkDigest,
+            observers: monitor.observers
         )
     }
 

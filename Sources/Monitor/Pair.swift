@@ -3,6 +3,7 @@
 
 import Checks
 import EventLoop
+import Fleet
 import Health
 import Store
 import Vocabulary
@@ -14,7 +15,8 @@ final class SharedMonitor {
     let checkDigest: UInt32
     let schedule: Schedule
     let thresholds: Thresholds
-    let confirm: Confirmation?
+    let confirm: ConfirmRule
+    let observers: Int
 
     init(_ definition: MonitorDefinition) {
         kind = definition.kind
@@ -22,7 +24,8 @@ final class SharedMonitor {
         checkDigest = definition.checkDigest
         schedule = definition.schedule
         thresholds = definition.thresholds
-        confirm = definition.confirm
+        confirm = ConfirmRule(of: definition)
+        observers = definition.observers
     }
 }
 

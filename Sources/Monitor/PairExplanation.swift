@@ -11,10 +11,17 @@ public struct PairExplanation: Hashable, Sendable {
         public var agent: String
         /// Nil while it has not answered.
         public var status: String?
+        /// When it probed, by the clock of the store.
+        public var at: WallTime?
 
-        public init(agent: String, status: String?) {
+        public init(agent: String, status: String?, at: WallTime? = nil) {
             self.agent = agent
             self.status = status
+            self.at = at
+        }
+
+        init(_ said: Said) {
+            self.init(agent: said.agent, status: said.word?.rawValue, at: said.at)
         }
     }
 
@@ -26,7 +33,10 @@ public struct PairExplanation: Hashable, Sendable {
     /// By this machine's clock.
     public var nextAt: WallTime?
     public var votes: [Vote]
+    /// How many others are asked before it goes down.
     public var confirmAgents: Int
+    /// Who looks at it beside its owner.
+    public var observers: [String]
 
     public init(
         owner: String,
@@ -34,7 +44,8 @@ public struct PairExplanation: Hashable, Sendable {
         rank: [String],
         nextAt: WallTime?,
         votes: [Vote] = [],
-        confirmAgents: Int = 0
+        confirmAgents: Int = 0,
+        observers: [String] = []
     ) {
         self.owner = owner
         self.why = why
@@ -42,6 +53,7 @@ public struct PairExplanation: Hashable, Sendable {
         self.nextAt = nextAt
         self.votes = votes
         self.confirmAgents = confirmAgents
+        self.observers = observers
     }
 }
 
@@ -59,7 +71,7 @@ public struct PairVotes: Hashable, Sendable {
     public var votes: [PairExplanation.Vote]
     /// `2 of 3`: so many saw it fail, and took it down.
     public var confirmed: String?
-    /// It fails here, and the others see it pass.
+    /// Others see otherwise than the one that probes it.
     public var isLost: Bool
 
     public init(votes: [PairExplanation.Vote], confirmed: String?, isLost: Bool) {
@@ -73,7 +85,7 @@ extension PairVotes {
     /// As another agent tells it.
     public init(_ question: FleetReport.Question) {
         self.init(
-            votes: question.votes.map { .init(agent: $0.agent, status: $0.status) },
+            votes: question.votes.map { .init(agent: $0.agent, status: $0.status, at: $0.at) },
             confirmed: question.confirmed,
             isLost: question.isLost
         )
@@ -116,10 +128,10 @@ extension Scheduler {
     /// Of pairs about which somebody was asked: a few.
     public var votes: [VerdictKey: PairVotes] {
         var votes: [VerdictKey: PairVotes] = [:]
-        for (key, asking) in fleet?.member.questions() ?? [] {
+        for (key, asking) in fleet?.member.questions(at: loop.instant) ?? [] {
             guard let row = index[key], shares[row].isHeld else { continue }
             votes[key] = PairVotes(
-                votes: asking.votes.map { .init(agent: $0.agent, status: $0.word?.rawValue) },
+                votes: asking.votes.map { .init($0) },
                 confirmed: asking.confirmed.map { "\($0.count) of \($0.size)" },
                 isLost: asking.isLost
             )
@@ -160,10 +172,9 @@ extension Scheduler {
             explanation.nextAt = now.wall + (slot - time)
         }
         explanation = explanation.noting(note(on: row, owner, at: now))
-        explanation.votes = member.votes(on: pair).map {
-            .init(agent: $0.agent, status: $0.word?.rawValue)
-        }
-        explanation.confirmAgents = rows[row].monitor.confirm?.agents ?? 0
+        explanation.votes = member.votes(on: pair, at: now.instant).map { .init($0) }
+        explanation.confirmAgents = member.electorsWanted(of: pair)
+        explanation.observers = member.observers(of: pair)
         return explanation
     }
 

@@ -27,6 +27,8 @@ struct Share {
     var slot = WallTime(milliseconds: 0)
     /// The question of an agent waits for the next probe.
     var isAsked = false
+    /// This agent probes it beside its holder, so long after each of its slots.
+    var offset: Nanoseconds?
 
     static let never = WallTime(milliseconds: .max)
 
@@ -58,7 +60,9 @@ extension Scheduler {
         share.pair = fleet.define(plan(of: row))
         share.isHeld = fleet.holds(share.pair)
         share.isFresh = share.isHeld
+        share.offset = fleet.offset(of: share.pair)
         shares[row] = share
+        sleepUntilLook(row)
     }
 
     /// It is watched otherwise.
@@ -71,7 +75,8 @@ extension Scheduler {
         return PairPlan(
             key: pair.key,
             schedule: pair.monitor.schedule,
-            confirm: ConfirmRule(pair.monitor.confirm),
+            confirm: pair.monitor.confirm,
+            observers: pair.monitor.observers,
             host: Self.host(of: pair.address)
         )
     }
@@ -104,7 +109,7 @@ extension Scheduler {
         // A slot is whose it is by its name: one that begins late is not the next holder's for it.
         let slot = shares[row].next == Share.never ? fleet.time(at: now) : shares[row].next
         if shares[row].isHeld, slot >= shares[row].stopAt { release(row) }
-        return shares[row].isHeld
+        return shares[row].isHeld || shares[row].offset != nil
     }
 
     /// Its next slot, unless that is another's.
@@ -140,7 +145,24 @@ extension Scheduler {
         shares[row].stopAt = Share.never
         shares[row].next = Share.never
         held[row] = nil
-        if rows[row].phase == .resting { cancelWakeUp(of: row) }
+        if rows[row].phase == .resting {
+            cancelWakeUp(of: row)
+            sleepUntilLook(row)
+        }
+    }
+
+    /// Of a pair that another holds: its next slot, where this agent looks at it too.
+    func sleepUntilLook(_ row: Int) {
+        guard fleet != nil, let offset = shares[row].offset, !shares[row].isHeld else { return }
+        let now = slotTime(loop.moment)
+        let schedule = rows[row].monitor.schedule
+        let isDown = door.verdict(of: rows[row])?.status == .down
+        let slot = rows[row].beat.next(
+            after: max(now.wall, shares[row].slot(at: now.wall)),
+            every: isDown ? schedule.downInterval : schedule.interval,
+            offset: offset
+        )
+        sleep(row, until: slot, now: now)
     }
 
     /// What becomes of an outcome; nil where it is not this agent's to count.
@@ -151,7 +173,12 @@ extension Scheduler {
         let wasAsked = shares[row].isAsked
         shares[row].isAsked = false
         guard shares[row].isHeld else {
-            if wasAsked { fleet.found(found, of: pair, begun: started, at: now) }
+            if shares[row].offset != nil {
+                let published = door.verdict(of: rows[row])?.status
+                fleet.observed(found, of: pair, published: published, begun: started, at: now)
+            } else if wasAsked {
+                fleet.found(found, of: pair, begun: started, at: now)
+            }
             return nil
         }
         let ruling = fleet.outcome(
@@ -195,7 +222,11 @@ extension Scheduler: FleetHands {
         shares[row].isHeld = true
         shares[row].isFresh = true
         let now = loop.moment
-        if isNew { door.resume(pair, from: verdict, now: now) }
+        if isNew {
+            // It may have looked at it before, at other slots.
+            if pair.phase == .resting { cancelWakeUp(of: row) }
+            door.resume(pair, from: verdict, now: now)
+        }
         // One that is probed because somebody asked goes on by its schedule when that has ended.
         guard pair.phase == .resting else { return }
         let slots = slotTime(now)
@@ -224,6 +255,15 @@ extension Scheduler: FleetHands {
         // Its next slot is another's already; one that has no slot, because it waits or is under way, is this
         // agent's still.
         if rows[row].phase == .resting, shares[row].next >= time { release(row) }
+    }
+
+    public func observe(_ key: VerdictKey, after offset: Nanoseconds?) {
+        guard let row = index[key], !isStopping else { return }
+        shares[row].offset = offset
+        // One that is under way goes on by what holds when it has ended.
+        guard !shares[row].isHeld, rows[row].phase == .resting else { return }
+        cancelWakeUp(of: row)
+        sleepUntilLook(row)
     }
 
     public func look(_ key: VerdictKey) {
@@ -338,9 +378,14 @@ extension Scheduler: FleetHands {
 }
 
 extension ConfirmRule {
-    init(_ confirmation: Confirmation?) {
-        guard let confirmation else {
-            self.init()
+    init(of monitor: MonitorDefinition) {
+        guard let confirmation = monitor.confirm else {
+            // The word of the peer itself needs no second opinion: all heard the same one.
+            self = type(of: monitor.check).waitsForAnswer ? .byDefault : ConfirmRule()
+            return
+        }
+        if confirmation == .off {
+            self = .off
             return
         }
         let quorum: Quorum =

@@ -254,7 +254,7 @@ extension Scheduler {
         }
         guard isHeld(row) else {
             pair.phase = .resting
-            return
+            return sleepUntilLook(row)
         }
         let now = slotTime(now)
         let last = fleet == nil ? nil : shares[row].slot(at: now.wall)

@@ -55,9 +55,6 @@ final class Reading {
         }
     }
 
-    /// Where in `warnings` those stand that are told once, and how many places more they stand for.
-    private var once: [String: (place: Int, more: Int)] = [:]
-
     /// What whoever asks `validate` shall know, and no run and no reload has to repeat.
     private(set) var advice: [SettingError] = []
 
@@ -67,16 +64,6 @@ final class Reading {
 
     func warn(_ position: Position, _ message: String) {
         warnings.append(SettingError(position, message))
-    }
-
-    /// The same of a thousand peers is one warning, at the first.
-    func warnOnce(_ sort: String, _ position: Position, _ message: String) {
-        if once[sort] != nil {
-            once[sort]?.more += 1
-        } else {
-            once[sort] = (warnings.count, 0)
-            warn(position, message)
-        }
     }
 
     /// Runs `body` and keeps its complaint instead of passing it on.
@@ -98,11 +85,7 @@ final class Reading {
 
     /// Warnings in the same order.
     func sortedWarnings(files: [String]) -> [SettingError] {
-        var all = warnings
-        for (place, more) in once.values where more > 0 {
-            all[place].message += " (and so at \(more) more place\(more == 1 ? "" : "s"))"
-        }
-        return Self.sorted(all, files)
+        Self.sorted(warnings, files)
     }
 
     private static func sorted(_ mistakes: [SettingError], _ files: [String]) -> [SettingError] {

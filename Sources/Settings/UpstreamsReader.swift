@@ -64,7 +64,6 @@ struct UpstreamsReader {
             registry: registry
         ).read(section.list("monitors"))
         Self.refusePeersThatNoProbeReaches(peers, monitors, reading)
-        Self.warnOfWhatNothingReads(monitors, at: place, entry.position, reading)
 
         let definition = Self.definition(entry.key, peers.map { $0.definition }, &section)
         section.finish()
@@ -133,23 +132,6 @@ struct UpstreamsReader {
         queue.timeout = part.duration("timeout", in: queueTimeout, default: queue.timeout)
         part.finish()
         return queue
-    }
-
-    /// Understood, and without effect in this version: whoever relies on it must know.
-    private static func warnOfWhatNothingReads(
-        _ monitors: [MonitorDefinition],
-        at place: Place,
-        _ position: Position,
-        _ reading: Reading
-    ) {
-        for monitor in monitors where monitor.observers != 1 {
-            reading.warnOnce(
-                "observers",
-                position,
-                "\(place.path): monitor '\(monitor.id)': observers has no effect in this version: one "
-                    + "agent probes each peer, and confirm asks others when it fails"
-            )
-        }
     }
 
     /// A check that goes to another port says so of every peer, and a socket has none.

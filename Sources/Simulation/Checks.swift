@@ -471,9 +471,11 @@ struct Checks {
 
     /// Nobody but its owner could have found it down, and others could have been asked.
     private mutating func judge(fallOf pair: VerdictKey, by agent: String, _ world: World) {
-        guard let target = world.indices[pair], setting.confirm.agents > 0 else { return }
+        let roster = world.store.roster
+        let asked = setting.confirm.electors(beside: setting.observers - 1, of: roster.count)
+        guard let target = world.indices[pair], asked > 0 else { return }
         let now = world.now
-        let others = world.store.roster.filter { $0 != agent }
+        let others = roster.filter { $0 != agent }
         guard !others.isEmpty, world.store.roster.contains(agent) else { return }
         let wasUp = world.isUp(target) && now - targetChanged[target] > Self.memory
         let isQuiet =
@@ -650,6 +652,16 @@ struct Checks {
             if who != [heir] {
                 fail(
                     "in the end p\(index) is probed by \(who), and \(heir) is its heir",
+                    of: index,
+                    at: now
+                )
+            }
+            let lookers = alive.filter { $0.observes(index) }.map(\.id).sorted()
+            let beside = heirs.order(of: PairNumber(index)).dropFirst()
+                .prefix(setting.observers - 1).map { heirs.id(of: $0) }.sorted()
+            if lookers != beside {
+                fail(
+                    "in the end p\(index) is looked at by \(lookers) beside its holder, and it should be by \(beside)",
                     of: index,
                     at: now
                 )

@@ -28,6 +28,10 @@ final class SimulatedAgent {
         var isFresh = false
         /// A failure waits for the word of others.
         var isHeld = false
+        /// It looks at it beside its holder, so long after each slot.
+        var offset: Nanoseconds?
+        /// Grows when the next look is void.
+        var looks: UInt32 = 0
     }
 
     let number: Int
@@ -243,7 +247,10 @@ final class SimulatedAgent {
         desk.hands = nil
         desk.close()
         board.close()
-        for index in pairs.indices { setProbed(index, false) }
+        for index in pairs.indices {
+            setProbed(index, false)
+            pairs[index].offset = nil
+        }
     }
 
     func leave() { run { desk.beginToLeave() } }
@@ -297,6 +304,9 @@ final class SimulatedAgent {
 
     func holds(_ index: Int) -> Bool { pairs[index].isProbed }
 
+    /// It looks at it beside its holder.
+    func observes(_ index: Int) -> Bool { pairs[index].offset != nil && !pairs[index].isProbed }
+
     /// Whether what was told of changes is what one finds who looks.
     func isToldAll() -> Bool {
         world.plans.indices.allSatisfy {
@@ -334,6 +344,7 @@ final class SimulatedAgent {
         pairs[index].next = nil
         pairs[index].stopAt = nil
         setProbed(index, false)
+        scheduleLook(index)
     }
 
     private func schedule(_ index: Int, at slot: WallTime) {
@@ -361,13 +372,51 @@ final class SimulatedAgent {
         }
     }
 
+    /// The next time that it looks at a target of another.
+    private func scheduleLook(_ index: Int) {
+        pairs[index].looks += 1
+        guard let offset = pairs[index].offset, !pairs[index].isProbed else { return }
+        let plan = world.plans[index]
+        let slot = plan.beat.next(after: storeTime, every: plan.schedule.interval, offset: offset)
+        let at = world(of: desk.instant(of: slot, from: loop.instant))
+        let look = World.Event.look(
+            agent: number,
+            life: life,
+            index: index,
+            pairs[index].looks
+        )
+        world.add(look, at: max(at, world.now + 1))
+    }
+
+    func look(_ index: Int, looks: UInt32) {
+        run {
+            guard pairs[index].looks == looks, observes(index) else { return }
+            desk.wakeUp(at: loop.instant)
+            guard pairs[index].looks == looks, observes(index) else { return }
+            world.probe(index, by: self, generation: World.asked)
+            scheduleLook(index)
+        }
+    }
+
     func ended(_ index: Int, _ found: Found, begun: Instant, generation: UInt32) {
         run {
             guard let pair = desk.number(of: world.plans[index].key) else { return }
             let isSlot = generation != World.asked
             if isSlot, pairs[index].generation != generation { return }
             guard pairs[index].isProbed else {
-                if !isSlot { desk.found(found, of: pair, begun: begun, at: loop.instant) }
+                if isSlot { return }
+                if pairs[index].offset != nil {
+                    let published = verdict(of: index)?.status
+                    desk.observed(
+                        found,
+                        of: pair,
+                        published: published,
+                        begun: begun,
+                        at: loop.instant
+                    )
+                } else {
+                    desk.found(found, of: pair, begun: begun, at: loop.instant)
+                }
                 return
             }
             let ruling = desk.outcome(
@@ -705,6 +754,12 @@ extension SimulatedAgent: FleetHands {
         if time <= storeTime { return letGo(index) }
         pairs[index].stopAt = time
         if let next = pairs[index].next, next >= time { letGo(index) }
+    }
+
+    func observe(_ key: VerdictKey, after offset: Nanoseconds?) {
+        guard let index = world.indices[key] else { return }
+        pairs[index].offset = offset
+        scheduleLook(index)
     }
 
     func look(_ key: VerdictKey) {

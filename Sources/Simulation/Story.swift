@@ -55,6 +55,13 @@ public enum Simulation {
             minutes: minutes
         )
         setting.readers = readers
+        // Of a quarter each target is looked at by two agents, of an eighth by three; of a third nobody said who is asked.
+        switch Int.random(in: 0...7, using: &dice) {
+        case 0, 1: setting.observers = 2
+        case 2: setting.observers = 3
+        default: break
+        }
+        if Int.random(in: 0...2, using: &dice) == 0 { setting.confirm = .byDefault }
         return setting
     }
 

@@ -18,6 +18,8 @@ public struct WorldSetting: Hashable, Sendable {
     /// All faults are over by then; what is left is for coming to rest.
     public var faultsUntil: Int64
     public var confirm = ConfirmRule(agents: 2)
+    /// How many agents look at each target.
+    public var observers = 1
     /// Short enough to be over before the end.
     public var abstention = Nanoseconds.seconds(6)
     public var massAction = MassChange.Action.hold
@@ -37,6 +39,8 @@ final class World {
     enum Event {
         case wake(agent: Int, life: UInt32, at: Int64)
         case slot(agent: Int, life: UInt32, index: Int, UInt32, WallTime)
+        /// An agent looks at what another holds.
+        case look(agent: Int, life: UInt32, index: Int, UInt32)
         case probed(
             agent: Int,
             life: UInt32,
@@ -155,6 +159,7 @@ final class World {
                 key: VerdictKey(upstream: "web", peer: "p\(index)", monitor: "http"),
                 schedule: schedule,
                 confirm: setting.confirm,
+                observers: setting.observers,
                 host: UInt64(index / 2)
             )
         }
@@ -285,6 +290,8 @@ final class World {
         case .wake(let number, let life, let at): agent(number, life, event)?.wake(at: at)
         case .slot(let number, let life, let index, let generation, let slot):
             agent(number, life, event)?.slot(index, generation: generation, at: slot)
+        case .look(let number, let life, let index, let looks):
+            agent(number, life, event)?.look(index, looks: looks)
         case .probed(let number, let life, let index, let found, let begun, let generation):
             agent(number, life, event)?.ended(index, found, begun: begun, generation: generation)
         case .arrive(let envelope): arrive(envelope)

@@ -17,6 +17,8 @@ public protocol FleetHands: AnyObject {
     func begin(_ key: VerdictKey, from time: WallTime, epoch: UInt64, resuming verdict: Verdict?)
     /// From then on it is not.
     func stop(_ key: VerdictKey, at time: WallTime)
+    /// Probe it beside its holder, so long after each of its slots, and tell the desk what was `observed`; nil: no more.
+    func observe(_ key: VerdictKey, after offset: Nanoseconds?)
     /// Somebody asks: probe it once, now, and tell the desk what was `found`.
     func look(_ key: VerdictKey)
     /// Count the failure that was held back.
@@ -382,6 +384,29 @@ public final class FleetDesk: EventSink {
         }
     }
 
+    /// Of a probe beside the holder's. `published` is what is shown here.
+    public func observed(
+        _ found: Found,
+        of pair: PairNumber,
+        published: HealthCounter.Status?,
+        begun: Instant,
+        at now: Instant
+    ) {
+        take { member, _, effects in
+            member.observed(
+                found,
+                of: pair,
+                published: published,
+                begun: begun,
+                at: now,
+                into: &effects
+            )
+        }
+    }
+
+    /// How long after its holder this agent probes the pair; nil where it does not.
+    public func offset(of pair: PairNumber) -> Nanoseconds? { member.observers.offset(of: pair) }
+
     /// Requests find this peer failing.
     public func suspected(_ key: VerdictKey) {
         take { member, now, effects in member.suspected(key, at: now, into: &effects) }
@@ -510,6 +535,8 @@ public final class FleetDesk: EventSink {
             if !member.claims.probes(pair) { wire?.giveUp(key) }
         case .look(let pair):
             if let key = member.plan(of: pair)?.key { hands?.look(key) }
+        case .observe(let pair, let offset):
+            if let key = member.plan(of: pair)?.key { hands?.observe(key, after: offset) }
         case .fall(let pair):
             if let key = member.plan(of: pair)?.key { hands?.fall(key) }
         case .say(let word): say(word)
@@ -635,13 +662,15 @@ public final class FleetDesk: EventSink {
 
     /// What was answered about pairs that fail here, for agents that are asked about them: a few.
     private var questions: JSON {
-        let few = member.questions(atMost: FleetReport.questionsMax)
+        let few = member.questions(atMost: FleetReport.questionsMax, at: loop.instant)
         if few.isEmpty { return .null }
         return .array(
             few.map { key, asking in
                 FleetReport.Question(
                     key: key,
-                    votes: asking.votes.map { .init(agent: $0.agent, status: $0.word?.rawValue) },
+                    votes: asking.votes.map {
+                        .init(agent: $0.agent, status: $0.word?.rawValue, at: $0.at)
+                    },
                     confirmed: asking.confirmed.map { "\($0.count) of \($0.size)" },
                     isLost: asking.isLost
                 ).json
@@ -765,6 +794,14 @@ public final class FleetDesk: EventSink {
                 "agents disagree on \(name(pair)): it fails here, and \(passes) of \(size) see it pass; it "
                     + "stays up",
                 [.event("disagreement")]
+            )
+        case .observerDiffers(let pair, let other, let word):
+            counts.disagreements += 1
+            guard throttle.note("disagreement \(pair)", at: loop.instant) != nil else { return }
+            journal.warning(
+                "agents disagree on \(name(pair)): it \(word.rawValue) here, and \(other), which looks at it too, "
+                    + "sees that it \(word == .passes ? "fails" : "passes")",
+                [.event("disagreement"), .agent(other)]
             )
         case .gaveAway(let pair, let to, let inDoubt):
             counts.givenAway += 1

@@ -16,13 +16,15 @@ extension FleetReport {
             public var agent: String
             /// Nil while it has not answered.
             public var status: String?
+            /// When it probed, by the clock of the store.
+            public var at: WallTime?
         }
 
         public var key: VerdictKey
         public var votes: [Vote]
         /// `2 of 3`: so many saw it fail, and took it down.
         public var confirmed: String?
-        /// It fails at the holder, and others see it pass.
+        /// Others see otherwise than the holder.
         public var isLost: Bool
 
         var json: JSON {
@@ -38,14 +40,19 @@ extension FleetReport {
 
 extension FleetReport.Question.Vote {
     fileprivate var json: JSON {
-        JSON.object([.init("agent", .string(agent)), .init("status", JSON(status))]).withoutNulls()
+        JSON.object([
+            .init("agent", .string(agent)), .init("status", JSON(status)),
+            .init("at", at.map { .integer($0.milliseconds) } ?? .null),
+        ])
+        .withoutNulls()
     }
 
     /// Nil where it is none that an agent would write.
     fileprivate init?(json: JSON) {
         guard let agent = json["agent"]?.string, Believable.isName(agent) else { return nil }
         let word = json["status"]?.string.flatMap(Fleet.Vote.Word.init(rawValue:))
-        self.init(agent: agent, status: word?.rawValue)
+        let at = json["at"]?.integer.map(Believable.time)
+        self.init(agent: agent, status: word?.rawValue, at: at)
     }
 }
 

@@ -19,6 +19,8 @@ public struct MonitorSummary: Hashable, Sendable {
     public var digest: UInt64
     /// Of the check alone, as in `Subject`; nil where nobody compares it.
     public var check: UInt32?
+    /// How many agents probe each peer.
+    public var observers: Int
 
     public init(
         upstream: String,
@@ -30,7 +32,8 @@ public struct MonitorSummary: Hashable, Sendable {
         interval: Nanoseconds,
         lifeMax: Nanoseconds = .seconds(7 * 86_400),
         digest: UInt64 = 0,
-        check: UInt32? = nil
+        check: UInt32? = nil,
+        observers: Int = 1
     ) {
         self.upstream = upstream
         self.id = id
@@ -42,6 +45,7 @@ public struct MonitorSummary: Hashable, Sendable {
         self.lifeMax = lifeMax
         self.digest = digest
         self.check = check
+        self.observers = observers
     }
 }
 

@@ -247,14 +247,26 @@ private struct Details {
         add("fall", old.thresholds.fall, new.thresholds.fall)
         add("required", old.isRequired, new.isRequired)
         add("observers", old.observers, new.observers)
+        add("confirm", Self.words(old.confirm), Self.words(new.confirm))
         for (file, stamp) in new.files.sorted(by: { $0.key < $1.key }) {
             if let before = old.files[file], before != stamp {
                 parts.append("what is in \(file)")
             }
         }
-        if old.fingerprint != new.fingerprint || old.confirm != new.confirm {
-            parts.append("other settings")
-        }
+        if old.fingerprint != new.fingerprint { parts.append("other settings") }
+    }
+
+    private static func words(_ confirm: Confirmation?) -> String {
+        guard let confirm else { return "the default" }
+        if confirm == .off { return "off" }
+        let quorum =
+            switch confirm.quorum {
+            case .majority: "majority"
+            case .any: "any"
+            case .all: "all"
+            case .votes(let count): "\(count)"
+            }
+        return "\(quorum) with \(confirm.agents) asked"
     }
 
     /// Where it is told may be a secret: that it differs is all that is told of it.

@@ -174,9 +174,11 @@ struct ExplainReport {
             + section("layers", "What each layer says") { layer in
                 "\(word("layer", in: layer)): \(word("says", in: layer)) (\(word("reason", in: layer)))"
             }
-        lines += section("votes", "What agents say that were asked") { vote in
+        lines += section("votes", "What agents say that were asked, or that see it otherwise") {
+            vote in
             let status = vote["status"]?.string ?? "no answer yet"
-            return "\(word("agent", in: vote)): \(status.printable)"
+            let at = vote["at"]?.string.map { ", at \($0.printable)" } ?? ""
+            return "\(word("agent", in: vote)): \(status.printable)\(at)"
         }
         lines += section("would_change", "What would change it") { ($0.string ?? "").printable }
         lines += section("transitions", "What happened, the latest first") { event in
@@ -198,6 +200,10 @@ struct ExplainReport {
             lines.append(line)
             let rank = (check["rank"]?.items ?? []).compactMap { $0.string?.printable }
             if rank.count > 1 { lines.append("    in rank: " + rank.joined(separator: ", ")) }
+            let observers = (check["observers"]?.items ?? []).compactMap { $0.string?.printable }
+            if !observers.isEmpty {
+                lines.append("    probed beside it by: " + observers.joined(separator: ", "))
+            }
         }
         return lines
     }

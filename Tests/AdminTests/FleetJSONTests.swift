@@ -200,7 +200,7 @@ import Vocabulary
         #expect(changes.first == "the end of drain: muster peer ready web a")
         #expect(
             changes.contains(
-                "http: 2 failures in a row take it down, and 2 other agents are asked first"
+                "http: 2 failures in a row take it down, and 2 other agents have a vote on that"
             )
         )
     }

@@ -73,7 +73,13 @@ import Vocabulary
                 "quorum": .text(quorum),
             ]
         ])
-        #expect(monitor.confirm?.needed == needed)
+        #expect(monitor.confirm?.needed(of: agents + 1) == needed)
+    }
+
+    @Test func `nobody is asked where that is said, and who probes it anyhow has a vote`() throws {
+        #expect(try make(["confirm": "off"]).confirm == .off)
+        let monitor = try make(["observers": 3, "confirm": ["agents": 1, "quorum": 4]])
+        #expect(monitor.confirm == Confirmation(agents: 1, quorum: .votes(4)))
     }
 
     private static let wrongSettings: [(TestSetting, String)] = [
@@ -104,6 +110,15 @@ import Vocabulary
             ["confirm": ["agents": 2, "quorum": "majorty"]],
             "test.yaml:2:1: monitors[0].tcp.confirm.quorum: expected one of majority, any, all, "
                 + "saw 'majorty'; did you mean 'majority'?"
+        ),
+        (
+            ["observers": 2, "confirm": ["agents": 2, "quorum": 5]],
+            "test.yaml:3:1: monitors[0].tcp.confirm.quorum: expected at most 4 votes "
+                + "(2 asked + 1 of the owner + 1 that probe it too), saw 5: it could never be reached"
+        ),
+        (
+            ["confirm": "on"],
+            "test.yaml:1:1: monitors[0].tcp.confirm: expected settings, or off, saw 'on'"
         ),
         (
             ["confirm": ["quorum": 1]],

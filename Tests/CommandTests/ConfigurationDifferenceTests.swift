@@ -77,6 +77,10 @@ extension CatalogueChange {
         ("interval: 1s", "interval: 2s", "interval 1s → 2s"),
         ("path: /health", "path: /", "changed: monitor web/http: other settings"),
         (
+            "fall: 2", "fall: 2, observers: 3, confirm: off",
+            "changed: monitor web/http: observers 1 → 3, confirm the default → off"
+        ),
+        (
             #""127.0.0.1:9001" }"#, #""127.0.0.1:9005", weight: 3, backup: true }"#,
             "changed: peer web/p1: address 127.0.0.1:9001 → 127.0.0.1:9005, weight 1 → 3, "
                 + "backup false → true"

@@ -172,4 +172,28 @@ import Vocabulary
         }
         #expect(run.successor == "b")
     }
+
+    @Test func `what was said without being asked counts within an interval, and under this epoch`()
+    {
+        func word(_ by: String, epoch: UInt64 = 7, at: Int64) -> Vote {
+            Self.vote(by, .fails, epoch: epoch, number: Vote.unasked, at: at)
+        }
+        var run = Self.run(["b", "c"])
+        let now = Self.wall(10_000)
+        let taken = [
+            // Older than an interval; of another epoch; of none, as who gave the pair away is heard and has no vote; of
+            // nobody that has one; and one that counts.
+            word("b", at: 8_900), word("b", epoch: 6, at: 9_500), word("b", epoch: 0, at: 9_500),
+            word("x", at: 9_500), word("b", at: 9_500),
+        ]
+        .map { run.take(unasked: $0, at: now) }
+        #expect(taken == [false, false, false, false, true])
+        #expect(run.tally == .confirmed(2, of: 3))
+        #expect(run.silent == ["c"])
+        // What it says when it is asked is later.
+        let isAnswer = run.take(Self.vote("b", .passes, at: 10_010))
+        let isLate = run.take(unasked: word("b", at: 9_900), at: Self.wall(10_020))
+        #expect(isAnswer && !isLate)
+        #expect(run.tally == .open)
+    }
 }

@@ -61,11 +61,17 @@ import Vocabulary
     }
 
     @Test func `observers of one peer are offset against each other`() {
-        let offsets = (0..<4).map {
-            Beat(monitor: "http", peer: "a", observer: $0)
-                .next(after: WallTime(milliseconds: 0), every: .seconds(10))
+        let time = WallTime(milliseconds: 1_795_000_000_123)
+        for peer in 0..<50 {
+            let beat = Beat(monitor: "http", peer: "\(peer)")
+            let slots = (0..<4).map {
+                beat.next(after: time, every: .seconds(10), offset: .milliseconds(2_500 * $0))
+            }
+            .sorted()
+            #expect(slots.allSatisfy { $0 > time && $0 <= time + .seconds(10) })
+            let pauses = zip(slots, slots.dropFirst()).map { $1 - $0 }
+            #expect(pauses.allSatisfy { $0 == .milliseconds(2_500) }, "\(pauses)")
         }
-        #expect(Set(offsets).count == 4)
     }
 
     @Test func `a quickened probe follows its predecessor, a regular one its beat`() {

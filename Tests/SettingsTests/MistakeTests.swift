@@ -431,14 +431,6 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
                 + "directory"
         ),
         Mistaken(
-            "settings that nothing reads",
-            "store: { lease: 5s }\nupstreams:\n  web:\n    peers:\n      - h:1 max_fails=0\n"
-                + "      - h:2 fail_timeout=1m\n"
-                + "    monitors: [ http: { observers: 2 } ]\n",
-            "muster.yaml:3:3: upstreams.web: monitor 'http': observers has no effect in this version: one "
-                + "agent probes each peer, and confirm asks others when it fails"
-        ),
-        Mistaken(
             "an agent-check that forgets",
             "upstreams: { web: { peers: ['h:1'] } }\nagent-check: { bind: 127.0.0.1:7070 }\n",
             "muster.yaml:2:14: agent-check: expected store.state-file or agent-check.memory-file, saw "

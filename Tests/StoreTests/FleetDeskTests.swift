@@ -397,7 +397,13 @@ import Vocabulary
             )
             #expect(
                 await eventually(within: .seconds(60)) {
-                    await second.store.agents()?.first { $0.id == "a1" }?.questions == [told]
+                    let heard = await second.store.agents()?.first { $0.id == "a1" }?.questions
+                    guard var question = heard?.first, question.votes.count == 2 else {
+                        return false
+                    }
+                    let at = question.votes[1].at
+                    question.votes[1].at = nil
+                    return question == told && at != nil
                 }
             )
         }
@@ -411,7 +417,10 @@ import Vocabulary
         let key = VerdictKey(upstream: "web", peer: "a", monitor: "http")
         let told = FleetReport.Question(
             key: key,
-            votes: [.init(agent: "a1", status: "fails"), .init(agent: "a2", status: nil)],
+            votes: [
+                .init(agent: "a1", status: "fails", at: WallTime(milliseconds: 1_795_000_000_123)),
+                .init(agent: "a2", status: nil),
+            ],
             confirmed: nil,
             isLost: true
         )
@@ -719,6 +728,7 @@ private final class NotingHands: FleetHands {
         stops += 1
     }
     func look(_ key: VerdictKey) { looks.append(key) }
+    func observe(_ key: VerdictKey, after offset: Nanoseconds?) {}
     func fall(_ key: VerdictKey) { falls.append(key) }
     func signed(_ sign: FleetSign) { signs.append(sign) }
     func lag(at now: Instant) -> Nanoseconds { .zero }
