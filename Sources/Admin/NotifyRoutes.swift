@@ -55,6 +55,7 @@ enum NotifyRoutes {
             .init("last_sent", JSON(status.lastSent?.description)),
             .init("quiet_until", JSON(status.quietUntil?.description)),
             .init("failing_since", JSON(status.failingSince?.description)),
+            .init("next_attempt", JSON(status.nextAttempt?.description)),
             .init("error", JSON(status.lastError?.printable)),
         ])
     }

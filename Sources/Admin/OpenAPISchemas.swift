@@ -102,13 +102,14 @@ enum OpenAPISchemas {
           "Receivers": {"type": "object", "required": ["receivers"], "properties": {"receivers": {"type": "array", "items": {"$ref": "#/components/schemas/Receiver"}}}},
           "Receiver": {
             "type": "object",
-            "required": ["name", "kind", "state", "agent", "waiting", "troubled", "sent", "failed", "left_out", "suppressed", "last_sent", "quiet_until", "failing_since", "error"],
+            "required": ["name", "kind", "state", "agent", "waiting", "troubled", "sent", "failed", "left_out", "suppressed", "last_sent", "quiet_until", "failing_since", "next_attempt", "error"],
             "properties": {
               "name": {"type": "string"}, "kind": {"type": "string"}, "state": {"enum": ["ok", "failing", "quiet", "standby"]}, "agent": {"type": "string"},
               "waiting": {"type": "integer"}, "troubled": {"type": "integer"}, "sent": {"type": "integer"}, "failed": {"type": "integer"},
               "left_out": {"type": "integer"}, "suppressed": {"type": "integer"},
               "last_sent": {"$ref": "#/components/schemas/TimeOrNull"}, "quiet_until": {"$ref": "#/components/schemas/TimeOrNull"},
-              "failing_since": {"$ref": "#/components/schemas/TimeOrNull"}, "error": {"type": ["string", "null"]}
+              "failing_since": {"$ref": "#/components/schemas/TimeOrNull"}, "next_attempt": {"$ref": "#/components/schemas/TimeOrNull"},
+              "error": {"type": ["string", "null"]}
             }
           },
           "Tested": {"type": "object", "required": ["receiver", "arrived"], "properties": {"receiver": {"type": "string"}, "arrived": {"type": "boolean"}, "error": {"type": "string"}}},

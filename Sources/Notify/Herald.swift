@@ -79,7 +79,9 @@ public struct Herald: Sendable {
     /// What waits, the oldest first. Those in flight are its beginning.
     public private(set) var waiting: [Notice] = []
     /// Had no room, and is to be told of by number.
-    public private(set) var leftOut = 0
+    public private(set) var leftOut = 0 {
+        didSet { if leftOut != oldValue { news.leftOut = leftOut } }
+    }
     public private(set) var counts = Counts()
     private var standings: [PeerKey: Standing] = [:]
     /// What another agent told of a peer last.
@@ -100,8 +102,14 @@ public struct Herald: Sendable {
     public struct News: Hashable, Sendable {
         public var added: [Notice] = []
         public var removed: [UInt64] = []
+        /// How many were left out, where that is another number now.
+        public var leftOut: Int?
+        /// Peers of which it is to be known otherwise how often they turned lately.
+        public var turned: Set<PeerKey> = []
 
-        public var isEmpty: Bool { added.isEmpty && removed.isEmpty }
+        public var isEmpty: Bool {
+            added.isEmpty && removed.isEmpty && leftOut == nil && turned.isEmpty
+        }
     }
 
     /// Standings are looked through this often at most, however many of them have something to say.
@@ -125,9 +133,11 @@ public struct Herald: Sendable {
     public static let waitingMax = 1_000
     /// Peers that are kept apart; of more nothing is told.
     public static let standingsMax = 100_000
+    /// Turns of one peer that are remembered: more is never asked for.
+    public static let turnsMax = 100
     public static let backoffMin = Nanoseconds.seconds(1)
     public static let backoffMax = Nanoseconds.seconds(60)
-    /// Whoever says "later" is not believed for longer.
+    /// Whoever says "later" (`Retry-After`) is not believed for longer.
     public static let laterMax = Nanoseconds.seconds(600)
     /// A message that the receiver refuses, and not only cannot take now, is tried so often.
     public static let refusalsMax = 5
@@ -179,7 +189,7 @@ public struct Herald: Sendable {
         (standing.status, standing.since, standing.reason) = (to, since, reason)
         standing.isTrouble = isTrouble
         standing.remindAt = isTrouble ? rules.remind.map { now.instant + $0 } : nil
-        let isFlapping = note(turnOf: &standing, at: now.instant)
+        let isFlapping = note(turnOf: peer, &standing, at: now.instant)
         defer {
             standings[peer] = standing
             lookSoon(at: earliest(standing))
@@ -212,10 +222,16 @@ public struct Herald: Sendable {
     }
 
     /// Whether this turn makes the peer one that comes and goes.
-    private func note(turnOf standing: inout Standing, at now: Instant) -> Bool {
+    private mutating func note(
+        turnOf peer: PeerKey,
+        _ standing: inout Standing,
+        at now: Instant
+    ) -> Bool {
         guard let flap = rules.flap else { return false }
         standing.turns = standing.turns.filter { now - $0 < flap.within } + [now]
         if standing.turns.count > flap.changes { standing.turns.removeFirst() }
+        // One turn alone says nothing after a restart.
+        if standing.turns.count > 1 || standing.flapping != nil { news.turned.insert(peer) }
         if standing.flapping != nil {
             standing.flapping?.turns += 1
             standing.flapping?.lastTurn = now
@@ -285,6 +301,7 @@ public struct Herald: Sendable {
             {
                 standing.flapping = nil
                 standing.turns = []
+                news.turned.insert(peer)
                 var notice = make(.settled, peer, standing, from: standing.status)
                 notice.changes = flapping.turns
                 made.append(enqueue(notice, at: now.instant))
@@ -398,6 +415,9 @@ public struct Herald: Sendable {
         return lost
     }
 
+    /// When what waits is tried again; nil where the last attempt arrived.
+    public var nextAttempt: Instant? { waiting.isEmpty ? nil : retryAt }
+
     /// The receiver is there again: what waits for the next attempt goes out now.
     public mutating func hurry() { retryAt = nil }
 
@@ -476,6 +496,7 @@ public struct Herald: Sendable {
             if let told, !isFlappingTold, told.before > flapping.id {
                 standings[peer]?.flapping = nil
                 standings[peer]?.turns = []
+                news.turned.insert(peer)
             }
         }
         if newest.kind == .settled, told == nil || isFlappingTold { return newest }
@@ -538,6 +559,90 @@ public struct Herald: Sendable {
     public mutating func restore(told ids: Set<UInt64>) {
         nextID = max(nextID, (ids.max() ?? 0) + 1)
         waiting.removeAll { ids.contains($0.id) }
+    }
+
+    /// So many had no room in the last process, and nobody was told.
+    public mutating func restore(leftOut count: Int) { leftOut = max(count, 0) }
+
+    /// How often a peer turned lately, and how it is known, by the wall clock.
+    public struct Turns: Hashable, Sendable {
+        public var peer: PeerKey
+        public var status: PeerStatus
+        public var since: WallTime
+        public var reason: String
+        public var isTrouble: Bool
+        /// Empty where that is over.
+        public var times: [WallTime]
+        /// Since it is said to come and go.
+        public var flapping: ComingAndGoing?
+
+        public struct ComingAndGoing: Hashable, Sendable {
+            public var count: Int
+            public var last: WallTime
+        }
+
+        /// Of one of which nothing is known any more.
+        static func none(of peer: PeerKey) -> Turns {
+            Turns(
+                peer: peer,
+                status: .unknown,
+                since: WallTime(milliseconds: 0),
+                reason: "",
+                isTrouble: false,
+                times: []
+            )
+        }
+    }
+
+    public func turns(of peer: PeerKey, now: Moment) -> Turns {
+        guard let standing = standings[peer] else { return .none(of: peer) }
+        func wall(_ time: Instant) -> WallTime { now.wall + (time - now.instant) }
+        return Turns(
+            peer: peer,
+            status: standing.status,
+            since: standing.since,
+            reason: standing.reason,
+            isTrouble: standing.isTrouble,
+            times: standing.turns.map(wall),
+            flapping: standing.flapping.map { .init(count: $0.turns, last: wall($0.lastTurn)) }
+        )
+    }
+
+    /// Those that turned more than once lately.
+    public func turns(now: Moment) -> [Turns] {
+        standings.filter { $0.value.turns.count > 1 || $0.value.flapping != nil }.keys
+            .sorted { $0.description < $1.description }
+            .map { turns(of: $0, now: now) }
+    }
+
+    /// The last process saw it turn so often. What was told of it stands in its notices.
+    public mutating func restore(_ turns: Turns, now: Moment) {
+        guard standings[turns.peer] != nil || standings.count < Self.standingsMax else { return }
+        // By a clock that was set since, a turn may be to come: then it was just now.
+        func instant(_ time: WallTime) -> Instant { now.instant + -max(now.wall - time, .zero) }
+        var standing =
+            standings[turns.peer]
+            ?? Standing(
+                status: turns.status,
+                since: turns.since,
+                reason: turns.reason,
+                isTrouble: turns.isTrouble
+            )
+        standing.turns = turns.times.map(instant)
+        standing.flapping = turns.flapping.map {
+            Flapping(turns: $0.count, lastTurn: instant($0.last))
+        }
+        if standing.flapping != nil {
+            // Nothing was told of these turns, but they happened.
+            (standing.status, standing.since) = (turns.status, turns.since)
+            (standing.reason, standing.isTrouble) = (turns.reason, turns.isTrouble)
+        }
+        if standing.isTrouble, standing.remindAt == nil {
+            standing.remindAt = rules.remind.map { now.instant + $0 }
+        }
+        let isNothing = !standing.isTrouble && standing.turns.isEmpty && standing.flapping == nil
+        standings[turns.peer] = isNothing ? nil : standing
+        if !isNothing { lookSoon(at: earliest(standing)) }
     }
 
     /// The peers in trouble, as notices that make the same standing again.

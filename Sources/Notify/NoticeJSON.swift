@@ -68,6 +68,44 @@ extension Notice {
     }
 }
 
+extension Herald.Turns {
+    /// As the ledger keeps it.
+    var kept: JSON {
+        JSON.object([
+            .init("upstream", .string(peer.upstream)),
+            .init("peer", .string(peer.peer)),
+            .init("status", .string(status.rawValue)),
+            .init("since", .integer(since.milliseconds)),
+            .init("reason", .string(reason)),
+            .init("trouble", .bool(isTrouble)),
+            .init("times", .array(times.map { .integer($0.milliseconds) })),
+            .init("count", JSON(flapping?.count)),
+            .init("last", flapping.map { .integer($0.last.milliseconds) } ?? .null),
+        ]).withoutNulls()
+    }
+
+    init?(kept json: JSON) {
+        guard let upstream = json["upstream"]?.string, let peer = json["peer"]?.string,
+            let status = json["status"]?.string.flatMap(PeerStatus.init(rawValue:)),
+            let since = json["since"]?.integer, let isTrouble = json["trouble"]?.bool,
+            let times = json["times"]?.items
+        else { return nil }
+        self.init(
+            peer: PeerKey(upstream: upstream, peer: peer),
+            status: status,
+            since: WallTime(clamping: since),
+            reason: json["reason"]?.string ?? "",
+            isTrouble: isTrouble,
+            times: times.prefix(Herald.turnsMax).compactMap {
+                $0.integer.map { WallTime(clamping: $0) }
+            }
+        )
+        if let count = json["count"]?.int, let last = json["last"]?.integer {
+            flapping = ComingAndGoing(count: max(count, 0), last: WallTime(clamping: last))
+        }
+    }
+}
+
 extension Batch {
     public var json: JSON {
         .object([

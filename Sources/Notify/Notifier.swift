@@ -231,7 +231,13 @@ public final class Notifier {
         body(&heralds[name, default: Herald(name, HeraldRules())], now)
         guard let news = heralds[name]?.takeNews(), let ledger, !news.isEmpty else { return }
         for notice in news.added { ledger.note(Self.record(of: notice, for: name)) }
-        if !news.removed.isEmpty { ledger.note(Self.record(told: news.removed, to: name)) }
+        if !news.removed.isEmpty || news.leftOut != nil {
+            ledger.note(Self.record(told: news.removed, leftOut: news.leftOut, to: name))
+        }
+        for peer in news.turned {
+            guard let herald = heralds[name] else { continue }
+            ledger.note(Self.record(of: herald.turns(of: peer, now: now), for: name))
+        }
     }
 
     // MARK: Sending
@@ -484,6 +490,7 @@ public final class Notifier {
                 waiting: herald.waiting.count,
                 troubled: herald.troubled,
                 leftOut: herald.leftOut,
+                nextAttempt: herald.nextAttempt.map { now.wall + ($0 - now.instant) },
                 counts: herald.counts,
                 quietUntil: quietUntil,
                 lastSent: record.lastSent,
@@ -514,6 +521,8 @@ public struct NotifyStatus: Hashable, Sendable {
     public var waiting: Int
     public var troubled: Int
     public var leftOut: Int
+    /// When what did not arrive is tried again.
+    public var nextAttempt: WallTime?
     public var counts: Herald.Counts
     public var quietUntil: WallTime?
     public var lastSent: WallTime?
@@ -568,6 +577,9 @@ extension Notifier: LedgerClient {
             let ids =
                 json["told"]?.items?.compactMap { $0.integer.map { UInt64(clamping: $0) } } ?? []
             heralds[name]?.restore(told: Set(ids))
+            if let count = json["left_out"]?.int { heralds[name]?.restore(leftOut: count) }
+        } else if let turns = json["turns"].flatMap(Herald.Turns.init(kept:)) {
+            heralds[name]?.restore(turns, now: loop.moment)
         } else if let notice = json["notice"].flatMap(Notice.init(kept:)) {
             if json["standing"]?.bool == true {
                 heralds[name]?.restore(standingOf: notice, now: loop.instant)
@@ -579,12 +591,17 @@ extension Notifier: LedgerClient {
 
     public func snapshot() -> @Sendable () -> [LedgerRecord] {
         let (heralds, strangers) = (order.compactMap { self.heralds[$0] }, strangers)
+        let now = loop.moment
         return {
             strangers
                 + heralds.flatMap { herald in
                     herald.standingNotices.map {
                         Self.record(of: $0, for: herald.name, isStanding: true)
                     } + herald.waiting.map { Self.record(of: $0, for: herald.name) }
+                        + herald.turns(now: now).map { Self.record(of: $0, for: herald.name) }
+                        + (herald.leftOut > 0
+                            ? [Self.record(told: [], leftOut: herald.leftOut, to: herald.name)]
+                            : [])
                 }
         }
     }
@@ -602,11 +619,23 @@ extension Notifier: LedgerClient {
         return LedgerRecord(kind: LedgerKind.notice, bytes: json.withoutNulls().bytes)
     }
 
-    private static func record(told ids: [UInt64], to receiver: String) -> LedgerRecord {
+    private static func record(of turns: Herald.Turns, for receiver: String) -> LedgerRecord {
+        let json = JSON.object([
+            .init("receiver", .string(receiver)), .init("turns", turns.kept),
+        ])
+        return LedgerRecord(kind: LedgerKind.notice, bytes: json.withoutNulls().bytes)
+    }
+
+    private static func record(
+        told ids: [UInt64],
+        leftOut: Int?,
+        to receiver: String
+    ) -> LedgerRecord {
         let json = JSON.object([
             .init("receiver", .string(receiver)),
             .init("told", .array(ids.map { .integer(Int64(clamping: $0)) })),
-        ])
+            .init("left_out", leftOut.map { JSON($0) } ?? .null),
+        ]).withoutNulls()
         return LedgerRecord(kind: LedgerKind.noticesTold, bytes: json.bytes)
     }
 }

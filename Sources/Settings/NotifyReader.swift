@@ -11,7 +11,7 @@ enum NotifyReader {
     static let spanRange = Nanoseconds.zero...Nanoseconds.seconds(7 * 86_400)
     static let remindRange = Nanoseconds.seconds(10)...Nanoseconds.seconds(30 * 86_400)
     static let timeoutRange = Nanoseconds.milliseconds(100)...Nanoseconds.seconds(60)
-    static let flapChangesRange = 2...100
+    static let flapChangesRange = 2...Herald.turnsMax
     static let recipientsMax = 32
     static let ways = [
         "webhook", "slack", "teams", "pagerduty", "alertmanager", "command", "email",

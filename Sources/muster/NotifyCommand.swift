@@ -51,6 +51,7 @@ struct NotifyStatusCommand: AsyncParsableCommand {
             var state = one["state"]?.string ?? ""
             if let until = one["quiet_until"]?.string { state += " until \(until)" }
             if let since = one["failing_since"]?.string { state += " since \(since)" }
+            if let next = one["next_attempt"]?.string { state += ", next attempt \(next)" }
             rows.append([
                 one["name"]?.string ?? "", one["kind"]?.string ?? "", state,
                 one["agent"]?.string ?? "",

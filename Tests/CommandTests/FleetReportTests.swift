@@ -10,13 +10,14 @@ import Vocabulary
         let body = try JSON(
             parsing: Array(
                 (#"{"receivers":[{"name":"ops","kind":"slack","state":"failing","agent":"a1","waiting":2,"sent":3,"#
-                    + #""failed":5,"left_out":1,"failing_since":"T","error":"404"}]}"#).utf8
+                    + #""failed":5,"left_out":1,"failing_since":"T","next_attempt":"U","error":"404"}]}"#)
+                    .utf8
             )
         )
         #expect(
             NotifyStatusCommand.lines(body) == [
-                "RECEIVER  KIND   STATE            BY  WAITING  SENT  FAILED  LEFT OUT  LAST SENT",
-                "ops       slack  failing since T  a1  2        3     5       1         -",
+                "RECEIVER  KIND   STATE                            BY  WAITING  SENT  FAILED  LEFT OUT  LAST SENT",
+                "ops       slack  failing since T, next attempt U  a1  2        3     5       1         -",
                 "ops: 404",
             ]
         )

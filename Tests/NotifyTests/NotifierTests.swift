@@ -284,4 +284,103 @@ private final class Process {
             await process.end()
         }
     }
+
+    // MARK: After a kill
+
+    @Test func `how many were left out is known after a kill`() async throws {
+        try await onLoop { loop in
+            let (mailbox, disk) = (Mailbox(), ModelDisk())
+            let first = try await Process(on: disk, loop, mailbox, Self.rules)
+            mailbox.answer(.failed("away"))
+            for number in 0..<Herald.waitingMax + 7 {
+                first.notifier.transition(
+                    TransitionEvent(
+                        id: UInt64(number + 1),
+                        at: loop.wall,
+                        peer: PeerKey(upstream: "web", peer: "p\(number)"),
+                        from: .up,
+                        to: .down,
+                        reason: ""
+                    )
+                )
+            }
+            await loop.advance(by: .seconds(1))
+            var dice = Dice(seed: 5)
+            let second = try await Process(on: disk.afterCrash(&dice), loop, mailbox, Self.rules)
+            #expect(second.notifier.status.first?.leftOut == 7)
+            // The next message says it, and then it is said.
+            mailbox.answer(.arrived)
+            await loop.advance(by: .seconds(120))
+            #expect(second.notifier.status.first?.leftOut == 0)
+            await second.end()
+            await first.end()
+        }
+    }
+
+    /// Turns before the kill, and after it: they count together.
+    @Test(arguments: [6, 4])
+    func `a peer that comes and goes does so over a kill`(before: Int) async throws {
+        try await onLoop { loop in
+            var rules = Self.rules
+            rules.flap = HeraldRules.Flap()
+            let (mailbox, disk) = (Mailbox(), ModelDisk())
+            let first = try await Process(on: disk, loop, mailbox, rules)
+            first.finds(0, true)
+            await loop.advance(by: .seconds(20))
+            for turn in 0..<before {
+                first.finds(0, !turn.isMultiple(of: 2))
+                await loop.advance(by: .seconds(10))
+            }
+            var dice = Dice(seed: 5)
+            let left = disk.afterCrash(&dice)
+            // It is dead.
+            first.notifier.define([])
+            let second = try await Process(on: left, loop, mailbox, rules)
+            second.finds(0, true)
+            await loop.advance(by: .seconds(20))
+            for turn in before..<8 {
+                second.finds(0, !turn.isMultiple(of: 2))
+                await loop.advance(by: .seconds(10))
+            }
+            let told =
+                (0..<5).map { turn in
+                    turn.isMultiple(of: 2) ? "trouble \(peers[0]) down" : "resolved \(peers[0]) up"
+                } + ["flapping \(peers[0]) up"]
+            #expect(mailbox.taken == told)
+            await loop.advance(by: .seconds(700))
+            #expect(mailbox.taken == told + ["settled \(peers[0]) up"])
+            // That is remembered too.
+            let third = try await Process(on: left.afterCrash(&dice), loop, mailbox, rules)
+            third.finds(0, true)
+            await loop.advance(by: .seconds(700))
+            #expect(mailbox.taken.count == told.count + 1)
+            await third.end()
+            await second.end()
+            await first.end()
+        }
+    }
+
+    @Test
+    func
+        `when it is tried again is told, and a receiver's word for it counts for ten minutes at most`()
+        async throws
+    {
+        try await onLoop { loop in
+            let mailbox = Mailbox()
+            let process = try await Process(on: ModelDisk(), loop, mailbox, Self.rules)
+            process.finds(0, true)
+            await loop.advance(by: .seconds(20))
+            #expect(process.notifier.status.first?.nextAttempt == nil)
+            mailbox.answer(.failed("429", later: .seconds(86_400)))
+            process.finds(0, false)
+            await loop.advance(by: .seconds(2))
+            let next = try #require(process.notifier.status.first?.nextAttempt)
+            #expect(next - loop.wall <= Herald.laterMax && next - loop.wall > .seconds(590))
+            mailbox.answer(.arrived)
+            await loop.advance(by: Herald.laterMax)
+            #expect(mailbox.taken == ["trouble \(peers[0]) down"])
+            #expect(process.notifier.status.first?.nextAttempt == nil)
+            await process.end()
+        }
+    }
 }
