@@ -120,6 +120,7 @@ public struct CompatConfigServer: ControlDoor {
         onRunning: @Sendable (String) async -> Void
     ) async throws {
         var entrance = Entrance(configuration.bind, named: "config")
+        entrance.setting = "admin.compat-config"
         entrance.rules = OriginRules(bind: configuration.bind, hosts: configuration.hosts)
         entrance.limits.connections = configuration.connections
         let server = self

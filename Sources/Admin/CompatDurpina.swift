@@ -39,6 +39,7 @@ public struct CompatDurpinaServer: ControlDoor {
         onRunning: @Sendable (String) async -> Void
     ) async throws {
         var entrance = Entrance(configuration.bind, named: "durpina")
+        entrance.setting = "admin.compat-durpina"
         entrance.rules = OriginRules(bind: configuration.bind, hosts: configuration.hosts)
         entrance.limits.connections = configuration.connections
         let server = self

@@ -59,7 +59,24 @@ enum DefinitionRoutes {
     private static func routes(_: Request, _ context: AdminContext) async -> Response {
         let routes = await context.plane.definer?.call { $0.routes } ?? []
         let revision = await context.plane.operations.call { $0.revisionOfRoutes }
-        return .json(.object([.init("routes", .array(routes.map(json)))])).tagged(revision)
+        let sources = await context.plane.sources()
+        return .json(
+            .object([
+                .init("routes", .array(routes.map(json))),
+                .init("sources", .array(sources.map(json))),
+            ])
+        ).tagged(revision)
+    }
+
+    /// Hosts of other systems are theirs to list: here stands how many there are, and where.
+    private static func json(_ source: SourceStatus) -> JSON {
+        .object([
+            .init("kind", .string(source.kind)),
+            .init("name", .string(source.name)),
+            .init("url", .string(source.url)),
+            .init("connected", .bool(source.isConnected)),
+            .init("hosts", JSON(source.frontends)),
+        ])
     }
 
     private static func json(_ route: DefinedRoute) -> JSON {

@@ -21,6 +21,8 @@ struct Entrance: Sendable {
     let bind: Vocabulary.Address
     /// Of its thread.
     let name: String
+    /// What makes it listen, for the log.
+    var setting = "admin"
     var access = SocketAccess()
     var rules: OriginRules
     var limits = FrontLimits()
@@ -57,6 +59,7 @@ struct Entrance: Sendable {
                         limits: entrance.limits,
                         certificate: entrance.certificate,
                         tally: entrance.tally,
+                        name: entrance.setting,
                         journal: journal,
                         handler: handler
                     )

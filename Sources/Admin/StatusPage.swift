@@ -46,6 +46,7 @@ public struct StatusPageServer: ControlDoor {
         onRunning: @Sendable (String) async -> Void
     ) async throws {
         var entrance = Entrance(configuration.bind, named: "status")
+        entrance.setting = "status-page"
         // Nothing can be changed here, and badges stand in pages of others.
         entrance.rules.isPublic = true
         entrance.limits.connections = configuration.connections

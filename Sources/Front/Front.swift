@@ -20,6 +20,8 @@ public final class Front: EventSink {
     let tally: FrontTally
     let handler: Handler
     private let journal: Journal
+    /// The setting that makes it listen.
+    private let name: String
     private var acceptor: Acceptor?
     private var crowd: Crowd
     private var visitors: [Int: Visitor] = [:]
@@ -45,6 +47,7 @@ public final class Front: EventSink {
         limits: FrontLimits = FrontLimits(),
         certificate: ServerCertificate? = nil,
         tally: FrontTally = FrontTally(),
+        name: String = "admin",
         journal: Journal = .silent,
         handler: @escaping Handler
     ) {
@@ -53,6 +56,7 @@ public final class Front: EventSink {
         self.limits = limits
         self.certificate = certificate
         self.tally = tally
+        self.name = name
         self.journal = journal
         self.handler = handler
         crowd = Crowd(limit: limits.connections, share: limits.share)
@@ -109,7 +113,7 @@ public final class Front: EventSink {
 
     public override func due(tag: Int) {
         if tag == Self.fileWatchTag {
-            acceptor?.keepFile(for: "admin", journal)
+            acceptor?.keepFile(for: name, journal)
             return watchFile()
         }
         for visitor in visitors.values { visitor.cut() }
@@ -159,7 +163,8 @@ public final class Front: EventSink {
         guard let silent = throttle.note(source == nil ? "all" : "one", at: loop.now) else {
             return
         }
-        var text = "admin: "
+        // Of several that listen: which one, and by which setting.
+        var text = "\(name).bind\(acceptor.map { " \($0.address)" } ?? ""): "
         let count: Int
         if let source {
             count = limits.share
@@ -204,7 +209,7 @@ public final class Front: EventSink {
         if let quietUntil, loop.now < quietUntil { return }
         quietUntil = loop.now + Self.troubleEvery
         journal.warning(
-            "admin: a client cannot be let in: \(error.reason); \(visitors.count) connections are open "
+            "\(name): a client cannot be let in: \(error.reason); \(visitors.count) connections are open "
                 + "here, and the limit of the process (ulimit -n) is used up",
             [.event("admin-full")]
         )

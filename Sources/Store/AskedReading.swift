@@ -11,6 +11,8 @@ enum AskedLimits {
     static let givenMax = 100_000
     /// Writes of ours that the stream may not have told of yet.
     static let writtenMax = 64
+    /// Values that are none of ours, of which one knows that they were counted.
+    static let nonsenseMax = 10_000
 }
 
 /// What the field `#` of a hash says of it.

@@ -260,7 +260,8 @@ final class AskedSide<W: Wish>: CountedSide {
         guard
             let record = RedisStore.json(bytes).flatMap({ Asked<W>(json: $0) })?
                 .believed(at: store.now)
-        else { return store.ignore(.value(sort), field) }
+        else { return store.ignore(.value(sort), field, bytes) }
+        store.makesSense(sort, field)
         let held = shelf[key]
         if held == nil, shelf.count >= AskedLimits.orphansMax, !isAnswer, !isCared(for: key) {
             return store.ignore(.surplus(sort), field)

@@ -184,8 +184,9 @@ final class FencedSide<R: FencedRecord>: RedisSide {
         guard let bytes = value.bytes else { return }
         guard let key = R.Key(field: field) else { return store.ignore(.name(sort), field) }
         guard let json = RedisStore.json(bytes), var record = R.read(json, of: key) else {
-            return store.ignore(.value(sort), field)
+            return store.ignore(.value(sort), field, bytes)
         }
+        store.makesSense(sort, field)
         // Its times become this machine's: all others must be by the same clock before.
         store.followClock(store.loop.moment)
         if let writer {

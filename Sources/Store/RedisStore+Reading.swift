@@ -278,7 +278,10 @@ extension RedisStore {
 
 extension RedisStore {
     /// One line a minute for each kind, with an example.
-    func ignore(_ what: Nonsense, _ field: String) {
+    ///
+    /// Some hashes are read anew every few seconds: what lies there as it was is counted once.
+    func ignore(_ what: Nonsense, _ field: String, _ value: [UInt8] = []) {
+        if isKnown(what, field, value) { return }
         ignored += 1
         guard let silent = throttle.note(what.kind, at: loop.instant) else { return }
         let name = String(field.prefix(100)).printable
@@ -286,6 +289,25 @@ extension RedisStore {
         var text = "store \(url): \(hash) '\(name)' \(what.words); ignored"
         if silent > 0 { text += ", as were \(silent) more in the last minute" }
         journal.warning(text, [.event("store-ignored")])
+    }
+
+    private func isKnown(_ what: Nonsense, _ field: String, _ value: [UInt8]) -> Bool {
+        // An order has put an end to it.
+        if case .replaced = what { return false }
+        var hash = StableHash()
+        hash.combine(what.words)
+        hash.combine(String(decoding: value, as: UTF8.self))
+        let name = "\(what.sort.name) \(field.prefix(Believable.nameBytesMax))"
+        if nonsense[name] == hash.value { return true }
+        if nonsense[name] != nil || nonsense.count < AskedLimits.nonsenseMax {
+            nonsense[name] = hash.value
+        }
+        return false
+    }
+
+    /// What lies there now is ours; other nonsense after it is counted again.
+    func makesSense(_ sort: RecordSort, _ field: String) {
+        if !nonsense.isEmpty { nonsense["\(sort.name) \(field)"] = nil }
     }
 
     /// Lets everybody else on the loop have a turn.

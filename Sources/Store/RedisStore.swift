@@ -82,6 +82,8 @@ public final class RedisStore: Store {
     private var writeAgain: Timers.Token?
     /// Of values that are none of ours.
     var ignored: UInt64 = 0
+    /// What each of them was when it was counted.
+    var nonsense: [String: UInt64] = [:]
     var throttle = Throttle()
     /// What others wrote under our names, as far as it was told of.
     var asidesTold = Set<String>()

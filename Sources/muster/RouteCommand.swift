@@ -33,8 +33,9 @@ struct RouteListCommand: AsyncParsableCommand {
     }
 
     static func lines(_ body: JSON) -> [String] {
+        let sources = (body["sources"]?.items ?? []).map(line(ofSource:))
         let routes = body["routes"]?.items ?? []
-        if routes.isEmpty { return ["no routes"] }
+        if routes.isEmpty { return sources.isEmpty ? ["no routes"] : sources }
         var rows = [["ROUTE", "LISTENER", "HOST", "PATH", "FROM", "UPSTREAM"]]
         for route in routes {
             var upstream = route["upstream"]?.string ?? ""
@@ -45,7 +46,24 @@ struct RouteListCommand: AsyncParsableCommand {
                 route["source"]?.string ?? "", upstream,
             ])
         }
-        return Table.lines(rows).map(\.printable)
+        return Table.lines(rows).map(\.printable) + sources
+    }
+
+    /// What another system routes is not listed: it may be a hundred thousand hosts.
+    private static func line(ofSource source: JSON) -> String {
+        let count = source["hosts"]?.int ?? 0
+        let url = source["url"]?.string ?? ""
+        let name = source["name"]?.string ?? "a source"
+        var text = "after these, \(count) host\(count == 1 ? "" : "s") of \(name) at \(url)"
+        // How the other system's own tools ask for one.
+        switch source["kind"]?.string {
+        case "hipache": text += ": LRANGE frontend:HOST 0 -1 there tells of one"
+        case "redis-keys":
+            text += ", of those that were asked for lately: GET PREFIX+HOST there tells of one"
+        default: break
+        }
+        if source["connected"]?.bool == false { text += " (it is away; what was read last holds)" }
+        return text.printable
     }
 }
 

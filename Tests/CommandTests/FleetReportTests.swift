@@ -23,6 +23,24 @@ import Vocabulary
         )
     }
 
+    @Test func `hosts of other systems are counted behind the routes`() throws {
+        let body = try JSON(
+            parsing: Array(
+                (#"{"routes":[{"id":null,"source":"file","listener":null,"host":"*","path":"/","upstream":"web"}],"#
+                    + #""sources":[{"kind":"hipache","name":"old","url":"redis://r:6379","connected":false,"hosts":1}]}"#)
+                    .utf8
+            )
+        )
+        #expect(
+            RouteListCommand.lines(body) == [
+                "ROUTE  LISTENER  HOST  PATH  FROM  UPSTREAM",
+                "-      every     *     /     file  web",
+                "after these, 1 host of old at redis://r:6379: LRANGE frontend:HOST 0 -1 there tells of one "
+                    + "(it is away; what was read last holds)",
+            ]
+        )
+    }
+
     private func report(_ text: String) throws -> AgentsReport {
         AgentsReport(try JSON(parsing: Array(text.utf8)))
     }

@@ -276,6 +276,32 @@ import Vocabulary
         }
     }
 
+    /// What people ask for is read anew every few seconds, with whatever lies beside it.
+    @Test func `a value that is none of ours is counted once, and again when it is another`()
+        async throws
+    {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            func write(_ field: String, _ text: String) async throws {
+                _ = try await server.ask("HSET", "muster:intents", field, text, on: rig.loop)
+            }
+            try await write("web|first", "7")
+            let (store, _) = await rig.start(reconcileEvery: .milliseconds(5))
+            // Each is found by a reading of its own, which finds those before it as well.
+            for turn in 1...6 {
+                try await write("web|p\(turn)", "nonsense")
+                #expect(
+                    await eventually(within: .seconds(30)) {
+                        store.status.ignored == UInt64(turn + 1)
+                    }
+                )
+            }
+            try await write("web|first", "8")
+            #expect(await eventually(within: .seconds(30)) { store.status.ignored == 8 })
+            await rig.stop(store)
+        }
+    }
+
     @Test func `a large value is not fetched, and a hundred thousand foreign fields are one line`()
         async throws
     {
