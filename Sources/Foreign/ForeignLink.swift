@@ -7,6 +7,12 @@ import EventLoop
 import Redis
 import Vocabulary
 
+/// One run of a server, and one history of data.
+struct ServerIdentity: Hashable, Sendable {
+    var run: String
+    var history: String
+}
+
 /// The connections of one session. Used up by the first failure of any of them.
 final class ForeignLink {
     let reader: RedisConnection
@@ -22,6 +28,8 @@ final class ForeignLink {
     private let loop: EventLoop
     private let lookup: HostLookup?
     private var writerTriedAt = Instant(nanoseconds: .min)
+    /// Of this connection: a server that is started again closes it.
+    private var run: String?
     private let onFailure: () -> Void
 
     static let timeout = Nanoseconds.seconds(1)
@@ -127,6 +135,23 @@ final class ForeignLink {
             pattern.append(letter)
         }
         return pattern
+    }
+
+    /// Which server answers, and of which history its data is: another run or another replication id may have lost
+    /// what the one before had. Nil where the server does not say, for want of a right.
+    func identity() async throws(RedisError) -> ServerIdentity? {
+        if run == nil {
+            let text = try await reader.command(["INFO", "server"], timeout: Self.timeout).text
+            run = Self.field("run_id", in: text)
+        }
+        let text = try await reader.command(["INFO", "replication"], timeout: Self.timeout).text
+        guard let run, let history = Self.field("master_replid", in: text) else { return nil }
+        return ServerIdentity(run: run, history: history)
+    }
+
+    private static func field(_ name: String, in text: String?) -> String? {
+        text?.split(whereSeparator: \.isNewline).first { $0.hasPrefix("\(name):") }
+            .map { String($0.dropFirst(name.count + 1)) }
     }
 
     /// Finds out whether the connection that only listens is still there.

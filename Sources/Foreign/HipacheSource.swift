@@ -32,6 +32,8 @@ public final class HipacheSource {
     /// Everything was deleted, and somebody said so.
     private var isFlushed = false
     private var nextScan = Instant.distantFuture
+    /// Who answered the last time that all was read.
+    private var identity: ServerIdentity?
     /// Lists that Redis came back without: kept until then.
     private var lost: [String: Instant] = [:]
 
@@ -347,6 +349,9 @@ public final class HipacheSource {
         let began = loop.instant
         let wasFlushed = isFlushed
         wantsScan = false
+        let answers = try await link?.identity()
+        // The same server, with its data as it went on: what is not there was deleted, also while nobody listened.
+        let mayHaveLost = answers.map { $0 != identity } ?? (isReturn && !wasFlushed)
         var seen = Set<String>()
         var withMarks: [String] = []
         var checked = Set<String>()
@@ -385,7 +390,8 @@ public final class HipacheSource {
                 try await readDirty()
             }
         } while cursor != "0"
-        settle(seen, checked, isReturn: isReturn && !wasFlushed)
+        settle(seen, checked, mayHaveLost: mayHaveLost)
+        identity = answers
         isLoaded = true
         if !wantsScan { isFlushed = false }
         quiet.open()
@@ -402,12 +408,13 @@ public final class HipacheSource {
             : loop.instant + max(base.refresh, Nanoseconds(took.count * Self.pollShare))
     }
 
-    /// What was not seen is gone, unless most of all is: then Redis lost it, and nobody ordered that.
-    private func settle(_ seen: Set<String>, _ checked: Set<String>, isReturn: Bool) {
+    /// What was not seen is gone, unless another server has come and most of all is: then that one lost it, and nobody
+    /// ordered that.
+    private func settle(_ seen: Set<String>, _ checked: Set<String>, mayHaveLost: Bool) {
         let now = loop.instant
         let known = routes.table.hosts
         let missing = known.filter { !seen.contains($0) && !dirty.contains(full(.frontend, $0)) }
-        if isReturn, missing.count * 2 > known.count {
+        if mayHaveLost, missing.count * 2 > known.count {
             for host in missing { lost[host] = now + Self.lostKept }
             journal.warning(
                 "source \(name) is back without \(missing.count) of \(known.count) frontends: they are "
@@ -432,12 +439,9 @@ public final class HipacheSource {
         if !isLoaded, !(await quiet.wait(until: deadline, for: { isLoaded })) {
             return .unavailable
         }
+        // What Redis said before the request came may wait to be read behind it.
+        if isNotified { await quiet.turn() }
         await waitForReading(of: host)
-        if isNotified, routes.table.key(of: host) == nil {
-            // What Redis said before the request came may wait to be read behind it.
-            await quiet.turn()
-            await waitForReading(of: host)
-        }
         let span = isNotified ? Self.believed : Self.readPatience
         guard let key = routes.table.key(of: host) else {
             return .none(for: isNotified ? Self.absentBelieved : Self.readPatience)

@@ -27,6 +27,8 @@ public final class RedisKeysSource {
     private var absent: [String: Instant] = [:]
     /// Written since they were read.
     private var dirty: Set<String> = []
+    /// Who answered when all was read last.
+    private var identity: ServerIdentity?
     /// Redis came back without them: kept until then.
     private var lost: [String: Instant] = [:]
 
@@ -213,8 +215,10 @@ public final class RedisKeysSource {
             routes.watchFresh()
         }
         guard isReturn else { return }
-        // Most of all is not deleted while nobody looks: then Redis lost it.
-        let isLoss = gone.count * 2 > asked
+        let answers = try await link?.identity()
+        defer { identity = answers }
+        // Where another server has come and most of all is gone, that one lost it, and nobody ordered that.
+        let isLoss = gone.count * 2 > asked && (answers.map { $0 != identity } ?? true)
         for host in gone {
             if isLoss { lost[host] = loop.instant + Self.lostKept } else { take(host, .null) }
         }
