@@ -64,6 +64,15 @@ enum ForeignScripts {
         return dead
         """
 
+    static let readRights = "+type +lrange +smembers +hgetall on the keys, and +eval"
+    static let markRights =
+        "+type +lrange +smembers +sadd +srem +expire +publish, on the keys and on &dead"
+
+    /// Of a script Redis does not say which right its user lacks.
+    static func explained(_ text: String, needing rights: String) -> String {
+        text.contains("The user executing the script") ? "\(text) It needs \(rights)" : text
+    }
+
     /// Gives back the locks that are ours. KEYS: their hash. ARGV: how ours begin; then each backend.
     static let release = """
         for i = 2, #ARGV do

@@ -184,6 +184,7 @@ extension HipacheSource {
 
     private func tellRefused(_ text: String) {
         guard throttle.note("refused", at: loop.instant) != nil else { return }
+        let text = ForeignScripts.explained(text, needing: ForeignScripts.markRights)
         journal.warning(
             "source \(name): expected \(base.write) to take marks of the dead, saw \(text); other "
                 + "proxies do not hear who is dead",

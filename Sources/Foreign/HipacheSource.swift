@@ -260,7 +260,9 @@ public final class HipacheSource {
         let reply = try await reader.command(command, timeout: ForeignLink.timeout)
         reading.subtract(keys)
         guard let values = reply.array, values.count == keys.count else {
-            if case .error(let text) = reply { throw .refused(text) }
+            if case .error(let text) = reply {
+                throw .refused(ForeignScripts.explained(text, needing: ForeignScripts.readRights))
+            }
             throw .refused("expected \(keys.count) values, saw \(values(in: reply))")
         }
         // What was written again meanwhile is read again anyway.

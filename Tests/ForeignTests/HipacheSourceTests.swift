@@ -97,6 +97,22 @@ struct HipacheSourceTests {
         await rig.stop()
     }
 
+    @Test func `which rights a script lacks is told, for Redis names none`() async throws {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        try await rig.set("h", [Self.url(1), Self.url(2)])
+        try await rig.start()
+        try await rig.ask("ACL", "SETUSER", "default", "-sadd")
+        await rig.think(dead: [Self.id(2)])
+        let isTold = await eventually(within: Self.patience) {
+            rig.lines.withLock {
+                $0.contains { $0.contains("needs +type +lrange +smembers +sadd") }
+            }
+        }
+        #expect(isTold)
+        await rig.stop()
+    }
+
     @Test func `lists that are no lists are left alone and told of, and sets are a fork's lists`()
         async throws
     {
