@@ -95,6 +95,8 @@ struct Draft: Equatable, Sendable {
     var timeouts: [String: Span] = [:]
     /// What belongs to no upstream and no listener.
     var notes: [Note] = []
+    /// What is the same for the eye, and not quite in effect.
+    var hints: [String] = []
 
     /// Names that are taken, as they are written here.
     private var names: Set<String> = []

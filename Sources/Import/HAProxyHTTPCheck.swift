@@ -18,6 +18,9 @@ struct HAProxyHTTPCheck {
     private var hasSent = false
     private var hasConnected = false
     private var expected: [Tree.Entry] = []
+    /// What the lines ask of a status and of a body.
+    private var wanted: Set<Int>?
+    private var bodyLines: [(key: String, line: HAProxyLine)] = []
 
     static let methods: Set<String> = [
         "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH",
@@ -43,6 +46,7 @@ struct HAProxyHTTPCheck {
     mutating func entries(secured: [Tree.Entry]) -> [Tree.Entry] {
         if let line = proxy.check?.line { option(line) }
         for line in proxy.httpChecks { rule(line) }
+        leaveOutBodies()
         var entries: [Tree.Entry] = [
             .init("path", .text(path)), .init("method", .word(method)),
         ]
@@ -61,6 +65,22 @@ struct HAProxyHTTPCheck {
     private func expectation() -> Tree {
         if expected.count == 1, expected[0].key == "status" { return expected[0].value }
         return .map(expected)
+    }
+
+    /// The method, and the status, may stand behind the condition that cannot hold with them.
+    private mutating func leaveOutBodies() {
+        let why: String
+        if method == "HEAD" {
+            why = "an answer to HEAD has no body"
+        } else if let wanted, wanted.isSubset(of: Statuses.bodiless) {
+            why = "an answer with status \(Statuses.text(wanted)) has no body"
+        } else {
+            return
+        }
+        for (key, line) in bodyLines {
+            expected.removeAll { $0.key == key }
+            note(line, why)
+        }
     }
 
     // MARK: Sending
@@ -242,9 +262,10 @@ struct HAProxyHTTPCheck {
     private mutating func add(_ key: String, _ value: Tree, _ line: HAProxyLine) {
         if expected.contains(where: { $0.key == key }) {
             note(line, "one condition of a sort holds")
-        } else {
-            expected.append(.init(key, value))
+            return
         }
+        expected.append(.init(key, value))
+        if key == "contains" || key == "matches" { bodyLines.append((key, line)) }
     }
 
     /// `200-299,404`.
@@ -283,14 +304,13 @@ struct HAProxyHTTPCheck {
             note(line, "no status that an answer has")
             return
         }
+        if self.wanted == nil, !expected.contains(where: { $0.key == "status" }) {
+            self.wanted = wanted
+        }
         add("status", .text(Statuses.text(wanted)), line)
     }
 
     private mutating func text(_ key: String, _ text: String, _ line: HAProxyLine) {
-        if method == "HEAD" {
-            note(line, "an answer to HEAD has no body")
-            return
-        }
         if text.isEmpty || key == "matches" && (try? Pattern(text)) == nil {
             note(line, "no pattern that muster has")
             return
@@ -339,6 +359,9 @@ struct HAProxyHTTPCheck {
 
 /// Sets of statuses as muster writes them.
 enum Statuses {
+    /// Answers that never have a body (RFC 9112, section 6.3).
+    static let bodiless: Set<Int> = [101, 204, 304]
+
     static func text(_ statuses: Set<Int>) -> String {
         var parts: [String] = []
         var rest = statuses.sorted()[...]

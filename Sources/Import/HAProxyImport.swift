@@ -67,6 +67,12 @@ public struct HAProxyImport {
             draft.notes += frontend.notes
         }
         for proxy in proxies { timeouts(proxy) }
+        if draft.upstreams.contains(where: { !$0.monitors.isEmpty }) {
+            draft.hints.append(
+                "Where all servers of a backend are down, HAProxy answers 503. muster asks them all the same, unless "
+                    + "the upstream says 'all-down: fail-closed'."
+            )
+        }
     }
 
     // MARK: Sections without servers

@@ -57,20 +57,28 @@ struct HAProxyServers {
             }
         }
         var item = DraftItem(tree: .map(entries))
+        let isService = server.address.hasPrefix("_") && server.address.contains("._")
         if let count = server.count {
             left.append(
                 (
                     "server-template \(server.name) \(count) \(server.address)",
-                    "there each address of the name is a server; here the name is one peer, all of whose addresses "
-                        + "are probed"
+                    isService
+                        ? Self.serviceWords
+                        : "there each address of the name is a server; here the name is one peer, all of whose "
+                            + "addresses are probed"
                 )
             )
+        } else if isService {
+            left.append(("\(server.address)", Self.serviceWords))
         }
         item.notes = left.map {
             Note(place: server.line.place, text: "server \(server.name): \($0.0)", why: $0.1)
         }
         peers.append(item)
     }
+
+    private static let serviceWords =
+        "names of services (SRV records) are not looked up: write the hosts and ports that the record has"
 
     private mutating func id(for server: HAProxyServer) -> String {
         let bytes = server.name.utf8.prefix(250).map {

@@ -19,16 +19,17 @@ struct NginxMatch {
     mutating func expectation() -> Tree? {
         var entries: [Tree.Entry] = []
         var headers: [Tree.Entry] = []
+        var wanted: Set<Int>?
+        var bodyLine: NginxDirective?
         for line in lines {
             switch line.name {
             case "status":
-                guard let statuses = statuses(line),
-                    !entries.contains(where: { $0.key == "status" })
-                else {
+                guard let statuses = statuses(line), wanted == nil else {
                     note(line, "no statuses")
                     continue
                 }
-                entries.append(.init("status", .text(statuses)))
+                wanted = statuses
+                entries.append(.init("status", .text(Statuses.text(statuses))))
             case "header":
                 guard let entry = header(line), !headers.contains(where: { $0.key == entry.key })
                 else {
@@ -46,8 +47,13 @@ struct NginxMatch {
                     continue
                 }
                 entries.append(.init("matches", .text(pattern)))
+                bodyLine = line
             default: note(line, "no such condition here")
             }
+        }
+        if let bodyLine, let wanted, wanted.isSubset(of: Statuses.bodiless) {
+            entries.removeAll { $0.key == "matches" }
+            note(bodyLine, "an answer with status \(Statuses.text(wanted)) has no body")
         }
         if !headers.isEmpty { entries.append(.init("headers", .map(headers))) }
         if entries.isEmpty { return nil }
@@ -58,7 +64,7 @@ struct NginxMatch {
         return .map(entries)
     }
 
-    private func statuses(_ line: NginxDirective) -> String? {
+    private func statuses(_ line: NginxDirective) -> Set<Int>? {
         var words = line.arguments[...]
         let isNot = words.first == "!"
         if isNot { words.removeFirst() }
@@ -73,7 +79,7 @@ struct NginxMatch {
         }
         let known = Set([101] + Array(200...599))
         let wanted = isNot ? known.subtracting(found) : known.intersection(found)
-        return wanted.isEmpty ? nil : Statuses.text(wanted)
+        return wanted.isEmpty ? nil : wanted
     }
 
     private func header(_ line: NginxDirective) -> Tree.Entry? {

@@ -6,6 +6,12 @@ import Vocabulary
 
 struct YAMLWriter {
     private(set) var text = ""
+    /// Notes that are not written.
+    private var unwritten = 0
+    private var written = 0
+
+    /// Whoever feeds it something else than a configuration gets no book about it.
+    static let notesMax = 10_000
 
     /// `source` is what was read, by `command`.
     static func file(_ draft: Draft, from source: String, by command: String) -> String {
@@ -14,6 +20,7 @@ struct YAMLWriter {
         writer.upstreams(draft.upstreams)
         writer.proxy(draft)
         writer.admin(draft)
+        writer.tail()
         return writer.text
     }
 
@@ -26,6 +33,7 @@ struct YAMLWriter {
                 "# What has no counterpart, or another meaning, stands in comments with its place."
             )
         }
+        for hint in draft.hints { line("# \(Self.comment(hint))") }
         if !draft.notes.isEmpty { line("#") }
         notes(draft.notes, indent: 0)
         line("")
@@ -124,6 +132,12 @@ struct YAMLWriter {
         line("  bind: \(Self.scalar("127.0.0.1:\(free)"))")
     }
 
+    private mutating func tail() {
+        if unwritten == 0 { return }
+        line("")
+        line("# \(unwritten) more comments are not written: at most \(Self.notesMax) are.")
+    }
+
     // MARK: Lines
 
     private mutating func line(_ line: String) { text += line + "\n" }
@@ -131,6 +145,11 @@ struct YAMLWriter {
     private mutating func notes(_ notes: [Note], indent: Int) {
         let space = String(repeating: " ", count: indent)
         for note in notes {
+            guard written < Self.notesMax else {
+                unwritten += 1
+                continue
+            }
+            written += 1
             line("\(space)# \(Self.comment("\(note.place)")): \(Self.comment(note.text))")
             if !note.why.isEmpty { line("\(space)#     \(Self.comment(note.why))") }
         }

@@ -149,6 +149,17 @@ import Testing
 
     // MARK: Whatever comes
 
+    /// Whoever feeds it a million of lines gets no book about them, and hears so.
+    @Test(arguments: [Foreign.System.haproxy, .nginx])
+    func `what is written about a file has an end`(system: Foreign.System) throws {
+        let lines = String(repeating: system == .haproxy ? "{ a\n" : "a;\n", count: 30_000)
+        let imported = Foreign(system: system, name: "x", text: lines).imported()
+        #expect(imported.noteCount == 30_000)
+        #expect(imported.text.contains("# 20000 more comments are not written: at most 10000 are."))
+        #expect(imported.text.utf8.count < 2_000_000)
+        #expect(try imported.mistakes() == [])
+    }
+
     /// More of them for whoever changes a parser: MUSTER_IMPORT_RUNS=2000.
     private static let runs =
         ProcessInfo.processInfo.environment["MUSTER_IMPORT_RUNS"].flatMap { Int($0) } ?? 12

@@ -56,6 +56,41 @@ import Testing
         #expect(imported.text.contains("peers: []"))
     }
 
+    @Test func `a body is not looked for where none can be, and that is said`() {
+        let head = Self.read(
+            """
+            backend b
+             option httpchk
+             http-check expect string UP
+             http-check send meth HEAD uri /x
+             server s 1.2.3.4:80 check
+            """
+        )
+        #expect(head.text.contains("http-check expect string UP"))
+        #expect(head.text.contains("an answer to HEAD has no body"))
+        #expect(!head.text.contains("contains:"))
+        let empty = Self.read(
+            """
+            backend b
+             option httpchk GET /
+             http-check expect status 204
+             http-check expect rstring UP
+             server s 1.2.3.4:80 check
+            """
+        )
+        #expect(empty.text.contains("an answer with status 204 has no body"))
+        #expect(empty.text.contains("expect: \"204\""))
+        #expect(empty.noteCount == 1)
+    }
+
+    @Test func `what a service's name would need, and what is done when all are down, is told`() {
+        let imported = Self.read(
+            "backend b\n option httpchk\n server-template s 1-3 _http._tcp.x.example:80 check\n"
+        )
+        #expect(imported.text.contains("names of services (SRV records) are not looked up"))
+        #expect(imported.text.contains("unless the upstream says 'all-down: fail-closed'"))
+    }
+
     // MARK: Servers
 
     @Test func `nothing is said where nothing is missing`() {
@@ -73,6 +108,7 @@ import Testing
         #expect(
             imported.text == """
                 # Made of h.cfg by muster import haproxy.
+                # Where all servers of a backend are down, HAProxy answers 503. muster asks them all the same, unless the upstream says 'all-down: fail-closed'.
 
                 upstreams:
                   # h.cfg:1: backend web
