@@ -219,6 +219,8 @@ struct HistoryJSON {
                             .init("failures", .integer(Int64(bucket.failures))),
                             .init("min_ms", Self.milliseconds(bucket.minimum)),
                             .init("avg_ms", Self.milliseconds(bucket.average)),
+                            .init("p50_ms", Self.milliseconds(bucket.median)),
+                            .init("p99_ms", Self.milliseconds(bucket.percentile99)),
                             .init("max_ms", Self.milliseconds(bucket.maximum)),
                         ])
                     }

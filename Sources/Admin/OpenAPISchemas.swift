@@ -28,7 +28,7 @@ enum OpenAPISchemas {
               "outages": {"type": "object", "required": ["count", "total_ms", "longest_ms"], "properties": {"count": {"type": "integer"}, "total_ms": {"type": "integer"}, "longest_ms": {"type": "integer"}}},
               "strip": {"type": "string"},
               "transitions": {"type": "array", "items": {"type": "object", "required": ["time", "from", "to", "reason"], "properties": {"time": {"$ref": "#/components/schemas/Time"}, "from": {"type": "string"}, "to": {"type": "string"}, "reason": {"type": "string"}}}},
-              "latency": {"type": "array", "items": {"type": "object", "required": ["time", "probes", "failures", "min_ms", "avg_ms", "max_ms"], "properties": {"time": {"$ref": "#/components/schemas/Time"}, "probes": {"type": "integer"}, "failures": {"type": "integer"}, "min_ms": {"type": ["number", "null"]}, "avg_ms": {"type": ["number", "null"]}, "max_ms": {"type": ["number", "null"]}}}}
+              "latency": {"type": "array", "items": {"type": "object", "required": ["time", "probes", "failures", "min_ms", "avg_ms", "p50_ms", "p99_ms", "max_ms"], "properties": {"time": {"$ref": "#/components/schemas/Time"}, "probes": {"type": "integer"}, "failures": {"type": "integer"}, "min_ms": {"type": ["number", "null"]}, "avg_ms": {"type": ["number", "null"]}, "p50_ms": {"type": ["number", "null"]}, "p99_ms": {"type": ["number", "null"]}, "max_ms": {"type": ["number", "null"]}}}}
             }
           },
           "Strips": {

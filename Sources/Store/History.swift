@@ -156,7 +156,9 @@ extension History: BoardObserver {
 }
 
 extension History: LedgerClient {
-    public var recordKinds: Set<UInt8> { [LedgerKind.turn, LedgerKind.probeBuckets] }
+    public var recordKinds: Set<UInt8> {
+        [LedgerKind.turn, LedgerKind.probeBuckets, LedgerKind.shortBuckets]
+    }
 
     public func recover(_ record: LedgerRecord) {
         if record.kind == LedgerKind.turn {
@@ -168,7 +170,9 @@ extension History: LedgerClient {
             return
         }
         var rest = record.bytes[...]
-        while let (key, buckets) = Self.read(&rest) {
+        let size =
+            record.kind == LedgerKind.probeBuckets ? ProbeBucket.bytes : ProbeBucket.bytesBefore
+        while let (key, buckets) = Self.read(&rest, each: size) {
             guard pasts[key] != nil || pasts.count < Self.peersMax else { continue }
             for bucket in buckets { pasts[key, default: PeerPast()].add(bucket) }
         }
@@ -228,21 +232,24 @@ extension History: LedgerClient {
     }
 
     /// Nil at the end, and where what stands there is none.
-    private static func read(_ rest: inout ArraySlice<UInt8>) -> (PeerKey, [ProbeBucket])? {
+    private static func read(
+        _ rest: inout ArraySlice<UInt8>,
+        each bytes: Int
+    ) -> (PeerKey, [ProbeBucket])? {
         func number(_ offset: Int) -> Int {
             Int(rest[rest.startIndex + offset]) | Int(rest[rest.startIndex + offset + 1]) << 8
         }
         guard rest.count >= 4 else { return nil }
         let (length, count) = (number(0), number(2))
-        let size = 4 + length + count * ProbeBucket.bytes
+        let size = 4 + length + count * bytes
         guard length <= nameBytesMax, rest.count >= size else { return nil }
         let name = rest.dropFirst(4).prefix(length)
-        let body = rest.dropFirst(4 + length).prefix(count * ProbeBucket.bytes)
+        let body = rest.dropFirst(4 + length).prefix(count * bytes)
         rest = rest.dropFirst(size)
         guard let text = String(validating: name, as: UTF8.self), let key = PeerKey(field: text)
         else { return nil }
         let buckets = (0..<count).map { index in
-            ProbeBucket(body.dropFirst(index * ProbeBucket.bytes).prefix(ProbeBucket.bytes))
+            ProbeBucket(body.dropFirst(index * bytes).prefix(bytes))
         }
         return (key, buckets)
     }

@@ -14,13 +14,17 @@ public struct ProbeBucket: Hashable, Sendable {
     private var least = ShortSpan.none
     private var mean = ShortSpan.none
     private var most = ShortSpan.none
+    private var half = ShortSpan.none
+    private var nearlyAll = ShortSpan.none
     /// How far into the five minutes it was first looked at, in steps of five milliseconds.
     private var late: UInt16 = 0
 
     public static let span = Nanoseconds.seconds(300)
     static let milliseconds = span.milliseconds
     /// As it lies in memory and in the file.
-    static let bytes = 16
+    static let bytes = 20
+    /// Without the percentiles, as versions before this one wrote it.
+    static let bytesBefore = 16
     private static let lateStep: Int64 = 5
 
     init(index: UInt32) { self.index = index }
@@ -39,6 +43,9 @@ public struct ProbeBucket: Hashable, Sendable {
     public var minimum: Nanoseconds? { least.value }
     public var average: Nanoseconds? { mean.value }
     public var maximum: Nanoseconds? { most.value }
+    /// So long half of them took at most, and 99 of 100; nil too where an older version counted them.
+    public var median: Nanoseconds? { half.value }
+    public var percentile99: Nanoseconds? { nearlyAll.value }
 
     init(_ sum: ProbeSum, index: UInt32) {
         self.index = index
@@ -51,6 +58,8 @@ public struct ProbeBucket: Hashable, Sendable {
         least = ShortSpan(sum.least)
         mean = ShortSpan(Nanoseconds(sum.total.count / Int64(sum.passes)))
         most = ShortSpan(sum.most)
+        half = sum.percentile(50)
+        nearlyAll = sum.percentile(99)
     }
 
     /// Both are of the same five minutes.
@@ -69,18 +78,36 @@ public struct ProbeBucket: Hashable, Sendable {
             both.least = min(both.least, least)
             both.most = max(both.most, most)
         }
-        return ProbeBucket(both, index: index)
+        var bucket = ProbeBucket(both, index: index)
+        // Of two lists that are gone: the median lies between theirs, and the tail is the longer one's.
+        bucket.half = Self.between(self, other)
+        bucket.nearlyAll =
+            [nearlyAll, other.nearlyAll].filter { $0 != .none }
+            .max { $0.bits < $1.bits } ?? .none
+        return bucket
+    }
+
+    /// Their medians, weighted by how many each is of.
+    private static func between(_ one: ProbeBucket, _ other: ProbeBucket) -> ShortSpan {
+        guard let left = one.median else { return other.half }
+        guard let right = other.median else { return one.half }
+        let passes = [one, other].map { Int64($0.count - min($0.failures, $0.count)) }
+        let sum = left * passes[0] + right * passes[1]
+        return ShortSpan(Nanoseconds(sum.count / max(passes[0] + passes[1], 1)))
     }
 
     func write(to bytes: inout [UInt8]) {
         for shift in 0..<4 { bytes.append(UInt8(truncatingIfNeeded: index >> (shift * 8))) }
-        for number in [count, failures, least.bits, mean.bits, most.bits, late] {
+        let numbers = [
+            count, failures, least.bits, mean.bits, most.bits, late, half.bits, nearlyAll.bits,
+        ]
+        for number in numbers {
             bytes.append(UInt8(truncatingIfNeeded: number))
             bytes.append(UInt8(truncatingIfNeeded: number >> 8))
         }
     }
 
-    /// Of as many bytes as it takes.
+    /// Of as many bytes as it takes, or as it took before there were percentiles.
     init(_ bytes: ArraySlice<UInt8>) {
         func number(_ offset: Int) -> UInt16 {
             UInt16(bytes[bytes.startIndex + offset])
@@ -93,6 +120,9 @@ public struct ProbeBucket: Hashable, Sendable {
         mean = ShortSpan(bits: number(10))
         most = ShortSpan(bits: number(12))
         late = number(14)
+        guard bytes.count >= Self.bytes else { return }
+        half = ShortSpan(bits: number(16))
+        nearlyAll = ShortSpan(bits: number(18))
     }
 }
 
@@ -121,13 +151,21 @@ struct ShortSpan: Hashable, Sendable {
 }
 
 /// Probes that are being counted.
+///
+/// Of percentiles no sum can be kept: each latency is, in the 16 bits in which its percentile will be told. Of more
+/// than fit every second is, then every fourth, so that what is left is spread over the whole time.
 struct ProbeSum: Hashable, Sendable {
+    /// Once a second for five minutes.
+    static let keptMax = 300
+
     var count = 0
     var failures = 0
     var passes = 0
     var total = Nanoseconds.zero
     var least = Nanoseconds(.max)
     var most = Nanoseconds.zero
+    private var kept: [UInt16] = []
+    private var stride = 1
     /// When the first of all probes of the peer began; nil where others are remembered.
     var begun: WallTime?
 
@@ -138,9 +176,27 @@ struct ProbeSum: Hashable, Sendable {
             return
         }
         passes += 1
+        keep(latency)
         total = total + latency
         least = min(least, latency)
         most = max(most, latency)
+    }
+
+    private mutating func keep(_ latency: Nanoseconds) {
+        guard passes % stride == 0 else { return }
+        kept.append(ShortSpan(latency).bits)
+        guard kept.count == Self.keptMax else { return }
+        stride *= 2
+        // Those whose number the new stride divides.
+        kept = kept.indices.filter { !$0.isMultiple(of: 2) }.map { kept[$0] }
+    }
+
+    /// The nearest rank: so many of a hundred are no longer than this.
+    func percentile(_ share: Int) -> ShortSpan {
+        if kept.isEmpty { return .none }
+        let rank = (kept.count * share + 99) / 100
+        // The bits grow with the duration.
+        return ShortSpan(bits: kept.sorted()[max(rank, 1) - 1])
     }
 }
 

@@ -25,5 +25,7 @@ package enum LedgerKind {
     package static let maintenance: UInt8 = 7
     /// Of the history, in its own file.
     static let turn: UInt8 = 8
-    static let probeBuckets: UInt8 = 9
+    /// Without percentiles: only read.
+    static let shortBuckets: UInt8 = 9
+    static let probeBuckets: UInt8 = 10
 }

@@ -112,7 +112,7 @@ struct HistoryReport {
     private var latencies: [String] {
         let all = (body["latency"]?.items ?? []).suffix(Self.latenciesMax)
         if all.isEmpty { return [] }
-        var rows = [["FIVE MINUTES FROM", "PROBES", "FAILED", "MIN", "AVG", "MAX"]]
+        var rows = [["FIVE MINUTES FROM", "PROBES", "FAILED", "MIN", "AVG", "P50", "P99", "MAX"]]
         for one in all {
             func milliseconds(_ key: String) -> String {
                 one[key]?.double.map { "\($0)ms" } ?? "-"
@@ -120,7 +120,7 @@ struct HistoryReport {
             rows.append([
                 one["time"]?.string ?? "", "\(one["probes"]?.int ?? 0)",
                 "\(one["failures"]?.int ?? 0)", milliseconds("min_ms"), milliseconds("avg_ms"),
-                milliseconds("max_ms"),
+                milliseconds("p50_ms"), milliseconds("p99_ms"), milliseconds("max_ms"),
             ])
         }
         return [""] + Table.lines(rows)

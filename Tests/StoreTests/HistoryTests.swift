@@ -124,6 +124,52 @@ private func past(_ turns: [(Int64, PeerStatus)]) -> PeerPast {
         #expect(bucket.count == 4 && bucket.failures == 1)
         #expect(bucket.minimum.map { $0.milliseconds } == 1)
         #expect(bucket.average.map { $0.milliseconds } ?? 0 >= 2)
+        #expect(bucket.median?.milliseconds == 3 && bucket.percentile99 == bucket.maximum)
+    }
+
+    /// Rows: how many probes, of 1 ms, 2 ms and so on in an order that is mixed, and what half of them and 99 of
+    /// a hundred took at most. Of many some are left out, evenly.
+    @Test(arguments: [
+        (count: 1, half: 1, nearlyAll: 1), (count: 2, half: 1, nearlyAll: 2),
+        (count: 100, half: 50, nearlyAll: 99), (count: 200, half: 100, nearlyAll: 198),
+        (count: 299, half: 150, nearlyAll: 297), (count: 3_000, half: 1_500, nearlyAll: 2_970),
+    ])
+    func `percentiles are of the latencies as they were`(
+        count: Int,
+        half: Int,
+        nearlyAll: Int
+    ) throws {
+        var sum = ProbeSum()
+        // Each once: 7,919 is a prime, and divides no count.
+        for turn in 0..<count {
+            sum.add(.milliseconds(Int64(turn * 7_919 % count + 1)), isFailure: false)
+        }
+        let bucket = ProbeBucket(sum, index: 1)
+        func isAbout(_ span: Nanoseconds?, _ expected: Int) throws -> Bool {
+            let seen = Double(try #require(span).count) / 1_000_000
+            // Exact to the two bytes while all are kept, to a twentieth where every eighth or so is.
+            return abs(seen - Double(expected)) <= Double(expected)
+                * (count < ProbeSum.keptMax ? 0.001 : 0.05)
+        }
+        #expect(try isAbout(bucket.median, half), "\(String(describing: bucket.median))")
+        #expect(
+            try isAbout(bucket.percentile99, nearlyAll),
+            "\(String(describing: bucket.percentile99))"
+        )
+    }
+
+    @Test func `of a second with percentiles and one without the one is told`() {
+        var sum = ProbeSum()
+        sum.add(.milliseconds(4), isFailure: false)
+        var bytes: [UInt8] = []
+        ProbeBucket(sum, index: 7).write(to: &bytes)
+        let old = ProbeBucket(bytes[..<ProbeBucket.bytesBefore])
+        #expect(old.maximum?.milliseconds == 4 && old.median == nil && old.percentile99 == nil)
+        var past = PeerPast()
+        past.add(old)
+        past.add(ProbeBucket(sum, index: 7))
+        #expect(past.buckets.count == 1 && past.buckets[0].count == 2)
+        #expect(past.buckets[0].median?.milliseconds == 4)
     }
 }
 
