@@ -39,7 +39,7 @@ enum Dashboard {
         </html>
         """#
 
-    private static let style = #"""
+    static let style = #"""
           :root { color-scheme: light dark; --back: #fff; --fore: #1b1b1b; --line: #8883; --dim: #636363;
             --soft: #8881; --up: #217a3c; --warn: #8a6100; --down: #b3261e; --out: #2b5fa8; --none: #666; --row: 46px; }
           @media (prefers-color-scheme: dark) { :root { --back: #16181b; --fore: #e8e8e8; --dim: #a8a8a8; } }

@@ -362,9 +362,9 @@ struct StatusPage {
             .replacing("\"", with: "&quot;").replacing("'", with: "&#39;")
     }
 
-    private static let style = """
+    static let style = """
         :root{color-scheme:light dark;--dim:#636363;--u:#217a3c;--w:#8a6100;--d:#b3261e;--m:#2b5fa8;--n:#8884}
-        @media (prefers-color-scheme:dark){:root{--dim:#a5a5a5;--u:#2e9e50;--w:#b98500;--d:#d9453c;--m:#4d83d1}}
+        @media (prefers-color-scheme:dark){:root{--dim:#a5a5a5;--u:#2e9e50;--w:#b98500;--d:#ea6459;--m:#5b8fdb}}
         body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}
         h1{font-size:1.5rem;margin:0 0 1rem}h2{font-size:1.05rem;margin:0}ul{list-style:none;padding:0}
         li{border:1px solid var(--n);border-radius:.6rem;padding:.8rem 1rem;margin:.8rem 0}
