@@ -38,7 +38,7 @@ enum DashboardScript {
           }
           const parts = Object.entries(tally).map(([what, count]) => count + " " + what);
           return (parts.length ? "no available peer: " + parts.join(", ") : "no peers")
-            + "; requests are answered 503";
+            + "; requests are answered " + (upstream.unavailable_status || 503);
         };
         // What is wrong with this process itself: its store, its files.
         const troubles = ({ store, fleet, ledger, memory_file: memory, configuration, certificate,

@@ -60,7 +60,7 @@ enum OpenAPISchemas {
               "name": {"type": "string"}, "revision": {"type": "integer"}, "balance": {"type": "string"},
               "status": {"enum": ["up", "degraded", "down", "unknown", "drain", "maint", "panic"]}, "panic": {"type": "boolean"},
               "panic_since": {"$ref": "#/components/schemas/TimeOrNull"},
-              "available": {"type": "integer"}, "wanted": {"type": "integer"},
+              "available": {"type": "integer"}, "wanted": {"type": "integer"}, "unavailable_status": {"type": "integer"},
               "zone": {"enum": ["own", "all", null]},
               "peers": {"type": "array", "items": {"$ref": "#/components/schemas/Peer"}},
               "monitors": {"type": "array", "items": {"type": "object", "required": ["id", "kind", "required", "rise", "fall", "interval"], "properties": {"id": {"type": "string"}, "kind": {"type": "string"}, "required": {"type": "boolean"}, "rise": {"type": "integer"}, "fall": {"type": "integer"}, "interval": {"type": "string"}}}}

@@ -30,6 +30,7 @@ enum UpstreamJSON {
             .init("panic_since", time(view.panicSince)),
             .init("available", .integer(Int64(view.available))),
             .init("wanted", .integer(Int64(view.wanted))),
+            .init("unavailable_status", .integer(Int64(view.definition.sourceAnswer ?? 503))),
             .init("zone", staying.map { .string($0 && !view.isPanic ? "own" : "all") } ?? .null),
             .init(
                 "peers",

@@ -27,10 +27,10 @@ enum ForeignScripts {
         """
 
     /// KEYS: the list, the set of marks. ARGV: how long marks live, how many backends a list must have for
-    /// any mark, the channel or nothing, the host; then each backend with 1 for dead and 0 for well. A backend
+    /// any mark, the channel or nothing, the host, and 1 where their life begins anew; then each backend with 1 for dead and 0 for well. A backend
     /// that is not named there keeps its mark, or none. Positions that the list does not reach are no backend's.
     /// Where the backends are a set, as one fork had them, so are the marks: of names, not of positions.
-    /// Answers how many are marked dead now.
+    /// What is as it should be is not written, so that nobody hears of it. Answers how many are marked dead now.
     static let mark = """
         local source = redis.call('TYPE', KEYS[1]).ok
         local kind = redis.call('TYPE', KEYS[2]).ok
@@ -39,15 +39,19 @@ enum ForeignScripts {
         if source == 'list' then list = redis.call('LRANGE', KEYS[1], 1, -1) end
         if source == 'set' then list = redis.call('SMEMBERS', KEYS[1]) end
         local says = {}
-        for i = 5, #ARGV, 2 do says[ARGV[i]] = ARGV[i + 1] end
+        for i = 6, #ARGV, 2 do says[ARGV[i]] = ARGV[i + 1] end
         local dead = 0
+        local renews = ARGV[5] == '1'
         for i, url in ipairs(list) do
           local word = says[url]
           local member = i - 1
           if source == 'set' then member = url end
           if word == '1' and #list >= tonumber(ARGV[2]) then
-            if redis.call('SADD', KEYS[2], member) == 1 and ARGV[3] ~= '' then
-              redis.call('PUBLISH', ARGV[3], ARGV[4]..';'..url..';'..(i - 1)..';'..#list)
+            if redis.call('SADD', KEYS[2], member) == 1 then
+              renews = true
+              if ARGV[3] ~= '' then
+                redis.call('PUBLISH', ARGV[3], ARGV[4]..';'..url..';'..(i - 1)..';'..#list)
+              end
             end
             dead = dead + 1
           elseif word then
@@ -60,7 +64,7 @@ enum ForeignScripts {
             if place and place >= #list then redis.call('SREM', KEYS[2], member) end
           end
         end
-        if dead > 0 then redis.call('EXPIRE', KEYS[2], ARGV[1]) end
+        if dead > 0 and renews then redis.call('EXPIRE', KEYS[2], ARGV[1]) end
         return dead
         """
 

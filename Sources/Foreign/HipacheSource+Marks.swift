@@ -8,10 +8,17 @@ import Vocabulary
 
 /// Hosts whose marks are to be written, in the order in which they came.
 struct MarkQueue {
+    struct Entry: Equatable {
+        var host: String
+        /// Its dead are told of on the channel.
+        var isNews: Bool
+        /// The life of its marks begins anew.
+        var renews: Bool
+    }
+
     private var order: [String] = []
     private var start = 0
-    /// Whether the dead of each are told of on the channel.
-    private var waiting: [String: Bool] = [:]
+    private var waiting: [String: Entry] = [:]
     /// After Redis did not take them, not before then.
     var notBefore = Instant(nanoseconds: .min)
 
@@ -24,21 +31,26 @@ struct MarkQueue {
     var isEmpty: Bool { waiting.isEmpty }
     var count: Int { waiting.count }
 
-    mutating func add(_ host: String, isNews: Bool = false) {
-        if let before = waiting[host] {
-            waiting[host] = before || isNews
-            return
-        }
-        waiting[host] = isNews
-        order.append(host)
+    mutating func add(_ host: String, isNews: Bool = false, renews: Bool = false) {
+        add(Entry(host: host, isNews: isNews, renews: renews))
     }
 
-    mutating func take() -> [(host: String, isNews: Bool)] {
-        var taken: [(String, Bool)] = []
+    mutating func add(_ entry: Entry) {
+        if let before = waiting[entry.host] {
+            waiting[entry.host]?.isNews = before.isNews || entry.isNews
+            waiting[entry.host]?.renews = before.renews || entry.renews
+            return
+        }
+        waiting[entry.host] = entry
+        order.append(entry.host)
+    }
+
+    mutating func take() -> [Entry] {
+        var taken: [Entry] = []
         while taken.count < Self.atOnce, start < order.count {
             let host = order[start]
             start += 1
-            if let isNews = waiting.removeValue(forKey: host) { taken.append((host, isNews)) }
+            if let entry = waiting.removeValue(forKey: host) { taken.append(entry) }
         }
         if start == order.count {
             order = []
@@ -69,10 +81,10 @@ extension HipacheSource {
         wake()
     }
 
-    func queueMarks(of host: String, isNews: Bool = false) {
+    func queueMarks(of host: String, isNews: Bool = false, renews: Bool = false) {
         guard setting.marks else { return }
-        marks.add(host, isNews: isNews)
-        for guest in guestsOf[host] ?? [] { marks.add(guest, isNews: isNews) }
+        marks.add(host, isNews: isNews, renews: renews)
+        for guest in guestsOf[host] ?? [] { marks.add(guest, isNews: isNews, renews: renews) }
     }
 
     /// All that is dead is said again.
@@ -83,7 +95,7 @@ extension HipacheSource {
             guard standing.isOurs, standing.checkedAt != nil, standing.isDead else {
                 continue
             }
-            for host in routes.table.hosts(with: peer) { queueMarks(of: host) }
+            for host in routes.table.hosts(with: peer) { queueMarks(of: host, renews: true) }
         }
     }
 
@@ -125,7 +137,7 @@ extension HipacheSource {
             return false
         }
         let batch = marks.take()
-        let commands = batch.compactMap { command(for: $0.host, isNews: $0.isNews) }
+        let commands = batch.compactMap { command(for: $0) }
         if commands.isEmpty { return true }
         do throws(RedisError) {
             let replies = try await writer.pipeline(commands, timeout: ForeignLink.timeout)
@@ -135,14 +147,15 @@ extension HipacheSource {
             }
         } catch {
             // Verified by whoever writes them, they may be written late.
-            for (host, isNews) in batch { marks.add(host, isNews: isNews) }
+            for entry in batch { marks.add(entry) }
             marks.notBefore = loop.instant + MarkQueue.tryAgain
             return false
         }
         return true
     }
 
-    private func command(for host: String, isNews: Bool) -> [String]? {
+    private func command(for entry: MarkQueue.Entry) -> [String]? {
+        let host = entry.host
         // Whose list is gone, and who is nobody's guest, has no backend that could be dead.
         let isServed = routes.table.has(host) || guests[host] != nil
         let key = isServed ? routes.table.key(of: host) : nil
@@ -163,7 +176,7 @@ extension HipacheSource {
         let least = setting.isChecker && (reported[host] ?? 0) < 2 ? 2 : 1
         return [
             "EVAL", ForeignScripts.mark, "2", frontend, dead, "\(MarkQueue.lifeSeconds)",
-            "\(least)", isNews ? ForeignLink.dead : "", host,
+            "\(least)", entry.isNews ? ForeignLink.dead : "", host, entry.renews ? "1" : "0",
         ] + words
     }
 
@@ -213,6 +226,33 @@ extension HipacheSource {
     private var knowsBetter: Bool {
         setting.isChecker || base.monitors.isEmpty
             || base.monitors.contains { $0.kind != "tcp" }
+    }
+
+    // MARK: Marks of others
+
+    /// Theirs end after thirty seconds, those of hipache-hchecker after sixty, unless somebody says them again.
+    private static let othersLive = Nanoseconds.seconds(60)
+
+    /// Somebody has written marks of a host: they are weighed against what probes find, at once where these know
+    /// better, and else when they should have ended by themselves. planb's locks begin alike, and name a URL.
+    func heardMarks(of host: String) {
+        guard setting.marks, !host.contains("/"), let key = routes.table.key(of: host) else {
+            return
+        }
+        if key != host { welcome(host, as: key) }
+        if knowsBetter { return marks.add(host) }
+        if othersMarks.count < Self.guestsMax, othersMarks[host] == nil {
+            othersMarks[host] = loop.instant + Self.othersLive
+        }
+    }
+
+    /// Those that stand for longer than they should.
+    func weighOthersMarks() {
+        let now = loop.instant
+        for (host, due) in othersMarks where due <= now {
+            othersMarks[host] = nil
+            marks.add(host)
+        }
     }
 
     func nextReport() -> Instant {

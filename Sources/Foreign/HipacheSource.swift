@@ -44,6 +44,8 @@ public final class HipacheSource {
     var guestsOf: [String: Set<String>] = [:]
     /// How many backends a list was said to have.
     var reported: [String: Int] = [:]
+    /// Hosts with marks of others, and until when these are left alone.
+    var othersMarks: [String: Instant] = [:]
     var throttle = Throttle()
     private var certificates: [String: Bool] = [:]
     /// Says what is wrong with a certificate and its key; nil where nothing is.
@@ -137,7 +139,7 @@ public final class HipacheSource {
         let bell = life.bell
         link = try await ForeignLink.open(
             base,
-            kinds: Kind.read.map(\.rawValue),
+            kinds: (Kind.read + (setting.marks ? [.dead] : [])).map(\.rawValue),
             channels: [ForeignLink.dead],
             on: loop,
             lookup: lookup,
@@ -167,6 +169,7 @@ public final class HipacheSource {
             } else if now >= nextSweep {
                 nextSweep = now + Self.sweepEvery
                 routes.sweep()
+                weighOthersMarks()
             } else if now >= nextRefresh {
                 nextRefresh = now + MarkQueue.refreshEvery
                 refreshMarks()
@@ -236,7 +239,8 @@ public final class HipacheSource {
 
     /// A key was written. Requests for its hosts wait until it is read again.
     private func note(_ key: String) {
-        guard let (kind, name) = split(key), Kind.read.contains(kind) else { return }
+        guard let (kind, name) = split(key) else { return }
+        if kind == .dead { return heardMarks(of: name) }
         dirty.insert(key)
         if kind == .frontend { routes.hands?.forget([ForeignRoutes.stale(name)]) }
     }
@@ -398,11 +402,7 @@ public final class HipacheSource {
         if !wantsScan { isFlushed = false }
         quiet.open()
         // Marks that somebody left, also those of a checker that is gone.
-        for host in withMarks {
-            guard let key = routes.table.key(of: host) else { continue }
-            if key != host { welcome(host, as: key) }
-            marks.add(host)
-        }
+        for host in withMarks { heardMarks(of: host) }
         let took = loop.instant - began
         nextScan =
             isNotified

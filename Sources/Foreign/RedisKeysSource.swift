@@ -147,7 +147,8 @@ public final class RedisKeysSource {
     /// Lets go of hosts that nobody asks for.
     private func sweep() {
         let now = loop.instant
-        for host in routes.sweep() { forget(host) }
+        // Whom Redis has lost is kept for whoever asks later.
+        for host in routes.sweep() where lost[host] == nil { forget(host) }
         for (host, until) in lost where until <= now {
             lost[host] = nil
             dirty.insert(host)

@@ -22,6 +22,8 @@ struct FailureLog {
         var toldAt: Instant?
         var code: Int32 = 0
         var error: HTTPError?
+        /// Of a source, for which hosts: some of them.
+        var hosts: [String] = []
     }
 
     private var rows: [Sort: Row] = [:]
@@ -34,7 +36,16 @@ struct FailureLog {
     /// Failures of further sorts are counted together.
     static let sortsMax = 20_000
 
-    mutating func add(_ sort: Sort, _ count: UInt64, code: Int32 = 0, error: HTTPError? = nil) {
+    /// So many are named in one line.
+    static let hostsMax = 3
+
+    mutating func add(
+        _ sort: Sort,
+        _ count: UInt64,
+        code: Int32 = 0,
+        error: HTTPError? = nil,
+        host: String? = nil
+    ) {
         if rows[sort] == nil, rows.count >= Self.sortsMax {
             unlisted += count
             return
@@ -44,6 +55,10 @@ struct FailureLog {
         if row.untold == 0 {
             row.code = code
             row.error = error
+            row.hosts = []
+        }
+        if let host, row.hosts.count <= Self.hostsMax, !row.hosts.contains(host) {
+            row.hosts.append(host)
         }
         row.total += count
         row.untold += count
@@ -90,7 +105,7 @@ struct FailureLog {
     }
 
     private static func line(_ sort: Sort, _ row: Row, at now: Instant) -> Journal.Line {
-        var text = sort.sentence(code: row.code, error: row.error)
+        var text = sort.sentence(code: row.code, error: row.error, hosts: row.hosts)
         if let toldAt = row.toldAt {
             let seconds = max((now - toldAt).milliseconds / 1_000, 1)
             text += " (\(row.untold) more in \(seconds) s)"
@@ -124,12 +139,16 @@ extension FailureLog.Sort {
     }
 
     /// `web/a refused the connection: answered 502`.
-    fileprivate func sentence(code: Int32, error: HTTPError?) -> String {
+    fileprivate func sentence(code: Int32, error: HTTPError?, hosts: [String]) -> String {
         let who =
             if let upstream, let peer { "\(upstream)/\(peer) " } else if let upstream {
                 "\(upstream): "
             } else { "proxy: " }
-        return who + what(code, error) + ": " + outcome
+        let named = hosts.prefix(FailureLog.hostsMax).joined(separator: ", ")
+        let whom =
+            hosts.isEmpty
+            ? "" : " for \(named)\(hosts.count > FailureLog.hostsMax ? " and others" : "")"
+        return who + what(code, error) + whom + ": " + outcome
     }
 
     private var outcome: String {

@@ -532,7 +532,13 @@ public final class Proxy {
                     cause: count.cause,
                     answer: count.answer
                 )
-                failures.add(sort, count.count, code: count.code, error: count.error)
+                failures.add(
+                    sort,
+                    count.count,
+                    code: count.code,
+                    error: count.error,
+                    host: peer == nil ? routing.host(of: count.upstream) : nil
+                )
             }
             failures.add(unlisted: unlisted)
         }

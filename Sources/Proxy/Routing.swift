@@ -65,6 +65,13 @@ struct Routing {
         guard number >= 0, let name = upstreamNumbers.name(of: number) else { return nil }
         return groups[name]?.upstream ?? name
     }
+    /// Which host a group serves; nil of an upstream.
+    func host(of number: Int32) -> String? {
+        guard number >= 0, let name = upstreamNumbers.name(of: number), groups[name] != nil,
+            let slash = name.firstIndex(of: "/")
+        else { return nil }
+        return String(name[name.index(after: slash)...])
+    }
     /// Of a member of a group, the peer that it stands for.
     func peer(_ number: Int32) -> PeerKey? {
         guard let key = peerNumbers.name(of: number) else { return nil }

@@ -238,14 +238,15 @@ struct StatusReport {
                 "\(name) is in panic\(since): \(left) available; requests go to all that are not in "
                 + "maint, in drain or at weight 0"
         }
-        if peers.isEmpty { return "\(name) has no peers: requests are answered 503" }
+        let answer = upstream["unavailable_status"]?.int ?? 503
+        if peers.isEmpty { return "\(name) has no peers: requests are answered \(answer)" }
         if serving.isEmpty {
             // Well, and told to take nothing: no check is to blame.
             let idle = peers.count {
                 ["up", "degraded", "starting"].contains($0["status"]?.string ?? "")
             }
             let why = idle > 0 ? ", and \(idle) with weight 0" : ""
-            return "\(name) has no available peer\(why): requests are answered 503"
+            return "\(name) has no available peer\(why): requests are answered \(answer)"
         }
         if serving.allSatisfy(isBackup) { return "\(name) is served by its backups" }
         return nil

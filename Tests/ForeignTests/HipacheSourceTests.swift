@@ -1,6 +1,7 @@
 // Does a source say what Redis says, at once, and is a mark always the backend's that is dead? Against a real
 // Redis, on which nothing is set.
 
+import Checks
 import EventLoop
 import Health
 import Proxy
@@ -298,6 +299,51 @@ struct HipacheSourceTests {
         let second = try await Self.second(rig)
         #expect(try await eventually(within: Self.patience) { try await rig.dead("h") == ["1"] })
         await Task(executorPreference: rig.loop) { await second.value.stop() }.value
+    }
+
+    @Test
+    func `a mark that nobody tells of goes where probes know better, and is left alone where not`()
+        async throws
+    {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        try await rig.set("h", [Self.url(1), Self.url(2)])
+        try await rig.set("*", [Self.url(1)])
+        try await rig.start()
+        await rig.think(dead: [Self.id(2)])
+        #expect(try await eventually(within: Self.patience) { try await rig.dead("h") == ["1"] })
+        // One without an end, and a lock of planb's.
+        _ = try await rig.ask(all: [
+            ["SADD", "dead:h", "0"], ["SET", "dead:h:\(Self.url(1))", "planb"],
+        ])
+        #expect(try await eventually(within: Self.patience) { try await rig.dead("h") == ["1"] })
+        #expect(try await rig.ask("GET", "dead:h:\(Self.url(1))").text == "planb")
+        // What is as it should be is not written again and again.
+        let before = try await rig.ask("INFO", "commandstats").text ?? ""
+        try await rig.ask("SADD", "dead:h", "0")
+        #expect(try await eventually(within: Self.patience) { try await rig.dead("h") == ["1"] })
+        let after = try await rig.ask("INFO", "commandstats").text ?? ""
+        let calls = { (text: String) in
+            text.firstMatch(of: #/cmdstat_expire:calls=(\d+)/#).flatMap { Int($0.1) } ?? 0
+        }
+        #expect(calls(after) == calls(before))
+        await rig.stop()
+    }
+
+    @Test func `a mark for a bad answer stays where monitors only connect`() async throws {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        try await rig.set("h", [Self.url(1), Self.url(2)])
+        let options = Options([], at: Position(file: "test", line: 1, column: 1), path: "test")
+        let tcp = try MonitorDefinition.make("tcp", from: options)
+        try await rig.start { $0.base.monitors = [tcp] }
+        try await rig.ask("SADD", "dead:h", "0")
+        // Whatever was heard of it has been weighed when a later change has been routed.
+        try await rig.set("later", [Self.url(1)])
+        #expect(await rig.members("later") == [Self.id(1)])
+        #expect(await rig.source.call { $0.othersMarks["h"] != nil && $0.marks.isEmpty })
+        #expect(try await rig.dead("h") == ["0"])
+        await rig.stop()
     }
 
     /// Another source on the same Redis and hands, which writes.

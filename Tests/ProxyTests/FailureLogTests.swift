@@ -20,6 +20,28 @@ import Vocabulary
         FailureLog.Sort(upstream: "web", peer: peer, cause: cause, answer: answer)
     }
 
+    @Test func `hosts for which nobody is there are named, some of them`() {
+        var log = FailureLog()
+        let sort = FailureLog.Sort(
+            upstream: "hipache",
+            peer: nil,
+            cause: .noPeer,
+            answer: .status(502)
+        )
+        log.add(sort, 1, host: "a.test")
+        #expect(
+            log.lines(at: Instant(nanoseconds: 1)).map(\.text)
+                == ["hipache: no peer is available for a.test: answered 502"]
+        )
+        for host in ["b", "b", "c", "d", "e"] { log.add(sort, 1, host: host) }
+        #expect(
+            log.lines(at: Instant(nanoseconds: 1) + .seconds(20)).map(\.text)
+                == [
+                    "hipache: no peer is available for b, c, d and others: answered 502 (5 more in 20 s)"
+                ]
+        )
+    }
+
     @Test func `the first is told at once, the rest as a number`() {
         var log = FailureLog()
         log.add(Self.sort(), 1)
