@@ -294,6 +294,12 @@ struct LiveDefinitions {
     ) throws(DefinitionRefusal) -> DefinitionDecision {
         let peer = try mistakes { () throws(ConfigurationError) in try reader.peer(body) }
         let key = PeerKey(upstream: upstream, peer: peer.id)
+        if case .foreign(let source) = catalogue.source(of: upstream) {
+            throw .conflict(
+                "the peers of '\(upstream)' are those that the data of the source '\(source)' names, and its hosts are sent "
+                    + "to no others: write '\(peer.id)' there"
+            )
+        }
         for id in catalogue.monitors(of: upstream) {
             guard let check = catalogue.monitor(id, in: upstream)?.check,
                 let problem = check.problem(probing: peer.address)
@@ -340,7 +346,13 @@ struct LiveDefinitions {
         _ peer: PeerKey,
         _ catalogue: Catalogue
     ) throws(DefinitionRefusal) -> DefinitionDecision {
-        try remove(
+        if case .foreign(let source) = catalogue.source(of: peer) {
+            throw .conflict(
+                "'\(peer)' is there because the data of the source '\(source)' names it: take it away there, or have no "
+                    + "requests go to it (muster peer maint)"
+            )
+        }
+        return try remove(
             .peer(peer),
             isInWhole: wholes[peer.upstream]?.peers[peer.peer] != nil,
             isInFile: catalogue.peer(peer, of: .file) != nil,

@@ -74,6 +74,33 @@ import Vocabulary
         }
     }
 
+    @Test func `what a source names is added and taken away where it is kept`() throws {
+        var agent = Agent()
+        let source = CatalogueSource.foreign("hipache")
+        let key = PeerKey(upstream: "shop", peer: "10.0.0.1:80")
+        _ = agent.catalogue.set(
+            source,
+            upstream: "shop",
+            UpstreamDefinition(name: "shop", peers: []),
+            peers: [],
+            monitors: []
+        )
+        let address = try #require(Address(text: "10.0.0.1:80"))
+        _ = agent.catalogue.set(source, key, PeerDefinition(id: key.peer, address: address))
+        for order in [
+            DefinitionOrder.addPeer(upstream: "shop", peer("b", 1)),
+            .removePeer(key),
+        ] {
+            do {
+                _ = try agent.take(order)
+                Issue.record("expected a refusal, saw none")
+            } catch let DefinitionRefusal.conflict(why) {
+                #expect(why.contains("the data of the source 'hipache' names"))
+            }
+        }
+        #expect(agent.peers() == [key.peer: 1])
+    }
+
     @Test func `of the body's peers one is taken away, and comes back`() throws {
         var agent = Agent()
         _ = try agent.take(.putUpstream("shop", whole([peer("a", 1), peer("b", 1)])))
