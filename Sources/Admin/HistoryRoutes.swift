@@ -31,7 +31,8 @@ enum HistoryRoutes {
         let to = try time(request[query: "to"], "to") ?? now
         let from = try time(request[query: "from"], "from") ?? to + -stripSpan
         guard from < to else {
-            throw Problem(.badRequest, "query: expected 'from' before 'to', saw \(from) and \(to)")
+            // Each is a moment; that nothing lies between the two is no mistake in either.
+            throw Problem(.notFound, "query: expected 'from' before 'to', saw \(from) and \(to)")
         }
         let (past, cutAt) = await plane.history?.call { ($0.past(of: key), $0.cutAt) } ?? (nil, nil)
         return .json(

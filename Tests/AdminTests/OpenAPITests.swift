@@ -41,6 +41,22 @@ import Vocabulary
         for item in json.items ?? [] { collect(item, &named) }
     }
 
+    /// Legal in JSON Schema, and what generators of clients stumble over: a schema that is `true` or `false`, and
+    /// an array that does not say of what.
+    @Test func `schemas are of the kinds that generators of clients know`() {
+        lookAt(document["components"]?["schemas"] ?? .null, isNamed: true, "schemas")
+    }
+
+    private func lookAt(_ json: JSON, isNamed: Bool, _ place: String) {
+        if json["type"]?.string == "array" { #expect(json["items"] != nil, "\(place)") }
+        for member in json.members ?? [] {
+            let name = "\(place)/\(member.key)"
+            if isNamed || member.key == "items" { #expect(member.value.bool == nil, "\(name)") }
+            lookAt(member.value, isNamed: member.key == "properties" && !isNamed, name)
+        }
+        for item in json.items ?? [] { lookAt(item, isNamed: false, place) }
+    }
+
     @Test func `what a path has in braces is a parameter, and each answer has a shape`() {
         for path in document["paths"]?.members ?? [] {
             let names = (path.value["parameters"]?.items ?? []).compactMap { $0["name"]?.string }
