@@ -24,15 +24,17 @@ enum Dashboard {
           <nav class="dim"><a href="/v1/upstreams">API</a> <a href="/metrics">metrics</a>
             <a href="/ready">ready</a></nav>
         </header>
+        <main>
         <div id="trouble" class="note" role="alert" hidden></div>
         <div id="notes" role="status"></div>
-        <div class="tools">
+        <div class="tools" role="search">
           <input id="search" type="search" placeholder="search ( / )" aria-label="Search upstreams, peers and reasons">
           <div id="filters" role="group" aria-label="Show only peers that are"></div>
         </div>
-        <main id="list" tabindex="0" role="list" aria-label="Upstreams and peers; arrow keys move, Enter opens">
-          <div id="space"></div></main>
-        <section id="feed" aria-label="Last transitions"><h2>Transitions</h2><ol></ol></section>
+        <div id="list" tabindex="0" role="tree" aria-label="Upstreams and peers; arrow keys move, Enter opens">
+          <div id="space" role="none"></div></div>
+        </main>
+        <section id="feed" tabindex="0" aria-label="Last transitions"><h2>Transitions</h2><ol></ol></section>
         <dialog id="detail" aria-labelledby="detail-title"></dialog>
         <script>/*SCRIPT*/</script>
         </body>
@@ -51,6 +53,7 @@ enum Dashboard {
           header nav { margin-left: auto; } a { color: inherit; }
           h1 { font-size: 1.25rem; margin: 0; } h2 { font-size: 1rem; margin: .2rem 0; }
           .dim { color: var(--dim); }
+          main { display: flex; flex-direction: column; gap: .6rem; flex: 1 1 20rem; min-height: 0; }
           .skip { position: absolute; left: -99rem; } .skip:focus { left: 1rem; background: var(--back); padding: .3rem; z-index: 2; }
           .note, #notes div { background: #b3261e; color: #fff; padding: .4rem .8rem; border-radius: .3rem; margin-bottom: .2rem; }
           .tools { display: flex; gap: .6rem; flex-wrap: wrap; align-items: center; }
@@ -94,7 +97,8 @@ enum Dashboard {
           @media (max-width: 40rem) { :root { --row: 66px; } body { padding: .5rem .5rem 0; }
             .row { grid-template-columns: 5.6rem 1fr 4rem; grid-template-rows: auto auto; row-gap: 0; align-content: center; }
             .row.head { grid-template-columns: 5.6rem 1fr; } .row .why { grid-column: 1 / -1; font-size: .85rem; }
-            .strip-cell { display: none; } #feed { display: none; } }
+            .strip-cell { display: none; } #feed { display: none; }
+            #summary { order: 3; flex-basis: 100%; min-height: 1.4em; } #filters { flex-wrap: nowrap; overflow-x: auto; height: 2.4rem; flex: 1 1 100%; } }
           @media (prefers-reduced-motion: no-preference) { .row { transition: background-color .2s; } }
         """#
 }

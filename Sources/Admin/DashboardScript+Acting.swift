@@ -124,6 +124,7 @@ extension DashboardScript {
             list.scrollTop = (chosen + 1) * row - list.clientHeight;
           draw(false);
           drawn.get(chosen)?.classList.add("chosen");
+          list.setAttribute("aria-activedescendant", "row-" + chosen);
           drawn.get(chosen)?.scrollIntoView({ block: "nearest" });
         };
         addEventListener("keydown", (event) => {

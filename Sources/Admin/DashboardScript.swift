@@ -163,7 +163,9 @@ enum DashboardScript {
             if (drawn.has(index)) continue;
             const line = rows[index].peer ? peerRow(rows[index]) : headRow(rows[index]);
             line.style.top = index * row + "px";
-            line.setAttribute("role", "listitem");
+            line.id = "row-" + index;
+            line.setAttribute("role", "treeitem");
+            line.setAttribute("aria-level", rows[index].peer ? 2 : 1);
             line.setAttribute("aria-posinset", index + 1);
             line.setAttribute("aria-setsize", rows.length);
             if (index === chosen) line.classList.add("chosen");
