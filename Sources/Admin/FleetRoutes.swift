@@ -22,7 +22,11 @@ enum FleetRoutes {
         let found = await plane.run { await store.value.agents() }
         // What it knows of itself is newer than what it last said.
         let others = (found ?? []).filter { $0.id != own.id || own.state == .joining }
-        let reports = (others.contains { $0.id == own.id } ? others : others + [own])
+        let here = others.contains { $0.id == own.id } ? others : others + [own]
+        let older = await plane.olderReports().filter { one in
+            !here.contains { $0.id == one.id && $0.state.lives }
+        }
+        let reports = (here.filter { one in !older.contains { $0.id == one.id } } + older)
             .filter { $0.age < FleetReport.forgottenAfter }.sorted { $0.id < $1.id }
         return .json(AgentsJSON.make(reports, isComplete: found != nil || own.isAlone))
     }
@@ -114,6 +118,14 @@ extension ControlPlane {
             for question in agent.questions { votes[question.key] = PairVotes(question) }
         }
         return votes
+    }
+
+    /// Who writes verdicts of this agent's pairs and takes no part.
+    func olderReports() async -> [FleetReport] {
+        await scheduler.call { scheduler in
+            let now = scheduler.now.wall
+            return (scheduler.fleetStatus?.older ?? []).map { FleetReport($0, now: now) }
+        }
     }
 
     /// What this agent says of itself.

@@ -25,6 +25,12 @@ public struct Claims: Sendable {
         var ticket: UInt32 = 0
     }
 
+    private struct Abstention: Hashable {
+        var until: Instant
+        /// Not because others see it: because this agent may not.
+        var isOfDoubt: Bool
+    }
+
     private var holds: [Hold] = []
     /// The latest epoch heard of, whoever's.
     private var epochs: [UInt64] = []
@@ -33,7 +39,7 @@ public struct Claims: Sendable {
     private var lines: [[(pair: PairNumber, ticket: UInt32)]] = [[], [], [], []]
     private var heads = [0, 0, 0, 0]
     private var tickets: UInt32 = 0
-    private var abstained: [PairNumber: Instant] = [:]
+    private var abstained: [PairNumber: Abstention] = [:]
     public private(set) var heldCount = 0
 
     public init() {}
@@ -68,7 +74,7 @@ public struct Claims: Sendable {
     }
 
     public func abstains(from pair: PairNumber, at now: Instant) -> Bool {
-        abstained[pair].map { now < $0 } ?? false
+        abstained[pair].map { now < $0.until } ?? false
     }
 
     // MARK: Knowing
@@ -245,13 +251,22 @@ public struct Claims: Sendable {
     // MARK: Abstaining
 
     /// Until when; nil where it may claim it.
-    public func abstention(from pair: PairNumber) -> Instant? { abstained[pair] }
+    public func abstention(from pair: PairNumber) -> Instant? { abstained[pair]?.until }
 
-    public mutating func abstain(from pair: PairNumber, until: Instant) { abstained[pair] = until }
+    public mutating func abstain(from pair: PairNumber, until: Instant, isOfDoubt: Bool = false) {
+        abstained[pair] = Abstention(until: until, isOfDoubt: isOfDoubt)
+    }
+
+    /// It sees again: what it gave away for that alone it may have back soon.
+    public mutating func endDoubt(until time: Instant) {
+        for (pair, one) in abstained where one.isOfDoubt {
+            abstained[pair]?.until = min(one.until, time)
+        }
+    }
 
     /// Answers whom it need not stay away from any more.
     public mutating func endAbstentions(at now: Instant) -> [PairNumber] {
-        let over = abstained.filter { $0.value <= now }.keys.sorted()
+        let over = abstained.filter { $0.value.until <= now }.keys.sorted()
         for pair in over { abstained[pair] = nil }
         return over
     }

@@ -49,6 +49,8 @@ public struct Doubt: Sendable {
     public private(set) var isWorld = false
     /// Since when it withholds.
     public private(set) var since: Instant?
+    /// Since when that is for its own network, among others.
+    public private(set) var networkSince: Instant?
 
     /// Doubt by lag needs so much of it within the window.
     static let lagMax = Nanoseconds.seconds(1)
@@ -122,6 +124,13 @@ public struct Doubt: Sendable {
         isWorld = silentAgents >= 2 && silentAgents * 2 >= size
     }
 
+    /// Of so many targets of others that were tried so many answered. More than half of them are a network again.
+    public mutating func sampled(answers: Int, of size: Int) {
+        guard answers * 2 > size else { return }
+        isCutOff = false
+        hasNetwork = true
+    }
+
     // MARK: What follows
 
     /// Most of what it probes fell silent: told to the others whether it is doubted or not.
@@ -165,6 +174,11 @@ public struct Doubt: Sendable {
         return value
     }
 
+    /// It is its own network that it doubts.
+    public func isOfNetwork(hasOthers: Bool, at now: Instant) -> Bool {
+        reasons(hasOthers: hasOthers, at: now).contains { $0 == .network || $0 == .massFailure }
+    }
+
     /// Its own failures are not to be counted: the store being away is no reason for that.
     public func withholdsFailures(hasOthers: Bool, at now: Instant) -> Bool {
         reasons(hasOthers: hasOthers, at: now).contains { $0 != .store }
@@ -176,6 +190,11 @@ public struct Doubt: Sendable {
             since = since ?? now
         } else {
             since = nil
+        }
+        if isOfNetwork(hasOthers: hasOthers, at: now) {
+            networkSince = networkSince ?? now
+        } else {
+            networkSince = nil
         }
     }
 }

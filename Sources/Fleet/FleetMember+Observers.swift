@@ -110,6 +110,7 @@ extension FleetMember {
     ) {
         guard let plan = plan(of: pair) else { return }
         if observers.offset(of: pair) != nil { note(found, of: pair) }
+        noteSample(found, of: pair)
         answer(pair, found, begun: begun, at: now, into: &effects)
         let word: Vote.Word
         switch found {

@@ -292,6 +292,7 @@ extension FleetMember {
                 hold(pair, by: holder, epoch: other, at: now, into: &effects)
             } else {
                 // Another program wrote there, or somebody who is gone: nobody would probe it meanwhile.
+                effects.append(.say(.stranger(holder, pair)))
                 claims.keepAgain(pair)
                 said(pair)
             }

@@ -16,6 +16,7 @@ extension FleetMember {
     ) -> Ruling {
         guard let plan = plan(of: pair) else { return .ignore }
         note(found, of: pair)
+        settleDoubt(at: now)
         answer(pair, found, begun: begun, at: now, into: &effects)
         switch found {
         case .passes: compare(.passes, on: pair, plan, at: now, into: &effects)
@@ -266,7 +267,7 @@ extension FleetMember {
         guard let plan = plan(of: pair), let epoch = claims.publishableEpoch(of: pair) else {
             return
         }
-        claims.abstain(from: pair, until: now + terms.abstention)
+        claims.abstain(from: pair, until: now + terms.abstention, isOfDoubt: inDoubt)
         let letter = FleetCall.Letter(to: successor, .offered(plan.key, epoch: epoch, by: agent))
         tell([letter], at: now, into: &effects)
         effects.append(.say(.gaveAway(pair, to: successor, inDoubt: inDoubt)))
@@ -274,14 +275,13 @@ extension FleetMember {
         mass.end(pair, .left)
     }
 
-    /// Doubting for a lease already: somebody who does not should look at what fails here.
-    private mutating func giveAwayInDoubt(
+    /// Doubting for a while already: somebody who does not should look at what fails here.
+    mutating func giveAwayInDoubt(
         _ pair: PairNumber,
         at now: Instant,
         into effects: inout [FleetEffect]
     ) {
-        guard let since = doubt.since, now - since > terms.lease,
-            !claims.abstains(from: pair, at: now)
+        guard let from = givesAwayFrom, now >= from, !claims.abstains(from: pair, at: now)
         else { return }
         guard let successor = wellOnes(on: pair, atMost: 1).first else { return }
         giveAway(pair, to: successor, inDoubt: true, at: now, into: &effects)
@@ -393,6 +393,7 @@ extension FleetMember {
         at now: Instant,
         into effects: inout [FleetEffect]
     ) {
+        noteSample(found, of: pair)
         answer(pair, found, begun: begun, at: now, into: &effects)
     }
 
@@ -444,7 +445,8 @@ extension FleetMember {
     ) {
         guard let pair = number(of: key), epoch >= claims.epoch(of: pair) else { return }
         if holder != agent, case .held(let mine, _) = claims.hold(of: pair), epoch > mine {
-            // It wrote under a later claim: the word of that got lost.
+            // It wrote under a later claim: the word of that got lost. Or it knows no claims.
+            if !rosterIDs.contains(holder) { effects.append(.say(.stranger(holder, pair))) }
             return hold(pair, by: holder, epoch: epoch, at: now, into: &effects)
         }
         claims.note(epoch: epoch, of: pair)

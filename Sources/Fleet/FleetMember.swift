@@ -106,6 +106,8 @@ public enum FleetWord: Hashable, Sendable {
     case disagreement(PairNumber, passes: Int, of: Int)
     /// One that looks at it too finds otherwise than this agent, which finds so.
     case observerDiffers(PairNumber, String, Vote.Word)
+    /// Somebody who takes no part wrote a verdict of a pair that this agent holds, under a later epoch.
+    case stranger(String, PairNumber)
     /// `inDoubt`: nobody knows yet whether the other sees it, only that this agent may not.
     case gaveAway(PairNumber, to: String, inDoubt: Bool)
     case massHeld
@@ -191,6 +193,7 @@ public struct FleetMember: Sendable {
     /// As of the last tick.
     private var wasAway = true
     var ceding: [PairNumber] = []
+    var blindness = Blindness()
     /// Refused for a reason that passes by itself.
     var postponed: [(at: Instant, pair: PairNumber, reason: FleetCall.Reason)] = []
     /// Pairs of which nobody is known to probe them: to be looked at again, one line for each place in rank
@@ -331,7 +334,9 @@ public struct FleetMember: Sendable {
         if pause > terms.lease { standStill(for: pause, at: now, into: &effects) }
 
         doubt.note(storeAway: isAway(at: now))
-        doubt.settle(hasOthers: membership.hasOthers, at: now)
+        settleDoubt(at: now)
+        giveAwayUnseen(at: now, into: &effects)
+        sampleOthers(at: now, into: &effects)
         if !ownership.isSettled {
             for pair in ownership.advance() { review(pair, at: now) }
         }
@@ -356,6 +361,7 @@ public struct FleetMember: Sendable {
         if !ownership.isSettled || !isSeated { time = now }
         if let next = watch.next { time = min(time, clock.instant(of: next, from: now)) }
         if let next = postponed.first { time = min(time, next.at) }
+        if let from = givesAwayFrom, from > now { time = min(time, from) }
         return max(time, now)
     }
 

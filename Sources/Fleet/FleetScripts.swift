@@ -462,7 +462,8 @@ public enum FleetScript: String, CaseIterable, Sendable {
             local is_over = not is_vouched and (tonumber(verdict.expires_at) or 0) < t
               and (not one or one.from < mark)
             if is_offered and not is_mine then
-              from = t + \(terms.handOver.milliseconds)
+              -- Who doubts itself sees nothing until then: there is nothing to wait for.
+              if life(one.agent).word == 'sure' then from = t + \(terms.handOver.milliseconds) end
             elseif is_held and not is_mine and not is_over then
               word = 'held'
             end

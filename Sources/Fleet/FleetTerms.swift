@@ -32,6 +32,9 @@ public struct FleetTerms: Hashable, Sendable {
     public var resumeAfter = Nanoseconds.seconds(1)
     /// Who lost the vote on a pair leaves it alone for so long.
     public var abstention = Nanoseconds.seconds(60)
+    /// Who is cut off from most of what it probes waits so long whether the others say the same: three beats, one of
+    /// its own, one of another and one to hear of that. Then others should look.
+    public var secondThoughts = Nanoseconds.milliseconds(750)
     /// A clean stop waits so long for others to take what it holds.
     public var farewell = Nanoseconds.seconds(2)
 
@@ -39,6 +42,8 @@ public struct FleetTerms: Hashable, Sendable {
     public static let batch = 128
     /// Late agents that one answer names. More are named as these are dealt with.
     public static let lateMax = 32
+    /// So many targets of others show an agent that holds none whether its network is back.
+    public static let sampleMax = 5
     /// Lost votes, and askings in silence, after which something is done about them.
     public static let patience = 3
     /// An era that the clock of the store does not make later than the one before, because it was set back, is later

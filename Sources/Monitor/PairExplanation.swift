@@ -105,6 +105,8 @@ public struct FleetStatus: Hashable, Sendable {
     public var members: Int
     public var counts: FleetDesk.Counts
     public var isAway: Bool
+    /// Who writes verdicts and takes no part.
+    public var older: [FleetReport.Older] = []
 }
 
 extension Scheduler {
@@ -121,7 +123,8 @@ extension Scheduler {
             hold: fleet.hold,
             members: fleet.member.membership.roster.members.count,
             counts: fleet.counts,
-            isAway: fleet.isAway
+            isAway: fleet.isAway,
+            older: fleet.older
         )
     }
 

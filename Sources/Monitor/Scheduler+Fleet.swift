@@ -238,10 +238,12 @@ extension Scheduler: FleetHands {
             )
             return sleepUntilSlot(row, slot, now: slots)
         }
-        // What has missed its slot, and what nobody has judged, at once; the rest on its beat.
+        // What has missed its slot, what nobody has judged, and what failed where that does not count, at once; the rest on
+        // its beat.
         let interval = pair.monitor.schedule.interval
         let isOverdue =
             pair.opinion.counter.status == .unknown || pair.opinion.counter.isInTransition
+            || pair.opinion.withheld != nil
             || pair.opinion.checkedAt + interval <= now.wall
             || pair.opinion.checkedAt > now.wall + interval
         if isOverdue || fleet.isAway { return hurry(row) }

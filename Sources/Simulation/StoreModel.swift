@@ -412,7 +412,9 @@ public struct StoreModel: Sendable {
                 let isOver =
                     !isVouched && (verdict?.expiresAt.milliseconds ?? 0) < time && isSilent
                 if isOffered && !isMine {
-                    from = time + terms.handOver.milliseconds
+                    // Who doubts itself sees nothing until then: there is nothing to wait for.
+                    let isSure = record.flatMap { content.lives[$0.agent]?.word } == .sure
+                    if isSure { from = time + terms.handOver.milliseconds }
                 } else if isOthers && !isOver {
                     return held(by: record)
                 }

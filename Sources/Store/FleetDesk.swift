@@ -156,6 +156,7 @@ public final class FleetDesk: EventSink {
     package private(set) var isUnwritable = false
     /// What lies in the store is of this format, which this version does not know.
     private var newerFormat: Int?
+    private var strangers = Strangers()
     /// Of votes that were lost, and of pairs that were given away.
     public private(set) var counts = Counts()
 
@@ -320,6 +321,14 @@ public final class FleetDesk: EventSink {
     /// What `store.mass-change` holds as it was: since when by the store's clock, and how many pairs.
     public var hold: FleetReport.Hold? {
         member.mass.hold.map { .init(since: time(at: $0.since), pairs: $0.pairs.count) }
+    }
+
+    /// Who writes verdicts of this agent's pairs and takes no part: by this machine's clock, when last.
+    public var older: [FleetReport.Older] {
+        let now = loop.moment
+        return strangers.all(at: now.instant).map {
+            FleetReport.Older(id: $0.name, seen: now.wall + -(now.instant - $0.at))
+        }
     }
 
     /// How this agent lives among the others.
@@ -802,6 +811,17 @@ public final class FleetDesk: EventSink {
                 "agents disagree on \(name(pair)): it \(word.rawValue) here, and \(other), which looks at it too, "
                     + "sees that it \(word == .passes ? "fails" : "passes")",
                 [.event("disagreement"), .agent(other)]
+            )
+        case .stranger(let other, let pair):
+            strangers.note(other, at: loop.instant)
+            guard strangers.all(at: loop.instant).contains(where: { $0.name == other }),
+                throttle.note("stranger \(other)", at: loop.instant) != nil
+            else { return }
+            journal.warning(
+                "expected verdicts by agents that share the probing, saw \(other.printable) write of "
+                    + "\(name(pair)) again and again without a claim: an older muster, or another program; "
+                    + "what it writes is written over. Upgrade it, or stop it",
+                [.event("older-agent"), .agent(other)]
             )
         case .gaveAway(let pair, let to, let inDoubt):
             counts.givenAway += 1

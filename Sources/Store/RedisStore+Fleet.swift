@@ -50,6 +50,8 @@ extension RedisStore: FleetWire {
             case .array(let items)?:
                 let words = items.map { $0.text ?? $0.integer.map { "\($0)" } ?? "" }
                 let reply = FleetReply(words, to: call, by: signature, .store)
+                // A beat is written: nobody has to wait for the next reading of everything to learn that writes go again.
+                if case .beaten = reply { self?.wroteAgain() }
                 let ahead = self?.fleetAhead ?? .zero
                 done(
                     reply.map { .reply($0.shifted(by: -ahead)) }
@@ -258,9 +260,34 @@ public struct FleetReport: Hashable, Sendable {
         case left
         /// No beat for a lease, and not a word before.
         case silent
+        /// It writes verdicts and takes no part: of a version that knows no claims, or another program.
+        case older
 
         /// It may probe something.
-        public var lives: Bool { self != .left && self != .silent }
+        public var lives: Bool { self != .left && self != .silent && self != .older }
+    }
+
+    /// One that is seen by nothing but what it writes.
+    public struct Older: Hashable, Sendable {
+        public var id: String
+        public var seen: WallTime
+    }
+
+    public init(_ older: Older, now: WallTime) {
+        self.init(
+            id: older.id,
+            version: "",
+            zone: nil,
+            started: nil,
+            seen: older.seen,
+            age: max(now - older.seen, .zero),
+            state: .older,
+            weight: 0,
+            pairs: 0,
+            lateness: .zero,
+            doubt: 0,
+            reasons: []
+        )
     }
 
     public var id: String

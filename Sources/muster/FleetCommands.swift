@@ -9,7 +9,7 @@ struct AgentsCommand: AsyncParsableCommand {
         abstract: "Shows the agents that share the probing.",
         discussion: """
             PAIRS are the (monitor, peer) pairs that an agent probes, LATE is how late its probes began within \
-            the last minute (p99). Ends with 0; with 1 where an agent doubts itself, has fallen silent or holds \
+            the last minute (p99). Ends with 0; with 1 where an agent doubts itself, has fallen silent, is of an older version or holds \
             peers as they were (store.mass-change); with 3 where muster is not reached.
             """
     )
@@ -84,7 +84,7 @@ struct AgentsReport {
 
     var exitStatus: ExitStatus {
         let isWarned = agents.contains {
-            ($0["doubt"]?.double ?? 0) >= 0.5 || $0["state"] == "silent"
+            ($0["doubt"]?.double ?? 0) >= 0.5 || $0["state"] == "silent" || $0["state"] == "older"
                 || $0["held"]?["pairs"] != nil
         }
         return isWarned || !isComplete ? .warning : .fine
@@ -106,6 +106,11 @@ struct AgentsReport {
             case "silent":
                 lines.append(
                     "\(id) is silent since \(seen) without having said that it would stop: others probe what it had"
+                )
+            case "older":
+                lines.append(
+                    "\(id) writes verdicts and takes no part, the last at \(seen): an older muster, or another "
+                        + "program; upgrade it, or stop it"
                 )
             case "left":
                 lines.append("\(id) left at \(seen): it was stopped, and handed over what it had")

@@ -83,4 +83,18 @@ import Vocabulary
         #expect(claims.dropAll() == [0, 2])
         #expect(claims.heldCount == 0)
     }
+
+    @Test
+    func
+        `what was given away in doubt may come back soon after it, what was lost by votes may not`()
+    {
+        var claims = Claims()
+        let now = Instant(nanoseconds: 0)
+        claims.abstain(from: 1, until: now + .seconds(60), isOfDoubt: true)
+        claims.abstain(from: 2, until: now + .seconds(60))
+        claims.abstain(from: 3, until: now + .seconds(2), isOfDoubt: true)
+        claims.endDoubt(until: now + .seconds(3))
+        let spans = [PairNumber(1), 2, 3].map { claims.abstention(from: $0).map { $0 - now } }
+        #expect(spans == [.seconds(3), .seconds(60), .seconds(2)])
+    }
 }

@@ -111,6 +111,33 @@ import Vocabulary
         doubt.settle(hasOthers: true, at: Self.at(6))
         #expect(doubt.since == nil)
     }
+
+    /// Whether the others see the same takes its time from when it is the network that is doubted.
+    @Test func `it knows since when it is its network, however long it was late before`() {
+        var doubt = Self.doubt()
+        doubt.note(lag: .seconds(2), at: Self.at(1))
+        doubt.settle(hasOthers: true, at: Self.at(1))
+        #expect(doubt.since == Self.at(1) && doubt.networkSince == nil)
+        for target in PairNumber(0)..<10 { doubt.note(.silent, of: target) }
+        doubt.settle(hasOthers: true, at: Self.at(5))
+        #expect(doubt.since == Self.at(1) && doubt.networkSince == Self.at(5))
+        for target in PairNumber(0)..<10 { doubt.note(.answered, of: target) }
+        doubt.settle(hasOthers: true, at: Self.at(6))
+        #expect(doubt.since == Self.at(1) && doubt.networkSince == nil)
+    }
+
+    /// It gave away what it probed, and has nothing of its own that could answer.
+    @Test func `more than half of a sample is a network again, one answer of five is not`() {
+        var doubt = Self.doubt()
+        for target in PairNumber(0)..<10 { doubt.note(.silent, of: target) }
+        for target in PairNumber(0)..<10 { doubt.leave(target) }
+        #expect(doubt.isOfNetwork(hasOthers: true, at: Self.at(1)))
+        doubt.sampled(answers: 1, of: 5)
+        doubt.sampled(answers: 2, of: 5)
+        #expect(doubt.isOfNetwork(hasOthers: true, at: Self.at(1)))
+        doubt.sampled(answers: 3, of: 5)
+        #expect(doubt.reasons(hasOthers: true, at: Self.at(1)).isEmpty)
+    }
 }
 
 @Suite struct MassChangeTests {

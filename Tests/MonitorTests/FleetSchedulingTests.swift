@@ -121,7 +121,56 @@ import Vocabulary
             #expect(rig.statuses == ["up"])
             rig.begin()
             await rig.pass(.seconds(5))
-            #expect(Set(rig.visits.values.compactMap(\.last?.agent)) == ["a1", "a3"])
+            // It tries a few of others, to see whether its network is back, and holds none.
+            #expect(rig.agents["a2"]?.scheduler.metrics.held == 0)
+            #expect(
+                rig.visits.values.allSatisfy { Set($0.map(\.agent)).subtracting(["a2"]).count == 1 }
+            )
+        }
+    }
+
+    /// It holds nothing by then that could answer: a few targets of others show it.
+    @Test func `what it cannot see others see soon, and it sees again with its network`()
+        async throws
+    {
+        try await FleetRig.run(peers: Self.peers) { rig in
+            for id in ["a1", "a2", "a3"] { try rig.start(id) }
+            await rig.pass(.seconds(10))
+            let before = Dictionary(
+                uniqueKeysWithValues: rig.visits.map { ($0.key, $0.value.last?.agent) }
+            )
+            rig.begin()
+            // What is silent takes its whole second, of which this rig knows nothing: it ends at once.
+            rig.answer = { agent, _ in agent == "a2" ? .silent : .pass }
+            let cut = rig.loop.instant
+            await rig.pass(.seconds(12))
+            // Half of its targets, the time for second thoughts, and a beat.
+            for (address, agent) in before where agent == "a2" {
+                let first = rig.visits[address]?.first { $0.at > cut && $0.agent != "a2" }
+                let span = first.map { $0.at - cut }
+                #expect(
+                    span.map { $0 <= .milliseconds(1_600) } ?? false,
+                    "\(address): \(span?.description ?? "never")"
+                )
+            }
+            #expect(rig.agents["a2"]?.scheduler.metrics.held == 0)
+            #expect(rig.agents["a2"]?.desk.reasons == [.massFailure])
+            // While it is cut off it goes on trying a few.
+            rig.begin()
+            await rig.pass(.seconds(10))
+            let tries = rig.visits.values.flatMap(\.self).count { $0.agent == "a2" && $0.at > cut }
+            #expect((40...60).contains(tries), "\(tries)")
+            rig.answer = { _, _ in .pass }
+            await rig.pass(.milliseconds(1_500))
+            #expect(rig.agents["a2"]?.desk.reasons == [])
+            await rig.pass(.seconds(6))
+            // And it has its share again.
+            rig.begin()
+            await rig.pass(.seconds(3))
+            for (address, agent) in before {
+                #expect(rig.visits[address]?.last?.agent == agent, "\(address)")
+            }
+            #expect(rig.statuses == ["up"])
         }
     }
 

@@ -189,6 +189,63 @@ import Vocabulary
         }
     }
 
+    /// A beat that is written tells it. The next reading of everything, which tells it too, is an hour away.
+    @Test func `that Redis takes writes again is known with the next beat`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            let agent = await Agent.start("a1", on: rig, pairs: 1, reconcileEvery: .seconds(3_600))
+            #expect(await rig.comes { agent.hands.held.count == 1 })
+            let setting = "min-replicas-to-write"
+            _ = try await server.ask("CONFIG", "SET", setting, "1", on: rig.loop)
+            #expect(await rig.comes { agent.store.status.writeError != nil })
+            _ = try await server.ask("CONFIG", "SET", setting, "0", on: rig.loop)
+            #expect(await rig.comes { agent.store.status.writeError == nil })
+        }
+    }
+
+    /// It knows no claims, and writes as it always did.
+    @Test func `an older agent beside this one is named, and what it writes is written over`()
+        async throws
+    {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            let agent = await Agent.start(
+                "a1",
+                on: rig,
+                pairs: 1,
+                reconcileEvery: .milliseconds(100)
+            )
+            let key = agent.keys[0]
+            #expect(await rig.comes { agent.hands.held == [key] })
+            agent.find(.up, key)
+            var epoch = UInt64(max(rig.loop.wall.milliseconds, 0)) + 1_000_000
+            #expect(
+                await eventually(within: .seconds(60)) {
+                    epoch += 1_000
+                    let other = Verdict.sample(.down, peer: key.peer, agent: "old", epoch: epoch)
+                    let text = other.json.text
+                    _ = try? await server.ask(
+                        "HSET",
+                        "muster:verdicts",
+                        key.field,
+                        text,
+                        on: rig.loop
+                    )
+                    agent.find(.up, key)
+                    return agent.desk.older.map(\.id) == ["old"]
+                }
+            )
+            #expect(
+                await eventually(within: .seconds(60)) {
+                    agent.find(.up, key)
+                    return await text(of: key, rig)?.contains("\"a1\"") == true
+                }
+            )
+            let told = rig.lines.all.filter { $0.contains("saw old write of web/p0 (http) again") }
+            #expect(told.count == 1)
+        }
+    }
+
     @Test func `what is not found any more is not vouched for, until it is found again`()
         async throws
     {

@@ -1,0 +1,85 @@
+// What does an agent do that cannot see? It gives what it cannot see to those who do not say the same, and then it
+// has nothing left that could answer: a few targets of others show it when it sees again. The part of `FleetMember`
+// that doubts its own network.
+
+import Health
+import Vocabulary
+
+struct Blindness: Sendable {
+    /// Of which doubt all that was silent has been given away.
+    var givenAwayFor: Instant?
+    /// When the last doubt ended.
+    var endedAt: Instant?
+    /// The doubt that is on began soon after another.
+    var isAgain = false
+    /// Targets of others that are being tried, and how many of how many have answered.
+    var sample = Set<PairNumber>()
+    var (answers, size) = (0, 0)
+    var samplesAt = Instant(nanoseconds: .min)
+
+    /// However long the intervals are.
+    static let sampleEvery = Nanoseconds.seconds(1)...Nanoseconds.seconds(10)
+}
+
+extension FleetMember {
+    /// Keeps since when it doubts itself, and what follows from the end of that.
+    mutating func settleDoubt(at now: Instant) {
+        let before = doubt.since
+        doubt.settle(hasOthers: membership.hasOthers, at: now)
+        if before == nil, doubt.since != nil {
+            blindness.isAgain = blindness.endedAt.map { now - $0 < terms.abstention } ?? false
+        } else if before != nil, doubt.since == nil {
+            blindness.endedAt = now
+            blindness.sample = []
+            // A network that comes and goes would have its pairs go to and fro.
+            if !blindness.isAgain { claims.endDoubt(until: now + terms.settle) }
+        }
+    }
+
+    /// When others are to look at what fails here; nil where it does not doubt itself.
+    var givesAwayFrom: Instant? {
+        // However long it was late before: whether the others see the same takes its time from here.
+        if let since = doubt.networkSince { return since + terms.secondThoughts }
+        return doubt.since.map { $0 + terms.lease }
+    }
+
+    /// What is silent does not wait for its next failure.
+    mutating func giveAwayUnseen(at now: Instant, into effects: inout [FleetEffect]) {
+        guard let since = doubt.networkSince ?? doubt.since, blindness.givenAwayFor != since,
+            let from = givesAwayFrom, now >= from, !isAway(at: now)
+        else { return }
+        blindness.givenAwayFor = since
+        for pair in claims.probed where doubt.isSilent(pair) {
+            giveAwayInDoubt(pair, at: now, into: &effects)
+        }
+    }
+
+    /// It holds nothing that could answer: it tries a few of others, now and then.
+    mutating func sampleOthers(at now: Instant, into effects: inout [FleetEffect]) {
+        guard claims.heldCount == 0, doubt.since != nil, now >= blindness.samplesAt,
+            doubt.isOfNetwork(hasOthers: membership.hasOthers, at: now), !plans.isEmpty
+        else { return }
+        var sample = Set<PairNumber>()
+        var longest = Blindness.sampleEvery.lowerBound
+        for _ in 0..<FleetTerms.sampleMax * 4 where sample.count < FleetTerms.sampleMax {
+            let pair = PairNumber(Int.random(in: plans.indices, using: &dice))
+            guard let plan = plan(of: pair) else { continue }
+            sample.insert(pair)
+            longest = max(longest, plan.schedule.interval)
+        }
+        blindness.sample = sample
+        (blindness.answers, blindness.size) = (0, sample.count)
+        blindness.samplesAt = now + min(longest, Blindness.sampleEvery.upperBound)
+        for pair in sample.sorted() { effects.append(.look(pair)) }
+    }
+
+    /// Any answer proves the network, be it that the target refuses.
+    mutating func noteSample(_ found: Found, of pair: PairNumber) {
+        guard blindness.sample.remove(pair) != nil else { return }
+        switch found {
+        case .passes, .fails(silent: false, immediate: _): blindness.answers += 1
+        case .fails, .nothing: break
+        }
+        doubt.sampled(answers: blindness.answers, of: blindness.size)
+    }
+}
