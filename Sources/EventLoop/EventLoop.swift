@@ -17,9 +17,13 @@ public final class EventLoop: @unchecked Sendable {
     /// Read once an iteration: cheap, and the same for everything that happens together.
     public private(set) var now: Instant
 
-    /// How many events this turn has dispatched before the present one: the kernel was asked that
-    /// long ago.
-    public private(set) var eventsThisTurn = 0
+    /// How often the kernel has been asked what happened, and which of these times it told of the event
+    /// that is dispatched now.
+    public private(set) var asks: UInt64 = 0
+    public private(set) var toldBy: UInt64 = 0
+
+    /// How many events have been dispatched since the kernel was asked last.
+    public var eventsSinceAsk: Int { present &- askedAt }
 
     /// How late timers were: what this loop was kept from.
     public private(set) var lag = LoopLag()
@@ -53,6 +57,15 @@ public final class EventLoop: @unchecked Sendable {
     private var timers = TimerHeap<Timer>()
     private var localJobs: [UnownedJob] = []
     private var watched = 0
+
+    /// What the kernel told, and by which asking. The event that is dispatched now, and the one that was when
+    /// it was asked last.
+    private let events: UnsafeMutablePointer<epoll_event>
+    private let tellings: UnsafeMutablePointer<UInt64>
+    private var told = 0
+    private var present = 0
+    private var askedAt = 0
+    private var isDispatching = false
     private var attachments = Attachments()
 
     // MARK: State shared with other threads
@@ -70,6 +83,8 @@ public final class EventLoop: @unchecked Sendable {
 
     /// Events taken from the kernel at once. More only delays timers.
     private static let eventsMax = 512
+    /// More are kept where the kernel is asked again before these have been dispatched.
+    private static let eventsKept = 1_024
     /// Batches taken before late timers: a flood must not hold them up for ever.
     private static let catchUpMax = 8
 
@@ -97,6 +112,8 @@ public final class EventLoop: @unchecked Sendable {
             repeating: Slot(sink: nil, tag: 0, generation: 0, isOwned: false),
             count: slotCapacity
         )
+        events = .allocate(capacity: Self.eventsKept)
+        tellings = .allocate(capacity: Self.eventsKept)
         // The wake-up descriptor is the one whose token is all ones.
         guard
             muster_epoll_control(
@@ -114,6 +131,8 @@ public final class EventLoop: @unchecked Sendable {
         Glibc.close(epoll)
         Glibc.close(wakeup)
         slots.deallocate()
+        events.deallocate()
+        tellings.deallocate()
     }
 
     /// True on the loop's own thread.
@@ -125,11 +144,7 @@ public final class EventLoop: @unchecked Sendable {
     public func run() {
         adopt()
         defer { thread.store(0, ordering: .relaxed) }
-        let events = UnsafeMutablePointer<epoll_event>.allocate(capacity: Self.eventsMax)
-        defer { events.deallocate() }
-        while !isStopping.load(ordering: .acquiring) {
-            turn(events, waitingAtMost: .seconds(60))
-        }
+        while !isStopping.load(ordering: .acquiring) { turn(waitingAtMost: .seconds(60)) }
         drainMail()
     }
 
@@ -168,20 +183,15 @@ public final class EventLoop: @unchecked Sendable {
         wake()
     }
 
-    private func turn(_ events: UnsafeMutablePointer<epoll_event>, waitingAtMost limit: Nanoseconds)
-    {
+    private func turn(waitingAtMost limit: Nanoseconds) {
         let timeout = localJobs.isEmpty ? waitMilliseconds(atMost: limit) : 0
-        let count = epoll_wait(epoll, events, Int32(Self.eventsMax), timeout)
+        told = 0
+        let count = ask(timeout)
         now = instant
-        if count > 0 {
-            for index in 0..<Int(count) {
-                eventsThisTurn = index
-                dispatch(events + index)
-            }
-        }
+        if count > 0 { dispatchAll() }
         if let next = timers.next, next <= now {
             let late = now - next
-            if count > 0, late > LoopLag.allowance { catchUp(events) }
+            if count > 0, late > LoopLag.allowance { catchUp() }
             lag.note(late)
             fireTimers()
         }
@@ -194,15 +204,51 @@ public final class EventLoop: @unchecked Sendable {
 
     /// After a hold-up more may be ready than fits one batch: what came in time is taken before the
     /// deadline that it would have met.
-    private func catchUp(_ events: UnsafeMutablePointer<epoll_event>) {
+    private func catchUp() {
         for _ in 0..<Self.catchUpMax {
-            let count = epoll_wait(epoll, events, Int32(Self.eventsMax), 0)
-            if count <= 0 { return }
-            for index in 0..<Int(count) {
-                eventsThisTurn = index
-                dispatch(events + index)
-            }
+            told = 0
+            if ask(0) <= 0 { return }
+            dispatchAll()
         }
+    }
+
+    /// Asks the kernel what happened, and keeps that behind what it has told already.
+    private func ask(_ timeout: Int32) -> Int {
+        let room = min(Self.eventsMax, Self.eventsKept - told)
+        let count = Int(epoll_wait(epoll, events + told, Int32(room), timeout))
+        asks &+= 1
+        if count <= 0 { return count }
+        (tellings + told).update(repeating: asks, count: count)
+        told &+= count
+        return count
+    }
+
+    private func dispatchAll() {
+        isDispatching = true
+        askedAt = 0
+        present = 0
+        while present < told {
+            toldBy = tellings[present]
+            dispatch(events + present)
+            present &+= 1
+        }
+        isDispatching = false
+    }
+
+    /// For whoever has to know what has happened by now, while one event is dispatched and others wait. The sinks
+    /// hear of what is new at once, by `foretold`, and in their turn by `ready`. False where it cannot be
+    /// done: then nobody has been told of anything.
+    public func askAgain() -> Bool {
+        guard isDispatching, Self.eventsKept - told >= Self.eventsMax / 2 else { return false }
+        askedAt = present
+        let first = told
+        guard ask(0) > 0 else { return true }
+        for index in first..<told {
+            guard let slot = slot(of: events + index) else { continue }
+            let readiness = Readiness(rawValue: events[index].events)
+            slot.sink?._withUnsafeGuaranteedRef { $0.foretold(readiness, tag: slot.tag) }
+        }
+        return true
     }
 
     /// Nothing is left to do at this moment of the loop's time.
@@ -238,15 +284,20 @@ public final class EventLoop: @unchecked Sendable {
             read(wakeup, &count, 8)
             return
         }
-        let descriptor = Int(UInt32(truncatingIfNeeded: token))
-        let slot = slots[descriptor]
-        guard slot.generation == UInt32(truncatingIfNeeded: token >> 32), let sink = slot.sink
-        else {
-            return
-        }
-        sink._withUnsafeGuaranteedRef {
+        guard let slot = slot(of: event) else { return }
+        slot.sink?._withUnsafeGuaranteedRef {
             $0.ready(Readiness(rawValue: event.pointee.events), tag: slot.tag)
         }
+    }
+
+    /// Whose event it is, if they are still there.
+    @inline(__always)
+    private func slot(of event: UnsafeMutablePointer<epoll_event>) -> Slot? {
+        let token = muster_epoll_token(event)
+        if token == .max { return nil }
+        let slot = slots[Int(UInt32(truncatingIfNeeded: token))]
+        let isThere = slot.generation == UInt32(truncatingIfNeeded: token >> 32) && slot.sink != nil
+        return isThere ? slot : nil
     }
 
     /// Of a loop that nobody runs: time is another now, and what is due by it runs, in order.

@@ -31,6 +31,9 @@ open class EventSink {
     /// is not reported again.
     open func ready(_ readiness: Readiness, tag: Int) {}
 
+    /// The same event, while others wait in front of it: somebody has called `EventLoop.askAgain`.
+    open func foretold(_ readiness: Readiness, tag: Int) {}
+
     /// The timer set with `tag` is due.
     open func due(tag: Int) {}
 }

@@ -100,11 +100,13 @@ struct PeerConnection {
     var newer: Int32 = -1
     var older: Int32 = -1
     var idleSince = Instant(nanoseconds: 0)
-    /// When it was last taken from there.
-    var takenAt = Instant(nanoseconds: 0)
+    /// How often the kernel had been asked what happened when it became idle, and when it was last taken
+    /// from there.
+    var idleAsk: UInt64 = 0
+    var takenAsk: UInt64 = 0
 
     /// It served others before.
-    var isReused: Bool { takenAt.nanoseconds != 0 }
+    var isReused: Bool { takenAsk != 0 }
 
     init(peer: Int32, generation: UInt32, exchange: Int32) {
         self.peer = peer

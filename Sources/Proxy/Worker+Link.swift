@@ -7,6 +7,11 @@ import HTTP1
 import Vocabulary
 
 extension Worker {
+    /// Something waits to be told of a connection: if nobody uses it, nobody will.
+    func peerForetold(_ index: Int, _ readiness: Readiness) {
+        if links.elements[index].phase == .idle { peerReady(index, readiness) }
+    }
+
     func peerReady(_ index: Int, _ readiness: Readiness) {
         let link = links.elements + index
         let isBroken = !readiness.isDisjoint(with: [.failed, .hungUp])
@@ -64,9 +69,8 @@ extension Worker {
         _ exchange: UnsafeMutablePointer<Exchange>,
         _ readiness: Readiness
     ) -> Bool {
-        // What was in use earlier in this turn was looked at when it was taken, and what is told of
-        // it now has been read meanwhile.
-        link.pointee.takenAt == loop.now && link.pointee.idleSince < loop.now
+        // Of what was in use when the kernel told this, it told of an answer that has been read meanwhile.
+        link.pointee.takenAsk >= loop.toldBy && link.pointee.idleAsk < loop.toldBy
             && exchange.pointee.course.heard != .answer
             && !readiness.isDisjoint(with: [.readable, .readEnded])
     }
@@ -93,6 +97,7 @@ extension Worker {
         exchanges.elements[Int(link.pointee.exchange)].link = -1
         link.pointee.exchange = -1
         link.pointee.idleSince = loop.now
+        link.pointee.idleAsk = loop.asks
         // Newest first: the connection used last is the least likely to have gone stale.
         link.pointee.newer = -1
         link.pointee.older = state.pointee.idleNewest
@@ -113,14 +118,18 @@ extension Worker {
             let newest = pool.peers[Int(peer)].idleNewest
             guard newest >= 0 else { return nil }
             let index = rested(Int(newest))
-            unlinkIdle(index)
             let link = links.elements + index
-            // The kernel has told of every byte and end up to the beginning of this turn, and such a
-            // connection is closed at once. A look is for what may have come since, and for requests
-            // that cannot be sent twice.
-            let mustLook =
-                link.pointee.idleSince == loop.now || loop.eventsThisTurn > Self.eventsTrusted
-                || !method.isIdempotent
+            // The kernel tells of every byte and end, and a connection of which it does is closed at once:
+            // it is asked again where it was asked before the last answer, or a while ago. That is one
+            // call for all that are idle. A look at one is for requests that cannot be sent twice.
+            var mustLook = !method.isIdempotent
+            if !mustLook,
+                link.pointee.idleAsk == loop.asks || loop.eventsSinceAsk > Self.eventsTrusted
+            {
+                if loop.askAgain() { continue }
+                mustLook = true
+            }
+            unlinkIdle(index)
             // Or the peer has another address by now.
             if link.pointee.generation != pool.peers[Int(peer)].generation
                 || mustLook && !isStillOpen(link.pointee.wire.handle.descriptor)
@@ -128,7 +137,7 @@ extension Worker {
                 close(index)
                 continue
             }
-            link.pointee.takenAt = loop.now
+            link.pointee.takenAsk = loop.asks
             link.pointee.phase = .busy
             link.pointee.wire.canWrite = true
             link.pointee.parser = HeadParser()
@@ -156,8 +165,8 @@ extension Worker {
     private static let restMin = Nanoseconds.milliseconds(1)
     private static let restLooks = 2
 
-    /// After so many events of one turn the kernel is asked anew.
-    private static let eventsTrusted = 8
+    /// After so many events the kernel is asked anew.
+    private static let eventsTrusted = 16
 
     /// Open, and nothing to read.
     private func isStillOpen(_ descriptor: Int32) -> Bool {

@@ -432,6 +432,10 @@ final class Worker: EventSink {
         }
     }
 
+    override func foretold(_ readiness: Readiness, tag: Int) {
+        if tag & 3 == Tag.peer { peerForetold(tag >> 2, readiness) }
+    }
+
     override func due(tag: Int) {
         if tag & 3 == Tag.listener {
             acceptReady(tag >> 2)

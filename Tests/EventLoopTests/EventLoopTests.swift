@@ -10,6 +10,49 @@ import Testing
 import Vocabulary
 
 @Suite struct DescriptorEventTests {
+    /// What happens while one event is dispatched is told at once to whoever asks, and once more in its turn,
+    /// behind what was told before.
+    @Test func `who asks again hears of what is new, and then in its turn`() throws {
+        let pairs = [try Pair(), try Pair(), try Pair()]
+        let recorder = Recorder()
+        let probe = Recorder()
+        try runLoop { loop in
+            // Registered sockets are writable at once. The first of them to be told writes to the last.
+            var handles = try pairs.prefix(2).enumerated().map { index, pair in
+                try loop.register(Descriptor(owning: pair.near), sink: recorder, tag: index)
+            }
+            var asked: (before: UInt64, told: UInt64)?
+            recorder.onReady = { tag in
+                if let asked {
+                    #expect(loop.toldBy == (tag == 2 ? asked.told : asked.before))
+                } else {
+                    do {
+                        let last = Descriptor(owning: pairs[2].near)
+                        handles.append(try loop.register(last, sink: recorder, tag: 2))
+                    } catch { Issue.record(error) }
+                    let before = loop.asks
+                    #expect(loop.toldBy == before)
+                    #expect(loop.askAgain())
+                    #expect(loop.asks == before + 1)
+                    #expect(loop.eventsSinceAsk == 0)
+                    #expect(recorder.foretold == [2])
+                    #expect(recorder.readies == [tag])
+                    asked = (before, loop.asks)
+                }
+                guard tag == 2 else { return }
+                #expect(recorder.readies.count == 3)
+                #expect(recorder.readies.last == 2)
+                for handle in handles { loop.close(handle) }
+                loop.stop()
+            }
+            probe.onDue = { _ in #expect(!loop.askAgain(), "no event is being dispatched") }
+            _ = loop.schedule(at: loop.now, sink: probe)
+        }
+        for pair in pairs { Glibc.close(pair.far) }
+        #expect(recorder.foretold == [2])
+        #expect(probe.dues.count == 1)
+    }
+
     /// Two descriptors are ready in the same wait. Whichever is heard first puts another file under
     /// the other's number: the event that is still to come belongs to a file that is gone.
     @Test func `an event of a descriptor that was closed and reused is dropped`() throws {

@@ -41,6 +41,7 @@ func turn(of loop: EventLoop) async { await LoopBound((), on: loop).call { _ in 
 /// A sink that writes down what it hears.
 final class Recorder: EventSink {
     private(set) var readies: [Int] = []
+    private(set) var foretold: [Int] = []
     private(set) var dues: [Int] = []
     var onReady: (Int) -> Void = { _ in }
     var onDue: (Int) -> Void = { _ in }
@@ -49,6 +50,8 @@ final class Recorder: EventSink {
         readies.append(tag)
         onReady(tag)
     }
+
+    override func foretold(_ readiness: Readiness, tag: Int) { foretold.append(tag) }
 
     override func due(tag: Int) {
         dues.append(tag)
