@@ -77,6 +77,33 @@
         return end
     }
 
+    /// The first colon in `start..<end`; `end` if there is none.
+    @inline(__always)
+    func firstColon(from start: Int, to end: Int) -> Int {
+        var index = start
+        // Looks past the end rather than at single bytes.
+        while index < end, index &+ 8 <= count {
+            let hits = Lanes.equal(to: 0x3A, in: word(at: index, as: UInt64.self))
+            if hits != 0 { return min(index &+ hits.trailingZeroBitCount &>> 3, end) }
+            index &+= 8
+        }
+        while index < end, self[index] != 0x3A { index &+= 1 }
+        return min(index, end)
+    }
+
+    /// A place in `start...end` before which all bytes are letters, digits or hyphens: the first that is none
+    /// of these, or one a few bytes before it.
+    @inline(__always)
+    func firstOutsideWord(from start: Int, to end: Int) -> Int {
+        var index = start
+        while index &+ 8 <= end {
+            let others = Lanes.outsideWord(word(at: index, as: UInt64.self))
+            if others != 0 { return index &+ others.trailingZeroBitCount &>> 3 }
+            index &+= 8
+        }
+        return index
+    }
+
     /// Whether the bytes at `start` read `lowercase`, letters of either case. The caller has made
     /// sure that the lengths agree. `lowercase` holds letters, digits and hyphens only: besides a
     /// letter's other case, setting bit 5 maps nothing but control bytes onto those, and no line
@@ -174,5 +201,17 @@ private enum Lanes {
     static func equal(to byte: UInt64, in word: UInt64) -> UInt64 {
         let difference = word ^ (ones &* byte)
         return (difference &- ones) & ~difference & high
+    }
+
+    /// The high bit of every lane that is no letter, digit or hyphen, and of no other: seven bits are added to
+    /// seven, so that nothing is carried.
+    @inline(__always)
+    static func outsideWord(_ word: UInt64) -> UInt64 {
+        let low = word & ~high
+        let folded = low | ones &* 0x20
+        let letters = (folded &+ ones &* (0x80 - 0x61)) & ~(folded &+ ones &* (0x80 - 0x7B))
+        let digits = (low &+ ones &* (0x80 - 0x30)) & ~(low &+ ones &* (0x80 - 0x3A))
+        let hyphens = ~((low ^ ones &* 0x2D) &+ ~high)
+        return ~((letters | digits | hyphens) & ~word) & high
     }
 }

@@ -15,7 +15,18 @@ enum FieldLine {
     ) throws(HTTPError) -> Field {
         // What is at `end` is no token byte, so the loop needs no other bound.
         assert(window[end] == ASCII.carriageReturn || window[end] == ASCII.lineFeed)
-        var cursor = start
+        let colon = window.firstColon(from: start, to: end)
+        // A name that is known holds token bytes only. What stands before the colon of others is looked at.
+        let recognised = KnownField.recognise(window, at: start, length: colon &- start)
+        if recognised != .other, colon < end {
+            return Field(
+                name: (start, colon),
+                value: window.trimmed(colon &+ 1, end),
+                known: recognised,
+                flags: 0
+            )
+        }
+        var cursor = window.firstOutsideWord(from: start, to: end)
         var seen: UInt8 = 0
         while true {
             let bits = ASCII.bits(window[cursor])
@@ -29,20 +40,21 @@ enum FieldLine {
             throw HTTPError(.headTooLarge, side, at: start)
         }
         if window[cursor] != ASCII.colon || cursor == start {
-            cursor = try colon(after: cursor, window, start, end, of: side, isFirst: isFirst)
+            cursor = try findColon(after: cursor, window, start, end, of: side, isFirst: isFirst)
             seen |= Field.blankFlag
         }
         return Field(
             name: (start, nameEnd),
             value: window.trimmed(cursor &+ 1, end),
-            known: .recognise(window, at: start, length: nameEnd &- start),
+            known: nameEnd == colon
+                ? .other : .recognise(window, at: start, length: nameEnd &- start),
             flags: seen & (Field.underscoreFlag | Field.blankFlag)
         )
     }
 
     /// Finds the colon of a line whose name is not followed by one, or says what is wrong with it.
     @inline(never)
-    private static func colon(
+    private static func findColon(
         after nameEnd: Int,
         _ window: ByteWindow,
         _ start: Int,

@@ -36,6 +36,22 @@ struct ConnectionOptions: OptionSet {
     /// name fields, and are looked at by `FieldTable.markHopByHop`.
     @inline(__always)
     mutating func add(_ window: ByteWindow, _ value: Range<Int>) -> Int {
+        if Self.isUsual(window, value) {
+            insert(value.count == 5 ? .close : .keepAlive)
+            return 1
+        }
+        return addAll(window, value)
+    }
+
+    /// One of the two values that nearly every head has. They name no field that is not dropped anyway.
+    @inline(__always)
+    static func isUsual(_ window: ByteWindow, _ value: Range<Int>) -> Bool {
+        value.count == 10 && window.matches("keep-alive", at: value.lowerBound)
+            || value.count == 5 && window.matches("close", at: value.lowerBound)
+    }
+
+    @inline(never)
+    private mutating func addAll(_ window: ByteWindow, _ value: Range<Int>) -> Int {
         var elements = ListElements(window, value)
         var count = 0
         while let (start, end) = elements.next() {

@@ -61,6 +61,9 @@ public struct Field: Equatable, Sendable, BitwiseCopyable {
     @inlinable
     public var isPaddedLength: Bool { flags & Self.paddedFlag != 0 }
 
+    @inline(__always)
+    var isNotable: Bool { flags | (KnownField.notable & known.bit == 0 ? 0 : 1) != 0 }
+
     /// False for a field that goes on as it is: of none of `kinds`, and nothing odd about it. Most
     /// are, and one test of this costs a head less than a test for each reason.
     @inlinable
@@ -73,21 +76,39 @@ public struct Field: Equatable, Sendable, BitwiseCopyable {
 @safe public struct FieldTable: ~Copyable {
     public let capacity: Int
     public internal(set) var count = 0
+    /// The kinds of all fields, one bit each.
+    public internal(set) var kinds: UInt64 = 0
+    /// How many fields somebody has to look at: those of a kind that framing, routing or a proxy acts on, and
+    /// those that are odd. Most are neither, and most loops over a head need only these.
+    public internal(set) var notableCount = 0
     @usableFromInline let storage: UnsafeMutablePointer<Field>
+    /// The places of the notable ones, in their order.
+    @usableFromInline let notable: UnsafeMutablePointer<UInt16>
 
     public init(capacity: Int = HeadLimits().fields) {
         precondition(capacity > 0)
         precondition(capacity <= Int(UInt16.max))
         self.capacity = capacity
         unsafe storage = .allocate(capacity: capacity)
+        unsafe notable = .allocate(capacity: capacity)
     }
 
-    deinit { unsafe storage.deallocate() }
+    deinit {
+        unsafe storage.deallocate()
+        unsafe notable.deallocate()
+    }
 
     @inlinable
     public subscript(_ index: Int) -> Field {
         precondition(index >= 0 && index < count)
         return unsafe storage[index]
+    }
+
+    /// Where the notable field of this place among them stands.
+    @inlinable
+    public func notable(_ place: Int) -> Int {
+        precondition(place >= 0 && place < notableCount)
+        return unsafe Int(notable[place])
     }
 
     /// The first field of this kind, for callers that need one or two; a loop serves many better.
@@ -112,6 +133,29 @@ public struct Field: Equatable, Sendable, BitwiseCopyable {
         unsafe (storage + index).initialize(to: field)
     }
 
+    /// For loops below `notableCount` in this module.
+    @inline(__always)
+    func notableAt(_ place: Int) -> Int {
+        assert(place < notableCount)
+        return unsafe Int(notable[place])
+    }
+
+    @inline(__always)
+    func putNotable(_ index: Int, at place: Int) {
+        assert(place < capacity)
+        unsafe (notable + place).initialize(to: UInt16(truncatingIfNeeded: index))
+    }
+
+    /// Fields that nobody had to look at have been marked since.
+    @inline(never)
+    mutating func findNotable() {
+        notableCount = 0
+        for index in 0..<count where at(index).isNotable {
+            putNotable(index, at: notableCount)
+            notableCount &+= 1
+        }
+    }
+
     @inline(__always)
     func markPadded(at index: Int) {
         assert(index < count)
@@ -120,8 +164,9 @@ public struct Field: Equatable, Sendable, BitwiseCopyable {
 
     /// What was read leniently is forwarded strictly: as no line that came.
     @inline(never)
-    func markAllToBeWrittenAnew() {
+    mutating func markAllToBeWrittenAnew() {
         for index in 0..<count { unsafe storage[index].flags |= Field.blankFlag }
+        findNotable()
     }
 
     @inline(__always)

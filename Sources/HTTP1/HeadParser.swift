@@ -221,6 +221,8 @@ public struct HeadParser: Sendable, BitwiseCopyable {
         isLenient: Bool = false
     ) throws(HTTPError) -> Int? {
         let most = min(maxFields, fields.capacity)
+        var kinds: UInt64 = 0
+        var notableCount = 0
         while true {
             let found = try lineEnd(in: window, of: side, limit: maxBytes, isLenient: isLenient)
             guard let end = found else { return nil }
@@ -228,6 +230,8 @@ public struct HeadParser: Sendable, BitwiseCopyable {
             let start = Int(lineStart)
             if start == end {
                 fields.count = Int(fieldCount)
+                fields.kinds = kinds
+                fields.notableCount = notableCount
                 return next
             }
             guard Int(fieldCount) < most else {
@@ -241,6 +245,11 @@ public struct HeadParser: Sendable, BitwiseCopyable {
                 isFirst: fieldCount == 0
             )
             fields.put(field, at: Int(fieldCount))
+            kinds |= field.known.bit
+            if field.isNotable {
+                fields.putNotable(Int(fieldCount), at: notableCount)
+                notableCount &+= 1
+            }
             fieldCount &+= 1
             lineStart = UInt32(truncatingIfNeeded: next)
             scanned = lineStart

@@ -7,35 +7,42 @@ extension FieldTable {
     /// removed by what the sender wrote. `Upgrade`, `TE` and `Transfer-Encoding` are written anew
     /// where the next hop is to have them.
     public mutating func markHopByHop(in bytes: Span<UInt8>) {
+        if kinds & KnownField.hopByHop == 0 { return }
         unsafe bytes.withUnsafeBufferPointer { buffer in
             guard let window = unsafe ByteWindow(buffer) else { return }
-            for index in 0..<count {
+            var hasNamed = false
+            for place in 0..<notableCount {
+                let index = notableAt(place)
                 let field = at(index)
-                guard field.known.isHopByHop else { continue }
+                guard field.known.bit & KnownField.hopByHop != 0 else { continue }
                 drop(at: index)
-                if field.known == .connection { dropNamed(by: field, in: window) }
+                if field.known == .connection, !ConnectionOptions.isUsual(window, field.value) {
+                    hasNamed = dropNamed(by: field, in: window) || hasNamed
+                }
             }
+            if hasNamed { findNotable() }
         }
     }
 
     /// Looks each option up among the fields. Both are limited by the head parser, so the worst a
-    /// stranger can ask for is `connectionOptions` times `fields` comparisons of lengths.
-    private mutating func dropNamed(by connection: Field, in window: ByteWindow) {
+    /// stranger can ask for is `connectionOptions` times `fields` comparisons of lengths. True if any
+    /// was there.
+    private mutating func dropNamed(by connection: Field, in window: ByteWindow) -> Bool {
+        var hasNamed = false
         var elements = ListElements(window, connection.value)
         while let (start, end) = elements.next() {
             let length = end - start
             if length == 0 { continue }
-            // The two options that nearly every head has name no field that is not dropped anyway.
-            if length == 5, window.matches("close", at: start) { continue }
-            if length == 10, window.matches("keep-alive", at: start) { continue }
             for index in 0..<count {
                 let field = at(index)
                 if Int(field.nameLength) == length, !field.known.isProtected,
                     window.sameIgnoringCase(start, Int(field.nameStart), length: length)
                 {
                     drop(at: index)
+                    hasNamed = true
                 }
             }
         }
+        return hasNamed
     }
 }

@@ -24,6 +24,20 @@ public enum KnownField: UInt8, CaseIterable, Equatable, Sendable, BitwiseCopyabl
     @inlinable
     public var bit: UInt64 { 1 &<< UInt64(rawValue) }
 
+    /// Kinds that framing, routing or a proxy acts on.
+    @inline(__always)
+    static var notable: UInt64 {
+        host.bit | contentLength.bit | expect.bit | trailer.bit | hopByHop
+            | forwarded.bit | xForwardedFor.bit | xForwardedProto.bit | xForwardedHost.bit
+            | xForwardedPort.bit | xRealIP.bit | maxForwards.bit
+    }
+
+    @inline(__always)
+    static var hopByHop: UInt64 {
+        connection.bit | keepAlive.bit | proxyConnection.bit | te.bit | transferEncoding.bit
+            | upgrade.bit
+    }
+
     /// Dropped from every forwarded head, named in `Connection` or not (RFC 9110 7.6.1).
     @inlinable
     public var isHopByHop: Bool {

@@ -16,7 +16,8 @@ enum RequestRules {
         var hasUpgradeField = false
         let isModern = head.minorVersion > 0
 
-        for index in 0..<fields.count {
+        for place in 0..<fields.notableCount {
+            let index = fields.notableAt(place)
             let field = fields.at(index)
             if field.hasUnderscore { head.flags.insert(.underscore) }
             switch field.known {

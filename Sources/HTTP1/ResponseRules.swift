@@ -18,7 +18,8 @@ enum ResponseRules {
         var optionCount = 0
         let isModern = head.minorVersion > 0
 
-        for index in 0..<fields.count {
+        for place in 0..<fields.notableCount {
+            let index = fields.notableAt(place)
             let field = fields.at(index)
             switch field.known {
             case .contentLength:

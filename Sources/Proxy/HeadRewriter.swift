@@ -35,37 +35,28 @@ enum HeadRewriter {
         var careful = carefulInRequest
         if replacesHost { careful |= KnownField.host.bit }
         if maxForwards >= 0 { careful |= KnownField.maxForwards.bit }
-        let count = fields.count
-        var run = -1
-        var index = 0
-        while index < count {
+        var run = begin(of: 0, fields, Int(head.end))
+        var place = 0
+        while place < fields.notableCount {
+            let index = fields.notable(place)
             let field = fields[index]
-            guard field.needsCare(careful) else {
-                if run < 0 { run = Int(field.nameStart) }
-                index &+= 1
-                continue
-            }
+            place &+= 1
+            guard field.needsCare(careful) else { continue }
             let isPadded = field.isPaddedLength
             let isDropped =
                 isDroppedFromRequest(field) || (replacesHost && field.known == .host)
                 || (maxForwards >= 0 && field.known == .maxForwards)
-            if isDropped || isPadded || field.hasBlankName {
-                if run >= 0 {
-                    output.append(bytes + run, Int(field.nameStart) - run)
-                    run = -1
-                }
-                if isPadded {
-                    appendLength(field, bytes, to: &output)
-                } else if !isDropped {
-                    // Of a head that was read leniently.
-                    appendField(field, bytes, to: &output)
-                }
-            } else if run < 0 {
-                run = Int(field.nameStart)
+            guard isDropped || isPadded || field.hasBlankName else { continue }
+            append(bytes, from: run, to: Int(field.nameStart), to: &output)
+            run = begin(of: index &+ 1, fields, Int(head.end))
+            if isPadded {
+                appendLength(field, bytes, to: &output)
+            } else if !isDropped {
+                // Of a head that was read leniently.
+                appendField(field, bytes, to: &output)
             }
-            index &+= 1
         }
-        if run >= 0 { output.append(bytes + run, Int(head.end) - 2 - run) }
+        append(bytes, from: run, to: Int(head.end) &- 2, to: &output)
 
         if case .chunked = head.framing { output.append("Transfer-Encoding: chunked\r\n") }
         if wantsUpgrade, let upgrade = fields.first(.upgrade) {
@@ -88,6 +79,27 @@ enum HeadRewriter {
         } else {
             output.append("\r\nX-Forwarded-Proto: http\r\nVia: 1.1 muster\r\n\r\n")
         }
+    }
+
+    /// Where the line of a field begins, or the empty line behind the last one.
+    @inline(__always)
+    private static func begin(
+        of index: Int,
+        _ fields: borrowing FieldTable,
+        _ end: Int
+    ) -> Int {
+        index < fields.count ? Int(fields[index].nameStart) : end &- 2
+    }
+
+    /// Lines that go on as they are.
+    @inline(__always)
+    private static func append(
+        _ bytes: UnsafePointer<UInt8>,
+        from start: Int,
+        to end: Int,
+        to output: inout Buffer
+    ) {
+        if start < end { output.append(bytes + start, end &- start) }
     }
 
     /// Kinds that never go on: they claim to know where the request came from.
@@ -283,45 +295,32 @@ enum HeadRewriter {
         appendStatus(head, bytes, to: &output)
         let dropsLength = head.forbidsContentLength || style.rechunks
         let careful = dropsLength ? KnownField.contentLength.bit : 0
-        var kinds: UInt64 = 0
-        let count = fields.count
-        var run = -1
-        var index = 0
-        while index < count {
+        var run = begin(of: 0, fields, Int(head.end))
+        var place = 0
+        while place < fields.notableCount {
+            let index = fields.notable(place)
             let field = fields[index]
-            kinds |= field.known.bit
-            guard field.needsCare(careful) else {
-                if run < 0 { run = Int(field.nameStart) }
-                index &+= 1
-                continue
-            }
+            place &+= 1
+            guard field.needsCare(careful) else { continue }
             let isForeign = head.hasForeignCoding && field.known == .transferEncoding
             let isPadded = field.isPaddedLength
             let isDropped =
                 (field.isHopByHop && !isForeign) || (dropsLength && field.known == .contentLength)
-            if isDropped || field.hasBlankName || isPadded {
-                if run >= 0 {
-                    output.append(bytes + run, Int(field.nameStart) - run)
-                    run = -1
-                }
-                // Blanks before the colon are the peer's fault and are taken out here
-                // (RFC 9112, section 5.1).
-                if !isDropped {
-                    if isPadded {
-                        appendLength(field, bytes, to: &output)
-                    } else {
-                        appendField(field, bytes, to: &output)
-                    }
-                }
-            } else if run < 0 {
-                run = Int(field.nameStart)
+            guard isDropped || field.hasBlankName || isPadded else { continue }
+            append(bytes, from: run, to: Int(field.nameStart), to: &output)
+            run = begin(of: index &+ 1, fields, Int(head.end))
+            // Blanks before the colon are the peer's fault and are taken out here
+            // (RFC 9112, section 5.1).
+            if isPadded {
+                if !isDropped { appendLength(field, bytes, to: &output) }
+            } else if !isDropped {
+                appendField(field, bytes, to: &output)
             }
-            index &+= 1
         }
-        if run >= 0 { output.append(bytes + run, Int(head.end) - 2 - run) }
+        append(bytes, from: run, to: Int(head.end) &- 2, to: &output)
 
         if style.rechunks { output.append("Transfer-Encoding: chunked\r\n") }
-        if kinds & KnownField.date.bit == 0, let date = style.date {
+        if fields.kinds & KnownField.date.bit == 0, let date = style.date {
             output.append("Date: ")
             output.append(date, HTTPDate.count)
             output.append("\r\n")
