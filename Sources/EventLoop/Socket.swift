@@ -18,6 +18,20 @@ public struct SocketAccess: Hashable, Sendable {
 }
 
 public enum Socket {
+    /// As recv(2) and send(2), for those who call them for every request.
+    public static func receive(
+        _ descriptor: Int32,
+        _ bytes: UnsafeMutablePointer<UInt8>,
+        _ count: Int
+    ) -> Int {
+        muster_receive(descriptor, bytes, count)
+    }
+
+    public static func send(_ descriptor: Int32, _ bytes: UnsafePointer<UInt8>, _ count: Int) -> Int
+    {
+        muster_send(descriptor, bytes, count)
+    }
+
     /// Connections that wait to be accepted. The kernel caps it at net.core.somaxconn.
     public static let backlog: Int32 = 4_096
 

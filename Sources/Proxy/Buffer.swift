@@ -86,7 +86,9 @@ struct Buffer {
 /// Blocks that nobody uses now, those used last at the end. What has not been used for a while keeps its
 /// place and loses its memory: a worker that was busy once need not be so again.
 struct BufferPool {
-    private var free: [UnsafeMutablePointer<UInt8>] = []
+    private var free: UnsafeMutablePointer<UnsafeMutablePointer<UInt8>>
+    private var freeCount = 0
+    private var capacity = 1_024
     private(set) var made = 0
     /// So many at the beginning have no memory behind them.
     private(set) var cold = 0
@@ -96,25 +98,40 @@ struct BufferPool {
     /// Given back in one go: each takes the kernel some microseconds.
     static let restsAtOnce = 256
     /// Blocks that hold something now.
-    var lent: Int { made - free.count }
+    var lent: Int { made - freeCount }
 
-    init() { free.reserveCapacity(1_024) }
+    init() { free = .allocate(capacity: capacity) }
 
     /// Gives `buffer` a block unless it has one.
     @inline(__always)
     mutating func fill(_ buffer: inout Buffer) {
         if buffer.base != nil { return }
-        if let block = free.popLast() {
-            if free.count < unused { unused = free.count }
-            buffer = Buffer(base: block)
+        if freeCount > 0 {
+            freeCount &-= 1
+            if freeCount < unused { unused = freeCount }
+            buffer = Buffer(base: free[freeCount])
         } else {
-            made += 1
-            buffer = Buffer(base: Self.make())
+            buffer = Buffer(base: make())
         }
     }
 
+    /// There is room in `free` for every block that was ever made.
+    @inline(never)
+    private mutating func make() -> UnsafeMutablePointer<UInt8> {
+        made += 1
+        if made > capacity {
+            let grown = UnsafeMutablePointer<UnsafeMutablePointer<UInt8>>
+                .allocate(capacity: capacity * 2)
+            grown.moveInitialize(from: free, count: freeCount)
+            free.deallocate()
+            free = grown
+            capacity *= 2
+        }
+        return Self.pages()
+    }
+
     /// Whole pages, so that they can be given back by themselves.
-    private static func make() -> UnsafeMutablePointer<UInt8> {
+    private static func pages() -> UnsafeMutablePointer<UInt8> {
         let flags = Int32(MAP_PRIVATE) | Int32(MAP_ANONYMOUS)
         let pages = mmap(nil, Buffer.capacity, PROT_READ | PROT_WRITE, flags, -1, 0)
         guard let pages, pages != MAP_FAILED else {
@@ -129,7 +146,7 @@ struct BufferPool {
     mutating func rest(isPeriodOver: Bool) {
         if isPeriodOver {
             unusedBefore = unused
-            unused = free.count
+            unused = freeCount
         }
         cold = min(cold, unusedBefore, unused)
         let target = min(unusedBefore, unused, cold + Self.restsAtOnce)
@@ -143,12 +160,13 @@ struct BufferPool {
     @inline(__always)
     mutating func release(_ buffer: inout Buffer) {
         guard let block = buffer.base else { return }
-        free.append(block)
+        (free + freeCount).initialize(to: block)
+        freeCount &+= 1
         buffer = Buffer()
     }
 
     mutating func destroy() {
-        for block in free { munmap(block, Buffer.capacity) }
-        free = []
+        for place in 0..<freeCount { munmap(free[place], Buffer.capacity) }
+        free.deallocate()
     }
 }

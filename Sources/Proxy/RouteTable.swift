@@ -45,6 +45,8 @@ final class RouteTable: @unchecked Sendable {
     /// A host is looked up, and then each of its suffixes, only where there is one to find.
     private let hasHosts: Bool
     private let hasWildcards: Bool
+    /// The routes of `*`, which need not be looked up.
+    private let any: Host?
 
     /// `upstreams` says which number each upstream name has, `numbers` which each route. A route to another upstream
     /// leads nowhere, and not where the next one would: its requests are meant for nobody else.
@@ -80,6 +82,7 @@ final class RouteTable: @unchecked Sendable {
         hosts = .allocate(capacity: size)
         hosts.initialize(repeating: Host())
         var flat: [Route] = []
+        var any: Host?
         for (name, group) in grouped.sorted(by: { $0.key < $1.key }) {
             // Of two routes with one prefix the first written wins; the sort is stable.
             let ordered = group.enumerated().sorted {
@@ -93,12 +96,14 @@ final class RouteTable: @unchecked Sendable {
                 routesStart: Int32(flat.count),
                 routesEnd: Int32(flat.count + group.count)
             )
+            if name == "." { any = host }
             blob += nameBytes
             flat += ordered.map(\.element)
             var place = Int(truncatingIfNeeded: host.hash) & mask
             while hosts[place].nameCount != 0 { place = (place + 1) & mask }
             hosts[place] = host
         }
+        self.any = any
         bytes = .allocate(capacity: blob.count)
         _ = bytes.initialize(from: blob)
         routes = .allocate(capacity: flat.count)
@@ -129,9 +134,8 @@ final class RouteTable: @unchecked Sendable {
                 label += 1
             }
         }
-        return withUnsafePointer(to: UInt8(ascii: ".")) {
-            lookUp(UnsafeBufferPointer(start: $0, count: 1), 0, 1, path)
-        }
+        guard let any else { return nil }
+        return longestPrefix(of: path, in: any)
     }
 
     private func lookUp(

@@ -51,12 +51,7 @@ struct Wire {
     ) -> (written: Int, result: WriteResult) {
         var written = 0
         while written < count {
-            let sent = send(
-                handle.descriptor,
-                bytes + written,
-                count - written,
-                Int32(MSG_NOSIGNAL)
-            )
+            let sent = Socket.send(handle.descriptor, bytes + written, count &- written)
             if sent >= 0 {
                 written &+= sent
                 continue
@@ -83,7 +78,7 @@ struct Wire {
         let room = input.room
         guard room > 0, let base = input.base else { return .blocked }
         while true {
-            let count = recv(handle.descriptor, base + Int(input.end), room, 0)
+            let count = Socket.receive(handle.descriptor, base + Int(input.end), room)
             if count > 0 {
                 input.end &+= Int32(truncatingIfNeeded: count)
                 if count < room, !hasEnded { canRead = false }

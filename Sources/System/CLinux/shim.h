@@ -45,6 +45,16 @@ static inline uint64_t muster_epoll_token(const struct epoll_event *event) {
     return event->data.u64;
 }
 
+// recv and send without what Glibc does around them so that a thread can be cancelled while it waits: nothing here
+// waits or is cancelled, and it is two locked instructions a call.
+static inline ssize_t muster_receive(int descriptor, void *bytes, size_t count) {
+    return syscall(SYS_recvfrom, descriptor, bytes, count, 0, 0, 0);
+}
+
+static inline ssize_t muster_send(int descriptor, const void *bytes, size_t count) {
+    return syscall(SYS_sendto, descriptor, bytes, count, MSG_NOSIGNAL, 0, 0);
+}
+
 static inline int muster_set_nonblocking(int descriptor) {
     int flags = fcntl(descriptor, F_GETFL, 0);
     return flags < 0 ? flags : fcntl(descriptor, F_SETFL, flags | O_NONBLOCK);
