@@ -195,16 +195,28 @@ public enum Socket {
 
     /// The next connection waiting on `listener`, or nil when none is left or it was gone already.
     /// Throws when descriptors or memory ran out: the caller pauses instead of spinning.
+    public static func accept(_ listener: Int32) throws(SystemError) -> Descriptor? {
+        var nobody = sockaddr_storage()
+        return try accept(listener, from: &nobody)
+    }
+
+    /// Says who connects, too: a call less than to ask afterwards.
     public static func accept(
-        _ listener: Int32
+        _ listener: Int32,
+        from caller: inout sockaddr_storage
     ) throws(SystemError) -> Descriptor? {
         while true {
-            let raw = accept4(
-                listener,
-                nil,
-                nil,
-                Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-            )
+            var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+            let raw = withUnsafeMutablePointer(to: &caller) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    accept4(
+                        listener,
+                        $0,
+                        &length,
+                        Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+                    )
+                }
+            }
             if raw >= 0 { return Descriptor(owning: raw) }
             switch errno {
             case EINTR, ECONNABORTED, EPROTO: continue
@@ -231,10 +243,6 @@ public enum Socket {
     public static func unsent(_ descriptor: Int32) -> Int32 {
         var count: Int32 = 0
         return ioctl(descriptor, UInt(TIOCOUTQ), &count) == 0 ? count : 0
-    }
-
-    public static func noDelay(_ descriptor: Int32) {
-        set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
     }
 
     public static func localAddress(_ descriptor: Int32) -> SocketAddress? {

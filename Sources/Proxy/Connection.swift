@@ -3,6 +3,7 @@
 
 import EventLoop
 import HTTP1
+import Health
 import Vocabulary
 
 /// What a client connection is about now.
@@ -60,6 +61,8 @@ struct ClientConnection {
     var isUnfinished = false
     /// Its answer broke off, and it is not to hear of that at once.
     var isHeld = false
+    /// It has said that it sends no more, and all that it has sent has been answered.
+    var isDone = false
     /// It ended its side before its answer was whole: it may not be there any more.
     var hasLeft = false
     /// While cutting: what the kernel still had to deliver when last looked at. Until when it may, also
@@ -71,6 +74,29 @@ struct ClientConnection {
     var address = InlineArray<46, UInt8>(repeating: 0)
     var addressCount: UInt8 = 0
     var addressHash: UInt64 = 0
+
+    mutating func note(address text: String) {
+        addressHash = StableHash.seed
+        for byte in text.utf8.prefix(address.count) { note(byte) }
+    }
+
+    /// An IPv4 address, as such are written.
+    mutating func note(address number: UInt32) {
+        addressHash = StableHash.seed
+        for place in 0..<4 {
+            let byte = UInt8(truncatingIfNeeded: number >> UInt32(24 - 8 * place))
+            if place > 0 { note(UInt8(ascii: ".")) }
+            if byte >= 100 { note(48 + byte / 100) }
+            if byte >= 10 { note(48 + byte / 10 % 10) }
+            note(48 + byte % 10)
+        }
+    }
+
+    private mutating func note(_ byte: UInt8) {
+        address[Int(addressCount)] = byte
+        addressCount += 1
+        addressHash = StableHash.step(addressHash, byte)
+    }
 
     @inline(__always)
     func routes(in worker: Worker) -> Unmanaged<RouteTable>? {

@@ -10,15 +10,15 @@ import Vocabulary
 extension Worker {
     // MARK: Life
 
-    func accept(_ descriptor: consuming Descriptor, _ place: Int) {
+    /// Its listener has seen to it that small packets are not held back.
+    func accept(_ descriptor: consuming Descriptor, _ place: Int, from caller: sockaddr_storage) {
         counters.accepted += 1
         let isTCP = listeners[place].isTCP
         var client = ClientConnection()
         client.wire.canWrite = true
         client.listener = Int32(place)
         client.isTCP = isTCP
-        Socket.noDelay(descriptor.raw)
-        note(Socket.remoteAddress(descriptor.raw), in: &client)
+        note(caller, in: &client)
         var free = clients.insert(client)
         if free == nil, displaceClient() { free = clients.insert(client) }
         guard let index = free else {
@@ -68,16 +68,23 @@ extension Worker {
         }
     }
 
-    private func note(_ address: SocketAddress?, in client: inout ClientConnection) {
-        guard let address, !address.isUnix else { return }
-        let text = address.host
-        var count = 0
-        for byte in text.utf8.prefix(46) {
-            client.address[count] = byte
-            count += 1
+    private func note(_ caller: sockaddr_storage, in client: inout ClientConnection) {
+        switch Int32(caller.ss_family) {
+        case AF_INET:
+            let number = withUnsafeBytes(of: caller) {
+                $0.loadUnaligned(as: sockaddr_in.self).sin_addr.s_addr
+            }
+            client.note(address: UInt32(bigEndian: number))
+        case AF_INET6:
+            let address = SocketAddress(filling: { form, _ in
+                form.withMemoryRebound(to: sockaddr_storage.self, capacity: 1) {
+                    $0.pointee = caller
+                }
+                return true
+            })
+            if let address { client.note(address: address.host) }
+        default: break
         }
-        client.addressCount = UInt8(count)
-        client.addressHash = RequestKey.hash(text.utf8)
     }
 
     /// Ends a connection, and with it what is under way on it.
@@ -657,6 +664,13 @@ extension Worker {
         }
         if client.pointee.wire.hasEnded, !client.pointee.wire.canRead {
             part(index)
+            return false
+        }
+        if client.pointee.isDone, !client.pointee.hasLeft, !client.pointee.wire.canRead,
+            client.pointee.wire.input.isEmpty
+        {
+            // Nothing will come that the kernel could answer with RST.
+            closeClient(index, reset: false)
             return false
         }
         if !client.pointee.hasLeft {

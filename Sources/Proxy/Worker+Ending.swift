@@ -25,9 +25,12 @@ extension Worker {
         }
         let closes =
             exchange.pointee.closesClient || !exchange.pointee.course.isWhole || isDraining
-        let client = leave(index)
-        if clients.elements[client].wire.hasEnded { clients.elements[client].hasLeft = true }
-        goOn(client, closes: closes)
+        let saidLast = !exchange.pointee.isPersistent && exchange.pointee.course.isWhole
+        let place = leave(index)
+        let client = clients.elements + place
+        if client.pointee.wire.hasEnded { client.pointee.hasLeft = true }
+        client.pointee.isDone = saidLast && !client.pointee.isLeaving
+        goOn(place, closes: closes)
     }
 
     @inline(never)

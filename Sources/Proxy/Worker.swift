@@ -478,10 +478,10 @@ final class Worker: EventSink {
         var mayGiveBack = true
         for _ in 0..<Self.acceptBurst {
             do throws(SystemError) {
-                guard let descriptor = try Socket.accept(listeners[place].handle.descriptor) else {
-                    return
-                }
-                accept(descriptor, place)
+                var caller = sockaddr_storage()
+                let listener = listeners[place].handle.descriptor
+                guard let descriptor = try Socket.accept(listener, from: &caller) else { return }
+                accept(descriptor, place, from: caller)
             } catch {
                 if mayGiveBack, giveBack(code: error.code) {
                     mayGiveBack = false
@@ -501,8 +501,9 @@ final class Worker: EventSink {
     private func acceptAll(_ place: Int) {
         for _ in 0..<Int(Socket.backlog) {
             let handle = listeners[place].handle
-            guard let waiting = try? Socket.accept(handle.descriptor) else { return }
-            accept(waiting, place)
+            var caller = sockaddr_storage()
+            guard let waiting = try? Socket.accept(handle.descriptor, from: &caller) else { return }
+            accept(waiting, place, from: caller)
         }
     }
 

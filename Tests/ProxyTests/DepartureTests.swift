@@ -32,6 +32,40 @@ import Vocabulary
         #expect(await rig.report().aborted == 1)
     }
 
+    @Test(arguments: ["Connection: close", "Connection: keep-alive"])
+    func `who has said that it sends no more is let go with its answer`(option: String) async throws
+    {
+        let peer = try TestPeer("peer")
+        let rig = try await ProxyRig([peer])
+        let client = try rig.client()
+        try client.send("GET / HTTP/1.1\r\nHost: h\r\n\(option)\r\n\r\n")
+        #expect(try client.reply().text == "peer")
+        if option.hasSuffix("close") {
+            #expect(client.ending() == .ended)
+            #expect(await rig.holdings().clients == 0)
+        } else {
+            #expect(await rig.holdings().clients == 1)
+        }
+        client.close()
+        await rig.expectNothingHeld()
+        #expect(await rig.report().aborted == 0)
+    }
+
+    @Test func `an address is written down as the kernel writes it`() throws {
+        for text in ["0.0.0.0", "1.2.3.4", "10.20.100.255", "127.0.0.1", "255.99.9.109"] {
+            let parts = text.split(separator: ".").compactMap { UInt32($0) }
+            let number = parts.reduce(0) { $0 << 8 | $1 }
+            var (numbered, named) = (ClientConnection(), ClientConnection())
+            numbered.note(address: number)
+            named.note(address: text)
+            let count = Int(numbered.addressCount)
+            #expect((0..<count).map { numbered.address[$0] } == Array(text.utf8))
+            #expect((0..<count).map { named.address[$0] } == Array(text.utf8))
+            #expect(numbered.addressHash == RequestKey.hash(text.utf8))
+            #expect(named.addressHash == RequestKey.hash(text.utf8))
+        }
+    }
+
     @Test func `many answers on a connection that has ended its side are one departure at most`()
         async throws
     {
