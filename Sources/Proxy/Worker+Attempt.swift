@@ -374,7 +374,9 @@ extension Worker {
         }
         let lateness = exchange.pointee.course.lateness(
             isSent: Int(exchange.pointee.requestSent) == exchange.pointee.request.count,
+            // Of a large body what waits for the client does so where it came in.
             isDelivered: clients.elements[client].output.isEmpty
+                && clients.elements[client].wire.canWrite
         )
         let cause: FailureCause =
             switch lateness {

@@ -348,6 +348,7 @@ extension Worker {
         let client = clients.elements + place
         var moved = false
         var reads = 0
+        if link.pointee.wire.input.count >= Self.directBytesMin { joinHead(exchange, client, link) }
         while true {
             buffers.fill(&client.pointee.output)
             var progressed = false
@@ -413,6 +414,31 @@ extension Worker {
         if link.pointee.wire.input.isEmpty { buffers.release(&link.pointee.wire.input) }
         if client.pointee.output.isEmpty { buffers.release(&client.pointee.output) }
         return .wait
+    }
+
+    /// The head of a large answer goes out with the beginning of its body, in one call and without a copy of
+    /// that: where the head stood as the peer sent it there is nearly always room for ours. From then on it
+    /// counts as a part of the body.
+    private func joinHead(
+        _ exchange: UnsafeMutablePointer<Exchange>,
+        _ client: UnsafeMutablePointer<ClientConnection>,
+        _ link: UnsafeMutablePointer<PeerConnection>
+    ) {
+        let count = client.pointee.output.count
+        guard case .length = exchange.pointee.download.framing, count > 0,
+            client.pointee.output.start == exchange.pointee.answerStart,
+            count <= Int(link.pointee.wire.input.start),
+            let input = link.pointee.wire.input.base, let output = client.pointee.output.base
+        else { return }
+        link.pointee.wire.input.start &-= Int32(truncatingIfNeeded: count)
+        memcpy(
+            input + Int(link.pointee.wire.input.start),
+            output + Int(client.pointee.output.start),
+            count
+        )
+        client.pointee.output.start = 0
+        client.pointee.output.end = 0
+        exchange.pointee.download.left &+= UInt64(count)
     }
 
     /// Takes an answer back of which nothing has left. False where something has.

@@ -256,6 +256,8 @@ import Vocabulary
         #expect(hasBegun)
         await rig.expectNothingHeld()
         #expect(client.ending() == .reset)
+        // What waits for the client is no fault of the peer's.
+        #expect(await rig.totals("peer").responseFailures == 0)
     }
 
     @Test func `a client that reads slowly is not cut while it reads`() async throws {

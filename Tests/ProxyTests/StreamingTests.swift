@@ -154,6 +154,26 @@ import Testing
         await rig.expectNothingHeld()
     }
 
+    /// The head goes out in front of the body, from where the peer's was: ours may be shorter, as long, or longer.
+    @Test(arguments: ["Date: x\r\nConnection: keep-alive\r\n", "Date: x\r\n", ""])
+    func `head and body of a large answer come in their order`(fields: String) async throws {
+        for count in [8_000, 8_192, 20_000, 36_000, 100_000] {
+            let data = Self.pattern(count)
+            let head = "HTTP/1.1 200 OK\r\n\(fields)X-Last: y\r\nContent-Length: \(count)\r\n\r\n"
+            let peer = try TestPeer { _ in [.sendBytes(Array(head.utf8) + data)] }
+            let rig = try await ProxyRig([peer])
+            let client = try rig.client()
+            for _ in 0..<2 {
+                try client.send(Self.get)
+                let reply = try client.reply()
+                #expect(reply.head.contains("\r\nX-Last: y\r\n"))
+                #expect(reply.body == data)
+            }
+            client.close()
+            await rig.expectNothingHeld()
+        }
+    }
+
     @Test(arguments: [Framing.length, .chunked])
     func `ten megabytes reach a peer unchanged`(framing: Framing) async throws {
         let data = Self.pattern(10_000_000)
