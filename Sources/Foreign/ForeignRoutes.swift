@@ -195,15 +195,33 @@ final class ForeignRoutes {
     private func bringGroup(_ key: String, _ name: String) {
         let weights = table.weights(of: key)
         let upstream = upstreams[table.check(of: key)] ?? base.name
-        hands?.bring(
-            RouteGroup(
-                name: name,
-                upstream: upstream,
-                members: weights.map { RouteGroup.Member(peer: $0.peer.id, weight: $0.weight) },
-                manners: base.manners
-            )
+        var group = RouteGroup(
+            name: name,
+            upstream: upstream,
+            members: weights.map { RouteGroup.Member(peer: $0.peer.id, weight: $0.weight) },
+            manners: base.manners
         )
+        if base.tellsDebug { group.debug = debugLines(of: key) }
+        hands?.bring(group)
     }
+
+    /// As hipache and planb told it. A text that is no value of a field is told of nobody.
+    private func debugLines(of key: String) -> [String: String] {
+        var lines: [String: String] = [:]
+        let isPlain = { (text: String) in text.utf8.allSatisfy { (0x21...0x7E).contains($0) } }
+        for (index, (text, peer)) in zip(table.texts(of: key), table.peers(of: key)).enumerated() {
+            guard let peer, lines[peer.id] == nil, isPlain(text), isPlain(key),
+                text.utf8.count + key.utf8.count <= Self.debugBytesMax
+            else { continue }
+            lines[peer.id] =
+                "X-Debug-Backend-Url: \(text)\r\nX-Debug-Backend-Id: \(index)\r\n"
+                + "X-Debug-Frontend-Key: \(key)\r\n"
+        }
+        return lines
+    }
+
+    /// An answer's head grows by little more than this.
+    private static let debugBytesMax = 600
 
     /// The list of a host is another, or gone. Say that it is stale before.
     func follow(_ key: String) {

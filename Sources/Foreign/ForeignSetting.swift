@@ -18,6 +18,8 @@ public struct ForeignBase: Sendable {
     public var upstream: UpstreamDefinition
     public var monitors: [MonitorDefinition]
     public var manners = GroupManners()
+    /// Tells requests that ask for it who answered them.
+    public var tellsDebug = false
     /// How long a list is believed where the server does not tell of changes.
     public var refresh: Nanoseconds
 

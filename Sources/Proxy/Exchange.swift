@@ -54,6 +54,8 @@ struct Exchange {
     var minorVersion: UInt8 = 1
     var isPersistent = true
     var wantsUpgrade = false
+    /// It is to be told who answered.
+    var wantsDebug = false
     /// The request as it goes to a peer: rewritten head, then body. Kept until the answer has ended,
     /// as long as all of it is here, so that it can be sent again.
     var request = Buffer()

@@ -125,6 +125,8 @@ struct UpstreamState {
     var tellsMore = false
     var excusesStatuses = false
     var holdsCuts = false
+    /// Answers tell of their peer where a request asks for that.
+    var tellsDebug = false
     /// Nil where clients do not come back to the same peer.
     var cookie: UnsafeMutablePointer<StickyCookie>?
 
@@ -263,6 +265,7 @@ struct PeerPool {
         state.pointee.tellsMore = settings.manners.tellsMore
         state.pointee.excusesStatuses = settings.manners.excusesStatuses
         state.pointee.holdsCuts = settings.manners.holdsCuts
+        state.pointee.tellsDebug = !settings.debug.isEmpty
         state.pointee.silence = settings.silence
         state.pointee.line.size = Int32(clamping: settings.queue.size)
         state.pointee.line.timeout = settings.queue.timeout

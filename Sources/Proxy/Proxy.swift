@@ -332,6 +332,14 @@ public final class Proxy {
         ) + follow(definition)
     }
 
+    func settings(of definition: UpstreamDefinition, _ group: RouteGroup) -> UpstreamSettings {
+        var settings = settings(of: definition, group.manners)
+        for (peer, lines) in group.debug {
+            settings.debug[PeerSnapshot.token(of: peer, in: group.name)] = Array(lines.utf8)
+        }
+        return settings
+    }
+
     func settings(
         of definition: UpstreamDefinition,
         _ manners: GroupManners = GroupManners(),

@@ -44,6 +44,9 @@ public struct RouteGroup: Hashable, Sendable {
     public let upstream: String
     public var members: [Member]
     public var manners: GroupManners
+    /// What an answer tells of the member that gave it, as lines of a head, where a request asks for that with
+    /// `X-Debug` or `X-Debug-Router`; empty where nobody is told.
+    public var debug: [String: String] = [:]
 
     public init(
         name: String,
@@ -81,7 +84,7 @@ extension Proxy {
         }
         var changes = routing.bring(
             group.name,
-            settings(of: definition, group.manners),
+            settings(of: definition, group),
             isPanic: GroupTally(reports(of: group)).isPanic(definition)
         )
         // The new members first: there is somebody at every moment.
@@ -140,7 +143,7 @@ extension Proxy {
             guard let group = routing.group(name) else { return [] }
             return routing.bring(
                 name,
-                settings(of: definition, group.manners),
+                settings(of: definition, group),
                 isPanic: routing.tally(of: name).isPanic(definition)
             )
         }

@@ -64,6 +64,8 @@ struct UpstreamSettings: Equatable, Sendable {
     var hedge: HedgeDefinition?
     var sticky: StickyDefinition?
     var manners = GroupManners()
+    /// Of each peer by its token, what answers tell of it to whoever asks.
+    var debug: [UInt64: [UInt8]] = [:]
 }
 
 /// One thing that is different now.

@@ -433,6 +433,7 @@ extension Worker {
         }
         let upstream = join(exchange, match.upstream)
         exchange.pointee.route = match.route
+        exchange.pointee.wantsDebug = upstream.pointee.tellsDebug && asksForDebug(fields, bytes)
         exchange.pointee.course.isMovable =
             head.method.isHarmless
             || exchange.pointee.course.isIdempotent && upstream.pointee.movesWrites

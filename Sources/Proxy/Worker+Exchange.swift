@@ -284,6 +284,7 @@ extension Worker {
             let token = pool.peers[Int(link.pointee.peer)].token
             cookie.pointee.add(token, to: &client.pointee.output)
         }
+        if exchange.pointee.wantsDebug { addDebug(exchange, link.pointee.peer, to: client) }
         let isExcused =
             head.status >= 500
             && pool.upstreams[Int(exchange.pointee.upstream)].excusesStatuses

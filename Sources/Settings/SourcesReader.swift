@@ -76,6 +76,7 @@ struct SourcesReader {
             monitor: isChecker ? Self.checkerMonitor : Self.monitor
         )
         let marks = section.bool("marks", default: true)
+        let tellsDebug = section.bool("debug", default: false)
         manners.answersPing = section.bool("ping", default: true)
         manners.isLenientToClients = section.bool("lenient-clients", default: true)
         manners.absentStatus = 400
@@ -86,6 +87,7 @@ struct SourcesReader {
         base.manners.tellsMore = true
         base.manners.excusesStatuses = true
         base.manners.holdsCuts = true
+        base.tellsDebug = tellsDebug
         var setting = HipacheSetting(base: base)
         setting.isChecker = isChecker
         setting.marks = marks

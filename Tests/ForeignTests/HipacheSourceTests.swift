@@ -171,6 +171,27 @@ struct HipacheSourceTests {
         await rig.stop()
     }
 
+    @Test func `who answered is told as the list has it, and nothing that is no value of a field`()
+        async throws
+    {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        let odd = "http://10.0.0.9:80/\r\nX-Evil: 1"
+        try await rig.set("a", [Self.url(3), Self.url(4), Self.url(3), odd])
+        try await rig.start { $0.base.tellsDebug = true }
+        #expect(await rig.members("a")?.count == 3)
+        let lines = await rig.hands.call { $0.groups["hipache/a"]?.debug ?? [:] }
+        #expect(
+            lines
+                == [3, 4].reduce(into: [:]) {
+                    $0[Self.id($1)] =
+                        "X-Debug-Backend-Url: \(Self.url($1))\r\nX-Debug-Backend-Id: \($1 - 3)\r\n"
+                        + "X-Debug-Frontend-Key: a\r\n"
+                }
+        )
+        await rig.stop()
+    }
+
     @Test func `another question makes another upstream`() async throws {
         let rig = try SourceRig()
         #expect(await rig.isReady())

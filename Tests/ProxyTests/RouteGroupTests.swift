@@ -101,6 +101,30 @@ import Vocabulary
         #expect(try Self.answers(1, "one", rig) == ["503": 1])
     }
 
+    @Test func `whoever asks is told who answered, where that is set`() async throws {
+        let peer = try TestPeer("a")
+        defer { withExtendedLifetime(peer) {} }
+        let rig = try await Self.rig([peer])
+        var group = Self.group("one", [("a", 1)])
+        group.debug = ["a": "X-Debug-Backend-Url: http://a\r\nX-Debug-Backend-Id: 0\r\n"]
+        let told = group
+        await rig.proxy.call { $0.bring(told) }
+        await rig.proxy.call { $0.bring(Self.group("two", [("a", 1)])) }
+        let client = try rig.client()
+        for (host, field, isTold) in [
+            ("one", "X-Debug: true", true), ("one", "x-debug-router: 1", true),
+            ("one", "X-Debug-Not: 1", false), ("one", "X-Debug:", false),
+            ("two", "X-Debug: 1", false),
+        ] {
+            try client.send("GET / HTTP/1.1\r\nHost: \(host)\r\n\(field)\r\n\r\n")
+            let reply = try client.reply()
+            #expect(reply.status == 200 && reply.text == "a")
+            #expect(reply["X-Debug-Backend-Url"] == (isTold ? "http://a" : nil))
+            #expect((reply["X-Debug-Time-Total"].flatMap { Int($0) } != nil) == isTold)
+            #expect((reply["X-Debug-Time-Backend"].flatMap { Int($0) } != nil) == isTold)
+        }
+    }
+
     /// Clients that take an early end for the whole answer wait for the rest instead, as they did with hipache.
     @Test(arguments: [true, false])
     func `an answer that breaks off leaves its client waiting, where that is asked for`(
