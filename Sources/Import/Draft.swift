@@ -92,7 +92,9 @@ struct Draft: Equatable, Sendable {
     var listeners: [DraftListener] = []
     var threads: Int?
     /// Of `proxy.timeouts`, the longest that any part of the source asks for.
-    var timeouts: [String: Span] = [:]
+    private var asked: [String: Span] = [:]
+    /// What a part of the source needs that says something else, or nothing, about it.
+    private var needed: [String: Span] = [:]
     /// What belongs to no upstream and no listener.
     var notes: [Note] = []
     /// What is the same for the eye, and not quite in effect.
@@ -106,6 +108,11 @@ struct Draft: Equatable, Sendable {
         "tunnel-idle",
     ]
     static let timeoutMax = Span(milliseconds: 86_400_000)
+    /// Of `proxy.timeouts`, what holds where nothing is written.
+    static let timeoutDefaults = [
+        "response": Span(milliseconds: 60_000), "body-idle": Span(milliseconds: 30_000),
+        "tunnel-idle": Span(milliseconds: 3_600_000),
+    ]
 
     /// A name for an upstream that was called `name`: the same, but for what muster's names cannot have.
     mutating func name(for name: String) -> String {
@@ -124,8 +131,22 @@ struct Draft: Equatable, Sendable {
 
     /// Of several that differ the longest holds: a shorter one would cut what used to be served.
     mutating func raise(_ timeout: String, to span: Span) {
-        let span = min(max(span, Span(milliseconds: 1)), Self.timeoutMax)
-        timeouts[timeout] = max(timeouts[timeout] ?? span, span)
+        asked[timeout] = max(asked[timeout] ?? span, span)
+    }
+
+    /// Never shorter than `span`: it makes an end later, and no end that would be without it earlier.
+    mutating func keep(_ timeout: String, atLeast span: Span) {
+        needed[timeout] = max(needed[timeout] ?? span, span)
+    }
+
+    /// Of `proxy.timeouts`, what is to be written.
+    var timeouts: [String: Span] {
+        var timeouts = asked
+        for (key, span) in needed {
+            guard let held = asked[key] ?? Self.timeoutDefaults[key] else { continue }
+            if span > held { timeouts[key] = span }
+        }
+        return timeouts.mapValues { min(max($0, Span(milliseconds: 1)), Self.timeoutMax) }
     }
 
     /// A line may hold for many parts, or be asked about many times: what there is to say of it is said at the first.

@@ -348,5 +348,11 @@ public struct HAProxyImport {
                 ["connect", "server", "tunnel"].contains(theirs) ? proxy.serves : proxy.listens
             if relevant { draft.raise(ours, to: span) }
         }
+        // There both hold for every pause on their side, and for tunnels that have no time of their own.
+        for theirs in proxy.serves ? ["client", "server"] : ["client"] {
+            guard let span = proxy.timeouts[theirs] else { continue }
+            draft.keep("body-idle", atLeast: span)
+            if proxy.timeouts["tunnel"] == nil { draft.keep("tunnel-idle", atLeast: span) }
+        }
     }
 }

@@ -6,8 +6,8 @@ import Vocabulary
 struct NginxScope {
     private var nextUpstream: NginxDirective?
     private var tries: NginxDirective?
-    /// Of `proxy.timeouts`.
-    private(set) var timeouts: [String: Span] = [:]
+    /// By their directives.
+    private var times: [String: Span] = [:]
 
     /// Whether the directive is one of these, and was taken.
     mutating func take(_ directive: NginxDirective) -> Bool {
@@ -15,25 +15,52 @@ struct NginxScope {
         switch directive.name {
         case "proxy_next_upstream": nextUpstream = directive
         case "proxy_next_upstream_tries": tries = directive
-        case "proxy_connect_timeout": return time("connect", directive)
-        case "proxy_read_timeout": return time("response", directive)
-        case "proxy_timeout": return time("tunnel-idle", directive)
-        case "proxy_send_timeout", "send_timeout", "client_body_timeout":
-            return time("body-idle", directive)
-        case "client_header_timeout": return time("request-head", directive)
-        case "keepalive_timeout": return time("client-idle", directive)
-        default: return false
+        default: return time(directive)
         }
         return true
     }
 
-    private mutating func time(_ key: String, _ directive: NginxDirective) -> Bool {
-        guard directive.arguments.count == 1, let span = Span(nginx: directive.first),
-            span.microseconds > 0
+    // MARK: Timeouts
+
+    private static let timeouts = [
+        "proxy_connect_timeout": "connect", "proxy_read_timeout": "response",
+        "proxy_send_timeout": "body-idle", "send_timeout": "body-idle",
+        "client_body_timeout": "body-idle", "client_header_timeout": "request-head",
+        "keepalive_timeout": "client-idle", "proxy_timeout": "tunnel-idle",
+    ]
+
+    private mutating func time(_ directive: NginxDirective) -> Bool {
+        guard Self.timeouts[directive.name] != nil, directive.arguments.count == 1,
+            let span = Span(nginx: directive.first), span.microseconds > 0
         else { return false }
-        timeouts[key] = span
+        times[directive.name] = span
         return true
     }
+
+    /// What nginx waits where nothing is written: between two parts of a body, and of a stream.
+    private static let pause = Span(milliseconds: 60_000)
+    private static let streamPause = Span(milliseconds: 600_000)
+
+    /// There they are each location's, here the whole process's.
+    func apply(to draft: inout Draft, isStream: Bool) {
+        for (name, span) in times {
+            if let key = Self.timeouts[name] { draft.raise(key, to: span) }
+        }
+        if isStream {
+            draft.keep("tunnel-idle", atLeast: times["proxy_timeout"] ?? Self.streamPause)
+            return
+        }
+        func pause(_ name: String) -> Span { times[name] ?? Self.pause }
+        // There it is the time to the answer's head, and every pause of what follows, an upgraded connection's too.
+        let read = pause("proxy_read_timeout")
+        draft.keep("response", atLeast: read)
+        for name in ["proxy_send_timeout", "send_timeout", "client_body_timeout"] {
+            draft.keep("body-idle", atLeast: max(read, pause(name)))
+        }
+        draft.keep("tunnel-idle", atLeast: max(read, pause("proxy_send_timeout")))
+    }
+
+    // MARK: Further tries
 
     private static let retriesMax = 7
 

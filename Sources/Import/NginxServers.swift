@@ -188,7 +188,7 @@ extension NginxImport {
         }
         guard let target = target(pass) else { return }
         scope.apply(to: &upstreams[target.upstream])
-        for (key, span) in scope.timeouts { draft.raise(key, to: span) }
+        scope.apply(to: &draft, isStream: false)
         if let health { healthCheck(health, of: target.upstream, isStream: false) }
         guard let path = path(directive) else { return }
         let strips = strips(path, target.uri, directive, pass)

@@ -45,7 +45,7 @@ extension NginxImport {
             return
         }
         scope.apply(to: &upstreams[index])
-        for (key, span) in scope.timeouts { draft.raise(key, to: span) }
+        scope.apply(to: &draft, isStream: true)
         if let health { healthCheck(health, of: index, isStream: true) }
         for listen in listens {
             guard let bind = bind(listen) else { continue }

@@ -378,5 +378,25 @@ import Testing
         ).configuration().proxy.timeouts
         #expect(timeouts.connect == .seconds(1))
         #expect(timeouts.response == .seconds(90))
+        #expect(timeouts.bodyIdle == .seconds(90))
+    }
+
+    @Test(arguments: [
+        ("timeout client 10s\n timeout server 2h", 7_200, 7_200),
+        ("timeout client 10s\n timeout server 20s", 20, 3_600),
+        ("timeout client 10s\n timeout server 2h\n timeout tunnel 3h", 7_200, 10_800),
+        ("timeout client 1d", 86_400, 86_400),
+    ])
+    func `a pause is as long as either side allows`(
+        _ lines: String,
+        _ body: Int,
+        _ tunnel: Int
+    )
+        throws
+    {
+        let timeouts = try Self.read("listen l\n bind :80\n \(lines)\n server s 1.2.3.4:80\n")
+            .configuration().proxy.timeouts
+        #expect(timeouts.bodyIdle == .seconds(Int64(body)))
+        #expect(timeouts.tunnelIdle == .seconds(Int64(tunnel)))
     }
 }

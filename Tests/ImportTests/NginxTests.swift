@@ -391,6 +391,52 @@ import Testing
         #expect(imported.noteCount == 0)
     }
 
+    @Test(arguments: [
+        ("proxy_read_timeout 3600s;", "", 3_600, 3_600, 3_600),
+        ("proxy_read_timeout 1d;", "", 86_400, 86_400, 86_400),
+        ("proxy_send_timeout 5m;", "", 300, 60, 3_600),
+        // What says nothing waits for a minute there.
+        ("", "", 60, 60, 3_600), ("proxy_read_timeout 5s;", "", 60, 60, 3_600),
+        (
+            "",
+            "proxy_read_timeout 5s; proxy_send_timeout 5s; send_timeout 5s; client_body_timeout 5s;",
+            5, 5, 3_600
+        ),
+    ])
+    func `a pause of an answer is as long as nginx's`(
+        _ inner: String,
+        _ outer: String,
+        _ body: Int,
+        _ response: Int,
+        _ tunnel: Int
+    ) throws {
+        let imported = Self.read(
+            "http { \(outer) upstream u { server 10.0.0.1; } server { listen 80;"
+                + " location /a { \(inner) proxy_pass http://u; } location / { proxy_pass http://u; } } }"
+        )
+        let timeouts = try imported.configuration().proxy.timeouts
+        #expect(timeouts.bodyIdle == .seconds(Int64(body)))
+        #expect(timeouts.response == .seconds(Int64(response)))
+        #expect(timeouts.tunnelIdle == .seconds(Int64(tunnel)))
+    }
+
+    @Test func `defaults of timeouts are those of the proxy`() {
+        let timeouts = ProxyTimeouts()
+        let ours = [
+            "response": timeouts.response, "body-idle": timeouts.bodyIdle,
+            "tunnel-idle": timeouts.tunnelIdle,
+        ]
+        #expect(ours == Draft.timeoutDefaults.mapValues { .microseconds($0.microseconds) })
+    }
+
+    @Test func `a stream's end ends no upgraded connection`() throws {
+        let imported = Self.read(
+            "http { server { listen 80; location / { proxy_pass http://10.0.0.1; proxy_read_timeout 30m; } } }"
+                + "stream { server { listen 3306; proxy_pass 10.0.0.1:3306; proxy_timeout 1m; } }"
+        )
+        #expect(try imported.configuration().proxy.timeouts.tunnelIdle == .seconds(1_800))
+    }
+
     @Test func `how requests are tried again`() throws {
         let imported = Self.read(
             """
