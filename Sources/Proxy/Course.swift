@@ -246,6 +246,14 @@ struct Course: Hashable {
         }
     }
 
+    /// A 408 that ends a connection which served others before is no answer to this request, but to none: the
+    /// peer had waited for one too long, and said so while this one was on its way (RFC 9110, section
+    /// 15.5.9). It is the same as an end without a word. `isLast`: nothing comes after it.
+    func isAnsweredTooLate(isLast: Bool) -> Bool {
+        isLast && isReused && !usedFreeRetry && heard == .nothing && isIdempotent && isReplayable
+            && isWhole
+    }
+
     /// The answer had begun, but nothing of it has left yet.
     mutating func takeBack() { heard = hadInterim ? .interim : .nothing }
 

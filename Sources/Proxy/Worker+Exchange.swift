@@ -269,6 +269,11 @@ extension Worker {
             attemptFailed(index, .malformed, .strayUpgrade)
             return .phaseChanged
         }
+        if head.status == 408, exchange.pointee.course.isAnsweredTooLate(isLast: !head.isPersistent)
+        {
+            attemptFailed(index, .silent, .closed)
+            return .phaseChanged
+        }
         if exchange.pointee.course.occasions.contains(.status), turnAway(index, head.status) {
             return .phaseChanged
         }

@@ -166,7 +166,7 @@ extension Worker {
     private static let restLooks = 2
 
     /// After so many events the kernel is asked anew.
-    private static let eventsTrusted = 16
+    private static let eventsTrusted = 8
 
     /// Open, and nothing to read.
     private func isStillOpen(_ descriptor: Int32) -> Bool {

@@ -139,6 +139,45 @@ import Vocabulary
         await rig.expectNothingHeld()
     }
 
+    /// The peer gave up waiting for a request while one was on its way.
+    @Test func `a 408 that ends a connection others have used is nobody's answer`() async throws {
+        let late =
+            "HTTP/1.1 408 Request Timeout\r\nContent-Length: 4\r\nConnection: close\r\n\r\nlate"
+        let peer = try TestPeer { request in
+            request.number == 1 ? [.send(late), .close] : [.send(TestPeer.ok("fresh"))]
+        }
+        let rig = try await ProxyRig([peer])
+        let client = try rig.client()
+        for _ in 0..<6 {
+            try client.send(Self.get)
+            #expect(try client.reply().text == "fresh")
+        }
+        let totals = await rig.totals("peer")
+        #expect(totals.responseFailures == 0)
+        #expect(totals.retries > 0)
+        client.close()
+        await rig.expectNothingHeld()
+    }
+
+    @Test func `a 408 on a fresh connection, or one that stays, is an answer`() async throws {
+        let peer = try TestPeer { request in
+            let isFirst = request.number == 0
+            if isFirst, !request.line.contains("/408") { return [.send(TestPeer.ok("peer"))] }
+            let close = isFirst ? "Connection: close\r\n" : ""
+            let head = "HTTP/1.1 408 Request Timeout\r\n\(close)Content-Length: 4\r\n\r\n"
+            return isFirst ? [.send(head + "late"), .close] : [.send(head + "late")]
+        }
+        let rig = try await ProxyRig([peer])
+        let client = try rig.client()
+        try client.send("GET /408 HTTP/1.1\r\nHost: h\r\n\r\n")
+        #expect(try client.reply().status == 408)
+        for status in [200, 408] {
+            try client.send(Self.get)
+            #expect(try client.reply().status == status)
+        }
+        #expect(peer.requests.count == 3)
+    }
+
     @Test func `a request that met a stale connection trusts no other idle one`() async throws {
         let peers = try ["a", "b"].map { name in
             try TestPeer(name) { $0.number == 1 ? [.reset] : [.send(TestPeer.ok(name))] }
