@@ -90,13 +90,22 @@ extension HipacheSource {
     /// All that is dead is said again.
     func refreshMarks() {
         guard setting.marks else { return }
-        for peer in routes.table.peers {
-            let standing = routes.standing(of: peer)
-            guard standing.isOurs, standing.checkedAt != nil, standing.isDead else {
-                continue
-            }
+        for peer in routes.table.peers where isOursAndDead(peer) {
             for host in routes.table.hosts(with: peer) { queueMarks(of: host, renews: true) }
         }
+    }
+
+    private func isOursAndDead(_ peer: ForeignPeer) -> Bool {
+        let standing = routes.standing(of: peer)
+        return standing.isOurs && standing.checkedAt != nil && standing.isDead
+    }
+
+    /// A list was written as it was before: whoever did that may have lost its marks.
+    func restateMarks(of host: String) {
+        let isAnyDead = routes.table.peers(of: host).contains {
+            $0.map { isOursAndDead($0) } ?? false
+        }
+        if isAnyDead { queueMarks(of: host) }
     }
 
     // MARK: Guests
@@ -136,22 +145,35 @@ extension HipacheSource {
             marks.notBefore = loop.instant + MarkQueue.tryAgain
             return false
         }
-        let batch = marks.take()
-        let commands = batch.compactMap { command(for: $0) }
-        if commands.isEmpty { return true }
-        do throws(RedisError) {
-            let replies = try await writer.pipeline(commands, timeout: ForeignLink.timeout)
-            for case .error(let text) in replies {
-                tellRefused(text)
-                break
-            }
-        } catch {
-            // Verified by whoever writes them, they may be written late.
-            for entry in batch { marks.add(entry) }
-            marks.notBefore = loop.instant + MarkQueue.tryAgain
-            return false
+        defer { if marks.isEmpty { takenAgain() } }
+        let batch = marks.take().compactMap { entry in
+            command(for: entry).map { (entry: entry, command: $0) }
         }
-        return true
+        if batch.isEmpty { return true }
+        do throws(RedisError) {
+            let replies = try await writer.pipeline(
+                batch.map(\.command),
+                timeout: ForeignLink.timeout
+            )
+            var refused: [String] = []
+            var why = ""
+            for (mark, reply) in zip(batch, replies) {
+                guard case .error(let text) = reply else { continue }
+                marks.add(mark.entry)
+                if refused.isEmpty { why = text }
+                refused.append(mark.entry.host)
+            }
+            if !refused.isEmpty { tellRefused(refused, why) }
+            // Where some were taken the next are tried at once; who is left over in the end waits.
+            if refused.count < batch.count { return true }
+        } catch {
+            for mark in batch { marks.add(mark.entry) }
+            refusal = "EVAL: \(error)"
+            tellWriteError()
+        }
+        // Verified by whoever writes them, they may be written late.
+        marks.notBefore = loop.instant + MarkQueue.tryAgain
+        return false
     }
 
     private func command(for entry: MarkQueue.Entry) -> [String]? {
@@ -184,7 +206,7 @@ extension HipacheSource {
     func writing() async -> RedisConnection? {
         guard let link else { return nil }
         let writer = await link.writing()
-        condition.writeError = link.writeError.map { "\(base.write) takes no marks: \($0)" }
+        tellWriteError()
         if let error = link.writeError, throttle.note("write", at: loop.instant) != nil {
             journal.warning(
                 "source \(name): \(base.write), to which marks of the dead are written, is away: "
@@ -195,13 +217,33 @@ extension HipacheSource {
         return writer
     }
 
-    private func tellRefused(_ text: String) {
-        guard throttle.note("refused", at: loop.instant) != nil else { return }
+    private func tellWriteError() {
+        let why = link?.writeError.map { "\($0)" } ?? refusal
+        condition.writeError = why.map { "\(base.write) takes no marks: \($0)" }
+    }
+
+    /// Once a minute for each reason, while it goes on.
+    private func tellRefused(_ hosts: [String], _ text: String) {
         let text = ForeignScripts.explained(text, needing: ForeignScripts.markRights)
+        refusal = "EVAL: \(text)"
+        tellWriteError()
+        guard throttle.note("refused \(text)", at: loop.instant) != nil else { return }
         journal.warning(
-            "source \(name): expected \(base.write) to take marks of the dead, saw \(text); other "
-                + "proxies do not hear who is dead",
-            [.event("source-problem"), .error(text)]
+            "source \(name): expected \(base.write) to take marks of the dead, saw \(text) to the EVAL of "
+                + "\(base.prefix)\(Kind.dead.rawValue)\(hosts[0]); hosts whose marks wait: \(marks.count), "
+                + "tried again each second; other proxies do not hear who is dead",
+            [.event("source-problem"), .store("\(base.write)"), .error(text)]
+        )
+    }
+
+    /// Nothing waits any more.
+    private func takenAgain() {
+        guard refusal != nil else { return }
+        refusal = nil
+        tellWriteError()
+        journal.notice(
+            "source \(name): no marks of the dead wait for \(base.write) any more",
+            [.event("source-connected"), .store("\(base.write)")]
         )
     }
 

@@ -38,6 +38,8 @@ public final class HipacheSource {
     private var lost: [String: Instant] = [:]
 
     var marks = MarkQueue()
+    /// Why Redis did not take some that wait.
+    var refusal: String?
     var reports: [(report: DeadReport, at: WallTime, until: Instant, isAsked: Bool)] = []
     /// Hosts that a wildcard serves, as somebody named them: their marks are of their own.
     var guests: [String: String] = [:]
@@ -296,9 +298,12 @@ public final class HipacheSource {
 
     private func takeFrontend(_ host: String, _ value: RedisReply) {
         if case .integer = value { return complainOfType(full(.frontend, host)) }
-        lost[host] = nil
+        let isTold = lost.removeValue(forKey: host) != nil || isNotified
         let isKnown = routes.table.has(host)
-        guard routes.table.set(host, value.bytes, now: loop.instant) else { return }
+        guard routes.table.set(host, value.bytes, now: loop.instant) else {
+            if isTold, isLoaded { restateMarks(of: host) }
+            return
+        }
         if routes.table.has(host) {
             routes.complain(of: full(.frontend, host), routes.table.texts(of: host))
         }

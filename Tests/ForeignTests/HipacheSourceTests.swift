@@ -98,6 +98,78 @@ struct HipacheSourceTests {
         await rig.stop()
     }
 
+    @Test(arguments: [
+        (["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"], "READONLY"),
+        (
+            ["CONFIG", "SET", "min-replicas-to-write", "1"],
+            ["CONFIG", "SET", "min-replicas-to-write", "0"], "NOREPLICAS"
+        ),
+        (["CONFIG", "SET", "maxmemory", "1"], ["CONFIG", "SET", "maxmemory", "0"], "OOM"),
+    ])
+    func `marks that Redis refuses wait, are told of, and are written when it takes them`(
+        refuse: [String],
+        allow: [String],
+        reason: String
+    ) async throws {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        try await rig.set("h", (1...3).map { Self.url($0) })
+        try await rig.start()
+        await rig.think(dead: [Self.id(3)])
+        #expect(try await eventually(within: Self.patience) { try await rig.dead("h") == ["2"] })
+        _ = try await rig.ask(all: [refuse])
+        await rig.think(dead: [Self.id(1)])
+        let isShown = await eventually(within: Self.patience) {
+            await rig.source.call { source in
+                source.markCount == 1 && source.condition.isConnected
+                    && source.condition.error?.contains("takes no marks: EVAL: \(reason)") == true
+            }
+        }
+        #expect(isShown)
+        #expect(try await rig.dead("h") != ["0"])
+        let lines = rig.lines.withLock { $0.filter { $0.contains("to take marks of the dead") } }
+        #expect(lines.count == 1)
+        #expect(lines.first?.contains("saw \(reason) ") == true)
+        #expect(lines.first?.contains("EVAL of dead:h; hosts whose marks wait: 1, ") == true)
+        _ = try await rig.ask(all: [allow])
+        // Long before the old one ends, and before all that is dead is said again.
+        #expect(try await eventually(within: .seconds(15)) { try await rig.dead("h") == ["0"] })
+        let isOver = await eventually(within: Self.patience) {
+            await rig.source.call { $0.markCount == 0 && $0.condition.error == nil }
+        }
+        #expect(isOver)
+        await rig.stop()
+    }
+
+    @Test func `a list that is written as it was has its marks again`() async throws {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        for host in ["h", "i"] { try await rig.set(host, [Self.url(1), Self.url(2)]) }
+        try await rig.start()
+        await rig.think(dead: [Self.id(2)])
+        #expect(try await eventually(within: Self.patience) { try await rig.dead("i") == ["1"] })
+        rig.killRedis()
+        try rig.restartRedis()
+        let isLost = await eventually(within: Self.patience) {
+            rig.lines.withLock { $0.contains { $0.contains("back without 2 of 2 frontends") } }
+        }
+        #expect(isLost)
+        // Behind what is said again of all that is dead after a return.
+        #expect(
+            await eventually(within: Self.patience) {
+                await rig.source.call { $0.isConnected && $0.marks.isEmpty }
+            }
+        )
+        for host in ["h", "i"] { try await rig.set(host, [Self.url(1), Self.url(2)]) }
+        for host in ["h", "i"] {
+            let isMarked = try await eventually(within: .seconds(10)) {
+                try await rig.dead(host) == ["1"]
+            }
+            #expect(isMarked, "\(host)")
+        }
+        await rig.stop()
+    }
+
     @Test func `which rights a script lacks is told, for Redis names none`() async throws {
         let rig = try SourceRig()
         #expect(await rig.isReady())
