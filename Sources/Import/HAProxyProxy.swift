@@ -126,7 +126,12 @@ struct HAProxyProxy: Sendable {
                 .joined(separator: ", ")
         case "dispatch":
             servers.append(
-                HAProxyServer(line: line, name: "dispatch", address: line.second)
+                HAProxyServer(
+                    line: line,
+                    name: "dispatch",
+                    address: line.second,
+                    unset: line.unset[1] ?? []
+                )
             )
             return nil
         default: break
@@ -138,7 +143,8 @@ struct HAProxyProxy: Sendable {
         var server = HAProxyServer(
             line: line,
             name: line.words[1],
-            address: line.words[isTemplate ? 3 : 2]
+            address: line.words[isTemplate ? 3 : 2],
+            unset: line.unset[isTemplate ? 3 : 2] ?? []
         )
         if isTemplate { server.count = line.words[2] }
         server.words =

@@ -31,7 +31,7 @@ struct HAProxySections {
     static let linesMax = 1_000_000
 
     init(_ text: String, file: String, environment: [String: String]) {
-        let words = HAProxyWords(environment: environment)
+        var words = HAProxyWords(environment: environment)
         var number = 0
         for line in text.utf8.split(separator: 10, omittingEmptySubsequences: false) {
             number += 1
@@ -46,11 +46,11 @@ struct HAProxySections {
                 )
                 break
             }
-            take(String(decoding: line, as: UTF8.self), at: place, words)
+            take(String(decoding: line, as: UTF8.self), at: place, &words)
         }
     }
 
-    private mutating func take(_ text: String, at place: SourcePlace, _ words: HAProxyWords) {
+    private mutating func take(_ text: String, at place: SourcePlace, _ words: inout HAProxyWords) {
         let result: HAProxyWords.Result
         do throws(HAProxyWords.Problem) {
             result = try words.split(text)
@@ -59,13 +59,13 @@ struct HAProxySections {
             return
         }
         guard let first = result.words.first else { return }
-        for name in result.unset {
+        for name in result.unset.sorted(by: { $0.key < $1.key }).flatMap(\.value) {
             notes.append(
                 Note(
                     place: place,
                     text: result.raw,
                     why:
-                        "the environment has no \(name) here; it is taken for nothing, as HAProxy does"
+                        "\(name) is set neither above nor in the environment here; HAProxy takes it for nothing"
                 )
             )
         }
@@ -84,7 +84,13 @@ struct HAProxySections {
             begin(result, at: place)
             return
         }
-        let line = HAProxyLine(place: place, words: result.words, raw: result.raw)
+        if sections.last?.kind == "global", words.take(result.words) { return }
+        let line = HAProxyLine(
+            place: place,
+            words: result.words,
+            raw: result.raw,
+            unset: result.unset
+        )
         if sections.isEmpty {
             notes.append(Note(place: place, text: result.raw, why: "stands in no section"))
         } else {

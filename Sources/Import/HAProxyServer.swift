@@ -9,6 +9,8 @@ struct HAProxyServer: Equatable, Sendable {
     var address: String
     /// In order, `default-server`'s first; of two for one key the last holds.
     var words: [Word] = []
+    /// Variables of its address that nothing sets.
+    var unset: [String] = []
     /// Of a template: as written, `3` or `1-5`.
     var count: String?
 

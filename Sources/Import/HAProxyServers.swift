@@ -122,6 +122,15 @@ struct HAProxyServers {
     /// Where the server is, in muster's words; nil, and a note, where it can be nowhere.
     private mutating func address(of server: HAProxyServer) -> String? {
         let line = server.line
+        // What is left of it would be another place: without its port the client's, say.
+        if let name = server.unset.first {
+            note(
+                line,
+                line.raw,
+                "left out: its address needs \(name). Import again where it is set"
+            )
+            return nil
+        }
         guard let parsed = HAProxyAddress.parse(server.address) else {
             note(line, line.raw, "no address that muster can connect to")
             return nil

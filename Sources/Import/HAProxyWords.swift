@@ -9,6 +9,8 @@ struct HAProxyLine: Equatable, Sendable {
     var words: [String]
     /// As it was written, without its comment.
     var raw: String
+    /// Variables that nothing sets, by the place of the word in which they stand.
+    var unset: [Int: [String]] = [:]
 
     var first: String { words.first ?? "" }
     var second: String { words.count > 1 ? words[1] : "" }
@@ -17,7 +19,10 @@ struct HAProxyLine: Equatable, Sendable {
 }
 
 struct HAProxyWords {
-    let environment: [String: String]
+    /// With what `global` has set so far.
+    private(set) var environment: [String: String]
+
+    init(environment: [String: String]) { self.environment = environment }
 
     /// More on one line is no configuration; the rest stays in one word.
     static let wordsMax = 4_096
@@ -30,14 +35,28 @@ struct HAProxyWords {
         var words: [String] = []
         /// Up to the comment.
         var raw = ""
-        /// Variables that are not set, which HAProxy takes for nothing.
-        var unset: [String] = []
+        /// Variables that nothing sets, by the place of the word in which they stand. HAProxy takes them for nothing.
+        var unset: [Int: [String]] = [:]
     }
 
     func split(_ line: String) throws(Problem) -> Result {
         var cutter = Cutter(line, environment)
         try cutter.run()
         return cutter.result
+    }
+
+    /// A line of `global` that changes variables for those behind it; false where it is none.
+    mutating func take(_ words: [String]) -> Bool {
+        switch (words.first, words.count) {
+        case ("setenv", 3...): environment[words[1]] = words[2]
+        case ("presetenv", 3...): environment[words[1]] = environment[words[1]] ?? words[2]
+        case ("unsetenv", 2...): for name in words.dropFirst() { environment[name] = nil }
+        case ("resetenv", _):
+            let kept = Set(words.dropFirst())
+            environment = environment.filter { kept.contains($0.key) }
+        default: return false
+        }
+        return true
     }
 
     private struct Cutter {
@@ -191,7 +210,7 @@ struct HAProxyWords {
             }
             rest = inner
             guard let value = environment[name] ?? fallback else {
-                result.unset.append(name)
+                result.unset[result.words.count, default: []].append(name)
                 return
             }
             word.append(contentsOf: value.unicodeScalars)

@@ -111,7 +111,10 @@ import Testing
         for line in foreign.text.split(separator: "\n") {
             // Comments are for people, and braces of blocks say nothing.
             let code = line.prefix { $0 != "#" }
-            if line.contains("\\#") || line.contains("$") || line.contains("mime.types") {
+            // What a variable is worth is told where it is used.
+            if line.contains("\\#") || line.contains("$") || line.contains("mime.types")
+                || line.contains("setenv ")
+            {
                 continue
             }
             for word in code.lowercased().split(whereSeparator: { !Self.isWord($0) }) {

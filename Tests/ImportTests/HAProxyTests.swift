@@ -51,7 +51,9 @@ import Testing
         let text = "backend b\n server s \"${APP}:80\"\n"
         #expect(Self.read(text, ["APP": "10.0.0.1"]).noteCount == 0)
         let imported = Self.read(text)
-        #expect(imported.text.contains("the environment has no APP here"))
+        #expect(
+            imported.text.contains("APP is set neither above nor in the environment here")
+        )
         // What it leaves is no address.
         #expect(imported.text.contains("peers: []"))
     }
@@ -361,6 +363,43 @@ import Testing
         )
         #expect(try imported.mistakes() == [])
         #expect(try imported.configuration().admin.bind == .host("127.0.0.1", port: 7_002))
+    }
+
+    @Test func `variables that global sets are those of the lines behind it`() throws {
+        let imported = Self.read(
+            """
+            global
+                setenv PORT 9101
+                presetenv W 7
+                presetenv HOST other.example
+                setenv A 1
+                setenv B "$PORT"
+                setenv C 3
+                unsetenv A C
+            backend b
+                server s1 "$HOST:$PORT" weight "${W}"
+                server s2 "$HOST:${B}"
+            """,
+            ["HOST": "h.example", "C": "2"]
+        )
+        #expect(imported.noteCount == 0, "\(imported.text)")
+        let peers = try imported.configuration().upstreams[0].definition.peers
+        #expect(peers.map(\.address.description) == ["h.example:9101", "h.example:9101"])
+        #expect(peers.map(\.weight) == [7, 1])
+    }
+
+    @Test(arguments: ["", "unsetenv PORT", "resetenv HOST", "setenv PORT 1\n resetenv"])
+    func `a server whose address is not known whole is left out`(_ line: String) throws {
+        let imported = Self.read(
+            "global\n \(line)\nlisten l\n bind :8081\n server a 10.0.0.1:80\n"
+                + " server s 127.0.0.1:\"$PORT\" weight 3\n server-template t 1-3 \"${PORT}\"\n",
+            line.isEmpty ? [:] : ["PORT": "9101"]
+        )
+        #expect(try imported.configuration().upstreams[0].definition.peers.map(\.id) == ["a"])
+        #expect(
+            imported.text.components(separatedBy: "left out: its address needs PORT").count == 3,
+            "\(imported.text)"
+        )
     }
 
     @Test func `the longest of several timeouts holds`() throws {
