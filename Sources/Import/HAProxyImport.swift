@@ -214,14 +214,18 @@ public struct HAProxyImport {
         case "leastconn": upstream.set("balance", .word("least-connections"))
         case "first": upstream.set("balance", .word("first"))
         case "source": upstream.set("balance", .word("ip-hash"))
-        case "random": upstream.set("balance", .word("random-two"))
+        case "random":
+            upstream.set("balance", .word("random-two"))
+            if !inner.isEmpty, inner != "2" { tell("the lighter of two is taken") }
         case "uri":
             hash("path")
             if proxy.balance.count > 1 { tell("the whole path counts, without the query") }
         case "url_param" where Self.isParameter(proxy.balance.dropFirst().first ?? ""):
             hash("query:\(proxy.balance[1])")
             if proxy.balance.count > 2 { tell("bodies are not looked into") }
-        case "hdr" where Self.isToken(inner): hash("header:\(inner.lowercased())")
+        case "hdr" where Self.isToken(inner):
+            hash("header:\(inner.lowercased())")
+            if proxy.balance.count > 1 { tell("the whole header counts") }
         default: tell("no such balancer here; servers are asked in turn")
         }
     }

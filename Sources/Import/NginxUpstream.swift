@@ -114,7 +114,8 @@ struct NginxUpstream {
                 directive,
                 "muster's hash is consistent: keys go to other servers than there, and few move"
             )
-        } else if key != "$uri", ours == "path" {
+        }
+        if key.contains("request_uri") {
             note(directive, "the path counts, without the query")
         }
     }

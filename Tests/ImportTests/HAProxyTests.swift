@@ -402,6 +402,18 @@ import Testing
         )
     }
 
+    @Test(
+        arguments: [
+            ("hdr(host)", nil), ("hdr(host) use_domain_only", "the whole header counts"),
+            ("random(2)", nil), ("random", nil), ("random(5)", "the lighter of two is taken"),
+        ] as [(String, String?)]
+    )
+    func `what a balancer loses is told`(_ words: String, _ why: String?) {
+        let imported = Self.read("backend b\n balance \(words)\n server s 1.2.3.4:80\n")
+        #expect(imported.noteCount == (why == nil ? 0 : 1), "\(imported.text)")
+        #expect(why.map { imported.text.contains($0) } ?? true, "\(imported.text)")
+    }
+
     @Test func `the longest of several timeouts holds`() throws {
         let timeouts = try Self.read(
             """

@@ -135,6 +135,21 @@ import Testing
         #expect(text.contains("balance: \(balance)\n"), "\(text)")
     }
 
+    @Test(arguments: [
+        ("hash $request_uri;", 2), ("hash ${request_uri};", 2),
+        ("hash $request_uri consistent;", 1),
+        ("hash ${request_uri} consistent;", 1), ("hash $uri consistent;", 0),
+        ("hash ${uri} consistent;", 0), ("hash $document_uri consistent;", 0), ("hash $uri;", 1),
+    ])
+    func `a query that no longer counts is told`(_ directive: String, _ notes: Int) {
+        let imported = Self.read("upstream u { \(directive) server 10.0.0.1; }")
+        #expect(imported.noteCount == notes, "\(imported.text)")
+        #expect(
+            imported.text.contains("without the query") == directive.contains("request_uri"),
+            "\(imported.text)"
+        )
+    }
+
     // MARK: Checks
 
     @Test func `durpina's README is a configuration`() throws {
