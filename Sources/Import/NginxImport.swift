@@ -7,7 +7,7 @@ import Vocabulary
 public struct NginxImport {
     var draft = Draft()
     var upstreams: [NginxUpstream] = []
-    /// Places in `upstreams`, by nginx's name; of streams apart.
+    /// Places in `upstreams`, by `key`.
     var places: [String: Int] = [:]
     var matches: [String: NginxDirective] = [:]
     /// What each address is asked for, in the order in which they come.
@@ -36,6 +36,12 @@ public struct NginxImport {
     mutating func tellWhole(_ directive: NginxDirective, _ why: String) {
         note(directive, why)
         for inner in directive.block ?? [] { tellWhole(inner, "") }
+    }
+
+    /// What an upstream is found by: nginx compares names without regard to case. Those of streams are apart.
+    static func key(_ name: String, isStream: Bool = false) -> String {
+        let text = name.hasPrefix("unix:") ? name : name.lowercased()
+        return isStream ? "stream \(text)" : text
     }
 
     // MARK: Contexts
@@ -109,7 +115,7 @@ public struct NginxImport {
     }
 
     mutating func upstream(_ directive: NginxDirective, isStream: Bool) {
-        let key = isStream ? "stream \(directive.first)" : directive.first
+        let key = Self.key(directive.first, isStream: isStream)
         if places[key] != nil {
             tellWhole(directive, "a second one of this name")
             return
@@ -131,7 +137,7 @@ public struct NginxImport {
         for (request, line) in script.requests {
             switch request {
             case .monitor(let name, let monitor):
-                guard let index = places[name] else {
+                guard let index = places[Self.key(name)] else {
                     draft.notes.append(
                         Note(
                             place: place(line),
@@ -153,7 +159,7 @@ public struct NginxImport {
                     }
                 )
             case .peer(let name, let address, let words, let left):
-                guard let index = places[name] else {
+                guard let index = places[Self.key(name)] else {
                     draft.notes.append(
                         Note(
                             place: place(line),

@@ -275,13 +275,13 @@ extension NginxImport {
             uri = String(text[slash...])
         }
         let name = String(authority)
-        if let index = places[name] { return (index, uri) }
+        if let index = places[Self.key(name)] { return (index, uri) }
         guard let address = NginxUpstream.address(name, defaultPort: isTLS ? 443 : 80) else {
             note(pass, "no address that muster can connect to")
             return nil
         }
         // A name that was not there as an upstream is one from now on.
-        places[name] = upstreams.count
+        places[Self.key(name)] = upstreams.count
         upstreams.append(
             NginxUpstream(
                 address: address,

@@ -24,11 +24,11 @@ extension NginxImport {
             )
             return
         }
-        var index = places["stream \(pass.first)"]
+        var index = places[Self.key(pass.first, isStream: true)]
         if index == nil, !pass.first.contains("$"),
             let address = NginxUpstream.address(pass.first, defaultPort: nil)
         {
-            places["stream \(pass.first)"] = upstreams.count
+            places[Self.key(pass.first, isStream: true)] = upstreams.count
             index = upstreams.count
             upstreams.append(
                 NginxUpstream(address: address, called: draft.name(for: pass.first), for: pass)

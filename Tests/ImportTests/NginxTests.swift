@@ -150,6 +150,24 @@ import Testing
         )
     }
 
+    @Test func `names of upstreams are compared without regard to case`() throws {
+        let imported = Self.read(
+            """
+            http { upstream a { server 10.0.0.1; } upstream B { server 10.0.0.2; }
+              server { listen 80; location / { proxy_pass http://A; } location /b/ { proxy_pass http://b; } } }
+            stream { upstream D { server 10.0.0.3:3306; } server { listen 3306; proxy_pass d; } }
+            """
+        )
+        let configuration = try imported.configuration()
+        #expect(configuration.upstreams.map(\.definition.name) == ["a", "B", "D"])
+        #expect(configuration.proxy.listeners.last?.mode == .tcp(upstream: "D"))
+        #expect(imported.text.contains("path: /b, upstream: B }"), "\(imported.text)")
+        let sockets = Self.read(
+            "server { location /a { proxy_pass http://unix:/run/a; } location /b { proxy_pass http://unix:/run/A; } }"
+        )
+        #expect(try sockets.configuration().upstreams.count == 2)
+    }
+
     // MARK: Checks
 
     @Test func `durpina's README is a configuration`() throws {
