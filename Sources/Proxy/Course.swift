@@ -129,6 +129,8 @@ struct Course: Hashable {
     var isReused = false
     /// A connection that had gone stale has been forgiven once.
     var usedFreeRetry = false
+    /// Who was asked last did not answer in time.
+    private var timedOut = false
     /// Peers asked, and how many may be.
     var tries: UInt8 = 0
     var triesMax: UInt8 = 1
@@ -177,7 +179,8 @@ struct Course: Hashable {
         switch event {
         case .nobody:
             if isOpaque { return .end(.reset) }
-            return .end(.own(status: tries == 0 ? 503 : 502))
+            // Told as it would be if nobody else had been looked for.
+            return .end(.own(status: tries == 0 ? 503 : timedOut ? 504 : 502))
         case .failed(let failing):
             return failed(failing, hasBudget)
         case .unwelcome:
@@ -220,6 +223,7 @@ struct Course: Hashable {
     private mutating func failed(_ failing: Failing, _ hasBudget: Bool) -> ExchangeAction {
         let failure = failure(failing)
         attempt = .none
+        timedOut = failure == .timeout
         if isOpaque {
             // No byte was exchanged yet: another peer can take the connection.
             let canGoOn = failing == .connect && tries < triesMax

@@ -239,6 +239,26 @@ import Testing
         }
     }
 
+    @Test func `who finds nobody else is told how the last one failed`() {
+        func ends(_ failings: [Failing]) -> ExchangeAction {
+            var course = Course()
+            (course.isIdempotent, course.isSafe, course.triesMax) = (true, true, 3)
+            course.occasions = [.connectFailure, .emptyResponse, .responseTimeout]
+            for failing in failings {
+                course.tries += 1
+                _ = course.on(.opening)
+                _ = course.on(.connected)
+                _ = course.on(.asked)
+                #expect(course.on(.failed(failing), hasBudget: true) == .choose(again: true))
+            }
+            return course.on(.nobody)
+        }
+        #expect(ends([.timeout]) == .end(.own(status: 504)))
+        #expect(ends([.silent, .timeout]) == .end(.own(status: 504)))
+        #expect(ends([.timeout, .silent]) == .end(.own(status: 502)))
+        #expect(ends([]) == .end(.own(status: 503)))
+    }
+
     @Test func `whom a deadline caught`() {
         var course = Course()
         course.attempt = .connecting
