@@ -347,7 +347,9 @@ public final class Proxy {
     ) -> UpstreamSettings {
         UpstreamSettings(
             balance: definition.balance,
-            closes: definition.onDown ?? Self.defaultOnDown(of: definition.name, listeners),
+            closes: definition.onDown ?? .closeIdle,
+            cutsOpaque: definition.onDown == nil
+                && listeners.contains { $0.mode == .tcp(upstream: definition.name) },
             trying: definition.trying,
             isLenient: definition.isLenient,
             silence: definition.eject.isOff ? .zero : definition.eject.silence,
@@ -368,15 +370,6 @@ public final class Proxy {
         let snapshot = snapshot(of: key, report)
         follow(key)
         return routing.bring(key, report.definition.address, snapshot)
-    }
-
-    /// A TCP client talks to its peer for hours: when that peer is down, only a cut tells it. An
-    /// HTTP exchange ends soon by itself; what is idle is of no use any more.
-    private static func defaultOnDown(
-        of upstream: String,
-        _ listeners: [ListenerConfiguration]
-    ) -> UpstreamDefinition.OnDown {
-        listeners.contains { $0.mode == .tcp(upstream: upstream) } ? .closeAll : .closeIdle
     }
 
     /// Compiles what routes there are once for all workers, on none of their threads and not on the

@@ -57,6 +57,9 @@ struct UpstreamSettings: Equatable, Sendable {
     var balance: BalanceDefinition
     /// What becomes of connections to a peer that goes down.
     var closes: UpstreamDefinition.OnDown
+    /// Those of TCP listeners end in any case: their clients talk to a peer for hours, and only a cut tells them. An
+    /// HTTP exchange ends soon by itself.
+    var cutsOpaque = false
     var trying = TryingDefinition()
     var isLenient = false
     var silence = Nanoseconds.zero

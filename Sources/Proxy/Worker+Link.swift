@@ -238,9 +238,10 @@ extension Worker {
     }
 
     /// Cuts every exchange with a peer that went down, where the operator wants that.
-    func closeBusy(of peer: Int32) {
+    func closeBusy(of peer: Int32, evenHTTP: Bool) {
         for index in 0..<exchanges.highWater where exchanges.elements[index].isUnderWay {
             let exchange = exchanges.elements + index
+            guard evenHTTP || exchange.pointee.course.isOpaque else { continue }
             let (link, second) = (exchange.pointee.link, exchange.pointee.second)
             if second >= 0, links.elements[Int(second)].peer == peer { dropSecond(exchange) }
             guard link >= 0, links.elements[Int(link)].peer == peer else { continue }

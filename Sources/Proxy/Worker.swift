@@ -229,9 +229,12 @@ final class Worker: EventSink {
 
     private func wentDown(_ peer: Int32) {
         let upstream = pool.upstreams + Int(pool.peers[Int(peer)].upstream)
-        let closes = upstream.pointee.settings?.closes ?? .closeIdle
+        let settings = upstream.pointee.settings
+        let closes = settings?.closes ?? .closeIdle
         if closes != .keep { closeIdle(of: peer) }
-        if closes == .closeAll { closeBusy(of: peer) }
+        if closes == .closeAll || settings?.cutsOpaque == true {
+            closeBusy(of: peer, evenHTTP: closes == .closeAll)
+        }
     }
 
     private func remove(peer: Int32) {

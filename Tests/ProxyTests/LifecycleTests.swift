@@ -332,15 +332,11 @@ import Vocabulary
         }
     }
 
-    @Test func `a TCP listener that a reload adds decides what becomes of live connections`()
+    @Test func `a TCP listener that a reload adds cuts its own connections, and no request`()
         async throws
     {
-        let peer = try TestPeer()
+        let peer = try TestPeer("peer") { _ in [.stall] }
         let rig = try await ProxyRig([peer])
-        func closes() async -> UpstreamDefinition.OnDown? {
-            await rig.worker.call { $0.pool.upstreams[0].settings?.closes }
-        }
-        #expect(await closes() == .closeIdle)
         let http = ListenerConfiguration(
             bind: .host("127.0.0.1", port: rig.port),
             mode: .http(routes: [RouteConfiguration(upstream: "web")])
@@ -350,9 +346,18 @@ import Vocabulary
             mode: .tcp(upstream: "web")
         )
         #expect(await rig.reload([http, tcp]).isEmpty)
-        #expect(await closes() == .closeAll)
+        let ports = await rig.worker.call { $0.boundAddresses().compactMap(\.port) }
+        let getter = try rig.client()
+        try getter.send(Self.get)
+        let caller = try TestClient(ports[1], host: "127.0.0.9")
+        try caller.send(Self.get)
+        let areThere = await eventually { peer.requests.count == 2 }
+        #expect(areThere)
+        await rig.set("peer", .down)
+        #expect(caller.ending() == .reset)
+        #expect(await rig.worker.call { $0.pool.peers[0].inFlight } == 1)
         #expect(await rig.reload([http]).isEmpty)
-        #expect(await closes() == .closeIdle)
+        #expect(await rig.worker.call { $0.pool.upstreams[0].settings?.cutsOpaque } == false)
     }
 
     @Test func `listeners open, change and close while others serve`() async throws {
