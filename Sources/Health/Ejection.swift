@@ -50,9 +50,9 @@ public struct Ejection: Hashable, Sendable {
             } else {
                 switch test {
                 case .connection:
-                    "at \(end), or a second after its checks have passed `rise` times in a row"
+                    "at \(end), or where this agent probes it, a second after its checks have passed `rise` times in a row"
                 case .answer:
-                    "at \(end), or a second after its checks were answered well `rise` times in a row"
+                    "at \(end), or where this agent probes it, a second after its checks were answered well `rise` times in a row"
                 case .recovery:
                     "at \(end), or a second after its checks have found it down and up again"
                 case .none: "at \(end), whatever its checks find: it fell again too soon"

@@ -249,8 +249,8 @@ import Vocabulary
         )
         #expect(
             changes[1]
-                == "the end of the ejection: at \(end), or a second after its checks have passed `rise` "
-                + "times in a row; or when no other peer is left"
+                == "the end of the ejection: at \(end), or where this agent probes it, a second after its "
+                + "checks have passed `rise` times in a row; or when no other peer is left"
         )
     }
 

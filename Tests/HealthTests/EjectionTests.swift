@@ -78,7 +78,7 @@ import Vocabulary
         #expect(words()?.hasPrefix("at \(end), whatever its checks find") == true)
         peer.eject(at: 1_000, .answer)
         #expect(
-            words()?.contains("or a second after its checks were answered well `rise` times")
+            words()?.contains("a second after its checks were answered well `rise` times")
                 == true
         )
         peer.probe(at: 1_200, health: 4)
