@@ -512,11 +512,17 @@ public struct PeerHealth: Sendable {
             return "\(name): last \(status) at \(verdict.checkedAt), verdict expired at "
                 + "\(verdict.expiresAt)"
         }
-        var word = verdict.reason.rawValue
+        var word = Self.failures(of: verdict) + verdict.reason.rawValue
         if let code = verdict.code, verdict.reason.layer == "L7" { word += "/\(code)" }
         if !aside.before.isEmpty { word += " \(aside.before)" }
         return "\(name): \(aside.now), which says nothing of its health, and nothing else since "
             + "\(verdict.expiresAt); last \(status), \(word)"
+    }
+
+    /// Up though the last probe failed: on the way down, and this is how far.
+    private static func failures(of verdict: Verdict) -> String {
+        let failures = verdict.status == .up ? verdict.rise + verdict.fall - 1 - verdict.health : 0
+        return failures > 0 ? "\(failures) of \(verdict.fall) failures: " : ""
     }
 
     /// The reason comes first: `L4CON Connection refused (http)`.
@@ -524,10 +530,7 @@ public struct PeerHealth: Sendable {
         // Down though the last probe passed: on the way back, and this is how far.
         let isRising = verdict.status == .down && verdict.health > 0
         var text = isRising ? "passed \(verdict.health)/\(verdict.rise): " : ""
-        // Up though the last probe failed: on the way down, and this is how far.
-        let failures = verdict.status == .up ? verdict.rise + verdict.fall - 1 - verdict.health : 0
-        if failures > 0 { text = "\(failures) of \(verdict.fall) failures: " }
-        text += verdict.reason.rawValue
+        text += Self.failures(of: verdict) + verdict.reason.rawValue
         if let code = verdict.code, verdict.reason.layer == "L7" { text += "/\(code)" }
         if !verdict.message.isEmpty { text += " \(verdict.message)" }
         return "\(text) (\(verdict.key.monitor))"

@@ -64,6 +64,15 @@ import Vocabulary
                 == "http: DNS no such name, which says nothing of its health, and nothing else since "
                 + "\(start + .seconds(5)); last up, L7OK 200 OK"
         )
+        // Nobody is to read that it was up for the reason of a failure.
+        (neutral.sequence, neutral.health, neutral.reason) = (3, 2, .layer4Connect)
+        neutral.message = "Network is unreachable; last probe: DNS no such name"
+        _ = health.apply(neutral, now: now)
+        #expect(
+            health.view.reason.hasSuffix(
+                "; last up, 1 of 2 failures: L4CON Network is unreachable"
+            )
+        )
     }
 
     @Test func `who was up long ago and fails now is unknown, and its failures are told`() {
