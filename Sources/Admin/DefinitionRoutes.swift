@@ -222,8 +222,9 @@ enum DefinitionRoutes {
             var text =
                 "the configuration file defines it\(place.map { ", at \($0)" } ?? ""): take it away "
             text += "there and reload"
-            if case .peer = key {
-                text += "; until then {\"intent\":\"maint\"} takes it out of service"
+            if case .peer(let key) = key {
+                text += "; until then maint takes it out of service: muster peer maint "
+                text += "\(key.upstream)/\(key.peer), or PATCH it with {\"intent\":\"maint\"}"
             }
             return Problem(.conflict, text)
         }

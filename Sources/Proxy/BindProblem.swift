@@ -1,7 +1,6 @@
 // May a listener be opened there? Asked before anything of a reload has happened.
 
 import EventLoop
-import Glibc
 import Vocabulary
 
 enum BindProblem {
@@ -18,11 +17,7 @@ enum BindProblem {
             }
             return nil
         } catch {
-            let hint =
-                error.code == EADDRINUSE && !address.isUnix
-                ? "; another process, or another part of this one, has that port: `ss -ltnp` shows which"
-                : ""
-            return "listener \(bind): \(error.reason)\(hint)"
+            return "listener \(bind): \(error.reason(of: address))"
         }
     }
 }

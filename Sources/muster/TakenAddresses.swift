@@ -34,7 +34,7 @@ enum TakenAddresses {
                 try Socket.requireFree(place)
                 return nil
             } catch {
-                return "\(what): \(bind): \(error.reason)"
+                return "\(what): \(bind): \(error.reason(of: place))"
             }
         }
     }

@@ -167,4 +167,16 @@ import Vocabulary
         let error = SystemError("bind 127.0.0.1:80", code: EACCES)
         #expect("\(error)" == "bind 127.0.0.1:80: Permission denied")
     }
+
+    @Test func `an error of an address says what helps`() throws {
+        let web = try #require(SocketAddress(ip: "127.0.0.1", port: 80))
+        let high = try #require(SocketAddress(ip: "127.0.0.1", port: 8080))
+        let denied = SystemError("bind", code: EACCES)
+        #expect(denied.reason(of: web).contains("setcap cap_net_bind_service=+ep"))
+        #expect(denied.reason(of: high) == "Permission denied")
+        let taken = SystemError("bind", code: EADDRINUSE)
+        #expect(taken.reason(of: high).hasSuffix("`ss -ltnp` shows which"))
+        let file = try #require(SocketAddress(.unix(path: "/run/muster.sock")))
+        #expect(taken.reason(of: file) == "Address already in use")
+    }
 }
