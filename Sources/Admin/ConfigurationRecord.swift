@@ -17,6 +17,10 @@ public final class ConfigurationRecord {
         /// When what runs was read.
         public var loadedAt: WallTime
         public var refusal: Refusal?
+        /// What is otherwise in the file and only a start can change, and since when that is known; none
+        /// where a start would change nothing.
+        public var waiting: [String] = []
+        public var waitingSince: WallTime?
 
         public init(file: String, loadedAt: WallTime, refusal: Refusal? = nil) {
             self.file = file
@@ -34,9 +38,11 @@ public final class ConfigurationRecord {
     /// An attempt to read the file again came to this.
     public func note(_ answer: ReloadAnswer, at now: WallTime) {
         switch answer {
-        case .done:
+        case .done(_, let later, _):
             status.loadedAt = now
             status.refusal = nil
+            status.waiting = later
+            status.waitingSince = later.isEmpty ? nil : status.waitingSince ?? now
         case .refused(let mistakes):
             let mistakes = mistakes.isEmpty ? ["no reason was given"] : mistakes
             status.refusal = Refusal(at: now, mistakes: mistakes)
@@ -52,6 +58,8 @@ extension ConfigurationRecord.Status {
             .init("refused_at", JSON(refusal?.at.description)),
             .init("mistakes", .integer(Int64(refusal?.mistakes.count ?? 0))),
             .init("mistake", JSON(refusal?.mistakes.first?.printable)),
+            .init("restart_due_since", JSON(waitingSince?.description)),
+            .init("waiting", .array(waiting.map { .string($0.printable) })),
         ])
     }
 }

@@ -63,6 +63,9 @@ enum DashboardScript {
               + configuration.mistake
               + (configuration.mistakes > 1 ? " (and " + (configuration.mistakes - 1) + " more)" : "")
               + "; what runs is the one of " + configuration.loaded_at : "",
+          configuration && configuration.restart_due_since
+            ? "a restart is due: " + configuration.waiting.join("; ") + " changed in the file (seen at "
+              + configuration.restart_due_since + ")" : "",
           certificate && certificate.problem ? "admin.tls: " + certificate.problem : "",
           ...(notify || []).map((one) => "receiver " + one.name + " of notify has taken nothing since "
             + one.failing_since + ": " + one.error),

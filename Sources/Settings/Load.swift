@@ -85,7 +85,7 @@ extension MusterConfiguration {
             file: path,
             reading: reading
         ).read(
-            top.list("sources", content: &configuration.sourcesContent),
+            top.list("sources", contents: &configuration.sourcesContents),
             at: Place.top.key("sources")
         )
         configuration.sources = sources

@@ -17,9 +17,9 @@ public struct MusterConfiguration: Sendable {
     public var upstreams: [MonitoredUpstream] = []
     /// Reads what the API defines, beside what this file says.
     public var live = LiveReader()
-    /// Routes and peers that other systems keep, and the same as it was written.
+    /// Routes and peers that other systems keep, and each as it was written.
     public var sources: [ForeignSetting] = []
-    public var sourcesContent = ""
+    public var sourcesContents: [String] = []
     /// Without listeners nothing is proxied.
     public var proxy = ProxyConfiguration()
     /// Nil when no load balancer shall ask.

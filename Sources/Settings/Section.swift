@@ -90,11 +90,13 @@ struct Section {
         return []
     }
 
-    /// The same, and what was written there.
-    mutating func list(_ key: String, content: inout String) -> [Setting] {
+    /// The same, and what was written there, of each.
+    mutating func list(_ key: String, contents: inout [String]) -> [Setting] {
         guard let setting = take(key) else { return [] }
-        content = setting.content
-        if case .list(let items) = setting.value { return items }
+        if case .list(let items) = setting.value {
+            contents = items.map(\.content)
+            return items
+        }
         reading.report(setting.expected("a list", at: place.key(key).path))
         return []
     }

@@ -15,7 +15,7 @@ import Vocabulary
 /// The way from one configuration to the next, in lines.
 struct ConfigurationDifference {
     private(set) var changes: [String] = []
-    /// Sections that are read once, at the start.
+    /// Sections that are read once, at the start: `log (level info → debug)`.
     private(set) var later: [String] = []
 
     /// Of one kind of change no more names are told than this.
@@ -67,11 +67,26 @@ struct ConfigurationDifference {
             ("log", old.log == new.log, Details(old.log, new.log)),
         ]
         later = sections.filter { !$0.1 }.map { name, _, details in
-            "\(name): from the next start on (\(details.text))"
+            "\(name) (\(details.text))"
         }
-        if old.sourcesContent != new.sourcesContent {
-            later.append("sources: from the next start on")
-        }
+        later += Self.sources(old, new)
+    }
+
+    /// Each by its name. Which settings differ is not told: one may be a URL with a password.
+    private static func sources(_ old: MusterConfiguration, _ new: MusterConfiguration) -> [String]
+    {
+        if old.sourcesContents == new.sourcesContents { return [] }
+        let (before, after) = (contents(of: old), contents(of: new))
+        let names = Set(before.keys).union(after.keys).filter { before[$0] != after[$0] }.sorted()
+        return names.isEmpty ? ["sources (their order)"] : names.map { "sources.\($0)" }
+    }
+
+    private static func contents(of configuration: MusterConfiguration) -> [String: String] {
+        Dictionary(
+            zip(configuration.sources.map(\.base.name), configuration.sourcesContents)
+                .map { ($0, $1) },
+            uniquingKeysWith: { first, _ in first }
+        )
     }
 
     private mutating func tell(_ catalogue: [CatalogueChange]) {

@@ -8,7 +8,7 @@ struct ReloadCommand: AsyncParsableCommand {
         commandName: "reload",
         abstract: "Makes a running muster read its configuration and checks.d again.",
         discussion: """
-            What is the same goes on untouched. A mistake anywhere changes nothing, is shown here, \
+            What is the same goes on untouched, and what only a start can change is named first. A mistake anywhere changes nothing, is shown here, \
             and the exit code is 1. SIGHUP does the same.
             """
     )
@@ -27,11 +27,22 @@ struct ReloadCommand: AsyncParsableCommand {
             Console.error("muster: not reloaded: \(AdminClient.problem(in: answer))")
             throw ExitStatus.warning.code
         }
-        let changes = (body["changes"]?.items ?? []).compactMap(\.string)
-        for line in changes.isEmpty ? ["nothing has changed"] : changes { Console.line(line) }
-        for line in (body["later"]?.items ?? []).compactMap(\.string) { Console.line(line) }
-        for line in (body["warnings"]?.items ?? []).compactMap(\.string) {
-            Console.line("warning: \(line)")
+        for line in Self.lines(of: body) { Console.line(line) }
+    }
+
+    /// What did not happen comes first: an edit that waits looks like one that was taken.
+    static func lines(of answer: JSON) -> [String] {
+        func texts(_ name: String) -> [String] {
+            (answer[name]?.items ?? []).compactMap(\.string)
         }
+        let (changes, later) = (texts("changes"), texts("later"))
+        var lines: [String] = []
+        if !later.isEmpty {
+            let count = later.count == 1 ? "1 section waits" : "\(later.count) sections wait"
+            lines.append("\(count) for the next start: \(later.joined(separator: "; "))")
+        } else if changes.isEmpty {
+            lines.append("nothing has changed")
+        }
+        return lines + changes + texts("warnings").map { "warning: \($0)" }
     }
 }

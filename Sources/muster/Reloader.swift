@@ -95,10 +95,17 @@ actor Reloader {
     ) {
         switch answer {
         case .done(let changes, let later, _):
-            let what = changes.isEmpty ? "nothing has changed" : changes.joined(separator: "; ")
+            let what =
+                !changes.isEmpty
+                ? changes.joined(separator: "; ")
+                : later.isEmpty
+                    ? "nothing has changed" : "what has changed waits for the next start"
             journal.notice("reloaded: \(what)", [.event("reload"), .count(changes.count)])
             for line in later {
-                journal.warning("reloaded, but not all: \(line)", [.event("reload-later")])
+                journal.warning(
+                    "reloaded, but not all: from the next start on: \(line)",
+                    [.event("reload-later")]
+                )
             }
             for (event, text) in warnings { journal.warning("\(text)", [.event(event)]) }
         case .refused(let mistakes):

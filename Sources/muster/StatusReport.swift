@@ -328,6 +328,13 @@ struct StatusReport {
                     + "; what runs is the one of \(record["loaded_at"]?.string ?? "before")"
             )
         }
+        if let record = readiness?["configuration"], let since = record["restart_due_since"]?.string
+        {
+            let names = (record["waiting"]?.items ?? []).compactMap(\.string)
+            lines.append(
+                "a restart is due: \(names.joined(separator: "; ")) changed in the file (seen at \(since))"
+            )
+        }
         if let problem = readiness?["certificate"]?["problem"]?.string {
             lines.append("admin.tls: \(problem)")
         }

@@ -53,6 +53,22 @@ import Vocabulary
         #expect(metrics(configuration: record.status).contains("\nmuster_reload_failed 0\n"))
     }
 
+    @Test
+    func `a restart is due from the first reload that found so to the one that finds nothing`() {
+        let record = ConfigurationRecord(file: "/etc/muster.yaml", loadedAt: Self.start)
+        #expect(record.status.json["restart_due_since"] == .null)
+        let waiting = ReloadAnswer.done(changes: [], later: ["sources.hipache"], warnings: [])
+        record.note(waiting, at: WallTime(milliseconds: 5_000))
+        record.note(.refused(["muster.yaml:2:1: first"]), at: WallTime(milliseconds: 6_000))
+        record.note(waiting, at: WallTime(milliseconds: 7_000))
+        let told = record.status.json
+        #expect(told["restart_due_since"]?.string == "1970-01-01T00:00:05.000Z")
+        #expect(told["waiting"] == ["sources.hipache"])
+        record.note(.done(changes: [], later: [], warnings: []), at: WallTime(milliseconds: 8_000))
+        #expect(record.status.json["restart_due_since"] == .null)
+        #expect(record.status.json["waiting"] == [])
+    }
+
     private func certificate(from begin: String, to end: String) throws -> Certificate {
         Certificate(
             subject: "/CN=a",

@@ -5,6 +5,7 @@ import Monitor
 import Settings
 import TestSupport
 import Testing
+import Vocabulary
 
 @testable import muster
 
@@ -164,27 +165,31 @@ extension CatalogueChange {
     }
 
     @Test(arguments: [
-        ("id: a", "id: b", "agent: from the next start on (id a → b)"),
+        ("id: a", "id: b", "agent (id a → b)"),
         (
             "agent:", "log: { level: warning }\nagent:",
-            "log: from the next start on (level info → warning)"
+            "log (level info → warning)"
         ),
         (
             "agent:",
             "proxy: { threads: 3, timeouts: { response: 30s }, limits: { tries: 2 } }\nagent:",
-            "proxy: from the next start on (threads none → 3, timeouts.response 1m → 30s, "
+            "proxy (threads none → 3, timeouts.response 1m → 30s, "
                 + "limits.tries 5 → 2)"
         ),
         (
             "agent:", "agent-check: { bind: '127.0.0.1:7071' }\nagent:",
-            "agent-check: from the next start on (bind none → 127.0.0.1:7071)"
+            "agent-check (bind none → 127.0.0.1:7071)"
         ),
         (
             "agent:", "admin: { token: long-secret-word, hosts: [a.example] }\nagent:",
-            "admin: from the next start on (a token, hosts none → a.example)"
+            "admin (a token, hosts none → a.example)"
         ),
-        ("id: a", "id: a, zone: east", "agent: from the next start on (zone none → east)"),
-        ("old-secret", "new-secret", "store: from the next start on (another url)"),
+        ("id: a", "id: a, zone: east", "agent (zone none → east)"),
+        ("old-secret", "new-secret", "store (another url)"),
+        (
+            "agent:", "sources: [ hipache: { url: 'redis://:secret@10.0.0.5:6379' } ]\nagent:",
+            "sources.hipache"
+        ),
     ])
     func `what has to wait is told too, and no password`(
         word: String,
@@ -193,6 +198,49 @@ extension CatalogueChange {
     ) throws {
         let later = try difference(word, replacement).later
         #expect(later == [line])
+    }
+
+    @Test func `of several sources the one that is otherwise is named`() throws {
+        let folder = try TemporaryDirectory()
+        func read(_ items: String...) throws -> MusterConfiguration {
+            let text = Self.base + "\nsources: [ \(items.joined(separator: ", ")) ]\n"
+            return try MusterConfiguration.load(try folder.write(text, to: "muster.yaml"))
+        }
+        let first = "hipache: { url: 'redis://10.0.0.5:6379', marks: false }"
+        let second = "hipache: { name: old, url: 'redis://10.0.0.6:6379' }"
+        let old = try read(first, second)
+        func later(_ new: MusterConfiguration) -> [String] {
+            ConfigurationDifference([], from: old, to: new).later
+        }
+        #expect(later(try read(first, second)) == [])
+        #expect(
+            later(try read(first.replacing(", marks: false", with: ""), second)) == [
+                "sources.hipache"
+            ]
+        )
+        #expect(later(try read(first)) == ["sources.old"])
+        #expect(later(try read(second, first)) == ["sources (their order)"])
+    }
+
+    @Test(arguments: [
+        (#"{"changes":[],"later":[],"warnings":["w"]}"#, ["nothing has changed", "warning: w"]),
+        (
+            #"{"changes":[],"later":["sources.hipache"],"warnings":[]}"#,
+            ["1 section waits for the next start: sources.hipache"]
+        ),
+        (
+            #"{"changes":["new: peer web/c"],"later":["log (level info → debug)","sources.hipache"]}"#,
+            [
+                "2 sections wait for the next start: log (level info → debug); sources.hipache",
+                "new: peer web/c",
+            ]
+        ),
+    ])
+    func `a reload says first what waits, and never that nothing has changed beside it`(
+        answer: String,
+        lines: [String]
+    ) throws {
+        #expect(ReloadCommand.lines(of: try JSON(parsing: answer)) == lines)
     }
 
     @Test func `of the agent check each setting is told`() throws {
@@ -208,7 +256,7 @@ extension CatalogueChange {
         )
         #expect(
             ConfigurationDifference([], from: old, to: new).later == [
-                "agent-check: from the next start on (port of web/p1 127.0.0.1:7081 → 127.0.0.1:7082, "
+                "agent-check (port of web/p1 127.0.0.1:7081 → 127.0.0.1:7082, "
                     + "port of web/p2 none → 127.0.0.1:7083, admin-words when-set → never, "
                     + "hold 10s → 20s, load-balancers none → 2, http-status.drain 404 → 503)"
             ]

@@ -175,6 +175,11 @@ import Vocabulary
                 + "(and 2 more); what runs is the one of T1"
         ),
         (
+            #"{"configuration":{"restart_due_since":"T2","waiting":["log (level info → debug)","#
+                + #""sources.hipache"]}}"#,
+            "a restart is due: log (level info → debug); sources.hipache changed in the file (seen at T2)"
+        ),
+        (
             #"{"overdue":{"pairs":3,"longest_ms":12400,"text":"web/a (http) and 2 more; 3 probes wait"}}"#,
             "3 probes are due for up to 12.4s and not begun: web/a (http) and 2 more; 3 probes wait"
         ),

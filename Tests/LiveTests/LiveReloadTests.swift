@@ -236,7 +236,7 @@ extension Live {
             #expect(result.exitCode == 0)
             #expect(
                 result.lines == [
-                    "nothing has changed", "log: from the next start on (level info → debug)",
+                    "1 section waits for the next start: log (level info → debug)"
                 ]
             )
         }
