@@ -66,6 +66,8 @@ final class UpstreamBoard {
     /// Since when; nil while it is not.
     private var panicSince: WallTime?
     private var supply = UpstreamSupply.peers
+    /// Nobody serves, and that was told as what somebody asked for.
+    private var isEmptyAsAsked = false
     /// Tells places from before it was defined anew from those after.
     private(set) var generation: UInt32 = 0
     /// One timer for all peers, set by the board: most expiries are pushed on long before they
@@ -514,13 +516,18 @@ final class UpstreamBoard {
     /// Returns the line about it when others answer the upstream's requests than before.
     func updateSupply() -> SupplyLine? {
         let next = UpstreamSupply(counts)
-        if next == supply { return nil }
+        let askers = next == .nobody ? self.askers : nil
+        // It goes on, and not because somebody wants it to: whoever slept through the warning is woken now.
+        let isMissed = next == supply && isEmptyAsAsked && askers == nil
+        if next == supply, !isMissed { return nil }
         // Nobody has read yet whom the lists name, or they name nobody.
         if definition.sourceAnswer != nil, definition.peers.isEmpty { return nil }
-        if next.rawValue > supply.rawValue, counts.strangers + counts.strangerBackups > 0 {
+        if isMissed || next.rawValue > supply.rawValue,
+            counts.strangers + counts.strangerBackups > 0
+        {
             return nil
         }
-        defer { supply = next }
+        defer { (supply, isEmptyAsAsked) = (next, askers != nil) }
         return SupplyLine(
             upstream: definition.name,
             from: supply,
@@ -528,8 +535,23 @@ final class UpstreamBoard {
             counts: counts,
             census: next == .nobody ? census : [],
             isPanic: isPanic,
-            answer: definition.sourceAnswer ?? 503
+            answer: definition.sourceAnswer ?? 503,
+            askers: askers
         )
+    }
+
+    /// Who asked for that, where each peer is in maint or in drain because somebody wants it to be; nil where
+    /// one of them is not, or there is none.
+    private var askers: [String]? {
+        if entries.isEmpty { return nil }
+        var names: [String] = []
+        for entry in entries {
+            if entry.view.asked == .ready { return nil }
+            let by = entry.intent?.mode == nil ? "the configuration" : entry.intent?.by ?? ""
+            let name = by.isEmpty ? "an operator" : by
+            if names.count <= SupplyLine.askersMax, !names.contains(name) { names.append(name) }
+        }
+        return names
     }
 
     /// How many have which status, the most frequent first.

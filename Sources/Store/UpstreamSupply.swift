@@ -30,6 +30,8 @@ struct SupplyLine {
     let isPanic: Bool
     /// What requests get when nobody serves.
     let answer: UInt16
+    /// Who asked for it, where nobody serves because each peer was told to take nothing.
+    let askers: [String]?
 
     var line: Journal.Line {
         Journal.Line(
@@ -45,10 +47,23 @@ struct SupplyLine {
 
     private var level: Journal.Level {
         switch to {
-        case .nobody: .error
+        // Nobody has to be woken for what somebody asked for.
+        case .nobody: askers == nil ? .error : .warning
         case .backups: from == .peers ? .warning : .notice
         case .peers: .notice
         }
+    }
+
+    /// So many who asked are named.
+    static let askersMax = 3
+
+    /// `all 2 peers are in maintenance or drain, as asked for by root (muster/0.1.0)`.
+    private func asked(by askers: [String]) -> String {
+        let count = census.reduce(0) { $0 + $1.count }
+        let who = count == 1 ? "its peer is" : "all \(count) peers are"
+        let names = askers.prefix(Self.askersMax).joined(separator: ", ")
+        return "\(who) in maintenance or drain, as asked for by "
+            + names + (askers.count > Self.askersMax ? " and others" : "")
     }
 
     private var text: String {
@@ -61,6 +76,9 @@ struct SupplyLine {
                 ? "requests go to all that are not in maint, in drain or at weight 0"
                     + counts.exceptions
                 : "requests are answered \(answer)"
+            if let askers {
+                return "\(upstream) has no available peer: \(asked(by: askers)); \(fate)"
+            }
             return "\(upstream) has no available peer: "
                 + "\(tally.isEmpty ? "it has no peers" : tally); \(fate)"
         case .backups where from == .peers:

@@ -253,6 +253,44 @@ import Vocabulary
         )
     }
 
+    /// Nobody is woken for a maintenance, and somebody is where it ends and nothing serves.
+    @Test
+    func `an upstream that is emptied as asked is a warning, and an error once it is not as asked`()
+    {
+        define(["a", "b"])
+        for peer in ["a", "b"] { say(.up, of: peer, sequence: 1) }
+        let before = lines.all.count
+        board.set(intent: Intent(mode: .maint, by: "calendar"), for: key("a"))
+        board.set(intent: Intent(mode: .drain, by: "root (muster/1)"), for: key("b"))
+        say(.down, of: "a", sequence: 2)
+        board.set(intent: nil, for: key("a"))
+        say(.down, of: "b", sequence: 2)
+        board.set(intent: Intent(mode: .maint), for: key("a"))
+        say(.up, of: "a", sequence: 3)
+        board.set(intent: nil, for: key("a"))
+        let told = lines.all[before...].filter { $0.text.hasPrefix("web ") }
+        #expect(
+            told.map { "\($0.level): \($0.text)" } == [
+                "warning: web has no available peer: all 2 peers are in maintenance or drain, "
+                    + "as asked for by calendar, root (muster/1); requests are answered 503",
+                "error: web has no available peer: 1 down, 1 drain; requests are answered 503",
+                "notice: web has an available peer again: 1 of 1 peer available",
+            ]
+        )
+    }
+
+    @Test func `who is down is no peer in maintenance, however many others are`() {
+        define(["a", "b"])
+        for peer in ["a", "b"] { say(.up, of: peer, sequence: 1) }
+        say(.down, of: "a", sequence: 2)
+        board.set(intent: Intent(mode: .maint, by: "calendar"), for: key("b"))
+        #expect(
+            lines.all.filter { $0.text.hasPrefix("web ") }.map { "\($0.level): \($0.text)" } == [
+                "error: web has no available peer: 1 down, 1 maint; requests are answered 503"
+            ]
+        )
+    }
+
     @Test func `in panic the last peer's end says where requests go`() {
         define(["a"], panicThreshold: 0.5)
         say(.down, of: "a", sequence: 1)
