@@ -87,8 +87,12 @@ public struct Asked<W: Wish>: Record {
         parts.reduce(0) { StampSum.add($0, UInt64(clamping: $1.at.milliseconds)) }
     }
 
-    /// Its ends are told by a clock that shows `span` less than the one whose `time` it is.
-    mutating func take(_ change: W.Change, at time: WallTime, later span: Nanoseconds = .zero) {
+    /// Its ends are told by a clock that shows `span` less than that of all ends.
+    mutating func take(
+        _ change: W.Change,
+        at time: WallTime,
+        endingLater span: Nanoseconds = .zero
+    ) {
         for (place, value) in zip(parts.indices, W.parts(of: change)) {
             guard let value else { continue }
             let shifted = Self.registers[place].shifting(value, by: span)
@@ -105,13 +109,20 @@ public struct Asked<W: Wish>: Record {
         for place in parts.indices { take(other.parts[place], at: place) }
     }
 
-    /// The same by a clock that shows `span` more.
-    func shifted(by span: Nanoseconds) -> Asked {
+    /// The same, stamped by a clock that shows `span` more. Its ends are told by another one.
+    func stamped(later span: Nanoseconds) -> Asked {
+        var record = self
+        for place in parts.indices where parts[place].at != StampTime.never {
+            record.parts[place].at = parts[place].at + span
+        }
+        return record
+    }
+
+    /// The same ends by a clock that shows `span` more.
+    func ending(later span: Nanoseconds) -> Asked {
+        if span == .zero { return self }
         var record = self
         for (place, register) in zip(parts.indices, Self.registers) {
-            if record.parts[place].at != StampTime.never {
-                record.parts[place].at = record.parts[place].at + span
-            }
             record.parts[place].value = register.shifting(parts[place].value, by: span)
         }
         return record
@@ -164,23 +175,9 @@ public struct Asked<W: Wish>: Record {
         of key: W.Key,
         later span: Nanoseconds
     ) -> (any StoreChange)? {
-        let record = span == .zero ? record : record?.shifted(by: span)
+        let record = span == .zero ? record : record?.stamped(later: span)
         let stamps = record?.parts.map { $0.at == StampTime.never ? nil : $0.at }
         return Asking<W>(key, record?.wish, sinces: stamps ?? [])
-    }
-}
-
-/// By which clock people were told of ends.
-struct ToldEnds: Sendable {
-    /// By so much the store's clock was ahead then.
-    private var ahead = Nanoseconds.zero
-
-    /// Whether one clock was set since, so that the ends have to be told again; they are told by now.
-    mutating func areOutdated(by ahead: Nanoseconds) -> Bool {
-        let step = ahead - self.ahead
-        guard step >= .seconds(1) || step <= .seconds(-1) else { return false }
-        self.ahead = ahead
-        return true
     }
 }
 
@@ -273,7 +270,7 @@ struct AskedChange {
     init<W: Wish>(
         _ change: W.Change,
         of wish: W.Type,
-        later span: Nanoseconds = .zero,
+        endingLater span: Nanoseconds = .zero,
         at time: WallTime? = nil
     ) {
         members = zip(Asked<W>.registers, W.parts(of: change)).compactMap { register, value in

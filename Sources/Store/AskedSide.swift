@@ -10,7 +10,6 @@ import Vocabulary
 final class AskedSide<W: Wish>: CountedSide {
     private unowned let store: RedisStore
     private let shelf: Shelf<Asked<W>>
-    private var ends = ToldEnds()
     /// What is asked for here that Redis may not know yet.
     private var untold = Set<W.Key>()
     private var written: [W.Key] = []
@@ -40,7 +39,7 @@ final class AskedSide<W: Wish>: CountedSide {
     var lazyCount: Int { 0 }
 
     func restate() {}
-    func shift(by step: Nanoseconds) { tellEndsAgain() }
+    func shift(by step: Nanoseconds) {}
     func forgetWhatWasRead() {}
 
     func believe(at now: WallTime, isFirst: Bool, isBehind: Bool, ahead span: Nanoseconds) {
@@ -48,22 +47,25 @@ final class AskedSide<W: Wish>: CountedSide {
         if isFirst {
             for key in untold {
                 // Of what the state file tells too the time was the store's already.
-                shelf.put(shelf[key]?.shifted(by: span).asked(by: now), for: key)
+                shelf.put(shelf[key]?.stamped(later: span).asked(by: now), for: key)
             }
         }
         // Each was looked at when it came.
         if isFirst || isBehind { shelf.believe(at: now) }
-        tellEndsAgain()
     }
 
-    /// What was asked for until some time ends by the clock of the store. Whoever was told of that time by a clock
-    /// that has been set since would end it too early, and for good, or too late.
-    private func tellEndsAgain() {
-        let ahead = store.clockAhead
-        guard ends.areOutdated(by: ahead) else { return }
+    /// Whoever was told of an end by a clock that has been set since would end it too early, and for good, or
+    /// too late.
+    func tellEndsAgain() {
         for (key, record) in shelf.records where record.hasEnd {
-            if let change = Asked<W>.change(record, of: key, later: -ahead) { store.tell(change) }
+            if let change = told(record, of: key) { store.tell(change) }
         }
+    }
+
+    /// By this machine's clock, as it is now.
+    private func told(_ record: Asked<W>?, of key: W.Key) -> (any StoreChange)? {
+        let record = record?.ending(later: store.ends.shift)
+        return Asked<W>.change(record, of: key, later: -store.clockAhead)
     }
 
     // MARK: Asking
@@ -76,7 +78,8 @@ final class AskedSide<W: Wish>: CountedSide {
         on writer: RedisConnection
     ) async throws(RedisError) -> ChangeAnswer {
         note(given: key)
-        let text = AskedChange(change, of: W.self, later: store.clockAhead).json.text
+        store.followClock(store.loop.moment)
+        let text = AskedChange(change, of: W.self, endingLater: -store.ends.shift).json.text
         guard let expected, let owner = key.owner else {
             try await write(text, for: key, on: writer)
             return .taken(stampSum: key.owner.map(store.stampSum) ?? 0)
@@ -140,7 +143,8 @@ final class AskedSide<W: Wish>: CountedSide {
         untold.insert(key)
         let held = shelf[key]
         var record = held ?? Asked<W>()
-        record.take(change, at: store.now, later: store.clockAhead)
+        store.followClock(store.loop.moment)
+        record.take(change, at: store.now, endingLater: -store.ends.shift)
         tell(key, shelf.put(record, for: key), before: held)
     }
 
@@ -185,9 +189,9 @@ final class AskedSide<W: Wish>: CountedSide {
 
     // MARK: On the disk
 
-    /// By this machine's clock, which is all that one knows before Redis was heard.
+    /// Stamped by this machine's clock, which is all that one knows before Redis was heard.
     private func ledgerRecord(of key: W.Key) -> LedgerRecord? {
-        shelf[key].flatMap { Shelf.ledgerRecord($0.shifted(by: -store.clockAhead), of: key) }
+        shelf[key].flatMap { Shelf.ledgerRecord($0.stamped(later: -store.clockAhead), of: key) }
     }
 
     /// What was held for `key` is on the disk when this returns, where there is one.
@@ -364,7 +368,7 @@ final class AskedSide<W: Wish>: CountedSide {
         guard let writer = store.writer, !over.isEmpty else { return }
         // Where there are more tombstones than anybody needs, younger ones go too.
         let youngest = over.compactMap { shelf[$0]?.lastStamp }.max() ?? StampTime.never
-        let before = max(store.now + -Retention.span, youngest + .milliseconds(1))
+        let before = max(store.forgetting + -Retention.span, youngest + .milliseconds(1))
         let command =
             store.call(.sweep, on: sort) + ["\(before.milliseconds)"] + over.map(\.field)
         do throws(RedisError) {
@@ -382,7 +386,7 @@ final class AskedSide<W: Wish>: CountedSide {
         for key in shelf.keys {
             if pace.isOver() { await store.breathe() }
             guard let record = shelf[key] else { continue }
-            if record.isOver(at: store.now) {
+            if record.isOver(at: store.forgetting) {
                 over.append(key)
                 if over.count == RedisStore.staleMax { return over }
             } else if record.isTombstone {
@@ -404,11 +408,7 @@ final class AskedSide<W: Wish>: CountedSide {
         reading?.change(key)
         guard isChanged else { return }
         let record = shelf[key]
-        if record?.wish != before?.wish,
-            let change = Asked<W>.change(record, of: key, later: -store.clockAhead)
-        {
-            store.tell(change)
-        }
+        if record?.wish != before?.wish, let change = told(record, of: key) { store.tell(change) }
         store.touchFile(within: StateFile.transitionDelay)
     }
 }

@@ -59,6 +59,7 @@ final class FencedSide<R: FencedRecord>: RedisSide {
         handOver()
     }
     func shift(by step: Nanoseconds) { book.shift(by: step) }
+    func tellEndsAgain() {}
     func forgetWhatWasRead() {
         recalled = []
         scanned = [:]

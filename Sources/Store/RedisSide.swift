@@ -22,6 +22,8 @@ protocol RedisSide: AnyObject {
     func restate()
     /// This machine's wall clock was set.
     func shift(by step: Nanoseconds)
+    /// Those who were told of times at which something ends go by another clock now.
+    func tellEndsAgain()
     /// What lies in Redis is not what was read before.
     func forgetWhatWasRead()
     /// The clock of Redis is known, for the first time where `isFirst`: it shows `span` more than this

@@ -250,7 +250,7 @@ extension RedisStore {
         return WallTime(milliseconds: seconds * 1_000 + microseconds / 1_000)
     }
 
-    private func note(time wall: WallTime) {
+    func note(time wall: WallTime) {
         let isFirst = storeTime == nil
         let ahead = wall - loop.wall
         let isBehind = now - wall > .seconds(1)
@@ -258,6 +258,7 @@ extension RedisStore {
         for side in sides {
             side.believe(at: now, isFirst: isFirst, isBehind: isBehind, ahead: ahead)
         }
+        followClock(loop.moment)
     }
 
     /// Nil where it is none of ours.

@@ -70,6 +70,8 @@ public final class RedisStore: Store {
     var skipsHints = false
 
     private var clockWatch = ClockWatch()
+    /// By which what is asked for ends.
+    private(set) var ends: EndClock
     private(set) var isConnected = false
     private var since: WallTime
     private var lastError: String?
@@ -189,6 +191,7 @@ public final class RedisStore: Store {
         self.loop = loop
         self.fleet = fleet
         since = loop.wall
+        ends = EndClock(at: loop.moment)
         self.url = url
         self.commandTimeout = commandTimeout
         self.reconcileEvery = reconcileEvery
@@ -281,6 +284,8 @@ public final class RedisStore: Store {
 
     func followClock(_ now: Moment) {
         if let step = clockWatch.step(at: now) { for side in sides { side.shift(by: step) } }
+        guard ends.follow(now, store: storeTime == nil ? nil : self.now) else { return }
+        for side in sides { side.tellEndsAgain() }
     }
 
     /// Words of others hold for as long as somebody vouches for them; and what is vouched for here and not found
@@ -752,6 +757,9 @@ public final class RedisStore: Store {
     var fleetAhead: Nanoseconds {
         fleet?.clockAhead ?? FleetTimes.coarse(now + storeShift - loop.wall)
     }
+
+    /// What is over then may be forgotten: by the clock of Redis, which stamps, and by that of ends.
+    var forgetting: WallTime { min(now, ends.now(at: loop.instant)) }
 
     /// What the clock of Redis shows now, as well as can be known.
     var now: WallTime {

@@ -309,14 +309,6 @@ import Vocabulary
         }
     }
 
-    @Test func `ends are told again when one of the clocks was set, and then no more`() {
-        var ends = ToldEnds()
-        let steps = [900, -3_600_000, -3_600_500, 0, 0].map { ahead in
-            ends.areOutdated(by: .milliseconds(ahead))
-        }
-        #expect(steps == [false, true, false, true, false])
-    }
-
     @Test func `what has no end need not be told again`() {
         let now = WallTime(milliseconds: 1_000_000)
         var ending = Intent(mode: .drain)
