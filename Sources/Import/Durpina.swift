@@ -19,6 +19,17 @@ enum Durpina {
     /// Interval of a monitor that says none.
     private static let interval = Span(milliseconds: 5_000)
 
+    /// Where a location is served that people have for managing peers; nil for any other.
+    static func door(for location: NginxDirective) -> String? {
+        guard (location.block ?? []).contains(where: { $0.name.hasPrefix("content_by_lua") }),
+            let path = location.arguments.last
+        else { return nil }
+        let isWeight =
+            path.contains("/set_upstream_peer_weight") || path.contains("/set_peer_weight")
+        guard isWeight || path.contains("/upstream/") && path.contains("action") else { return nil }
+        return "admin.compat-durpina serves this: from-durpina.md has its paths"
+    }
+
     /// What one monitor takes, by its kind.
     struct Monitor {
         var kind = ""

@@ -154,6 +154,7 @@ extension NginxImport {
         var pass: NginxDirective?
         var health: NginxDirective?
         var inner: [NginxDirective] = []
+        let elsewhere = Durpina.door(for: directive)
         for line in directive.block ?? [] {
             switch line.name {
             case "proxy_pass": pass = line
@@ -175,7 +176,7 @@ extension NginxImport {
                                 "location \(directive.arguments.joined(separator: " ")): \(line.text)"
                         )
                     } else {
-                        tellWhole(line, "no counterpart")
+                        tellWhole(line, elsewhere == nil ? "no counterpart" : "")
                     }
                 }
             }
@@ -183,7 +184,7 @@ extension NginxImport {
         for line in inner { location(line, scope, &found) }
         guard let pass else {
             if let health { note(health, "no proxy_pass beside it") }
-            if inner.isEmpty { note(directive, "leads to no upstream") }
+            if inner.isEmpty { note(directive, elsewhere ?? "leads to no upstream") }
             return
         }
         guard let target = target(pass) else { return }

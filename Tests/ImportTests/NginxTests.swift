@@ -216,6 +216,22 @@ import Testing
         #expect(text.contains("peers=failing"))
     }
 
+    @Test(arguments: [
+        ("~/set_upstream_peer_weight/(.*)", true), (#"~ "^/upstream/(.+)/action/add_peer$""#, true),
+        ("/set_peer_weight/", true), ("/upstream/", false), ("/other", false),
+    ])
+    func `a location that manages peers is told where it is served`(
+        _ path: String,
+        _ isServed: Bool
+    ) {
+        let imported = Self.read(
+            "server { listen 81; location \(path) { content_by_lua_block { ngx.say('weight set!') } } }"
+        )
+        #expect(imported.text.contains("admin.compat-durpina serves this") == isServed)
+        #expect(imported.text.contains("#     no counterpart\n") != isServed, "\(imported.text)")
+        #expect(imported.text.contains("weight set!") && imported.noteCount > 0)
+    }
+
     @Test func `Lua that is not followed is told line by line`() {
         let imported = Self.read(
             """
