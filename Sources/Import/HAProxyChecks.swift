@@ -284,7 +284,8 @@ struct HAProxyChecks {
         for server in proxy.servers where !server.has("agent-check") {
             note(
                 server.line,
-                "its agent is not asked there; here that of every server is",
+                "no agent is asked there, and it is up; here that of every server is asked: without one it stays 'unknown', "
+                    + "and serves requests all the same",
                 text: "server \(server.name) without agent-check"
             )
         }

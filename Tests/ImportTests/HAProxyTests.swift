@@ -414,6 +414,18 @@ import Testing
         #expect(why.map { imported.text.contains($0) } ?? true, "\(imported.text)")
     }
 
+    @Test func `a server without an agent is told that it stays unknown`() {
+        let imported = Self.read(
+            "backend b\n server a 1.2.3.4:80 agent-check agent-port 99\n server c 1.2.3.5:80\n"
+        )
+        #expect(imported.noteCount == 1, "\(imported.text)")
+        #expect(
+            imported.text.contains("server c without agent-check")
+                && imported.text.contains("without one it stays 'unknown', and serves requests"),
+            "\(imported.text)"
+        )
+    }
+
     @Test func `the longest of several timeouts holds`() throws {
         let timeouts = try Self.read(
             """
