@@ -119,10 +119,11 @@ enum RuntimeServers {
 
     /// Nil where there is no such upstream.
     static func state(_ picture: RuntimePicture, of upstream: String? = nil) -> String? {
-        if let upstream, picture.number(of: upstream) == nil { return nil }
+        let wanted = upstream.map { picture.number(of: $0) }
+        if case .some(nil) = wanted { return nil }
         var lines = ["1", head]
         for (place, view) in picture.upstreams.enumerated()
-        where upstream == nil || view.name == upstream {
+        where wanted == nil || wanted == place + RuntimePicture.firstBackend {
             for (index, peer) in view.peers.enumerated() {
                 lines.append(
                     line(peer, index + 1, view, place + RuntimePicture.firstBackend, picture.now)

@@ -95,10 +95,11 @@ struct RuntimeCommands: Sendable {
             return (["# name"] + names).joined(separator: "\n") + "\n"
         case .showVersion: return "\(version)\n"
         case .showLevel: return "admin\n"
-        case .getWeight(let place): return await weight(at: place)
-        case .setWeight(let place, let text): return await setWeight(text, at: place)
-        case .setState(let place, let state): return await setState(state, at: place)
-        case .decidedElsewhere(let place, let what): return await tellElsewhere(what, at: place)
+        case .getWeight(let place): return await weight(at: named(place))
+        case .setWeight(let place, let text): return await setWeight(text, at: named(place))
+        case .setState(let place, let state): return await setState(state, at: named(place))
+        case .decidedElsewhere(let place, let what):
+            return await tellElsewhere(what, at: named(place))
         case .help(let words): return RuntimeCommand.listing(words)
         case .answer(let text): return text
         case .unknown(let words): return RuntimeCommand.refusal(of: words)
@@ -171,6 +172,24 @@ struct RuntimeCommands: Sendable {
     }
 
     private static func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
+
+    /// With names where it has the numbers that are told.
+    private func named(_ place: RuntimeCommand.Place) async -> RuntimeCommand.Place {
+        guard place.upstream.hasPrefix("#") || place.peer.hasPrefix("#") else { return place }
+        return await plane.board.call { board in
+            let upstream = RuntimePicture.name(
+                place.upstream,
+                of: board.names,
+                from: RuntimePicture.firstBackend
+            )
+            let peer = RuntimePicture.name(
+                place.peer,
+                of: board.upstream(named: upstream)?.peers.map(\.definition.id) ?? [],
+                from: 1
+            )
+            return .init(upstream: upstream, peer: peer)
+        }
+    }
 
     private func find(
         _ place: RuntimeCommand.Place

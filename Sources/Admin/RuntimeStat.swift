@@ -19,7 +19,23 @@ struct RuntimePicture: Sendable {
     static let firstBackend = 3
 
     func number(of upstream: String) -> Int? {
-        upstreams.firstIndex { $0.name == upstream }.map { $0 + Self.firstBackend }
+        let names = upstreams.map(\.name)
+        let name = Self.name(upstream, of: names, from: Self.firstBackend)
+        return names.firstIndex(of: name).map { $0 + Self.firstBackend }
+    }
+
+    /// `#4` is whoever has that number, where `first` is the first one's, unless somebody is called so.
+    static func name(
+        _ text: String,
+        of names: @autoclosure () -> [String],
+        from first: Int
+    ) -> String {
+        guard text.hasPrefix("#"), let number = Int(text.dropFirst()), number >= first else {
+            return text
+        }
+        let names = names()
+        if names.contains(text) { return text }
+        return names.indices.contains(number - first) ? names[number - first] : text
     }
 
     func isTCP(_ upstream: String) -> Bool {

@@ -38,6 +38,16 @@ import Testing
         #expect(RuntimeCommand.parse(line) == commands)
     }
 
+    @Test(arguments: [
+        ("a", "a"), ("#3", "a"), ("#4", "b"), ("#2", "#2"), ("#6", "#6"), ("#5", "#3x"),
+        ("#", "#"), ("#x", "#x"), ("#-9223372036854775808", "#-9223372036854775808"),
+        ("#9223372036854775807", "#9223372036854775807"),
+    ])
+    func `a number is the name that has it`(_ text: String, _ name: String) {
+        #expect(RuntimePicture.name(text, of: ["a", "b", "#3x"], from: 3) == name)
+        #expect(RuntimePicture.name("#3", of: ["a", "#3"], from: 3) == "#3")
+    }
+
     /// As HAProxy 2.6.12 answered.
     @Test func `what is beyond as many commands as are done is told`() {
         let most = RuntimeCommand.commandsMax

@@ -114,7 +114,8 @@ extension Live {
             for command in [
                 "show backend\n", "show servers state nope\n", "set server web/zz state ready\n",
                 "set server nope/a state ready\n", "set server web\n", "set server web/a\n",
-                "get weight web/a\n",
+                "get weight web/a\n", "get weight web/#1\n", "get weight web/#9\n",
+                "get weight #99/a\n", "set server web/#1 state ready\n",
                 "set weight web/a 3\n", "get weight web/a\n", "set weight web/a x\n",
                 "set weight web/a 300\n",
                 "set server web/a weight 50.5%\n", "set server web/a weight 100%\n",
