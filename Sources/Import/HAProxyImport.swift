@@ -27,8 +27,21 @@ public struct HAProxyImport {
     private var ports: [String: [Int]] = [:]
     private var written: Set<String> = []
 
-    /// A file of more bytes is none.
+    /// More bytes are no configuration, in all files together.
     public static let bytesMax = 16 << 20
+    /// Nor are more files.
+    public static let filesMax = 4_096
+
+    /// Reads `files`, one behind the other.
+    public static func read(
+        _ files: [SourceFile],
+        from source: String,
+        environment: [String: String] = [:]
+    ) -> Imported {
+        var reader = HAProxyImport()
+        reader.read(HAProxySections(files, environment: environment))
+        return Imported(reader.draft, from: source, by: "muster import haproxy")
+    }
 
     /// Reads `text`, which `file` holds.
     public static func read(
@@ -36,9 +49,7 @@ public struct HAProxyImport {
         file: String,
         environment: [String: String] = [:]
     ) -> Imported {
-        var reader = HAProxyImport()
-        reader.read(HAProxySections(text, file: file, environment: environment))
-        return Imported(reader.draft, from: file, by: "muster import haproxy")
+        read([SourceFile(path: file, text: text)], from: file, environment: environment)
     }
 
     private mutating func read(_ file: HAProxySections) {

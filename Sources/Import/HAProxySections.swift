@@ -28,15 +28,28 @@ struct HAProxySections {
     /// What stood in no section, or could not be read.
     var notes: [Note] = []
 
+    /// Of all files together.
     static let linesMax = 1_000_000
 
-    init(_ text: String, file: String, environment: [String: String]) {
+    /// A section ends with its file; defaults and variables hold in the files behind it too.
+    private var isOpen = false
+
+    init(_ files: [SourceFile], environment: [String: String]) {
         var words = HAProxyWords(environment: environment)
+        var left = Self.linesMax
+        for file in files {
+            isOpen = false
+            read(file, &left, &words)
+        }
+    }
+
+    private mutating func read(_ file: SourceFile, _ left: inout Int, _ words: inout HAProxyWords) {
         var number = 0
-        for line in text.utf8.split(separator: 10, omittingEmptySubsequences: false) {
+        for line in file.text.utf8.split(separator: 10, omittingEmptySubsequences: false) {
             number += 1
-            let place = SourcePlace(file: file, line: number)
-            if number > Self.linesMax {
+            left -= 1
+            let place = SourcePlace(file: file.path, line: number)
+            if left < 0 {
                 notes.append(
                     Note(
                         place: place,
@@ -84,14 +97,14 @@ struct HAProxySections {
             begin(result, at: place)
             return
         }
-        if sections.last?.kind == "global", words.take(result.words) { return }
+        if isOpen, sections.last?.kind == "global", words.take(result.words) { return }
         let line = HAProxyLine(
             place: place,
             words: result.words,
             raw: result.raw,
             unset: result.unset
         )
-        if sections.isEmpty {
+        if !isOpen {
             notes.append(Note(place: place, text: result.raw, why: "stands in no section"))
         } else {
             sections[sections.count - 1].lines.append(line)
@@ -121,6 +134,7 @@ struct HAProxySections {
             )
         }
         sections.append(section)
+        isOpen = true
     }
 
     /// The lines that hold in `section` before its own, in order.

@@ -74,18 +74,58 @@ struct ImportHAProxyCommand: ParsableCommand {
         discussion: ImportFile.ending
     )
 
-    @Argument(help: "The file, such as /etc/haproxy/haproxy.cfg.")
-    var file: String
+    @Argument(
+        help:
+            "The files, such as /etc/haproxy/haproxy.cfg, in their order. Of a folder those that end with .cfg, by name."
+    )
+    var files: [String]
 
     func run() throws {
-        let source = try ImportFile.read(file, atMost: HAProxyImport.bytesMax)
+        var sources: [SourceFile] = []
+        var left = HAProxyImport.bytesMax
+        for path in try files.flatMap(Self.files(of:)) {
+            let source = try ImportFile.read(path, atMost: left)
+            left -= source.text.utf8.count
+            // What was no text has become longer.
+            if sources.count == HAProxyImport.filesMax || left < 0 {
+                Console.error(
+                    "Error: \(path): expected at most \(HAProxyImport.filesMax) files and "
+                        + "\(HAProxyImport.bytesMax) bytes together, saw more"
+                )
+                throw ExitStatus.failing.code
+            }
+            sources.append(source)
+        }
         try ImportFile.show(
             HAProxyImport.read(
-                source.text,
-                file: source.path,
+                sources,
+                from: files.joined(separator: ", "),
                 environment: ProcessInfo.processInfo.environment
             )
         )
+    }
+
+    /// Those that HAProxy reads where it is given a folder.
+    private static func files(of path: String) throws -> [String] {
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder),
+            isFolder.boolValue
+        else { return [path] }
+        let names: [String]
+        do {
+            names = try FileManager.default.contentsOfDirectory(atPath: path)
+        } catch {
+            Console.error("Error: \(path): expected a folder that can be read, saw \(error)")
+            throw ExitStatus.failing.code
+        }
+        // As bytes compare, whatever the language.
+        let found = names.filter { $0.hasSuffix(".cfg") && !$0.hasPrefix(".") }
+            .sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        if found.isEmpty {
+            Console.error("Error: \(path): expected files that end with .cfg, saw none")
+            throw ExitStatus.failing.code
+        }
+        return found.map { path.hasSuffix("/") ? path + $0 : "\(path)/\($0)" }
     }
 }
 

@@ -426,6 +426,29 @@ import Testing
         )
     }
 
+    @Test func `several files are one, but for a section that a file begins in`() throws {
+        let imported = HAProxyImport.read(
+            [
+                SourceFile(
+                    path: "a.cfg",
+                    text: "global\n setenv P 81\ndefaults\n balance leastconn\n"
+                ),
+                SourceFile(
+                    path: "b.cfg",
+                    text: " maxconn 7\nbackend b\n server s \"10.0.0.1:$P\"\n"
+                ),
+            ],
+            from: "conf.d"
+        )
+        let upstream = try #require(try imported.configuration().upstreams.first?.definition)
+        #expect(upstream.balance.name == "least-connections")
+        #expect(upstream.peers.map(\.address.description) == ["10.0.0.1:81"])
+        #expect(imported.noteCount == 1, "\(imported.text)")
+        #expect(
+            imported.text.contains("b.cfg:1: maxconn 7") && imported.text.contains("no section")
+        )
+    }
+
     @Test func `the longest of several timeouts holds`() throws {
         let timeouts = try Self.read(
             """

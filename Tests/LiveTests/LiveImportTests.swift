@@ -70,6 +70,33 @@ extension Live {
             #expect(result.printed.contains("- 10.0.0.1:8080 weight=2"))
         }
 
+        @Test func `a folder of HAProxy's is its files by name`() async throws {
+            let folder = try TemporaryDirectory()
+            let place = folder.path("conf.d")
+            try FileManager.default.createDirectory(
+                atPath: place,
+                withIntermediateDirectories: true
+            )
+            let empty = try await Self.run(["import", "haproxy", place], in: folder)
+            #expect(empty.exitCode == 2 && empty.output.contains("saw none"), "\(empty)")
+            for (name, text) in [
+                ("20.cfg", "backend b\n server s 10.0.0.1:80\n"),
+                ("10.cfg", "defaults\n balance leastconn\n"), (".x.cfg", "bogus\n"),
+                ("x.txt", "bogus\n"),
+            ] {
+                try text.write(toFile: "\(place)/\(name)", atomically: true, encoding: .utf8)
+            }
+            let more = try folder.write("backend c\n server s 10.0.0.2:80\n", to: "more.cfg")
+            let result = try await Self.run(["import", "haproxy", place, more], in: folder)
+            #expect(result.exitCode == 0, "\(result)")
+            #expect(
+                result.output.contains("balance: least-connections")
+                    && result.output.contains("\(place)/20.cfg:1: backend b")
+                    && result.output.contains("10.0.0.2:80"),
+                "\(result)"
+            )
+        }
+
         @Test func `a file that is not there is said so`() async throws {
             let folder = try TemporaryDirectory()
             for system in ["haproxy", "nginx"] {
