@@ -87,6 +87,9 @@ public struct Asked<W: Wish>: Record {
         parts.reduce(0) { StampSum.add($0, UInt64(clamping: $1.at.milliseconds)) }
     }
 
+    /// When something that is asked for at `now` is: later than all that is here, however the clock was set since.
+    func next(at now: WallTime) -> WallTime { max(now, lastStamp + .milliseconds(1)) }
+
     /// Its ends are told by a clock that shows `span` less than that of all ends.
     mutating func take(
         _ change: W.Change,
@@ -142,14 +145,6 @@ public struct Asked<W: Wish>: Record {
         }
     }
 
-    public func believed(at now: WallTime) -> Asked {
-        var record = self
-        for place in parts.indices where parts[place].at > now + StampTime.aheadMax {
-            record.parts[place].at = StampTime.never
-        }
-        return record
-    }
-
     /// Has something later than `other`.
     func isAhead(of other: Asked) -> Bool {
         zip(parts, other.parts).contains { $0.at > $1.at }
@@ -183,9 +178,7 @@ public struct Asked<W: Wish>: Record {
 
 /// Times at which something was asked for.
 enum StampTime {
-    /// A stamp further ahead than this was written by a clock that is wrong. It counts as no stamp at
-    /// all, here and in the script alike: whatever is asked for next is later.
-    static let aheadMax = Nanoseconds.seconds(60)
+    /// What was written by hand may have none: whatever is asked for next is later.
     static let never = WallTime(milliseconds: 0)
 }
 

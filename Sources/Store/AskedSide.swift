@@ -42,16 +42,12 @@ final class AskedSide<W: Wish>: CountedSide {
     func shift(by step: Nanoseconds) {}
     func forgetWhatWasRead() {}
 
-    func believe(at now: WallTime, isFirst: Bool, isBehind: Bool, ahead span: Nanoseconds) {
+    func noteClock(at now: WallTime, ahead span: Nanoseconds) {
         // What was asked for until now was stamped by this machine's clock.
-        if isFirst {
-            for key in untold {
-                // Of what the state file tells too the time was the store's already.
-                shelf.put(shelf[key]?.stamped(later: span).asked(by: now), for: key)
-            }
+        for key in untold {
+            // Of what the state file tells too the time was the store's already.
+            shelf.put(shelf[key]?.stamped(later: span).asked(by: now), for: key)
         }
-        // Each was looked at when it came.
-        if isFirst || isBehind { shelf.believe(at: now) }
     }
 
     /// Whoever was told of an end by a clock that has been set since would end it too early, and for good, or
@@ -144,7 +140,7 @@ final class AskedSide<W: Wish>: CountedSide {
         let held = shelf[key]
         var record = held ?? Asked<W>()
         store.followClock(store.loop.moment)
-        record.take(change, at: store.now, endingLater: -store.ends.shift)
+        record.take(change, at: record.next(at: store.now), endingLater: -store.ends.shift)
         tell(key, shelf.put(record, for: key), before: held)
     }
 
@@ -248,7 +244,7 @@ final class AskedSide<W: Wish>: CountedSide {
 
     /// Nil where it makes no sense.
     private func record(of value: RedisReply) -> Asked<W>? {
-        value.bytes.flatMap(RedisStore.json).flatMap { Asked<W>(json: $0) }?.believed(at: store.now)
+        value.bytes.flatMap(RedisStore.json).flatMap { Asked<W>(json: $0) }
     }
 
     func learn(_ value: RedisReply, digest: RedisReply, field: String) {
@@ -262,8 +258,7 @@ final class AskedSide<W: Wish>: CountedSide {
         // Nothing there may mean that nothing is left of the whole hash: the next reading tells.
         guard let bytes = value.bytes else { return }
         guard
-            let record = RedisStore.json(bytes).flatMap({ Asked<W>(json: $0) })?
-                .believed(at: store.now)
+            let record = RedisStore.json(bytes).flatMap({ Asked<W>(json: $0) })
         else { return store.ignore(.value(sort), field, bytes) }
         store.makesSense(sort, field)
         let held = shelf[key]

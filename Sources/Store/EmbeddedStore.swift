@@ -129,7 +129,7 @@ public final class EmbeddedStore: Store {
         // One process, one clock: a clock that was set back must not keep an order from holding, and two
         // orders in one millisecond are two.
         let held = shelf[key] ?? Asked<W>()
-        let now = max(loop.wall, held.lastStamp + .milliseconds(1))
+        let now = held.next(at: loop.wall)
         var record = held
         // What holds already keeps its time: whoever asks again because the answer was lost changes
         // nothing.

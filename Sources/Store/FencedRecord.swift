@@ -35,8 +35,6 @@ extension FencedRecord {
         if !isNewer(than: other) { self = other }
     }
 
-    public func believed(at now: WallTime) -> Self { self }
-
     public func isOver(at now: WallTime, keeping retention: Nanoseconds) -> Bool {
         // Expired or not, a count goes on from it: it is kept where what was asked for is not.
         expiresAt + max(retention, Retention.span) < now

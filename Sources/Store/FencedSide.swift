@@ -66,7 +66,7 @@ final class FencedSide<R: FencedRecord>: RedisSide {
         slices = [:]
         readingsLeft = 0
     }
-    func believe(at now: WallTime, isFirst: Bool, isBehind: Bool, ahead span: Nanoseconds) {}
+    func noteClock(at now: WallTime, ahead span: Nanoseconds) {}
 
     // MARK: Saying
 

@@ -92,8 +92,6 @@ public protocol Record: Hashable, Sendable {
 
     /// Takes in what is later in `other`, which is about the same thing.
     mutating func merge(_ other: Self)
-    /// The same where no stamp is further ahead than a clock that is right could have put it.
-    func believed(at now: WallTime) -> Self
     /// It says nothing any more, and nobody is left who could bring back what it said before.
     func isOver(at now: WallTime, keeping retention: Nanoseconds) -> Bool
     /// It asks for nothing, and only keeps that from coming back which it took away.

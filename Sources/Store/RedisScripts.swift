@@ -3,6 +3,8 @@
 // and an agent that was stopped and continued cannot overwrite its successor. What differs between sorts
 // of records is written into the script by their sort. docs/STATE.md has the same for readers.
 
+import Vocabulary
+
 /// The names of everything we keep in Redis.
 struct RedisKeys: Hashable, Sendable {
     let prefix: String
@@ -347,11 +349,11 @@ enum RedisScript: CaseIterable {
     private static let countBody = """
         local time = redis.call('TIME')
         local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-        -- Written by a clock that is wrong: as if it had no time, for readers too.
+        -- However far ahead it is: the clock may have been set back since. What is no time is none.
         local function stamp(record, name)
           local at = tonumber(record[name]) or tonumber(record.set_at) or 0
-          if at > now + \(StampTime.aheadMax.milliseconds) then return 0 end
-          return at
+          if at >= 0 and at <= \(WallTime.range.upperBound.milliseconds) then return at end
+          return 0
         end
         local function count(patterns)
           local sum, found, marks = 0, {}, {}
@@ -480,8 +482,8 @@ enum RedisScript: CaseIterable {
           was = (was + before) % \(StampSum.modulus)
           local new = change[register.name]
           if new then
-            -- Later than what is held, also within one millisecond: a reader that still has the
-            -- former must see which is which.
+            -- Later than what is held, also within one millisecond and after a clock that was set
+            -- back: a reader that still has the former must see which is which.
             local at = math.max(now, before + 1)
             if new.at then at = math.min(tonumber(new.at), at) end
             if at >= before then

@@ -26,9 +26,8 @@ protocol RedisSide: AnyObject {
     func tellEndsAgain()
     /// What lies in Redis is not what was read before.
     func forgetWhatWasRead()
-    /// The clock of Redis is known, for the first time where `isFirst`: it shows `span` more than this
-    /// machine's. `isBehind` where it shows less than it did.
-    func believe(at now: WallTime, isFirst: Bool, isBehind: Bool, ahead span: Nanoseconds)
+    /// The clock of Redis is known for the first time: it shows `span` more than this machine's.
+    func noteClock(at now: WallTime, ahead span: Nanoseconds)
 
     func flush(on writer: RedisConnection) async throws(RedisError)
     /// `digest` is that of the value, as slices tell it.

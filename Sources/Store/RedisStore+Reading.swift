@@ -252,12 +252,8 @@ extension RedisStore {
 
     func note(time wall: WallTime) {
         let isFirst = storeTime == nil
-        let ahead = wall - loop.wall
-        let isBehind = now - wall > .seconds(1)
         storeTime = (wall, loop.instant)
-        for side in sides {
-            side.believe(at: now, isFirst: isFirst, isBehind: isBehind, ahead: ahead)
-        }
+        if isFirst { for side in sides { side.noteClock(at: now, ahead: wall - loop.wall) } }
         followClock(loop.moment)
     }
 

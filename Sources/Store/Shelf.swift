@@ -63,14 +63,6 @@ package final class Shelf<R: Record>: AnyShelf {
         return true
     }
 
-    /// Takes away stamps that the store's clock has not reached.
-    func believe(at now: WallTime) {
-        for (key, record) in records {
-            let believed = record.believed(at: now)
-            if believed != record { put(believed, for: key) }
-        }
-    }
-
     func prune(at now: WallTime) {
         for key in over(at: now, keeping: Retention.span) { put(nil, for: key) }
     }

@@ -256,6 +256,69 @@ import Vocabulary
         }
     }
 
+    /// It was set back since by an hour. The agent that comes holds what was lifted before, and has not heard.
+    @Test func `what was asked for by a clock that was ahead is not undone by what is older`()
+        async throws
+    {
+        try await StoreRig.run(.redisUnix) { [peer] rig in
+            let server = try #require(rig.server)
+            let path = rig.folder.path("late.json")
+            let (late, _) = await rig.start(agent: "a1", state: path)
+            try await late.change(IntentChange(mode: .init(.maint)), of: peer)
+            try await late.change(IntentChange(mode: .init(nil)), of: peer)
+            await rig.stop(late)
+            let ahead = (Clock.wall() + .seconds(3_600)).milliseconds
+            _ = try await server.ask(
+                "HSET",
+                "muster:intents",
+                peer.field,
+                #"{"mode":"drain","mode_at":\#(ahead),"weight_at":0}"#,
+                on: rig.loop
+            )
+            let (back, heard) = await rig.start(
+                agent: "a1",
+                state: path,
+                reconcileEvery: .milliseconds(100)
+            )
+            #expect(await rig.comes { heard.intents[peer]?.mode == .drain })
+            #expect(await rig.comes { back.status.pending == 0 })
+            #expect(await rig.reopened().intents[peer]?.mode == .drain)
+            // What is asked for now is later all the same, and says so.
+            try await back.change(IntentChange(mode: .init(.maint)), of: peer)
+            let value = try await server.ask("HGET", "muster:intents", peer.field, on: rig.loop)
+            let json = try JSON(parsing: Array((value.text ?? "").utf8))
+            #expect(json["mode"]?.string == "maint")
+            #expect(json["mode_at"]?.integer == ahead + 1)
+        }
+    }
+
+    @Test
+    func `what is asked for while Redis takes no writes is later than what its clock stamped`()
+        async throws
+    {
+        try await StoreRig.run(.redisUnix) { [peer] rig in
+            let server = try #require(rig.server)
+            let ahead = (Clock.wall() + .seconds(3_600)).milliseconds
+            _ = try await server.ask(
+                "HSET",
+                "muster:intents",
+                peer.field,
+                #"{"mode":"drain","mode_at":\#(ahead),"weight_at":0}"#,
+                on: rig.loop
+            )
+            let (store, heard) = await rig.start(agent: "a1")
+            #expect(heard.intents[peer]?.mode == .drain)
+            let setting = "min-replicas-to-write"
+            _ = try await server.ask("CONFIG", "SET", setting, "1", on: rig.loop)
+            let reach = try await store.change(IntentChange(mode: .init(nil)), of: peer)
+            #expect(reach != .everywhere)
+            #expect(heard.intents[peer] == nil)
+            _ = try await server.ask("CONFIG", "SET", setting, "0", on: rig.loop)
+            #expect(await rig.comes { store.status.pending == 0 })
+            #expect(await rig.reopened().intents[peer] == nil)
+        }
+    }
+
     @Test func `what was lifted while Redis was away stays lifted`() async throws {
         try await StoreRig.run(.redisTCP) { [peer] rig in
             let server = try #require(rig.server)
