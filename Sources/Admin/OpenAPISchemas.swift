@@ -81,7 +81,7 @@ enum OpenAPISchemas {
               "intent_reason": {"type": "string"}, "intent_until": {"$ref": "#/components/schemas/TimeOrNull"}, "intent_by": {"type": ["string", "null"]},
               "weight_reason": {"type": "string"}, "weight_until": {"$ref": "#/components/schemas/TimeOrNull"}, "weight_by": {"type": ["string", "null"]},
               "max_connections": {"type": "integer"}, "source": {"type": "string"}, "revision": {"type": "integer"},
-              "acknowledged": {"enum": ["stored", "agent", "memory"]}, "acknowledged_note": {"type": "string"}
+              "acknowledged": {"enum": ["stored", "agent", "memory"]}, "acknowledged_note": {"type": "string"}, "warning": {"type": "string"}
             }
           },
           "Check": {

@@ -238,7 +238,8 @@ enum UpstreamRoutes {
             monitors: operation.monitors,
             now: now
         )
-        let more = [JSON.Member("revision", UpstreamJSON.revision(operation.revision))]
+        var more = [JSON.Member("revision", UpstreamJSON.revision(operation.revision))]
+        if let warning = operation.warning { more.append(.init("warning", .string(warning))) }
         return .json(
             .object(
                 (shown.members ?? []) + UpstreamJSON.acknowledgement(operation.reach) + more

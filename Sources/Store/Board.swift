@@ -342,6 +342,9 @@ public final class Board: EventSink {
         boards[upstream].map { ($0.counts.available, $0.counts.wanted) }
     }
 
+    /// What requests get where no peer can serve; nil where one can, or may in a moment.
+    public func shortage(of upstream: String) -> String? { boards[upstream]?.shortage }
+
     /// It could serve, and there are enough others.
     public func mayEject(_ key: PeerKey) -> Bool {
         guard let board = boards[key.upstream], let view = board.peerView(of: key.peer) else {

@@ -29,6 +29,8 @@ public struct Operation: Hashable, Sendable {
     /// The peer as it is now.
     public let report: PeerReport
     public let monitors: [MonitorSummary]
+    /// It took out the last peer that could serve, and what requests get now; nil where it did not.
+    public let warning: String?
 }
 
 /// Something was defined, or taken away.
@@ -113,12 +115,15 @@ public final class Operations {
         if !expected.holds(for: revision) { stamps = StampSum.none }
         do throws(StoreError) {
             let answer = try await store.change(Intent.self, change, of: key, expecting: stamps)
+            let isTaken =
+                report.view.isAvailable && board.report(of: key)?.view.isAvailable == false
             return Operation(
                 change: change,
                 reach: answer.reach,
                 revision: Revision(definition: digest, stamps: answer.stampSum),
                 report: board.report(of: key) ?? report,
-                monitors: board.monitors(of: key.upstream)
+                monitors: board.monitors(of: key.upstream),
+                warning: isTaken ? board.shortage(of: key.upstream) : nil
             )
         } catch {
             throw translated(error, of: key.upstream)

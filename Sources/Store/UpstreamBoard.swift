@@ -540,6 +540,18 @@ final class UpstreamBoard {
         )
     }
 
+    /// For whoever took the last one out.
+    var shortage: String? {
+        let isServed = counts.available + counts.availableBackups > 0
+        if isServed || counts.strangers + counts.strangerBackups > 0 { return nil }
+        let fate =
+            isPanic
+            ? "requests go to all that are not in maint, in drain or at weight 0\(counts.exceptions), "
+                + "well or not (panic)"
+            : "requests are answered \(definition.sourceAnswer ?? 503)"
+        return "\(definition.name) has no other available peer: \(fate)"
+    }
+
     /// Who asked for that, where each peer is in maint or in drain because somebody wants it to be; nil where
     /// one of them is not, or there is none.
     private var askers: [String]? {

@@ -74,20 +74,28 @@ struct PeerOptions: ParsableArguments {
             Console.error("muster: \(AdminClient.problem(in: answer))")
             throw ExitStatus.warning.code
         }
-        var line = "\(upstream)/\(peer) is \(body["status"]?.string ?? "unknown"), "
-        line += "weight \(StatusReport.weight(of: body))"
-        if let reason = body["reason"]?.string, !reason.isEmpty { line += ": \(reason)" }
-        Console.line(line.printable)
-        if let order = StatusReport.weightOrder(on: body) {
-            let back = "muster peer weight \(upstream)/\(peer) default"
-            Console.line("\(order); back with: \(back)".printable)
-        }
+        for line in Self.lines(of: body, "\(upstream)/\(peer)") { Console.line(line) }
         if ifMatch != nil, let revision = body["revision"] {
             Console.line("revision of \(upstream) now: \(revision.text)".printable)
         }
         if let note = body["acknowledged_note"]?.string {
             Console.error("muster: \(note.printable)")
         }
+    }
+}
+
+extension PeerOptions {
+    /// The peer as it is after the order, and what the order did to its upstream.
+    static func lines(of body: JSON, _ name: String) -> [String] {
+        var line = "\(name) is \(body["status"]?.string ?? "unknown"), "
+        line += "weight \(StatusReport.weight(of: body))"
+        if let reason = body["reason"]?.string, !reason.isEmpty { line += ": \(reason)" }
+        var lines = [line]
+        if let order = StatusReport.weightOrder(on: body) {
+            lines.append("\(order); back with: muster peer weight \(name) default")
+        }
+        if let warning = body["warning"]?.string { lines.append("warning: \(warning)") }
+        return lines.map(\.printable)
     }
 }
 

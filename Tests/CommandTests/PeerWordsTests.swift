@@ -32,6 +32,21 @@ import Vocabulary
     }
 }
 
+@Suite struct PeerAnswerTests {
+    @Test func `what an order did to its upstream stands below the peer`() throws {
+        let body = try JSON(
+            parsing: #"{"status":"drain","weight":1,"configured_weight":1,"effective_weight":0,"#
+                + #""reason":"","warning":"web has no other available peer: requests are answered 503"}"#
+        )
+        #expect(
+            PeerOptions.lines(of: body, "web/a") == [
+                "web/a is drain, weight 0/1",
+                "warning: web has no other available peer: requests are answered 503",
+            ]
+        )
+    }
+}
+
 @Suite struct PeerMistakeTests {
     @Test(arguments: [
         (["weight", "web", "10.0.0.1:8080"], "'web 10.0.0.1:8080'"),

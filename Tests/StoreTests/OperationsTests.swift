@@ -51,6 +51,36 @@ extension Revision {
 }
 
 @Suite struct OperationsTests {
+    @Test func `an order that takes out the last peer says what requests get, and no other does`()
+        async throws
+    {
+        try await StoreRig.run(.embedded) { rig in
+            let store = rig.make()
+            let agent = Agent(store, on: rig.loop)
+            defer { agent.board.close() }
+            try await rig.begin(store, with: agent.board)
+            for peer in ["a", "b"] {
+                agent.board.apply(.sample(.up, peer: peer, at: rig.loop.wall))
+            }
+            #expect(try await agent.drain("a", "1").warning == nil)
+            let said = "web has no other available peer: requests are answered 503"
+            #expect(try await agent.drain("b", "1").warning == said)
+            // It takes nobody out who is not out.
+            #expect(try await agent.drain("b", "2").warning == nil)
+            let back = try await agent.operations.change(
+                PeerKey(upstream: "web", peer: "b"),
+                expecting: .anything
+            ) { _, _ in IntentChange(mode: .init(nil)) }
+            #expect(back.warning == nil)
+            agent.board.apply(.sample(.down, peer: "a", sequence: 2, at: rig.loop.wall))
+            let weightless = try await agent.operations.change(
+                PeerKey(upstream: "web", peer: "b"),
+                expecting: .anything
+            ) { _, _ in IntentChange(weight: .init(0)) }
+            #expect(weightless.warning == said)
+        }
+    }
+
     @Test(arguments: Backend.allCases)
     func `an order is answered with the revision right after it`(backend: Backend) async throws {
         try await StoreRig.run(backend) { rig in
