@@ -64,7 +64,8 @@ extension DashboardScript {
               element("p", "since " + peer.since + " (" + ago(peer.since) + ")" + (peer.reason ? ": " + peer.reason : "")),
               tools, answer, stripOf({ strip: past.strip, uptime: past.uptime["24h"] }),
               element("p", "up " + percent(past.uptime["1h"]) + " of an hour, " + percent(past.uptime["24h"]) + " of a day, "
-                + percent(past.uptime["7d"]) + " of a week; " + past.outages.count + " outages within a day", "dim"),
+                + percent(past.uptime["7d"]) + " of a week; " + past.outages.count
+                + (past.outages.count === 1 ? " outage" : " outages") + " within a day", "dim"),
               table(["check", "says", "latency", "by"], peer.checks.map((check) => [check.monitor,
                 check.status + " " + check.reason + " " + check.message,
                 check.latency_ms === null ? "" : check.latency_ms.toFixed(1) + " ms", check.agent || ""])),

@@ -42,7 +42,7 @@ enum DashboardScript {
         };
         // What is wrong with this process itself: its store, its files.
         const troubles = ({ store, fleet, ledger, memory_file: memory, configuration, certificate,
-                            overdue, other_definitions: others, notify }) => [
+                            overdue, other_definitions: others, notify, sources }) => [
           storeTrouble(store),
           fleet && fleet.doubt >= 0.5 && fleet.reasons.some((reason) => reason !== "store")
             ? "this agent doubts itself: " + fleet.text : "",
@@ -69,7 +69,13 @@ enum DashboardScript {
           certificate && certificate.problem ? "admin.tls: " + certificate.problem : "",
           ...(notify || []).map((one) => "receiver " + one.name + " of notify has taken nothing since "
             + one.failing_since + ": " + one.error),
+          ...(sources || []).map(sourceTrouble),
         ].filter((text) => text);
+        const sourceTrouble = (source) =>
+          !source.connected
+            ? "source " + source.name + " " + source.url + " is away since " + source.since
+              + (source.error ? ": " + source.error : "") + "; routing goes on with what was read"
+            : source.error ? "source " + source.name + ": " + source.error : "";
         const storeTrouble = (store) => {
           const since = " since " + store.since;
           if (!store.connected)
@@ -80,7 +86,7 @@ enum DashboardScript {
         };
         // What is known: upstreams by name in the order of the definition, and strips by upstream.
         const known = new Map(), strips = new Map();
-        let rows = [], chosen = 0, lastHeard = Date.now(), token = sessionStorage.getItem("token") || "";
+        let rows = [], chosen = 0, lastHeard = Date.now(), lastAnswer = Date.now(), token = sessionStorage.getItem("token") || "";
         // What is shown stands in the address, so that every state has a link.
         const state = { q: "", status: new Set(), peer: "" };
         const readState = () => {
@@ -262,7 +268,8 @@ enum DashboardScript {
         };
         // MARK: Asking
         const ask = async (path, options = {}) => {
-          const headers = { ...(options.method ? { "Content-Type": "application/json" } : {}),
+          // Whoever reads who asked knows the dashboard, and no browser's name.
+          const headers = { From: "dashboard", ...(options.method ? { "Content-Type": "application/json" } : {}),
             ...(token ? { Authorization: "Bearer " + token } : {}) };
           const response = await fetch(path, { signal: AbortSignal.timeout(15000), ...options, headers });
           if (response.ok || path === "/ready") return response.status === 204 ? null : response.json();
@@ -270,7 +277,7 @@ enum DashboardScript {
           throw Object.assign(new Error(problem.detail || "status " + response.status), { status: response.status });
         };
         const heard = () => {
-          lastHeard = Date.now();
+          lastHeard = lastAnswer = Date.now();
           document.body.classList.remove("old");
           $("trouble").hidden = true;
         };
@@ -297,10 +304,29 @@ enum DashboardScript {
         const missing = () => {
           const note = $("trouble");
           document.body.classList.add("old");
-          note.textContent = "no answer from muster for " + Math.round((Date.now() - lastHeard) / 1000)
+          note.textContent = "no answer from muster for " + Math.round((Date.now() - lastAnswer) / 1000)
             + "s: what is shown is how it was at " + new Date(lastHeard).toLocaleTimeString();
           note.hidden = false;
         };
+        // All peers of a large fleet are asked for seldom, and comments of the stream reach no script: whether
+        // somebody answers is a question of its own.
+        const silenceMax = 6000;
+        const pulse = async () => {
+          try {
+            await fetch("/health", { signal: AbortSignal.timeout(silenceMax) });
+            // What is shown is no older than usual.
+            if (Date.now() - lastAnswer > silenceMax) {
+              document.body.classList.remove("old");
+              $("trouble").hidden = true;
+            }
+            lastAnswer = Date.now();
+          } catch { /* how long that lasts is looked at each second */ }
+        };
+        setInterval(() => { if (!document.hidden) pulse(); }, 2000);
+        addEventListener("visibilitychange", () => {
+          // Nobody has asked while nobody looked.
+          if (!document.hidden) { lastAnswer = Date.now(); pulse(); }
+        });
         const renewed = new Map();
         const renew = async (name) => {
           // Of many changes at once one question each half second.
@@ -333,7 +359,7 @@ enum DashboardScript {
         };
         setInterval(() => {
           for (const line of $("list").querySelectorAll("[data-since]")) line.textContent = ago(line.dataset.since);
-          if (Date.now() - lastHeard > 20000) missing();
+          if (!document.hidden && Date.now() - lastAnswer > silenceMax) missing();
         }, 1000);
 
         """#

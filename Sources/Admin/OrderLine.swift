@@ -15,13 +15,18 @@ struct Asker: Equatable {
     /// For who asks in no request.
     init(_ text: String) { self.text = text }
 
-    /// `From` is the login name that muster's commands tell; a browser or a script has its program's.
+    /// Browsers all begin their names so.
+    private static let browser = "Mozilla/"
+
+    /// `From` is the login name that muster's commands tell, and the dashboard's; a script has its program's.
+    /// Of a browser that says who asks its own name says nothing more.
     init(_ request: Request) {
         let words = [request[field: "from"], request[field: "user-agent"]].map { field in
             field.map { String($0.prefix(Self.bytesMax)).printable } ?? ""
         }
         text =
             switch (words[0].isEmpty, words[1].isEmpty) {
+            case (false, false) where words[1].hasPrefix(Self.browser): words[0]
             case (false, false): "\(words[0]) (\(words[1]))"
             case (false, true): words[0]
             case (true, false): words[1]

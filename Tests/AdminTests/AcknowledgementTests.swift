@@ -78,10 +78,21 @@ import Vocabulary
         "ask(\"/ready\")", "is away", "takes no writes", "no available peer: ", "with weight 0",
         "configured_weight", "in panic since ", "the configuration was refused at ",
         "this agent doubts itself: ", "held as they were since ", " s and not begun: ",
-        "store.twin",
+        "store.twin", "source.connected", "; routing goes on with what was read",
+        "a restart is due: ",
         "Give all agents the same definition",
     ])
     func `the dashboard tells of the store and of who is missing`(words: String) {
         #expect(Dashboard.page.contains(words))
+    }
+
+    @Test func `the dashboard says within seconds that nobody answers`() {
+        #expect(Dashboard.page.contains("const silenceMax = 6000;"))
+        #expect(Dashboard.page.contains("Date.now() - lastAnswer > silenceMax) missing();"))
+        #expect(Dashboard.page.contains("=== 1 ? \" outage\" : \" outages\""))
+    }
+
+    @Test func `who acts on the dashboard is called so`() {
+        #expect(Dashboard.page.contains("const headers = { From: \"dashboard\","))
     }
 }

@@ -21,6 +21,8 @@ import Vocabulary
     @Test(
         arguments: [
             ("root", "muster/0.1.0", "root (muster/0.1.0)"), (nil, "curl/8.0", "curl/8.0"),
+            ("dashboard", "Mozilla/5.0 (X11; Linux x86_64) Chrome/1.0", "dashboard"),
+            (nil, "Mozilla/5.0 (X11)", "Mozilla/5.0 (X11)"),
             ("root", nil, "root"), (nil, nil, "somebody who gave no name"),
         ] as [(String?, String?, String)]
     )
