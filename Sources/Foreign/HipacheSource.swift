@@ -187,8 +187,12 @@ public final class HipacheSource {
         let hears =
             isNotified
             ? "which tells of changes" : "which is asked each \(base.refresh.rounded) or so"
+        func counted(_ count: Int, _ noun: String) -> String {
+            "\(count) \(noun)\(count == 1 ? "" : "s")"
+        }
+        let frontends = counted(frontendCount, "frontend")
         journal.notice(
-            "source \(name) has \(frontendCount) frontends over \(routes.table.peerCount) backends at "
+            "source \(name) has \(frontends) over \(counted(routes.table.peerCount, "backend")) at "
                 + "\(base.read), \(hears)",
             [.event("source-connected"), .store("\(base.read)"), .count(frontendCount)]
         )

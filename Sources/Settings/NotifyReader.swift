@@ -127,7 +127,8 @@ enum NotifyReader {
         _ setting: Setting,
         _ path: String
     ) throws(SettingError) -> Set<PeerStatus> {
-        let words = PeerStatus.allCases.map(\.rawValue)
+        // Only those that are taken are offered.
+        let words = PeerStatus.allCases.filter { $0 != .up }.map(\.rawValue)
         var statuses = Set<PeerStatus>()
         for text in try setting.strings(at: path) {
             guard let status = PeerStatus(rawValue: text) else {

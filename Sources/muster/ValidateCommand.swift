@@ -25,13 +25,6 @@ struct ValidateCommand: ParsableCommand {
         var file = file
         file.chosen = file.chosen ?? named
         let configuration = try file.load()
-        let upstreams = configuration.upstreams
-        let counts = [
-            count(upstreams.count, "upstream"),
-            count(upstreams.reduce(0) { $0 + $1.definition.peers.count }, "peer"),
-            count(upstreams.reduce(0) { $0 + $1.monitors.count }, "monitor"),
-            count(configuration.proxy.listeners.count, "listener"),
-        ]
         for advice in configuration.advice { Console.error("warning: \(advice)") }
         // As `run` would, so that the numbers are those that it would have.
         Sufficiency.raiseLimit()
@@ -41,11 +34,28 @@ struct ValidateCommand: ParsableCommand {
         for line in foresight { Console.error("warning: \(line)") }
         let warnings =
             configuration.warnings.count + configuration.advice.count + foresight.count
-        let word = warnings == 0 ? "fine" : "runs, with \(count(warnings, "warning"))"
-        Console.line("\(file.path): \(word): \(counts.joined(separator: ", "))")
+        let word = warnings == 0 ? "fine" : "runs, with \(Self.count(warnings, "warning"))"
+        Console.line("\(file.path): \(word): \(Self.counts(of: configuration))")
     }
 
-    private func count(_ number: Int, _ noun: String) -> String {
+    /// Where sources say who is there, what the file does not define is not missing.
+    static func counts(of configuration: MusterConfiguration) -> String {
+        let upstreams = configuration.upstreams
+        let hasSources = !configuration.sources.isEmpty
+        let counts = [
+            (upstreams.count, "upstream"),
+            (upstreams.reduce(0) { $0 + $1.definition.peers.count }, "peer"),
+            (upstreams.reduce(0) { $0 + $1.monitors.count }, "monitor"),
+            (configuration.proxy.listeners.count, "listener"),
+            (configuration.sources.count, "source"),
+        ]
+        return counts.filter { $0.0 > 0 || !hasSources && $0.1 != "source" }.map {
+            count($0.0, $0.1)
+        }
+        .joined(separator: ", ")
+    }
+
+    private static func count(_ number: Int, _ noun: String) -> String {
         "\(number) \(noun)\(number == 1 ? "" : "s")"
     }
 }

@@ -200,6 +200,21 @@ extension CatalogueChange {
         #expect(later == [line])
     }
 
+    @Test func `validate counts sources, and tells of nothing that they bring themselves`() throws {
+        let folder = try TemporaryDirectory()
+        func counts(_ text: String) throws -> String {
+            ValidateCommand.counts(
+                of: try MusterConfiguration.load(try folder.write(text, to: "muster.yaml"))
+            )
+        }
+        let sources = "sources: [ hipache: { url: 'redis://10.0.0.5:6379' } ]\n"
+        #expect(try counts(sources) == "1 source")
+        #expect(try counts(Self.base) == "1 upstream, 2 peers, 1 monitor, 0 listeners")
+        #expect(
+            try counts(Self.base + "\n" + sources) == "1 upstream, 2 peers, 1 monitor, 1 source"
+        )
+    }
+
     @Test func `of several sources the one that is otherwise is named`() throws {
         let folder = try TemporaryDirectory()
         func read(_ items: String...) throws -> MusterConfiguration {

@@ -43,6 +43,10 @@ import Vocabulary
         ("- slack: {url: \"http://x/\"}\n  - slack: {url: \"http://y/\"}", "a name of its own"),
         ("- {slack: {url: \"http://x/\"}, status: [up]}", "which 'up' is not"),
         ("- {slack: {url: \"http://x/\"}, status: [dwn]}", "did you mean 'down'"),
+        (
+            "- {slack: {url: \"http://x/\"}, status: [dwn]}",
+            "expected one of maint, down, drain, ejected, starting, degraded, unknown, saw 'dwn'"
+        ),
         ("- webhook: {url: \"http://x/\", template: \"{{pear}}\"}", "saw 'pear'"),
         ("- webhook: {url: \"http://x/\", headers: {Host: y}}", "does not set itself"),
         ("- webhook: {url: \"http://x/\", tls: true}", "none beside a URL of http"),
