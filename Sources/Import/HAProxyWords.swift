@@ -22,8 +22,6 @@ struct HAProxyWords {
     /// With what `global` has set so far.
     private(set) var environment: [String: String]
 
-    init(environment: [String: String]) { self.environment = environment }
-
     /// More on one line is no configuration; the rest stays in one word.
     static let wordsMax = 4_096
 
