@@ -38,7 +38,7 @@ final class ForeignRoutes {
     /// Hosts that are routed at once: more take the places of those that were asked for longest ago.
     static let routedMax = 20_000
     /// So many go together.
-    private static let droppedAtOnce = 256
+    static let droppedAtOnce = 256
     /// A list that is written anew, value by value, names some of its backends late.
     static let peersKept = Nanoseconds.seconds(10)
 
@@ -185,7 +185,7 @@ final class ForeignRoutes {
 
     /// Routes a host of the table. Returns the name of its group.
     func bring(_ key: String) -> String {
-        if used[key] == nil, used.count >= Self.routedMax { makeRoom() }
+        if used[key] == nil, used.count >= Self.routedMax { letGoOldest(Self.droppedAtOnce) }
         used[key] = loop.instant
         let name = groupName(of: key)
         bringGroup(key, name)
@@ -235,9 +235,12 @@ final class ForeignRoutes {
         hands?.removeGroup(groupName(of: key))
     }
 
-    private func makeRoom() {
-        let oldest = used.sorted { $0.value < $1.value }.prefix(Self.droppedAtOnce)
-        for (key, _) in oldest { drop(key) }
+    /// Of hosts that were asked for longest ago. Returns who they were.
+    @discardableResult
+    func letGoOldest(_ count: Int) -> [String] {
+        let oldest = used.sorted { $0.value < $1.value }.prefix(count).map(\.key)
+        for key in oldest { drop(key) }
+        return oldest
     }
 
     /// Which hosts may be routed by a key.
@@ -264,8 +267,7 @@ final class ForeignRoutes {
 
     /// Lets go of what nobody asks for. Returns the hosts that are routed no more.
     @discardableResult
-    func sweep() -> [String] {
-        let now = loop.instant
+    func sweep(at now: Instant) -> [String] {
         let idle = used.filter { now - $0.value >= Self.idleAfter }.map(\.key)
         for key in idle { drop(key) }
         let gone = table.sweep(after: Self.peersKept, now: now)
@@ -275,6 +277,7 @@ final class ForeignRoutes {
     }
 
     var routedCount: Int { used.count }
+    func isRouted(_ key: String) -> Bool { used[key] != nil }
 
     // MARK: Telling
 

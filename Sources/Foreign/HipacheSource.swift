@@ -170,7 +170,7 @@ public final class HipacheSource {
                 try await link?.checkEars()
             } else if now >= nextSweep {
                 nextSweep = now + Self.sweepEvery
-                routes.sweep()
+                routes.sweep(at: now)
                 weighOthersMarks()
             } else if now >= nextRefresh {
                 nextRefresh = now + MarkQueue.refreshEvery

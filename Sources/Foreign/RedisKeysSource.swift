@@ -30,11 +30,12 @@ public final class RedisKeysSource {
     /// Who answered when all was read last.
     private var identity: ServerIdentity?
     /// Redis came back without them: kept until then.
-    private var lost: [String: Instant] = [:]
+    private(set) var lost: [String: Instant] = [:]
 
     /// Names that somebody made up displace nobody.
     public static let absentMax = 10_000
-    public static let hostsMax = 100_000
+    /// Those that are there: more take the places of those that were asked for longest ago.
+    var hostsMax = ForeignRoutes.routedMax
     /// Of one value. One host with more is a mistake, or somebody who wants many probed.
     public static let addressesMax = 64
     private static let atOnce = 200
@@ -137,7 +138,7 @@ public final class RedisKeysSource {
             } else if loop.instant >= nextTick {
                 nextTick = loop.instant + Self.tickEvery
                 try await link?.checkEars()
-                sweep()
+                sweep(at: loop.instant)
             } else {
                 await life.bell.wait(until: nextTick)
             }
@@ -145,10 +146,9 @@ public final class RedisKeysSource {
     }
 
     /// Lets go of hosts that nobody asks for.
-    private func sweep() {
-        let now = loop.instant
+    func sweep(at now: Instant) {
         // Whom Redis has lost is kept for whoever asks later.
-        for host in routes.sweep() where lost[host] == nil { forget(host) }
+        for host in routes.sweep(at: now) where lost[host] == nil { forget(host) }
         for (host, until) in lost where until <= now {
             lost[host] = nil
             dirty.insert(host)
@@ -156,8 +156,18 @@ public final class RedisKeysSource {
         absent = absent.filter { $0.value > now }
     }
 
+    /// Whom nobody asked for since Redis lost him goes first.
+    private func makeRoom() {
+        let count = max(1, min(ForeignRoutes.droppedAtOnce, hostsMax / 8))
+        let unasked = lost.keys.filter { !routes.isRouted($0) }.prefix(count)
+        let gone = unasked.isEmpty ? routes.letGoOldest(count) : Array(unasked)
+        for host in gone { forget(host) }
+    }
+
     private func forget(_ host: String) {
         readAt[host] = nil
+        lost[host] = nil
+        dirty.remove(host)
         _ = routes.table.set(host, nil, now: loop.instant)
     }
 
@@ -210,6 +220,8 @@ public final class RedisKeysSource {
                 timeout: Self.readTimeout
             )
             for (host, reply) in zip(hosts, replies) {
+                // Others may have taken its place meanwhile.
+                guard routes.table.has(host) else { continue }
                 asked += 1
                 if reply == .null, isReturn { gone.append(host) } else { take(host, reply) }
             }
@@ -244,6 +256,7 @@ public final class RedisKeysSource {
             if all.count > texts.count {
                 routes.complain(of: base.prefix + host, tooMany: all.count)
             }
+            if !routes.table.has(host), routes.table.count >= hostsMax { makeRoom() }
             guard routes.table.set(host, backends: texts, now: now) else { return }
             routes.complain(of: base.prefix + host, texts)
         case .null:
@@ -298,7 +311,6 @@ public final class RedisKeysSource {
     private func ask(_ host: String) async -> RouteFinding? {
         let isKnown = routes.table.has(host)
         guard let reader = link?.reader else { return isKnown ? nil : .unavailable }
-        if !isKnown, routes.table.count >= Self.hostsMax { return .unavailable }
         for _ in 0..<Self.rereads {
             changedMeanwhile.remove(host)
             do throws(RedisError) {

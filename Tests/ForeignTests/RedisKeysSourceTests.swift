@@ -114,4 +114,58 @@ struct RedisKeysSourceTests {
         #expect(await eventually(within: Self.patience) { await rig.members("a") == nil })
         await rig.stop()
     }
+
+    @Test func `hosts that were asked for longest ago make room for more`() async throws {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        let hosts = (0..<40).map { "h\($0)" }
+        _ = try await rig.ask(all: hosts.map { ["SET", $0, "10.0.0.1:80"] })
+        try await rig.startKeys()
+        await rig.keys.call { $0.hostsMax = 16 }
+        for host in hosts {
+            #expect(await rig.members(host) == ["10.0.0.1:80"])
+            #expect(await rig.keys.call { $0.hostCount } <= 16)
+        }
+        let stale = await rig.hands.call { $0.stale }
+        #expect(stale == (0..<stale.count).map { .exact("h\($0)") }, "the oldest first")
+        #expect(await rig.hands.call { $0.groups.count } == 40 - stale.count)
+        // Written, one that made room is not heard of; and it is there for whoever asks.
+        try await rig.ask("SET", "h0", "10.0.0.2:80")
+        #expect(await rig.members("h0") == ["10.0.0.2:80"])
+        #expect(await rig.members("h39") == ["10.0.0.1:80"])
+        #expect(await rig.keys.call { $0.hostCount } <= 16)
+        await rig.stop()
+    }
+
+    /// By stepping to the time that is left, not by waiting for it.
+    @Test func `what Redis lost is kept for ten minutes, and is gone then`() async throws {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        for host in ["a", "b", "c"] { try await rig.ask("SET", host, "10.0.0.1:80") }
+        try await rig.startKeys()
+        for host in ["a", "b", "c"] { #expect(await rig.members(host) == ["10.0.0.1:80"]) }
+        rig.killRedis()
+        try rig.restartRedis()
+        let isLost = await eventually(within: Self.patience) {
+            rig.lines.withLock { $0.contains { $0.contains("back without 3 of 3 hosts") } }
+        }
+        #expect(isLost)
+        let began = rig.loop.instant
+        let left = await rig.keys.call { $0.lost.mapValues { $0 - began } }
+        #expect(left.keys.sorted() == ["a", "b", "c"])
+        #expect(left.values.allSatisfy { $0 > .seconds(580) && $0 <= .seconds(600) })
+        // What is looked at each five seconds, later and later.
+        await rig.keys.call { $0.sweep(at: began + .seconds(570)) }
+        for host in ["a", "b"] { #expect(await rig.members(host) == ["10.0.0.1:80"]) }
+        try await rig.ask("SET", "b", "10.0.0.2:80")
+        #expect(
+            await eventually(within: Self.patience) { await rig.members("b") == ["10.0.0.2:80"] }
+        )
+        await rig.keys.call { $0.sweep(at: began + .seconds(601)) }
+        for host in ["a", "c"] {
+            #expect(await eventually(within: Self.patience) { await rig.members(host) == nil })
+        }
+        #expect(await rig.members("b") == ["10.0.0.2:80"])
+        await rig.stop()
+    }
 }
