@@ -22,7 +22,8 @@ final class ForeignRoutes {
     /// The upstreams that are defined, by the number of their check.
     private var upstreams: [Int32: String] = [:]
     private var numbers: [String: Int32] = [:]
-    private var throttle = Throttle()
+    private var complaints = Complaints()
+    private var complaintTimer: Timers.Token?
     private let timers: Timers
     /// Out before a list named them anew, since when they are probed for that, and what was known then.
     private var awaited: [ForeignPeer: (at: Instant, checkedAt: WallTime)] = [:]
@@ -281,36 +282,61 @@ final class ForeignRoutes {
 
     // MARK: Telling
 
-    /// Of lists that hold something else than backends: once a minute.
+    /// Of what a key holds, the first of its kind by itself, and the others when its minute is over.
+    func complain(_ kind: Complaints.Kind, of key: String, _ text: @autoclosure () -> String) {
+        if complaints.note(kind, of: key, at: loop.instant) {
+            journal.warning("source \(base.name): \(text())", [.event("source-problem")])
+        } else {
+            followComplaints()
+        }
+    }
+
+    private func followComplaints() {
+        guard complaintTimer == nil, let due = complaints.due else { return }
+        complaintTimer = timers.schedule(at: due) { [weak self] in
+            self?.complaintTimer = nil
+            self?.tellComplaints()
+        }
+    }
+
+    /// Of those that were not told of by themselves; of `all` where something has come to its end.
+    func tellComplaints(all: Bool = false) {
+        if let rest = complaints.takeRest(at: loop.instant, all: all) {
+            journal.warning(
+                "source \(base.name) has, besides what was told of: \(rest)",
+                [.event("source-problem")]
+            )
+        }
+        followComplaints()
+    }
+
+    /// Of lists that hold something else than backends.
     func complain(of key: String, _ texts: [String]) {
         let bad = texts.filter { BackendPlace($0) == nil }
-        guard let first = bad.first, let problem = BackendPlace.problem(in: first),
-            let more = throttle.note("backend", at: loop.instant)
-        else { return }
+        guard let first = bad.first, let problem = BackendPlace.problem(in: first) else { return }
         let others = bad.dropFirst().prefix(Self.namedMax - 1)
             .map { Excerpt.of(Array($0.utf8)) }
         let rest = bad.count - 1 - others.count
-        journal.warning(
-            "source \(base.name): \(bad.count == 1 ? "a backend" : "\(bad.count) backends") of \(key) "
+        complain(
+            .backend,
+            of: key,
+            "\(bad.count == 1 ? "a backend" : "\(bad.count) backends") of \(key) "
                 + "\(bad.count == 1 ? "is" : "are") left out: \(problem)"
                 + others.map { ", \($0)" }.joined()
                 + (rest > 0 ? " and \(rest) more" : "")
-                + (more > 0 ? "; as were those of \(more) more lists in the last minute" : ""),
-            [.event("source-problem")]
         )
     }
 
     /// So many of one list are named.
     private static let namedMax = 3
 
-    /// Of one value that names more than are taken: once a minute.
+    /// Of one value that names more than are taken.
     func complain(of key: String, tooMany count: Int) {
-        guard let more = throttle.note("many", at: loop.instant) else { return }
-        journal.warning(
-            "source \(base.name): expected at most \(RedisKeysSource.addressesMax) addresses at \(key), "
-                + "saw \(count); the others are left out"
-                + (more > 0 ? "; as in \(more) more values in the last minute" : ""),
-            [.event("source-problem")]
+        complain(
+            .many,
+            of: key,
+            "expected at most \(RedisKeysSource.addressesMax) addresses at \(key), saw \(count); the "
+                + "others are left out"
         )
     }
 }

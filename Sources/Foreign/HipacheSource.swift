@@ -150,6 +150,7 @@ public final class HipacheSource {
         )
         try await scan(isReturn: true)
         tellBack()
+        routes.tellComplaints(all: true)
         refreshMarks()
         var nextSweep = loop.instant + Self.sweepEvery
         var nextRefresh = loop.instant + MarkQueue.refreshEvery
@@ -322,11 +323,10 @@ public final class HipacheSource {
     }
 
     private func complainOfType(_ key: String) {
-        guard let more = throttle.note("type", at: loop.instant) else { return }
-        journal.warning(
-            "source \(name): expected a list at \(key), saw another sort of value, which is left alone"
-                + (more > 0 ? "; as were \(more) more in the last minute" : ""),
-            [.event("source-problem")]
+        routes.complain(
+            .type,
+            of: key,
+            "expected a list at \(key), saw another sort of value, which is left alone"
         )
     }
 
@@ -340,14 +340,9 @@ public final class HipacheSource {
         let problem = certificateProblem?(fields["certificate"] ?? "", fields["key"] ?? "")
         let wasBad = certificates[host] == false
         certificates[host] = problem == nil
-        guard let problem, !wasBad, let more = throttle.note("tls", at: loop.instant) else {
-            return
-        }
-        journal.warning(
-            "source \(name): \(full(.certificate, host)) cannot be used: \(problem)"
-                + (more > 0 ? "; as \(more) more in the last minute" : ""),
-            [.event("source-problem")]
-        )
+        guard let problem, !wasBad else { return }
+        let key = full(.certificate, host)
+        routes.complain(.certificate, of: key, "\(key) cannot be used: \(problem)")
     }
 
     /// Certificates that are there and can be used, and all of them.

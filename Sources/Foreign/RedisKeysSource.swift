@@ -19,7 +19,6 @@ public final class RedisKeysSource {
     private var link: ForeignLink?
     private var wasAway = false
     public private(set) var condition: SourceCondition
-    private var throttle = Throttle()
     private let standstill: Gate
 
     /// When each host that is there was read last, and until when those that are not are believed not to be.
@@ -220,9 +219,9 @@ public final class RedisKeysSource {
                 timeout: Self.readTimeout
             )
             for (host, reply) in zip(hosts, replies) {
+                asked += 1
                 // Others may have taken its place meanwhile.
                 guard routes.table.has(host) else { continue }
-                asked += 1
                 if reply == .null, isReturn { gone.append(host) } else { take(host, reply) }
             }
             routes.watchFresh()
@@ -265,11 +264,8 @@ public final class RedisKeysSource {
             if absent.count < Self.absentMax { absent[host] = now + setting.missing }
             guard routes.table.set(host, nil, now: now) else { return }
         case .error(let text):
-            guard throttle.note("refused", at: now) != nil else { return }
-            journal.warning(
-                "source \(name): GET \(base.prefix + host): \(text)",
-                [.event("source-problem"), .error(text)]
-            )
+            let key = base.prefix + host
+            routes.complain(.refused, of: key, "GET \(key): \(text)")
             return
         default: return
         }
