@@ -561,6 +561,12 @@ public struct Herald: Sendable {
         waiting.removeAll { ids.contains($0.id) }
     }
 
+    /// Asked by the last process, the receiver said when to come again.
+    public mutating func restore(retryAt time: WallTime, now: Moment) {
+        // By a clock that was set since it may be far off: no pause is longer than one that is believed.
+        retryAt = now.instant + min(max(time - now.wall, .zero), Self.laterMax)
+    }
+
     /// So many had no room in the last process, and nobody was told.
     public mutating func restore(leftOut count: Int) { leftOut = max(count, 0) }
 

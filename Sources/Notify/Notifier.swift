@@ -60,7 +60,12 @@ public final class Notifier {
         var lastSent: WallTime?
         var failingSince: WallTime?
         var lastError: String?
+        /// The receiver said itself when to come again.
+        var laterAt: WallTime?
     }
+
+    /// What is kept of an error over a restart.
+    private static let errorMax = 200
 
     /// Before then what peers are is not compared with what receivers know: first verdicts are to come.
     private static let settlesAfter = Duty.listens
@@ -322,8 +327,10 @@ public final class Notifier {
                 [.event("notify-again"), .init("receiver", name)]
             )
         }
-        (record.failingSince, record.lastError) = (nil, nil)
+        let wasFailing = record.failingSince != nil
+        (record.failingSince, record.lastError, record.laterAt) = (nil, nil, nil)
         records[name] = record
+        if wasFailing { ledger?.note(Self.record(of: record, for: name)) }
     }
 
     private func failed(
@@ -346,8 +353,11 @@ public final class Notifier {
                 [.event("notify-failed"), .init("receiver", name), .error(text)]
             )
         }
+        let isNews = record.failingSince == now || later != nil
         record.lastError = text
+        record.laterAt = later.map { now + min($0, Herald.laterMax) }
         records[name] = record
+        if isNews { ledger?.note(Self.record(of: record, for: name)) }
         if !lost.isEmpty {
             journal.warning(
                 "notify \(name): \(lost.count == 1 ? "1 notice is" : "\(lost.count) notices are") "
@@ -578,6 +588,8 @@ extension Notifier: LedgerClient {
                 json["told"]?.items?.compactMap { $0.integer.map { UInt64(clamping: $0) } } ?? []
             heralds[name]?.restore(told: Set(ids))
             if let count = json["left_out"]?.int { heralds[name]?.restore(leftOut: count) }
+        } else if let attempts = json["attempts"] {
+            recover(attempts, of: name)
         } else if let turns = json["turns"].flatMap(Herald.Turns.init(kept:)) {
             heralds[name]?.restore(turns, now: loop.moment)
         } else if let notice = json["notice"].flatMap(Notice.init(kept:)) {
@@ -589,11 +601,29 @@ extension Notifier: LedgerClient {
         }
     }
 
+    /// How long nothing has arrived goes on, and so does the pause that the receiver asked for.
+    private func recover(_ attempts: JSON, of name: String) {
+        func time(_ key: String) -> WallTime? {
+            attempts[key]?.string.flatMap { WallTime(rfc3339: $0) }
+        }
+        var record = records[name] ?? Attempts()
+        record.failingSince = time("failing_since")
+        record.lastError = attempts["error"]?.string
+        record.laterAt = time("later_at")
+        records[name] = record
+        if let later = record.laterAt {
+            heralds[name]?.restore(retryAt: later, now: loop.moment)
+        } else {
+            heralds[name]?.hurry()
+        }
+    }
+
     public func snapshot() -> @Sendable () -> [LedgerRecord] {
         let (heralds, strangers) = (order.compactMap { self.heralds[$0] }, strangers)
+        let failing = records.filter { $0.value.failingSince != nil }
         let now = loop.moment
         return {
-            strangers
+            strangers + failing.map { Self.record(of: $0.value, for: $0.key) }
                 + heralds.flatMap { herald in
                     herald.standingNotices.map {
                         Self.record(of: $0, for: herald.name, isStanding: true)
@@ -624,6 +654,16 @@ extension Notifier: LedgerClient {
             .init("receiver", .string(receiver)), .init("turns", turns.kept),
         ])
         return LedgerRecord(kind: LedgerKind.notice, bytes: json.withoutNulls().bytes)
+    }
+
+    private static func record(of attempts: Attempts, for receiver: String) -> LedgerRecord {
+        let kept = JSON.object([
+            .init("failing_since", JSON(attempts.failingSince?.description)),
+            .init("later_at", JSON(attempts.laterAt?.description)),
+            .init("error", JSON(attempts.lastError.map { String($0.printable.prefix(errorMax)) })),
+        ])
+        let json = JSON.object([.init("receiver", .string(receiver)), .init("attempts", kept)])
+        return LedgerRecord(kind: LedgerKind.notice, bytes: json.bytes)
     }
 
     private static func record(

@@ -21,11 +21,13 @@ private final class Mailbox: Sendable {
         var taken: [String] = []
         var attempts = 0
         var end = OutgoingEnd.arrived
+        var supplies: [Notice.Supply?] = []
     }
 
     let state = Mutex(State())
 
     var taken: [String] { state.withLock { $0.taken } }
+    var supplies: [Notice.Supply?] { state.withLock { $0.supplies } }
     var attempts: Int { state.withLock { $0.attempts } }
 
     func answer(_ end: OutgoingEnd) { state.withLock { $0.end = end } }
@@ -34,6 +36,7 @@ private final class Mailbox: Sendable {
         state.withLock { state in
             state.attempts += 1
             if state.end == .arrived {
+                state.supplies += batch.notices.map(\.supply)
                 state.taken += batch.notices.map {
                     "\($0.kind.rawValue) \($0.peer.peer) \($0.to.rawValue)"
                 }
@@ -55,13 +58,14 @@ private final class Process {
         on disk: any Disk,
         _ loop: EventLoop,
         _ mailbox: Mailbox,
-        _ rules: HeraldRules
+        _ rules: HeraldRules,
+        strangerTime: Nanoseconds = .zero
     ) async throws {
         self.loop = loop
         let events = EventLog(startedAt: loop.wall)
         ledger = Ledger(path: "s.ledger", loop: loop, disk: disk, writer: loop)
         events.keep(in: ledger)
-        board = Board(loop: loop, events: events, strangerTime: .zero)
+        board = Board(loop: loop, events: events, strangerTime: strangerTime)
         notifier = Notifier(agent: "a1", board: board, on: loop)
         notifier.define([Self.receiver(rules)])
         notifier.keep(in: ledger)
@@ -193,6 +197,43 @@ private final class Process {
             )
             #expect(mailbox.taken.count == 4)
             #expect(mailbox.taken[1] == "trouble \(peers[1]) down", "the oldest goes first")
+            await process.end()
+        }
+    }
+
+    @Test
+    func
+        `a restart keeps to the pause that a receiver asked for, and to since when nothing arrives`()
+        async throws
+    {
+        try await onLoop { loop in
+            let (mailbox, disk) = (Mailbox(), ModelDisk())
+            var process = try await Process(on: disk, loop, mailbox, Self.rules)
+            for peer in 0..<3 { process.finds(peer, true) }
+            await loop.advance(by: .seconds(1))
+            mailbox.answer(.failed("status 503", later: .seconds(300)))
+            process.finds(0, false)
+            await loop.advance(by: .seconds(5))
+            #expect(mailbox.attempts == 1)
+            let before = try #require(process.notifier.status.first)
+            #expect(before.failingSince != nil && before.nextAttempt != nil)
+            await process.end()
+
+            mailbox.answer(.arrived)
+            process = try await Process(on: disk, loop, mailbox, Self.rules)
+            process.finds(0, false)
+            await loop.advance(by: .seconds(100))
+            #expect(mailbox.attempts == 1)
+            let after = try #require(process.notifier.status.first)
+            #expect(after.state == .failing && after.lastError == "status 503")
+            #expect(after.failingSince == before.failingSince)
+            #expect(after.nextAttempt == before.nextAttempt)
+            await loop.advance(by: .seconds(200))
+            #expect(mailbox.taken == ["trouble \(peers[0]) down"])
+            await process.end()
+
+            process = try await Process(on: disk, loop, mailbox, Self.rules)
+            #expect(process.notifier.status.first?.failingSince == nil)
             await process.end()
         }
     }
