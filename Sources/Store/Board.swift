@@ -339,7 +339,10 @@ public final class Board: EventSink {
 
     /// How many of an upstream can take requests, and how many are meant to; without backups.
     public func supply(of upstream: String) -> (available: Int, wanted: Int)? {
-        boards[upstream].map { ($0.counts.available, $0.counts.wanted) }
+        guard let counts = boards[upstream]?.counts else { return nil }
+        // After a start most peers may well be up, and were not looked at yet: that is no count to tell anybody.
+        if counts.strangers + counts.strangerBackups > 0 { return nil }
+        return (counts.available, counts.wanted)
     }
 
     /// What requests get where no peer can serve; nil where one can, or may in a moment.

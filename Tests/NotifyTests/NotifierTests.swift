@@ -238,6 +238,28 @@ private final class Process {
         }
     }
 
+    @Test func `no peers are counted before all were looked at`() async throws {
+        try await onLoop { loop in
+            let mailbox = Mailbox()
+            let process = try await Process(
+                on: ModelDisk(),
+                loop,
+                mailbox,
+                Self.rules,
+                strangerTime: .seconds(60)
+            )
+            process.finds(0, false)
+            await loop.advance(by: .seconds(10))
+            #expect(mailbox.supplies == [nil])
+            process.finds(1, true)
+            process.finds(2, true)
+            process.finds(0, true)
+            await loop.advance(by: .seconds(10))
+            #expect(mailbox.supplies == [nil, .init(available: 3, wanted: 3)])
+            await process.end()
+        }
+    }
+
     @Test func `a receiver that is new hears what is wrong already`() async throws {
         try await onLoop { loop in
             let mailbox = Mailbox()
