@@ -20,6 +20,7 @@ enum HeadRewriter {
         wantsUpgrade: Bool,
         maxForwards: Int = -1,
         tellsMore: Bool = false,
+        keepsForwarded: Bool = false,
         to output: inout Buffer
     ) {
         appendRequestLine(head, bytes, stripBytes, normalised, to: &output)
@@ -32,7 +33,7 @@ enum HeadRewriter {
             )
             output.append("\r\n")
         }
-        var careful = carefulInRequest
+        var careful = keepsForwarded ? 0 : carefulInRequest
         if replacesHost { careful |= KnownField.host.bit }
         if maxForwards >= 0 { careful |= KnownField.maxForwards.bit }
         var run = begin(of: 0, fields, Int(head.end))
@@ -44,7 +45,8 @@ enum HeadRewriter {
             guard field.needsCare(careful) else { continue }
             let isPadded = field.isPaddedLength
             let isDropped =
-                isDroppedFromRequest(field) || (replacesHost && field.known == .host)
+                isDroppedFromRequest(field, keepsForwarded)
+                || (replacesHost && field.known == .host)
                 || (maxForwards >= 0 && field.known == .maxForwards)
             guard isDropped || isPadded || field.hasBlankName else { continue }
             append(bytes, from: run, to: Int(field.nameStart), to: &output)
@@ -71,6 +73,7 @@ enum HeadRewriter {
             output.append(decimal: maxForwards)
             output.append("\r\n")
         }
+        if keepsForwarded { return appendAbsent(head, fields, bytes, client, to: &output) }
         output.append("X-Forwarded-For: ")
         appendAddress(client, to: &output)
         if tellsMore { appendMore(head, client, to: &output) }
@@ -181,10 +184,11 @@ enum HeadRewriter {
         output.append("\r\n")
     }
 
-    /// Whatever claims to know where the request came from: only we do.
+    /// Whatever claims to know where the request came from: only we do, unless somebody in front of us does.
     @inline(__always)
-    private static func isDroppedFromRequest(_ field: Field) -> Bool {
+    private static func isDroppedFromRequest(_ field: Field, _ keepsForwarded: Bool) -> Bool {
         if field.isHopByHop || field.hasUnderscore { return true }
+        if keepsForwarded { return false }
         switch field.known {
         case .xForwardedFor, .xForwardedProto, .xForwardedHost, .xForwardedPort, .xRealIP,
             .forwarded:
@@ -269,6 +273,56 @@ enum HeadRewriter {
         appendAddress(client, to: &output)
         output.append("\r\nX-Forwarded-Protocol: http\r\nX-Forwarded-Port: ")
         output.append(decimal: head.port == 0 ? 80 : Int(head.port))
+    }
+
+    /// Of what proxies of hipache's age told their peers, what nobody in front of us has told, and the end of the head.
+    @inline(never)
+    private static func appendAbsent(
+        _ head: RequestHead,
+        _ fields: borrowing FieldTable,
+        _ bytes: UnsafePointer<UInt8>,
+        _ client: borrowing ClientConnection,
+        to output: inout Buffer
+    ) {
+        var kept: UInt64 = 0
+        var keepsProtocol = false
+        for index in 0..<fields.count {
+            let field = fields[index]
+            if field.isHopByHop || field.hasUnderscore { continue }
+            kept |= field.known.bit
+            if isForwardedProtocol(field, bytes) { keepsProtocol = true }
+        }
+        if kept & KnownField.xForwardedFor.bit == 0 {
+            output.append("X-Forwarded-For: ")
+            appendAddress(client, to: &output)
+            output.append("\r\n")
+        }
+        if kept & KnownField.xRealIP.bit == 0 {
+            output.append("X-Real-IP: ")
+            appendAddress(client, to: &output)
+            output.append("\r\n")
+        }
+        if !keepsProtocol { output.append("X-Forwarded-Protocol: http\r\n") }
+        if kept & KnownField.xForwardedProto.bit == 0 {
+            output.append("X-Forwarded-Proto: http\r\n")
+        }
+        if kept & KnownField.xForwardedPort.bit == 0 {
+            output.append("X-Forwarded-Port: ")
+            output.append(decimal: head.port == 0 ? 80 : Int(head.port))
+            output.append("\r\n")
+        }
+        output.append(
+            head.minorVersion == 0 ? "Via: 1.0 muster\r\n\r\n" : "Via: 1.1 muster\r\n\r\n"
+        )
+    }
+
+    /// A name that only these proxies know.
+    private static func isForwardedProtocol(_ field: Field, _ bytes: UnsafePointer<UInt8>) -> Bool {
+        let name: StaticString = "x-forwarded-protocol"
+        guard field.name.count == name.utf8CodeUnitCount else { return false }
+        return (0..<field.name.count).allSatisfy {
+            bytes[field.name.lowerBound + $0] | 0x20 == name.utf8Start[$0]
+        }
     }
 
     /// How the client is told where the body ends and what becomes of the connection.

@@ -123,6 +123,7 @@ struct UpstreamState {
     /// As its manners say.
     var nobodyStatus: UInt16 = 503
     var tellsMore = false
+    var keepsForwarded = false
     var excusesStatuses = false
     var holdsCuts = false
     /// Answers tell of their peer where a request asks for that.
@@ -263,6 +264,7 @@ struct PeerPool {
         state.pointee.isLenient = settings.isLenient
         state.pointee.nobodyStatus = settings.manners.nobodyStatus
         state.pointee.tellsMore = settings.manners.tellsMore
+        state.pointee.keepsForwarded = settings.manners.keepsForwarded
         state.pointee.excusesStatuses = settings.manners.excusesStatuses
         state.pointee.holdsCuts = settings.manners.holdsCuts
         state.pointee.tellsDebug = !settings.debug.isEmpty

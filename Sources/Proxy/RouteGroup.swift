@@ -15,6 +15,9 @@ public struct GroupManners: Hashable, Sendable {
     /// Tells the peer more of where a request came from: `X-Real-IP`, `X-Forwarded-Protocol` and
     /// `X-Forwarded-Port`.
     public var tellsMore = false
+    /// What a request says of where it came from goes on as it is, and of all that `tellsMore` adds only what is absent:
+    /// for those who have a proxy in front that knows better.
+    public var keepsForwarded = false
     /// A 500 is the application's affair, and a 503 that says when to come again is meant: neither speaks
     /// against a peer.
     public var excusesStatuses = false

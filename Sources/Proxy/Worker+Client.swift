@@ -467,6 +467,7 @@ extension Worker {
             wantsUpgrade: exchange.pointee.wantsUpgrade,
             maxForwards: maxForwards,
             tellsMore: upstream.pointee.tellsMore,
+            keepsForwarded: upstream.pointee.keepsForwarded,
             to: &exchange.pointee.request
         )
         client.pointee.wire.input.consume(Int(head.end))

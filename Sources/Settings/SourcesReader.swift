@@ -77,6 +77,7 @@ struct SourcesReader {
         )
         let marks = section.bool("marks", default: true)
         let tellsDebug = section.bool("debug", default: false)
+        let keepsForwarded = section.bool("keep-forwarded", default: true)
         manners.answersPing = section.bool("ping", default: true)
         manners.isLenientToClients = section.bool("lenient-clients", default: true)
         manners.absentStatus = 400
@@ -85,6 +86,7 @@ struct SourcesReader {
         guard var base else { return nil }
         base.manners.nobodyStatus = 502
         base.manners.tellsMore = true
+        base.manners.keepsForwarded = keepsForwarded
         base.manners.excusesStatuses = true
         base.manners.holdsCuts = true
         base.tellsDebug = tellsDebug

@@ -252,6 +252,50 @@ import Vocabulary
         #expect(request["X-Forwarded-Proto"] == "http")
         #expect(request["X-Forwarded-Port"] == "8080")
     }
+
+    @Test func `what a request says of where it came from is kept where that is asked for`()
+        async throws
+    {
+        let peer = try TestPeer("a")
+        let rig = try await Self.rig([peer])
+        var manners = GroupManners()
+        manners.tellsMore = true
+        manners.keepsForwarded = true
+        let group = Self.group("one", [("a", 1)], manners: manners)
+        await rig.proxy.call { $0.bring(group) }
+        let client = try rig.client()
+        let said = [
+            ("X-Forwarded-For", "6.6.6.6"), ("X-Real-IP", "7.7.7.7"),
+            ("X-Forwarded-Proto", "https"),
+            ("x-forwarded-protocol", "https"), ("X-Forwarded-Port", "443"),
+            ("Forwarded", "for=6.6.6.6"), ("X-Forwarded-Host", "front"),
+        ]
+        let usual = [
+            "127.0.0.1", "127.0.0.1", "http", "http", "8080", nil, nil,
+        ]
+        for silent in 0...said.count {
+            // Each is missing once, and in the end none.
+            let lines = said.enumerated().filter { $0.offset != silent }
+                .map { "\($0.element.0): \($0.element.1)\r\n" }
+            try client.send("GET / HTTP/1.1\r\nHost: one:8080\r\n\(lines.joined())\r\n")
+            #expect(try client.reply().status == 200)
+            let request = try #require(peer.requests.last)
+            for (index, (name, value)) in said.enumerated() {
+                #expect(request[name] == (index == silent ? usual[index] : value), "\(name)")
+            }
+        }
+        // A client cannot have taken away what the proxy in front said, and what looks like it is not it.
+        try client.send(
+            "GET / HTTP/1.1\r\nHost: one\r\nConnection: X-Real-IP\r\nX-Real-IP: 7.7.7.7\r\n"
+                + "X_Forwarded_For: 6.6.6.6\r\n\r\n"
+        )
+        #expect(try client.reply().status == 200)
+        let request = try #require(peer.requests.last)
+        #expect(request["X-Real-IP"] == "7.7.7.7")
+        #expect(request["X-Forwarded-For"] == "127.0.0.1")
+        #expect(request["X_Forwarded_For"] == nil)
+        #expect(request["X-Forwarded-Port"] == "80")
+    }
 }
 
 @Suite struct StaleHostTests {
