@@ -249,8 +249,7 @@ extension FleetMember {
         into effects: inout [FleetEffect]
     ) {
         claims.note(epoch: epoch, of: pair)
-        holders[Int(pair)] = holder
-        observers.reconsider(pair)
+        know(pair, isHeldBy: holder, at: now)
         if claims.drop(pair) {
             effects.append(.stop(pair, at: clock.now(at: now)))
             letGo(of: pair)

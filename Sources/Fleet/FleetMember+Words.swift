@@ -63,7 +63,9 @@ extension FleetMember {
         if staysUnknown(pair, counter) { return .hold }
         // Without a store nobody can be asked, and waiting would be believing that all is well.
         guard isAway || mayFall(pair, at: now, into: &effects) else { return .hold }
-        if isAway, electorsWanted(of: plan) > 0 { foundAlone.insert(pair) }
+        // What it would not believe if it could ask is shown here, and said to nobody.
+        let wouldDoubt = doubt.withholdsFailures(hasOthers: membership.hasOthers, at: now)
+        if isAway, electorsWanted(of: plan) > 0 || wouldDoubt { foundAlone.insert(pair) }
         mass.end(pair, .fell)
         return .count
     }
@@ -164,17 +166,26 @@ extension FleetMember {
         )
     }
 
+    /// Where all others doubt themselves, they: that a peer passes is no less true for it.
     private func electors(for pair: PairNumber, _ plan: PairPlan) -> [String] {
-        wellOnes(on: pair, atMost: electorsWanted(of: plan))
+        let wanted = electorsWanted(of: plan)
+        let well = wellOnes(on: pair, atMost: wanted)
+        return well.isEmpty ? ones(on: pair, atMost: wanted) { _ in true } : well
     }
 
     /// In rank order, of those that beat in time and do not doubt.
     private func wellOnes(on pair: PairNumber, atMost count: Int) -> [String] {
+        ones(on: pair, atMost: count) { membership.doubting[$0] == nil }
+    }
+
+    private func ones(
+        on pair: PairNumber,
+        atMost count: Int,
+        _ isWanted: (String) -> Bool
+    ) -> [String] {
         if count == 0 { return [] }
-        let others = ownership.order(of: pair).lazy.map { ownership.id(of: $0) }
-            .filter {
-                $0 != agent && membership.late[$0] == nil && membership.doubting[$0] == nil
-            }
+        let others = ownership.order(of: pair).map { ownership.id(of: $0) }
+            .filter { $0 != agent && membership.late[$0] == nil && isWanted($0) }
         return Array(others.prefix(count))
     }
 
@@ -347,7 +358,7 @@ extension FleetMember {
             guard let pair = number(of: key) else { return }
             let wasStale = from <= clock.now(at: now) + Nanoseconds.milliseconds(1)
             guard claims.cede(pair, epoch: epoch, at: from) else { return }
-            holders[Int(pair)] = by
+            know(pair, isHeldBy: by, at: now)
             ceding.append(pair)
             effects.append(.stop(pair, at: from))
             if wasStale, !claims.abstains(from: pair, at: now) { notePairLost(pair, at: now) }
@@ -374,8 +385,7 @@ extension FleetMember {
         at now: Instant,
         into effects: inout [FleetEffect]
     ) {
-        guard let pair = number(of: key), !withholds(at: now), !isAway(at: now),
-            !claims.abstains(from: pair, at: now)
+        guard let pair = number(of: key), !isAway(at: now), !claims.abstains(from: pair, at: now)
         else {
             return vote(.abstains, on: key, ask, at: clock.now(at: now), now, into: &effects)
         }
@@ -413,8 +423,9 @@ extension FleetMember {
         asks[pair] = rest.isEmpty ? nil : rest
         let word: Vote.Word =
             switch found {
-            case _ where withholds(at: now): .abstains
             case .passes: .passes
+            // It may be this agent that fails.
+            case .fails where withholds(at: now): .abstains
             case .fails: .fails
             case .nothing: .abstains
             }
@@ -440,10 +451,18 @@ extension FleetMember {
         verdictOf key: VerdictKey,
         by holder: String,
         epoch: UInt64,
+        vouchedBy instance: UInt64 = 0,
         at now: Instant,
         into effects: inout [FleetEffect]
     ) {
-        guard let pair = number(of: key), epoch >= claims.epoch(of: pair) else { return }
+        guard let pair = number(of: key) else {
+            // It was given back, and that got lost: nobody else would ever take it for unprobed.
+            if instance == membership.instance {
+                giveBack(key, epoch: epoch, at: now, into: &effects)
+            }
+            return
+        }
+        guard epoch >= claims.epoch(of: pair) else { return }
         if holder != agent, case .held(let mine, _) = claims.hold(of: pair), epoch > mine {
             // It wrote under a later claim: the word of that got lost. Or it knows no claims.
             if !rosterIDs.contains(holder) { effects.append(.say(.stranger(holder, pair))) }
@@ -451,11 +470,7 @@ extension FleetMember {
         }
         claims.note(epoch: epoch, of: pair)
         if holder == agent || holders[Int(pair)] == holder { return }
-        holders[Int(pair)] = holder
-        observers.reconsider(pair)
-        if watch.lateAgents[holder] != nil, let (time, _, _) = takeover(of: pair) {
-            watch.add(pair, at: time)
-        }
+        know(pair, isHeldBy: holder, at: now)
         review(pair, at: now)
     }
 

@@ -160,6 +160,11 @@ public struct FleetMember: Sendable {
         var votes: [Said]
     }
 
+    /// What is to be given back as soon as there is a store.
+    private var returned: [VerdictKey: UInt64] = [:]
+    /// Of what is left out the store says so when it is read again.
+    private static let returnedMax = 100_000
+
     // MARK: Calls
 
     enum Calling: Sendable {
@@ -189,7 +194,8 @@ public struct FleetMember: Sendable {
     var guardedUntil: Instant
 
     private var lastTick: Instant
-    private let began: Instant
+    /// This life, or the last time that this process stood still.
+    private var began: Instant
     /// As of the last tick.
     private var wasAway = true
     var ceding: [PairNumber] = []
@@ -198,9 +204,10 @@ public struct FleetMember: Sendable {
     var postponed: [(at: Instant, pair: PairNumber, reason: FleetCall.Reason)] = []
     /// Pairs of which nobody is known to probe them: to be looked at again, one line for each place in rank
     /// and the soonest first.
-    private var unclaimed: [[(at: Instant, pair: PairNumber)]] = [[], [], [], [], []]
-    /// Of who is none of the three that rank first, and of what waits for the store to be away for a lease.
-    private static let (lastPlace, awaitedPlace) = (3, 4)
+    private var unclaimed: [[(at: Instant, pair: PairNumber)]] = [[], [], [], [], [], []]
+    /// Of who is none of the three that rank first, of what waits for the store to be away for a lease, and of what this
+    /// agent gave away.
+    private static let (lastPlace, awaitedPlace, outcastPlace) = (3, 4, 5)
     var rosterIDs: Set<String> = []
     /// Lost by standing still: not taken back before.
     var shyUntil: Instant
@@ -296,17 +303,10 @@ public struct FleetMember: Sendable {
     ) {
         guard let number = numbers.removeValue(forKey: key) else { return }
         let epoch = claims.publishableEpoch(of: number)
-        let successor = ownership.order(of: number).first { $0 != me }.map { ownership.id(of: $0) }
         if claims.drop(number) {
             effects.append(.stop(number, at: clock.now(at: now)))
         }
-        if let epoch, membership.hasLease {
-            call(.release([.init(pair: key, epoch: epoch)]), .other, at: now, into: &effects)
-            if let successor {
-                let letter = FleetCall.Letter(to: successor, .offered(key, epoch: epoch, by: agent))
-                tell([letter], at: now, into: &effects)
-            }
-        }
+        if let epoch { giveBack(key, epoch: epoch, at: now, into: &effects) }
         claims.forget(number)
         letGo(of: number)
         observers.forget(number)
@@ -317,6 +317,38 @@ public struct FleetMember: Sendable {
         shy.remove(number)
         plans[Int(number)] = nil
         free.append(number)
+    }
+
+    /// What is not defined here any more is nobody's, and is offered to the next in rank: which of them still define it
+    /// is not known here.
+    mutating func giveBack(
+        _ key: VerdictKey,
+        epoch: UInt64,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        guard membership.hasLease, !isCut else {
+            if returned.count < Self.returnedMax { returned[key] = epoch }
+            return
+        }
+        call(.release([.init(pair: key, epoch: epoch)]), .other, at: now, into: &effects)
+        let order = ownership.order(byKey: Ownership.key(of: key)).map { ownership.id(of: $0) }
+        let letters = order.filter { $0 != agent }.prefix(Ownership.ranked).map {
+            FleetCall.Letter(to: $0, .offered(key, epoch: epoch, by: agent))
+        }
+        if letters.isEmpty { return }
+        tell(letters, at: now, into: &effects)
+    }
+
+    /// What could not be given back while there was no store.
+    private mutating func sendReturned(at now: Instant, into effects: inout [FleetEffect]) {
+        if returned.isEmpty { return }
+        // In an order that chance has no part in.
+        let pairs = returned.sorted { ($0.value, $0.key.peer) < ($1.value, $1.key.peer) }
+        returned = [:]
+        for (key, epoch) in pairs where numbers[key] == nil {
+            giveBack(key, epoch: epoch, at: now, into: &effects)
+        }
     }
 
     // MARK: Time
@@ -340,7 +372,7 @@ public struct FleetMember: Sendable {
         if !ownership.isSettled {
             for pair in ownership.advance() { review(pair, at: now) }
         }
-        endCedings(at: now)
+        endCedings(at: now, into: &effects)
         retry(at: now)
         noteAbsence(at: now)
         claimUnclaimed(at: now, into: &effects)
@@ -379,6 +411,8 @@ public struct FleetMember: Sendable {
         forgetCalls()
         membership.beginAnew(dice: &dice)
         dropAll(at: now, into: &effects)
+        // That nobody answered meanwhile says nothing of the store.
+        began = now
         nextBeatAt = now
     }
 
@@ -523,9 +557,11 @@ public struct FleetMember: Sendable {
     mutating func lookForHolder(of pair: PairNumber, at now: Instant) {
         guard weight > 0, membership.state == .working, !claims.probes(pair), !hasHolder(pair)
         else { return }
+        let isLast = claims.abstention(from: pair) != nil
         let place = ownership.ranks(of: pair).place(of: me) ?? Self.lastPlace
-        let time = now + terms.unclaimedAfter + terms.rankStep * Int64(place)
-        unclaimed[place].append((time, pair))
+        let steps = isLast ? lastRank + 1 : place
+        let time = now + terms.unclaimedAfter + terms.rankStep * Int64(steps)
+        unclaimed[isLast ? Self.outcastPlace : place].append((time, pair))
     }
 
     private mutating func claimUnclaimed(at now: Instant, into effects: inout [FleetEffect]) {
@@ -543,7 +579,7 @@ public struct FleetMember: Sendable {
         guard membership.isMember else { return }
         for pair in due
         where plan(of: pair) != nil && !claims.probes(pair) && !claims.wants(pair)
-            && !stepsBack(from: pair, at: now) && !hasHolder(pair)
+            && !hasHolder(pair)
         {
             claims.want(pair, .offer)
         }
@@ -569,7 +605,7 @@ public struct FleetMember: Sendable {
     }
 
     /// Slots from now on are another's.
-    private mutating func endCedings(at now: Instant) {
+    private mutating func endCedings(at now: Instant, into effects: inout [FleetEffect]) {
         if ceding.isEmpty { return }
         let time = clock.now(at: now)
         var rest: [PairNumber] = []
@@ -580,6 +616,7 @@ public struct FleetMember: Sendable {
                 continue
             }
             _ = claims.drop(pair)
+            effects.append(.stop(pair, at: time))
             letGo(of: pair)
             review(pair, at: now)
         }
@@ -596,10 +633,21 @@ public struct FleetMember: Sendable {
             guard let (at, holder, mark) = takeover(of: pair) else { continue }
             if at > time {
                 watch.add(pair, at: at)
-            } else if !claims.probes(pair), !stepsBack(from: pair, at: now) {
+            } else if !claims.probes(pair) {
                 claims.want(pair, .stale, holder: holder, mark: mark)
             }
         }
+    }
+
+    /// It may be late already: those whose agent becomes late later are looked through then.
+    mutating func know(_ pair: PairNumber, isHeldBy holder: String, at now: Instant) {
+        holders[Int(pair)] = holder
+        observers.reconsider(pair)
+        if watch.lateAgents[holder] != nil, let (time, _, _) = takeover(of: pair) {
+            watch.add(pair, at: time)
+        }
+        // Or have left.
+        lookForHolder(of: pair, at: now)
     }
 
     /// When this agent would take the pair over, if its holder is late and nothing changes.
@@ -623,14 +671,19 @@ public struct FleetMember: Sendable {
     }
 
     /// How many would take it before this agent. Of three that rank first, and of all where these are
-    /// late: agents that die together must not leave what they all stand before.
+    /// late: agents that die together must not leave what they all stand before. Who gave the pair away comes
+    /// last, and not never: of the claim that followed nobody else may know yet.
     private func rank(in pair: PairNumber, after holder: String) -> Int? {
+        if claims.abstention(from: pair) != nil { return lastRank }
         let ranks = ownership.ranks(of: pair)
         let places = [ranks.first, ranks.second, ranks.third].filter { $0 >= 0 }
         if let place = place(of: me, in: places, after: holder) { return place }
         let areAllLate = places.allSatisfy { watch.lateAgents[ownership.id(of: $0)] != nil }
         return areAllLate ? place(of: me, in: ownership.order(of: pair), after: holder) : nil
     }
+
+    /// Behind all others but the holder.
+    private var lastRank: Int { max(rosterIDs.count - 2, 0) }
 
     private func place(of me: MemberNumber, in order: [MemberNumber], after holder: String) -> Int?
     {
@@ -755,6 +808,7 @@ public struct FleetMember: Sendable {
     /// Claims and verdicts that wait, one call of each at a time.
     mutating func send(at now: Instant, into effects: inout [FleetEffect]) {
         guard membership.hasLease, !isCut else { return }
+        sendReturned(at: now, into: &effects)
         sendLetters(at: now, into: &effects)
         let mayRank =
             membership.isMember && ownership.isSettled && !isRosterOld && now >= guardedUntil

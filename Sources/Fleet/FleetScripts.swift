@@ -451,7 +451,10 @@ public enum FleetScript: String, CaseIterable, Sendable {
             if is_held and not is_mine then from = t + \(terms.handOver.milliseconds) end
           elseif reason == 'stale' then
             if is_held and not is_mine then
-              if one.agent ~= holder or math.max(life(one.agent).mark, resumed) > mark then
+              -- Who holds it since then may be late as well.
+              if one.agent ~= holder then
+                word = 'held'
+              elseif math.max(life(one.agent).mark, resumed) > mark then
                 word = 'fresh'
               end
             end
@@ -602,14 +605,17 @@ public enum FleetScript: String, CaseIterable, Sendable {
         local released = 0
         for i = 5, #ARGV, 2 do
           local one = record(redis.call('HGET', CLAIMS, ARGV[i]))
-          if one and one.agent == me and one.instance == instance and one.era == present
-            and one.epoch == tonumber(ARGV[i + 1]) then
-            local text = unvouched(redis.call('HGET', VERDICTS, ARGV[i]), one)
+          local verdict = redis.call('HGET', VERDICTS, ARGV[i])
+          -- Whoever holds it now: this life does not find it any more.
+          if verdict and string.match(verdict, ',"\(FleetVouching.member)":"(%d+)"}$') == instance then
+            local text = unvouched(verdict, {agent = me, instance = instance})
             if text then
-              -- Somebody may define it, and nobody probe it.
               redis.call('HSET', VERDICTS, ARGV[i], text)
               wake(ARGV[i], text)
             end
+          end
+          if one and one.agent == me and one.instance == instance and one.era == present
+            and one.epoch == tonumber(ARGV[i + 1]) then
             one.agent, one.instance, one.before, one.before_instance = '', '0', 0, '0'
             write(ARGV[i], one)
             released = released + 1

@@ -62,6 +62,8 @@ public struct Ownership: Sendable {
     private var isWhole = false
     public private(set) var isSettled = true
 
+    /// So many of each pair are kept.
+    static let ranked = 3
     /// Draws in one slice: less than a millisecond.
     public static let sliceDraws = 40_000
 
@@ -79,9 +81,10 @@ public struct Ownership: Sendable {
     public func ranks(of pair: PairNumber) -> Ranks { ranks[Int(pair)] }
 
     /// Everybody in rank order, drawn for this once: what three do not answer.
-    public func order(of pair: PairNumber) -> [MemberNumber] {
-        let key = keys[Int(pair)]
-        return present.map { ($0, score(key, $0)) }
+    public func order(of pair: PairNumber) -> [MemberNumber] { order(byKey: keys[Int(pair)]) }
+
+    public func order(byKey key: UInt64) -> [MemberNumber] {
+        present.map { ($0, score(key, $0)) }
             .sorted { ($0.1, seats[Int($1.0)].id) > ($1.1, seats[Int($0.0)].id) }
             .map(\.0)
     }

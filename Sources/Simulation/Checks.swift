@@ -24,12 +24,15 @@ struct Checks {
     }
 
     private(set) var violation: Violation?
-    private let setting: WorldSetting
-    private let terms: FleetTerms
+    let setting: WorldSetting
+    let terms: FleetTerms
 
     // Who was granted what, in the order of the store.
     private var era: UInt64 = 0
     private var eraBegan = Int64(0)
+    /// The latest that somebody knows; the store is of an earlier one, of which nothing holds.
+    private var eraKnown: UInt64 = 0
+    private var isForgotten = false
     private var heirs = Ownership()
     private var heirsOf: [String] = []
     private var grants: [VerdictKey: (now: Grant, before: Grant?)] = [:]
@@ -42,19 +45,22 @@ struct Checks {
     private var doubleSince: [Int64]
     /// When something was last wrong with an agent, with the store, with everybody's network; `.max` while
     /// it is.
-    private var agentTrouble: [Int64]
-    private var agentFaults: [Int]
-    private var storeTrouble = Int64(0)
-    private var storeFaults = 0
-    private var networkTrouble = Int64(0)
-    private var networkFaults = 0
-    private var cutTrouble = Int64(0)
-    private var cutFaults = 0
-    private var massTrouble = -Checks.calm
-    private var targetChanged: [Int64]
+    var agentTrouble: [Int64]
+    var agentFaults: [Int]
+    var storeTrouble = Int64(0)
+    var storeFaults = 0
+    var networkTrouble = Int64(0)
+    var networkFaults = 0
+    var cutTrouble = Int64(0)
+    var cutFaults = 0
+    var massTrouble = -Checks.calm
+    var targetChanged: [Int64]
 
     /// When somebody began to look at the target, be it in vain.
-    private var lastTried: [Int64]
+    var lastTried: [Int64]
+
+    /// What docs/FLEET.md promises by number.
+    var promises: Promises
 
     // At the end.
     private var lastProbe: [Int64]
@@ -86,11 +92,12 @@ struct Checks {
     /// It notices that it doubts itself with its next beat, at the latest.
     static let sayingMax = Int64(500)
     /// What is older excuses nothing.
-    private static let memory = Int64(15_000)
+    static let memory = Int64(15_000)
 
     init(_ setting: WorldSetting, terms: FleetTerms) {
         self.setting = setting
         self.terms = terms
+        promises = Promises(setting)
         probers = Array(repeating: [], count: setting.targets)
         doubleSince = Array(repeating: .max, count: setting.targets)
         agentTrouble = Array(repeating: 0, count: setting.agents)
@@ -114,9 +121,10 @@ struct Checks {
     mutating func addProcess(at now: Int64) {
         agentTrouble.append(now)
         agentFaults.append(0)
+        promises.addProcess()
     }
 
-    private mutating func fail(_ text: String, of target: Int? = nil, at now: Int64) {
+    mutating func fail(_ text: String, of target: Int? = nil, at now: Int64) {
         if violation == nil { violation = Violation(at: now, text: text, target: target) }
     }
 
@@ -135,12 +143,19 @@ struct Checks {
                 $0.isAlive && !$0.isPaused && $0.desk.member.membership.era > store.era
             }
             // What nobody remembers cannot be topped.
-            if store.era < era, !isKnown { lastEpoch = [:] }
+            if store.era < era, !isKnown {
+                lastEpoch = [:]
+                promises.forgetEpochs()
+            }
+            // Whoever remembers it makes another era of it, as soon as it calls.
+            isForgotten = store.era < max(era, eraKnown) && isKnown
+            eraKnown = isKnown ? max(era, eraKnown) : store.era
             era = store.era
             eraBegan = now
             grants = [:]
             leases = [:]
         }
+        judge(rosterAfter: call, reply, signature, store, at: now)
         judge(rightOf: signature, call, reply, store, at: now)
         switch (call, reply) {
         case (.beat(let beat), .beaten): judge(beat, signature, at: now)
@@ -196,7 +211,7 @@ struct Checks {
                 && $0.desk.member.membership.instance == signature.instance
         }
         for letter in letters {
-            guard case .voted(let pair, let vote) = letter.words, vote.word != .abstains,
+            guard case .voted(let pair, let vote) = letter.words, vote.word == .fails,
                 let voter = sender,
                 let doubting = voter.doubtsFor, doubting > Self.catchUp,
                 isNetworkWell(since: 4_000, world.now)
@@ -210,7 +225,9 @@ struct Checks {
     }
 
     /// A failure takes nobody down that was found by somebody who doubted itself.
-    mutating func foundDown(_ target: Int, by agent: SimulatedAgent, at now: Int64) {
+    mutating func foundDown(_ target: Int, by agent: SimulatedAgent, in world: World) {
+        let now = world.now
+        judge(sightOf: agent, target, world)
         guard let doubting = agent.doubtsFor, doubting > Self.sayingMax else { return }
         fail(
             "\(agent.id) finds p\(target) down, and has doubted itself for \(doubting)ms",
@@ -301,12 +318,12 @@ struct Checks {
         }
     }
 
-    private func isWell(_ agent: SimulatedAgent, since span: Int64, _ now: Int64) -> Bool {
+    func isWell(_ agent: SimulatedAgent, since span: Int64, _ now: Int64) -> Bool {
         agent.isAlive && !agent.isPaused && agentFaults[agent.number] == 0
             && now - agentTrouble[agent.number] > span
     }
 
-    private func isNetworkWell(since span: Int64, _ now: Int64) -> Bool {
+    func isNetworkWell(since span: Int64, _ now: Int64) -> Bool {
         storeFaults == 0 && networkFaults == 0 && now - storeTrouble > span
             && now - networkTrouble > span
     }
@@ -328,13 +345,16 @@ struct Checks {
         let now = world.now
         lookForStale(world)
         lookAtRosters(world)
+        lookAtPromises(world)
         let trouble = max(agentTrouble.max() ?? 0, storeTrouble, networkTrouble, cutTrouble)
         guard now - trouble > Self.calm, storeFaults == 0, networkFaults == 0, cutFaults == 0 else {
             return
         }
-        guard world.agents.contains(where: { $0.isAlive && !$0.isPaused }) else { return }
+        let running = world.agents.filter { $0.isAlive && !$0.isPaused && !$0.isReader }
+        if running.isEmpty { return }
         for (index, plan) in world.plans.enumerated() {
             let name = plan.key.peer
+            if running.allSatisfy({ world.isHidden(index, from: $0.number) }) { continue }
             if now - lastProbe[index] > Self.calm {
                 fail(
                     "\(name) went unprobed for \(now - lastProbe[index])ms, and nothing is wrong",
@@ -413,7 +433,7 @@ struct Checks {
         _ agent: String,
         at now: Int64
     ) {
-        if let last = lastEpoch[pair] {
+        if let last = lastEpoch[pair], !isForgotten {
             let isSame = last.epoch == epoch && last.agent == agent
             if epoch <= last.epoch && !isSame {
                 fail(
@@ -485,7 +505,8 @@ struct Checks {
             guard let other = world.agents.first(where: { $0.id == id }) else { return false }
             return other.isAlive && !other.isPaused && agentFaults[other.number] == 0
                 && now - agentTrouble[other.number] > Self.memory
-                && world.canProbe(target, from: other.number) && !world.store.isDoubting(id)
+                && world.canProbe(target, from: other.number)
+                && promises.hasReached(target, from: other.number, for: Self.memory, at: now)
         }
         if wasUp && isQuiet && areWell {
             fail(
@@ -557,7 +578,10 @@ struct Checks {
 
     // MARK: At the targets
 
-    mutating func begun(_ target: Int, at now: Int64) { lastTried[target] = now }
+    mutating func begun(_ target: Int, isAsked: Bool, at now: Int64) {
+        lastTried[target] = now
+        if !isAsked { promises.begun(target, at: now) }
+    }
 
     mutating func arrived(_ target: Int, from agent: Int, isAsked: Bool, at now: Int64) {
         if isAsked { return }
@@ -608,9 +632,10 @@ struct Checks {
 
     private mutating func count(_ fault: Fault, by step: Int, at now: Int64) {
         let isLasting = fault.length > 0
+        promises.note(fault, isOver: step < 0, at: now)
         switch fault.kind {
         case .crash(let agent), .pause(let agent), .leave(let agent), .cutFromStore(let agent),
-            .otherCatalogue(let agent, _):
+            .otherCatalogue(let agent, _), .slowReading(let agent), .slowCalls(let agent):
             agentTrouble[agent] = now
             if isLasting { agentFaults[agent] += step }
         case .cutFromTargets(let agent):

@@ -1,5 +1,5 @@
-// What befalls a simulated fleet? Faults with a time and a length, drawn from the seed. They are a list, so that a
-// failing seed can be tried again without some of them, until only those are left that it takes.
+// What befalls a simulated fleet? Faults with a time and a length; `Themes` draws them. They are a list, so that a failing
+// seed can be tried again without some of them, until only those are left that it takes.
 
 import Vocabulary
 
@@ -45,6 +45,10 @@ public struct Fault: Hashable, Sendable, CustomStringConvertible {
         case twin(agent: Int)
         /// The agent does not know the pair: another configuration.
         case otherCatalogue(agent: Int, target: Int)
+        /// What the agent reads of the store, letters and changes, stands still: its calls are another connection.
+        case slowReading(agent: Int)
+        /// Answers to its calls take up to a second, and some longer.
+        case slowCalls(agent: Int)
     }
 
     public var at: Int64
@@ -75,6 +79,8 @@ public struct Fault: Hashable, Sendable, CustomStringConvertible {
             case .agentClock(let agent, let span): "the clock of a\(agent) is set by \(span)ms"
             case .twin(let agent): "a second process has the id of a\(agent)"
             case .otherCatalogue(let agent, let target): "a\(agent) does not define p\(target)"
+            case .slowReading(let agent): "a\(agent) reads nothing of the store"
+            case .slowCalls(let agent): "the answers to a\(agent) are slow"
             }
         return "\(Self.clock(at)) \(what)" + (length > 0 ? ", for \(length)ms" : "")
     }
@@ -82,70 +88,6 @@ public struct Fault: Hashable, Sendable, CustomStringConvertible {
     static func clock(_ time: Int64) -> String {
         let text = "\(time % 1_000)"
         return "\(time / 1_000)." + String(repeating: "0", count: 3 - text.count) + text
-    }
-}
-
-extension Fault {
-    /// A mix of faults between the start and `end`.
-    static func draw(
-        _ dice: inout Dice,
-        agents: Int,
-        targets: Int,
-        until end: Int64
-    ) -> [Fault] {
-        func number(_ range: ClosedRange<Int64>) -> Int64 { Int64.random(in: range, using: &dice) }
-        var faults: [Fault] = []
-        // Some targets are never quite well: there is always something to say of them.
-        for target in 0..<targets where number(0...5) == 0 {
-            let share = Int(number(5...60))
-            faults.append(
-                Fault(at: 1, length: end - 1, kind: .targetFlaky(target, share: share))
-            )
-        }
-        var time = number(6_000...15_000)
-        while time < end - 1_000 {
-            let agent = Int(number(0...Int64(agents - 1)))
-            let target = Int(number(0...Int64(targets - 1)))
-            var length = number(200...12_000)
-            let kind: Kind
-            switch number(0...99) {
-            case 0..<10: kind = .crash(agent: agent)
-            case 10..<22: kind = .pause(agent: agent)
-            case 22..<28: kind = .leave(agent: agent)
-            case 28..<38: kind = .cutFromStore(agent: agent)
-            case 38..<44: kind = .cutFromTargets(agent: agent)
-            case 44..<52: kind = .cutFromTarget(agent: agent, target: target)
-            case 52..<62: kind = .targetDown(target)
-            case 62..<70: kind = .targetSilent(target)
-            case 70..<72: kind = .manySilent(share: Int(number(30...100)))
-            case 72..<75: kind = .storeStalls
-            case 75..<77:
-                kind = .storeRefuses
-                length = number(200...20_000)
-            case 77..<81: kind = .storeGone(keeps: number(0...1) == 0)
-            case 81..<86:
-                kind = .failover(lost: number(0...1_500))
-                length = number(50...1_000)
-            case 86..<89:
-                kind = .flush
-                length = 0
-            case 89..<92:
-                let span = number(0...1) == 0 ? number(-5_000...5_000) : number(-600_000...600_000)
-                kind = .storeClock(by: span)
-                length = 0
-            case 92..<94: kind = .badNetwork(share: Int(number(1...15)))
-            case 94: kind = .twin(agent: agent)
-            case 95..<97:
-                let span = number(0...1) == 0 ? number(-3_000...3_000) : number(-600_000...600_000)
-                kind = .agentClock(agent: agent, by: span)
-            default: kind = .otherCatalogue(agent: agent, target: target)
-            }
-            if case .leave = kind { length = max(length, 3_000) }
-            length = min(length, end - time)
-            faults.append(Fault(at: time, length: length, kind: kind))
-            time += number(0...2) == 0 ? number(0...2_000) : number(2_000...20_000)
-        }
-        return faults
     }
 }
 
@@ -163,6 +105,8 @@ extension Fault {
         case .cutFromStore(let agent): fault.kind = .cutFromStore(agent: agents(agent) ?? -1)
         case .cutFromTargets(let agent): fault.kind = .cutFromTargets(agent: agents(agent) ?? -1)
         case .twin(let agent): fault.kind = .twin(agent: agents(agent) ?? -1)
+        case .slowReading(let agent): fault.kind = .slowReading(agent: agents(agent) ?? -1)
+        case .slowCalls(let agent): fault.kind = .slowCalls(agent: agents(agent) ?? -1)
         case .agentClock(let agent, let span):
             fault.kind = .agentClock(agent: agents(agent) ?? -1, by: span)
         case .cutFromTarget(let agent, let target):
@@ -185,7 +129,8 @@ extension Fault {
         switch kind {
         case .crash(let agent), .pause(let agent), .leave(let agent), .cutFromStore(let agent),
             .cutFromTargets(let agent), .twin(let agent), .agentClock(let agent, _),
-            .cutFromTarget(let agent, _), .otherCatalogue(let agent, _):
+            .cutFromTarget(let agent, _), .otherCatalogue(let agent, _), .slowReading(let agent),
+            .slowCalls(let agent):
             agent
         default: nil
         }

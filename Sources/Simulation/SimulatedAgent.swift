@@ -55,6 +55,9 @@ final class SimulatedAgent {
     private var began: WallTime
 
     private(set) var isPaused = false
+    /// When it stood still last for longer than a lease, and when it ran again.
+    private var pausedAt: Instant?
+    private var stoodUntil: Instant?
     private(set) var isAlive = false
     /// Its life: what was meant for a former one finds nobody.
     private(set) var life: UInt32 = 0
@@ -75,7 +78,7 @@ final class SimulatedAgent {
     private var scanned: [Word?] = []
     private var marksRead: [String: [StoreModel.Mark]] = [:]
     private var areMarksDue = true
-    private var lastBeat = (time: Int64(0), hasMoved: true)
+    private var lastBeat = LastBeat()
     /// Until when it could not hear the store.
     private(set) var unheardAt: Int64 = 0
     private var renewals = 0
@@ -89,7 +92,8 @@ final class SimulatedAgent {
     var lastSent: Int64 = 0
     var lastReceived: Int64 = 0
     private var calls: CallNumber = 0
-    private var outstanding: [(number: CallNumber, done: (WireAnswer) -> Void)] = []
+    private var outstanding: [(number: CallNumber, call: FleetCall, done: (WireAnswer) -> Void)] =
+        []
 
     /// What lies in the store of one target.
     struct Word: Hashable {
@@ -194,6 +198,7 @@ final class SimulatedAgent {
         isAlive = true
         isPaused = false
         waiting = []
+        (pausedAt, stoodUntil) = (nil, nil)
         nextWake = .max
         reconcileAt = 0
         storeID = 0
@@ -206,6 +211,7 @@ final class SimulatedAgent {
         book.share()
         forgetWhatWasRead()
         marksRead = [:]
+        lastBeat = LastBeat()
         unheardAt = world.now
         renewals = 0
         clockWatch = ClockWatch()
@@ -255,15 +261,22 @@ final class SimulatedAgent {
 
     func leave() { run { desk.beginToLeave() } }
 
-    func pause() { isPaused = true }
+    func pause() {
+        isPaused = true
+        pausedAt = moment.instant
+    }
 
     /// Takes what was meant for it while it did not run.
     func resume() {
         isPaused = false
+        let pause = pausedAt.map { moment.instant - $0 } ?? .zero
+        let isNewcomer = pause > world.terms.lease
+        if isNewcomer { stoodUntil = moment.instant }
         let events = waiting
         waiting = []
         for event in events { world.happen(event) }
         if isAlive { run { loop.fire() } }
+        if isAlive, isNewcomer { world.checks.hasStoodStill(self, for: pause, at: world.now) }
     }
 
     func wait(_ event: World.Event) { waiting.append(event) }
@@ -306,6 +319,14 @@ final class SimulatedAgent {
 
     /// It looks at it beside its holder.
     func observes(_ index: Int) -> Bool { pairs[index].offset != nil && !pairs[index].isProbed }
+
+    /// Under which epoch it takes itself for the holder.
+    func heldEpoch(of index: Int) -> UInt64? {
+        guard let pair = desk.number(of: world.plans[index].key),
+            case .held(let epoch, _) = desk.member.claims.hold(of: pair)
+        else { return nil }
+        return epoch
+    }
 
     /// Whether what was told of changes is what one finds who looks.
     func isToldAll() -> Bool {
@@ -427,6 +448,9 @@ final class SimulatedAgent {
                 at: loop.instant
             )
             if let ruling, pairs[index].isProbed {
+                if ruling == .count, let stoodUntil, begun < stoodUntil {
+                    world.checks.countedThePast(index, by: self, at: world.now)
+                }
                 pairs[index].isHeld = ruling == .hold
                 pass(found, index, ruling, isTold: pairs[index].isFresh)
                 pairs[index].isFresh = false
@@ -478,7 +502,7 @@ final class SimulatedAgent {
                 downAt[index] = change.to == .down ? world.now : nil
                 // What waited for the votes of others was found before.
                 if change.to == .down, !pairs[index].isHeld {
-                    world.checks.foundDown(index, by: self, at: world.now)
+                    world.checks.foundDown(index, by: self, in: world)
                 }
                 pairs[index].since = wall
                 world.note(index) {
@@ -593,6 +617,7 @@ final class SimulatedAgent {
     func received(_ number: CallNumber, _ reply: FleetReply) {
         guard let place = outstanding.firstIndex(where: { $0.number == number }) else { return }
         let call = outstanding.remove(at: place)
+        world.checks.told(self, call.call, reply)
         run { call.done(.reply(reply.shifted(by: -clockAhead))) }
     }
 
@@ -615,9 +640,10 @@ final class SimulatedAgent {
         followClock()
         scanned[index] = word
         let key = word.verdict.key
+        world.checks.told(self, of: key, word.verdict.epoch, by: word.verdict.agent)
         var verdict = word.verdict
         verdict.shift(by: -clockAhead)
-        desk.heard(verdict)
+        desk.heard(verdict, vouchedBy: word.instance)
         let heard: Outbox<Verdict>.Heard
         (heard, verdict) = book.hear(
             verdict,
@@ -646,7 +672,12 @@ final class SimulatedAgent {
             (storeID, revision) = (id, store.revision)
             if areMarksDue || !desk.isHearing {
                 marksRead = store.marks
-                lastBeat = (store.lastBeat, store.lastBeat != lastBeat.time)
+                lastBeat.read(
+                    "\(store.lastBeat)",
+                    at: WallTime(milliseconds: store.time),
+                    within: world.terms.resumeAfter,
+                    on: loop.instant
+                )
             }
             areMarksDue = false
             if wasEmptied { forgetWhatWasRead() }
@@ -685,7 +716,9 @@ final class SimulatedAgent {
         return [desk.mark(of: agent, instance: instance), read].compactMap(\.self).max()
     }
 
-    private var isHearing: Bool { isConnected && (!desk.isUnwritable || lastBeat.hasMoved) }
+    private var isHearing: Bool {
+        isConnected && (desk.unwritableSince.map { lastBeat.hasMoved(since: $0) } ?? true)
+    }
 
     /// Words of others hold for as long as somebody vouches for them, and what is vouched for here and not found any
     /// more has to be said.
@@ -801,7 +834,7 @@ extension SimulatedAgent: FleetWire {
     ) {
         guard isConnected else { return done(.lost) }
         calls += 1
-        outstanding.append((calls, done))
+        outstanding.append((calls, call, done))
         world.send(calls, signature, call.shifted(by: clockAhead), from: self)
     }
 

@@ -399,7 +399,8 @@ public struct StoreModel: Sendable {
                 if isOthers, let record {
                     let mark = max(content.lives[record.agent]?.mark ?? 0, content.resumed)
                     let hasMoved = mark > claim.mark.milliseconds
-                    if record.agent != claim.holder || hasMoved { return .fresh }
+                    if record.agent != claim.holder { return held(by: record) }
+                    if hasMoved { return .fresh }
                 }
             case .offer:
                 let isOffered =
@@ -428,7 +429,7 @@ public struct StoreModel: Sendable {
             instance: signature.instance,
             from: from
         )
-        let plain = unvouched(claim.pair, record)
+        let plain = unvouched(claim.pair, by: record?.agent ?? "", record?.instance ?? 0)
         if let plain, !isSame {
             content.verdicts[claim.pair] = plain
             content.vouching[claim.pair] = nil
@@ -465,13 +466,11 @@ public struct StoreModel: Sendable {
     }
 
     /// What one life vouched for until now ends soon, unless somebody says it again.
-    private func unvouched(_ pair: VerdictKey, _ record: Holding?) -> Verdict? {
+    private func unvouched(_ pair: VerdictKey, by agent: String, _ its: UInt64) -> Verdict? {
         guard var verdict = content.verdicts[pair], let instance = content.vouching[pair] else {
             return nil
         }
-        if let record, record.instance == instance, let life = content.lives[record.agent],
-            life.instance == instance
-        {
+        if its == instance, let life = content.lives[agent], life.instance == instance {
             let mark = WallTime(milliseconds: life.mark)
             verdict.checkedAt = max(verdict.checkedAt, mark)
             verdict.expiresAt = max(verdict.expiresAt, mark + .seconds(10))
@@ -536,16 +535,18 @@ public struct StoreModel: Sendable {
     ) -> FleetReply {
         var released = 0
         for one in holdings {
-            guard var record = content.claims[one.pair], record.agent == signature.agent,
-                record.instance == signature.instance, record.era == content.era,
-                record.epoch == one.epoch
-            else { continue }
-            if let plain = unvouched(one.pair, record) {
+            if content.vouching[one.pair] == signature.instance,
+                let plain = unvouched(one.pair, by: signature.agent, signature.instance)
+            {
                 content.verdicts[one.pair] = plain
                 content.vouching[one.pair] = nil
                 content.revision += 1
                 changed.append(one.pair)
             }
+            guard var record = content.claims[one.pair], record.agent == signature.agent,
+                record.instance == signature.instance, record.era == content.era,
+                record.epoch == one.epoch
+            else { continue }
             (record.agent, record.instance) = ("", 0)
             (record.before, record.beforeInstance) = (0, 0)
             content.claims[one.pair] = record

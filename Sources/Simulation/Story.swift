@@ -2,6 +2,7 @@
 // the smallest that still goes wrong in the same way is told line by line.
 
 public import EventLoop
+import Fleet
 import Health
 import Vocabulary
 
@@ -55,24 +56,28 @@ public enum Simulation {
             minutes: minutes
         )
         setting.readers = readers
-        // Of a quarter each target is looked at by two agents, of an eighth by three; of a third nobody said who is asked.
+        // Of a quarter each target is looked at by two agents, of an eighth by three.
         switch Int.random(in: 0...7, using: &dice) {
         case 0, 1: setting.observers = 2
         case 2: setting.observers = 3
         default: break
         }
-        if Int.random(in: 0...2, using: &dice) == 0 { setting.confirm = .byDefault }
+        // Of a third nobody said who is asked.
+        switch Int.random(in: 0...11, using: &dice) {
+        case 0...3: setting.confirm = .byDefault
+        case 4, 5: setting.confirm = .off
+        case 6: setting.confirm = ConfirmRule(agents: 1)
+        case 7: setting.confirm = ConfirmRule(agents: 3)
+        case 8: setting.confirm = ConfirmRule(agents: 2, quorum: .all)
+        default: break
+        }
+        if Int.random(in: 0...3, using: &dice) == 0 { setting.massAction = .publish }
         return setting
     }
 
     static func faults(seed: UInt64, _ setting: WorldSetting) -> [Fault] {
-        var dice = Dice(seed: seed)
-        return Fault.draw(
-            &dice,
-            agents: setting.agents,
-            targets: setting.targets,
-            until: setting.faultsUntil
-        )
+        var draw = FaultDraw(Dice(seed: seed), setting)
+        return draw.draw(Theme.of(seed: seed))
     }
 
     /// Runs one seed; where it goes wrong, finds out what it takes.

@@ -114,6 +114,8 @@ final class World {
     private var silent: [Int]
     private var flaky: [Int]
     private var hidden: [Cut: Int] = [:]
+    private var slowReading: [Int]
+    private var slowCalls: [Int]
     private var stalls = 0
     private var refuses = 0
     private var gone = 0
@@ -191,6 +193,8 @@ final class World {
         checks = Checks(setting, terms: terms)
         cutFromStore = Array(repeating: 0, count: setting.agents)
         cutFromTargets = Array(repeating: 0, count: setting.agents)
+        slowReading = Array(repeating: 0, count: setting.agents)
+        slowCalls = Array(repeating: 0, count: setting.agents)
         refusing = Array(repeating: 0, count: setting.targets)
         silent = Array(repeating: 0, count: setting.targets)
         flaky = Array(repeating: 0, count: setting.targets)
@@ -229,6 +233,8 @@ final class World {
         if number == cutFromStore.count {
             cutFromStore.append(0)
             cutFromTargets.append(0)
+            slowReading.append(0)
+            slowCalls.append(0)
             checks.addProcess(at: now)
         }
         // Whoever is left out of the world must not change the chances of the others.
@@ -315,6 +321,8 @@ final class World {
             }
         case .connect(let number, let life): connect(number, life, event)
         case .letter(let number, let hint, let era, let tries): deliver(number, hint, era, tries)
+        case .read(let number, let life, _) where slowReading[number] > 0:
+            if agent(number, life, event) != nil { add(event, after: 50) }
         case .read(let number, let life, let index):
             if let agent = agent(number, life, event), canReach(number), stalls == 0 {
                 if let word = store.word(of: plans[index].key) { agent.read(word, index) }
@@ -349,7 +357,7 @@ final class World {
             let isAsked = generation == Self.asked
             checks.arrived(index, from: agent.number, isAsked: isAsked, at: now)
         }
-        checks.begun(index, at: now)
+        checks.begun(index, isAsked: generation == Self.asked, at: now)
         let isSilent = isCut || silent[index] > 0
         let isRefused =
             refusing[index] > 0 || (flaky[index] > 0 && chance(0...99) < Int64(flaky[index]))
@@ -381,6 +389,9 @@ final class World {
     }
 
     func isDown(_ target: Int) -> Bool { refusing[target] > 0 || silent[target] > 0 }
+
+    /// What is wrong with its network, as far as the targets see.
+    func isCutOff(_ agent: Int) -> Bool { cutFromTargets[agent] > 0 }
 
     func canProbe(_ target: Int, from agent: Int) -> Bool {
         cutFromTargets[agent] == 0 && cuts[Cut(agent: agent, target: target), default: 0] == 0
@@ -481,7 +492,8 @@ final class World {
             }
         }
         let agent = agents[envelope.agent]
-        let at = max(now + chance(1...3), agent.lastReceived)
+        let pause = slowCalls[agent.number] > 0 ? chance(1...900) : 0
+        let at = max(now + pause + chance(1...3), agent.lastReceived)
         agent.lastReceived = at
         add(
             .reply(
@@ -532,10 +544,11 @@ final class World {
         let agent = agents[number]
         // What the store lost, nobody reads; a new life begins at the end of its inbox.
         if era != storeLife || !agent.isAlive || tries > 200 { return }
-        if agent.isPaused || !canReach(number) || stalls > 0 {
+        if agent.isPaused || !canReach(number) || stalls > 0 || slowReading[number] > 0 {
             return add(.letter(agent: number, hint, era: era, tries: tries + 1), after: 50)
         }
         if loss > 0, chance(0...99) < Int64(loss) { return }
+        checks.told(agent, hint)
         agent.heard(hint)
     }
 
@@ -608,6 +621,8 @@ final class World {
         case .twin: break
         case .storeClock(let span): storeOffset += span
         case .agentClock(let agent, let span): agents[agent].wallOffset += span
+        case .slowReading(let agent): slowReading[agent] += 1
+        case .slowCalls(let agent): slowCalls[agent] += 1
         case .badNetwork(let share): loss += share
         case .otherCatalogue(let number, let target):
             hidden[Cut(agent: number, target: target), default: 0] += 1
@@ -663,6 +678,8 @@ final class World {
             hidden[Cut(agent: number, target: target), default: 0] -= 1
             reload(number, target)
         case .agentClock(let agent, let span): agents[agent].wallOffset -= span
+        case .slowReading(let agent): slowReading[agent] -= 1
+        case .slowCalls(let agent): slowCalls[agent] -= 1
         case .flush, .storeClock, .twin: break
         }
     }

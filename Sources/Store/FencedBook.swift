@@ -72,11 +72,16 @@ package struct FencedBook<R: FencedRecord> {
         return shelf.take(record) ? .kept : .shown
     }
 
-    /// It is not said here any more. Answers the word that was read and holds now, where another had been shown.
+    /// It is not said here any more. Answers the word that holds now: the one that was read, where another had been
+    /// shown, and else what was said here last, for as long as it holds for everybody.
     package mutating func giveUp(_ key: R.Key) -> R? {
-        guard isShared, outbox.holds(key), !speaks(for: key) else { return nil }
+        guard isShared, outbox.holds(key) else { return nil }
+        let wasSaid = speaks(for: key)
         outbox.letGo(key)
-        return shelf[key]
+        guard wasSaid, let record = shelf[key] else { return shelf[key] }
+        let stored = Outbox.stored(record)
+        shelf.put(stored, for: key)
+        return following.follow(stored, vouchedBy: 0, { _, _ in nil })
     }
 
     // MARK: Hearing
@@ -113,7 +118,6 @@ package struct FencedBook<R: FencedRecord> {
             record,
             besides: shelf,
             asAgent: agent,
-            isShared: isShared,
             isTwin: isTwin
         )
         return (heard, record)

@@ -30,8 +30,8 @@ final class FencedSide<R: FencedRecord>: RedisSide {
     struct Writer {
         /// This is to be written, at once or with the next that is.
         var say: (R.Key, _ isUrgent: Bool) -> Void
-        /// Somebody has written this.
-        var heard: (R) -> Void
+        /// Somebody has written this, and this life vouches for it, or none: zero.
+        var heard: (R, _ instance: UInt64) -> Void
         /// What stays as it was need not be said again.
         var vouches: () -> Bool
         /// When this life of an agent last was sure to find what it says, by this machine's clock.
@@ -190,11 +190,11 @@ final class FencedSide<R: FencedRecord>: RedisSide {
         store.makesSense(sort, field)
         // Its times become this machine's: all others must be by the same clock before.
         store.followClock(store.loop.moment)
+        let instance = json[FleetVouching.member]?.string.flatMap(UInt64.init) ?? 0
         if let writer {
             record.shift(by: -store.fleetAhead)
-            writer.heard(record)
+            writer.heard(record, instance)
         }
-        let instance = json[FleetVouching.member]?.string.flatMap(UInt64.init) ?? 0
         let heard: Outbox<R>.Heard
         (heard, record) = book.hear(
             record,

@@ -153,7 +153,8 @@ public final class FleetDesk: EventSink {
     /// Why the store does not do what this agent calls for; nil while it does.
     public private(set) var refusal: String?
     /// The store answers, and takes no writes: beats are none. Nothing follows from anybody's silence.
-    package private(set) var isUnwritable = false
+    package var isUnwritable: Bool { unwritableSince != nil }
+    package private(set) var unwritableSince: Instant?
     /// What lies in the store is of this format, which this version does not know.
     private var newerFormat: Int?
     private var strangers = Strangers()
@@ -452,13 +453,14 @@ public final class FleetDesk: EventSink {
         take { member, now, effects in member.heard(hint, at: now, into: &effects) }
     }
 
-    /// A verdict was read: who wrote it holds the pair.
-    package func heard(_ verdict: Verdict) {
+    /// A verdict was read: who wrote it holds the pair. `instance` is the life that vouches for it, or zero.
+    package func heard(_ verdict: Verdict, vouchedBy instance: UInt64 = 0) {
         take { member, now, effects in
             member.heard(
                 verdictOf: verdict.key,
                 by: verdict.agent,
                 epoch: verdict.epoch,
+                vouchedBy: instance,
                 at: now,
                 into: &effects
             )
@@ -604,7 +606,7 @@ public final class FleetDesk: EventSink {
     ) {
         switch answer {
         case .reply(let reply):
-            isUnwritable = false
+            unwritableSince = nil
             if refusal != nil, case .beat = call { note(refusal: nil) }
             if case .beaten = reply { newerFormat = nil }
             ended(number, call, sent, reply)
@@ -613,7 +615,7 @@ public final class FleetDesk: EventSink {
             note(refusal: text)
             ended(number, call, sent, nil)
         case .unwritten:
-            isUnwritable = true
+            unwritableSince = unwritableSince ?? loop.instant
             counts.lostCalls += 1
             take { member, now, _ in member.unwritten(number, at: now) }
         }

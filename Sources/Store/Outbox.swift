@@ -129,7 +129,7 @@ package struct Outbox<R: FencedRecord>: Sendable {
     }
 
     /// With its life in Redis. What was over when it was said is not alive there either.
-    private static func stored(_ record: R) -> R {
+    static func stored(_ record: R) -> R {
         var record = record
         if record.expiresAt >= record.checkedAt {
             record.expiresAt = record.expiresAt + OutboxLimits.grace
@@ -224,16 +224,14 @@ package struct Outbox<R: FencedRecord>: Sendable {
         case news
     }
 
-    /// Takes a word that lies in the store to what is known, `shelf`. `isShared` where somebody else decides who
-    /// writes, and `isTwin` where another process speaks under this agent's name.
+    /// Takes a word that lies in the store to what is known, `shelf`. `isTwin` where another process speaks under
+    /// this agent's name.
     package mutating func hear(
         _ record: R,
         besides shelf: Shelf<R>,
         asAgent agent: String,
-        isShared: Bool,
         isTwin: Bool
     ) -> Heard {
-        if isShared { letGo(of: record, asAgent: agent) }
         if isOwn(record) { return .own }
         // Its twin is not another agent, whose word could hold in place of ours.
         if isTwin, record.agent == agent, holds(record.key) { return .own }

@@ -173,7 +173,9 @@ extension RedisStore: FleetWire {
 
     /// What others say of themselves can be heard: by the answers of beats, or by reading. Where the store takes no
     /// writes nobody's beats are written, and nothing follows from that they do not change.
-    var isHearing: Bool { isConnected && (fleet?.isUnwritable != true || lastBeat.hasMoved) }
+    var isHearing: Bool {
+        isConnected && (fleet?.unwritableSince.map { lastBeat.hasMoved(since: $0) } ?? true)
+    }
 
     /// Reads the marks of all that have beaten lately. Who takes part hears of them with its beats; who begins to
     /// read finds words of those that are gone too, and has to know until when they held.
@@ -185,7 +187,8 @@ extension RedisStore: FleetWire {
         storeShift = Self.shift(lines)
         let (time, instant) = (now + storeShift, loop.instant)
         let last = lines["last"] ?? ""
-        lastBeat.read(last, at: time, within: fleet?.setting.terms.resumeAfter ?? .seconds(1))
+        let span = fleet?.setting.terms.resumeAfter ?? .seconds(1)
+        lastBeat.read(last, at: time, within: span, on: instant)
         for (field, text) in lines {
             guard field.hasPrefix(FleetScript.lifeMark), let life = FleetLife(text) else {
                 continue
@@ -401,15 +404,27 @@ public struct FleetReport: Hashable, Sendable {
 }
 
 /// When the store took somebody's beat last, as far as it was read.
-struct LastBeat: Hashable, Sendable {
+package struct LastBeat: Hashable, Sendable {
     private var time = ""
-    /// Beats are written: somebody's was, since it was read before and just now. One that is only later than
-    /// what was read minutes ago may be the last that was ever taken.
-    private(set) var hasMoved = true
+    /// When it was read that beats are written: somebody's was, since it was read before and just then. One that is
+    /// only later than what was read minutes ago may be the last that was ever taken.
+    private var movedAt: Instant?
 
-    mutating func read(_ last: String, at now: WallTime, within span: Nanoseconds) {
+    package init() {}
+
+    package mutating func read(
+        _ last: String,
+        at now: WallTime,
+        within span: Nanoseconds,
+        on instant: Instant
+    ) {
         let isFresh = Int64(last).map { now - WallTime(clamping: $0) < span } ?? true
-        hasMoved = last != time && isFresh
+        movedAt = last != time && isFresh ? instant : nil
         time = last
+    }
+
+    /// Beats are written, though none of this agent's has been since then.
+    package func hasMoved(since unwritable: Instant) -> Bool {
+        movedAt.map { $0 >= unwritable } ?? false
     }
 }

@@ -220,7 +220,7 @@ public final class RedisStore: Store {
         side.leave(
             writingTo: .init(
                 say: { [unowned fleet] in fleet.say($0, isUrgent: $1) },
-                heard: { [unowned fleet] in fleet.heard($0) },
+                heard: { [unowned fleet] in fleet.heard($0, vouchedBy: $1) },
                 vouches: { [unowned fleet] in fleet.vouches },
                 mark: { [unowned self] in mark(of: $0, instance: $1) }
             )

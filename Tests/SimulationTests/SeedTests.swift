@@ -270,3 +270,137 @@ import Vocabulary
         #expect(world.checks.falls == 0)
     }
 }
+
+/// Worlds that went wrong once, as they were told when they had been made as small as they get.
+@Suite struct ReplayTests {
+    struct Replay: Sendable, CustomTestStringConvertible {
+        var what: String
+        var seed: UInt64
+        var agents: Int
+        var targets: Int
+        var confirm = ConfirmRule(agents: 2)
+        var faults: [Fault]
+        var testDescription: String { what }
+    }
+
+    private static func fault(_ at: Int64, _ length: Int64, _ kind: Fault.Kind) -> Fault {
+        Fault(at: at, length: length, kind: kind)
+    }
+
+    static let replays = [
+        Replay(
+            what: "a release that was lost",
+            seed: 11,
+            agents: 6,
+            targets: 20,
+            faults: [
+                fault(4_378, 700, .badNetwork(share: 20)),
+                fault(4_842, 15_000, .otherCatalogue(agent: 3, target: 18)),
+            ]
+        ),
+        Replay(
+            what: "a pair that was defined no more while there was no way to the store",
+            seed: 119,
+            agents: 1,
+            targets: 12,
+            faults: [
+                fault(26_536, 300, .cutFromStore(agent: 0)),
+                fault(26_865, 6_000, .otherCatalogue(agent: 0, target: 4)),
+            ]
+        ),
+        Replay(
+            what: "who was given a pair in doubt stands still before its first word",
+            seed: 37,
+            agents: 3,
+            targets: 19,
+            faults: [
+                fault(7_447, 6_347, .pause(agent: 1)),
+                fault(20_313, 300, .targetSilent(18)),
+                fault(21_115, 3_800, .pause(agent: 2)),
+            ]
+        ),
+        Replay(
+            what: "who was given a pair in doubt is out of the roster before its first word",
+            seed: 109,
+            agents: 3,
+            targets: 10,
+            faults: [
+                fault(47_898, 1_700, .pause(agent: 2)),
+                fault(53_395, 1_400, .targetSilent(9)),
+                fault(54_679, 4_400, .pause(agent: 1)),
+            ]
+        ),
+        Replay(
+            what: "who took it from one that leaves is killed before its first word",
+            seed: 116,
+            agents: 3,
+            targets: 4,
+            faults: [
+                fault(7_840, 9_371, .leave(agent: 2)), fault(8_764, 6_197, .crash(agent: 1)),
+            ]
+        ),
+        Replay(
+            what: "its heir is dead, and who holds it leaves",
+            seed: 111,
+            agents: 3,
+            targets: 11,
+            faults: [
+                fault(163_422, 300, .crash(agent: 0)), fault(169_223, 5_868, .crash(agent: 1)),
+                fault(169_854, 5_868, .leave(agent: 0)),
+            ]
+        ),
+        Replay(
+            what: "standing still is no sign that the store is away",
+            seed: 4,
+            agents: 1,
+            targets: 13,
+            faults: [
+                fault(7_618, 281, .otherCatalogue(agent: 0, target: 12)),
+                fault(8_645, 4_456, .pause(agent: 0)),
+            ]
+        ),
+        Replay(
+            what: "a store that takes no writes makes nothing unknown",
+            seed: 5,
+            agents: 2,
+            targets: 1,
+            faults: [fault(55_139, 16_387, .storeRefuses)]
+        ),
+        Replay(
+            what: "what was found by one that would have doubted with a store",
+            seed: 234,
+            agents: 2,
+            targets: 7,
+            confirm: .off,
+            faults: [
+                fault(12_812, 5_700, .cutFromTargets(agent: 1)), fault(13_026, 3_100, .storeStalls),
+            ]
+        ),
+    ]
+
+    @Test(arguments: replays)
+    func `what went wrong once does not again`(replay: Replay) throws {
+        var setting = WorldSetting(agents: replay.agents, targets: replay.targets, minutes: 4)
+        setting.confirm = replay.confirm
+        let scenario = Scenario(seed: replay.seed, setting: setting, faults: replay.faults)
+        let violation = try scenario.run()
+        #expect(violation == nil, "\(violation?.text ?? "")")
+    }
+
+    /// One does not reach three peers, and falls short of doubting itself; the other, all there is beside it, reaches these
+    /// and hardly anything else.
+    @Test func `where the only other agent doubts itself, what it reaches stays up`() throws {
+        let few = (0..<3).map {
+            Fault(at: 22_000, length: 20_000, kind: .cutFromTarget(agent: 0, target: $0))
+        }
+        let most = (3..<20).map {
+            Fault(at: 20_000, length: 22_000, kind: .cutFromTarget(agent: 1, target: $0))
+        }
+        let setting = WorldSetting(agents: 2, targets: 20, minutes: 2)
+        let world = World(setting, seed: 11, faults: most + few)
+        let violation = try world.run()
+        world.close()
+        #expect(violation == nil, "\(violation?.text ?? "")")
+        #expect(world.checks.falls == 0)
+    }
+}

@@ -77,13 +77,25 @@ import Vocabulary
         #expect(once == nil)
     }
 
-    @Test func `what is said under a later claim holds, and is kept`() {
+    @Test func `what is said under a later claim holds, and is kept`() throws {
         var book = book()
         #expect(hear(word(.up, by: "a2", 50, 9, at: 0), &book) == .news)
         #expect(say(word(.down, by: "a1", 60, 1, at: 1), &book) == .kept)
         #expect(hear(word(.up, by: "a2", 50, 10, at: 2), &book) == .old)
-        let other = book.giveUp(word(.up, by: "a2", 50, 9, at: 0).key)
-        #expect(other == nil)
+        // It is probed here no more: it holds as long as it does in the store, and no longer stands against others.
+        let said = word(.down, by: "a1", 60, 1, at: 1)
+        let given = book.giveUp(said.key)
+        let left = try #require(given)
+        #expect(left.agent == "a1" && left.status == .down)
+        #expect(left.expiresAt == said.expiresAt + .seconds(10))
+        // While nothing can be heard it goes on to hold, as what others said does.
+        let later = book.renewals(
+            isHearing: false,
+            every: .seconds(1),
+            at: Moment(instant: Instant(nanoseconds: 0), wall: start + .seconds(2)),
+            mark: { _, _ in nil }
+        )
+        #expect(later.map(\.agent) == ["a1"])
         #expect(hear(word(.up, by: "a2", 70, 11, at: 3), &book) == .news)
     }
 

@@ -110,15 +110,24 @@ import Vocabulary
     /// A store refuses writes: the beat that was read minutes ago differs from the last that it took.
     @Test func `beats move while one was taken just now, and not where one was taken long ago`() {
         let now = WallTime(milliseconds: 1_000_000)
+        let begin = Instant(nanoseconds: 0)
         var beat = LastBeat()
-        #expect(beat.hasMoved)
-        beat.read("\(now.milliseconds - 200)", at: now, within: .seconds(1))
-        #expect(beat.hasMoved)
-        beat.read("\(now.milliseconds + 296_000)", at: now + .seconds(300), within: .seconds(1))
-        #expect(!beat.hasMoved)
-        beat.read("\(now.milliseconds + 304_900)", at: now + .seconds(305), within: .seconds(1))
-        #expect(beat.hasMoved)
-        beat.read("\(now.milliseconds + 304_900)", at: now + .seconds(305), within: .seconds(1))
-        #expect(!beat.hasMoved)
+        func read(_ last: Int64, at time: Int64) -> Bool {
+            let instant = begin + .milliseconds(time)
+            beat.read(
+                "\(now.milliseconds + last)",
+                at: now + .milliseconds(time),
+                within: .seconds(1),
+                on: instant
+            )
+            return beat.hasMoved(since: instant)
+        }
+        #expect(!beat.hasMoved(since: begin))
+        #expect(read(-200, at: 0))
+        // What was read before the store took no writes says nothing of the time since.
+        #expect(!beat.hasMoved(since: begin + .milliseconds(1)))
+        #expect(!read(296_000, at: 300_000))
+        #expect(read(304_900, at: 305_000))
+        #expect(!read(304_900, at: 305_000))
     }
 }

@@ -1,0 +1,403 @@
+// Does the fleet keep what docs/FLEET.md promises by number? How long a target may go unprobed, when a newcomer gets a
+// seat, what follows from what an agent was told, and what people see while a store is away. What an agent says of itself
+// is not asked here: books are kept of what befell it.
+
+import Fleet
+import Health
+import Vocabulary
+
+/// The books of promises that have a number.
+struct Promises {
+    /// When somebody began to probe the target at one of its slots, be it in vain.
+    fileprivate var lastSlot: [Int64]
+    /// Until when something excuses that nobody did.
+    fileprivate var excusedUntil: [Int64]
+    /// When something last befell an agent; how it was with the fleet before the store was away is of no use then.
+    fileprivate var lastEvent: Int64 = 0
+    fileprivate var catalogueTrouble: Int64 = -1_000_000
+    fileprivate var catalogueFaults = 0
+
+    /// Since when each agent is cut off from all targets, and how many it probed then that were well.
+    fileprivate var cuts: [Cut?]
+    fileprivate struct Cut {
+        var since: Int64
+        var count = 0
+        var isCounted = false
+    }
+    /// Since when something else is wrong with what people see of targets.
+    fileprivate var sightTrouble: Int64 = -1_000_000
+    fileprivate var sightFaults = 0
+    /// When an agent was last cut off from one target.
+    fileprivate var lastCut: [Way: Int64] = [:]
+    fileprivate struct Way: Hashable {
+        var agent: Int
+        var target: Int
+    }
+
+    /// The first beat of each life, and who was in the roster, since when anybody is.
+    fileprivate var firstBeat: [String: (instance: UInt64, at: Int64)] = [:]
+    fileprivate var roster: [String] = []
+    fileprivate var founded: Int64 = 0
+    fileprivate var era: UInt64 = 0
+    fileprivate var clockTrouble: Int64 = -1_000_000
+
+    /// The latest epoch under which each process was told that somebody else holds a pair.
+    fileprivate var told: [Int: [VerdictKey: UInt64]] = [:]
+
+    /// When the store was last away, and what all readers knew then.
+    fileprivate var absences = 0
+    fileprivate var absentFrom: Int64 = 0
+    fileprivate var isWatched = false
+    fileprivate var known: [Int: Set<Int>] = [:]
+
+    /// Since when each process shows another word than lies in the store.
+    fileprivate var differsFrom: [Int: [Int: Int64]] = [:]
+
+    /// One step of looking, one of beating, and messages on their way.
+    static let tolerance = Int64(400)
+    /// Who is cut off from everything has seen so by then.
+    static let doubtMax = Int64(2_500)
+    /// What was written is read by then, where nothing is wrong: connections are made again within half a second.
+    static let readMax = Int64(3_000)
+
+    init(_ setting: WorldSetting) {
+        lastSlot = Array(repeating: 0, count: setting.targets)
+        excusedUntil = Array(repeating: Int64(6_000), count: setting.targets)
+        cuts = Array(repeating: nil, count: setting.agents)
+    }
+
+    mutating func addProcess() { cuts.append(nil) }
+    mutating func begun(_ target: Int, at now: Int64) { lastSlot[target] = now }
+    mutating func forgetEpochs() { told = [:] }
+
+    /// Nothing has stood between the agent and the target for so long.
+    func hasReached(_ target: Int, from agent: Int, for span: Int64, at now: Int64) -> Bool {
+        lastCut[Way(agent: agent, target: target)].map { now - $0 > span } ?? true
+    }
+
+    mutating func note(_ fault: Fault, isOver: Bool, at now: Int64) {
+        let step = isOver ? -1 : 1
+        switch fault.kind {
+        case .targetDown, .targetFlaky: return
+        case .targetSilent: break
+        case .manySilent:
+            sightTrouble = now
+            sightFaults += step
+        case .cutFromTargets(let agent):
+            cuts[agent] = isOver ? nil : Cut(since: now)
+            lastEvent = now
+        case .otherCatalogue:
+            catalogueTrouble = now
+            catalogueFaults += step
+            lastEvent = now
+        case .storeStalls, .storeGone, .storeRefuses:
+            if fault.length > 0 { absences += step }
+            if !isOver, absences == 1 { absentFrom = now }
+        case .cutFromTarget(let agent, let target):
+            lastCut[Way(agent: agent, target: target)] = now
+            lastEvent = now
+        case .storeClock:
+            clockTrouble = now
+            lastEvent = now
+        default: lastEvent = now
+        }
+    }
+}
+
+extension Checks {
+    mutating func lookAtPromises(_ world: World) {
+        lookForGaps(world)
+        countWhatIsCut(world)
+        lookAtAbsence(world)
+        // What goes wrong with these stays so for a while.
+        if world.now % 500 != 0 { return }
+        lookAtWhatWasTold(world)
+        lookAtReaders(world)
+        lookAtCatalogues(world)
+    }
+
+    // MARK: No target goes unprobed for longer
+
+    /// It takes its part: whatever others let go it would claim.
+    private func isAble(_ agent: SimulatedAgent) -> Bool {
+        agent.isAlive && !agent.isPaused && !agent.isReader && agent.isConnected
+            && agentFaults[agent.number] == 0 && agent.desk.member.membership.isMember
+            && agent.desk.isHearing
+    }
+
+    /// Interval, timeout and a second after a holder died, half a second more for each that died with it.
+    private mutating func lookForGaps(_ world: World) {
+        let now = world.now
+        let able = world.agents.filter { isAble($0) }
+        let trouble = max(agentTrouble.max() ?? 0, storeTrouble, networkTrouble)
+        let isStoreWell = storeFaults == 0 && networkFaults == 0
+        // In a new era nothing but what is probed is claimed for a lease, and connections are made first.
+        let excuse = isStoreWell ? max(trouble, storeTrouble + terms.lease.milliseconds + 500) : now
+        let others = world.agents.count { !$0.isReader && !able.map(\.number).contains($0.number) }
+        // Where three and more died the lease ends before the last in rank has waited: what they held is then claimed as what
+        // nobody is known to probe.
+        let isCrowd = others > 2
+        let unclaimed =
+            terms.lease.milliseconds + terms.unclaimedAfter.milliseconds
+            + 5 * terms.rankStep.milliseconds + Promises.tolerance
+        let waits =
+            setting.interval.milliseconds + setting.timeout.milliseconds + 1_000
+            + Int64(others) * terms.rankStep.milliseconds + Promises.tolerance
+        let most = isCrowd ? max(waits, unclaimed) : waits
+        for target in world.plans.indices {
+            // Who has another file is not asked, and those that rank behind it wait for longer.
+            let isCommon =
+                promises.catalogueFaults == 0
+                || world.agents.indices.allSatisfy { !world.isHidden(target, from: $0) }
+            if !isCommon || able.isEmpty || !isStoreWell {
+                promises.excusedUntil[target] = now
+            }
+            let since = max(promises.lastSlot[target], promises.excusedUntil[target], excuse)
+            // Who gave it away takes it last of all.
+            let plan = world.plans[target]
+            let hasAbstainer = able.contains { agent in
+                agent.desk.number(of: plan.key).map { agent.desk.abstains(from: $0) != nil }
+                    ?? false
+            }
+            let rest = hasAbstainer ? Int64(able.count) * terms.rankStep.milliseconds : 0
+            if now - since > most + rest {
+                fail(
+                    "p\(target) went unprobed for \(now - promises.lastSlot[target])ms, \(now - since)ms of "
+                        + "them with nothing to wait for",
+                    of: target,
+                    at: now
+                )
+            }
+        }
+    }
+
+    // MARK: Who is in the roster
+
+    mutating func judge(
+        rosterAfter call: FleetCall,
+        _ reply: FleetReply,
+        _ signature: Signature,
+        _ store: StoreModel,
+        at now: Int64
+    ) {
+        if signature.era > store.era {
+            fail(
+                "\(signature.agent) knew the era \(signature.era), and after its call the store is of "
+                    + "\(store.era)",
+                at: now
+            )
+        }
+        let isNewEra = store.era != promises.era
+        promises.era = store.era
+        guard case .beat = call else {
+            if isNewEra { promises.roster = store.roster }
+            return
+        }
+        if case .beaten = reply, promises.firstBeat[signature.agent]?.instance != signature.instance
+        {
+            promises.firstBeat[signature.agent] = (signature.instance, now)
+        }
+        let before = promises.roster
+        promises.roster = store.roster
+        if before.isEmpty || (isNewEra && store.roster.count <= 1) { promises.founded = now }
+        let settle = terms.settle.milliseconds - 50
+        if isNewEra || now - promises.founded < settle + 100 { return }
+        if now - promises.clockTrouble < settle { return }
+        for agent in store.roster where !before.contains(agent) {
+            let age = promises.firstBeat[agent].map { now - $0.at } ?? 0
+            if age >= settle { continue }
+            fail("\(agent) is in the roster \(age)ms after its first beat", at: now)
+        }
+    }
+
+    // MARK: What was told
+
+    mutating func told(_ agent: SimulatedAgent, of pair: VerdictKey, _ epoch: UInt64, by: String) {
+        if by.isEmpty || by == agent.id { return }
+        let known = promises.told[agent.number]?[pair] ?? 0
+        promises.told[agent.number, default: [:]][pair] = max(known, epoch)
+    }
+
+    mutating func told(_ agent: SimulatedAgent, _ hint: FleetHint) {
+        guard case .ceded(let pair, let epoch, _, let by) = hint else { return }
+        told(agent, of: pair, epoch, by: by)
+    }
+
+    mutating func told(_ agent: SimulatedAgent, _ call: FleetCall, _ reply: FleetReply) {
+        switch (call, reply) {
+        case (.publish(let publications), .published(let answers)):
+            for (one, answer) in zip(publications, answers) {
+                guard case .held(let by, let epoch) = answer else { continue }
+                told(agent, of: one.pair, epoch, by: by)
+            }
+        case (.claim(_, let claims), .claimed(_, _, let answers)):
+            for (one, answer) in zip(claims, answers) {
+                guard case .held(let by, let epoch) = answer else { continue }
+                told(agent, of: one.pair, epoch, by: by)
+            }
+        default: break
+        }
+    }
+
+    /// Who was told that another holds a pair takes itself for its holder only by a later claim.
+    private mutating func lookAtWhatWasTold(_ world: World) {
+        for agent in world.agents where agent.isAlive && !agent.isPaused {
+            for (pair, epoch) in promises.told[agent.number] ?? [:] {
+                guard let index = world.indices[pair], let mine = agent.heldEpoch(of: index),
+                    mine < epoch
+                else { continue }
+                fail(
+                    "\(agent.id) holds \(pair.peer) under epoch \(mine), and was told that another has it under "
+                        + "\(epoch)",
+                    of: index,
+                    at: world.now
+                )
+            }
+        }
+    }
+
+    // MARK: Standing still
+
+    /// Whoever did not run for a lease begins anew, with nothing.
+    mutating func hasStoodStill(_ agent: SimulatedAgent, for pause: Nanoseconds, at now: Int64) {
+        for target in promises.lastSlot.indices where agent.holds(target) {
+            fail(
+                "\(agent.id) stood still for \(pause.milliseconds)ms, and probes p\(target) as before",
+                of: target,
+                at: now
+            )
+        }
+    }
+
+    mutating func countedThePast(_ target: Int, by agent: SimulatedAgent, at now: Int64) {
+        fail(
+            "\(agent.id) counts what it found of p\(target) before it stood still for a lease",
+            of: target,
+            at: now
+        )
+    }
+
+    // MARK: Being blind
+
+    private mutating func countWhatIsCut(_ world: World) {
+        for (number, cut) in promises.cuts.enumerated() {
+            guard let cut, !cut.isCounted, world.agents.indices.contains(number) else { continue }
+            let hosts = Set(world.plans.indices.filter { isSeen($0, number, world) }.map { $0 / 2 })
+            let targets = world.plans.indices.filter { isSeen($0, number, world) }
+            promises.cuts[number]?.isCounted = true
+            promises.cuts[number]?.count = hosts.count < 2 ? 0 : targets.count
+        }
+    }
+
+    private func isSeen(_ target: Int, _ agent: Int, _ world: World) -> Bool {
+        world.agents[agent].holds(target) && world.isUp(target)
+            && world.now - targetChanged[target] > Self.memory
+    }
+
+    /// Whoever is cut off from all targets knows that of itself, and takes nobody down.
+    mutating func judge(sightOf agent: SimulatedAgent, _ target: Int, _ world: World) {
+        let now = world.now
+        guard let cut = promises.cuts[agent.number], cut.count >= 6,
+            now - cut.since > Promises.doubtMax, world.isUp(target),
+            now - targetChanged[target] > Self.memory,
+            promises.sightFaults == 0, now - promises.sightTrouble > Self.memory,
+            promises.cuts.count(where: { $0 != nil }) == 1,
+            now - promises.lastEvent >= now - cut.since, isNetworkWell(since: 6_000, now),
+            agent.desk.member.membership.hasOthers
+        else { return }
+        fail(
+            "\(agent.id) finds p\(target) down, and has been cut off from all targets for \(now - cut.since)ms",
+            of: target,
+            at: now
+        )
+    }
+
+    // MARK: While the store is away
+
+    /// Nobody forgets what was known for no other reason than that.
+    private mutating func lookAtAbsence(_ world: World) {
+        let now = world.now
+        if promises.absences == 0 {
+            let isOver = now - storeTrouble > Promises.readMax
+            if isOver || now - promises.lastEvent < 8_000 { promises.isWatched = false }
+        } else if !promises.isWatched, now - promises.absentFrom < 200 {
+            promises.isWatched = now - promises.lastEvent > 8_000 && networkFaults == 0
+            promises.known = [:]
+            for agent in world.agents where agent.isAlive && !agent.isPaused {
+                let known = world.plans.indices.filter { agent.status(of: $0) != .unknown }
+                promises.known[agent.number] = Set(known)
+            }
+        }
+        guard promises.isWatched, promises.lastEvent < promises.absentFrom else { return }
+        for agent in world.agents where agent.isAlive && !agent.isPaused {
+            for target in promises.known[agent.number] ?? []
+            where agent.status(of: target) == .unknown {
+                fail(
+                    "\(agent.id) shows p\(target) unknown, for no other reason than that the store was away",
+                    of: target,
+                    at: now
+                )
+            }
+        }
+    }
+
+    // MARK: What readers show
+
+    /// Whoever can read shows what lies there, of what it does not probe itself.
+    private mutating func lookAtReaders(_ world: World) {
+        let now = world.now
+        for agent in world.agents {
+            let isFit =
+                agent.isAlive && !agent.isPaused && agent.isConnected && !agent.desk.isTaken
+                && isWell(agent, since: Promises.readMax, now)
+                && isNetworkWell(since: Promises.readMax, now)
+            if !isFit {
+                promises.differsFrom[agent.number] = nil
+                continue
+            }
+            for (target, plan) in world.plans.enumerated() {
+                guard !agent.holds(target), !world.isHidden(target, from: agent.number),
+                    let word = world.store.verdict(of: plan.key),
+                    let shown = agent.verdict(of: target),
+                    (shown.agent, shown.epoch, shown.status) != (
+                        word.agent, word.epoch, word.status
+                    )
+                else {
+                    promises.differsFrom[agent.number]?[target] = nil
+                    continue
+                }
+                let since = promises.differsFrom[agent.number]?[target] ?? now
+                promises.differsFrom[agent.number, default: [:]][target] = since
+                if now - since <= Promises.readMax { continue }
+                fail(
+                    "\(agent.id) shows p\(target) \(shown.status.rawValue) by \(shown.agent), and in the store "
+                        + "lies for \(now - since)ms: \(word.status.rawValue) by \(word.agent)",
+                    of: target,
+                    at: now
+                )
+            }
+        }
+    }
+
+    // MARK: What is defined no more
+
+    private mutating func lookAtCatalogues(_ world: World) {
+        let now = world.now
+        guard isNetworkWell(since: Promises.readMax, now),
+            now - promises.catalogueTrouble > Promises.readMax
+        else { return }
+        for (target, plan) in world.plans.enumerated() {
+            guard let holding = world.store.holding(of: plan.key), holding.era == world.store.era,
+                let agent = world.agents.first(where: { $0.id == holding.agent && $0.isAlive }),
+                world.isHidden(target, from: agent.number), !agent.isPaused, agent.isConnected,
+                agent.desk.member.membership.instance == holding.instance,
+                now - agentTrouble[agent.number] > Promises.readMax
+            else { continue }
+            fail(
+                "\(agent.id) holds p\(target) in the store, and has not defined it for a while",
+                of: target,
+                at: now
+            )
+        }
+    }
+}
