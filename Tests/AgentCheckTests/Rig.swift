@@ -287,7 +287,8 @@ final class Client {
         let result = address.withSockaddr { Glibc.connect(raw, $0, $1) }
         // From here on `deinit` closes it, also when this throws.
         if result < 0 { throw SystemError("connect") }
-        Socket.noDelay(raw)
+        var one: Int32 = 1
+        setsockopt(raw, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(4))
     }
 
     deinit { Glibc.close(raw) }
