@@ -34,9 +34,12 @@ final class Prober: Sendable {
 
     deinit {
         let (loop, resolver) = (loop, resolver)
-        loop.execute {
-            resolver.value.close()
-            loop.stop()
+        Task.detached {
+            await resolver.call { $0.close() }
+            // A program that was killed at its deadline has yet to be waited for. Left as a zombie it would stand before
+            // the children of tests that expect an exit, and those would wait for ever.
+            _ = await eventually { await resolver.call { _ in loop.watchedCount } == 0 }
+            loop.execute { loop.stop() }
         }
     }
 

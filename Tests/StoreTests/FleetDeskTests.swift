@@ -217,8 +217,9 @@ import Vocabulary
             )
             #expect(await rig.comes { agent.hands.held.count == 4 })
             let epoch = UInt64(max(rig.loop.wall.milliseconds, 0)) + 1_000_000
-            for key in agent.keys {
-                #expect(agent.desk.older.isEmpty)
+            for (place, key) in agent.keys.enumerated() {
+                // Two words are no habit.
+                #expect(place > 2 || agent.desk.older.isEmpty)
                 let other = Verdict.sample(.down, peer: key.peer, agent: "old", epoch: epoch)
                 _ = try await server.ask(
                     "HSET",
@@ -232,7 +233,7 @@ import Vocabulary
                 try await Task.sleep(for: .milliseconds(750))
             }
             #expect(await rig.comes { agent.desk.older.map(\.id) == ["old"] })
-            let told = rig.lines.all.filter { $0.contains("saw old write of web/p3 (http) again") }
+            let told = rig.lines.all.filter { $0.contains("saw old write of web/p") }
             #expect(told.count == 1)
         }
     }
