@@ -30,6 +30,12 @@ public final class Courier: Sendable {
         return Courier(loop, resolver, hello: agent)
     }
 
+    /// Nothing is under way, and every program that was killed has been waited for.
+    func isIdle() async -> Bool {
+        let loop = loop
+        return await resolver.call { _ in loop.watchedCount == 0 }
+    }
+
     public func stop() async {
         await resolver.call { $0.close() }
         loop.stop()

@@ -89,7 +89,8 @@ struct HipacheSourceTests {
         }
         #expect(isAway)
         #expect(await rig.source.call { $0.condition.error == $0.condition.readError })
-        #expect(await rig.source.call { $0.condition.since } > before)
+        // The same, where a slow machine had lost the connection before.
+        #expect(await rig.source.call { $0.condition.since } >= before)
         try rig.restartRedis()
         let isBack = await eventually(within: Self.patience) {
             await rig.source.call { $0.condition.isConnected && $0.condition.readError == nil }

@@ -53,6 +53,9 @@ private func ok(_ status: String = "200 OK", _ fields: String = "") -> String {
         var receiver = Receiver(name: "ops", way: way, rules: HeraldRules())
         receiver.timeout = timeout
         let end = await courier.deliver(Self.batch, to: receiver)
+        // Who stopped before would leave a zombie, over which the runner of tests that expect an exit never ends.
+        let isIdle = await eventually { await courier.isIdle() }
+        #expect(isIdle)
         await courier.stop()
         return end
     }
