@@ -238,6 +238,28 @@ import Vocabulary
         }
     }
 
+    /// The next word of the holder meets it: the next reading of everything is an hour away.
+    @Test func `what an older agent writes is written over`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            let agent = await Agent.start("a1", on: rig, pairs: 1, reconcileEvery: .seconds(3_600))
+            let key = agent.keys[0]
+            #expect(await rig.comes { agent.hands.held == [key] })
+            let epoch = UInt64(max(rig.loop.wall.milliseconds, 0)) + 1_000_000
+            let other = Verdict.sample(.down, peer: key.peer, agent: "old", epoch: epoch)
+            let text = other.json.text
+            _ = try await server.ask("HSET", "muster:verdicts", key.field, text, on: rig.loop)
+            var isUp = false
+            #expect(
+                await eventually(within: .seconds(60)) {
+                    isUp.toggle()
+                    agent.find(isUp ? .up : .down, key)
+                    return await self.text(of: key, rig)?.contains("\"a1\"") == true
+                }
+            )
+        }
+    }
+
     @Test func `what is not found any more is not vouched for, until it is found again`()
         async throws
     {
