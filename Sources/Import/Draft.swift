@@ -110,6 +110,7 @@ struct Draft: Equatable, Sendable {
     static let timeoutMax = Span(milliseconds: 86_400_000)
     /// Of `proxy.timeouts`, what holds where nothing is written.
     static let timeoutDefaults = [
+        "client-idle": Span(milliseconds: 60_000),
         "response": Span(milliseconds: 60_000), "body-idle": Span(milliseconds: 30_000),
         "tunnel-idle": Span(milliseconds: 3_600_000),
     ]

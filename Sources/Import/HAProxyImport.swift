@@ -78,12 +78,10 @@ public struct HAProxyImport {
             draft.notes += frontend.notes
         }
         for proxy in proxies { timeouts(proxy) }
-        if draft.upstreams.contains(where: { !$0.monitors.isEmpty }) {
-            draft.hints.append(
-                "Where all servers of a backend are down, HAProxy answers 503. muster asks them all the same, unless "
-                    + "the upstream says 'all-down: fail-closed'."
-            )
-        }
+        draft.hints += Self.differences(
+            proxies,
+            isChecked: draft.upstreams.contains { !$0.monitors.isEmpty }
+        )
     }
 
     // MARK: Sections without servers
@@ -369,5 +367,8 @@ public struct HAProxyImport {
             draft.keep("body-idle", atLeast: span)
             if proxy.timeouts["tunnel"] == nil { draft.keep("tunnel-idle", atLeast: span) }
         }
+        guard proxy.listens, proxy.isHTTP, proxy.timeouts["http-keep-alive"] == nil else { return }
+        let idle = proxy.timeouts["http-request"] ?? proxy.timeouts["client"]
+        if let idle { draft.keep("client-idle", atLeast: idle) }
     }
 }

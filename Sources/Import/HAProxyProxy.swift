@@ -29,6 +29,8 @@ struct HAProxyProxy: Sendable {
     var rules: [HAProxyLine] = []
     var defaultBackend: (name: String, line: HAProxyLine)?
     var isDisabled = false
+    /// All backups serve where the others are down, not the first alone.
+    var sharesBackups = false
     var notes: [Note] = []
 
     init(_ section: HAProxySection) {
@@ -43,12 +45,26 @@ struct HAProxyProxy: Sendable {
 
     /// What stands in `defaults` has its notes there.
     mutating func take(_ lines: [HAProxyLine], areDefaults: Bool) {
+        if !areDefaults { replaceRules(of: lines) }
         for line in lines {
             let why = take(line)
             if let why, !areDefaults {
                 notes.append(Note(place: line.place, text: line.raw, why: why))
             }
         }
+    }
+
+    /// Steps of a check are not added to those of `defaults`: the first of its own, or the option itself, takes
+    /// their place.
+    private mutating func replaceRules(of own: [HAProxyLine]) {
+        func says(_ step: String, _ option: String) -> Bool {
+            own.contains { line in
+                line.first == step && line.second != "disable-on-404"
+                    || line.first == "option" && line.second == option
+            }
+        }
+        if says("http-check", "httpchk") { httpChecks = [] }
+        if says("tcp-check", "tcp-check") { tcpChecks = [] }
     }
 
     /// Nil where it was taken; else why it is not, or not whole.
@@ -106,12 +122,17 @@ struct HAProxyProxy: Sendable {
         guard line.words.count > 2, let span = Span(haproxy: line.words[2]) else {
             return "expected a time"
         }
-        timeouts[line.second] = span
-        let known = [
-            "connect", "client", "server", "http-request", "http-keep-alive", "queue", "tunnel",
-            "check",
-        ]
-        return known.contains(line.second) ? nil : "no counterpart"
+        let isEndless = span.microseconds == 0
+        switch line.second {
+        case "connect", "client", "server":
+            timeouts[line.second] = isEndless ? Draft.timeoutMax : span
+            if isEndless { return "there without an end; a day is the longest here" }
+        // These have others' where they are 0, as if they were not written.
+        case "http-request", "http-keep-alive", "queue", "tunnel", "check":
+            timeouts[line.second] = isEndless ? nil : span
+        default: return "no counterpart"
+        }
+        return span > Draft.timeoutMax ? "a day is the longest here" : nil
     }
 
     private mutating func server(_ line: HAProxyLine) -> String? {
@@ -119,7 +140,7 @@ struct HAProxyProxy: Sendable {
         case "default-server":
             let words = HAProxyServer.words(line.rest, isOwn: false)
             defaultServer += words
-            let left = words.filter { !HAProxyServers.taken.contains($0.key) }
+            let left = words.filter { !HAProxyServers.isTaken($0) }
             if left.isEmpty { return nil }
             return "no counterpart: "
                 + left.map { word in word.value.map { "\(word.key) \($0)" } ?? word.key }
@@ -166,6 +187,10 @@ struct HAProxyProxy: Sendable {
         if Self.checks.contains(name) {
             check = isOff ? nil : (name, line)
             return nil
+        }
+        if name == "allbackups" {
+            sharesBackups = !isOff
+            if isOff { return nil }
         }
         return Self.optionReasons[name] ?? "no counterpart"
     }

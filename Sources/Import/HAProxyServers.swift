@@ -31,9 +31,8 @@ struct HAProxyServers {
     mutating func read() {
         for server in proxy.servers { peer(server) }
         slowStart()
-        if proxy.servers.contains(where: { $0.value("on-marked-down") == "shutdown-sessions" }) {
-            settings.append(.init("on-down", .word("close-all")))
-        }
+        onDown()
+        backups()
         queue()
     }
 
@@ -213,13 +212,17 @@ struct HAProxyServers {
         "on-marked-up": "backups keep the connections they have",
     ]
 
+    static func isTaken(_ word: HAProxyServer.Word) -> Bool {
+        taken.contains(word.key)
+            || word.key == "on-marked-down" && word.value == "shutdown-sessions"
+    }
+
     private func leftovers(_ server: HAProxyServer) -> [(String, String)] {
         var left: [(String, String)] = []
         let isTLS = server.has("ssl")
         for word in server.words where word.isOwn || word.key == "ssl" || word.key == "track" {
-            if Self.taken.contains(word.key) { continue }
+            if Self.isTaken(word) { continue }
             if word.key == "cookie", proxy.cookie != nil { continue }
-            if word.key == "on-marked-down", word.value == "shutdown-sessions" { continue }
             if word.key == "ssl", !isTLS { continue }
             let text = word.value.map { "\(word.key) \($0)" } ?? word.key
             left.append((text, Self.reasons[word.key] ?? "no counterpart"))
@@ -261,6 +264,34 @@ struct HAProxyServers {
                 "one for all servers: \(longest.text)"
             )
         }
+    }
+
+    /// Connections that are there outlive a check that fails, unless a server says otherwise; here those of TCP do not.
+    private mutating func onDown() {
+        let cut = proxy.servers.filter { $0.value("on-marked-down") == "shutdown-sessions" }
+        if cut.isEmpty {
+            let isChecked = proxy.servers.contains { $0.has("check") || $0.has("agent-check") }
+            if isChecked, !proxy.isHTTP { settings.append(.init("on-down", .word("keep"))) }
+            return
+        }
+        settings.append(.init("on-down", .word("close-all")))
+        for server in proxy.servers where server.value("on-marked-down") != "shutdown-sessions" {
+            note(
+                server.line,
+                "server \(server.name) without on-marked-down shutdown-sessions",
+                "one for all servers: their connections end when they go down"
+            )
+        }
+    }
+
+    private mutating func backups() {
+        let backups = proxy.servers.filter { $0.has("backup") }
+        guard backups.count > 1, !proxy.sharesBackups else { return }
+        note(
+            backups[1].line,
+            "server \(backups[1].name): backup",
+            "without 'option allbackups' the first backup that is up serves alone there; here all share"
+        )
     }
 
     /// Whoever finds all servers full waits there, unless told otherwise.

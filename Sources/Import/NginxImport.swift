@@ -99,6 +99,8 @@ public struct NginxImport {
     }
 
     var usedMatches: Set<String> = []
+    /// Some location says nothing of further tries.
+    var leavesTrying = false
 
     mutating func other(_ directive: NginxDirective) {
         switch directive.name {
@@ -110,7 +112,7 @@ public struct NginxImport {
             } else {
                 note(directive, "one thread a core is the default here")
             }
-        default: tellWhole(directive, NginxScope.reasons[directive.name] ?? "no counterpart")
+        default: tellWhole(directive, NginxScope.reason(for: directive))
         }
     }
 
@@ -210,6 +212,7 @@ public struct NginxImport {
                 )
             )
         }
+        draft.hints += Self.differences(draft, isTryingSaid: !leavesTrying)
         // Of addresses that lead nowhere.
         for key in bindNotes.keys.sorted() { draft.notes += bindNotes[key] ?? [] }
     }

@@ -30,12 +30,33 @@ struct NginxScope {
     ]
 
     private mutating func time(_ directive: NginxDirective) -> Bool {
-        guard Self.timeouts[directive.name] != nil, directive.arguments.count == 1,
-            let span = Span(nginx: directive.first), span.microseconds > 0
-        else { return false }
+        guard let span = Self.span(of: directive), span.microseconds > 0 else { return false }
         times[directive.name] = span
-        return true
+        // What is longer is cut, and told of.
+        return span <= Draft.timeoutMax
     }
+
+    /// Nil where it says no time that means something here. A second one of `keepalive_timeout` is for a header.
+    private static func span(of directive: NginxDirective) -> Span? {
+        guard timeouts[directive.name] != nil,
+            directive.arguments.count == 1
+                || directive.name == "keepalive_timeout" && directive.arguments.count == 2
+        else { return nil }
+        return Span(nginx: directive.first)
+    }
+
+    /// Why it is not here, or not whole.
+    static func reason(for directive: NginxDirective) -> String {
+        if let span = span(of: directive) {
+            if span > Draft.timeoutMax { return "a day is the longest here" }
+            return directive.name == "keepalive_timeout"
+                ? "clients' connections are kept here, for proxy.timeouts.client-idle"
+                : "expected a time; muster's own holds"
+        }
+        return reasons[directive.name] ?? "no counterpart"
+    }
+
+    var saysTrying: Bool { nextUpstream != nil }
 
     /// What nginx waits where nothing is written: between two parts of a body, and of a stream.
     private static let pause = Span(milliseconds: 60_000)
@@ -117,6 +138,7 @@ struct NginxScope {
         "error_log": "the log goes to standard error, see OPERATIONS.md",
         "proxy_set_header":
             "X-Forwarded-For, X-Forwarded-Proto and Host are written as PROXY.md says",
+        "client_max_body_size": "bodies may have any length here",
         "proxy_http_version": "peers are spoken to in HTTP/1.1",
         "proxy_next_upstream_timeout": "timeouts.connect and timeouts.response bound each attempt",
         "proxy_buffering": "nothing is buffered whole",

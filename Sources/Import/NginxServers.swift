@@ -171,7 +171,7 @@ extension NginxImport {
                     if line.block == nil, line.lua == nil {
                         note(
                             line,
-                            NginxScope.reasons[line.name] ?? "no counterpart",
+                            NginxScope.reason(for: line),
                             text:
                                 "location \(directive.arguments.joined(separator: " ")): \(line.text)"
                         )
@@ -189,6 +189,7 @@ extension NginxImport {
         }
         guard let target = target(pass) else { return }
         scope.apply(to: &upstreams[target.upstream])
+        if !scope.saysTrying { leavesTrying = true }
         scope.apply(to: &draft, isStream: false)
         if let health { healthCheck(health, of: target.upstream, isStream: false) }
         guard let path = path(directive) else { return }

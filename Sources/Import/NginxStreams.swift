@@ -8,11 +8,13 @@ extension NginxImport {
         var listens: [NginxDirective] = []
         var pass: NginxDirective?
         var health: NginxDirective?
+        var dropsSessions = false
         for inner in directive.block ?? [] {
             switch inner.name {
             case "listen": listens.append(inner)
             case "proxy_pass": pass = inner
             case "health_check": health = inner
+            case "proxy_session_drop" where inner.first == "on": dropsSessions = true
             default: if !scope.take(inner) { other(inner) }
             }
         }
@@ -46,7 +48,15 @@ extension NginxImport {
         }
         scope.apply(to: &upstreams[index])
         scope.apply(to: &draft, isStream: true)
-        if let health { healthCheck(health, of: index, isStream: true) }
+        if let health {
+            healthCheck(health, of: index, isStream: true)
+            // Connections that are there outlive a check that fails, unless it says otherwise.
+            upstreams[index].set(
+                "on-down",
+                .word(dropsSessions ? "close-all" : "keep"),
+                for: directive
+            )
+        }
         for listen in listens {
             guard let bind = bind(listen) else { continue }
             if binds.contains(bind) {

@@ -93,7 +93,83 @@ import Testing
         #expect(imported.text.contains("unless the upstream says 'all-down: fail-closed'"))
     }
 
+    /// Steps of `defaults` were added to those of a backend, so that a 404 passed.
+    @Test(arguments: [
+        ("option httpchk GET /h\n http-check expect status 200-399", "200-399"),
+        ("http-check expect status 200-399", "200-399"),
+        ("option httpchk GET /h", nil), ("", "101 200-499"),
+    ])
+    func `steps of a check take the place of those of defaults`(
+        _ own: String,
+        _ expected: String?
+    ) {
+        let imported = Self.read(
+            "defaults\n mode http\n option httpchk\n http-check expect ! rstatus ^5\n"
+                + "backend b\n \(own)\n server s 1.2.3.4:80 check\n"
+        )
+        let monitor = imported.text.split(separator: "\n").last { $0.contains("http:") } ?? ""
+        if let expected {
+            #expect(monitor.contains("expect: \"\(expected)\""))
+        } else {
+            #expect(monitor.contains("path: /h") && !monitor.contains("expect"))
+        }
+        #expect(imported.noteCount == 0)
+        let tcp = Self.read(
+            "defaults\n option tcp-check\n tcp-check expect string NO\n"
+                + "backend b\n tcp-check expect string YES\n server s 1.2.3.4:80 check\n"
+        ).text
+        #expect(tcp.contains("YES") && !tcp.contains("NO"))
+    }
+
     // MARK: Servers
+
+    /// A check that failed cut what HAProxy lets go on.
+    @Test(arguments: [
+        ("tcp", "check", "check", "keep", 0), ("http", "check", "check", nil, 0),
+        ("tcp", "", "", nil, 0),
+        (
+            "tcp", "check on-marked-down shutdown-sessions",
+            "check on-marked-down shutdown-sessions", "close-all", 0
+        ),
+        ("tcp", "check on-marked-down shutdown-sessions", "check", "close-all", 1),
+    ])
+    func `what becomes of connections when a check fails is the same`(
+        _ mode: String,
+        _ first: String,
+        _ second: String,
+        _ onDown: String?,
+        _ notes: Int
+    ) {
+        let imported = Self.read(
+            "listen l\n mode \(mode)\n bind :80\n server a 1.2.3.4:80 \(first)\n server b 1.2.3.5:80 \(second)\n"
+        )
+        #expect(
+            imported.text.split(separator: "\n").first { $0.contains("on-down") }
+                .map { String($0.split(separator: " ")[1]) } == onDown
+        )
+        #expect(imported.noteCount == notes)
+        let all = Self.read(
+            "defaults\n default-server on-marked-down shutdown-sessions\n"
+                + "listen l\n bind :80\n server a 1.2.3.4:80 check\n"
+        )
+        #expect(all.text.contains("on-down: close-all"))
+        #expect(all.noteCount == 0)
+    }
+
+    @Test(arguments: [("", 1), ("option allbackups\n", 1), ("no option allbackups\n", 1)])
+    func `several backups are told of, whoever serves of them`(_ option: String, _ notes: Int) {
+        func read(_ second: String) -> Imported {
+            Self.read(
+                "backend b\n \(option)\n server a 1.2.3.4:80\n server b 1.2.3.5:80 backup\n"
+                    + " server c 1.2.3.6:80 \(second)\n"
+            )
+        }
+        let imported = read("backup")
+        #expect(imported.noteCount == notes)
+        let share = option.hasPrefix("option")
+        #expect(imported.text.contains("the first backup that is up serves alone there") != share)
+        #expect(read("").noteCount == (share ? 1 : 0))
+    }
 
     @Test func `nothing is said where nothing is missing`() {
         let imported = Self.read(
@@ -111,11 +187,15 @@ import Testing
             imported.text == """
                 # Made of h.cfg by muster import haproxy.
                 # Where all servers of a backend are down, HAProxy answers 503. muster asks them all the same, unless the upstream says 'all-down: fail-closed'.
+                # Requests that fail take a server out for 10 s (a refusal, a reset, a timeout, or five answers in a row from 500 on); HAProxy goes by checks, unless a server has 'observe'. Upstreams with 'eject: off' do too.
+                # Without 'retries' and 'retry-on' HAProxy tries the same server up to three times more where it does not accept; muster two others, and also where what may be repeated is not answered.
+                # HAProxy waits without an end where there is no 'timeout connect' (connect) and 'timeout server' (response); muster has an end for everything, under proxy.timeouts.
 
                 upstreams:
                   # h.cfg:1: backend web
                   web:
                     balance: least-connections
+                    on-down: keep
                     peers:
                       - { id: a, address: "10.0.0.1:80", weight: 5, backup: true, max-connections: 10 }
                       - { id: b, address: "10.0.0.2:80", down: true }
@@ -447,6 +527,60 @@ import Testing
         #expect(
             imported.text.contains("b.cfg:1: maxconn 7") && imported.text.contains("no section")
         )
+    }
+
+    /// With `timeout server 0` everything that took longer than a millisecond was answered 504.
+    @Test(arguments: [
+        ("server 0", 86_400, 86_400, 86_400), ("client 0s", 60, 86_400, 86_400),
+        // Of these 0 is as good as nothing.
+        ("tunnel 0", 60, 30, 3_600), ("http-request 0", 60, 30, 3_600),
+        ("http-keep-alive 0", 60, 30, 3_600), ("client 40d", 60, 86_400, 86_400),
+    ])
+    func `a timeout of 0 is none`(
+        _ line: String,
+        _ response: Int,
+        _ body: Int,
+        _ tunnel: Int
+    ) throws {
+        let imported = Self.read(
+            "listen l\n mode http\n bind :80\n timeout \(line)\n server s 1.2.3.4:80\n"
+        )
+        let timeouts = try imported.configuration().proxy.timeouts
+        #expect(timeouts.response == .seconds(Int64(response)))
+        #expect(timeouts.bodyIdle == .seconds(Int64(body)))
+        #expect(timeouts.tunnelIdle == .seconds(Int64(tunnel)))
+        #expect(timeouts.requestHead == .seconds(10))
+        let isCut = response == 86_400 || body == 86_400
+        #expect(imported.text.contains("a day is the longest here") == isCut)
+        #expect(imported.noteCount == (isCut ? 1 : 0))
+    }
+
+    @Test(arguments: [
+        ("timeout client 5m", 300), ("timeout client 5s", 60),
+        ("timeout client 5m\n timeout http-request 2m", 120),
+        ("timeout client 5m\n timeout http-keep-alive 10s", 10),
+    ])
+    func `an idle client is kept for as long as there`(_ lines: String, _ idle: Int) throws {
+        let timeouts = try Self.read(
+            "listen l\n mode http\n bind :80\n \(lines)\n server s 1.2.3.4:80\n"
+        ).configuration().proxy.timeouts
+        #expect(timeouts.clientIdle == .seconds(Int64(idle)))
+    }
+
+    @Test func `what HAProxy does by itself and muster otherwise stands at the head`() {
+        let bare = "listen l\n mode http\n bind :80\n server s 1.2.3.4:80\n"
+        let said =
+            bare + " retries 3\n timeout connect 1s\n timeout server 1s\n timeout client 1s\n"
+            + " timeout http-request 5s\n"
+        let words = [
+            "'eject: off'", "Without 'retries'",
+            "no 'timeout connect' (connect), 'timeout server' (response) and 'timeout client' (body-idle)",
+            "Without 'timeout http-request'", "X-Forwarded-For", "HAProxy answers 503 to both",
+        ]
+        let (one, other) = (Self.read(bare).text, Self.read(said).text)
+        #expect(words.filter { one.contains($0) } == words)
+        #expect(words.filter { other.contains($0) } == [words[0], words[4], words[5]])
+        #expect(!Self.read("defaults\n mode http\n").text.contains("HAProxy"))
     }
 
     @Test func `the longest of several timeouts holds`() throws {

@@ -469,11 +469,63 @@ import Testing
         #expect(timeouts.tunnelIdle == .seconds(Int64(tunnel)))
     }
 
+    @Test(arguments: [
+        ("keepalive_timeout 65 60;", 65, nil), ("keepalive_timeout 0;", 60, "are kept here"),
+        ("keepalive_timeout 3d;", 86_400, "a day is the longest here"),
+    ])
+    func `an idle client is kept for as long as there`(
+        _ line: String,
+        _ idle: Int,
+        _ told: String?
+    ) throws {
+        let imported = Self.read(
+            "http { \(line) upstream u { server 10.0.0.1; } server { listen 80; location / { proxy_pass http://u; } } }"
+        )
+        #expect(try imported.configuration().proxy.timeouts.clientIdle == .seconds(Int64(idle)))
+        #expect(imported.noteCount == (told == nil ? 0 : 1))
+        if let told { #expect(imported.text.contains(told)) }
+    }
+
+    @Test(arguments: [
+        ("health_check;", "keep"), ("health_check; proxy_session_drop on;", "close-all"),
+    ])
+    func `connections of a stream outlive a check that fails, unless it says otherwise`(
+        _ lines: String,
+        _ onDown: String
+    ) {
+        let imported = Self.read(
+            "stream { upstream d { server 10.0.0.1:3306; } server { listen 3306; proxy_pass d; \(lines) } }"
+        )
+        #expect(imported.text.contains("on-down: \(onDown)"))
+        #expect(imported.noteCount == 0)
+    }
+
+    @Test func `what nginx does by itself and muster otherwise stands at the head`() {
+        let said =
+            "proxy_next_upstream error; proxy_connect_timeout 2s; client_header_timeout 5s; keepalive_timeout 5s;"
+        let texts = ["", said].map {
+            Self.read(
+                "http { \($0) upstream u { server 10.0.0.1; } server { listen 80; location / { proxy_pass http://u; } } }"
+            ).text
+        }
+        let words = [
+            "'proxy_set_header Host'", "more than 1 MB", "'eject: {failures: 0}'",
+            "Without 'proxy_next_upstream'", "60 s for a connection (connect: 1s)",
+            "60 s for the head", "75 s for the next request",
+        ]
+        #expect(words.filter { texts[0].contains($0) } == words)
+        #expect(words.filter { texts[1].contains($0) } == Array(words[..<3]))
+        let stream = Self.read(
+            "stream { upstream d { server 10.0.0.1:3306; } server { listen 3306; proxy_pass d; } }"
+        ).text
+        #expect(words.filter { stream.contains($0) } == [words[4]])
+    }
+
     @Test func `defaults of timeouts are those of the proxy`() {
         let timeouts = ProxyTimeouts()
         let ours = [
             "response": timeouts.response, "body-idle": timeouts.bodyIdle,
-            "tunnel-idle": timeouts.tunnelIdle,
+            "tunnel-idle": timeouts.tunnelIdle, "client-idle": timeouts.clientIdle,
         ]
         #expect(ours == Draft.timeoutDefaults.mapValues { .microseconds($0.microseconds) })
     }

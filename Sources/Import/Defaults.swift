@@ -1,0 +1,126 @@
+// What does the older proxy do where its file says nothing, and muster does otherwise? Said once, at the head of what is
+// written: it is true of no line of the source, and somebody would miss it.
+
+extension HAProxyImport {
+    /// HAProxy's for `proxies`, as far as they touch on what is in them.
+    static func differences(_ proxies: [HAProxyProxy], isChecked: Bool) -> [String] {
+        let serving = proxies.filter { $0.serves && !$0.servers.isEmpty }
+        if serving.isEmpty { return [] }
+        let listening = proxies.filter { $0.listens }
+        var lines: [String] = []
+        if isChecked {
+            lines.append(
+                "Where all servers of a backend are down, HAProxy answers 503. muster asks them all the same, unless "
+                    + "the upstream says 'all-down: fail-closed'."
+            )
+        }
+        lines.append(
+            "Requests that fail take a server out for 10 s (a refusal, a reset, a timeout, or five answers in a row from "
+                + "500 on); HAProxy goes by checks, unless a server has 'observe'. Upstreams with 'eject: off' do too."
+        )
+        if serving.contains(where: { $0.retries == nil && $0.retryOn == nil }) {
+            lines.append(
+                "Without 'retries' and 'retry-on' HAProxy tries the same server up to three times more where it does not "
+                    + "accept; muster two others, and also where what may be repeated is not answered."
+            )
+        }
+        lines += unsetTimes(serving, listening)
+        if listening.contains(where: \.isHTTP) {
+            lines.append(
+                "A host and path that nothing leads to is answered 404, and a request that no server takes 502; "
+                    + "HAProxy answers 503 to both."
+            )
+            lines.append(
+                "X-Forwarded-For and X-Forwarded-Proto are written for every request, and what it says of them is dropped."
+            )
+        }
+        return lines
+    }
+
+    private static func unsetTimes(
+        _ serving: [HAProxyProxy],
+        _ listening: [HAProxyProxy]
+    ) -> [String] {
+        var unset: [String] = []
+        func note(_ theirs: String, _ ours: String, _ proxies: [HAProxyProxy]) {
+            if proxies.contains(where: { $0.timeouts[theirs] == nil }) {
+                unset.append("'timeout \(theirs)' (\(ours))")
+            }
+        }
+        note("connect", "connect", serving)
+        note("server", "response", serving)
+        note("client", "body-idle", listening)
+        var lines: [String] = []
+        if !unset.isEmpty {
+            lines.append(
+                "HAProxy waits without an end where there is no \(listed(unset)); muster has an end for everything, "
+                    + "under proxy.timeouts."
+            )
+        }
+        if listening.contains(where: { $0.isHTTP && $0.timeouts["http-request"] == nil }) {
+            lines.append(
+                "Without 'timeout http-request' the head of a request has 'timeout client' in HAProxy; here 10 s "
+                    + "(proxy.timeouts.request-head), unless something is written."
+            )
+        }
+        return lines
+    }
+}
+
+extension NginxImport {
+    /// nginx's for what a draft has in it.
+    static func differences(_ draft: Draft, isTryingSaid: Bool) -> [String] {
+        let isHTTP = draft.listeners.contains {
+            if case .http = $0.mode { true } else { false }
+        }
+        if draft.listeners.isEmpty { return [] }
+        var lines: [String] = []
+        if isHTTP {
+            lines.append(
+                "Unless 'proxy_set_header Host' is there, nginx tells a server the name that stands in proxy_pass as "
+                    + "Host; muster always tells it the client's."
+            )
+            lines.append(
+                "nginx refuses bodies of more than 1 MB, or than client_max_body_size; muster hands on what comes."
+            )
+        }
+        var times: [String] = []
+        func note(_ key: String, _ theirs: String, _ ours: String) {
+            if draft.timeouts[key] == nil { times.append("\(theirs) (\(key): \(ours))") }
+        }
+        note("connect", "60 s for a connection", "1s")
+        if isHTTP {
+            note("request-head", "60 s for the head of a request", "10s")
+            note("client-idle", "75 s for the next request of a client", "60s")
+        }
+        if !times.isEmpty {
+            lines.append(
+                "Where nothing is said nginx waits \(listed(times)); muster as the brackets say, under proxy.timeouts."
+            )
+        }
+        if isHTTP {
+            if !isTryingSaid {
+                lines.append(
+                    "Without 'proxy_next_upstream' nginx asks any number of servers, also after proxy_read_timeout; "
+                        + "muster two further ones, where one does not accept or does not answer (retries, retry-on)."
+                )
+            }
+            lines.append(
+                "Five answers in a row from 500 on take a server out here, as long as others do better; nginx counts them "
+                    + "only with http_500 and the like ('eject: {failures: 0}')."
+            )
+        }
+        if draft.upstreams.contains(where: { !$0.monitors.isEmpty }) {
+            lines.append(
+                "Where all servers are down, nginx answers 502. muster asks them all the same, unless the upstream says "
+                    + "'all-down: fail-closed'."
+            )
+        }
+        return lines
+    }
+}
+
+private func listed(_ parts: [String]) -> String {
+    guard parts.count > 1, let last = parts.last else { return parts.first ?? "" }
+    return parts.dropLast().joined(separator: ", ") + " and " + last
+}
