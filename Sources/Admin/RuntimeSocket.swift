@@ -147,6 +147,9 @@ struct RuntimeCommands: Sendable {
     /// The version of HAProxy whose words these are, since tools ask for one, and then our own.
     private var version: String { "2.6.12-muster-\(plane.version)" }
 
+    /// Of that HAProxy.
+    private static let releasedAt = "2023/03/28"
+
     private var info: String {
         get async {
             let picture = await picture
@@ -157,15 +160,19 @@ struct RuntimeCommands: Sendable {
             let limit = plane.budget?.limit ?? 0
             let most = plane.budget?.proxy ?? 0
             let lines: [(String, String)] = [
-                ("Name", "muster"), ("Version", version), ("Nbproc", "1"), ("Process_num", "1"),
+                // Some tools speak to no other, and read fields that mean nothing here.
+                ("Name", "HAProxy"), ("Version", version), ("Release_date", Self.releasedAt),
+                ("Nbproc", "1"), ("Process_num", "1"),
                 ("Pid", "\(LineDoor.processID)"), ("Uptime", clock), ("Uptime_sec", "\(uptime)"),
                 ("Ulimit-n", "\(limit)"), ("Maxsock", "\(limit)"), ("Maxconn", "\(most)"),
                 ("Hard_maxconn", "\(most)"), ("CurrConns", "\(report.connectionsActive)"),
                 ("CumConns", "\(report.connectionsAccepted)"), ("CumReq", "\(report.requests)"),
                 ("MaxSslConns", "0"), ("CurrSslConns", "0"), ("CumSslConns", "0"),
-                ("node", plane.agent), ("Stopping", "0"),
+                ("Maxpipes", "0"), ("PipesUsed", "0"), ("PipesFree", "0"), ("Tasks", "0"),
+                ("Run_queue", "0"), ("Idle_pct", "100"), ("node", plane.agent), ("Stopping", "0"),
                 ("Listeners", "\(picture.listeners.count)"),
                 ("Start_time_sec", "\(plane.startedAt.milliseconds / 1_000)"),
+                ("description", "muster \(plane.version)"),
             ]
             return lines.map { "\($0): \($1)\n" }.joined()
         }

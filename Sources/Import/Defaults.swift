@@ -106,8 +106,8 @@ extension NginxImport {
                 )
             }
             lines.append(
-                "Five answers in a row from 500 on take a server out here, as long as others do better; nginx counts them "
-                    + "only with http_500 and the like ('eject: {failures: 0}')."
+                "Five answers in a row from 500 on take a server out here, as long as others do better; nginx counts those "
+                    + "that proxy_next_upstream names, for max_fails, and no others ('eject: {failures: 0}')."
             )
         }
         if draft.upstreams.contains(where: { !$0.monitors.isEmpty }) {

@@ -279,6 +279,7 @@ enum Durpina {
         var words: [Tree.Entry] = []
         var left: [(String, String)] = []
         var settings: [(String, String)] = []
+        var ownPort: Int?
         if let text = call.arguments.first?.text {
             let parts = text.split(separator: " ").map(String.init)
             address = parts.first ?? ""
@@ -287,17 +288,17 @@ enum Durpina {
                 return (sides.first ?? "", sides.count > 1 ? sides[1] : "")
             }
         } else if var table = call.arguments.first?.table {
-            let host = table.removeValue(forKey: "host")?.text
-            let own = table.removeValue(forKey: "port")?.number.map { Int(clampedTo: $0) }
-            address =
-                table.removeValue(forKey: "address")?.text ?? host.map { "\($0):\(own ?? port)" }
-                ?? table["name"]?.text ?? ""
-            table.removeValue(forKey: "name")
+            ownPort = table.removeValue(forKey: "port")?.number.map { Int(clampedTo: $0) }
+            let places = ["address", "host", "hostname", "name"].map {
+                table.removeValue(forKey: $0)?.text
+            }
+            address = places.compactMap { $0 }.first ?? ""
             settings = table.sorted { $0.key < $1.key }.map { ($0.key, $0.value.word ?? "") }
         }
-        guard let known = NginxUpstream.address(address, defaultPort: port) else {
+        guard let known = NginxUpstream.address(address, defaultPort: ownPort ?? port) else {
+            let port = ownPort.map { " port \($0)" } ?? ""
             script.notes.append(
-                (line, "add_peer \(address)", "no address that muster can connect to")
+                (line, "add_peer \(address)\(port)", "no address that muster can connect to")
             )
             return
         }

@@ -182,8 +182,15 @@ public struct NginxImport {
             let index = number - directive.place.line
             guard lines.indices.contains(index) else { continue }
             let line = lines[index].drop { $0 == " " || $0 == "\t" }
+            let isTaken = script.requests.contains { $0.line == number }
             draft.notes.append(
-                Note(place: place(number), text: String(line), why: "Lua that is not followed")
+                Note(
+                    place: place(number),
+                    text: String(line),
+                    why: isTaken
+                        ? "what is in it is taken over, whatever it depends on"
+                        : "Lua that is not followed"
+                )
             )
         }
     }

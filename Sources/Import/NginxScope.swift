@@ -53,6 +53,10 @@ struct NginxScope {
                 ? "clients' connections are kept here, for proxy.timeouts.client-idle"
                 : "expected a time; muster's own holds"
         }
+        if directive.name == "proxy_set_header", directive.first.lowercased() == "host" {
+            return ["$host", "$http_host"].contains(directive.arguments.last ?? "")
+                ? "always so here" : "peers always hear the Host that the client says"
+        }
         return reasons[directive.name] ?? "no counterpart"
     }
 

@@ -216,6 +216,11 @@ struct NginxUpstream {
         for word in directive.arguments.dropFirst() {
             parameter(word, &words, &left, directive, factor)
         }
+        // Out for no time at all: whoever writes that wants this server asked, whatever failed there.
+        if words.contains(.init("fail_timeout", .span(Span(milliseconds: 0)))) {
+            words.removeAll { ["fail_timeout", "max_fails"].contains($0.key) }
+            words.append(.init("max_fails", .number(0)))
+        }
         add(address, words, left, directive.place, "server \(text)")
     }
 
@@ -290,7 +295,8 @@ struct NginxUpstream {
             }
             if key == "max_fails" || count > 0 { words.append(.init(key, .number(count))) }
         case "fail_timeout":
-            guard let span = Span(nginx: value), Self.failTimes.contains(span) else {
+            let span = Span(nginx: value)
+            guard let span, span.microseconds == 0 || Self.failTimes.contains(span) else {
                 left.append((word, "expected a time from 1ms to 1d"))
                 return
             }

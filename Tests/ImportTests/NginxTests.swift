@@ -500,6 +500,49 @@ import Testing
         #expect(imported.noteCount == 0)
     }
 
+    @Test(arguments: [
+        "fail_timeout=0", "max_fails=3 fail_timeout=0", "fail_timeout=0 max_fails=3", "max_fails=0",
+    ])
+    func `a server that is never out in nginx is never out here`(_ words: String) throws {
+        let imported = Self.read("upstream u { server 10.0.0.1:8080 \(words); }")
+        #expect(imported.noteCount == 0)
+        let peer = try #require(imported.configuration().upstreams.first?.definition.peers.first)
+        #expect(peer.maxFails == 0)
+    }
+
+    @Test(arguments: [
+        (#"name="h.example", port=9006"#, "h.example:9006"),
+        (#"address="10.0.0.1", port=9006"#, "10.0.0.1:9006"),
+        (#"hostname="h1", port=9006"#, "h1:9006"), (#"host="h1", port=9006"#, "h1:9006"),
+        (#"name="h1:81""#, "h1:81"), (#"name="a", host="h1", port=82"#, "h1:82"),
+        (#"host="h1""#, "h1:80"),
+    ])
+    func `a peer of durpina's has the port that its table says`(
+        _ table: String,
+        _ address: String
+    )
+        throws
+    {
+        let imported = Self.read(
+            "http { upstream u { server 0.0.0.1; balancer_by_lua_block { } } init_worker_by_lua_block {\n"
+                + "local Upstream = require \"durpina.upstream\"\nlocal up = Upstream.get(\"u\")\n"
+                + "up:add_peer({\(table)})\n} }"
+        )
+        let peers = try #require(imported.configuration().upstreams.first?.definition.peers)
+        #expect(peers.map { "\($0.address)" } == [address])
+    }
+
+    @Test func `what stands under a condition is taken, and that is said`() {
+        let imported = Self.read(
+            "http { upstream u { server 0.0.0.1; } init_worker_by_lua_block {\n"
+                + "local Upstream = require \"durpina.upstream\"\nlocal up = Upstream.get(\"u\")\n"
+                + "if ngx.worker.id() == 0 then up:add_peer(\"127.0.0.1:9007 weight=3\") end\n} }"
+        )
+        #expect(imported.text.contains("127.0.0.1:9007 weight=3"))
+        #expect(imported.text.contains("what is in it is taken over, whatever it depends on"))
+        #expect(!imported.text.contains("not followed"))
+    }
+
     @Test func `what nginx does by itself and muster otherwise stands at the head`() {
         let said =
             "proxy_next_upstream error; proxy_connect_timeout 2s; client_header_timeout 5s; keepalive_timeout 5s;"
