@@ -88,13 +88,13 @@ struct HAProxyChecks {
                 text: "timeout check \(wanted.text)"
             )
         }
-        if let fast = server.span("fastinter") {
-            entries.append(
-                .init("fast-interval", .span(min(max(fast, Span(milliseconds: 10)), inter)))
-            )
-            if fast > inter {
-                note(server.line, "never slower than the interval", text: "fastinter \(fast.text)")
-            }
+        // Without one of its own the pace stays, whatever is pending; muster's own would be a faster one.
+        let fast = server.span("fastinter") ?? inter
+        entries.append(
+            .init("fast-interval", .span(min(max(fast, Span(milliseconds: 10)), inter)))
+        )
+        if fast > inter {
+            note(server.line, "never slower than the interval", text: "fastinter \(fast.text)")
         }
         if let down = server.span("downinter") {
             entries.append(.init("down-interval", .span(down.limited(to: Self.intervals))))

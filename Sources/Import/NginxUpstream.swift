@@ -508,6 +508,10 @@ enum ProbeSettings {
                 .init("timeout", .span(min(max(timeout, Span(milliseconds: 1)), interval)))
             )
         }
+        // Whoever counts there counts at one pace; muster's own is a faster one while a change is pending.
+        if rise != nil || fall != nil {
+            entries.append(.init("fast-interval", .span(interval)))
+        }
         for (key, count) in [("rise", rise), ("fall", fall)] {
             if let count { entries.append(.init(key, .number(min(max(count, 1), countMax)))) }
         }

@@ -200,7 +200,7 @@ import Testing
                       - { id: a, address: "10.0.0.1:80", weight: 5, backup: true, max-connections: 10 }
                       - { id: b, address: "10.0.0.2:80", down: true }
                     monitors:
-                      - { http: { path: /ok, method: GET, expect: "200", interval: 2s, timeout: 2s, rise: 2, fall: 3 } }
+                      - { http: { path: /ok, method: GET, expect: "200", interval: 2s, timeout: 2s, fast-interval: 2s, rise: 2, fall: 3 } }
 
                 """
         )
@@ -274,6 +274,19 @@ import Testing
             "backend b\n option httpchk GET /\n http-check expect \(rule)\n server s 1.2.3.4:80 check\n"
         )
         #expect(lines.contains { $0.contains("expect: \(expected), interval") }, "\(lines)")
+    }
+
+    @Test(arguments: [
+        ("inter 2s fall 5 rise 3", 2_000), ("", 2_000), ("inter 10s", 10_000),
+        ("inter 2s fastinter 500ms", 500), ("inter 2s fastinter 9s", 2_000),
+    ])
+    func `the pace of checks is HAProxy's while a change is pending too`(
+        _ words: String,
+        _ fast: Int
+    ) throws {
+        let upstreams = try Self.read("backend b\n server s 1.2.3.4:80 check \(words)\n")
+            .configuration().upstreams
+        #expect(upstreams[0].monitors[0].schedule.fastInterval == .milliseconds(Int64(fast)))
     }
 
     @Test func `a conversation is one of steps`() {

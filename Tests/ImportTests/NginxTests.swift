@@ -274,6 +274,22 @@ import Testing
 
     // MARK: Servers
 
+    @Test(arguments: [
+        ("", "health_check interval=4s fails=3 passes=2;"),
+        ("check interval=4000 rise=2 fall=3 timeout=1000 type=tcp;", ""),
+    ])
+    func `the pace of checks is nginx's while a change is pending too`(
+        _ upstream: String,
+        _ location: String
+    ) throws {
+        let upstreams = try Self.read(
+            "http { upstream u { server 10.0.0.1; \(upstream) } server { listen 80; location / {"
+                + " proxy_pass http://u; \(location) } } }"
+        ).configuration().upstreams
+        let schedule = upstreams[0].monitors[0].schedule
+        #expect([schedule.interval, schedule.fastInterval] == [.seconds(4), .seconds(4)])
+    }
+
     @Test func `names and paths become routes`() throws {
         let imported = Self.read(
             """
