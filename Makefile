@@ -78,7 +78,7 @@ format-check: ## what `format` would change, and the lint rules
 
 check: format-check test ## what CI runs
 
-bench: build ## CPU per proxied request, beside HAProxy, nginx and the floor
+bench: build ## CPU per proxied request, small and large, and its p99, beside HAProxy, nginx and the floor; some minutes
 	@scripts/setup --test --bench
 	MUSTER=$(muster) scripts/bench
 

@@ -32,6 +32,15 @@ public enum Socket {
         muster_send(descriptor, bytes, count)
     }
 
+    /// As `send`, of bytes after which the caller ends its side at once: they and the end go in one segment.
+    public static func sendLast(
+        _ descriptor: Int32,
+        _ bytes: UnsafePointer<UInt8>,
+        _ count: Int
+    ) -> Int {
+        muster_send_more(descriptor, bytes, count)
+    }
+
     /// Connections that wait to be accepted. The kernel caps it at net.core.somaxconn.
     public static let backlog: Int32 = 4_096
 

@@ -43,15 +43,21 @@ struct Wire {
 
     enum WriteResult { case all, blocked, failed }
 
-    /// Writes `count` bytes from `bytes` on. Returns how far it got.
+    /// Writes `count` bytes from `bytes` on. Returns how far it got. After what `isLast` the caller closes or shuts down
+    /// before it does anything else.
     @inline(__always)
     mutating func write(
         _ bytes: UnsafePointer<UInt8>,
-        _ count: Int
+        _ count: Int,
+        isLast: Bool = false
     ) -> (written: Int, result: WriteResult) {
         var written = 0
         while written < count {
-            let sent = Socket.send(handle.descriptor, bytes + written, count &- written)
+            let next = bytes + written
+            let sent =
+                isLast
+                ? Socket.sendLast(handle.descriptor, next, count &- written)
+                : Socket.send(handle.descriptor, next, count &- written)
             if sent >= 0 {
                 written &+= sent
                 continue

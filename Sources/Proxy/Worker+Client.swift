@@ -619,9 +619,9 @@ extension Worker {
 
     // MARK: Ending
 
-    /// Writes what waits for the client. False when the connection is gone.
+    /// Writes what waits for the client, `isLast` as `Wire.write` has it. False when the connection is gone.
     @inline(__always)
-    func flush(_ index: Int) -> Bool {
+    func flush(_ index: Int, isLast: Bool = false) -> Bool {
         let client = clients.elements + index
         if client.pointee.output.isEmpty {
             buffers.release(&client.pointee.output)
@@ -632,7 +632,8 @@ extension Worker {
         }
         let (written, result) = client.pointee.wire.write(
             base + Int(client.pointee.output.start),
-            client.pointee.output.count
+            client.pointee.output.count,
+            isLast: isLast
         )
         client.pointee.output.consume(written)
         if result != .all {

@@ -172,7 +172,10 @@ extension Worker {
             case .wait: return false
             case .phaseChanged: return isOpen(client)
             case .done:
-                guard flush(client) else { return false }
+                // Who has ended its side already is closed only when its machine has taken all.
+                let isLast =
+                    exchange.pointee.closesClient && !clients.elements[client].wire.hasEnded
+                guard flush(client, isLast: isLast) else { return false }
                 act(index, exchange.pointee.course.on(.complete))
                 return true
             }
@@ -389,9 +392,10 @@ extension Worker {
             }
             if progressed, !link.pointee.wire.input.isEmpty { continue }
             guard link.pointee.wire.canRead, client.pointee.wire.canWrite else { break }
-            reads &+= 1
-            if reads > Self.readsATurn, goOnLater(place) { break }
-            let result = read(&link.pointee.wire)
+            if reads >= Self.readsATurn, goOnLater(place) { break }
+            let isMuch = exchange.pointee.download.left > UInt64(Buffer.capacity)
+            let result = isMuch ? readMuch(&link.pointee.wire) : read(&link.pointee.wire)
+            reads &+= link.pointee.wire.input.isLarge ? Self.readsATurn : 1
             switch result {
             case .bytes:
                 moved = true
@@ -417,7 +421,11 @@ extension Worker {
             setDeadline(place, timeouts.bodyIdle)
             pool.peers[Int(link.pointee.peer)].heardAt = loop.now
         }
-        if link.pointee.wire.input.isEmpty { buffers.release(&link.pointee.wire.input) }
+        if link.pointee.wire.input.isEmpty {
+            buffers.release(&link.pointee.wire.input)
+        } else {
+            buffers.shrink(&link.pointee.wire.input)
+        }
         if client.pointee.output.isEmpty { buffers.release(&client.pointee.output) }
         return .wait
     }

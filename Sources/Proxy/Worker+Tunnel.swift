@@ -60,9 +60,11 @@ extension Worker {
                 if result == .blocked { break }
             }
             guard source.canRead, !source.isShut else { break }
-            reads &+= 1
-            if reads > Self.readsATurn, goOnLater(client) { break }
-            switch read(&source) {
+            if reads >= Self.readsATurn, goOnLater(client) { break }
+            // Whoever has filled a block has more to say.
+            let result = reads > 0 ? readMuch(&source) : read(&source)
+            reads &+= source.input.isLarge ? Self.readsATurn : 1
+            switch result {
             case .bytes: continue
             case .blocked: break moving
             case .failed:
@@ -74,7 +76,11 @@ extension Worker {
                 if !source.isReset { shutdown(sink.handle.descriptor, Int32(SHUT_WR)) }
             }
         }
-        if source.input.isEmpty { buffers.release(&source.input) }
+        if source.input.isEmpty {
+            buffers.release(&source.input)
+        } else {
+            buffers.shrink(&source.input)
+        }
         return moved
     }
 

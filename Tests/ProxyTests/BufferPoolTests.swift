@@ -55,4 +55,44 @@ import Testing
         pool.rest(isPeriodOver: false)
         #expect(pool.cold == count)
     }
+
+    @Test func `large blocks are few, and who gets none keeps the small one`() {
+        var pool = BufferPool()
+        defer { pool.destroy() }
+        var buffers = (0...BufferPool.largeMost).map { _ in Buffer() }
+        for index in buffers.indices {
+            pool.fill(&buffers[index])
+            pool.enlarge(&buffers[index])
+        }
+        #expect(buffers.count { $0.isLarge } == BufferPool.largeMost)
+        #expect(buffers[0].room == Buffer.largeCapacity)
+        #expect(buffers[BufferPool.largeMost].room == Buffer.capacity)
+        #expect(pool.lent == buffers.count)
+        pool.release(&buffers[0])
+        pool.enlarge(&buffers[BufferPool.largeMost])
+        #expect(buffers[BufferPool.largeMost].isLarge)
+        for index in buffers.indices { pool.release(&buffers[index]) }
+        #expect(pool.lent == 0)
+        // The small ones that went back were the same one, again and again.
+        #expect(pool.made == BufferPool.largeMost + 1)
+    }
+
+    @Test func `what fits a small block moves there, in its order`() {
+        var pool = BufferPool()
+        defer { pool.destroy() }
+        var buffer = Buffer()
+        pool.enlarge(&buffer)
+        while buffer.count < 100_000 { buffer.append(byte: UInt8(buffer.count & 0xFF)) }
+        buffer.consume(100_000 - Buffer.capacity - 1)
+        pool.shrink(&buffer)
+        #expect(buffer.isLarge, "one byte too many")
+        buffer.consume(1)
+        let bytes = buffer.bytes
+        pool.shrink(&buffer)
+        #expect(!buffer.isLarge)
+        #expect(buffer.bytes == bytes)
+        #expect(buffer.room == 0)
+        #expect(pool.lent == 1)
+        pool.release(&buffer)
+    }
 }

@@ -55,6 +55,10 @@ static inline ssize_t muster_send(int descriptor, const void *bytes, size_t coun
     return syscall(SYS_sendto, descriptor, bytes, count, MSG_NOSIGNAL, 0, 0);
 }
 
+static inline ssize_t muster_send_more(int descriptor, const void *bytes, size_t count) {
+    return syscall(SYS_sendto, descriptor, bytes, count, MSG_NOSIGNAL | MSG_MORE, 0, 0);
+}
+
 static inline int muster_set_nonblocking(int descriptor) {
     int flags = fcntl(descriptor, F_GETFL, 0);
     return flags < 0 ? flags : fcntl(descriptor, F_SETFL, flags | O_NONBLOCK);
