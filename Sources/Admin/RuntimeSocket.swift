@@ -118,6 +118,7 @@ struct RuntimeCommands: Sendable {
             }
             if command == .quit {
                 answer.staysOpen = false
+                answer.isLast = true
                 return answer
             }
             if command == .prompt { answer.staysOpen.toggle() }

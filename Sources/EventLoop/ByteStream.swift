@@ -172,7 +172,7 @@ public final class ByteStream: EventSink {
     }
 
     /// Whether something waits to be read, asked of the kernel.
-    private var hasUnread: Bool {
+    public var hasUnread: Bool {
         var byte: UInt8 = 0
         return Glibc.recv(handle.descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) == 1
     }

@@ -1,5 +1,5 @@
-// Who answers those who type, or pipe, a line into a socket? One line, one answer, and the end; or line after line, where
-// the one before asked for it. Bounded as everything is that strangers can reach.
+// Who answers those who type, or pipe, lines into a socket? Those that are there, and the end; or line after line, where
+// one asked for it. Bounded as everything is that strangers can reach.
 
 public import EventLoop
 import Glibc
@@ -24,8 +24,10 @@ public struct LineLimits: Hashable, Sendable {
 
 public struct LineAnswer: Hashable, Sendable {
     public var text = ""
-    /// Another line may follow.
+    /// Another line may follow, whenever it comes.
     public var staysOpen: Bool
+    /// Nothing that was sent after this line counts.
+    public var isLast = false
 
     public init(staysOpen: Bool) { self.staysOpen = staysOpen }
 }
@@ -160,7 +162,9 @@ public final class LineDoor: EventSink {
                 isOpen = answer.staysOpen
                 stream.extend(to: loop.now + (isOpen ? limits.idleAtPrompt : limits.idle))
                 try await stream.write(Array(answer.text.utf8))
-                if !isOpen { return true }
+                if answer.isLast { return true }
+                // What was sent together is answered together.
+                if !isOpen, buffer.isEmpty, !stream.hasUnread { return true }
             }
             guard buffer.count < limits.lineBytes else {
                 try await stream.write(

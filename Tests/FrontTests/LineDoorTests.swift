@@ -26,6 +26,7 @@ import Vocabulary
     private static let echo: LineDoor.Handler = { line, wasOpen in
         var answer = LineAnswer(staysOpen: line == "more" || wasOpen && line != "end")
         answer.text = "\(line)!\n"
+        answer.isLast = line == "end"
         return answer
     }
 
@@ -62,7 +63,7 @@ import Vocabulary
         try await Self.run { rig in
             let client = try rig.client()
             client.send("hel")
-            client.send("lo\nmore\n")
+            client.send("lo\n")
             #expect(await client.isLeft())
             #expect(client.text == "hello!\n")
             // Whoever ends without a line is told nothing.
@@ -71,6 +72,32 @@ import Vocabulary
             silent.finish()
             #expect(await silent.isLeft())
             #expect(silent.text == "")
+        }
+    }
+
+    @Test func `lines that were sent together are all answered`() async throws {
+        try await Self.run { rig in
+            let client = try rig.client()
+            // More than is read at once.
+            let lines = (0..<100).map { "line \($0) \(String(repeating: "x", count: 80))" }
+            client.send(lines.map { "\($0)\n" }.joined())
+            // Between many calls the door rests, for which the clock has to go on.
+            let isLeft = await eventually(within: .seconds(60)) {
+                await rig.advance(by: .milliseconds(1))
+                return client.isOver
+            }
+            #expect(isLeft)
+            #expect(client.text == lines.map { "\($0)!\n" }.joined())
+            let cut = try rig.client()
+            cut.send("a\nb")
+            #expect(await cut.hears("a!\n"))
+            cut.send("c\n")
+            #expect(await cut.isLeft())
+            #expect(cut.text == "a!\nbc!\n")
+            let ended = try rig.client()
+            ended.send("a\nend\nb\n")
+            #expect(await ended.isLeft())
+            #expect(ended.text == "a!\nend!\n")
         }
     }
 
