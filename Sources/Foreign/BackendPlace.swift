@@ -30,7 +30,11 @@ public struct BackendPlace: Hashable, Sendable {
             rest = rest[scheme.upperBound...]
             hasScheme = true
         }
-        let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }.lowercased()
+        var authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }.lowercased()
+        // Who it is to be asked as is no part of where it is.
+        if hasScheme, let at = authority.lastIndex(of: "@") {
+            authority = String(authority[authority.index(after: at)...])
+        }
         guard !authority.contains("@") else { return nil }
         let hasPort =
             authority.hasSuffix("]")

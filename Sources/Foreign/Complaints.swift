@@ -13,6 +13,8 @@ struct Complaints {
         /// A value of another sort.
         case type
         case certificate
+        /// A list under a name by which no host is looked for.
+        case name
         /// Redis would not say.
         case refused
 
@@ -25,6 +27,7 @@ struct Complaints {
                 isOne
                     ? "\(count) certificate that cannot be used"
                     : "\(count) certificates that cannot be used"
+            case .name: "\(count) \(isOne ? "list" : "lists") of hosts that nobody asks for"
             case .refused: "\(count) \(isOne ? "key" : "keys") that Redis did not give"
             }
         }

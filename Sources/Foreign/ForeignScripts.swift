@@ -30,11 +30,12 @@ enum ForeignScripts {
     /// any mark, the channel or nothing, the host, and 1 where their life begins anew; then each backend with 1 for dead and 0 for well. A backend
     /// that is not named there keeps its mark, or none. Positions that the list does not reach are no backend's.
     /// Where the backends are a set, as one fork had them, so are the marks: of names, not of positions.
-    /// What is as it should be is not written, so that nobody hears of it. Answers how many are marked dead now.
+    /// What is as it should be is not written, so that nobody hears of it. Answers how many are marked dead now, and -1 where
+    /// somebody keeps something else than a set there and a mark would have to be in it.
     static let mark = """
         local source = redis.call('TYPE', KEYS[1]).ok
         local kind = redis.call('TYPE', KEYS[2]).ok
-        if kind ~= 'set' and kind ~= 'none' then return -1 end
+        local isOther = kind ~= 'set' and kind ~= 'none'
         local list = {}
         if source == 'list' then list = redis.call('LRANGE', KEYS[1], 1, -1) end
         if source == 'set' then list = redis.call('SMEMBERS', KEYS[1]) end
@@ -47,6 +48,7 @@ enum ForeignScripts {
           local member = i - 1
           if source == 'set' then member = url end
           if word == '1' and #list >= tonumber(ARGV[2]) then
+            if isOther then return -1 end
             if redis.call('SADD', KEYS[2], member) == 1 then
               renews = true
               if ARGV[3] ~= '' then
@@ -54,7 +56,7 @@ enum ForeignScripts {
               end
             end
             dead = dead + 1
-          elseif word then
+          elseif word and not isOther then
             redis.call('SREM', KEYS[2], member)
           end
         end

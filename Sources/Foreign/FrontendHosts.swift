@@ -19,6 +19,13 @@ public enum FrontendHosts {
         return names
     }
 
+    /// Whether some request is for it: hosts are compared in small letters, and without a port.
+    static func isAskedFor(_ name: String) -> Bool {
+        // An IPv6 address is one in brackets.
+        let isPlain = name.hasPrefix("[") && name.hasSuffix("]") || !name.contains(":")
+        return isPlain && !name.utf8.contains { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) }
+    }
+
     /// Whether hosts other than itself are served by it.
     static func isPattern(_ name: String) -> Bool { name == everything || name.hasPrefix("*.") }
 }

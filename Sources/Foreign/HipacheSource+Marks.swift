@@ -158,7 +158,12 @@ extension HipacheSource {
             var refused: [String] = []
             var why = ""
             for (mark, reply) in zip(batch, replies) {
-                guard case .error(let text) = reply else { continue }
+                let text: String
+                switch reply {
+                case .error(let words): text = words
+                case .integer(-1): text = "a value that is no set"
+                default: continue
+                }
                 marks.add(mark.entry)
                 if refused.isEmpty { why = text }
                 refused.append(mark.entry.host)

@@ -311,6 +311,7 @@ public final class HipacheSource {
         }
         if routes.table.has(host) {
             routes.complain(of: full(.frontend, host), routes.table.texts(of: host))
+            if !FrontendHosts.isAskedFor(host) { complainOfName(host) }
         }
         routes.watchFresh()
         if isKnown != routes.table.has(host) {
@@ -320,6 +321,16 @@ public final class HipacheSource {
         routes.follow(host)
         if !routes.table.has(host) { reported[host] = nil }
         if isLoaded || isKnown { queueMarks(of: host) }
+    }
+
+    private func complainOfName(_ host: String) {
+        let key = full(.frontend, host)
+        routes.complain(
+            .name,
+            of: key,
+            "expected a host in small letters and without a port, as requests are looked for, saw \(key): "
+                + "it serves nobody"
+        )
     }
 
     private func complainOfType(_ key: String) {

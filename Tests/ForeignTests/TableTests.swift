@@ -44,6 +44,7 @@ extension ForeignTable {
         ("http://[::1]:8080", "[::1]:8080", "[::1]:8080"),
         ("http://[::1]", "[::1]:80", "[::1]:80"),
         ("http://localhost:2080", "localhost:2080", "127.0.0.1:2080"),
+        ("http://user:p@ss@10.0.0.1:8080/a@b", "10.0.0.1:8080", "10.0.0.1:8080"),
     ])
     func `a place is a host and a port, and nothing else of its URL`(
         text: String,
@@ -58,7 +59,7 @@ extension ForeignTable {
 
     @Test(arguments: [
         "", "frontend-1417.25", "my identifier", "https://10.0.0.1:443", "http://", "http://:80",
-        "http://a:b@web:80", "http://web:99999", "ftp://web:21", "http://we b:80", "web",
+        "a:b@web:80", "http://a@", "http://web:99999", "ftp://web:21", "http://we b:80", "web",
     ])
     func `free text is no backend, and why is told`(text: String) {
         #expect(BackendPlace(text) == nil)
