@@ -42,6 +42,7 @@ public struct CompatDurpinaServer: ControlDoor {
         entrance.setting = "admin.compat-durpina"
         entrance.rules = OriginRules(bind: configuration.bind, hosts: configuration.hosts)
         entrance.limits.connections = configuration.connections
+        entrance.limits.trustsNeighbours = true
         let server = self
         try await entrance.serve(
             until: end,

@@ -123,9 +123,9 @@ enum RuntimeCommand: Equatable, Sendable {
         _ index: Int,
         _ make: (Place) -> RuntimeCommand
     ) -> RuntimeCommand {
-        guard words.count > index, let slash = words[index].firstIndex(of: "/") else {
-            return .answer(Words.requireServer)
-        }
+        guard words.count > index, let slash = words[index].firstIndex(of: "/"),
+            !words[index].hasPrefix("/"), !words[index].hasSuffix("/")
+        else { return .answer(Words.requireServer) }
         let peer = String(words[index][words[index].index(after: slash)...])
         return make(Place(upstream: String(words[index][..<slash]), peer: peer))
     }
@@ -155,12 +155,14 @@ enum RuntimeCommand: Equatable, Sendable {
         var scope = RuntimeStat.Scope()
         var rest = words[...]
         var upstream: String?
-        if rest.count >= 3, let types = Int(rest[rest.startIndex + 1]),
-            let server = Int(rest[rest.startIndex + 2])
-        {
+        if rest.count >= 3 {
+            // As HAProxy reads numbers: what is none is 0.
+            let types = Int(rest[rest.startIndex + 1]) ?? 0
+            let server = Int(rest[rest.startIndex + 2]) ?? 0
             let name = rest.removeFirst()
             if let number = Int(name) {
-                scope.proxy = number < 0 ? nil : number
+                // A number is told as a name is, and may be of nobody.
+                if number >= 0 { upstream = "#\(number)" }
             } else {
                 upstream = name
             }
@@ -186,6 +188,7 @@ enum RuntimeCommand: Equatable, Sendable {
     enum Words {
         static let requireServer = "Require 'backend/server'.\n"
         static let requireWeight = "Require <weight> or <weight%>.\n"
+        static let noProxy = "No such proxy.\n"
         static let noUpstream = "No such backend.\n"
         static let noPeer = "No such server.\n"
         static let noBackendHere = "Can't find backend.\n"

@@ -80,8 +80,8 @@ struct RuntimeCommands: Sendable {
         case .showStat(var scope, let upstream):
             let picture = await picture
             if let upstream {
-                guard let number = picture.number(of: upstream) else {
-                    return RuntimeStat.csv(picture, .init(proxy: 0))
+                guard let number = picture.number(ofProxy: upstream) else {
+                    return RuntimeCommand.Words.noProxy
                 }
                 scope.proxy = number
             }

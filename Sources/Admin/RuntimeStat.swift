@@ -16,12 +16,20 @@ struct RuntimePicture: Sendable {
 
     /// As HAProxy numbers its proxies: 1 is its own.
     static let frontendNumber = 2
+    static let frontendName = "proxy"
     static let firstBackend = 3
 
     func number(of upstream: String) -> Int? {
         let names = upstreams.map(\.name)
         let name = Self.name(upstream, of: names, from: Self.firstBackend)
         return names.firstIndex(of: name).map { $0 + Self.firstBackend }
+    }
+
+    /// All listeners are one, which is counted as a proxy too.
+    func number(ofProxy text: String) -> Int? {
+        if let number = number(of: text) { return number }
+        let isFrontend = text == Self.frontendName || text == "#\(Self.frontendNumber)"
+        return isFrontend && !listeners.isEmpty ? Self.frontendNumber : nil
     }
 
     /// `#4` is whoever has that number, where `first` is the first one's, unless somebody is called so.
@@ -188,7 +196,7 @@ enum RuntimeStat {
                 if case .http = listener.mode { true } else { false }
             }
             if isHTTP { row.zero(ofFrontendHTTP) }
-            row["pxname"] = "proxy"
+            row["pxname"] = RuntimePicture.frontendName
             row["svname"] = "FRONTEND"
             row["status"] = "OPEN"
             row["pid"] = "1"

@@ -24,6 +24,9 @@ public struct BackendPlace: Hashable, Sendable {
 
     private static func parse(_ text: String) -> BackendPlace? {
         var rest = text[...]
+        // Whoever pipes a line has its end behind it.
+        while let last = rest.last, last.isWhitespace { rest.removeLast() }
+        rest = rest.drop { $0.isWhitespace }
         var hasScheme = false
         if let scheme = rest.firstRange(of: "://") {
             guard rest[..<scheme.lowerBound].lowercased() == "http" else { return nil }

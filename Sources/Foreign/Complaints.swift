@@ -13,6 +13,8 @@ struct Complaints {
         /// A value of another sort.
         case type
         case certificate
+        /// Questions to backends that are not asked.
+        case checks
         /// A list under a name by which no host is looked for.
         case name
         /// Redis would not say.
@@ -21,12 +23,13 @@ struct Complaints {
         fileprivate func named(_ count: String, isOne: Bool) -> String {
             switch self {
             case .backend: "\(count) \(isOne ? "key" : "keys") with backends that are left out"
-            case .many: "\(count) \(isOne ? "key" : "keys") with more addresses than are taken"
+            case .many: "\(count) \(isOne ? "key" : "keys") with more than is taken"
             case .type: "\(count) \(isOne ? "key" : "keys") with another sort of value"
             case .certificate:
                 isOne
                     ? "\(count) certificate that cannot be used"
                     : "\(count) certificates that cannot be used"
+            case .checks: "\(count) \(isOne ? "question" : "questions") too many"
             case .name: "\(count) \(isOne ? "list" : "lists") of hosts that nobody asks for"
             case .refused: "\(count) \(isOne ? "key" : "keys") that Redis did not give"
             }

@@ -331,11 +331,11 @@ final class ForeignRoutes {
     private static let namedMax = 3
 
     /// Of one value that names more than are taken.
-    func complain(of key: String, tooMany count: Int) {
+    func complain(of key: String, tooMany count: Int, isCut: Bool) {
         complain(
             .many,
             of: key,
-            "expected at most \(RedisKeysSource.addressesMax) addresses at \(key), saw \(count); the "
+            "expected at most \(RedisKeysSource.addressesMax) addresses at \(key), saw \(count)\(isCut ? " and more" : ""); the "
                 + "others are left out"
         )
     }

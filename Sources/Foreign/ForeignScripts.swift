@@ -4,27 +4,56 @@
 
 enum ForeignScripts {
     /// Each list with NUL between its values, each set as a list without a name, each hash with NUL between names
-    /// and values; nil where nothing is, a number where something else is.
+    /// and values; nil where nothing is, and a number where something else is, or too much, or where there is enough
+    /// in this answer already. ARGV: how many values of a list count, how many bytes of one, how many a key may
+    /// have, and after how many of all keys the rest is left for the next time.
     static let read = """
-        local out = {}
+        local out, total = {}, 0
+        local values, most, all = tonumber(ARGV[1]), tonumber(ARGV[3]), tonumber(ARGV[4])
+        local function joined(parts)
+          for i, part in ipairs(parts) do
+            if #part > tonumber(ARGV[2]) then parts[i] = part:sub(1, tonumber(ARGV[2])) end
+          end
+          return table.concat(parts, '\\0')
+        end
         for i, key in ipairs(KEYS) do
-          local kind = redis.call('TYPE', key).ok
-          if kind == 'list' then
-            out[i] = table.concat(redis.call('LRANGE', key, 0, ARGV[1]), '\\0')
+          local kind = total < all and redis.call('TYPE', key).ok or 'later'
+          local value = 0
+          if kind == 'later' then
+            value = 2
+          elseif kind == 'list' then
+            local parts, from = {}, 0
+            repeat
+              local slice = redis.call('LRANGE', key, from, math.min(from + 255, values))
+              parts[#parts + 1] = #slice > 0 and joined(slice) or nil
+              from = from + 256
+            until #slice < 256 or from > values
+            value = table.concat(parts, '\\0')
           elseif kind == 'set' then
             local members = redis.call('SMEMBERS', key)
             table.sort(members)
-            out[i] = '\\0'..table.concat(members, '\\0')
+            value = '\\0'..joined(members)
           elseif kind == 'hash' then
-            out[i] = table.concat(redis.call('HGETALL', key), '\\0')
+            value = table.concat(redis.call('HGETALL', key), '\\0')
           elseif kind == 'none' then
-            out[i] = false
-          else
-            out[i] = 0
+            value = false
           end
+          if type(value) == 'string' then
+            if #value > most then value = 1 else total = total + #value end
+          end
+          out[i] = value
         end
         return out
         """
+
+    /// Of one value of a list, and of a key: more is no backend, and no list of backends.
+    static let valueBytesMax = 2_048
+    static let keyBytesMax = 1 << 20
+    /// An answer has this, what one key more may have, and some bytes a key.
+    static let answerBytes = 4 << 20
+    /// What stands for a key that has too much, and for one that is to be read again.
+    static let tooMuch: Int64 = 1
+    static let later: Int64 = 2
 
     /// KEYS: the list, the set of marks. ARGV: how long marks live, how many backends a list must have for
     /// any mark, the channel or nothing, the host, and 1 where their life begins anew; then each backend with 1 for dead and 0 for well. A backend

@@ -192,6 +192,11 @@ public struct ForeignTable: Sendable {
         return true
     }
 
+    /// A question that nobody asks yet, and one more than are asked.
+    public func isTooMany(_ check: BackendCheck) -> Bool {
+        checkNumbers[check] == nil && checks.count >= Self.checksMax
+    }
+
     /// What the backends of a host are asked. False where that is nothing new.
     public mutating func set(_ host: String, check: BackendCheck?, now: Instant) -> Bool {
         var number: Int32 = 0

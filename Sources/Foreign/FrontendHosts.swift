@@ -23,7 +23,8 @@ public enum FrontendHosts {
     static func isAskedFor(_ name: String) -> Bool {
         // An IPv6 address is one in brackets.
         let isPlain = name.hasPrefix("[") && name.hasSuffix("]") || !name.contains(":")
-        return isPlain && !name.utf8.contains { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) }
+        return isPlain
+            && !name.utf8.contains { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) }
     }
 
     /// Whether hosts other than itself are served by it.

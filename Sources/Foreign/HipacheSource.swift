@@ -267,7 +267,10 @@ public final class HipacheSource {
         defer { quiet.open() }
         let command =
             ["EVAL", ForeignScripts.read, "\(keys.count)"] + keys
-            + ["\(ForeignTable.backendsMax)"]
+            + [
+                "\(ForeignTable.backendsMax)", "\(ForeignScripts.valueBytesMax)",
+                "\(ForeignScripts.keyBytesMax)", "\(ForeignScripts.answerBytes)",
+            ]
         let reply = try await reader.command(command, timeout: ForeignLink.timeout)
         reading.subtract(keys)
         guard let values = reply.array, values.count == keys.count else {
@@ -277,8 +280,18 @@ public final class HipacheSource {
             throw .refused("expected \(keys.count) values, saw \(values(in: reply))")
         }
         // What was written again meanwhile is read again anyway.
-        for (key, value) in zip(keys, values) { take(key, value) }
+        var left: [String] = []
+        for (key, value) in zip(keys, values) {
+            if value == .integer(ForeignScripts.later) {
+                left.append(key)
+            } else if value == .integer(ForeignScripts.tooMuch) {
+                complainOfSize(key)
+            } else {
+                take(key, value)
+            }
+        }
         routes.watchFresh()
+        if !left.isEmpty { try await read(left) }
     }
 
     private func values(in reply: RedisReply) -> String {
@@ -291,6 +304,7 @@ public final class HipacheSource {
         case .frontend: takeFrontend(name, value)
         case .check:
             let check = value.bytes.flatMap { BackendCheck(fields: ForeignValue.fields($0)) }
+            if let check, routes.table.isTooMany(check) { complainOfChecks(key) }
             if routes.table.set(name, check: check, now: loop.instant) {
                 routes.watchFresh()
                 routes.follow(name)
@@ -323,6 +337,15 @@ public final class HipacheSource {
         if isLoaded || isKnown { queueMarks(of: host) }
     }
 
+    private func complainOfChecks(_ key: String) {
+        routes.complain(
+            .checks,
+            of: key,
+            "expected at most \(ForeignTable.checksMax - 1) different questions at "
+                + "\(base.prefix)\(Kind.check.rawValue)…, saw one more at \(key): its backends are probed as usual"
+        )
+    }
+
     private func complainOfName(_ host: String) {
         let key = full(.frontend, host)
         routes.complain(
@@ -330,6 +353,14 @@ public final class HipacheSource {
             of: key,
             "expected a host in small letters and without a port, as requests are looked for, saw \(key): "
                 + "it serves nobody"
+        )
+    }
+
+    private func complainOfSize(_ key: String) {
+        routes.complain(
+            .many,
+            of: key,
+            "expected at most \(ForeignScripts.keyBytesMax) bytes at \(key), saw more, which is left alone"
         )
     }
 

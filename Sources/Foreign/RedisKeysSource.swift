@@ -109,6 +109,7 @@ public final class RedisKeysSource {
     private func session() async throws(RedisError) {
         let here = LoopBound(self, on: loop)
         let bell = life.bell
+        asksWhole = false
         link = try await ForeignLink.open(
             base,
             kinds: [],
@@ -203,6 +204,10 @@ public final class RedisKeysSource {
         routes.hands?.forget([.exact(host)])
     }
 
+    /// Redis does not let its parts be asked for.
+    private var asksWhole = false
+    /// More is no list of addresses, of which each has a name of 255 bytes at most.
+    static let valueBytesMax = 32_768
     /// Written while they were asked for.
     private var changedMeanwhile: Set<String> = []
 
@@ -214,10 +219,7 @@ public final class RedisKeysSource {
             guard let reader = link?.reader else { throw .closed }
             let hosts = Array(dirty.prefix(Self.atOnce))
             dirty.subtract(hosts)
-            let replies = try await reader.pipeline(
-                hosts.map { ["GET", base.prefix + $0] },
-                timeout: Self.readTimeout
-            )
+            let replies = try await values(of: hosts, from: reader)
             for (host, reply) in zip(hosts, replies) {
                 asked += 1
                 // Others may have taken its place meanwhile.
@@ -243,6 +245,39 @@ public final class RedisKeysSource {
         }
     }
 
+    /// Of each no more than counts, for whoever asks for a host chooses the key: one of megabytes would end the connection.
+    /// A part of what is not there is empty, and only the whole tells the two apart.
+    private func values(
+        of hosts: [String],
+        from reader: RedisConnection
+    ) async throws(RedisError) -> [RedisReply] {
+        var replies = [RedisReply](repeating: .string([]), count: hosts.count)
+        if !asksWhole {
+            replies = try await reader.pipeline(
+                hosts.map { ["GETRANGE", base.prefix + $0, "0", "\(Self.valueBytesMax - 1)"] },
+                timeout: Self.readTimeout
+            )
+        }
+        let whole = hosts.indices.filter { index in
+            switch replies[index] {
+            case .string(let bytes): return bytes.isEmpty
+            case .error(let text):
+                // A user who was given the rights of an older version.
+                guard text.hasPrefix("NOPERM") else { return false }
+                asksWhole = true
+                return true
+            default: return false
+            }
+        }
+        if whole.isEmpty { return replies }
+        let rest = try await reader.pipeline(
+            whole.map { ["GET", base.prefix + hosts[$0]] },
+            timeout: Self.readTimeout
+        )
+        for (index, reply) in zip(whole, rest) { replies[index] = reply }
+        return replies
+    }
+
     private func take(_ host: String, _ reply: RedisReply) {
         let now = loop.instant
         switch reply {
@@ -253,7 +288,11 @@ public final class RedisKeysSource {
             let all = Self.backends(in: bytes)
             let texts = Array(all.prefix(Self.addressesMax))
             if all.count > texts.count {
-                routes.complain(of: base.prefix + host, tooMany: all.count)
+                routes.complain(
+                    of: base.prefix + host,
+                    tooMany: all.count,
+                    isCut: bytes.count == Self.valueBytesMax
+                )
             }
             if !routes.table.has(host), routes.table.count >= hostsMax { makeRoom() }
             guard routes.table.set(host, backends: texts, now: now) else { return }
@@ -310,10 +349,7 @@ public final class RedisKeysSource {
         for _ in 0..<Self.rereads {
             changedMeanwhile.remove(host)
             do throws(RedisError) {
-                let reply = try await reader.command(
-                    ["GET", base.prefix + host],
-                    timeout: Self.readTimeout
-                )
+                let reply = try await values(of: [host], from: reader)[0]
                 dirty.remove(host)
                 if case .error = reply, !isKnown {
                     take(host, reply)

@@ -127,9 +127,9 @@ struct Doors {
         let (isOpen, most, part) =
             switch small {
             case .compatConfig:
-                (configuration.admin.compatConfig != nil, CompatConfigServer.connectionsMax, 8)
+                (configuration.admin.compatConfig != nil, CompatConfigServer.connectionsMax, 4)
             case .compatDurpina:
-                (configuration.admin.compatDurpina != nil, CompatConfigServer.connectionsMax, 8)
+                (configuration.admin.compatDurpina != nil, CompatConfigServer.connectionsMax, 4)
             case .haproxySocket:
                 (configuration.admin.haproxySocket != nil, RuntimeSocket.connectionsMax, 8)
             // Everybody may come here, all of them by one proxy.

@@ -7,8 +7,27 @@ import Testing
 @Suite struct RuntimeCommandTests {
     private static let place = RuntimeCommand.Place(upstream: "web", peer: "a")
 
+    private static func stat(
+        types: Int = 7,
+        server: Int? = nil,
+        hides: Bool = false
+    ) -> RuntimeStat.Scope {
+        var scope = RuntimeStat.Scope()
+        scope.types = types
+        scope.server = server
+        scope.leavesOutMaint = hides
+        scope.leavesOutDown = hides
+        return scope
+    }
+
     @Test(arguments: [
         ("show stat", [RuntimeCommand.showStat(.init(), upstream: nil)]),
+        ("show stat up no-maint", [.showStat(stat(hides: true), upstream: nil)]),
+        ("show stat -1 4 -1", [.showStat(stat(types: 4), upstream: nil)]),
+        ("show stat 7 4 -1", [.showStat(stat(types: 4), upstream: "#7")]),
+        ("show stat x y z", [.showStat(stat(types: 0, server: 0), upstream: "x")]),
+        ("disable server web/", [.answer(RuntimeCommand.Words.requireServer)]),
+        ("disable server /a", [.answer(RuntimeCommand.Words.requireServer)]),
         ("  show   backend  \r", [.showBackend]),
         ("show stat;show backend", [.showStat(.init(), upstream: nil), .showBackend]),
         ("show backend;", [.showBackend]),

@@ -37,7 +37,7 @@ import Vocabulary
             }
             let routes = ForeignRoutes(base, on: loop, journal: journal)
             for host in 0..<5 { routes.complain(of: "h\(host)", ["text"]) }
-            routes.complain(of: "big", tooMany: 70)
+            routes.complain(of: "big", tooMany: 70, isCut: false)
             routes.complain(.type, of: "list", "GET list: WRONGTYPE")
             // Said again it is no more than it was.
             for _ in 0..<3 {

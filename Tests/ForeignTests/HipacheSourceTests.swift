@@ -225,7 +225,9 @@ struct HipacheSourceTests {
                     || $0.contains("(frontend:free)")
             }
         )
-        #expect(lines.contains { $0.contains("and without a port") && $0.contains("it serves nobody") })
+        #expect(
+            lines.contains { $0.contains("and without a port") && $0.contains("it serves nobody") }
+        )
         // In which order they are read nobody knows; what was not told by itself is, when all has been read.
         let rest = lines.filter { $0.contains("besides what was told of: ") }
         #expect(rest.count == 1)
@@ -240,6 +242,53 @@ struct HipacheSourceTests {
         )
         await rig.think(dead: [])
         #expect(try await eventually(within: Self.patience) { try await rig.dead("fork") == [] })
+        await rig.stop()
+    }
+
+    /// One such list took all others away with it.
+    @Test func `a list of megabytes disturbs nobody`() async throws {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        let long = String(repeating: "a", count: 10 << 20)
+        var orders = [
+            ["RPUSH", "frontend:value", "name", Self.url(1), "http://\(long)"],
+            ["RPUSH", "frontend:whole", "name"]
+                + (0..<1_000).map { "http://10.1.\($0 / 250).\($0 % 250):80/\(long.prefix(1_900))" },
+            ["HSET", "healthcheck:value", "path", "/\(long)"],
+        ]
+        // More than goes into one answer, and each as it should be.
+        let many = (0..<4_000).map { "http://10.2.\($0 / 250).\($0 % 250):80/\(long.prefix(100))" }
+        orders += (0..<20).map { ["RPUSH", "frontend:many\($0)", "name"] + many }
+        _ = try await rig.ask(all: orders)
+        try await rig.start()
+        let since = await rig.source.call { $0.condition.since }
+        #expect(await rig.members("value") == [Self.id(1)])
+        #expect(await rig.members("whole") == nil)
+        for number in 0..<20 { #expect(await rig.members("many\(number)")?.count == 4_000) }
+        try await rig.set("other", [Self.url(2)])
+        #expect(
+            await eventually(within: Self.patience) { await rig.members("other") == [Self.id(2)] }
+        )
+        #expect(await rig.source.call { $0.condition.since } == since)
+        let lines = rig.lines.withLock { $0 }
+        #expect(
+            lines.contains { $0.contains("bytes at frontend:whole, saw more") }
+                || lines.contains { $0.contains("with more than is taken (") }
+        )
+        await rig.stop()
+    }
+
+    @Test func `questions that are not asked are told of`() async throws {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        let orders = (0..<ForeignTable.checksMax).map {
+            ["HSET", "healthcheck:h\($0)", "path", "/\($0)"]
+        }
+        _ = try await rig.ask(all: orders)
+        try await rig.start()
+        let lines = rig.lines.withLock { $0.filter { $0.contains("different questions") } }
+        #expect(lines.count == 1)
+        #expect(lines.first?.contains("expected at most 1023 different questions") == true)
         await rig.stop()
     }
 

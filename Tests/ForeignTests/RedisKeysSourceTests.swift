@@ -57,18 +57,51 @@ struct RedisKeysSourceTests {
         await rig.stop()
     }
 
+    /// Whoever asks for a host chooses the key.
+    @Test(arguments: [true, false])
+    func `a key of megabytes disturbs nobody`(mayReadParts: Bool) async throws {
+        let rig = try SourceRig()
+        #expect(await rig.isReady())
+        let bytes = mayReadParts ? 10 << 20 : 1 << 20
+        _ = try await rig.ask(all: [
+            ["SET", "huge", String(repeating: "a", count: bytes)], ["SET", "none", ""],
+            ["SET", "host", "10.0.0.1:80"],
+            ["ACL", "SETUSER", "default", mayReadParts ? "+getrange" : "-getrange"],
+        ])
+        try await rig.startKeys()
+        let since = await rig.keys.call { $0.condition.since }
+        #expect(await rig.members("huge") == [])
+        #expect(await rig.members("none") == [])
+        _ = try await rig.ask(all: [
+            ["SET", "long", String(repeating: "10.0.0.3:80,", count: 9_000)]
+        ])
+        #expect(await rig.members("long") == ["10.0.0.3:80*64"])
+        #expect(
+            rig.lines.withLock { $0.contains { $0.contains("and more; the others") } }
+                == mayReadParts
+        )
+        #expect(await rig.members("absent") == nil)
+        #expect(await rig.members("host") == ["10.0.0.1:80"])
+        try await rig.ask("SET", "host", "10.0.0.2:80")
+        #expect(
+            await eventually(within: Self.patience) { await rig.members("host") == ["10.0.0.2:80"] }
+        )
+        #expect(await rig.keys.call { $0.condition.since } == since)
+        await rig.stop()
+    }
+
     @Test func `of a value with thousands of addresses only some are taken, and the log says so`()
         async throws
     {
         let rig = try SourceRig()
         #expect(await rig.isReady())
-        let all = (0..<3_000).map { "10.0.\($0 / 250).\($0 % 250):80" }
+        let all = (0..<2_000).map { "10.0.\($0 / 250).\($0 % 250):80" }
         try await rig.ask("SET", "many", all.joined(separator: ","))
         try await rig.startKeys()
         #expect(await rig.members("many") == Array(all.prefix(RedisKeysSource.addressesMax)))
         #expect(await rig.hands.call { $0.watched.count } == RedisKeysSource.addressesMax)
         let line =
-            "source keys: expected at most 64 addresses at many, saw 3000; the others are left out"
+            "source keys: expected at most 64 addresses at many, saw 2000; the others are left out"
         #expect(rig.lines.withLock { $0.filter { $0.contains("addresses") } } == [line])
         await rig.stop()
     }

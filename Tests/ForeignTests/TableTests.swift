@@ -44,6 +44,7 @@ extension ForeignTable {
         ("http://[::1]:8080", "[::1]:8080", "[::1]:8080"),
         ("http://[::1]", "[::1]:80", "[::1]:80"),
         ("http://localhost:2080", "localhost:2080", "127.0.0.1:2080"),
+        (" http://10.0.0.1:8080 \r\n", "10.0.0.1:8080", "10.0.0.1:8080"),
         ("http://user:p@ss@10.0.0.1:8080/a@b", "10.0.0.1:8080", "10.0.0.1:8080"),
     ])
     func `a place is a host and a port, and nothing else of its URL`(

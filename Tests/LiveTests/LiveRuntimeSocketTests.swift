@@ -224,6 +224,14 @@ extension Live {
             #expect(long == "A line has at most 16384 bytes; this one was not done.\n")
             let both = try await Self.ask("show backend\nshow cli level\n", at: socket)
             #expect(both == "# name\nweb\n\nadmin\n\n")
+            for scope in ["0 7 -1", "nobody 4 -1", "9 4 -1"] {
+                #expect(
+                    try await Self.ask("show stat \(scope)\n", at: socket) == "No such proxy.\n\n"
+                )
+            }
+            let row = Self.rows(try await Self.ask("show stat #3 6 -1\n", at: socket))
+            #expect(row["web/BACKEND"] != nil && row["proxy/FRONTEND"] == nil)
+
         }
     }
 }
