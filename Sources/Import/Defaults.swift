@@ -14,14 +14,16 @@ extension HAProxyImport {
                     + "the upstream says 'all-down: fail-closed'."
             )
         }
-        lines.append(
-            "Requests that fail take a server out for 10 s (a refusal, a reset, a timeout, or five answers in a row from "
-                + "500 on); HAProxy goes by checks, unless a server has 'observe'. Upstreams with 'eject: off' do too."
-        )
-        if serving.contains(where: { $0.retries == nil && $0.retryOn == nil }) {
+        if serving.contains(where: { !$0.servers.contains(where: \.isTakenOutByRequests) }) {
             lines.append(
-                "Without 'retries' and 'retry-on' HAProxy tries the same server up to three times more where it does not "
-                    + "accept; muster two others, and also where what may be repeated is not answered."
+                "'eject: off' is HAProxy's way: only checks take a server out. Delete it, and requests that fail do so too, "
+                    + "for 10 s: a refusal, a reset, a timeout, or five answers in a row from 500 on."
+            )
+        }
+        if serving.contains(where: { $0.servers.count > 1 && $0.retriesAtSame }) {
+            lines.append(
+                "Where a server does not accept, HAProxy tries the same one again, unless 'option redispatch' is there; "
+                    + "muster asks another."
             )
         }
         lines += unsetTimes(serving, listening)
@@ -69,7 +71,7 @@ extension HAProxyImport {
 
 extension NginxImport {
     /// nginx's for what a draft has in it.
-    static func differences(_ draft: Draft, isTryingSaid: Bool) -> [String] {
+    static func differences(_ draft: Draft) -> [String] {
         let isHTTP = draft.listeners.contains {
             if case .http = $0.mode { true } else { false }
         }
@@ -98,18 +100,17 @@ extension NginxImport {
                 "Where nothing is said nginx waits \(listed(times)); muster as the brackets say, under proxy.timeouts."
             )
         }
-        if isHTTP {
-            if !isTryingSaid {
-                lines.append(
-                    "Without 'proxy_next_upstream' nginx asks any number of servers, also after proxy_read_timeout; "
-                        + "muster two further ones, where one does not accept or does not answer (retries, retry-on)."
-                )
-            }
+        if isHTTP, draft.upstreams.contains(where: { $0.peers.count > 3 }) {
             lines.append(
-                "Five answers in a row from 500 on take a server out here, as long as others do better; nginx counts those "
-                    + "that proxy_next_upstream names, for max_fails, and no others ('eject: {failures: 0}')."
+                "nginx asks as many servers as there are, unless 'proxy_next_upstream_tries' is there; muster two further "
+                    + "ones (retries)."
             )
         }
+        lines.append(
+            "'eject' is written as nginx does it: max_fails takes a server out for fail_timeout, and statuses only where "
+                + "proxy_next_upstream names them. Delete it, and five answers in a row from 500 on do so too, or many more "
+                + "failures than the others have."
+        )
         if draft.upstreams.contains(where: { !$0.monitors.isEmpty }) {
             lines.append(
                 "Where all servers are down, nginx answers 502. muster asks them all the same, unless the upstream says "

@@ -284,6 +284,8 @@ public struct HAProxyImport {
     }
 
     private static let retriesMax = 7
+    /// Where nothing is said.
+    private static let retriesThere = 3
 
     private func retries(_ proxy: HAProxyProxy, _ upstream: inout DraftUpstream) {
         if let line = proxy.retries {
@@ -298,8 +300,14 @@ public struct HAProxyImport {
                     )
                 )
             }
+        } else {
+            upstream.set("retries", .number(Self.retriesThere))
         }
-        if let line = proxy.retryOn { retryOn(line, &upstream) }
+        if let line = proxy.retryOn {
+            retryOn(line, &upstream)
+        } else {
+            upstream.set("retry-on", .list([.word("connect-failure")]))
+        }
         guard let line = proxy.reuse else { return }
         switch line.second {
         case "safe", "always": upstream.set("reuse", .word(line.second))
@@ -340,6 +348,16 @@ public struct HAProxyImport {
                     place: line.place,
                     text: "retry-on \(left.joined(separator: " "))",
                     why: "no such occasion here"
+                )
+            )
+        }
+        if words.contains(where: { $0 != "connect-failure" }) {
+            upstream.notes.append(
+                Note(
+                    place: line.place,
+                    text: line.raw,
+                    why:
+                        "there a POST is sent again too; here only what may be repeated, unless 'retry-key' says so"
                 )
             )
         }

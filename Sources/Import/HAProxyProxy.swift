@@ -29,6 +29,8 @@ struct HAProxyProxy: Sendable {
     var rules: [HAProxyLine] = []
     var defaultBackend: (name: String, line: HAProxyLine)?
     var isDisabled = false
+    /// Without `option redispatch`.
+    var retriesAtSame = true
     /// All backups serve where the others are down, not the first alone.
     var sharesBackups = false
     var notes: [Note] = []
@@ -188,6 +190,7 @@ struct HAProxyProxy: Sendable {
             check = isOff ? nil : (name, line)
             return nil
         }
+        if name == "redispatch" { retriesAtSame = isOff }
         if name == "allbackups" {
             sharesBackups = !isOff
             if isOff { return nil }

@@ -85,6 +85,12 @@ struct HAProxyServer: Equatable, Sendable {
         return undone.map { $0 < last } ?? true
     }
 
+    /// So many requests that fail in a row mark it down, where it is checked.
+    var isTakenOutByRequests: Bool {
+        value("observe") != nil && value("on-error") == "mark-down" && has("check")
+    }
+    var errorLimit: Int { min(max(number("error-limit") ?? 10, 1), 1_000_000) }
+
     func number(_ key: String) -> Int? { value(key).flatMap { Int($0) } }
     func span(_ key: String) -> Span? { value(key).flatMap { Span(haproxy: $0) } }
 }

@@ -34,6 +34,7 @@ struct HAProxyServers {
         onDown()
         backups()
         queue()
+        eject()
     }
 
     // MARK: Peers
@@ -48,6 +49,10 @@ struct HAProxyServers {
         var left = leftovers(server)
         weight(server, &entries, &left)
         if server.has("backup") { entries.append(.init("backup", .flag(true))) }
+        if proxy.servers.contains(where: \.isTakenOutByRequests) {
+            let limit = server.isTakenOutByRequests ? server.errorLimit : 0
+            entries.append(.init("max-fails", .number(limit)))
+        }
         if let text = server.value("maxconn") {
             if let count = Int(text), (1...Self.connectionsMax).contains(count) {
                 entries.append(.init("max-connections", .number(count)))
@@ -199,9 +204,6 @@ struct HAProxyServers {
         "ssl": "muster speaks plain text to peers; checks use TLS",
         "cookie": "sticky has values of its own",
         "track": "another server's health does not count; this one is probed by itself",
-        "observe": "see 'eject': requests that fail take a peer out",
-        "error-limit": "see 'eject'",
-        "on-error": "see 'eject'",
         "send-proxy": "no PROXY protocol is sent to peers",
         "send-proxy-v2": "no PROXY protocol is sent to peers",
         "resolvers": "names are resolved by muster itself",
@@ -225,7 +227,7 @@ struct HAProxyServers {
             if word.key == "cookie", proxy.cookie != nil { continue }
             if word.key == "ssl", !isTLS { continue }
             let text = word.value.map { "\(word.key) \($0)" } ?? word.key
-            left.append((text, Self.reasons[word.key] ?? "no counterpart"))
+            left.append((text, Self.reason(word.key, of: server)))
         }
         // A number that is none is left, whichever it is.
         for key in ["inter", "fastinter", "downinter", "slowstart", "agent-inter"] {
@@ -292,6 +294,35 @@ struct HAProxyServers {
             "server \(backups[1].name): backup",
             "without 'option allbackups' the first backup that is up serves alone there; here all share"
         )
+    }
+
+    /// What is written in either case: HAProxy goes by checks alone, and here requests that fail count too.
+    private mutating func eject() {
+        let observed = proxy.servers.filter(\.isTakenOutByRequests)
+        if observed.isEmpty {
+            settings.append(.init("eject", .word("off")))
+            return
+        }
+        let answers = observed.filter { $0.value("observe") == "layer7" }.map(\.errorLimit)
+        settings.append(
+            .init(
+                "eject",
+                .map([
+                    .init("failures", .number(answers.min() ?? 0)),
+                    .init("rate", .map([.init("above", .number(0))])),
+                    .init("max-share", .word("100%")),
+                ])
+            )
+        )
+    }
+
+    private static func reason(_ key: String, of server: HAProxyServer) -> String {
+        guard ["observe", "error-limit", "on-error"].contains(key) else {
+            return reasons[key] ?? "no counterpart"
+        }
+        return server.isTakenOutByRequests
+            ? "max-fails within fail-timeout, and eject.failures of the upstream, in a row, take it out: for so long, or until its checks pass"
+            : "requests that fail count for nothing; the first has the server probed at once"
     }
 
     /// Whoever finds all servers full waits there, unless told otherwise.

@@ -99,8 +99,6 @@ public struct NginxImport {
     }
 
     var usedMatches: Set<String> = []
-    /// Some location says nothing of further tries.
-    var leavesTrying = false
 
     mutating func other(_ directive: NginxDirective) {
         switch directive.name {
@@ -198,6 +196,7 @@ public struct NginxImport {
     // MARK: At the end
 
     mutating func finish() {
+        for index in upstreams.indices { upstreams[index].finish() }
         draft.upstreams = upstreams.map(\.draft)
         for bind in binds {
             let mode: DraftListener.Mode
@@ -219,7 +218,7 @@ public struct NginxImport {
                 )
             )
         }
-        draft.hints += Self.differences(draft, isTryingSaid: !leavesTrying)
+        draft.hints += Self.differences(draft)
         // Of addresses that lead nowhere.
         for key in bindNotes.keys.sorted() { draft.notes += bindNotes[key] ?? [] }
     }

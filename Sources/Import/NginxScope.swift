@@ -60,8 +60,6 @@ struct NginxScope {
         return reasons[directive.name] ?? "no counterpart"
     }
 
-    var saysTrying: Bool { nextUpstream != nil }
-
     /// What nginx waits where nothing is written: between two parts of a body, and of a stream.
     private static let pause = Span(milliseconds: 60_000)
     private static let streamPause = Span(milliseconds: 600_000)
@@ -89,8 +87,12 @@ struct NginxScope {
 
     private static let retriesMax = 7
 
-    func apply(to upstream: inout NginxUpstream) {
-        if let nextUpstream { retryOn(nextUpstream, &upstream) }
+    func apply(to upstream: inout NginxUpstream, isStream: Bool) {
+        if let nextUpstream {
+            retryOn(nextUpstream, isStream: isStream, &upstream)
+        } else if !isStream {
+            upstream.leave("retry-on", Self.occasions(["error", "timeout"]).tree)
+        }
         guard let tries else { return }
         guard let count = Int(tries.first), count > 0 else {
             upstream.note(tries, "0 to \(Self.retriesMax) further servers")
@@ -102,39 +104,59 @@ struct NginxScope {
         }
     }
 
-    private func retryOn(_ directive: NginxDirective, _ upstream: inout NginxUpstream) {
+    private struct Occasions {
         var words: [String] = []
         var left: [String] = []
-        for word in directive.arguments {
+
+        var tree: Tree { words.isEmpty ? .word("none") : .list(words.map { .word($0) }) }
+    }
+
+    /// In muster's words, each once.
+    private static func occasions(_ arguments: [String]) -> Occasions {
+        var occasions = Occasions()
+        for word in arguments {
             switch word {
             case "off": break
-            case "error": words += ["connect-failure", "empty-response"]
-            case "timeout": words += ["connect-failure", "response-timeout"]
-            case "invalid_header": words.append("malformed-response")
+            case "error": occasions.words += ["connect-failure", "empty-response"]
+            case "timeout": occasions.words += ["connect-failure", "response-timeout"]
+            case "invalid_header": occasions.words.append("malformed-response")
             case _ where word.hasPrefix("http_"):
                 if let status = Int(word.dropFirst(5)), (400...599).contains(status) {
-                    words.append("\(status)")
+                    occasions.words.append("\(status)")
                 } else {
-                    left.append(word)
+                    occasions.left.append(word)
                 }
-            default: left.append(word)
+            default: occasions.left.append(word)
             }
         }
         var seen: Set<String> = []
-        words = words.filter { seen.insert($0).inserted }
-        upstream.set(
-            "retry-on",
-            words.isEmpty ? .word("none") : .list(words.map { .word($0) }),
-            for: directive
-        )
-        if !left.isEmpty {
+        occasions.words = occasions.words.filter { seen.insert($0).inserted }
+        return occasions
+    }
+
+    private func retryOn(
+        _ directive: NginxDirective,
+        isStream: Bool,
+        _ upstream: inout NginxUpstream
+    ) {
+        // Of a stream it is a connection, which is tried again here too.
+        if isStream, directive.first == "on" { return }
+        let occasions = Self.occasions(directive.arguments)
+        upstream.set("retry-on", occasions.tree, for: directive)
+        if occasions.words.contains(where: { Self.counted.contains($0) }) {
+            upstream.count(directive)
+        }
+        if !occasions.left.isEmpty {
             upstream.note(
                 directive,
                 "what cannot be sent twice is not, unless 'retry-key' says so",
-                text: "proxy_next_upstream \(left.joined(separator: " "))"
+                text: "proxy_next_upstream \(occasions.left.joined(separator: " "))"
             )
         }
     }
+
+    /// Statuses that count for max_fails where they are named.
+    private static let counted: Set = ["429", "500", "502", "503", "504"]
 
     static let reasons: [String: String] = [
         "access_log": "there is no access log",

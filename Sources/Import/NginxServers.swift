@@ -188,8 +188,7 @@ extension NginxImport {
             return
         }
         guard let target = target(pass) else { return }
-        scope.apply(to: &upstreams[target.upstream])
-        if !scope.saysTrying { leavesTrying = true }
+        scope.apply(to: &upstreams[target.upstream], isStream: false)
         scope.apply(to: &draft, isStream: false)
         if let health { healthCheck(health, of: target.upstream, isStream: false) }
         guard let path = path(directive) else { return }

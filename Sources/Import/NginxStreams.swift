@@ -46,7 +46,7 @@ extension NginxImport {
             for listen in listens { note(listen, "") }
             return
         }
-        scope.apply(to: &upstreams[index])
+        scope.apply(to: &upstreams[index], isStream: true)
         scope.apply(to: &draft, isStream: true)
         if let health {
             healthCheck(health, of: index, isStream: true)

@@ -9,6 +9,11 @@ struct NginxUpstream {
     private let isStream: Bool
     private var hasSocket = false
     private var ids: Set<String> = []
+    /// Of each peer: how many failures take it out, and for how long.
+    private var fails: [(most: Int, time: Span)] = []
+    /// The first `proxy_next_upstream` that names statuses.
+    private var counted: NginxDirective?
+    private var unsaid: [Tree.Entry] = []
     /// Servers of the file with a `slow_start`.
     private var slowStarts: [NginxDirective] = []
     /// Of tengine's directives.
@@ -41,6 +46,7 @@ struct NginxUpstream {
         draft = DraftUpstream(name: name, source: "\(directive.place): \(directive.text)")
         draft.peers = [DraftItem(tree: .text(address))]
         ids = [address]
+        fails = [(1, Self.ejectTime)]
         hasSocket = address.hasPrefix("unix:")
     }
 
@@ -54,6 +60,44 @@ struct NginxUpstream {
             return
         }
         draft.set(key, value)
+    }
+
+    /// Holds where no part of the file says otherwise.
+    mutating func leave(_ key: String, _ value: Tree) { unsaid.append(.init(key, value)) }
+
+    /// Statuses count for max_fails.
+    mutating func count(_ directive: NginxDirective) { counted = counted ?? directive }
+
+    mutating func finish() {
+        for entry in unsaid where !draft.settings.contains(where: { $0.key == entry.key }) {
+            draft.set(entry.key, entry.value)
+        }
+        eject()
+    }
+
+    private static let ejectTime = Span(milliseconds: 10_000)
+
+    /// Failures count as there: never a status that is not named, and each time for as long.
+    private mutating func eject() {
+        if fails.allSatisfy({ $0.most == 0 }) {
+            draft.set("eject", .word("off"))
+            return
+        }
+        let most = fails.map(\.most).max() ?? 1
+        let time = fails.map(\.time).max() ?? Self.ejectTime
+        var entries: [Tree.Entry] = [
+            .init("failures", .number(counted == nil ? 0 : most)),
+            .init("rate", .map([.init("above", .number(0))])),
+        ]
+        if counted != nil { entries.append(.init("time", .span(time))) }
+        entries.append(.init("max-time", .span(counted == nil ? Self.ejectTime : time)))
+        entries.append(.init("max-share", .word("100%")))
+        draft.set("eject", .map(entries))
+        guard let counted else { return }
+        note(
+            counted,
+            "statuses that it names count for max_fails there; here those from 500 on do, \(most) in a row, while others do better"
+        )
     }
 
     // MARK: Directives
@@ -251,6 +295,18 @@ struct NginxUpstream {
         }
         item.notes = left.map { Note(place: place, text: "\(what): \($0.0)", why: $0.1) }
         draft.peers.append(item)
+        func value(_ key: String) -> String? {
+            guard case .word(let text)? = words.first(where: { $0.key == key })?.value else {
+                return nil
+            }
+            return text
+        }
+        fails.append(
+            (
+                value("max_fails").flatMap { Int($0) } ?? 1,
+                value("fail_timeout").flatMap { Span(nginx: $0) } ?? Self.ejectTime
+            )
+        )
     }
 
     private static func keyed(_ word: Tree.Entry) -> Tree.Entry {

@@ -187,15 +187,18 @@ import Testing
             imported.text == """
                 # Made of h.cfg by muster import haproxy.
                 # Where all servers of a backend are down, HAProxy answers 503. muster asks them all the same, unless the upstream says 'all-down: fail-closed'.
-                # Requests that fail take a server out for 10 s (a refusal, a reset, a timeout, or five answers in a row from 500 on); HAProxy goes by checks, unless a server has 'observe'. Upstreams with 'eject: off' do too.
-                # Without 'retries' and 'retry-on' HAProxy tries the same server up to three times more where it does not accept; muster two others, and also where what may be repeated is not answered.
+                # 'eject: off' is HAProxy's way: only checks take a server out. Delete it, and requests that fail do so too, for 10 s: a refusal, a reset, a timeout, or five answers in a row from 500 on.
+                # Where a server does not accept, HAProxy tries the same one again, unless 'option redispatch' is there; muster asks another.
                 # HAProxy waits without an end where there is no 'timeout connect' (connect) and 'timeout server' (response); muster has an end for everything, under proxy.timeouts.
 
                 upstreams:
                   # h.cfg:1: backend web
                   web:
                     balance: least-connections
+                    retries: 3
+                    retry-on: [connect-failure]
                     on-down: keep
+                    eject: off
                     peers:
                       - { id: a, address: "10.0.0.1:80", weight: 5, backup: true, max-connections: 10 }
                       - { id: b, address: "10.0.0.2:80", down: true }
@@ -581,19 +584,68 @@ import Testing
     }
 
     @Test func `what HAProxy does by itself and muster otherwise stands at the head`() {
-        let bare = "listen l\n mode http\n bind :80\n server s 1.2.3.4:80\n"
+        let bare =
+            "listen l\n mode http\n bind :80\n server s 1.2.3.4:80\n server t 1.2.3.5:80\n"
         let said =
             bare + " retries 3\n timeout connect 1s\n timeout server 1s\n timeout client 1s\n"
             + " timeout http-request 5s\n"
         let words = [
-            "'eject: off'", "Without 'retries'",
+            "'eject: off' is HAProxy's way", "tries the same one again",
             "no 'timeout connect' (connect), 'timeout server' (response) and 'timeout client' (body-idle)",
             "Without 'timeout http-request'", "X-Forwarded-For", "HAProxy answers 503 to both",
         ]
         let (one, other) = (Self.read(bare).text, Self.read(said).text)
         #expect(words.filter { one.contains($0) } == words)
-        #expect(words.filter { other.contains($0) } == [words[0], words[4], words[5]])
+        #expect(words.filter { other.contains($0) } == Array(words[..<2]) + words[4...])
         #expect(!Self.read("defaults\n mode http\n").text.contains("HAProxy"))
+    }
+
+    /// eject.isOff, eject.failures, and max-fails of each
+    @Test(arguments: [
+        ("", "", true, 5, [1, 1]), ("observe layer7", "", true, 5, [1, 1]),
+        ("observe layer4 on-error mark-down", "", false, 0, [10, 0]),
+        ("observe layer7 error-limit 3 on-error mark-down", "", false, 3, [3, 0]),
+        ("", "default-server observe layer7 error-limit 4 on-error mark-down", false, 4, [4, 4]),
+    ])
+    func `requests that fail take a server out where HAProxy lets them`(
+        _ words: String,
+        _ line: String,
+        _ isOff: Bool,
+        _ failures: Int,
+        _ most: [Int]
+    ) throws {
+        let imported = Self.read(
+            "backend b\n mode http\n \(line)\n server s 1.2.3.4:80 check \(words)\n server t 1.2.3.5:80 check\n"
+        )
+        let upstream = try #require(imported.configuration().upstreams.first?.definition)
+        #expect(upstream.eject.isOff == isOff)
+        #expect(upstream.eject.failures == failures)
+        #expect(isOff || upstream.eject.rate.above == 0)
+        #expect(upstream.peers.map(\.maxFails) == most)
+        #expect(imported.text.contains("'eject: off' is HAProxy's way") == isOff)
+        #expect(imported.text.contains("observe") == !(words + line).isEmpty)
+    }
+
+    @Test(arguments: [
+        ("", 3, ["connect-failure"], false), ("retries 1", 1, ["connect-failure"], false),
+        ("retry-on empty-response 503", 3, ["empty-response", "503"], true),
+        ("retry-on conn-failure", 3, ["connect-failure"], false),
+    ])
+    func `what is tried again is what HAProxy tries again`(
+        _ line: String,
+        _ retries: Int,
+        _ occasions: [String],
+        _ isTold: Bool
+    ) throws {
+        let imported = Self.read("backend b\n mode http\n \(line)\n server s 1.2.3.4:80\n")
+        let trying = try #require(imported.configuration().upstreams.first?.definition.trying)
+        #expect(trying.retries == retries)
+        #expect(
+            imported.text.contains("retry-on: [\(occasions.joined(separator: ", "))]"),
+            "\(imported.text)"
+        )
+        #expect(imported.text.contains("there a POST is sent again too") == isTold)
+        #expect(imported.noteCount == (isTold ? 1 : 0))
     }
 
     @Test func `the longest of several timeouts holds`() throws {

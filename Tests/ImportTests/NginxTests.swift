@@ -568,8 +568,8 @@ import Testing
             ).text
         }
         let words = [
-            "'proxy_set_header Host'", "more than 1 MB", "'eject: {failures: 0}'",
-            "Without 'proxy_next_upstream'", "60 s for a connection (connect: 1s)",
+            "'proxy_set_header Host'", "more than 1 MB", "'eject' is written as nginx does it",
+            "60 s for a connection (connect: 1s)",
             "60 s for the head", "75 s for the next request",
         ]
         #expect(words.filter { texts[0].contains($0) } == words)
@@ -577,7 +577,53 @@ import Testing
         let stream = Self.read(
             "stream { upstream d { server 10.0.0.1:3306; } server { listen 3306; proxy_pass d; } }"
         ).text
-        #expect(words.filter { stream.contains($0) } == [words[4]])
+        #expect(words.filter { stream.contains($0) } == Array(words[2...3]))
+    }
+
+    /// Of 429, 500, 502, 503 and 504 those that are named count for max_fails, and no others.
+    @Test(arguments: [
+        (
+            "", "server 10.0.0.1;",
+            "{ failures: 0, rate: { above: 0 }, max-time: 10s, max-share: 100% }"
+        ),
+        (
+            "proxy_next_upstream error http_404;", "server 10.0.0.1 max_fails=3;",
+            "{ failures: 0, rate: { above: 0 }, max-time: 10s, max-share: 100% }"
+        ),
+        (
+            "proxy_next_upstream error http_500;",
+            "server 10.0.0.1 max_fails=2 fail_timeout=30; server 10.0.0.2;",
+            "{ failures: 2, rate: { above: 0 }, time: 30s, max-time: 30s, max-share: 100% }"
+        ),
+        ("", "server 10.0.0.1 max_fails=0;", "off"),
+        ("proxy_next_upstream http_500;", "server 10.0.0.1 fail_timeout=0;", "off"),
+    ])
+    func `what takes a server out is what does in nginx`(
+        _ directive: String,
+        _ servers: String,
+        _ eject: String
+    ) throws {
+        let imported = Self.read(
+            "http { upstream u { \(servers) } server { listen 80; location / { \(directive) proxy_pass http://u; } } }"
+        )
+        #expect(imported.text.contains("    eject: \(eject)\n"), "\(imported.text)")
+        #expect(
+            imported.text.contains("statuses that it names count for max_fails there")
+                == eject.contains("failures: 2")
+        )
+        #expect(try imported.mistakes() == [])
+    }
+
+    @Test(arguments: [
+        ("", "[connect-failure, empty-response, response-timeout]"),
+        ("proxy_next_upstream error;", "[connect-failure, empty-response]"),
+        ("proxy_next_upstream off;", "none"),
+    ])
+    func `what is tried again is what nginx tries again`(_ directive: String, _ words: String) {
+        let imported = Self.read(
+            "http { server { listen 80; location / { \(directive) proxy_pass http://10.0.0.1; } } }"
+        )
+        #expect(imported.text.contains("    retry-on: \(words)\n"), "\(imported.text)")
     }
 
     @Test func `defaults of timeouts are those of the proxy`() {
