@@ -59,12 +59,6 @@ extension HAProxyImport {
                     + "under proxy.timeouts."
             )
         }
-        if listening.contains(where: { $0.isHTTP && $0.timeouts["http-request"] == nil }) {
-            lines.append(
-                "Without 'timeout http-request' the head of a request has 'timeout client' in HAProxy; here 10 s "
-                    + "(proxy.timeouts.request-head), unless something is written."
-            )
-        }
         return lines
     }
 }
@@ -84,20 +78,6 @@ extension NginxImport {
             )
             lines.append(
                 "nginx refuses bodies of more than 1 MB, or than client_max_body_size; muster hands on what comes."
-            )
-        }
-        var times: [String] = []
-        func note(_ key: String, _ theirs: String, _ ours: String) {
-            if draft.timeouts[key] == nil { times.append("\(theirs) (\(key): \(ours))") }
-        }
-        note("connect", "60 s for a connection", "1s")
-        if isHTTP {
-            note("request-head", "60 s for the head of a request", "10s")
-            note("client-idle", "75 s for the next request of a client", "60s")
-        }
-        if !times.isEmpty {
-            lines.append(
-                "Where nothing is said nginx waits \(listed(times)); muster as the brackets say, under proxy.timeouts."
             )
         }
         if isHTTP, draft.upstreams.contains(where: { $0.peers.count > 3 }) {

@@ -95,6 +95,8 @@ struct Draft: Equatable, Sendable {
     private var asked: [String: Span] = [:]
     /// What a part of the source needs that says something else, or nothing, about it.
     private var needed: [String: Span] = [:]
+    /// What the parts of the source ask of one timer, by its name there.
+    private var asks: [String: [Ask]] = [:]
     /// What belongs to no upstream and no listener.
     var notes: [Note] = []
     /// What is the same for the eye, and not quite in effect.
@@ -110,6 +112,7 @@ struct Draft: Equatable, Sendable {
     static let timeoutMax = Span(milliseconds: 86_400_000)
     /// Of `proxy.timeouts`, what holds where nothing is written.
     static let timeoutDefaults = [
+        "connect": Span(milliseconds: 1_000), "request-head": Span(milliseconds: 10_000),
         "client-idle": Span(milliseconds: 60_000),
         "response": Span(milliseconds: 60_000), "body-idle": Span(milliseconds: 30_000),
         "tunnel-idle": Span(milliseconds: 3_600_000),
@@ -138,6 +141,36 @@ struct Draft: Equatable, Sendable {
     /// Never shorter than `span`: it makes an end later, and no end that would be without it earlier.
     mutating func keep(_ timeout: String, atLeast span: Span) {
         needed[timeout] = max(needed[timeout] ?? span, span)
+    }
+
+    /// A part of the source says this of a timer; without a line it is what holds where nothing is said.
+    mutating func ask(_ timer: String, _ span: Span, at place: SourcePlace?, _ text: String = "") {
+        asks[timer, default: []].append(Ask(span: span, place: place, text: text))
+    }
+
+    private struct Ask: Equatable, Sendable {
+        var span: Span
+        var place: SourcePlace?
+        var text: String
+    }
+
+    /// Of parts that ask for less than another does.
+    mutating func tellOfShorter() {
+        for timer in asks.keys.sorted() {
+            let asks = asks[timer] ?? []
+            guard let longest = asks.map(\.span).max() else { continue }
+            for ask in asks where ask.span < longest {
+                guard let place = ask.place else { continue }
+                notes.append(
+                    Note(
+                        place: place,
+                        text: ask.text,
+                        why:
+                            "timeouts are the process's here: the longest that is asked for, \(longest.text)"
+                    )
+                )
+            }
+        }
     }
 
     /// Of `proxy.timeouts`, what is to be written.

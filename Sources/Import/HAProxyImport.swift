@@ -12,6 +12,7 @@ public struct Imported: Equatable, Sendable {
 
     init(_ draft: Draft, from source: String, by command: String) {
         var draft = draft
+        draft.tellOfShorter()
         draft.tellOnce()
         text = YAMLWriter.file(draft, from: source, by: command)
         noteCount = draft.noteCount
@@ -365,28 +366,35 @@ public struct HAProxyImport {
 
     // MARK: Timeouts
 
-    private static let timeouts: [(theirs: String, ours: String)] = [
-        ("connect", "connect"), ("http-request", "request-head"),
-        ("http-keep-alive", "client-idle"),
-        ("server", "response"), ("tunnel", "tunnel-idle"), ("client", "body-idle"),
+    private static let timeouts: [(theirs: String, ours: String, isHTTP: Bool)] = [
+        ("connect", "connect", false), ("http-request", "request-head", true),
+        ("http-keep-alive", "client-idle", true), ("server", "response", true),
+        ("tunnel", "tunnel-idle", false), ("client", "body-idle", true),
     ]
 
     /// There they are each proxy's, here the whole process's.
     private mutating func timeouts(_ proxy: HAProxyProxy) {
-        for (theirs, ours) in Self.timeouts {
-            guard let span = proxy.timeouts[theirs] else { continue }
-            let relevant =
+        for (theirs, ours, isHTTP) in Self.timeouts {
+            guard let span = proxy.timeouts[theirs], proxy.isHTTP || !isHTTP else { continue }
+            let isRelevant =
                 ["connect", "server", "tunnel"].contains(theirs) ? proxy.serves : proxy.listens
-            if relevant { draft.raise(ours, to: span) }
+            if !isRelevant { continue }
+            draft.raise(ours, to: span)
+            let line = proxy.timeoutLines[theirs]
+            draft.ask("timeout \(theirs)", span, at: line?.place, line?.raw ?? "")
         }
         // There both hold for every pause on their side, and for tunnels that have no time of their own.
         for theirs in proxy.serves ? ["client", "server"] : ["client"] {
             guard let span = proxy.timeouts[theirs] else { continue }
-            draft.keep("body-idle", atLeast: span)
+            if proxy.isHTTP { draft.keep("body-idle", atLeast: span) }
             if proxy.timeouts["tunnel"] == nil { draft.keep("tunnel-idle", atLeast: span) }
         }
-        guard proxy.listens, proxy.isHTTP, proxy.timeouts["http-keep-alive"] == nil else { return }
-        let idle = proxy.timeouts["http-request"] ?? proxy.timeouts["client"]
-        if let idle { draft.keep("client-idle", atLeast: idle) }
+        guard proxy.listens, proxy.isHTTP else { return }
+        // What is not set has the time of what it is a part of.
+        let head = proxy.timeouts["http-request"] ?? proxy.timeouts["client"]
+        if let head { draft.keep("request-head", atLeast: head) }
+        if let idle = proxy.timeouts["http-keep-alive"] ?? head {
+            draft.keep("client-idle", atLeast: idle)
+        }
     }
 }

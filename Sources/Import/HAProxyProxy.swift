@@ -22,6 +22,7 @@ struct HAProxyProxy: Sendable {
     var retryOn: HAProxyLine?
     var reuse: HAProxyLine?
     var timeouts: [String: Span] = [:]
+    var timeoutLines: [String: HAProxyLine] = [:]
     var defaultServer: [HAProxyServer.Word] = []
     var servers: [HAProxyServer] = []
     var binds: [HAProxyLine] = []
@@ -125,6 +126,7 @@ struct HAProxyProxy: Sendable {
             return "expected a time"
         }
         let isEndless = span.microseconds == 0
+        timeoutLines[line.second] = line
         switch line.second {
         case "connect", "client", "server":
             timeouts[line.second] = isEndless ? Draft.timeoutMax : span

@@ -8,6 +8,7 @@ struct NginxScope {
     private var tries: NginxDirective?
     /// By their directives.
     private var times: [String: Span] = [:]
+    private var timers: [String: NginxDirective] = [:]
 
     /// Whether the directive is one of these, and was taken.
     mutating func take(_ directive: NginxDirective) -> Bool {
@@ -32,6 +33,7 @@ struct NginxScope {
     private mutating func time(_ directive: NginxDirective) -> Bool {
         guard let span = Self.span(of: directive), span.microseconds > 0 else { return false }
         times[directive.name] = span
+        timers[directive.name] = directive
         // What is longer is cut, and told of.
         return span <= Draft.timeoutMax
     }
@@ -60,8 +62,9 @@ struct NginxScope {
         return reasons[directive.name] ?? "no counterpart"
     }
 
-    /// What nginx waits where nothing is written: between two parts of a body, and of a stream.
+    /// What nginx waits where nothing is written.
     private static let pause = Span(milliseconds: 60_000)
+    private static let keepAlive = Span(milliseconds: 75_000)
     private static let streamPause = Span(milliseconds: 600_000)
 
     /// There they are each location's, here the whole process's.
@@ -69,18 +72,26 @@ struct NginxScope {
         for (name, span) in times {
             if let key = Self.timeouts[name] { draft.raise(key, to: span) }
         }
+        func wait(_ name: String, _ unsaid: Span) -> Span {
+            let span = times[name] ?? unsaid
+            let line = timers[name]
+            draft.ask(name, span, at: line?.place, line?.text ?? "")
+            return span
+        }
+        draft.keep("connect", atLeast: wait("proxy_connect_timeout", Self.pause))
         if isStream {
-            draft.keep("tunnel-idle", atLeast: times["proxy_timeout"] ?? Self.streamPause)
+            draft.keep("tunnel-idle", atLeast: wait("proxy_timeout", Self.streamPause))
             return
         }
-        func pause(_ name: String) -> Span { times[name] ?? Self.pause }
+        draft.keep("request-head", atLeast: wait("client_header_timeout", Self.pause))
+        draft.keep("client-idle", atLeast: wait("keepalive_timeout", Self.keepAlive))
         // There it is the time to the answer's head, and every pause of what follows, an upgraded connection's too.
-        let read = pause("proxy_read_timeout")
+        let read = wait("proxy_read_timeout", Self.pause)
         draft.keep("response", atLeast: read)
-        for name in ["proxy_send_timeout", "send_timeout", "client_body_timeout"] {
-            draft.keep("body-idle", atLeast: max(read, pause(name)))
-        }
-        draft.keep("tunnel-idle", atLeast: max(read, pause("proxy_send_timeout")))
+        let send = wait("proxy_send_timeout", Self.pause)
+        let pauses = ["send_timeout", "client_body_timeout"].map { wait($0, Self.pause) } + [send]
+        for pause in pauses { draft.keep("body-idle", atLeast: max(read, pause)) }
+        draft.keep("tunnel-idle", atLeast: max(read, send))
     }
 
     // MARK: Further tries
