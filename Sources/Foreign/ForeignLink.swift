@@ -17,23 +17,16 @@ struct ServerIdentity: Hashable, Sendable {
 final class ForeignLink {
     let reader: RedisConnection
     let ears: RedisConnection
-    private(set) var writer: RedisConnection?
     private(set) var failure: RedisError?
-    /// Why nobody can write, as of the last attempt.
-    private(set) var writeError: RedisError?
     /// The server tells of every change.
     private(set) var isNotified = false
 
     private let base: ForeignBase
-    private let loop: EventLoop
-    private let lookup: HostLookup?
-    private var writerTriedAt = Instant(nanoseconds: .min)
     /// Of this connection: a server that is started again closes it.
     private var run: String?
     private let onFailure: () -> Void
 
     static let timeout = Nanoseconds.seconds(1)
-    private static let tryAgain = Nanoseconds.seconds(1)
     /// Where Redis says what a client's cache holds no more.
     static let invalidations = "__redis__:invalidate"
     static let dead = "dead"
@@ -61,8 +54,6 @@ final class ForeignLink {
             base,
             ears: ears,
             reader: reader,
-            on: loop,
-            lookup: lookup,
             onFailure: onFailure
         )
         do throws(RedisError) {
@@ -79,17 +70,12 @@ final class ForeignLink {
         _ base: ForeignBase,
         ears: RedisConnection,
         reader: RedisConnection,
-        on loop: EventLoop,
-        lookup: HostLookup?,
         onFailure: @escaping () -> Void
     ) {
         self.base = base
         self.ears = ears
         self.reader = reader
-        self.loop = loop
-        self.lookup = lookup
         self.onFailure = onFailure
-        if base.read == base.write { writer = reader }
         ears.onFailure = { [weak self] in self?.fail($0) }
         reader.onFailure = { [weak self] in self?.fail($0) }
     }
@@ -157,25 +143,9 @@ final class ForeignLink {
     /// Finds out whether the connection that only listens is still there.
     func checkEars() async throws(RedisError) { try await ears.subscribe([Self.invalidations]) }
 
-    /// A master that is away keeps nobody from reading: nil while it is.
-    func writing() async -> RedisConnection? {
-        if let writer, writer.isOpen { return writer }
-        if base.read == base.write || loop.instant - writerTriedAt < Self.tryAgain { return nil }
-        writerTriedAt = loop.instant
-        do throws(RedisError) {
-            writer = try await RedisConnection.connect(to: base.write, on: loop, lookup: lookup)
-            writeError = nil
-        } catch {
-            writer = nil
-            writeError = error
-        }
-        return writer
-    }
-
     func close() {
         ears.close()
         reader.close()
-        writer?.close()
         if failure == nil { failure = .closed }
     }
 }

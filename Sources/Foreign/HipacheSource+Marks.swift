@@ -209,10 +209,13 @@ extension HipacheSource {
 
     /// Who takes marks. A master that cannot be reached is told of, also while there is nothing to write.
     func writing() async -> RedisConnection? {
-        guard let link else { return nil }
-        let writer = await link.writing()
+        guard let master else {
+            guard let reader = link?.reader, reader.isOpen else { return nil }
+            return reader
+        }
+        let writer = await master.writing()
         tellWriteError()
-        if let error = link.writeError, throttle.note("write", at: loop.instant) != nil {
+        if let error = master.error, throttle.note("write", at: loop.instant) != nil {
             journal.warning(
                 "source \(name): \(base.write), to which marks of the dead are written, is away: "
                     + "\(error); other proxies do not hear who is dead",
@@ -223,7 +226,7 @@ extension HipacheSource {
     }
 
     private func tellWriteError() {
-        let why = link?.writeError.map { "\($0)" } ?? refusal
+        let why = master?.error.map { "\($0)" } ?? refusal
         condition.writeError = why.map { "\(base.write) takes no marks: \($0)" }
     }
 
@@ -372,9 +375,9 @@ extension HipacheSource {
 
     /// Others may take over at once.
     func releaseLocks() async {
-        guard setting.isChecker, setting.marks, let writer = link?.writer, writer.isOpen else {
-            return
-        }
+        guard setting.isChecker, setting.marks,
+            let writer = master == nil ? link?.reader : master?.open, writer.isOpen
+        else { return }
         let mine = "\(agentName)#muster;"
         let command = ["EVAL", ForeignScripts.release, "1", Checker.locks, mine]
         for texts in ownBackends(atOnce: Checker.locksAtOnce) {

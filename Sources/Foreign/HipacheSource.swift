@@ -20,6 +20,10 @@ public final class HipacheSource {
     /// Opens when something that was being read has been.
     private let quiet: Gate
     var link: ForeignLink?
+    /// Nil where what is read is what is written.
+    let master: MasterLink?
+    private var nextRefresh = Instant(nanoseconds: .min)
+    private var nextPing = Instant(nanoseconds: .min)
 
     /// All was read once.
     private var isLoaded = false
@@ -86,6 +90,9 @@ public final class HipacheSource {
         routes.hands = hands
         life = SourceLife(on: loop)
         quiet = Gate(loop: loop)
+        let base = setting.base
+        master =
+            base.read == base.write ? nil : MasterLink(base.write, on: loop, lookup: lookup)
     }
 
     var base: ForeignBase { setting.base }
@@ -110,16 +117,41 @@ public final class HipacheSource {
         guard life.willStop() else { return }
         await releaseLocks()
         await life.stop()
+        master?.close()
         routes.close()
     }
 
     private func run() async {
-        await life.run(session) { error in
-            if let error { tellAway(error) }
-            link?.close()
-            link = nil
-            reading = []
-            quiet.open()
+        await life.run(
+            session,
+            end: { error in
+                if let error { tellAway(error) }
+                link?.close()
+                link = nil
+                reading = []
+                quiet.open()
+            },
+            between: writeMeanwhile
+        )
+    }
+
+    /// While the replica is away the master takes marks all the same: what is known of the lists is verified there.
+    private func writeMeanwhile() async {
+        guard master != nil, isLoaded else { return }
+        await keepUp(at: loop.instant)
+        while !life.isStopping, !marks.isEmpty, await writeMarks() {}
+    }
+
+    /// What has to be said again and again.
+    private func keepUp(at now: Instant) async {
+        if now >= nextPing {
+            nextPing = now + Checker.pingEvery
+            if setting.marks { _ = await writing() }
+            await pingAsChecker()
+        }
+        if now >= nextRefresh {
+            nextRefresh = now + MarkQueue.refreshEvery
+            refreshMarks()
         }
     }
 
@@ -153,8 +185,8 @@ public final class HipacheSource {
         routes.tellComplaints(all: true)
         refreshMarks()
         var nextSweep = loop.instant + Self.sweepEvery
-        var nextRefresh = loop.instant + MarkQueue.refreshEvery
-        var nextPing = loop.instant
+        nextRefresh = loop.instant + MarkQueue.refreshEvery
+        nextPing = loop.instant
         while !life.isStopping {
             if let failure = link?.failure { throw failure }
             let now = loop.instant
@@ -165,17 +197,14 @@ public final class HipacheSource {
             } else if !marks.isEmpty, await writeMarks() {
                 continue
             } else if now >= nextPing {
-                nextPing = now + Checker.pingEvery
-                if setting.marks { _ = await writing() }
-                await pingAsChecker()
+                await keepUp(at: now)
                 try await link?.checkEars()
             } else if now >= nextSweep {
                 nextSweep = now + Self.sweepEvery
                 routes.sweep(at: now)
                 weighOthersMarks()
             } else if now >= nextRefresh {
-                nextRefresh = now + MarkQueue.refreshEvery
-                refreshMarks()
+                await keepUp(at: now)
             } else {
                 let next = min(nextScan, nextSweep, nextRefresh, nextPing, nextReport(), nextMark())
                 await life.bell.wait(until: next)

@@ -26,11 +26,12 @@ final class SourceLife {
         return true
     }
 
-    /// One session after another until it is stopped. `end` hears why one ended, or nil where it was stopped, before
-    /// the next.
+    /// One session after another until it is stopped. `end` hears why one ended, or nil where it was stopped, and
+    /// `between` has its turn before the next.
     func run(
         _ session: () async throws(RedisError) -> Void,
-        end: (RedisError?) -> Void
+        end: (RedisError?) -> Void,
+        between: () async -> Void = {}
     ) async {
         while !isStopping {
             do throws(RedisError) {
@@ -39,6 +40,8 @@ final class SourceLife {
             } catch {
                 end(isStopping ? nil : error)
             }
+            if isStopping { break }
+            await between()
             if isStopping { break }
             await bell.wait(until: loop.instant + Self.backoff)
         }

@@ -106,8 +106,11 @@ extension MusterConfiguration {
         }
 
         var binds = Binds(reading: top.reading)
-        configuration.proxy = ProxyReader(known: upstreams, hasSources: !sources.isEmpty)
-            .read(top.section("proxy"), &binds)
+        configuration.proxy = ProxyReader(
+            known: upstreams,
+            hasSources: !configuration.sourcesContents.isEmpty
+        )
+        .read(top.section("proxy"), &binds)
         configuration.proxy.manners = manners
         configuration.proxy.zone = configuration.agent.zone
         let store = configuration.store

@@ -36,6 +36,21 @@ actor Reloader {
     /// Worth a thought, each with its sort in the log.
     private typealias Warnings = [(event: String, text: String)]
 
+    private static func emptiness(
+        of new: MusterConfiguration,
+        after old: MusterConfiguration
+    ) -> String? {
+        guard new.upstreams.isEmpty, new.sources.isEmpty else { return nil }
+        if !old.upstreams.isEmpty {
+            return
+                "expected at least one upstream while \(old.upstreams.count) are running, saw none"
+        }
+        if !old.sources.isEmpty {
+            return "expected at least one source while \(old.sources.count) are running, saw none"
+        }
+        return nil
+    }
+
     private static func attempt(
         _ path: String,
         _ engine: LoopBound<Engine>
@@ -50,11 +65,8 @@ actor Reloader {
             ($0.configuration, $0.board.everyIntent, $0.loop.wall)
         }
         // More likely a file that is half written than a wish: whoever wants nothing stops muster.
-        if configuration.upstreams.isEmpty, !old.upstreams.isEmpty {
-            let mistake =
-                "\(path): expected at least one upstream while \(old.upstreams.count) are running, "
-                + "saw none"
-            return (.refused([mistake]), [])
+        if let mistake = Self.emptiness(of: configuration, after: old) {
+            return (.refused(["\(path): \(mistake)"]), [])
         }
         let outcome = await Task(executorPreference: engine.loop) {
             do {

@@ -103,6 +103,39 @@ struct HipacheSourceTests {
         await rig.stop()
     }
 
+    /// Those who read the master went on asking the dead.
+    @Test func `the master hears who is dead while the replica is away`() async throws {
+        let (master, rig) = (try SourceRig(), try SourceRig())
+        #expect(await master.isReady())
+        #expect(await rig.isReady())
+        for one in [master, rig] { try await one.set("h", [Self.url(1), Self.url(2)]) }
+        let write = RedisURL(address: .host("127.0.0.1", port: master.port))
+        try await rig.start {
+            $0.base.write = write
+            $0.isChecker = true
+        }
+        await rig.think(dead: [Self.id(1)])
+        #expect(try await eventually(within: Self.patience) { try await master.dead("h") == ["0"] })
+        rig.killRedis()
+        #expect(
+            await eventually(within: Self.patience) {
+                await rig.source.call { !$0.condition.isConnected }
+            }
+        )
+        await rig.think(dead: [Self.id(2)])
+        #expect(try await eventually(within: Self.patience) { try await master.dead("h") == ["1"] })
+        #expect(try await master.ask("TTL", "dead:h").integer ?? 0 > 0)
+        // As a checker too: what is there is renewed.
+        try await master.ask("DEL", "hchecker_ping")
+        #expect(
+            try await eventually(within: Self.patience) {
+                try await master.ask("EXISTS", "hchecker_ping") == .integer(1)
+            }
+        )
+        #expect(await rig.source.call { $0.condition.readError != nil })
+        await rig.stop()
+    }
+
     @Test(arguments: [
         (["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"], "READONLY"),
         (

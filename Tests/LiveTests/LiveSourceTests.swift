@@ -68,6 +68,32 @@ extension Live {
                 .map { list[$0] }
         }
 
+        /// Nothing but sources is something too.
+        @Test func `a reload that leaves nothing is refused, and one to sources alone is not`()
+            async throws
+        {
+            let (installation, _) = try await Self.start {
+                "  - hipache: { url: \"redis://127.0.0.1:\($0)/0\" }"
+            }
+            let file = installation.folder.path("muster.yaml")
+            let good = try String(contentsOfFile: file, encoding: .utf8)
+            try installation.folder.write("", to: "muster.yaml")
+            let emptied = try await installation.command("reload")
+            #expect(emptied.exitCode == 1)
+            #expect(emptied.output.contains("expected at least one source while 1 are running"))
+            #expect(try await Self.get("__ping__", installation).status == 200)
+            try installation.folder.write(
+                good + "\nupstreams: { web: { peers: [\"127.0.0.1:1\"] } }\n",
+                to: "muster.yaml"
+            )
+            #expect(try await installation.command("reload").exitCode == 0)
+            try installation.folder.write(good, to: "muster.yaml")
+            let back = try await installation.command("reload")
+            #expect(back.exitCode == 0)
+            #expect(back.output.contains("web"))
+            #expect(try await Self.get("__ping__", installation).status == 200)
+        }
+
         @Test func `hipache and planb route around what muster finds dead, and back`() async throws
         {
             let (installation, redis) = try await Self.start {

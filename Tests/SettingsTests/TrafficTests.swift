@@ -103,6 +103,18 @@ private let upstreams = "upstreams: {web: {peers: ['127.0.0.1:1', 'unix:/a']}, a
         )
     }
 
+    @Test func `a source with a mistake is one mistake`() throws {
+        let found = try complaints(
+            """
+            sources:
+              - hipache: { url: "http://127.0.0.1" }
+            proxy: { listeners: [ { bind: "127.0.0.1:1" } ] }
+            """
+        )
+        #expect(found.count == 1)
+        #expect(found.first?.contains("sources[0].hipache.url") == true)
+    }
+
     @Test func `lets nobody listen where another does, nor on a name`() throws {
         let found = try complaints(
             upstreams + """
