@@ -374,12 +374,18 @@ public final class RedisConnection: EventSink {
             }
             return redisAsyncCommandArgv(
                 context,
-                { _, reply, box in
+                { context, reply, box in
                     guard let box else { return }
                     let batch = Unmanaged<Batch>.fromOpaque(box).takeRetainedValue()
                     // No reply at all: the connection is going away.
                     guard let reply else { return batch.fail() }
                     batch.take(RedisReply(copying: reply.assumingMemoryBound(to: redisReply.self)))
+                    guard let context, let reader = context.pointee.c.reader,
+                        reader.pointee.pos < reader.pointee.len,
+                        muster_redis_is_quiet(context) != 0,
+                        RedisConnection.isUnasked(reader.pointee.buf[Int(reader.pointee.pos)])
+                    else { return }
+                    RedisConnection.from(context.pointee.data)?.heardUnasked()
                 },
                 box.toOpaque(),
                 Int32(words.count),
@@ -406,6 +412,7 @@ public final class RedisConnection: EventSink {
         let commands =
             channels.map { ["SUBSCRIBE", $0] } + patterns.map { ["PSUBSCRIBE", $0] }
         if commands.isEmpty { return }
+        Self.bounds.withLock { _ in muster_redis_listen(context.pointee.c.reader) }
         consents += commands.count
         consentTimer = setTimer(timeout)
         for command in commands where !Self.send(listening: command, on: context) {
@@ -517,11 +524,31 @@ public final class RedisConnection: EventSink {
         tell(error)
     }
 
+    /// A reply that nobody waits for, of a server or something before it that is out of step: whose the next one would
+    /// be nobody knows, and hiredis ends the process over it.
+    private func heardUnasked() {
+        let error = RedisError.disconnected("expected one reply to each command, saw one more")
+        fail(error)
+        end(error)
+    }
+
+    private func hasUnasked(_ context: UnsafePointer<redisAsyncContext>) -> Bool {
+        var byte: CChar = 0
+        let count = recv(context.pointee.c.fd, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+        return count == 1 && Self.isUnasked(byte)
+    }
+
+    /// As the first byte of a reply. An error says why the server is about to close, which hiredis knows.
+    private static func isUnasked(_ first: CChar) -> Bool { first != CChar(UInt8(ascii: "-")) }
+
     // MARK: Events
 
     public override func ready(_ readiness: Readiness, tag: Int) {
         let isBroken = !readiness.isDisjoint(with: [.failed, .hungUp])
         if let context, isBroken || readiness.contains(.readable) {
+            if isOpened, muster_redis_is_quiet(context) != 0, hasUnasked(context) {
+                return heardUnasked()
+            }
             redisAsyncHandleRead(context)
         }
         if let context, let reader = context.pointee.c.reader,

@@ -3,6 +3,7 @@
 import EventLoop
 import Glibc
 import Redis
+import Synchronization
 import TestSupport
 import Testing
 import Vocabulary
@@ -197,6 +198,97 @@ import Vocabulary
                 }
             }
         }
+    }
+
+    private static let greeting: [ScriptedServer.Step] = [
+        .expect("PING\r\n"), .send("+PONG\r\n"),
+    ]
+    private static let consent = "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"
+
+    /// What somebody hears who listens, or only asked to be greeted, and how that ends.
+    private static func hear(
+        _ steps: [ScriptedServer.Step],
+        isListening: Bool
+    ) async throws -> (failures: [RedisError], messages: [RedisReply]) {
+        let gate = Gate()
+        let server = try ScriptedServer([
+            greeting + (isListening ? [.expect("SUBSCRIBE\r\n"), .send(consent)] : [])
+                + [.wait(gate)] + steps
+        ])
+        defer { server.stop() }
+        let failures = Mutex<[RedisError]>([])
+        let messages = Mutex<[RedisReply]>([])
+        try await StoreRig.run(.embedded, inRealTime: true) { rig in
+            let connection = try await RedisConnection.connect(
+                to: RedisURL(address: server.address),
+                on: rig.loop,
+                timeout: patience
+            )
+            connection.onFailure = { error in failures.withLock { $0.append(error) } }
+            connection.onMessage = { _, reply in messages.withLock { $0.append(reply) } }
+            if isListening { try await connection.subscribe(["c"], timeout: patience) }
+            gate.open()
+            #expect(await rig.comes { !connection.isOpen })
+            connection.close()
+        }
+        return (failures.withLock { $0 }, messages.withLock { $0 })
+    }
+
+    /// The C library asserts that nobody says more than was asked for, and an assertion ends the process.
+    @Test(arguments: [
+        "+OK\r\n", ":1\r\n", "$-1\r\n", "*1\r\n$1\r\na\r\n", "*0\r\n", Self.consent,
+    ])
+    func `a reply that nobody asked for ends the connection`(reply: String) async throws {
+        let (failures, _) = try await Self.hear(
+            [.send(reply), .send(reply), .stall],
+            isListening: false
+        )
+        #expect(failures.map { "\($0)" }.allSatisfy { $0.contains("saw one more") })
+        let refused = try await Self.hear(
+            [.send("-ERR max number of clients reached\r\n"), .stall],
+            isListening: false
+        )
+        #expect("\(refused.failures)".contains("max number of clients"))
+    }
+
+    @Test func `a reply that comes twice ends the connection`() async throws {
+        let server = try ScriptedServer([
+            [.expect("PING\r\n"), .send("+PONG\r\n+PONG\r\n"), .stall]
+        ])
+        defer { server.stop() }
+        try await StoreRig.run(.embedded, inRealTime: true) { rig in
+            let connection = try? await RedisConnection.connect(
+                to: RedisURL(address: server.address),
+                on: rig.loop,
+                timeout: patience
+            )
+            if let connection { #expect(await rig.comes { !connection.isOpen }) }
+            connection?.close()
+        }
+    }
+
+    @Test(arguments: [
+        "+OK\r\n", ":1\r\n", "$-1\r\n", "$1\r\na\r\n", "*1\r\n$1\r\na\r\n", "*0\r\n", "*-1\r\n",
+        "*3\r\n:1\r\n:2\r\n:3\r\n", "*3\r\n$7\r\nmessage\r\n*1\r\n:1\r\n$1\r\na\r\n",
+        "*3\r\n$7\r\nmessage\r\n$-1\r\n$1\r\na\r\n",
+        "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n$1\r\na\r\n",
+        "*3\r\n$11\r\nunsubscribe\r\n$1\r\nc\r\n:0\r\n+OK\r\n",
+        "*3\r\n$12\r\npunsubscribe\r\n$1\r\nc\r\n:0\r\n+OK\r\n",
+    ])
+    func `whoever listens hears messages, and the end where something else comes`(
+        reply: String
+    ) async throws {
+        let good = "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n*2\r\n$1\r\na\r\n*1\r\n:7\r\n"
+        let heard = try await Self.hear(
+            [.send(good), .send(reply), .send(good), .stall],
+            isListening: true
+        )
+        #expect(heard.failures.count == 1)
+        #expect(
+            heard.messages == [
+                .array([.string(Array("a".utf8)), .array([.integer(7)])])
+            ]
+        )
     }
 
     @Test func `a password is given, and a wrong one refused`() async throws {
