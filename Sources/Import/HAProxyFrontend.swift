@@ -17,13 +17,15 @@ struct HAProxyFrontend {
         self.names = names
     }
 
-    /// `taken`: where others listen already.
-    mutating func read(taken: Set<String>) {
+    /// `taken`: where others listen already; `written`: what some proxy of the file names itself.
+    mutating func read(taken: Set<String>, written: Set<String>) {
         var own: [Note] = proxy.kind == "frontend" || names[proxy.name] == nil ? proxy.notes : []
         let mode = mode(&own)
         var binds: [String] = []
+        var twins: [String] = []
         for line in proxy.binds {
             let addresses = Self.addresses(of: line)
+            twins += addresses.twins
             own += addresses.notes
             for bind in addresses.found {
                 if taken.contains(bind) || binds.contains(bind) {
@@ -34,6 +36,9 @@ struct HAProxyFrontend {
                     binds.append(bind)
                 }
             }
+        }
+        for twin in twins where !written.contains(twin) && !taken.contains(twin) {
+            if !binds.contains(twin) { binds.append(twin) }
         }
         guard let mode else {
             notes.append(
@@ -78,8 +83,17 @@ struct HAProxyFrontend {
 
     // MARK: Where it listens
 
-    static func addresses(of line: HAProxyLine) -> (found: [String], notes: [Note]) {
+    struct Addresses {
         var found: [String] = []
+        /// Of every address of version 6, unless it is for that alone: those of version 4 come there too, for which
+        /// muster listens apart.
+        var twins: [String] = []
+        var notes: [Note] = []
+    }
+
+    static func addresses(of line: HAProxyLine) -> Addresses {
+        var found: [String] = []
+        var twins: [String] = []
         var notes: [Note] = []
         func tell(_ text: String, _ why: String) {
             notes.append(Note(place: line.place, text: text, why: why))
@@ -116,9 +130,12 @@ struct HAProxyFrontend {
                     break
                 }
                 found.append(bind)
+                if bind.hasPrefix("[::]:"), !line.words.contains("v6only") {
+                    twins.append("0.0.0.0:\(port)")
+                }
             }
         }
-        let rest = line.rest.dropFirst()
+        let rest = line.rest.dropFirst().filter { !["v4v6", "v6only"].contains($0) }
         if rest.contains("ssl") {
             tell(
                 "bind \(line.second) \(rest.joined(separator: " "))",
@@ -127,7 +144,7 @@ struct HAProxyFrontend {
         } else if !rest.isEmpty {
             tell("bind \(line.second) \(rest.joined(separator: " "))", "no counterpart")
         }
-        return (found, notes)
+        return Addresses(found: found, twins: twins, notes: notes)
     }
 
     private static func bind(_ host: String, _ port: Int) -> String? {

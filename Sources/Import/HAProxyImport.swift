@@ -71,9 +71,12 @@ public struct HAProxyImport {
         for proxy in proxies where proxy.listens { notePorts(of: proxy) }
         for proxy in proxies where proxy.serves { upstream(proxy) }
         var taken: Set<String> = []
+        let written = Set(
+            proxies.flatMap(\.binds).flatMap { HAProxyFrontend.addresses(of: $0).found }
+        )
         for proxy in proxies where proxy.listens {
             var frontend = HAProxyFrontend(proxy, names: names)
-            frontend.read(taken: taken)
+            frontend.read(taken: taken, written: written)
             taken.formUnion(frontend.listeners.map(\.bind))
             draft.listeners += frontend.listeners
             draft.notes += frontend.notes

@@ -15,6 +15,8 @@ public struct NginxImport {
     var addresses: [String: NginxAddress] = [:]
     var streams: [String: String] = [:]
     var sources: [String: String] = [:]
+    /// Of `[::]`, where version 4 is taken too.
+    var dualPorts: Set<String> = []
     var bindNotes: [String: [Note]] = [:]
 
     public static let bytesMax = 16 << 20
@@ -73,6 +75,15 @@ public struct NginxImport {
         }
         for directive in stream where directive.name == "upstream" {
             upstream(directive, isStream: true)
+        }
+        for server in web + stream where server.name == "server" {
+            for listen in server.block ?? [] where listen.name == "listen" {
+                guard listen.arguments.contains("ipv6only=off") else { continue }
+                let parsed = HAProxyAddress.parse(listen.first)
+                if let parsed, parsed.host == "::" {
+                    dualPorts.insert(parsed.port.isEmpty ? "80" : parsed.port)
+                }
+            }
         }
         // A script speaks of upstreams, wherever it stands.
         var scope = NginxScope()

@@ -23,7 +23,7 @@ extension NginxImport {
             asked = [("0.0.0.0:80", false)]
         }
         for listen in listens {
-            if let bind = bind(listen) {
+            for bind in bind(listen).map(both) ?? [] {
                 let isDefault =
                     listen.arguments.contains("default_server")
                     || listen.arguments.contains("default")
@@ -92,10 +92,18 @@ extension NginxImport {
         return hosts
     }
 
+    /// An address of version 6 takes version 4 too where some `listen` of it says `ipv6only=off`; muster listens apart.
+    func both(_ bind: String) -> [String] {
+        guard bind.hasPrefix("[::]:"), dualPorts.contains(String(bind.dropFirst(5))) else {
+            return [bind]
+        }
+        return [bind, "0.0.0.0:\(bind.dropFirst(5))"]
+    }
+
     mutating func bind(_ listen: NginxDirective) -> String? {
         let text = listen.first
         var words = Set(listen.arguments.dropFirst())
-        words.subtract(["default_server", "default"])
+        words.subtract(["default_server", "default", "ipv6only=off", "ipv6only=on"])
         var bind: String?
         if text.hasPrefix("unix:") {
             bind = NginxUpstream.address(text, defaultPort: nil)

@@ -58,14 +58,15 @@ extension NginxImport {
             )
         }
         for listen in listens {
-            guard let bind = bind(listen) else { continue }
-            if binds.contains(bind) {
-                note(listen, "\(bind) is taken already")
-                continue
+            for bind in bind(listen).map(both) ?? [] {
+                if binds.contains(bind) {
+                    note(listen, "\(bind) is taken already")
+                    continue
+                }
+                binds.append(bind)
+                sources[bind] = "\(directive.place): server"
+                streams[bind] = upstreams[index].draft.name
             }
-            binds.append(bind)
-            sources[bind] = "\(directive.place): server"
-            streams[bind] = upstreams[index].draft.name
         }
     }
 

@@ -249,6 +249,28 @@ import Testing
         #expect(HAProxyFrontend.addresses(of: line).found == binds)
     }
 
+    /// HAProxy listens for both versions at once there, where muster needs two addresses.
+    @Test(arguments: [
+        (" bind :::80\n", ["[::]:80", "0.0.0.0:80"]),
+        (" bind :::80 v4v6\n", ["[::]:80", "0.0.0.0:80"]), (" bind :::80 v6only\n", ["[::]:80"]),
+        (" bind :::80\n bind :80\n", ["[::]:80", "0.0.0.0:80"]), (" bind ::1:80\n", ["[::1]:80"]),
+        (
+            " bind :::80-81\nlisten o\n bind :81\n server s 1.2.3.4:80\n",
+            ["[::]:80", "[::]:81", "0.0.0.0:80", "0.0.0.0:81"]
+        ),
+    ])
+    func `an address of version 6 is one of version 4 too`(
+        _ lines: String,
+        _ binds: [String]
+    ) throws {
+        let imported = Self.read("listen l\n server s 1.2.3.4:80\n\(lines)")
+        #expect(
+            try imported.configuration().proxy.listeners.map { "\($0.bind)" } == binds,
+            "\(imported.text)"
+        )
+        #expect(imported.noteCount == 0)
+    }
+
     @Test(arguments: [
         ("1::2", true), ("::", true), ("1:2:3:4:5:6:7:8", true), ("::ffff:1.2.3.4", true),
         ("1:2:3:4:5:6:7", false), ("1::2::3", false), ("12345::", false), (":::", false),

@@ -290,6 +290,24 @@ import Testing
         #expect([schedule.interval, schedule.fastInterval] == [.seconds(4), .seconds(4)])
     }
 
+    @Test func `an address that takes both versions is two`() throws {
+        let imported = Self.read(
+            """
+            http { server { listen [::]:80 ipv6only=off; server_name a.example; location / { proxy_pass http://10.0.0.1; } }
+              server { listen [::]:80; server_name b.example; location / { proxy_pass http://10.0.0.2; } }
+              server { listen [::]:81; location / { proxy_pass http://10.0.0.2; } } }
+            stream { server { listen [::]:82 ipv6only=off; proxy_pass 10.0.0.1:82; } }
+            """
+        )
+        let listeners = try imported.configuration().proxy.listeners
+        #expect(
+            listeners.map { "\($0.bind)" }
+                == ["[::]:80", "0.0.0.0:80", "[::]:81", "[::]:82", "0.0.0.0:82"]
+        )
+        #expect(listeners[0].mode == listeners[1].mode)
+        #expect(imported.noteCount == 0)
+    }
+
     @Test func `names and paths become routes`() throws {
         let imported = Self.read(
             """
