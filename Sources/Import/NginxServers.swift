@@ -289,8 +289,10 @@ extension NginxImport {
             note(pass, "no address that muster can connect to")
             return nil
         }
-        // A name that was not there as an upstream is one from now on.
-        places[Self.key(name)] = upstreams.count
+        // A name that was not there as an upstream is one from now on, another one for each port that the scheme has.
+        let key = "address \(Self.key(address))"
+        if let index = places[key] { return (index, uri) }
+        places[key] = upstreams.count
         upstreams.append(
             NginxUpstream(
                 address: address,

@@ -308,6 +308,22 @@ import Testing
         #expect(imported.noteCount == 0)
     }
 
+    @Test func `a name has the port of its scheme`() throws {
+        let imported = Self.read(
+            """
+            http { upstream u.example { server 10.0.0.1; } server {
+              location / { proxy_pass https://h.example; } location /a/ { proxy_pass http://h.example; }
+              location /b/ { proxy_pass http://H.example:80; } location /c/ { proxy_pass https://u.example; } } }
+            """
+        )
+        let configuration = try imported.configuration()
+        #expect(
+            configuration.upstreams.map { $0.definition.peers.map { "\($0.address)" } }
+                == [["10.0.0.1:80"], ["h.example:443"], ["h.example:80"]]
+        )
+        #expect(imported.text.contains("{ path: /b, upstream: h.example-2 }"), "\(imported.text)")
+    }
+
     @Test func `names and paths become routes`() throws {
         let imported = Self.read(
             """
