@@ -9,6 +9,9 @@ struct Note: Hashable, Sendable {
     /// As it was written, or the part of it that is left.
     var text: String
     var why: String
+
+    /// Of whatever forbids something, or asks who it is.
+    static let openHere = "OPEN HERE: muster forbids nothing by rules, and asks nobody who they are"
 }
 
 /// Where something stands in the source.
@@ -99,6 +102,8 @@ struct Draft: Equatable, Sendable {
     private var asks: [String: [Ask]] = [:]
     /// What belongs to no upstream and no listener.
     var notes: [Note] = []
+    /// How many notes tell of what was forbidden.
+    private(set) var openCount = 0
     /// What is the same for the eye, and not quite in effect.
     var hints: [String] = []
 
@@ -202,6 +207,25 @@ struct Draft: Equatable, Sendable {
         }
         for index in listeners.indices { listeners[index].notes = new(listeners[index].notes) }
     }
+
+    /// What used to be forbidden is more than a setting that is missing, so it is told first.
+    mutating func tellOfOpen() {
+        let all =
+            notes + listeners.flatMap(\.notes)
+            + upstreams.flatMap { upstream in
+                upstream.notes + (upstream.peers + upstream.monitors).flatMap(\.notes)
+            }
+        let places = all.filter { $0.why == Note.openHere }.map { "\($0.place)" }
+        openCount = places.count
+        if places.isEmpty { return }
+        let more = places.count > Self.placesMax ? " and \(places.count - Self.placesMax) more" : ""
+        hints.insert(
+            "OPEN HERE, where it was forbidden or behind a password: see \(places.prefix(Self.placesMax).joined(separator: ", "))\(more).",
+            at: 0
+        )
+    }
+
+    private static let placesMax = 20
 
     /// Every note there is.
     var noteCount: Int {

@@ -139,8 +139,11 @@ struct HAProxyFrontend {
         if rest.contains("ssl") {
             tell(
                 "bind \(line.second) \(rest.joined(separator: " "))",
-                "here this port speaks plain text: end TLS before it, or leave it out"
+                TLS.why
             )
+            if zip(rest, rest.dropFirst()).contains(where: { $0 == "verify" && $1 == "required" }) {
+                tell("bind \(line.second) … verify required", Note.openHere)
+            }
         } else if !rest.isEmpty {
             tell("bind \(line.second) \(rest.joined(separator: " "))", "no counterpart")
         }
@@ -221,6 +224,13 @@ struct HAProxyFrontend {
         )
         return nil
     }
+}
+
+/// Of a port that spoke TLS.
+enum TLS {
+    static let why =
+        "here this port speaks plain text: end TLS before it, or leave it out. Peers then hear X-Forwarded-Proto: http, "
+        + "and of clients the address of whoever ends it"
 }
 
 enum IPv6 {

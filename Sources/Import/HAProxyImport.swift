@@ -9,13 +9,17 @@ public struct Imported: Equatable, Sendable {
     public let text: String
     /// How many comments tell of something that is not in it.
     public let noteCount: Int
+    /// How many of these tell of something that was forbidden, or behind a password, and no longer is.
+    public let openCount: Int
 
     init(_ draft: Draft, from source: String, by command: String) {
         var draft = draft
         draft.tellOfShorter()
         draft.tellOnce()
+        draft.tellOfOpen()
         text = YAMLWriter.file(draft, from: source, by: command)
         noteCount = draft.noteCount
+        openCount = draft.openCount
     }
 }
 

@@ -108,11 +108,25 @@ struct HAProxyProxy: Sendable {
         case "acl": acls.append(line)
         case "use_backend": rules.append(line)
         case "default_backend": defaultBackend = (line.second, line)
+        case _ where Self.forbids(line): return Note.openHere
         case "disabled": isDisabled = true
         case "enabled": isDisabled = false
         default: return Self.reasons[line.first] ?? "no counterpart"
         }
         return nil
+    }
+
+    private static let forbidding: [String: Set<String>] = [
+        "http-request": ["deny", "auth", "tarpit", "reject", "silent-drop"],
+        "http-response": ["deny"], "http-after-response": ["deny"],
+        "tcp-request": ["reject", "silent-drop"], "tcp-response": ["reject", "close"],
+        "block": [], "reqdeny": [], "reqideny": [], "reqtarpit": [], "reqitarpit": [],
+    ]
+
+    private static func forbids(_ line: HAProxyLine) -> Bool {
+        guard let actions = forbidding[line.first] else { return false }
+        // `tcp-request connection reject`: the action is the third word.
+        return actions.isEmpty || line.words.dropFirst().prefix(2).contains { actions.contains($0) }
     }
 
     private mutating func hashType(_ line: HAProxyLine) -> String? {
@@ -193,6 +207,9 @@ struct HAProxyProxy: Sendable {
             return nil
         }
         if name == "redispatch" { retriesAtSame = isOff }
+        if name == "forwardfor", line.words.contains("header") {
+            return "X-Forwarded-For is written for every request, and no other header of that sort"
+        }
         if name == "allbackups" {
             sharesBackups = !isOff
             if isOff { return nil }

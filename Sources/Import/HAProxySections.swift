@@ -101,7 +101,7 @@ struct HAProxySections {
         let line = HAProxyLine(
             place: place,
             words: result.words,
-            raw: result.raw,
+            raw: Self.masked(result),
             unset: result.unset
         )
         if !isOpen {
@@ -109,6 +109,24 @@ struct HAProxySections {
         } else {
             sections[sections.count - 1].lines.append(line)
         }
+    }
+
+    /// What is written is read by more people than what was read.
+    private static func masked(_ result: HAProxyWords.Result) -> String {
+        let words = result.words
+        var secret: Substring?
+        if words.starts(with: ["stats", "auth"]), words.count > 2 {
+            secret = words[2].split(separator: ":", maxSplits: 1).last
+        } else if words.first == "user",
+            let place = words.firstIndex(where: { $0 == "password" || $0 == "insecure-password" })
+        {
+            secret = words.dropFirst(place + 1).first?[...]
+        }
+        guard let secret, !secret.isEmpty else { return result.raw }
+        // Where quotes or backslashes write it otherwise, nothing of the line is shown behind its name.
+        return result.raw.contains(secret)
+            ? result.raw.replacing(secret, with: "…")
+            : "\(words[0]) \(words.count > 1 ? words[1] : "") …"
     }
 
     private mutating func begin(_ result: HAProxyWords.Result, at place: SourcePlace) {

@@ -37,7 +37,26 @@ public struct NginxImport {
     /// With all that is in it.
     mutating func tellWhole(_ directive: NginxDirective, _ why: String) {
         note(directive, why)
-        for inner in directive.block ?? [] { tellWhole(inner, "") }
+        for inner in directive.block ?? [] {
+            // What stands in an `if`, say.
+            tellWhole(inner, Self.forbids(inner) || Self.refuses(inner) ? Note.openHere : "")
+        }
+    }
+
+    /// Whether somebody is not let in because of it.
+    static func forbids(_ directive: NginxDirective) -> Bool {
+        switch directive.name {
+        case "deny", "internal", "limit_except", "auth_jwt", "valid_referers", "secure_link": true
+        case "auth_basic", "auth_request": directive.first != "off"
+        case "ssl_verify_client": ["on", "optional"].contains(directive.first)
+        default: directive.name.hasPrefix("access_by_lua")
+        }
+    }
+
+    /// Within a part of a server; of a whole one there is nothing left that could be open.
+    static func refuses(_ directive: NginxDirective) -> Bool {
+        directive.name == "return"
+            && ["401", "403", "404", "405", "410", "444"].contains(directive.first)
     }
 
     /// What an upstream is found by: nginx compares names without regard to case. Those of streams are apart.
@@ -121,6 +140,7 @@ public struct NginxImport {
             } else {
                 note(directive, "one thread a core is the default here")
             }
+        case _ where Self.forbids(directive): tellWhole(directive, Note.openHere)
         default: tellWhole(directive, NginxScope.reason(for: directive))
         }
     }

@@ -134,7 +134,7 @@ extension NginxImport {
                 Note(
                     place: listen.place,
                     text: listen.text,
-                    why: "here this port speaks plain text: end TLS before it, or leave it out"
+                    why: TLS.why
                 )
             )
         } else if !words.isEmpty {
@@ -179,12 +179,17 @@ extension NginxImport {
                     if line.block == nil, line.lua == nil {
                         note(
                             line,
-                            NginxScope.reason(for: line),
+                            Self.forbids(line) || Self.refuses(line)
+                                ? Note.openHere : NginxScope.reason(for: line),
                             text:
                                 "location \(directive.arguments.joined(separator: " ")): \(line.text)"
                         )
                     } else {
-                        tellWhole(line, elsewhere == nil ? "no counterpart" : "")
+                        tellWhole(
+                            line,
+                            Self.forbids(line)
+                                ? Note.openHere : elsewhere == nil ? "no counterpart" : ""
+                        )
                     }
                 }
             }

@@ -46,6 +46,9 @@ enum ImportFile {
             "\(imported.noteCount) comment\(imported.noteCount == 1 ? "" : "s") of what has no counterpart, or "
                 + "another meaning: read them before you run it"
         )
+        if imported.openCount > 0 {
+            Console.error("\(imported.openCount) of them: OPEN HERE, where it was forbidden there")
+        }
         throw ExitStatus.warning.code
     }
 

@@ -475,6 +475,35 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        "http-request deny if { path_beg /private }", "http-request auth realm x unless a",
+        "tcp-request connection reject if a", "tcp-request content reject", "block if a",
+        "bind :81 ssl crt /x verify required ca-file /y",
+    ])
+    func `what was forbidden and is served is told first`(_ line: String) {
+        let imported = Self.read(
+            "listen l\n mode http\n bind :80\n \(line)\n http-request set-header a b\n server s 1.2.3.4:80\n"
+        )
+        let first = imported.text.split(separator: "\n").dropFirst(2).first
+        #expect(
+            first == "# OPEN HERE, where it was forbidden or behind a password: see h.cfg:4.",
+            "\(imported.text)"
+        )
+        #expect(imported.openCount == 1)
+        #expect(imported.text.contains("OPEN HERE: muster forbids nothing by rules"))
+    }
+
+    @Test func `passwords are not repeated`() {
+        let imported = Self.read(
+            "userlist u\n user a insecure-password hush\n user b password hush groups c\n"
+                + "listen l\n stats auth admin:hush\n stats auth admin:\"hu\"sh\n"
+        )
+        #expect(!imported.text.contains("hush") && !imported.text.contains("sh\n"))
+        #expect(imported.text.contains("user a insecure-password …"))
+        #expect(imported.text.contains("stats auth admin:…"))
+        #expect(imported.openCount == 0)
+    }
+
     @Test func `the admin address gives way to a listener`() throws {
         let imported = Self.read(
             "listen l\n bind 127.0.0.1:7000\n bind :7001\n server s 1.2.3.4:80\n"

@@ -308,6 +308,26 @@ import Testing
         #expect(imported.noteCount == 0)
     }
 
+    @Test(arguments: [
+        ("deny all;", true), ("auth_basic x;", true), ("auth_basic off;", false),
+        ("auth_request /a;", true), ("internal;", true), ("limit_except GET { deny all; }", true),
+        ("if ($x) { return 403; }", true), ("if ($x) { return 301 /b; }", false),
+        ("access_by_lua_block { x() }", true), ("allow all;", false), ("root /x;", false),
+    ])
+    func `what was forbidden and is served is told first`(_ line: String, _ isOpen: Bool) {
+        for text in [
+            "http { server { location / {\n\(line)\n proxy_pass http://10.0.0.1; } } }",
+            "http { server {\n\(line)\n location / { proxy_pass http://10.0.0.1; } } }",
+        ] {
+            let imported = Self.read(text)
+            let first = imported.text.split(separator: "\n").dropFirst(2).first
+            let isFirst = first?.hasPrefix("# OPEN HERE, where it was forbidden") ?? false
+            #expect(isFirst == isOpen, "\(imported.text)")
+            #expect(imported.text.contains("see n.conf:2") == isOpen)
+        }
+        #expect(Self.read("http { server { return 444; } }").openCount == 0)
+    }
+
     @Test func `a name has the port of its scheme`() throws {
         let imported = Self.read(
             """
