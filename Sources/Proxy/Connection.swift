@@ -39,6 +39,8 @@ struct ClientConnection {
     /// Which listener it came through.
     var listener: Int32 = 0
     var isTCP = false
+    /// A proxy that may say where its requests came from.
+    var isTrusted = false
     /// Its listener is closed: the next answer is the last on this connection.
     var isLeaving = false
     /// The exchange under way on it; -1 while there is none.

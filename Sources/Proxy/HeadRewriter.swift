@@ -33,7 +33,7 @@ enum HeadRewriter {
             )
             output.append("\r\n")
         }
-        var careful = keepsForwarded ? 0 : carefulInRequest
+        var careful = keepsForwarded ? carefulInChain : carefulInRequest
         if replacesHost { careful |= KnownField.host.bit }
         if maxForwards >= 0 { careful |= KnownField.maxForwards.bit }
         var run = begin(of: 0, fields, Int(head.end))
@@ -45,7 +45,7 @@ enum HeadRewriter {
             guard field.needsCare(careful) else { continue }
             let isPadded = field.isPaddedLength
             let isDropped =
-                isDroppedFromRequest(field, keepsForwarded)
+                isDroppedFromRequest(field, keepsForwarded, isChained: client.isTrusted)
                 || (replacesHost && field.known == .host)
                 || (maxForwards >= 0 && field.known == .maxForwards)
             guard isDropped || isPadded || field.hasBlankName else { continue }
@@ -73,7 +73,9 @@ enum HeadRewriter {
             output.append(decimal: maxForwards)
             output.append("\r\n")
         }
-        if keepsForwarded { return appendAbsent(head, fields, bytes, client, to: &output) }
+        if keepsForwarded {
+            return appendAbsent(head, fields, bytes, client, tellsMore: tellsMore, to: &output)
+        }
         output.append("X-Forwarded-For: ")
         appendAddress(client, to: &output)
         if tellsMore { appendMore(head, client, to: &output) }
@@ -112,6 +114,10 @@ enum HeadRewriter {
             | KnownField.xForwardedHost.bit | KnownField.xForwardedPort.bit
             | KnownField.xRealIP.bit | KnownField.forwarded.bit
     }
+
+    /// Of these the one that each proxy of a chain adds to.
+    @inline(__always)
+    private static var carefulInChain: UInt64 { KnownField.xForwardedFor.bit }
 
     /// What `Max-Forwards` says; nil where it is no number, and then it is passed on as it is.
     static func hops(_ field: Field, _ bytes: UnsafePointer<UInt8>) -> Int? {
@@ -186,9 +192,14 @@ enum HeadRewriter {
 
     /// Whatever claims to know where the request came from: only we do, unless somebody in front of us does.
     @inline(__always)
-    private static func isDroppedFromRequest(_ field: Field, _ keepsForwarded: Bool) -> Bool {
+    private static func isDroppedFromRequest(
+        _ field: Field,
+        _ keepsForwarded: Bool,
+        isChained: Bool
+    ) -> Bool {
         if field.isHopByHop || field.hasUnderscore { return true }
-        if keepsForwarded { return false }
+        // A trusted proxy's is written with ours, in one line.
+        if keepsForwarded { return isChained && field.known == .xForwardedFor }
         switch field.known {
         case .xForwardedFor, .xForwardedProto, .xForwardedHost, .xForwardedPort, .xRealIP,
             .forwarded:
@@ -275,13 +286,15 @@ enum HeadRewriter {
         output.append(decimal: head.port == 0 ? 80 : Int(head.port))
     }
 
-    /// Of what proxies of hipache's age told their peers, what nobody in front of us has told, and the end of the head.
+    /// Of what peers are told, `tellsMore` as proxies of hipache's age told them, what nobody in front of us has told, and the
+    /// end of the head. A trusted proxy's list of addresses goes on with its own.
     @inline(never)
     private static func appendAbsent(
         _ head: RequestHead,
         _ fields: borrowing FieldTable,
         _ bytes: UnsafePointer<UInt8>,
         _ client: borrowing ClientConnection,
+        tellsMore: Bool,
         to output: inout Buffer
     ) {
         var kept: UInt64 = 0
@@ -292,21 +305,22 @@ enum HeadRewriter {
             kept |= field.known.bit
             if isForwardedProtocol(field, bytes) { keepsProtocol = true }
         }
-        if kept & KnownField.xForwardedFor.bit == 0 {
+        if client.isTrusted || kept & KnownField.xForwardedFor.bit == 0 {
             output.append("X-Forwarded-For: ")
+            if client.isTrusted { appendChain(fields, bytes, to: &output) }
             appendAddress(client, to: &output)
             output.append("\r\n")
         }
-        if kept & KnownField.xRealIP.bit == 0 {
+        if tellsMore, kept & KnownField.xRealIP.bit == 0 {
             output.append("X-Real-IP: ")
             appendAddress(client, to: &output)
             output.append("\r\n")
         }
-        if !keepsProtocol { output.append("X-Forwarded-Protocol: http\r\n") }
+        if tellsMore, !keepsProtocol { output.append("X-Forwarded-Protocol: http\r\n") }
         if kept & KnownField.xForwardedProto.bit == 0 {
             output.append("X-Forwarded-Proto: http\r\n")
         }
-        if kept & KnownField.xForwardedPort.bit == 0 {
+        if tellsMore, kept & KnownField.xForwardedPort.bit == 0 {
             output.append("X-Forwarded-Port: ")
             output.append(decimal: head.port == 0 ? 80 : Int(head.port))
             output.append("\r\n")
@@ -314,6 +328,22 @@ enum HeadRewriter {
         output.append(
             head.minorVersion == 0 ? "Via: 1.0 muster\r\n\r\n" : "Via: 1.1 muster\r\n\r\n"
         )
+    }
+
+    /// What stands in `X-Forwarded-For`, of several lines in their order (RFC 9110, section 5.3), and a comma after each.
+    private static func appendChain(
+        _ fields: borrowing FieldTable,
+        _ bytes: UnsafePointer<UInt8>,
+        to output: inout Buffer
+    ) {
+        for index in 0..<fields.count {
+            let field = fields[index]
+            guard field.known == .xForwardedFor, !field.isHopByHop, !field.value.isEmpty else {
+                continue
+            }
+            output.append(bytes + field.value.lowerBound, field.value.count)
+            output.append(", ")
+        }
     }
 
     /// A name that only these proxies know.

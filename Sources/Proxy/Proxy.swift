@@ -143,6 +143,7 @@ public final class Proxy {
                 limits: configuration.limits,
                 descriptors: configuration.descriptorsEach(of: threads),
                 manners: configuration.manners,
+                trustedProxies: configuration.trustedProxies,
                 onRelease: { released in
                     home.loop.execute { home.value.proxy?.routing.release(released) }
                 },

@@ -102,6 +102,7 @@ public struct ProxyConfiguration: Hashable, Sendable {
     public var timeouts = ProxyTimeouts()
     public var limits = ProxyLimits()
     public var manners = ProxyManners()
+    public var trustedProxies = TrustedProxies()
     /// Where this process stands: requests go first to peers of the same zone.
     public var zone: String?
     /// Descriptors that all workers together may take; nil where nobody counts them. A client takes one

@@ -19,6 +19,7 @@ extension Worker {
         client.listener = Int32(place)
         client.isTCP = isTCP
         note(caller, in: &client)
+        if !believesAnybody { client.isTrusted = trustedProxies.trusts(caller) }
         var free = clients.insert(client)
         if free == nil, displaceClient() { free = clients.insert(client) }
         guard let index = free else {
@@ -467,7 +468,8 @@ extension Worker {
             wantsUpgrade: exchange.pointee.wantsUpgrade,
             maxForwards: maxForwards,
             tellsMore: upstream.pointee.tellsMore,
-            keepsForwarded: upstream.pointee.keepsForwarded,
+            keepsForwarded: client.pointee.isTrusted
+                || upstream.pointee.keepsForwarded && believesAnybody,
             to: &exchange.pointee.request
         )
         client.pointee.wire.input.consume(Int(head.end))

@@ -24,6 +24,9 @@ final class Worker: EventSink {
     let absentStatus: UInt16
     let answersPing: Bool
     let isLenientToClients: Bool
+    let trustedProxies: TrustedProxies
+    /// Nobody has named proxies: then older systems' upstreams believe whoever comes.
+    let believesAnybody: Bool
     let headLimits: HeadLimits
     /// Idle connections may take neither the places nor the descriptors of those that a client waits
     /// for.
@@ -135,6 +138,7 @@ final class Worker: EventSink {
         limits: ProxyLimits,
         descriptors: Int? = nil,
         manners: ProxyManners = ProxyManners(),
+        trustedProxies: TrustedProxies = TrustedProxies(),
         onRelease: @escaping (Released) -> Void,
         onFailure: @escaping () -> Void = {},
         onStrike: @escaping () -> Void = {},
@@ -152,6 +156,8 @@ final class Worker: EventSink {
         absentStatus = manners.absentStatus
         answersPing = manners.answersPing
         isLenientToClients = manners.isLenientToClients
+        self.trustedProxies = trustedProxies
+        believesAnybody = trustedProxies.isEmpty
         var limits = limits
         limits.clientConnections = limits.clients(within: descriptors)
         self.limits = limits

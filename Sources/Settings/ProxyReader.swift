@@ -34,8 +34,35 @@ struct ProxyReader {
             proxy.limits = Self.limits(&limits)
             limits.finish()
         }
+        trustedProxies(&section, &proxy.trustedProxies)
         section.finish()
         return proxy
+    }
+
+    private func trustedProxies(_ section: inout Section, _ trusted: inout TrustedProxies) {
+        let path = "\(section.place.path).trusted-proxies"
+        let items = section.list("trusted-proxies")
+        if items.count > TrustedProxies.networksMax {
+            section.reading.report(
+                items[0].expected("at most \(TrustedProxies.networksMax) networks", at: path)
+            )
+        }
+        for (index, item) in items.prefix(TrustedProxies.networksMax).enumerated() {
+            let path = "\(path)[\(index)]"
+            section.reading.attempt { () throws(SettingError) in
+                let text = try item.string(at: path)
+                if text == "unix" {
+                    trusted.trustsUnix = true
+                } else if let network = Network(text) {
+                    trusted.networks.append(network)
+                } else {
+                    throw item.expected(
+                        "an address, a network such as 10.0.0.0/8 or fd00::/8, or unix",
+                        at: path
+                    )
+                }
+            }
+        }
     }
 
     // MARK: Listeners

@@ -353,6 +353,7 @@ private struct Details {
 
     init(_ old: ProxyConfiguration, _ new: ProxyConfiguration) {
         add("threads", old.threads, new.threads)
+        add("trusted-proxies", old.trustedProxies.text, new.trustedProxies.text)
         let (before, after) = (old.timeouts, new.timeouts)
         add("timeouts.connect", before.connect, after.connect)
         add("timeouts.request-head", before.requestHead, after.requestHead)

@@ -12,7 +12,8 @@ import Vocabulary
     private static func forwarded(
         _ text: String,
         stripBytes: Int = 0,
-        normalised: String = ""
+        normalised: String = "",
+        isTrusted: Bool = false
     ) throws -> String {
         let bytes = Array(text.utf8)
         var table = FieldTable()
@@ -22,6 +23,7 @@ import Vocabulary
         var client = ClientConnection()
         for (index, byte) in "10.9.8.7".utf8.enumerated() { client.address[index] = byte }
         client.addressCount = 8
+        client.isTrusted = isTrusted
         var wantsUpgrade = false
         var output = Buffer.make()
         defer { output.free() }
@@ -39,6 +41,7 @@ import Vocabulary
                     normalised: path,
                     client: client,
                     wantsUpgrade: wantsUpgrade,
+                    keepsForwarded: isTrusted,
                     to: &output
                 )
             }
@@ -355,5 +358,32 @@ import Vocabulary
             )
                 == "HTTP/1.1 101 Switching\r\nA: 1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
         )
+    }
+
+    @Test func `a trusted proxy is believed, and stands at the end of its list`() throws {
+        let start = "GET / HTTP/1.1\r\nHost: a\r\n"
+        let said = "X-Forwarded-Proto: https\r\nX-Real-IP: 3.3.3.3\r\nForwarded: for=4.4.4.4\r\n"
+        let chained = try Self.forwarded(
+            start
+                + "X-Forwarded-For: 1.1.1.1, 2.2.2.2\r\n\(said)x-forwarded-for:\t3.3.3.3 \r\nA: b\r\n\r\n",
+            isTrusted: true
+        )
+        #expect(
+            chained == start + said
+                + "A: b\r\nX-Forwarded-For: 1.1.1.1, 2.2.2.2, 3.3.3.3, 10.9.8.7\r\n"
+                + "Via: 1.1 muster\r\n\r\n"
+        )
+        // Of what it does not say it is the last to know.
+        let silent = try Self.forwarded(
+            start + "X-Forwarded-For:\r\nX_Real_IP: 1\r\n\r\n",
+            isTrusted: true
+        )
+        #expect(silent == start + Self.ours)
+        // `Connection` cannot take it away.
+        let hop = try Self.forwarded(
+            start + "Connection: X-Forwarded-For\r\nX-Forwarded-For: 1.1.1.1\r\n\r\n",
+            isTrusted: true
+        )
+        #expect(hop == start + Self.ours.replacing("10.9.8.7", with: "1.1.1.1, 10.9.8.7"))
     }
 }

@@ -40,6 +40,7 @@ final class ProxyRig: Sendable {
         timeouts: ProxyTimeouts = patient,
         limits: ProxyLimits = ProxyLimits(),
         manners: ProxyManners = ProxyManners(),
+        trustedProxies: TrustedProxies = TrustedProxies(),
         strangerTime: Nanoseconds = .zero,
         onSuspicion: @escaping @Sendable (PeerKey, Bool, TrafficVote?) -> Void = { _, _, _ in },
         resolve: @escaping @Sendable (Address) async -> [Address] = { _ in [] },
@@ -60,6 +61,7 @@ final class ProxyRig: Sendable {
         configuration.timeouts = timeouts
         configuration.limits = limits
         configuration.manners = manners
+        configuration.trustedProxies = trustedProxies
         let loop = control
         (board, proxy) = await withCheckedContinuation { [configuration] continuation in
             loop.execute {

@@ -48,6 +48,14 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
                 + "'half'"
         ),
         Mistaken(
+            "what is no network",
+            "proxy: { trusted-proxies: [unix, 10.0.0.0/8, 10.0.0.1/8, proxy.example] }\n",
+            "muster.yaml:1:46: proxy.trusted-proxies[2]: expected an address, a network such as 10.0.0.0/8 or fd00::/8, or "
+                + "unix, saw '10.0.0.1/8'",
+            "muster.yaml:1:58: proxy.trusted-proxies[3]: expected an address, a network such as 10.0.0.0/8 or fd00::/8, or "
+                + "unix, saw 'proxy.example'"
+        ),
+        Mistaken(
             "a text where a list is wanted",
             "upstreams:\n  web:\n    peers: 127.0.0.1:1\n",
             "muster.yaml:3:12: upstreams.web.peers: expected a list, saw '127.0.0.1:1'"
