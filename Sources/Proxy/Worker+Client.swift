@@ -139,6 +139,8 @@ extension Worker {
             if client.pointee.phase == .cutting, client.pointee.wire.isReset { return }
             client.pointee.wire.isReset = true
         }
+        // That we have ended our side too is no news while we look whether the client takes what was sent.
+        if client.pointee.phase == .parting, !readiness.contains(.failed) { return }
         // Both ways are over: there is nobody left to answer. In a tunnel whose other way ended
         // before, it only means that the last bytes are here.
         if !isTunnel, !readiness.isDisjoint(with: [.failed, .hungUp]) {
@@ -653,7 +655,13 @@ extension Worker {
             // A slow reader may take its time, as long as it reads.
             if written > 0 { setDeadline(index, timeouts.bodyIdle) }
         }
-        if client.pointee.output.isEmpty { buffers.release(&client.pointee.output) }
+        if client.pointee.output.isEmpty {
+            buffers.release(&client.pointee.output)
+            // What comes next stands at the same place, and is no beginning of an answer.
+            if client.pointee.exchange >= 0 {
+                exchanges.elements[Int(client.pointee.exchange)].answerStart = -1
+            }
+        }
         return true
     }
 
@@ -730,6 +738,8 @@ extension Worker {
         if client.pointee.phase != .parting {
             client.pointee.phase = .parting
             client.pointee.cutUntil = loop.now + Self.lingerTime
+            // The end goes out with the last byte, whenever it is taken: it may be what ends the answer.
+            shutdown(descriptor, Int32(SHUT_WR))
             rest(index)
         }
         let isTaken = Socket.unsent(descriptor) == 0

@@ -1,5 +1,6 @@
 // Which clients did not get their answer? Also one that left in silence while its request was with a peer.
 
+import Dispatch
 import EventLoop
 import Health
 import TestSupport
@@ -86,4 +87,37 @@ import Vocabulary
         await rig.expectNothingHeld()
         #expect(await rig.report().aborted == 0)
     }
+
+    @Test
+    func `who has ended its side hears of the end with the last byte, however late it takes that`()
+        async throws
+    {
+        // More than a small window takes, and less than a socket holds: it waits in the kernel.
+        let body = String(repeating: "x", count: 150_000)
+        let peer = try TestPeer("peer") { _ in [.send(TestPeer.ok(body))] }
+        let rig = try await ProxyRig([peer])
+        let client = try rig.client(receiveBuffer: 16_384)
+        try client.send(Self.get)
+        client.finishSending()
+        #expect(
+            await eventually { await rig.worker.call { $0.clients.elements[0].phase == .parting } }
+        )
+        // The proxy itself does nothing any more.
+        let (stopped, goOn) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        rig.worker.loop.execute {
+            stopped.signal()
+            goOn.wait()
+        }
+        await Task.detached { Self.wait(stopped) }.value
+        let reply = Result { try client.reply() }
+        let ending = client.ending()
+        goOn.signal()
+        #expect(try reply.get().text == body)
+        #expect(ending == .ended)
+        client.close()
+        await rig.expectNothingHeld()
+        #expect(await rig.report().aborted == 0)
+    }
+
+    private static func wait(_ semaphore: DispatchSemaphore) { semaphore.wait() }
 }

@@ -351,6 +351,39 @@ import Vocabulary
         await rig.expectNothingHeld()
     }
 
+    /// The part that has left lay where the next one lies.
+    @Test(arguments: ["1.1", "1.0"])
+    func `an answer that is malformed after some of it has left is cut, and nothing follows it`(
+        version: String
+    )
+        async throws
+    {
+        let gate = TestPeer.Gate()
+        let bad = try TestPeer("bad") { _ in
+            [
+                .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"),
+                .wait(gate), .send("5\r\nwhole\r\nzz\r\n"),
+            ]
+        }
+        let good = try TestPeer("good")
+        let rig = try await ProxyRig([bad, good])
+        await rig.set("good", .down)
+        let client = try rig.client()
+        try client.send("GET / HTTP/\(version)\r\nHost: h\r\n\r\n")
+        _ = try client.read(through: "half")
+        await rig.set("good", .up)
+        gate.open()
+        // A body that its connection ends must not look whole.
+        #expect(client.ending() == (version == "1.0" ? .reset : .ended))
+        let text = String(decoding: client.unread, as: UTF8.self)
+        #expect(!text.contains("HTTP/1.1"), "\(text)")
+        #expect(!text.contains("0\r\n\r\n"))
+        #expect(good.requests.isEmpty)
+        #expect(await rig.report().aborted == 1)
+        client.close()
+        await rig.expectNothingHeld()
+    }
+
     /// There is no budget at all.
     @Test(arguments: ["GET", "PUT"])
     func `what a peer had when it died is tried elsewhere, once`(method: String) async throws {
