@@ -18,6 +18,11 @@ let unixSignals = Target.Dependency.product(
     package: "swift-service-lifecycle"
 )
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let tracing = Target.Dependency.product(name: "Tracing", package: "swift-distributed-tracing")
+let memoryTracing = Target.Dependency.product(
+    name: "InMemoryTracing",
+    package: "swift-distributed-tracing"
+)
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 /// `MUSTER_TESTS=HealthTests,StoreTests` builds these test targets and leaves out the others: a test
@@ -70,6 +75,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -90,6 +96,7 @@ let package = Package(
         library("HTTP1"),
         library("HTTP2", ["Vocabulary"], settings: hotPath),
         library("Patterns", ["Vocabulary"], settings: hotPath),
+        library("Spans", ["Vocabulary"]),
         library("Plugins", ["Health", "Vocabulary"], settings: hotPath),
         library("Import", ["Patterns", "Vocabulary"]),
 
@@ -119,12 +126,12 @@ let package = Package(
         ),
         library(
             "Monitor",
-            ["Checks", "DNS", "Fleet", "Store", "EventLoop", "Health", "Vocabulary"],
+            ["Checks", "DNS", "Fleet", "Store", "EventLoop", "Health", "Vocabulary", tracing],
             settings: hotPath
         ),
         library(
             "Proxy",
-            ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary"],
+            ["Store", "EventLoop", "HTTP1", "Health", "Spans", "Vocabulary"],
             settings: hotPath
         ),
         library(
@@ -137,11 +144,15 @@ let package = Package(
             ["Checks", "DNS", "Ledger", "Store", "EventLoop", "Health", "Vocabulary"]
         ),
         library(
+            "Telemetry",
+            ["Checks", "DNS", "EventLoop", "Spans", "Vocabulary", tracing]
+        ),
+        library(
             "Settings",
             [
                 "Foreign",
-                "AgentCheck", "Checks", "EventLoop", "Health", "Notify", "Proxy", "Store", "TLS",
-                "Vocabulary", yams,
+                "AgentCheck", "Checks", "EventLoop", "Health", "Notify", "Proxy", "Spans", "Store",
+                "TLS", "Telemetry", "Vocabulary", yams,
             ]
         ),
         library(
@@ -149,7 +160,7 @@ let package = Package(
             [
                 "AgentCheck", "Checks", "Ledger", "Monitor", "Notify", "Proxy", "Store",
                 "EventLoop",
-                "Health", "TLS", "Front", "HTTP1", "Vocabulary",
+                "Health", "TLS", "Front", "HTTP1", "Spans", "Vocabulary", tracing,
             ]
         ),
         .executableTarget(
@@ -157,9 +168,10 @@ let package = Package(
             dependencies: [
                 "Admin", "AgentCheck", "Settings", "Monitor", "Notify", "Proxy", "Checks", "DNS",
                 "Fleet", "Foreign", "Import",
-                "Ledger", "Redis", "Store", "TLS", "EventLoop", "Health", "HTTP1", "Vocabulary",
-                "CLinux",
-                argumentParser, logging, unixSignals,
+                "Ledger", "Redis", "Spans", "Store", "TLS", "Telemetry", "EventLoop", "Health",
+                "HTTP1",
+                "Vocabulary", "CLinux",
+                argumentParser, logging, tracing, unixSignals,
             ],
             swiftSettings: settings
         ),
@@ -188,6 +200,7 @@ let package = Package(
         tests("HTTP1Tests", ["HTTP1"], exclude: ["Corpus"]),
         tests("HTTP2Tests", ["HTTP2"]),
         tests("PatternsTests", ["Patterns"]),
+        tests("SpansTests", ["Spans", "Vocabulary"]),
         tests("PluginsTests", ["Plugins", "Health", "Vocabulary", "TestSupport"]),
         tests("EventLoopTests", ["EventLoop", "Vocabulary", "TestSupport", "CLinux"]),
         tests("LedgerTests", ["Ledger", "EventLoop", "Vocabulary", "TestSupport"]),
@@ -210,12 +223,15 @@ let package = Package(
             "MonitorTests",
             [
                 "Monitor", "Checks", "DNS", "Fleet", "Proxy", "Simulation", "Store", "EventLoop",
-                "Health", "Vocabulary", "TestSupport",
+                "Health", "Vocabulary", "TestSupport", memoryTracing,
             ]
         ),
         tests(
             "ProxyTests",
-            ["Proxy", "Store", "EventLoop", "HTTP1", "Health", "Vocabulary", "TestSupport"]
+            [
+                "Proxy", "Store", "EventLoop", "HTTP1", "Health", "Spans", "Vocabulary",
+                "TestSupport",
+            ]
         ),
         tests(
             "ForeignTests",
@@ -236,10 +252,14 @@ let package = Package(
             ]
         ),
         tests(
+            "TelemetryTests",
+            ["Telemetry", "Checks", "EventLoop", "Spans", "Vocabulary", "TestSupport", tracing]
+        ),
+        tests(
             "SettingsTests",
             [
                 "Settings", "AgentCheck", "Checks", "DNS", "EventLoop", "Health", "Notify", "Proxy",
-                "Vocabulary", "TestSupport",
+                "Spans", "Telemetry", "Vocabulary", "TestSupport",
             ]
         ),
         tests(
@@ -253,9 +273,10 @@ let package = Package(
         tests(
             "AdminTests",
             [
-                "Admin", "EventLoop", "Front", "Ledger", "Monitor", "Proxy", "Store", "TLS",
+                "Admin", "EventLoop", "Front", "Ledger", "Monitor", "Proxy", "Spans", "Store",
+                "TLS",
                 "Health",
-                "Vocabulary", "TestSupport",
+                "Vocabulary", "TestSupport", memoryTracing,
             ]
         ),
         tests("LiveTests", ["muster", "EventLoop", "HTTP1", "Vocabulary", "TestSupport"]),

@@ -11,6 +11,8 @@ let settings: [SwiftSetting] = [
     .unsafeFlags(["-sanitize=fuzzer,address", "-enable-testing", "-assert-config", "Debug"]),
 ]
 
+let tracing = Target.Dependency.product(name: "Tracing", package: "swift-distributed-tracing")
+
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
@@ -22,7 +24,8 @@ func system(_ name: String, pkgConfig: String? = nil) -> Target {
 let package = Package(
     name: "fuzz",
     dependencies: [
-        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2")
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         system("CLinux"),
@@ -38,6 +41,7 @@ let package = Package(
         library("Patterns", ["Vocabulary"]),
         library("Plugins", ["Health", "Vocabulary"]),
         library("Import", ["Patterns", "Vocabulary"]),
+        library("Spans", ["Vocabulary"]),
         library("EventLoop", ["Vocabulary", "CLinux"]),
         library("DNS", ["EventLoop", "Vocabulary", "CAres"]),
         library("TLS", ["EventLoop", "Vocabulary", "COpenSSL"]),
@@ -52,10 +56,14 @@ let package = Package(
             ]
         ),
         library("Store", ["EventLoop", "Fleet", "Ledger", "Redis", "Health", "Vocabulary"]),
-        library("Proxy", ["Store", "EventLoop", "HTTP1", "Health", "Vocabulary"]),
+        library("Proxy", ["Store", "EventLoop", "HTTP1", "Health", "Spans", "Vocabulary"]),
         library(
             "Monitor",
-            ["Checks", "DNS", "Fleet", "Store", "EventLoop", "Health", "Vocabulary"]
+            ["Checks", "DNS", "Fleet", "Store", "EventLoop", "Health", "Vocabulary", tracing]
+        ),
+        library(
+            "Telemetry",
+            ["Checks", "DNS", "EventLoop", "Spans", "Vocabulary", tracing]
         ),
         library(
             "Foreign",
@@ -71,15 +79,15 @@ let package = Package(
             "Admin",
             [
                 "AgentCheck", "Checks", "Ledger", "Monitor", "Notify", "Proxy", "Store",
-                "EventLoop", "Health", "TLS", "Front", "HTTP1", "Vocabulary",
+                "EventLoop", "Health", "TLS", "Front", "HTTP1", "Spans", "Vocabulary", tracing,
             ]
         ),
         library(
             "Settings",
             [
                 "Foreign",
-                "AgentCheck", "Checks", "EventLoop", "Health", "Notify", "Proxy", "Store", "TLS",
-                "Vocabulary",
+                "AgentCheck", "Checks", "EventLoop", "Health", "Notify", "Proxy", "Spans", "Store",
+                "TLS", "Telemetry", "Vocabulary",
                 .product(name: "Yams", package: "Yams"),
             ]
         ),
@@ -87,8 +95,8 @@ let package = Package(
             name: "fuzz",
             dependencies: [
                 "Admin", "AgentCheck", "Checks", "DNS", "EventLoop", "HTTP1", "HTTP2", "Health",
-                "Import", "Ledger", "Monitor", "Patterns", "Plugins", "Proxy", "Settings", "Store",
-                "Vocabulary",
+                "Import", "Ledger", "Monitor", "Patterns", "Plugins", "Proxy", "Settings", "Spans",
+                "Store", "Vocabulary",
             ],
             path: "Targets",
             swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])],

@@ -30,6 +30,7 @@ let properties: [String: Property] = [
     "service": service,
     "settings": settings,
     "state": state,
+    "traceparent": traceparent,
     "world": world,
 ]
 

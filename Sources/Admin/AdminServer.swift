@@ -73,7 +73,8 @@ public struct AdminServer: ControlDoor {
                 grants: configuration.grants,
                 protectsReads: configuration.protectsReads
             ),
-            context: AdminContext(plane: plane, front: tally)
+            context: AdminContext(plane: plane, front: tally),
+            tracing: plane.tracer.map { ($0, plane.loop) }
         )
         return { request, writer in try await responder.answer(request, over: writer) }
     }

@@ -8,8 +8,10 @@ public import Ledger
 public import Monitor
 public import Notify
 public import Proxy
+public import Spans
 public import Store
 public import TLS
+public import Tracing
 public import Vocabulary
 
 /// The control plane as the API sees it.
@@ -50,6 +52,11 @@ public struct ControlPlane: Sendable {
     public var journal = Journal.silent
     /// How many lines of the log nobody read.
     public var logDropped: @Sendable () -> UInt64 = { 0 }
+
+    /// Who records what is asked to be changed; nil where nobody does.
+    public var tracer: (any Tracer)?
+    /// How spans get on; nil where none are made.
+    public var spans: @Sendable () -> SpanBatcher.Status? = { nil }
 
     /// Who may open how many descriptors; nil where nobody counts.
     public var budget: DescriptorBudget?

@@ -1,6 +1,7 @@
 // How is a number written for Prometheus? Families with their help, samples with their labels, histograms.
 
 import Monitor
+import Proxy
 import Vocabulary
 
 extension MetricsText {
@@ -13,7 +14,12 @@ extension MetricsText {
         sample(name, [], Double(value))
     }
 
-    mutating func sample(_ name: String, _ labels: [(String, String)], _ value: Double) {
+    mutating func sample(
+        _ name: String,
+        _ labels: [(String, String)],
+        _ value: Double,
+        exemplar: Exemplars.Exemplar? = nil
+    ) {
         text += name
         if !labels.isEmpty {
             var separator = "{"
@@ -29,6 +35,10 @@ extension MetricsText {
         }
         text += " "
         text += Self.number(value)
+        if hasExemplars, let exemplar {
+            text += " # {trace_id=\"\(exemplar.trace)\"} \(Self.number(exemplar.value.seconds)) "
+            text += Nanoseconds(exemplar.at / 1_000_000 * 1_000_000).inSeconds
+        }
         text += "\n"
     }
 

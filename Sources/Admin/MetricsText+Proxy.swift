@@ -107,12 +107,17 @@ extension MetricsText {
                 )
             }
         }
-        addTimes(peers)
+        addTimes(peers, proxy.upstreamExemplars)
         if isPerRoute {
             let name = "muster_proxy_route_latency_seconds"
             family(name, "histogram", "Where the time of requests went, by route and phase.")
             for route in proxy.routes {
-                times(name, [("host", route.name.host), ("path", route.name.path)], route.times)
+                times(
+                    name,
+                    [("host", route.name.host), ("path", route.name.path)],
+                    route.times,
+                    proxy.routeExemplars[route.name]
+                )
             }
         }
         family("muster_proxy_peer_in_flight", "gauge", "Exchanges under way.")
@@ -126,7 +131,10 @@ extension MetricsText {
     }
 
     /// Of whole upstreams, and of each peer where that is asked for.
-    private mutating func addTimes(_ peers: [(key: PeerKey, value: Proxy.PeerTotals)]) {
+    private mutating func addTimes(
+        _ peers: [(key: PeerKey, value: Proxy.PeerTotals)],
+        _ exemplars: [String: Exemplars]
+    ) {
         let name = "muster_proxy_latency_seconds"
         family(name, "histogram", "Where the time of requests went, by phase.")
         var upstreams: [(name: String, times: PhaseTimes)] = []
@@ -137,7 +145,9 @@ extension MetricsText {
             }
             upstreams[upstreams.count - 1].times.add(times)
         }
-        for (upstream, times) in upstreams { self.times(name, [("upstream", upstream)], times) }
+        for (upstream, times) in upstreams {
+            self.times(name, [("upstream", upstream)], times, exemplars[upstream])
+        }
         guard isPerPeer else { return }
         let perPeer = "muster_proxy_peer_latency_seconds"
         family(perPeer, "histogram", "The same for each peer.")
@@ -150,7 +160,8 @@ extension MetricsText {
     private mutating func times(
         _ name: String,
         _ labels: [(String, String)],
-        _ times: PhaseTimes
+        _ times: PhaseTimes,
+        _ exemplars: Exemplars? = nil
     ) {
         for phase in RequestPhase.allCases {
             let counts = times.cumulative(phase)
@@ -160,10 +171,16 @@ extension MetricsText {
                 sample(
                     "\(name)_bucket",
                     labels + [("le", Self.number(bound.seconds))],
-                    Double(counts[index])
+                    Double(counts[index]),
+                    exemplar: exemplars?.of(phase, bucket: index)
                 )
             }
-            sample("\(name)_bucket", labels + [("le", "+Inf")], Double(count))
+            sample(
+                "\(name)_bucket",
+                labels + [("le", "+Inf")],
+                Double(count),
+                exemplar: exemplars?.of(phase, bucket: PhaseTimes.bounds.count)
+            )
             sample("\(name)_sum", labels, times.sum(phase).seconds)
             sample("\(name)_count", labels, Double(count))
         }

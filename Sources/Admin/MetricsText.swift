@@ -20,9 +20,13 @@ struct MetricsText {
     /// Histograms for each route too.
     let isPerRoute: Bool
 
-    init(isPerPeer: Bool, isPerRoute: Bool = false) {
+    /// Buckets name a request that fell into them: only OpenMetrics has words for that.
+    let hasExemplars: Bool
+
+    init(isPerPeer: Bool, isPerRoute: Bool = false, hasExemplars: Bool = false) {
         self.isPerPeer = isPerPeer
         self.isPerRoute = isPerRoute
+        self.hasExemplars = hasExemplars
     }
 
     static func make(
@@ -46,9 +50,14 @@ struct MetricsText {
         budget: DescriptorBudget? = nil,
         taken: [(owner: DescriptorBudget.Owner, count: Int)] = [],
         isPerPeer: Bool = false,
-        isPerRoute: Bool = false
+        isPerRoute: Bool = false,
+        hasExemplars: Bool = false
     ) -> String {
-        var metrics = MetricsText(isPerPeer: isPerPeer, isPerRoute: isPerRoute)
+        var metrics = MetricsText(
+            isPerPeer: isPerPeer,
+            isPerRoute: isPerRoute,
+            hasExemplars: hasExemplars
+        )
         metrics.family("muster_up", "gauge", "1 while this agent runs.")
         metrics.sample("muster_up", [("agent", agent)], 1)
         metrics.family("muster_uptime_seconds", "gauge", "Time since the start.")

@@ -3,11 +3,14 @@
 
 import EventLoop
 import Front
+import Tracing
 
 struct Responder<Context: Sendable>: Sendable {
     let router: Router<Context>
     let access: Access
     let context: Context
+    /// Who records what is asked to be changed, and whose clock they go by; nil where nobody does.
+    var tracing: (tracer: any Tracer, loop: EventLoop)?
 
     func answer(
         _ request: FrontRequest,
@@ -35,6 +38,14 @@ struct Responder<Context: Sendable>: Sendable {
         switch finding {
         case .route(let route, let parameters):
             request.parameters = parameters
+            if let tracing, route.method != .get {
+                return try await answer(
+                    request,
+                    by: route,
+                    tracedBy: tracing.tracer,
+                    on: tracing.loop
+                )
+            }
             return try await route.handler(request, context)
         case .otherMethods(let known):
             let allowed = known.flatMap(\.methods).joined(separator: ", ")

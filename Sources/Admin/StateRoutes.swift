@@ -103,6 +103,7 @@ enum StateRoutes {
                 .init("other_definitions", json(otherwise)),
                 .init("notify", .array(failing.map(NotifyRoutes.json))),
                 .init("sources", .array(await plane.sources().map(\.json))),
+                .init("tracing", plane.spans()?.json(at: plane.loop.moment) ?? .null),
             ]),
             isReady ? .ok : .serviceUnavailable
         )
@@ -165,6 +166,7 @@ enum StateRoutes {
         let (scheduler, fleet) = await plane.scheduler.call { ($0.metrics, $0.fleetStatus) }
         let counters = context.front.now
         let upstreams = await plane.upstreams().map(\.view)
+        let isOpen = OpenMetrics.isWanted(request[field: "accept"])
         let text = MetricsText.make(
             agent: plane.agent,
             uptime: plane.loop.instant - plane.began,
@@ -192,7 +194,8 @@ enum StateRoutes {
                 (.proxy, report.connectionsActive + report.connectionsToPeers),
             ],
             isPerPeer: plane.hasMetricsPerPeer,
-            isPerRoute: plane.hasMetricsPerRoute
+            isPerRoute: plane.hasMetricsPerRoute,
+            hasExemplars: isOpen
         )
         var definitions = MetricsText(isPerPeer: false)
         definitions.family(
@@ -205,9 +208,10 @@ enum StateRoutes {
         let whole =
             text + definitions.text + MetricsText.notify(await plane.notifyStatus())
             + MetricsText.sources(await plane.sources())
+            + (plane.spans().map(MetricsText.tracing) ?? "")
             + counters.metricsText
         var response =
-            OpenMetrics.isWanted(request[field: "accept"])
+            isOpen
             ? Response.text(OpenMetrics.text(of: whole), type: OpenMetrics.type)
             : .text(whole, type: "text/plain; version=0.0.4; charset=utf-8")
         response.fields.append(.init("Vary", "Accept"))

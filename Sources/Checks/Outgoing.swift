@@ -18,6 +18,18 @@ public enum OutgoingEnd: Hashable, Sendable {
     case refused(String)
 }
 
+/// What came back of something that was posted.
+public struct WebAnswer: Sendable {
+    /// Nil where no answer came.
+    public var status: Int?
+    /// When the other side said to come again.
+    public var later: Nanoseconds?
+    /// The beginning of it.
+    public var body: [UInt8] = []
+    /// Why none came; with a status, what it was beside what was expected.
+    public var problem = ""
+}
+
 /// A URL that something is posted to, with what has to be shown there.
 public struct WebPlace: Sendable {
     private let url: CurlURL
@@ -25,19 +37,20 @@ public struct WebPlace: Sendable {
     private let tls: TLSSettings?
 
     /// What is kept of an answer.
-    private static let answerBytesMax = 256
+    public static let answerBytesMax = 256
     public static let headersMax = 32
 
-    /// Takes `url`, `headers` and `tls`.
+    /// Takes `url`, or the setting that `key` names, `headers` and `tls`.
     public init(
         options: inout Options,
+        key: String = "url",
         defaultURL: String? = nil,
         suffix: String = ""
     ) throws(SettingError) {
-        let setting = options.take("url")
-        let path = "\(options.path).url"
+        let setting = options.take(key)
+        let path = "\(options.path).\(key)"
         guard let text = try setting?.string(at: path) ?? defaultURL else {
-            throw options.missing("url")
+            throw options.missing(key)
         }
         // What stands in it may be a secret, so it is not shown.
         guard let url = CurlURL(Self.join(text, suffix)), ["http", "https"].contains(url.scheme),
@@ -60,12 +73,13 @@ public struct WebPlace: Sendable {
         }
     }
 
-    /// With one slash between them, whether or not one was written: two are another path to many servers.
+    /// With one slash between them, whether or not one was written: two are another path to many servers. Whoever
+    /// wrote all of it meant no more.
     private static func join(_ text: String, _ suffix: String) -> String {
         guard suffix.hasPrefix("/") else { return text + suffix }
         var start = text[...]
         while start.hasSuffix("/") { start.removeLast() }
-        return start + suffix
+        return start.hasSuffix(suffix) ? String(start) : start + suffix
     }
 
     private static func headers(_ options: inout Options) throws(SettingError) -> [String] {
@@ -110,18 +124,37 @@ public struct WebPlace: Sendable {
         type: String,
         in context: ProbeContext
     ) async -> OutgoingEnd {
+        let answer = await send(body, type: type, in: context)
+        switch answer.status {
+        case nil: return .failed(answer.problem)
+        case .some(200..<300): return .arrived
+        case .some(408), .some(425), .some(429), .some(500...):
+            return .failed(answer.problem, later: answer.later)
+        case .some: return .refused(answer.problem)
+        }
+    }
+
+    /// The same, for whom it is not enough to know whether it arrived. Of the answer's body no more than `keeping`
+    /// bytes are read.
+    public func send(
+        _ body: [UInt8],
+        type: String,
+        keeping answerMax: Int = answerBytesMax,
+        in context: ProbeContext
+    ) async -> WebAnswer {
         do throws(ProbeFailure) {
-            return try await attempt(body, type, context)
+            return try await attempt(body, type, answerMax, context)
         } catch {
-            return .failed("\(label): \(error.message)")
+            return WebAnswer(problem: "\(label): \(error.message)")
         }
     }
 
     private func attempt(
         _ body: [UInt8],
         _ type: String,
+        _ answerMax: Int,
         _ context: ProbeContext
-    ) async throws(ProbeFailure) -> OutgoingEnd {
+    ) async throws(ProbeFailure) -> WebAnswer {
         var phases = Phases()
         let address = Address.host(url.host, port: url.port)
         let session: CurlSession
@@ -149,7 +182,7 @@ public struct WebPlace: Sendable {
                 }
             }
         }
-        var answer = Answer()
+        var answer = Answer(bodyMax: answerMax)
         let result = await session.perform(
             request,
             over: stream.release(),
@@ -164,22 +197,26 @@ public struct WebPlace: Sendable {
         _ answer: Answer,
         _ result: CurlResult,
         within span: Nanoseconds
-    ) -> OutgoingEnd {
+    ) -> WebAnswer {
         guard let status = answer.status, status >= 200 else {
             switch result.end {
             case .timedOut:
-                return .failed("\(label): expected an answer within \(span.rounded), saw none")
-            case .failed(let failure): return .failed("\(label): \(failure.text)")
-            case .complete, .enough: return .failed("\(label): expected an HTTP status, saw none")
+                return WebAnswer(
+                    problem: "\(label): expected an answer within \(span.rounded), saw none"
+                )
+            case .failed(let failure): return WebAnswer(problem: "\(label): \(failure.text)")
+            case .complete, .enough:
+                return WebAnswer(problem: "\(label): expected an HTTP status, saw none")
             }
         }
-        let said = answer.body.isEmpty ? "" : " \(Excerpt.of(answer.body))"
-        switch status {
-        case 200..<300: return .arrived
-        case 408, 425, 429, 500...:
-            return .failed("\(label): expected 2xx, saw \(status)\(said)", later: answer.later)
-        default: return .refused("\(label): expected 2xx, saw \(status)\(said)")
-        }
+        let shown = answer.body.prefix(Self.answerBytesMax)
+        let said = shown.isEmpty ? "" : " \(Excerpt.of(Array(shown)))"
+        return WebAnswer(
+            status: status,
+            later: answer.later,
+            body: answer.body,
+            problem: "\(label): expected 2xx, saw \(status)\(said)"
+        )
     }
 
     /// The head and the beginning of the body of what came back.
@@ -187,6 +224,9 @@ public struct WebPlace: Sendable {
         var status: Int?
         var later: Nanoseconds?
         var body: [UInt8] = []
+        let bodyMax: Int
+
+        init(bodyMax: Int) { self.bodyMax = bodyMax }
 
         mutating func take(_ piece: CurlSession.Piece) -> Bool {
             switch piece {
@@ -200,8 +240,8 @@ public struct WebPlace: Sendable {
                 }
                 return true
             case .body(let bytes), .rest(let bytes):
-                body += bytes.prefix(WebPlace.answerBytesMax - body.count)
-                return body.count < WebPlace.answerBytesMax
+                body += bytes.prefix(bodyMax - body.count)
+                return body.count < bodyMax
             }
         }
     }

@@ -14,6 +14,9 @@ public enum Clock {
         WallTime(milliseconds: read(CLOCK_REALTIME) / 1_000_000)
     }
 
+    /// The same as finely as the kernel tells it: nanoseconds since 1970.
+    public static func epoch() -> Int64 { read(CLOCK_REALTIME) }
+
     private static func read(_ clock: clockid_t) -> Int64 {
         var time = timespec()
         clock_gettime(clock, &time)

@@ -262,6 +262,9 @@ public final class EventLoop: @unchecked Sendable {
     /// What a clock on the wall shows now.
     public var wall: WallTime { virtual?.wall ?? Clock.wall() }
 
+    /// The same in nanoseconds since 1970, for machines that compare what took less than a millisecond.
+    public var epoch: Int64 { virtual?.epoch ?? Clock.epoch() }
+
     /// Both, for those who decide by them.
     public var moment: Moment {
         virtual?.moment ?? Moment(instant: Clock.instant(), wall: Clock.wall())

@@ -26,6 +26,7 @@ final class VirtualTime {
     }
 
     var moment: Moment { Moment(instant: instant, wall: wall) }
+    var epoch: Int64 { wall.milliseconds * 1_000_000 + rest.count }
     /// Somebody waits for time to pass.
     var isMoving: Bool { journey != nil }
 

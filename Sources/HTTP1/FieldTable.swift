@@ -169,6 +169,13 @@ public struct Field: Equatable, Sendable, BitwiseCopyable {
         findNotable()
     }
 
+    /// Whoever forwards the head writes these fields anew, or leaves them out.
+    @inline(never)
+    public mutating func drop(where isDropped: (Field) -> Bool) {
+        for index in 0..<count where isDropped(at(index)) { drop(at: index) }
+        findNotable()
+    }
+
     @inline(__always)
     func drop(at index: Int) {
         assert(index < count)

@@ -219,6 +219,7 @@ extension Scheduler {
         let outcome = punctuality.judge(outcome)
         if outcome.verdict != .neutral { pair.pardons = 0 }
         if outcome.isExcused { noteExcused(pair.key, outcome, now: now.instant) }
+        if let tracer { self.trace(outcome, of: pair, started: started, by: tracer) }
         if let ruling = ruling(on: outcome, of: row, started: started, at: now.instant) {
             door.pass(
                 outcome,

@@ -12,6 +12,7 @@ public import DNS
 public import EventLoop
 public import Health
 import Store
+public import Tracing
 public import Vocabulary
 
 /// The numbers of one pair, for metrics.
@@ -104,6 +105,8 @@ public final class Scheduler: EventSink {
     public var doubtsRequests: (() -> Bool)?
     /// Whether requests of this process have been answered whole by a peer since then; nil where it has none.
     public var hasAnswered: ((PeerKey, _ since: Instant) async -> Bool)?
+    /// Who records probes; nil where nobody does.
+    public var tracer: (any Tracer)?
     var lastExcused: Instant?
 
     /// The first probe of every pair comes within this time, however long the interval is: at once where

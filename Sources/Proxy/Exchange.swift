@@ -91,6 +91,9 @@ struct Exchange {
     /// When the peer was chosen.
     var chosenAt: Int64 = 0
 
+    /// Nil for nearly all: nobody records this one.
+    var trace: UnsafeMutablePointer<ExchangeTrace>?
+
     // In line for a peer.
     var isWaiting = false
     /// It has a slot of a peer that its connection has not taken over yet.

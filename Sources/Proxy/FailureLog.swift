@@ -4,6 +4,7 @@
 import EventLoop
 import Glibc
 import HTTP1
+import Spans
 import Vocabulary
 
 /// Sorts of failures by name, with what was said of them and when.
@@ -22,6 +23,8 @@ struct FailureLog {
         var toldAt: Instant?
         var code: Int32 = 0
         var error: HTTPError?
+        /// Of one of those that are told together, if one was traced.
+        var trace: TraceID?
         /// Of a source, for which hosts: some of them.
         var hosts: [String] = []
     }
@@ -44,7 +47,8 @@ struct FailureLog {
         _ count: UInt64,
         code: Int32 = 0,
         error: HTTPError? = nil,
-        host: String? = nil
+        host: String? = nil,
+        trace: TraceID? = nil
     ) {
         if rows[sort] == nil, rows.count >= Self.sortsMax {
             unlisted += count
@@ -56,7 +60,9 @@ struct FailureLog {
             row.code = code
             row.error = error
             row.hosts = []
+            row.trace = nil
         }
+        row.trace = row.trace ?? trace
         if let host, row.hosts.count <= Self.hostsMax, !row.hosts.contains(host) {
             row.hosts.append(host)
         }
@@ -119,6 +125,9 @@ struct FailureLog {
         fields.append(.init("answer", sort.answer.word))
         if case .status(let status) = sort.answer { fields.append(.code(Int(status))) }
         if let error = row.error { fields.append(.error("\(error)")) }
+        if let trace = row.trace {
+            fields.append(.init("trace", "\(trace)", isForPeople: true))
+        }
         fields.append(.count(Int(clamping: row.untold)))
         return Journal.Line(sort.level, text, fields)
     }

@@ -3,6 +3,7 @@
 
 import Glibc
 import HTTP1
+import Spans
 
 /// Why an attempt failed, or why a request had none. The word is the label in `/metrics`.
 enum FailureCause: UInt8, CaseIterable, Sendable {
@@ -128,6 +129,8 @@ struct FailureCount: Sendable {
     /// Of the first.
     var code: Int32
     var error: HTTPError?
+    /// Of the first of them that was traced.
+    var trace: TraceID?
     var count: UInt64 = 0
 }
 
@@ -150,7 +153,8 @@ struct FailureTable {
     mutating func count(
         _ note: FailureNote,
         of upstream: Int32,
-        _ answer: FailureAnswer
+        _ answer: FailureAnswer,
+        trace: TraceID? = nil
     ) -> Bool {
         // The sorts seen last are the likeliest; there are few, or a place for none.
         var index = used
@@ -161,6 +165,7 @@ struct FailureTable {
                 entry.pointee.cause == note.cause, entry.pointee.answer == answer
             {
                 entry.pointee.count &+= 1
+                if entry.pointee.trace == nil { entry.pointee.trace = trace }
                 return false
             }
         }
@@ -176,6 +181,7 @@ struct FailureTable {
                 peer: note.peer,
                 code: note.code,
                 error: note.error,
+                trace: trace,
                 count: 1
             )
         )

@@ -111,6 +111,7 @@ extension Worker {
         for number in numbers {
             routeTimes[Int(number)]?.deallocate()
             routeTimes[Int(number)] = nil
+            exemplars[.route(number)] = nil
         }
     }
 

@@ -17,6 +17,10 @@ public final class Proxy {
     private let resolve: (Address) async -> [Address]
     /// Knows hosts that no listener has routes for.
     let lookup: RouteLookup?
+    /// Who records requests; nil where nobody does.
+    let tracing: RequestTracing?
+    /// The workers are asked soon for the requests that were traced.
+    var asksForTraces = false
     /// Hosts that it is being asked for: the workers that wait, and where in their books.
     var lookingUp: [String: [Int: UInt64]] = [:]
     let timers: Timers
@@ -77,7 +81,8 @@ public final class Proxy {
         journal: Journal = .silent,
         onSuspicion: @escaping (PeerKey, _ isSilent: Bool, TrafficVote?) -> Void = { _, _, _ in },
         resolve: @escaping (Address) async -> [Address] = { _ in [] },
-        lookup: RouteLookup? = nil
+        lookup: RouteLookup? = nil,
+        tracing: RequestTracing? = nil
     ) {
         self.loop = loop
         self.board = board
@@ -85,6 +90,7 @@ public final class Proxy {
         self.journal = journal
         self.resolve = resolve
         self.lookup = lookup
+        self.tracing = tracing
         self.onSuspicion = onSuspicion
         timers = Timers(loop: loop)
     }
@@ -155,7 +161,9 @@ public final class Proxy {
                         home.loop.execute {
                             home.value.proxy?.lookUp(host, for: number, at: key)
                         }
-                    }
+                    },
+                sampler: tracing?.sampler,
+                onTraced: { home.loop.execute { home.value.proxy?.tracesWait() } }
             )
             workers.append((workerLoop, LoopBound(worker, on: workerLoop)))
         }
@@ -221,6 +229,7 @@ public final class Proxy {
         }
         await takeFailures()
         for line in failures.lines(at: loop.instant, isLast: true) { journal.log(line) }
+        await takeTraces()
         for (workerLoop, _) in workers { workerLoop.stop() }
         workers = []
         return cut
@@ -539,7 +548,8 @@ public final class Proxy {
                     count.count,
                     code: count.code,
                     error: count.error,
-                    host: peer == nil ? routing.host(of: count.upstream) : nil
+                    host: peer == nil ? routing.host(of: count.upstream) : nil,
+                    trace: count.trace
                 )
             }
             failures.add(unlisted: unlisted)

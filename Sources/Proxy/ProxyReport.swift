@@ -23,6 +23,9 @@ extension Proxy {
         public var failures: [FailureTotal] = []
         /// Of routes that have had a request, in order.
         public var routes: [(name: RouteName, times: PhaseTimes)] = []
+        /// Of traced requests, by upstream and by route.
+        public var upstreamExemplars: [String: Exemplars] = [:]
+        public var routeExemplars: [RouteName: Exemplars] = [:]
     }
 
     /// One sort of failure: of whom, why, and how the client heard of it.
@@ -59,6 +62,7 @@ extension Proxy {
     public func report() async -> Report {
         var report = Report()
         report.routes = await timesOfRoutes()
+        (report.upstreamExemplars, report.routeExemplars) = await exemplars()
         for (_, worker) in workers {
             let part = await worker.call { worker in
                 (worker.counters, worker.clients.count, worker.peerTotals(), worker.links.count)

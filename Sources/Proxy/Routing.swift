@@ -78,6 +78,9 @@ struct Routing {
         guard let group = groups[key.upstream] else { return key }
         return PeerKey(upstream: group.upstream, peer: key.peer)
     }
+    func address(of number: Int32) -> Address? {
+        peerNumbers.name(of: number).flatMap { sentPeers[$0]?.address }
+    }
     /// What the workers know of a peer.
     func snapshot(of key: PeerKey) -> PeerSnapshot? { sentPeers[key]?.snapshot }
     var peerCount: Int { sentPeers.count - followerCount }

@@ -125,6 +125,7 @@ extension Worker {
             if isConnected {
                 _ = exchange.pointee.course.on(.connected)
                 record(.connect, since: exchange.pointee.chosenAt, of: state, exchange)
+                exemplify(.connect, since: exchange.pointee.chosenAt, exchange)
             }
             pool.count(peer, 1)
             setDeadline(
@@ -164,6 +165,7 @@ extension Worker {
         }
         pool.peers[Int(note.peer)].counters.connectFailures &+= 1
         strike(note.peer, note.cause, askedAt: exchange.pointee.chosenAt)
+        endTry(exchange, note.peer, note.cause)
         exchange.pointee.note = note
         act(index, exchange.pointee.course.on(.failed(.connect), hasBudget: hasBudget(exchange)))
     }
@@ -201,6 +203,7 @@ extension Worker {
             isSpared = event == .failed(.silent) && spare(exchange, links.elements[link].peer)
             exchange.pointee.note.peer = links.elements[link].peer
             countFailure(exchange, event, note.cause, of: links.elements[link].peer)
+            endTry(exchange, links.elements[link].peer, note.cause)
             if case .late = event, exchange.pointee.course.heard != .answer {
                 observe(exchange, links.elements[link].peer)
             }
@@ -342,6 +345,7 @@ extension Worker {
         let peer = link.pointee.peer
         countResponse(peer, status, askedAt: exchange.pointee.chosenAt)
         pool.peers[Int(peer)].heardAt = loop.now
+        endTry(exchange, peer, .status, status)
         exchange.pointee.note = FailureNote(cause: .status, peer: peer, code: Int32(status))
     }
 

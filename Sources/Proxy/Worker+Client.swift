@@ -459,6 +459,7 @@ extension Worker {
         if head.hasUpgrade, let upgrade = fields.first(.upgrade) {
             exchange.pointee.wantsUpgrade = HeadRewriter.isForwarded(upgrade, bytes)
         }
+        let isTraced = isTracing && beginTrace(exchange, head, bytes)
         buffers.fill(&exchange.pointee.request)
         HeadRewriter.request(
             head,
@@ -474,6 +475,7 @@ extension Worker {
                 || upstream.pointee.keepsForwarded && believesAnybody,
             to: &exchange.pointee.request
         )
+        if isTraced { writeParent(exchange) }
         client.pointee.wire.input.consume(Int(head.end))
         if client.pointee.wire.input.isEmpty { buffers.release(&client.pointee.wire.input) }
         if let line = upstream.pointee.hedge { awaitAnswer(place, line) }

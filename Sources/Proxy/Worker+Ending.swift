@@ -3,6 +3,7 @@
 
 import EventLoop
 import HTTP1
+import Spans
 import Vocabulary
 
 extension Worker {
@@ -16,6 +17,7 @@ extension Worker {
     @inline(__always)
     private func endWell(_ index: Int) {
         let exchange = exchanges.elements + index
+        if exchange.pointee.trace != nil { endTrace(exchange, .answered, .none) }
         if exchange.pointee.link >= 0 {
             let isClean = exchange.pointee.keepsLink && exchange.pointee.isSent
             let peer = pool.peers + Int(links.elements[Int(exchange.pointee.link)].peer)
@@ -44,6 +46,7 @@ extension Worker {
             how == .cut && showsCut && note.cause == .bodyCut && !isDraining
             && pool.upstreams[Int(exchange.pointee.upstream)].holdsCuts
         settleNote(exchange, Self.answer(how))
+        if exchange.pointee.trace != nil { endTrace(exchange, how, note.cause) }
         if exchange.pointee.link >= 0 {
             let link = Int(exchange.pointee.link)
             if client.pointee.wire.isReset {
@@ -160,12 +163,22 @@ extension Worker {
     func settleNote(_ exchange: UnsafeMutablePointer<Exchange>, _ answer: FailureAnswer) {
         let note = exchange.pointee.note
         if note.cause == .none { return }
-        tell(note, of: note.cause.isOfClient ? -1 : exchange.pointee.upstream, answer)
+        tell(
+            note,
+            of: note.cause.isOfClient ? -1 : exchange.pointee.upstream,
+            answer,
+            trace: exchange.pointee.trace?.pointee.trace
+        )
         exchange.pointee.note = FailureNote()
     }
 
     /// Counts a failure, and wakes the control plane if it is the first for a while.
-    func tell(_ note: FailureNote, of upstream: Int32, _ answer: FailureAnswer) {
-        if failures.count(note, of: upstream, answer) { onFailure() }
+    func tell(
+        _ note: FailureNote,
+        of upstream: Int32,
+        _ answer: FailureAnswer,
+        trace: TraceID? = nil
+    ) {
+        if failures.count(note, of: upstream, answer, trace: trace) { onFailure() }
     }
 }

@@ -312,6 +312,7 @@ extension Worker {
             exchange
         )
         observe(exchange, link.pointee.peer)
+        if exchange.pointee.trace != nil { noteAnswer(exchange, head.status) }
         setDeadline(place, timeouts.bodyIdle)
         return .done
     }

@@ -86,6 +86,7 @@ extension Worker {
         pool.peers[Int(peer)].counters.requests &+= 1
         pool.peers[Int(peer)].counters.hedges &+= 1
         exchange.pointee.secondAt = loop.now.nanoseconds
+        beginSecondTry(exchange)
         openSecond(index, peer)
     }
 
@@ -144,6 +145,7 @@ extension Worker {
         }
         state.pointee.counters.connectFailures &+= 1
         strike(peer, cause, askedAt: exchange.pointee.secondAt)
+        endSecondTry(exchange, peer, cause)
     }
 
     private func beginSecond(
@@ -189,6 +191,7 @@ extension Worker {
                 of: pool.peers + Int(link.pointee.peer),
                 exchange
             )
+            exemplify(.connect, since: exchange.pointee.secondAt, exchange)
             link.pointee.wire.note(readiness)
             sendSecond(exchange)
             if exchange.pointee.second < 0 { return }
@@ -246,6 +249,7 @@ extension Worker {
             pool.peers[Int(link.pointee.peer)].counters.responseFailures &+= 1
         }
         strike(link.pointee.peer, cause, askedAt: exchange.pointee.secondAt)
+        endSecondTry(exchange, link.pointee.peer, cause)
         dropSecond(exchange)
     }
 
@@ -255,6 +259,7 @@ extension Worker {
         let winner = Int(exchange.pointee.second)
         pool.peers[Int(links.elements[winner].peer)].counters.hedgesWon &+= 1
         pool.upstreams[Int(exchange.pointee.upstream)].hedge?.pointee.learnLate()
+        endTry(exchange, links.elements[first].peer, .none)
         promote(exchange)
         dropLink(first)
         // The head is read once more, by those who forward it.
@@ -271,6 +276,7 @@ extension Worker {
         exchange.pointee.link = exchange.pointee.second
         exchange.pointee.second = -1
         exchange.pointee.chosenAt = exchange.pointee.secondAt
+        promoteTry(exchange)
         exchange.pointee.pick.tried.insert(link.pointee.peer)
         exchange.pointee.requestSent =
             isOpen ? Int32(truncatingIfNeeded: exchange.pointee.request.count) : 0
@@ -283,6 +289,7 @@ extension Worker {
     /// The second connection goes, whatever it was about to bring.
     @inline(never)
     func dropSecond(_ exchange: UnsafeMutablePointer<Exchange>) {
+        endSecondTry(exchange, links.elements[Int(exchange.pointee.second)].peer, .none)
         dropLink(Int(exchange.pointee.second))
     }
 }

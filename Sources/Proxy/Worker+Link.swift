@@ -45,6 +45,11 @@ extension Worker {
                 of: pool.peers + Int(link.pointee.peer),
                 exchanges.elements + exchange
             )
+            exemplify(
+                .connect,
+                since: exchanges.elements[exchange].chosenAt,
+                exchanges.elements + exchange
+            )
             setDeadline(client, timeouts.response)
             drive(client)
         case .busy:

@@ -82,6 +82,7 @@ extension Worker {
         let exchange = exchanges.elements + index
         let action = exchange.pointee.course.on(.lost)
         exchange.pointee.note = FailureNote(cause: .wentDown, peer: peer)
+        endTry(exchange, peer, .wentDown)
         if exchange.pointee.link >= 0 { dropLink(Int(exchange.pointee.link)) }
         guard case .choose = action else { return act(index, action) }
         pool.peers[Int(peer)].counters.retries &+= 1

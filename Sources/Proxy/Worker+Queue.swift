@@ -221,6 +221,7 @@ extension Worker {
                 of: pool.peers + Int(peer),
                 exchange
             )
+            exemplify(.queue, since: exchange.pointee.linedUpAt, exchange)
             let client = Int(exchange.pointee.client)
             startAttempt(Int(index), with: peer)
             if isOpen(client) { drive(client) }

@@ -5,12 +5,14 @@
 // The parts: `Worker+Client` reads requests, `Worker+Exchange` moves them to a peer and the answer
 // back, `Worker+Attempt` chooses peers and does what the exchange's course says, `Worker+Hedging` asks a
 // second one where the first is late, `Worker+Ending` is where every exchange ends, `Worker+Strikes` tells of peers that do badly, `Worker+Link` keeps the
-// connections to peers, `Worker+Tunnel` moves bytes unread, `Worker+Room` decides who goes for a newcomer.
+// connections to peers, `Worker+Tunnel` moves bytes unread, `Worker+Room` decides who goes for a newcomer,
+// `Worker+Tracing` notes down what goes into a trace.
 
 import EventLoop
 import Glibc
 import HTTP1
 import Health
+import Spans
 import Vocabulary
 
 /// The data plane of one thread.
@@ -28,6 +30,9 @@ final class Worker: EventSink {
     /// Nobody has named proxies: then older systems' upstreams believe whoever comes.
     let believesAnybody: Bool
     let headLimits: HeadLimits
+    /// Some requests are traced. Of all that tracing needs, others touch only this.
+    let isTracing: Bool
+    let sampler: Sampler
     /// Idle connections may take neither the places nor the descriptors of those that a client waits
     /// for.
     let idleLinksMax: Int
@@ -56,6 +61,13 @@ final class Worker: EventSink {
     /// Hears of a host whose route is wanted; nil where no source has any.
     let asksForRoutes: Bool
     let onAsk: (_ host: String, _ key: UInt64) -> Void
+    /// Hears of the first traced request since they were last taken.
+    let onTraced: () -> Void
+    /// Traced requests that have ended, and how many had no room among them.
+    var traced: [TracedExchange] = []
+    var tracedLost = 0
+    /// Of upstreams and routes that have had a traced request.
+    var exemplars: [ExemplarKey: Exemplars] = [:]
     private var leavingUpstreams: [Int32] = []
     private var sweep = TimerID.none
     private var sweeps = 0
@@ -142,7 +154,9 @@ final class Worker: EventSink {
         onRelease: @escaping (Released) -> Void,
         onFailure: @escaping () -> Void = {},
         onStrike: @escaping () -> Void = {},
-        onAsk: ((_ host: String, _ key: UInt64) -> Void)? = nil
+        onAsk: ((_ host: String, _ key: UInt64) -> Void)? = nil,
+        sampler: Sampler? = nil,
+        onTraced: @escaping () -> Void = {}
     ) {
         self.loop = loop
         self.isAccepting = isAccepting
@@ -151,6 +165,9 @@ final class Worker: EventSink {
         self.onStrike = onStrike
         asksForRoutes = onAsk != nil
         self.onAsk = onAsk ?? { _, _ in }
+        isTracing = sampler != nil
+        self.sampler = sampler ?? Sampler(share: 0)
+        self.onTraced = onTraced
         self.timeouts = timeouts
         self.manners = manners
         absentStatus = manners.absentStatus
@@ -272,6 +289,7 @@ final class Worker: EventSink {
             }
             pool.destroy(upstream)
             hosts.forget(upstream: upstream)
+            exemplars[.upstream(upstream)] = nil
             hedging.removeAll { $0 == upstream }
             onRelease(.upstream(upstream))
             return true

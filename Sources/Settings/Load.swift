@@ -6,6 +6,7 @@ import Foundation
 import Health
 import Proxy
 import Store
+import Telemetry
 import Vocabulary
 
 extension MusterConfiguration {
@@ -140,6 +141,7 @@ extension MusterConfiguration {
         let names = NotifyReader.Known(names: Array(upstreams.names), mayGrow: !sources.isEmpty)
         configuration.notify = NotifyReader.read(&top, among: names)
         configuration.maintenance = NotifyReader.maintenance(&top, among: names)
+        configuration.tracing = TracingSetting.read(top.section("tracing"))
         top.finish()
         return configuration
     }

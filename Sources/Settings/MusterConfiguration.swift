@@ -7,6 +7,7 @@ public import Foreign
 public import Notify
 public import Proxy
 public import Store
+public import Telemetry
 public import Vocabulary
 
 public struct MusterConfiguration: Sendable {
@@ -34,6 +35,8 @@ public struct MusterConfiguration: Sendable {
     public var notify: [Receiver] = []
     /// When peers are in `maint` by the calendar.
     public var maintenance: [MaintenanceWindow] = []
+    /// Nil where nothing is recorded for traces.
+    public var tracing: TracingSetting?
     /// Every file that was read, the main one first.
     public var files: [String] = []
     /// What is wrong without being a reason to refuse the whole: drop-in kinds that nothing uses,

@@ -168,7 +168,8 @@ enum NotifyReader {
         var digest: UInt64
     }
 
-    private static func digest(of setting: Setting) -> UInt64 {
+    /// Of all that is written there, secrets too.
+    static func digest(of setting: Setting) -> UInt64 {
         var hash = StableHash()
         func take(_ setting: Setting) {
             switch setting.value {

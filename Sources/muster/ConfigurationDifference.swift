@@ -10,6 +10,7 @@ import Notify
 import Proxy
 import Settings
 import Store
+import Telemetry
 import Vocabulary
 
 /// The way from one configuration to the next, in lines.
@@ -64,6 +65,10 @@ struct ConfigurationDifference {
                 Details(old.statusPage, new.statusPage)
             ),
             ("history", old.history == new.history, Details(old.history, new.history)),
+            (
+                "tracing", TracingSetting.areSame(old.tracing, new.tracing),
+                Details(old.tracing, new.tracing)
+            ),
             ("log", old.log == new.log, Details(old.log, new.log)),
         ]
         later = sections.filter { !$0.1 }.map { name, _, details in
@@ -444,6 +449,17 @@ private struct Details {
     }
 
     private static func octal(_ mode: UInt32) -> String { "0" + String(mode, radix: 8) }
+
+    /// That it goes elsewhere, or with other headers, is all that is told of it: there may be a token in them.
+    init(_ old: TracingSetting?, _ new: TracingSetting?) {
+        guard let old, let new else {
+            add("otlp", old?.place.label, new?.place.label)
+            return
+        }
+        add("sample", old.sampler.share, new.sampler.share)
+        add("service", old.service, new.service)
+        if old.digest != new.digest { parts.append("another receiver") }
+    }
 
     init(_ old: LogConfiguration, _ new: LogConfiguration) {
         add("level", old.level, new.level)

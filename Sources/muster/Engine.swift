@@ -16,7 +16,10 @@ import Notify
 import Proxy
 import Redis
 import Settings
+import Spans
 import Store
+import Telemetry
+import Tracing
 import Vocabulary
 
 /// Everything that runs in one process, but for the admin server. Confined to the control loop.
@@ -70,15 +73,19 @@ final class Engine {
 
     /// Who may open how much; nil where nobody counts.
     private let budget: DescriptorBudget?
+    /// Sends spans; nil where none are made.
+    private let exporter: SpanExporter?
 
     /// Makes everything and starts nothing.
     init(
         _ configuration: MusterConfiguration,
         on loop: EventLoop,
         budget: DescriptorBudget? = nil,
+        exporter: SpanExporter? = nil,
         journal: Journal
     ) throws {
         self.budget = budget
+        self.exporter = exporter
         self.configuration = configuration
         self.loop = loop
         self.journal = journal
@@ -175,8 +182,14 @@ final class Engine {
             journal: journal,
             onSuspicion: { [scheduler] in scheduler.suspect($0, isSilent: $1, $2) },
             resolve: { await Self.addresses(of: $0, names) },
-            lookup: side.map { side in { await side.value.find($0) } }
+            lookup: side.map { side in { await side.value.find($0) } },
+            tracing: exporter.flatMap { exporter in
+                configuration.tracing.map { setting in
+                    RequestTracing(sampler: setting.sampler) { exporter.take($0, lost: $1) }
+                }
+            }
         )
+        if exporter != nil { scheduler.tracer = InstrumentationSystem.tracer }
         let requests = LoopBound(proxy, on: loop)
         scheduler.doubtsRequests = { requests.value.doubtsItself }
         scheduler.hasAnswered = { await requests.value.hasAnswered($0, since: $1) }
@@ -527,6 +540,7 @@ final class Engine {
         await services.stop()
         await notifier.stop()
         await courier?.stop()
+        await exporter?.stop()
         await store.stop()
         history.stop()
         await historyLedger?.stop()
@@ -560,6 +574,10 @@ final class Engine {
         if let sources {
             let side = LoopBound(sources, on: loop)
             plane.sources = { await side.call { $0.status } }
+        }
+        if let exporter {
+            plane.tracer = InstrumentationSystem.tracer
+            plane.spans = { exporter.status }
         }
         plane.zone = configuration.agent.zone
         plane.version = Muster.version

@@ -9,6 +9,8 @@ import EventLoop
 import Glibc
 import Settings
 import TLS
+import Telemetry
+import Tracing
 import Vocabulary
 
 struct RunCommand: AsyncParsableCommand {
@@ -67,7 +69,8 @@ struct Runtime {
         let certificate = try certificate()
         RunSignals.noteStops()
         let loop = try EventLoop.spawn(name: "control")
-        let made = await make(on: loop)
+        let exporter = try await startTracing()
+        let made = await make(on: loop, exporter)
         let engine = try made.get()
         for warning in Sufficiency.foresight(of: configuration, within: budget) {
             journal.warning("\(warning)", [.event("descriptors")])
@@ -198,7 +201,24 @@ struct Runtime {
         }
     }
 
-    private func make(on loop: EventLoop) async -> Result<LoopBound<Engine>, any Error> {
+    /// What is recorded is decided once a process: the part of it that knows only swift-distributed-tracing finds
+    /// its tracer there.
+    private func startTracing() async throws -> SpanExporter? {
+        guard let setting = configuration.tracing else { return nil }
+        let exporter = try await SpanExporter.start(
+            setting,
+            agent: configuration.agent.id,
+            version: Muster.version,
+            journal: journal
+        )
+        InstrumentationSystem.bootstrap(exporter.tracer(setting.sampler))
+        return exporter
+    }
+
+    private func make(
+        on loop: EventLoop,
+        _ exporter: SpanExporter?
+    ) async -> Result<LoopBound<Engine>, any Error> {
         await withCheckedContinuation { continuation in
             loop.execute {
                 continuation.resume(
@@ -208,6 +228,7 @@ struct Runtime {
                                 configuration,
                                 on: loop,
                                 budget: budget,
+                                exporter: exporter,
                                 journal: journal
                             ),
                             on: loop

@@ -1,6 +1,7 @@
 // How is the state of all peers told? One row each, and the worst of them as the exit code. Who asks for
 // one upstream sees what each check says, who asks for one peer sees why.
 
+import Spans
 import Vocabulary
 
 struct StatusReport {
@@ -67,7 +68,7 @@ struct StatusReport {
             + Self.remarks(onOthersIn: readiness) + Self.remarks(onProbesIn: readiness)
             + Self.remarks(onFleetIn: readiness)
             + Self.remarks(onLedgerIn: readiness) + Self.remarks(onFilesIn: readiness)
-            + Self.remarks(onSourcesIn: readiness)
+            + Self.remarks(onSourcesIn: readiness) + Self.remarks(onTracingIn: readiness)
     }
 
     /// Agents do not mean the same by a name.
@@ -305,6 +306,37 @@ struct StatusReport {
             return "source \(name) \(source["url"]?.string ?? "") is away since "
                 + "\(source["since"]?.string ?? "?")\(error.map { ": \($0)" } ?? ""); routing goes on "
                 + "with what was read"
+        }
+    }
+
+    private static func remarks(onTracingIn readiness: JSON?) -> [String] {
+        guard let tracing = readiness?["tracing"], !tracing.isNull else { return [] }
+        var lines: [String] = []
+        if tracing["state"] == "failing" {
+            lines.append(
+                "tracing: spans do not arrive since \(tracing["since"]?.string ?? "?"): "
+                    + "\(tracing["error"]?.string ?? "?"); \(tracing["waiting"]?.int ?? 0) wait"
+            )
+        }
+        let dropped = tracing["dropped"]?.members ?? []
+        if !dropped.isEmpty {
+            let words = dropped.map { "\($0.value.text) \(word(ofLoss: $0.key))" }
+            lines.append(
+                "tracing: of \(tracing["made"]?.text ?? "?") spans were dropped: "
+                    + words.joined(separator: ", ")
+                    + (tracing["refusal"]?.string.map { " (\($0))" } ?? "")
+            )
+        }
+        return lines
+    }
+
+    private static func word(ofLoss why: String) -> String {
+        switch SpanLoss(rawValue: why) {
+        case .worker: "before the queue, where too many came at once"
+        case .queue: "from the queue, which was full"
+        case .refused: "that the receiver refused"
+        case .rejected: "that the receiver left out"
+        case .end, nil: "at the end"
         }
     }
 

@@ -190,6 +190,10 @@ extension CatalogueChange {
             "agent:", "sources: [ hipache: { url: 'redis://:secret@10.0.0.5:6379' } ]\nagent:",
             "sources.hipache"
         ),
+        (
+            "agent:", "tracing: { otlp: 'http://u:secret@10.0.0.5:4318' }\nagent:",
+            "tracing (otlp none → http://10.0.0.5:4318)"
+        ),
     ])
     func `what has to wait is told too, and no password`(
         word: String,
@@ -212,6 +216,27 @@ extension CatalogueChange {
         #expect(try counts(Self.base) == "1 upstream, 2 peers, 1 monitor, 0 listeners")
         #expect(
             try counts(Self.base + "\n" + sources) == "1 upstream, 2 peers, 1 monitor, 1 source"
+        )
+    }
+
+    @Test func `of tracing each setting is told, and no header`() throws {
+        let folder = try TemporaryDirectory()
+        func read(_ tracing: String) throws -> MusterConfiguration {
+            let text = Self.base + "\ntracing: { otlp: 'http://a:4318', \(tracing) }\n"
+            return try MusterConfiguration.load(try folder.write(text, to: "muster.yaml"))
+        }
+        let old = try read("sample: 1%, headers: { X-Key: old-secret }")
+        func later(_ tracing: String) throws -> [String] {
+            ConfigurationDifference([], from: old, to: try read(tracing)).later
+        }
+        #expect(try later("headers: { X-Key: old-secret }") == [])
+        #expect(
+            try later("sample: 5%, service: shop, headers: { X-Key: old-secret }") == [
+                "tracing (sample 0.01 → 0.05, service muster → shop)"
+            ]
+        )
+        #expect(
+            try later("headers: { X-Key: new-secret }") == ["tracing (another receiver)"]
         )
     }
 

@@ -192,6 +192,15 @@ import Vocabulary
             #"{"certificate":{"not_after":"T1","problem":"the certificate that is served: it ended"}}"#,
             "admin.tls: the certificate that is served: it ended"
         ),
+        (
+            #"{"tracing":{"state":"failing","since":"T1","error":"http://c: refused","waiting":7,"dropped":{}}}"#,
+            "tracing: spans do not arrive since T1: http://c: refused; 7 wait"
+        ),
+        (
+            #"{"tracing":{"state":"ok","made":99,"refusal":"saw 400","dropped":{"queue":5,"refused":2}}}"#,
+            "tracing: of 99 spans were dropped: 5 from the queue, which was full, 2 that the receiver refused "
+                + "(saw 400)"
+        ),
     ])
     func `says what is wrong with muster itself`(readiness: String, remark: String) throws {
         let readiness = try JSON(parsing: Array(readiness.utf8))

@@ -3,6 +3,7 @@
 import EventLoop
 import HTTP1
 import Health
+import Spans
 import TestSupport
 import Testing
 import Vocabulary
@@ -60,6 +61,26 @@ import Vocabulary
                 == ["web/a refused the connection: answered 502 (11700 more in 10 s)"]
         )
         #expect(log.totals.map(\.count) == [11_701])
+    }
+
+    @Test func `a line names the trace of one that it tells of, if one was traced`() throws {
+        var log = FailureLog()
+        let (one, other) = (TraceID(high: 1, low: 1), TraceID(high: 2, low: 2))
+        func traces(at now: Instant) -> [Journal.Field] {
+            log.lines(at: now).flatMap(\.fields).filter { $0.key == "trace" }
+        }
+        log.add(Self.sort(), 1)
+        #expect(traces(at: Self.start).isEmpty)
+        log.add(Self.sort(), 1)
+        log.add(Self.sort(), 1, trace: one)
+        log.add(Self.sort(), 1, trace: other)
+        let first = "\(try #require(one))"
+        #expect(
+            traces(at: Self.start + .seconds(10)) == [.init("trace", first, isForPeople: true)]
+        )
+        // The next line tells of others.
+        log.add(Self.sort(), 1)
+        #expect(traces(at: Self.start + .seconds(20)).isEmpty)
     }
 
     @Test func `each peer, cause and answer has its own line`() {

@@ -44,7 +44,9 @@ final class ProxyRig: Sendable {
         strangerTime: Nanoseconds = .zero,
         onSuspicion: @escaping @Sendable (PeerKey, Bool, TrafficVote?) -> Void = { _, _, _ in },
         resolve: @escaping @Sendable (Address) async -> [Address] = { _ in [] },
-        lookup: (@Sendable (String) async -> RouteFinding)? = nil
+        lookup: (@Sendable (String) async -> RouteFinding)? = nil,
+        journal: Journal = .silent,
+        tracing: RequestTracing? = nil
     ) async throws {
         self.upstreams = upstreams
         control = try EventLoop.spawn(name: "control")
@@ -71,9 +73,11 @@ final class ProxyRig: Sendable {
                     loop: loop,
                     board: board,
                     configuration: configuration,
+                    journal: journal,
                     onSuspicion: onSuspicion,
                     resolve: resolve,
-                    lookup: lookup
+                    lookup: lookup,
+                    tracing: tracing
                 )
                 continuation.resume(
                     returning: (LoopBound(board, on: loop), LoopBound(proxy, on: loop))

@@ -17,6 +17,7 @@ private let arrows: [String: Set<String>] = [
     "Patterns": ["Vocabulary"],
     "Plugins": ["Health", "Vocabulary"],
     "Import": ["Patterns", "Vocabulary"],
+    "Spans": ["Vocabulary"],
 
     "EventLoop": ["Vocabulary", "CLinux", "Glibc", "Synchronization"],
     "DNS": ["EventLoop", "Vocabulary", "CAres", "Glibc"],
@@ -35,28 +36,35 @@ private let arrows: [String: Set<String>] = [
         "Vocabulary", "CLinux", "Glibc", "Synchronization",
     ],
     "Store": ["EventLoop", "Fleet", "Ledger", "Redis", "Health", "Vocabulary", "Glibc"],
-    "Monitor": ["Checks", "DNS", "Fleet", "Store", "EventLoop", "Health", "Vocabulary"],
+    "Monitor": [
+        "Checks", "DNS", "Fleet", "Store", "EventLoop", "Health", "Vocabulary", "Tracing",
+    ],
     "Proxy": [
-        "Store", "EventLoop", "HTTP1", "Health", "Vocabulary", "Glibc", "Synchronization",
+        "Store", "EventLoop", "HTTP1", "Health", "Spans", "Vocabulary", "Glibc", "Synchronization",
     ],
     "Foreign": ["Checks", "Proxy", "Redis", "EventLoop", "Health", "Vocabulary"],
     "Notify": ["Checks", "DNS", "Ledger", "Store", "EventLoop", "Health", "Vocabulary"],
+    "Telemetry": [
+        "Checks", "DNS", "EventLoop", "Spans", "Vocabulary", "Synchronization", "Tracing",
+    ],
     "Settings": [
         "Foreign",
-        "AgentCheck", "Checks", "Notify", "Store", "EventLoop", "Health", "Proxy", "TLS",
-        "Vocabulary",
+        "AgentCheck", "Checks", "Notify", "Store", "EventLoop", "Health", "Proxy", "Spans", "TLS",
+        "Telemetry", "Vocabulary",
         "Yams",
         "Foundation", "Glibc",
     ],
     "Admin": [
         "AgentCheck", "Monitor", "Notify", "Proxy", "Checks", "Ledger", "Store", "EventLoop",
-        "Health", "Vocabulary", "Front", "HTTP1", "TLS",
+        "Health", "Vocabulary", "Front", "HTTP1", "Spans", "TLS", "Tracing",
     ],
     "muster": [
         "Admin", "Settings", "AgentCheck", "Monitor", "Notify", "Proxy", "Checks", "DNS", "Fleet",
         "Foreign", "Import",
         "TLS",
-        "Ledger", "Redis", "Store", "EventLoop", "Health", "HTTP1", "Vocabulary", "ArgumentParser",
+        "Ledger", "Redis", "Spans", "Store", "Telemetry", "EventLoop", "Health", "HTTP1",
+        "Vocabulary",
+        "ArgumentParser", "Tracing",
         "Logging", "UnixSignals", "CLinux", "Foundation", "Glibc", "Synchronization",
     ],
 ]
@@ -126,6 +134,7 @@ private func imports(of file: SourceFile) -> [String] {
     @Test func `what is pure reaches nothing but what is pure`() {
         let pure: Set = [
             "Vocabulary", "Health", "Fleet", "HTTP1", "HTTP2", "Patterns", "Plugins", "Import",
+            "Spans",
         ]
         for target in pure {
             #expect(
