@@ -229,8 +229,8 @@ struct HAProxyFrontend {
 /// Of a port that spoke TLS.
 enum TLS {
     static let why =
-        "here this port speaks plain text: end TLS before it, or leave it out. Peers then hear X-Forwarded-Proto: http, "
-        + "and of clients the address of whoever ends it"
+        "here this port speaks plain text: end TLS before it, or leave it out. Name whoever ends it in "
+        + "proxy.trusted-proxies, or peers hear X-Forwarded-Proto: http"
 }
 
 enum IPv6 {

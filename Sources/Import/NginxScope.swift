@@ -176,6 +176,8 @@ struct NginxScope {
         "proxy_set_header":
             "X-Forwarded-For, X-Forwarded-Proto and Host are written as PROXY.md says",
         "client_max_body_size": "bodies may have any length here",
+        "set_real_ip_from": "proxy.trusted-proxies names whose word is taken",
+        "real_ip_header": "proxy.trusted-proxies names whose word is taken",
         "proxy_http_version": "peers are spoken to in HTTP/1.1",
         "proxy_next_upstream_timeout": "timeouts.connect and timeouts.response bound each attempt",
         "proxy_buffering": "nothing is buffered whole",

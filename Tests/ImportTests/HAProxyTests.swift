@@ -491,6 +491,10 @@ import Testing
         )
         #expect(imported.openCount == 1)
         #expect(imported.text.contains("OPEN HERE: muster forbids nothing by rules"))
+        #expect(
+            imported.text.contains("Name whoever ends it in proxy.trusted-proxies")
+                == line.contains("ssl")
+        )
     }
 
     @Test func `passwords are not repeated`() {
