@@ -213,10 +213,15 @@ public struct CompatConfigServer: ControlDoor {
         case .success(let definition):
             // Of two that add the same at once one was first.
             if definition.decision.outcome == .same { return Self.line(Self.isThere) }
-            return Self.line("")
+            return Self.done(definition.reach)
         case .failure(.refused(let refusal)): return await Self.answer(to: refusal, plane)
         case .failure(.failed(let error)): return Self.answer(to: error)
         }
+    }
+
+    /// Done, and not yet where a restart would find it: that is no 200.
+    static func done(_ reach: IntentReach) -> Response {
+        UpstreamJSON.doubt(reach).map { line($0, .accepted) } ?? line("")
     }
 
     private static func answer(

@@ -286,7 +286,9 @@ public struct CompatDurpinaServer: ControlDoor {
             return Self.line("nothing can be defined here", .notFound)
         }
         switch await plane.define(order, by: asker, definer) {
-        case .success: return Self.line("ok")
+        case .success(let definition):
+            return UpstreamJSON.doubt(definition.reach).map { Self.line($0, .accepted) }
+                ?? Self.line("ok")
         case .failure(.failed(let error)): return Self.answer(to: error)
         case .failure(.refused(let refusal)):
             switch refusal {

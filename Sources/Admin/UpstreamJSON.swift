@@ -179,6 +179,12 @@ enum UpstreamJSON {
         return [member] + (note.map { [.init("acknowledged_note", .string($0))] } ?? [])
     }
 
+    /// For those who read lines: what an order that is done is answered. Nil where `done` is all there is to say.
+    static func doubt(_ reach: IntentReach) -> String? {
+        guard !isKept(reach) else { return nil }
+        return acknowledgement(reach).last?.value.string
+    }
+
     /// As much as the configuration asks for.
     static func isKept(_ reach: IntentReach) -> Bool {
         switch reach {

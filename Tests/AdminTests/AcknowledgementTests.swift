@@ -32,6 +32,14 @@ import Vocabulary
         #expect(UpstreamJSON.isKept(reach) == isKept)
         #expect(answer["acknowledged"] == word)
         #expect(answer["acknowledged_note"] == note)
+        // Whoever reads lines must not take for kept what a restart forgets.
+        let line = CompatConfigServer.done(reach)
+        #expect(line.status == (isKept ? .ok : .accepted))
+        guard case .bytes(let bytes) = line.body else {
+            Issue.record("expected a line")
+            return
+        }
+        #expect(String(decoding: bytes, as: UTF8.self) == (isKept ? "" : note?.string))
     }
 
     @Test func `a weight set by hand stands beside the configured one, with reason and end`() {
