@@ -11,6 +11,8 @@ public protocol Wish: Hashable, Sendable {
     associatedtype Key: RecordKey
     associatedtype Change: Sendable
     static var sort: RecordSort { get }
+    /// Whether what is asked for first comes first: then a hash, which has no order, is told of in that of time.
+    static var comesInOrder: Bool { get }
 
     /// What each register holds, in the order of the sort: an object of its members, or null where
     /// nothing is asked for.
@@ -20,6 +22,10 @@ public protocol Wish: Hashable, Sendable {
     init?(parts: [JSON])
     /// What a change says of each register: nil where nothing, null where it is lifted.
     static func parts(of change: Change) -> [JSON?]
+}
+
+extension Wish {
+    public static var comesInOrder: Bool { false }
 }
 
 /// What is asked for now.

@@ -17,6 +17,10 @@ final class AskedSide<W: Wish>: CountedSide {
     private var known = KnownHash()
     /// The one that goes on, if any.
     private var reading: AskedReading<W.Key>?
+    /// What this reading found that was not known, and is told when it is over.
+    private var found: [W.Key] = []
+    /// A value of it is taken in.
+    private var isTaking = false
     /// The mark of a hash that becomes whole when all is told.
     private var unfinished = HashMark.none
     /// What was asked for here: told again after a loss, also where it is not defined any more.
@@ -321,12 +325,20 @@ final class AskedSide<W: Wish>: CountedSide {
     ) async throws(RedisError) {
         reading = AskedReading(try await mark(on: reader))
         defer { reading = nil }
-        try await store.walk(sort, reader) { field, value in
-            if field == RedisKeys.mark { return }
-            guard let key = W.Key(field: field) else { return store.ignore(.name(sort), field) }
-            learn(value, field: field)
-            reading?.see(key)
+        do throws(RedisError) {
+            try await store.walk(sort, reader) { field, value in
+                if field == RedisKeys.mark { return }
+                guard let key = W.Key(field: field) else { return store.ignore(.name(sort), field) }
+                isTaking = W.comesInOrder
+                learn(value, field: field)
+                isTaking = false
+                reading?.see(key)
+            }
+        } catch {
+            await tellFound()
+            throw error
         }
+        await tellFound()
         let after = try await mark(on: reader)
         // Not read to its end.
         if store.isStopping { return }
@@ -398,10 +410,29 @@ final class AskedSide<W: Wish>: CountedSide {
         tell(key, shelf.put(nil, for: key), before: held)
     }
 
+    /// In the order in which it was asked for, so that every agent, and each life of one, has the same.
+    private func tellFound() async {
+        let keys = found.map { key in
+            let asking = shelf[key].flatMap { told($0, of: key) } as? Asking<W>
+            return (since: asking?.since ?? WallTime(milliseconds: 0), field: key.field, key: key)
+        }
+        found = []
+        var pace = RedisStore.Pace(on: store.loop)
+        for (_, _, key) in keys.sorted(by: { ($0.since, $0.field) < ($1.since, $1.field) }) {
+            if pace.isOver() { await store.breathe() }
+            // As it is by now.
+            if let record = shelf[key], let change = told(record, of: key) { store.tell(change) }
+        }
+    }
+
     /// Tells of what is asked for now, if that is something else than before.
     private func tell(_ key: W.Key, _ isChanged: Bool, before: Asked<W>?) {
         reading?.change(key)
         guard isChanged else { return }
+        if isTaking, before == nil {
+            found.append(key)
+            return store.touchFile(within: StateFile.transitionDelay)
+        }
         let record = shelf[key]
         if record?.wish != before?.wish, let change = told(record, of: key) { store.tell(change) }
         store.touchFile(within: StateFile.transitionDelay)

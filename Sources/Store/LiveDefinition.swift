@@ -90,6 +90,9 @@ public struct LiveDefinition: Wish {
         rule: .merged([Register("body", ["by", "of"])])
     )
 
+    /// Balancers, and numbers for names, go by the order of peers.
+    public static let comesInOrder = true
+
     public var parts: [JSON] { Self.parts(of: self).map { $0 ?? .null } }
 
     public init?(parts: [JSON]) {

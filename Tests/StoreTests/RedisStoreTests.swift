@@ -44,6 +44,34 @@ import Vocabulary
         }
     }
 
+    /// A hash of Redis has no order, and is another one in each life.
+    @Test func `definitions are told in the order in which they were made, whoever reads them`()
+        async throws
+    {
+        try await StoreRig.run(.redisUnix) { rig in
+            let (one, first) = await rig.start(agent: "a1")
+            // A time apart each, and by name in no order.
+            let keys = (0..<40).map {
+                LiveKey.peer(PeerKey(upstream: "web", peer: "10.0.0.\($0 * 29 % 40):80"))
+            }
+            for key in keys {
+                let body = LiveDefinition(.object([]))
+                _ = try await one.change(LiveDefinition.self, body, of: key, expecting: nil)
+                let now = rig.loop.wall
+                #expect(await rig.comes { rig.loop.wall >= now + .milliseconds(2) })
+            }
+            func told(_ listener: Listener) -> [LiveKey] {
+                listener.others.compactMap { ($0 as? Asking<LiveDefinition>)?.key }
+            }
+            #expect(told(first) == keys)
+            for agent in ["a2", "a1"] {
+                let (_, listener) = await rig.start(agent: agent)
+                #expect(await rig.comes { told(listener).count == keys.count })
+                #expect(told(listener) == keys, "\(agent)")
+            }
+        }
+    }
+
     @Test func `a renewal wakes nobody, and a refused write neither`() async throws {
         try await StoreRig.run(.redisUnix) { rig in
             let server = try #require(rig.server)
