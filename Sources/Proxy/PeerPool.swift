@@ -48,6 +48,7 @@ struct PeerState {
     var isNowhere = false
     var isLost = false
     var keepsClients = false
+    var isReserve = false
     var isBackup = false
     var isNear = false
     var maxInFlight: Int32 = .max
@@ -337,6 +338,7 @@ struct PeerPool {
             snapshot.address == nil && (snapshot.isAvailable || snapshot.isEligibleInPanic)
         )
         state.pointee.keepsClients = snapshot.keepsClients && snapshot.address != nil
+        state.pointee.isReserve = snapshot.isReserve
         state.pointee.maxInFlight = Int32(clamping: snapshot.maxConnections ?? Int(Int32.max))
         if let slots = snapshot.slots, state.pointee.slots == nil {
             state.pointee.slots = .passRetained(slots)

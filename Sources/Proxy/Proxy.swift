@@ -429,6 +429,7 @@ public final class Proxy {
             isDown: view.routing == .down || view.routing == .maint,
             isEligibleInPanic: view.isMeantToServe && !view.isStranger,
             keepsClients: view.keepsClients,
+            isReserve: view.routing == .ejected,
             isBackup: definition.isBackup,
             isNear: definition.zone != nil && definition.zone == configuration.zone,
             maxConnections: view.maxConnections ?? definition.maxConnections

@@ -23,6 +23,8 @@ struct PeerSnapshot: Equatable, Sendable {
     var isEligibleInPanic: Bool
     /// Well, but nothing new shall come: whoever has its cookie still may.
     var keepsClients = false
+    /// Ejected, and its checks pass: better than nobody for a request that failed at all others.
+    var isReserve = false
     var isBackup: Bool
     /// In the zone of this process.
     var isNear = false

@@ -32,12 +32,30 @@ extension Worker {
         {
             return
         }
+        if !isFirst, let peer = reserve(exchange) { return startAttempt(index, with: peer) }
         if isFirst { exchange.pointee.note.cause = Self.whyNobody(upstream) }
         let action = exchange.pointee.course.on(.nobody)
         if action == .end(.own(status: 503)), exchange.pointee.note.cause == .noPeer {
             return end(index, .own(status: upstream.pointee.nobodyStatus))
         }
         act(index, action)
+    }
+
+    /// Of the ejected ones, which would serve if they were not, one that has not been tried: checks may take a while to find out
+    /// that the others are gone.
+    private func reserve(_ exchange: UnsafeMutablePointer<Exchange>) -> Int32? {
+        let upstream = pool.upstreams + Int(exchange.pointee.upstream)
+        for tier in [upstream.pointee.primary, upstream.pointee.backup] {
+            for candidate in tier.candidates(isPanic: true) {
+                let peer = pool.peers + Int(candidate.peer)
+                if peer.pointee.isReserve, !exchange.pointee.pick.tried.contains(candidate.peer),
+                    claim(candidate.peer, for: exchange)
+                {
+                    return candidate.peer
+                }
+            }
+        }
+        return nil
     }
 
     /// With a peer of which a slot has been taken, if it has any.

@@ -30,8 +30,17 @@ final class UpstreamBoard {
         /// One more may be ejected: at most that share of those that could serve, one where there are two,
         /// and never the last.
         func mayEject(_ share: Double) -> Bool {
-            let left = available + availableBackups
-            return left >= 2 && ejected + 1 <= max(1, Int(Double(left + ejected) * share))
+            available + availableBackups >= 2 && ejected + 1 <= mostEjected(share)
+        }
+
+        /// So many too many are ejected: others have gone down since, or these have come up.
+        func ejectedTooMany(_ share: Double) -> Int {
+            if available + availableBackups == 0 { return ejected }
+            return max(ejected - mostEjected(share), 0)
+        }
+
+        private func mostEjected(_ share: Double) -> Int {
+            max(1, Int(Double(available + availableBackups + ejected) * share))
         }
 
         /// `1 of 2 peers`. Of none there is no number.
@@ -421,11 +430,14 @@ final class UpstreamBoard {
         places[peer].flatMap { change(at: $0) { $0.liftEjection(now: now) } }
     }
 
-    /// Ejected ones are all that is left: better than nobody.
+    /// Ejected ones are all that is left, or too many of those that could serve: the first to come back anyway do now.
     func liftEjections(now: WallTime) -> [(peer: String, change: PeerHealth.Change)] {
-        guard counts.ejected > 0, counts.available + counts.availableBackups == 0 else { return [] }
+        let count = counts.ejectedTooMany(definition.eject.maxShare)
+        if count == 0 { return [] }
+        let ejected = entries.indices.filter { entries[$0].view.routing == .ejected }
+        let ends = { [entries] (place: Int) in entries[place].ejection?.until ?? now }
         var lifted: [(peer: String, change: PeerHealth.Change)] = []
-        for place in entries.indices where entries[place].view.routing == .ejected {
+        for place in ejected.sorted(by: { (ends($0), $0) < (ends($1), $1) }).prefix(count) {
             guard let change = change(at: place, { $0.liftEjection(now: now) }) else { continue }
             lifted.append((definition.peers[place].id, change))
         }

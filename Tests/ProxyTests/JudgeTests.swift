@@ -173,6 +173,36 @@ import Vocabulary
         }
     }
 
+    @Test func `who is ejected is asked before a request that failed at all others is lost`()
+        async throws
+    {
+        let bad = try TestPeer("bad") {
+            $0.connection == 0 ? [.close] : [.send(TestPeer.ok("bad"))]
+        }
+        let dead = try RefusingPeer()
+        defer { withExtendedLifetime(dead) {} }
+        var upstreams = Self.web([("bad", bad.address), ("dead", dead.address)])
+        // Its checks have not found it yet, and requests may not.
+        upstreams[0].peers[1].maxFails = 0
+        let rig = try await ProxyRig(upstreams)
+        let client = try rig.client()
+        for _ in 0..<2 {
+            try client.send(Self.get)
+            _ = try client.reply()
+        }
+        #expect(await Self.isEjected("bad", rig))
+        let before = await rig.totals("bad").requests
+        for _ in 0..<4 {
+            try client.send(Self.get)
+            #expect(try client.reply().text == "bad")
+        }
+        #expect(await Self.view("bad", rig)?.status == .ejected)
+        #expect(await rig.totals("bad").requests == before + 4)
+        // Nobody has had it yet.
+        try client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
+        #expect(try client.reply().text == "bad")
+    }
+
     @Test func `a connection that its peer closes while it is idle is no failure`() async throws {
         let peer = try TestPeer("peer") { $0.number == 1 ? [.close] : [.send(TestPeer.ok("peer"))] }
         let good = try TestPeer("good") { $0.number == 1 ? [.close] : [.send(TestPeer.ok("good"))] }

@@ -107,6 +107,36 @@ private final class Watcher: BoardObserver {
 
     // MARK: Status
 
+    @Test
+    func `of those that could serve no more than a share is ejected, whoever goes down meanwhile`()
+    {
+        define(["a", "b", "c", "d"])
+        for peer in ["a", "b", "c", "d"] { say(.up, of: peer, sequence: 1) }
+        let ejected = { [board] in
+            ["a", "b", "c", "d"].filter {
+                board.view(of: PeerKey(upstream: "web", peer: $0))?.routing == .ejected
+            }
+        }
+        #expect(board.eject(key("b"), for: .seconds(60), "b"))
+        #expect(board.eject(key("a"), for: .seconds(30), "a"))
+        #expect(!board.eject(key("c"), for: .seconds(30), "c"))
+        #expect(ejected() == ["a", "b"])
+        // Of three that could serve one may be out: the first to come back anyway does.
+        say(.down, of: "c", sequence: 2)
+        #expect(ejected() == ["b"])
+        #expect(board.view(of: key("a"))?.isAvailable == true)
+        // It comes up as one that is held back, beside the one that is out.
+        board.holdBack(key("c"), for: .seconds(10), "c", until: .none)
+        say(.up, of: "c", sequence: 3)
+        #expect(ejected() == ["b", "c"])
+        say(.down, of: "d", sequence: 2)
+        #expect(ejected() == ["b"])
+        say(.down, of: "a", sequence: 2)
+        say(.down, of: "c", sequence: 4)
+        #expect(ejected().isEmpty)
+        #expect(board.view(of: key("b"))?.isAvailable == true)
+    }
+
     /// Another agent's clock was set back, and it has taken the pair over.
     @Test func `a word that was over when it came replaces none that holds`() {
         define(["a"])
