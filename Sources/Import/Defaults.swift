@@ -73,10 +73,6 @@ extension NginxImport {
         var lines: [String] = []
         if isHTTP {
             lines.append(
-                "Unless 'proxy_set_header Host' is there, nginx tells a server the name that stands in proxy_pass as "
-                    + "Host; muster always tells it the client's."
-            )
-            lines.append(
                 "nginx refuses bodies of more than 1 MB, or than client_max_body_size; muster hands on what comes."
             )
         }

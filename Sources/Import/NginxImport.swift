@@ -106,6 +106,7 @@ public struct NginxImport {
         }
         // A script speaks of upstreams, wherever it stands.
         var scope = NginxScope()
+        scope.enter(rest + web)
         for directive in rest {
             if !scope.take(directive) { other(directive) }
         }

@@ -6,6 +6,8 @@ import Vocabulary
 struct NginxScope {
     private var nextUpstream: NginxDirective?
     private var tries: NginxDirective?
+    /// Of the innermost part that sets any header: with one of its own it has none from outside.
+    private var headers: [NginxDirective] = []
     /// By their directives.
     private var times: [String: Span] = [:]
     private var timers: [String: NginxDirective] = [:]
@@ -14,12 +16,32 @@ struct NginxScope {
     mutating func take(_ directive: NginxDirective) -> Bool {
         if directive.block != nil || directive.lua != nil { return false }
         switch directive.name {
+        case "proxy_set_header": return Self.isHost(directive) && Self.isClients(directive)
         case "proxy_next_upstream": nextUpstream = directive
         case "proxy_next_upstream_tries": tries = directive
         default: return time(directive)
         }
         return true
     }
+
+    /// What a part sets takes the place of what was set outside of it.
+    mutating func enter(_ block: [NginxDirective]) {
+        let own = block.filter { $0.name == "proxy_set_header" }
+        if !own.isEmpty { headers = own }
+    }
+
+    private static func isHost(_ directive: NginxDirective) -> Bool {
+        directive.name == "proxy_set_header" && directive.first.lowercased() == "host"
+    }
+
+    private static func isClients(_ directive: NginxDirective) -> Bool {
+        ["$host", "$http_host", "$host:$server_port", "$host:$proxy_port"].contains(
+            directive.arguments.last ?? ""
+        )
+    }
+
+    /// A server hears the name in `proxy_pass` as Host, where nothing else is set.
+    var leavesHost: Bool { !headers.contains(where: Self.isHost) }
 
     // MARK: Timeouts
 
@@ -55,10 +77,7 @@ struct NginxScope {
                 ? "clients' connections are kept here, for proxy.timeouts.client-idle"
                 : "expected a time; muster's own holds"
         }
-        if directive.name == "proxy_set_header", directive.first.lowercased() == "host" {
-            return ["$host", "$http_host"].contains(directive.arguments.last ?? "")
-                ? "always so here" : "peers always hear the Host that the client says"
-        }
+        if isHost(directive) { return "peers always hear the Host that the client says" }
         return reasons[directive.name] ?? "no counterpart"
     }
 

@@ -5,6 +5,7 @@ import Vocabulary
 extension NginxImport {
     mutating func server(_ directive: NginxDirective, _ outer: NginxScope) {
         var scope = outer
+        scope.enter(directive.block ?? [])
         var listens: [NginxDirective] = []
         var names: [String] = []
         var locations: [NginxDirective] = []
@@ -159,6 +160,7 @@ extension NginxImport {
         _ found: inout [NginxRoute]
     ) {
         var scope = outer
+        scope.enter(directive.block ?? [])
         var pass: NginxDirective?
         var health: NginxDirective?
         var inner: [NginxDirective] = []
@@ -201,6 +203,14 @@ extension NginxImport {
             return
         }
         guard let target = target(pass) else { return }
+        if scope.leavesHost {
+            note(
+                pass,
+                "the server hears the name that stands here as Host, and from muster what the client says: it has to "
+                    + "know those names",
+                text: "location \(directive.arguments.joined(separator: " ")): \(pass.text)"
+            )
+        }
         scope.apply(to: &upstreams[target.upstream], isStream: false)
         scope.apply(to: &draft, isStream: false)
         if let health { healthCheck(health, of: target.upstream, isStream: false) }

@@ -8,7 +8,12 @@ import Testing
 @testable import Import
 
 @Suite struct NginxTests {
+    /// With the header that most people have: what is without it has a test of its own.
     private static func read(_ text: String, files: [String: String] = [:]) -> Imported {
+        readBare("proxy_set_header Host $host; " + text, files: files)
+    }
+
+    private static func readBare(_ text: String, files: [String: String] = [:]) -> Imported {
         NginxImport.read(SourceFile(path: "n.conf", text: text)) { pattern, _ in
             files.keys.sorted().filter {
                 $0 == pattern || pattern.hasSuffix("*") && $0.hasPrefix(pattern.dropLast())
@@ -328,6 +333,34 @@ import Testing
         #expect(Self.read("http { server { return 444; } }").openCount == 0)
     }
 
+    /// Whether each of two locations is told of: one that the servers hear another Host than from nginx.
+    @Test(arguments: [
+        ("", "", "", [true, true]), ("proxy_set_header Host $host;", "", "", [false, false]),
+        ("", "proxy_set_header host $http_host;", "", [false, false]),
+        ("", "", "proxy_set_header Host $host;", [false, true]),
+        // One of its own, and those from outside are none.
+        ("proxy_set_header Host $host;", "proxy_set_header X-A b;", "", [true, true]),
+        ("", "proxy_set_header Host $host;", "proxy_set_header X-A b;", [true, false]),
+        ("", "proxy_set_header Host other.example;", "", [false, false]),
+    ])
+    func `a server that hears another Host is told of at its place`(
+        _ http: String,
+        _ server: String,
+        _ location: String,
+        _ told: [Bool]
+    ) {
+        let imported = Self.readBare(
+            "http { \(http) server { \(server)\n location / { \(location) proxy_pass http://10.0.0.1; }\n"
+                + " location /a/ { proxy_pass http://10.0.0.1; } } }"
+        )
+        let saw = ["n.conf:2: location /: proxy_pass", "n.conf:3: location /a/: proxy_pass"].map {
+            imported.text.contains($0)
+        }
+        #expect(saw == told, "\(imported.text)")
+        let isOther = server.contains("other")
+        #expect(imported.text.contains("peers always hear the Host that the client") == isOther)
+    }
+
     @Test func `a name has the port of its scheme`() throws {
         let imported = Self.read(
             """
@@ -622,14 +655,14 @@ import Testing
             ).text
         }
         let words = [
-            "'proxy_set_header Host'", "more than 1 MB", "'eject' is written as nginx does it",
+            "more than 1 MB", "'eject' is written as nginx does it",
         ]
         #expect(words.filter { texts[0].contains($0) } == words)
         #expect(words.filter { texts[1].contains($0) } == words)
         let stream = Self.read(
             "stream { upstream d { server 10.0.0.1:3306; } server { listen 3306; proxy_pass d; } }"
         ).text
-        #expect(words.filter { stream.contains($0) } == [words[2]])
+        #expect(words.filter { stream.contains($0) } == [words[1]])
     }
 
     /// Of 429, 500, 502, 503 and 504 those that are named count for max_fails, and no others.
