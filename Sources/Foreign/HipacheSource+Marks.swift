@@ -121,7 +121,9 @@ extension HipacheSource {
             let standing = routes.standing(of: $0.peer)
             return standing.checkedAt != nil && standing.isDead
         }
-        if isAnyDead, setting.marks { marks.add(host) }
+        guard isAnyDead, setting.marks else { return }
+        marks.add(host)
+        wake()
     }
 
     /// It has a list of its own now.
