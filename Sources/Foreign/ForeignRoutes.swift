@@ -203,7 +203,17 @@ final class ForeignRoutes {
             manners: base.manners
         )
         if base.tellsDebug { group.debug = debugLines(of: key) }
+        if base.namesHosts {
+            for (peer, _) in weights { group.hosts[peer.id] = Self.hostName(of: peer.id) }
+        }
         hands?.bring(group)
+    }
+
+    /// Without the port; nil of an address.
+    private static func hostName(of id: String) -> String? {
+        guard let colon = id.lastIndex(of: ":"), !id.hasPrefix("[") else { return nil }
+        let name = String(id[..<colon])
+        return SocketAddress(ip: name, port: 1) == nil ? name : nil
     }
 
     /// As hipache and planb told it. A text that is no value of a field is told of nobody.

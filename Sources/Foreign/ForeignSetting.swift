@@ -20,6 +20,8 @@ public struct ForeignBase: Sendable {
     public var manners = GroupManners()
     /// Tells requests that ask for it who answered them.
     public var tellsDebug = false
+    /// Backends that have a name are asked for it.
+    public var namesHosts = false
     /// How long a list is believed where the server does not tell of changes.
     public var refresh: Nanoseconds
 

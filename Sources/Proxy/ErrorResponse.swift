@@ -51,8 +51,24 @@ enum ErrorResponse {
         isHead: Bool,
         date: UnsafePointer<UInt8>
     ) -> String {
+        text(
+            status,
+            whole: "\(status) \(ReasonPhrase.of(status)): \(sentence)\n",
+            closes: closes,
+            isHead: isHead,
+            date: date
+        )
+    }
+
+    /// The same with all that its body says.
+    static func text(
+        _ status: Int,
+        whole body: String,
+        closes: Bool,
+        isHead: Bool,
+        date: UnsafePointer<UInt8>
+    ) -> String {
         let phrase = ReasonPhrase.of(status)
-        let body = "\(status) \(phrase): \(sentence)\n"
         var text = "HTTP/1.1 \(status) \(phrase)\r\nContent-Type: text/plain\r\n"
         text += "Content-Length: \(body.utf8.count)\r\nCache-Control: no-store\r\n"
         let date = UnsafeBufferPointer(start: date, count: HTTPDate.count)

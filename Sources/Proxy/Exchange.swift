@@ -61,6 +61,8 @@ struct Exchange {
     var request = Buffer()
     /// How much of `request` has been sent on the present attempt.
     var requestSent: Int32 = 0
+    /// What of it differs from peer to peer.
+    var tail = HostTail()
     var upload = BodyProgress(of: .request)
 
     // The answer.

@@ -125,6 +125,8 @@ struct UpstreamState {
     var nobodyStatus: UInt16 = 503
     var tellsMore = false
     var keepsForwarded = false
+    var namesHosts = false
+    var failedStatus: UInt16 = 0
     var excusesStatuses = false
     var holdsCuts = false
     /// Answers tell of their peer where a request asks for that.
@@ -266,6 +268,8 @@ struct PeerPool {
         state.pointee.nobodyStatus = settings.manners.nobodyStatus
         state.pointee.tellsMore = settings.manners.tellsMore
         state.pointee.keepsForwarded = settings.manners.keepsForwarded
+        state.pointee.namesHosts = settings.manners.namesHosts
+        state.pointee.failedStatus = settings.manners.failedStatus
         state.pointee.excusesStatuses = settings.manners.excusesStatuses
         state.pointee.holdsCuts = settings.manners.holdsCuts
         state.pointee.tellsDebug = !settings.debug.isEmpty

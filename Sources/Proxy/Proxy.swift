@@ -347,6 +347,11 @@ public final class Proxy {
         for (peer, lines) in group.debug {
             settings.debug[PeerSnapshot.token(of: peer, in: group.name)] = Array(lines.utf8)
         }
+        for (peer, host) in group.hosts {
+            settings.hosts[PeerSnapshot.token(of: peer, in: group.name)] = Array(host.utf8)
+        }
+        // Two that are asked at the same time are sent the same bytes.
+        if !settings.hosts.isEmpty { settings.hedge = nil }
         return settings
     }
 

@@ -84,8 +84,11 @@ public struct ProxyManners: Hashable, Sendable {
     public var absentStatus: UInt16 = 404
     /// A request for the host `__ping__` is answered 200, for whoever watches over this process.
     public var answersPing = false
+    public var pingAnswer = "ok"
     /// Takes heads of clients whose lines end with LF alone. What goes on to peers stays strict.
     public var isLenientToClients = false
+    /// Bodies, by status, of answers where a host is nobody's, or nobody of its is well.
+    public var texts: [Int: String] = [:]
     /// HTML for answers of our own, by status; under 0 for all others.
     public var errorPages: [Int: String] = [:]
 

@@ -18,6 +18,11 @@ public struct GroupManners: Hashable, Sendable {
     /// What a request says of where it came from goes on as it is, and of all that `tellsMore` adds only what is absent:
     /// for those who have a proxy in front that knows better.
     public var keepsForwarded = false
+    /// A member that has a name is asked for that, and hears in `X-Host` and `X-Forwarded-Host` what the client said; and the
+    /// client's address is added to the `X-Forwarded-For` that is kept.
+    public var namesHosts = false
+    /// The answer where a member failed a request, or was late; 0: 502 and 504.
+    public var failedStatus: UInt16 = 0
     /// A 500 is the application's affair, and a 503 that says when to come again is meant: neither speaks
     /// against a peer.
     public var excusesStatuses = false
@@ -50,6 +55,8 @@ public struct RouteGroup: Hashable, Sendable {
     /// What an answer tells of the member that gave it, as lines of a head, where a request asks for that with
     /// `X-Debug` or `X-Debug-Router`; empty where nobody is told.
     public var debug: [String: String] = [:]
+    /// As which host a member is asked, for those that have a name.
+    public var hosts: [String: String] = [:]
 
     public init(
         name: String,

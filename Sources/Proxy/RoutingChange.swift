@@ -71,6 +71,8 @@ struct UpstreamSettings: Equatable, Sendable {
     var manners = GroupManners()
     /// Of each peer by its token, what answers tell of it to whoever asks.
     var debug: [UInt64: [UInt8]] = [:]
+    /// The same, as which host it is asked, where it has a name.
+    var hosts: [UInt64: [UInt8]] = [:]
 }
 
 /// One thing that is different now.

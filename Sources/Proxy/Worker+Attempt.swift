@@ -96,6 +96,7 @@ extension Worker {
     private func attempt(_ index: Int, _ peer: Int32, mayReuse: Bool) {
         let exchange = exchanges.elements + index
         exchange.pointee.requestSent = 0
+        if exchange.pointee.tail.start != 0 { nameHost(exchange, peer) }
         if mayReuse, let link = takeIdle(peer, for: exchange.pointee.method) {
             links.elements[link].exchange = Int32(truncatingIfNeeded: index)
             exchange.pointee.link = Int32(truncatingIfNeeded: link)

@@ -385,7 +385,7 @@ extension Worker {
         }
         if answersPing, isPing(head, bytes) {
             client.pointee.wire.input.consume(Int(head.end))
-            answer(place, Self.pingAnswer)
+            answer(place, manners.pingAnswer)
             return true
         }
         var maxForwards = -1
@@ -476,6 +476,7 @@ extension Worker {
             to: &exchange.pointee.request
         )
         if isTraced { writeParent(exchange) }
+        if upstream.pointee.namesHosts { partHost(exchange, client, upstream) }
         client.pointee.wire.input.consume(Int(head.end))
         if client.pointee.wire.input.isEmpty { buffers.release(&client.pointee.wire.input) }
         if let line = upstream.pointee.hedge { awaitAnswer(place, line) }
@@ -543,7 +544,6 @@ extension Worker {
     // MARK: Answers of our own
 
     private static let pingHost: StaticString = "__ping__"
-    private static let pingAnswer: StaticString = "ok"
 
     @inline(never)
     private func isPing(_ head: RequestHead, _ bytes: UnsafePointer<UInt8>) -> Bool {
@@ -556,7 +556,7 @@ extension Worker {
     }
 
     /// 200 with a short text.
-    private func answer(_ place: Int, _ text: StaticString) {
+    private func answer(_ place: Int, _ text: String) {
         let exchange = exchanges.elements + place
         let client = clients.elements + Int(exchange.pointee.client)
         buffers.fill(&client.pointee.output)
@@ -574,11 +574,9 @@ extension Worker {
         client.pointee.output.append(
             "\r\nContent-Type: text/plain\r\nCache-Control: no-cache\r\nContent-Length: "
         )
-        client.pointee.output.append(decimal: text.utf8CodeUnitCount)
+        client.pointee.output.append(decimal: text.utf8.count)
         client.pointee.output.append(closes ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n")
-        if exchange.pointee.method != .head {
-            client.pointee.output.append(text.utf8Start, text.utf8CodeUnitCount)
-        }
+        if exchange.pointee.method != .head { client.pointee.output.append(text: text) }
         exchange.pointee.closesClient = closes
         act(place, exchange.pointee.course.on(.complete))
     }

@@ -36,10 +36,11 @@ extension Worker {
     }
 
     @inline(never)
-    private func endOtherwise(_ index: Int, _ how: Ending) {
+    private func endOtherwise(_ index: Int, _ ending: Ending) {
         let exchange = exchanges.elements + index
         let client = clients.elements + Int(exchange.pointee.client)
-        count(exchange, how)
+        count(exchange, ending)
+        let how = asTold(ending, by: exchange)
         let note = exchange.pointee.note
         let showsCut = exchange.pointee.showsCut
         client.pointee.isHeld =
@@ -71,6 +72,15 @@ extension Worker {
         case .reset: closeClient(place, reset: true)
         case .gone: closeClient(place, reset: false)
         }
+    }
+
+    /// Some proxies say one status whatever went wrong.
+    private func asTold(_ how: Ending, by exchange: UnsafeMutablePointer<Exchange>) -> Ending {
+        guard case .own(let status) = how, status == 502 || status == 504,
+            exchange.pointee.upstream >= 0
+        else { return how }
+        let told = pool.upstreams[Int(exchange.pointee.upstream)].failedStatus
+        return told == 0 ? how : .own(status: told)
     }
 
     /// Gives back what an exchange held. Returns whose it was.
@@ -137,6 +147,18 @@ extension Worker {
             let text = ErrorResponse.page(
                 status,
                 page,
+                closes: closes,
+                isHead: isHead,
+                date: date
+            )
+            if text.utf8.count <= client.pointee.output.room {
+                return client.pointee.output.append(text: text)
+            }
+        }
+        if let body = manners.texts[status], note.cause == .noRoute || note.cause == .noPeer {
+            let text = ErrorResponse.text(
+                status,
+                whole: body,
                 closes: closes,
                 isHead: isHead,
                 date: date

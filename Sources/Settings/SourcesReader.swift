@@ -67,12 +67,13 @@ struct SourcesReader {
     private func hipache(_ section: Section, _ manners: inout ProxyManners) -> ForeignSetting? {
         var section = section
         let isChecker = section.bool("hchecker", default: false)
+        let isPlanb = section.bool("planb", default: false)
         // One who takes hipache's part fails closed as it did, and is asked what it was asked.
         let base = base(
             &section,
             named: "hipache",
             refresh: HipacheSetting.refreshDefault,
-            upstream: Self.hipacheUpstream,
+            upstream: isPlanb ? Self.planbUpstream : Self.hipacheUpstream,
             monitor: isChecker ? Self.checkerMonitor : Self.monitor
         )
         let marks = section.bool("marks", default: true)
@@ -90,10 +91,21 @@ struct SourcesReader {
         base.manners.excusesStatuses = true
         base.manners.holdsCuts = true
         base.tellsDebug = tellsDebug
+        if isPlanb { Self.asPlanb(&base, &manners) }
         var setting = HipacheSetting(base: base)
         setting.isChecker = isChecker
         setting.marks = marks
         return .hipache(setting)
+    }
+
+    /// Its own words where nobody can be asked, one status whatever went wrong, and names for those that have one.
+    private static func asPlanb(_ base: inout ForeignBase, _ manners: inout ProxyManners) {
+        base.namesHosts = true
+        base.manners.namesHosts = true
+        base.manners.nobodyStatus = 503
+        base.manners.failedStatus = 503
+        manners.pingAnswer = "OK"
+        manners.texts = [400: "no such route", 503: "all backends are dead"]
     }
 
     private func redisKeys(_ section: Section) -> ForeignSetting? {
@@ -320,6 +332,14 @@ struct SourcesReader {
         [
             "lenient": true, "all-down": "fail-closed",
             "eject": ["failures": 1, "max-share": "100%"],
+        ],
+        place: place
+    )
+    /// What a backend answered never took it out there, only that it did not.
+    private static let planbUpstream = Setting(
+        [
+            "lenient": true, "all-down": "fail-closed",
+            "eject": ["failures": 0, "rate": ["above": "0"], "max-share": "100%"],
         ],
         place: place
     )

@@ -369,6 +369,28 @@ struct HipacheSourceTests {
         await rig.stop()
     }
 
+    @Test func `backends that have a name are asked for it, where planb did that`() async throws {
+        for namesHosts in [false, true] {
+            let rig = try SourceRig()
+            #expect(await rig.isReady())
+            try await rig.set(
+                "a",
+                [
+                    "http://web.example:81/x", "http://10.0.0.1:80", "http://[::1]:80",
+                    "http://localhost:82",
+                ]
+            )
+            try await rig.start { $0.base.namesHosts = namesHosts }
+            _ = await rig.find("a")
+            #expect(
+                await rig.hands.call { $0.groups["hipache/a"]?.hosts }
+                    == (namesHosts
+                        ? ["web.example:81": "web.example", "localhost:82": "localhost"] : [:])
+            )
+            await rig.stop()
+        }
+    }
+
     @Test func `another question makes another upstream`() async throws {
         let rig = try SourceRig()
         #expect(await rig.isReady())

@@ -376,6 +376,36 @@ import Vocabulary
         await rig.expectNothingHeld()
     }
 
+    @Test func `texts of another proxy take the place of a sentence`() async throws {
+        var manners = ProxyManners()
+        manners.answersPing = true
+        manners.pingAnswer = "OK"
+        manners.absentStatus = 400
+        manners.texts = [400: "no such route", 503: "all backends are dead"]
+        let peer = PeerDefinition(id: "a", address: .host("127.0.0.1", port: 1))
+        let rig = try await ProxyRig(
+            [UpstreamDefinition(name: "web", peers: [peer], allDown: .failClosed)],
+            modes: [.http(routes: [RouteConfiguration(host: "known", upstream: "web")])],
+            manners: manners
+        )
+        await rig.set(all: ["a"], .down, in: "web")
+        let client = try rig.client()
+        try client.send("GET / HTTP/1.1\r\nHost: __ping__\r\n\r\n")
+        #expect(try client.reply().text == "OK")
+        try client.send("GET / HTTP/1.1\r\nHost: other\r\n\r\n")
+        let absent = try client.reply()
+        #expect(absent.status == 400)
+        #expect(absent.text == "no such route")
+        try client.send("GET / HTTP/1.1\r\nHost: known\r\n\r\n")
+        let dead = try client.reply()
+        #expect(dead.status == 503)
+        #expect(dead.text == "all backends are dead")
+        try client.send("GET /  HTTP/1.1\r\n\r\n")
+        let bad = try client.reply()
+        #expect(bad.status == 400)
+        #expect(bad.text.hasPrefix("400 Bad Request: "))
+    }
+
     @Test func `pages of its own take the place of a sentence`() async throws {
         var manners = ProxyManners()
         manners.errorPages = [404: "<h1>gone</h1>", 0: "<h1>sorry</h1>"]

@@ -103,6 +103,27 @@ private let upstreams = "upstreams: {web: {peers: ['127.0.0.1:1', 'unix:/a']}, a
         )
     }
 
+    @Test func `whoever takes planb's place says what it said`() throws {
+        for isPlanb in [false, true] {
+            let scratch = try Scratch([
+                "muster.yaml":
+                    "sources: [ hipache: { url: \"redis://127.0.0.1\", planb: \(isPlanb) } ]"
+            ])
+            let configuration = try scratch.load()
+            let base = try #require(configuration.sources.first?.base)
+            #expect(base.namesHosts == isPlanb)
+            #expect(base.manners.namesHosts == isPlanb)
+            #expect(base.manners.nobodyStatus == (isPlanb ? 503 : 502))
+            #expect(base.manners.failedStatus == (isPlanb ? 503 : 0))
+            #expect(base.upstream.eject.failures == (isPlanb ? 0 : 1))
+            let manners = configuration.proxy.manners
+            #expect(manners.absentStatus == 400)
+            #expect(manners.pingAnswer == (isPlanb ? "OK" : "ok"))
+            #expect(manners.texts[400] == (isPlanb ? "no such route" : nil))
+            #expect(manners.texts[503] == (isPlanb ? "all backends are dead" : nil))
+        }
+    }
+
     @Test func `a source with a mistake is one mistake`() throws {
         let found = try complaints(
             """
