@@ -20,6 +20,8 @@ final class ForeignLink {
     private(set) var failure: RedisError?
     /// The server tells of every change.
     private(set) var isNotified = false
+    /// By keyspace notifications.
+    private var hearsByConfiguration = false
 
     private let base: ForeignBase
     /// Of this connection: a server that is started again closes it.
@@ -104,6 +106,12 @@ final class ForeignLink {
         patterns = kinds.isEmpty ? ["\(space)*"] : kinds.map { "\(space)\($0)*" }
         try await ears.subscribe([], patterns: patterns)
         // It may not say: then nobody relies on it, and what comes is welcome all the same.
+        hearsByConfiguration = true
+        try await readConfiguration()
+    }
+
+    /// Whether the server publishes all that matters: somebody may set that otherwise at any time.
+    private func readConfiguration() async throws(RedisError) {
         let reply = try await reader.command(["CONFIG", "GET", "notify-keyspace-events"])
         let flags = reply.array?.last?.text ?? ""
         isNotified = flags.contains("K") && (flags.contains("A") || Self.says(flags, "gl$hx"))
@@ -141,7 +149,10 @@ final class ForeignLink {
     }
 
     /// Finds out whether the connection that only listens is still there.
-    func checkEars() async throws(RedisError) { try await ears.subscribe([Self.invalidations]) }
+    func checkEars() async throws(RedisError) {
+        try await ears.subscribe([Self.invalidations])
+        if hearsByConfiguration { try await readConfiguration() }
+    }
 
     func close() {
         ears.close()

@@ -14,6 +14,8 @@ struct MarkQueue {
         var isNews: Bool
         /// The life of its marks begins anew.
         var renews: Bool
+        /// Only marks that are missing are written; those of others are left alone.
+        var onlyAdds = false
     }
 
     private var order: [String] = []
@@ -39,6 +41,7 @@ struct MarkQueue {
         if let before = waiting[entry.host] {
             waiting[entry.host]?.isNews = before.isNews || entry.isNews
             waiting[entry.host]?.renews = before.renews || entry.renews
+            waiting[entry.host]?.onlyAdds = before.onlyAdds && entry.onlyAdds
             return
         }
         waiting[entry.host] = entry
@@ -196,6 +199,7 @@ extension HipacheSource {
                 guard let peer, told.insert(text).inserted else { continue }
                 let standing = routes.standing(of: peer)
                 guard standing.isOurs, standing.checkedAt != nil else { continue }
+                if entry.onlyAdds, !standing.isDead { continue }
                 words += [text, standing.isDead ? "1" : "0"]
             }
             if words.isEmpty { return nil }
@@ -293,6 +297,14 @@ extension HipacheSource {
         }
         if key != host { welcome(host, as: key) }
         if knowsBetter { return marks.add(host) }
+        // One of ours may have been taken away.
+        let isAnyDead = routes.table.peers(of: key).contains {
+            $0.map { isOursAndDead($0) } ?? false
+        }
+        if isAnyDead {
+            marks.add(.init(host: host, isNews: false, renews: false, onlyAdds: true))
+            wake()
+        }
         if othersMarks.count < Self.guestsMax, othersMarks[host] == nil {
             othersMarks[host] = loop.instant + Self.othersLive
         }

@@ -198,7 +198,7 @@ public final class HipacheSource {
                 continue
             } else if now >= nextPing {
                 await keepUp(at: now)
-                try await link?.checkEars()
+                try await listen()
             } else if now >= nextSweep {
                 nextSweep = now + Self.sweepEvery
                 routes.sweep(at: now)
@@ -211,6 +211,22 @@ public final class HipacheSource {
                 followReports()
             }
         }
+    }
+
+    /// Whether the server is there, and still tells of changes.
+    func listen() async throws(RedisError) {
+        let before = isNotified
+        try await link?.checkEars()
+        if before == isNotified { return }
+        // What was said between the two nobody knows.
+        wantsScan = true
+        journal.notice(
+            "source \(name): \(base.read) "
+                + (isNotified
+                    ? "tells of changes now"
+                    : "tells of changes no longer: it is asked each \(base.refresh.rounded) or so"),
+            [.event("source-connected"), .store("\(base.read)")]
+        )
     }
 
     private func tellBack() {
@@ -499,8 +515,16 @@ public final class HipacheSource {
                 [.event("source-lost"), .count(missing.count)]
             )
         }
+        let ended = missing.filter { lost[$0].map { $0 <= now } ?? false }
         for host in missing where lost[host].map({ $0 <= now }) ?? true {
             takeFrontend(host, .null)
+        }
+        if !ended.isEmpty {
+            journal.warning(
+                "source \(name): \(ended.count) frontends that Redis came back without are served no more: "
+                    + "nobody wrote them again within \(Self.lostKept.rounded)",
+                [.event("source-lost"), .count(ended.count)]
+            )
         }
         for host in known where !checked.contains(host) && routes.table.check(of: host) != 0 {
             take(full(.check, host), .null)

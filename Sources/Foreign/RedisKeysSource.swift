@@ -149,9 +149,17 @@ public final class RedisKeysSource {
     func sweep(at now: Instant) {
         // Whom Redis has lost is kept for whoever asks later.
         for host in routes.sweep(at: now) where lost[host] == nil { forget(host) }
-        for (host, until) in lost where until <= now {
+        let ended = lost.filter { $0.value <= now }.map(\.key)
+        for host in ended {
             lost[host] = nil
             dirty.insert(host)
+        }
+        if !ended.isEmpty {
+            journal.warning(
+                "source \(name): \(ended.count) hosts that Redis came back without are asked for again: nobody "
+                    + "wrote them within \(Self.lostKept.rounded)",
+                [.event("source-lost"), .count(ended.count)]
+            )
         }
         absent = absent.filter { $0.value > now }
     }

@@ -325,6 +325,33 @@ struct HipacheSourceTests {
         await rig.stop()
     }
 
+    /// It was deaf for five minutes.
+    @Test func `a server that tells no longer is asked`() async throws {
+        let rig = try SourceRig(extra: [
+            "--rename-command", "CLIENT", "", "--notify-keyspace-events", "KA",
+        ])
+        #expect(await rig.isReady())
+        try await rig.set("host", [Self.url(1)])
+        try await rig.start()
+        #expect(await rig.members("host") == [Self.id(1)])
+        let (source, loop) = (try #require(rig.source), rig.loop)
+        for (flags, isTold) in [("", false), ("KA", true)] {
+            try await rig.ask("CONFIG", "SET", "notify-keyspace-events", flags)
+            // As it does every ten seconds.
+            await Task(executorPreference: loop) { try? await source.value.listen() }.value
+            let words = isTold ? "tells of changes now" : "tells of changes no longer"
+            #expect(rig.lines.withLock { $0.contains { $0.contains(words) } })
+            let backend = isTold ? 3 : 2
+            try await rig.set("host", [Self.url(backend)])
+            #expect(
+                await eventually(within: Self.patience) {
+                    await rig.members("host") == [Self.id(backend)]
+                }
+            )
+        }
+        await rig.stop()
+    }
+
     @Test func `a server that tells nothing is asked`() async throws {
         // Redis before version 6 has no such command.
         let rig = try SourceRig(extra: ["--rename-command", "CLIENT", ""])
@@ -558,6 +585,19 @@ struct HipacheSourceTests {
         let tcp = try MonitorDefinition.make("tcp", from: options)
         try await rig.start { $0.base.monitors = [tcp] }
         try await rig.ask("SADD", "dead:h", "0")
+        // One of ours that somebody takes away is written again at once, and that of others stays.
+        await rig.think(dead: [Self.id(2)])
+        #expect(
+            try await eventually(within: Self.patience) { try await rig.dead("h").contains("1") }
+        )
+        try await rig.ask("SADD", "dead:h", "0")
+        try await rig.ask("SREM", "dead:h", "1")
+        #expect(
+            try await eventually(within: .seconds(8)) { try await rig.dead("h") == ["0", "1"] }
+        )
+        await rig.think(dead: [])
+        #expect(try await eventually(within: Self.patience) { try await rig.dead("h") == [] })
+        try await rig.ask("SADD", "dead:h", "0")
         // Whatever was heard of it has been weighed when a later change has been routed.
         try await rig.set("later", [Self.url(1)])
         #expect(await rig.members("later") == [Self.id(1)])
@@ -596,6 +636,10 @@ struct HipacheSourceTests {
         try await rig.start()
         await rig.think(dead: [Self.id(2)])
         #expect(await rig.members("a.foo.test")?.count == 2)
+        // Long before the next round of all that has to be said again.
+        #expect(
+            try await eventually(within: .seconds(3)) { try await rig.dead("a.foo.test") == ["1"] }
+        )
         try await rig.ask("PUBLISH", "dead", "b.foo.test;\(Self.url(2));1;2")
         for host in ["*.foo.test", "a.foo.test", "b.foo.test"] {
             #expect(
