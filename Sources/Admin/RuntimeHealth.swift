@@ -46,6 +46,7 @@ struct RuntimeHealth {
     ) -> String {
         switch peer.view.status {
         case .maint: return "MAINT"
+        case _ where peer.view.isNowhere: return "MAINT (resolution)"
         case .down:
             if let agent, agent.status == .down, check?.status != .down { return "DOWN (agent)" }
             guard let check, check.status == .down, check.health > 0 else { return "DOWN" }
@@ -170,21 +171,24 @@ enum RuntimeServers {
     }
 
     /// 0 stopped, 1 starting, 2 running.
-    private static func operational(_ peer: PeerReport) -> Int {
+    static func operational(_ peer: PeerReport) -> Int {
         switch peer.view.status {
         case .maint, .down: 0
+        case _ where peer.view.isNowhere: 0
         case .starting: 1
         default: 2
         }
     }
 
-    /// Bits: 1 maintenance by hand, 4 by the configuration, 8 drain.
-    private static func administrative(_ peer: PeerReport) -> Int {
-        switch peer.view.asked {
-        case .ready: 0
-        case .drain: 8
-        case .maint: peer.intent?.mode == nil && peer.definition.isDisabled ? 5 : 1
-        }
+    /// Bits: 1 maintenance by hand, 4 by the configuration, 8 drain, 32 a name without an address.
+    static func administrative(_ peer: PeerReport) -> Int {
+        let asked =
+            switch peer.view.asked {
+            case .ready: 0
+            case .drain: 8
+            case .maint: peer.intent?.mode == nil && peer.definition.isDisabled ? 5 : 1
+            }
+        return peer.view.isNowhere ? asked | 32 : asked
     }
 
     /// 0 unknown, 1 neither, 2 failed, 3 passed.

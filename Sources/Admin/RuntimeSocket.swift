@@ -160,24 +160,39 @@ struct RuntimeCommands: Sendable {
             let report = picture.report
             let limit = plane.budget?.limit ?? 0
             let most = plane.budget?.proxy ?? 0
-            let lines: [(String, String)] = [
-                // Some tools speak to no other, and read fields that mean nothing here.
-                ("Name", "HAProxy"), ("Version", version), ("Release_date", Self.releasedAt),
-                ("Nbproc", "1"), ("Process_num", "1"),
-                ("Pid", "\(LineDoor.processID)"), ("Uptime", clock), ("Uptime_sec", "\(uptime)"),
-                ("Ulimit-n", "\(limit)"), ("Maxsock", "\(limit)"), ("Maxconn", "\(most)"),
-                ("Hard_maxconn", "\(most)"), ("CurrConns", "\(report.connectionsActive)"),
-                ("CumConns", "\(report.connectionsAccepted)"), ("CumReq", "\(report.requests)"),
-                ("MaxSslConns", "0"), ("CurrSslConns", "0"), ("CumSslConns", "0"),
-                ("Maxpipes", "0"), ("PipesUsed", "0"), ("PipesFree", "0"), ("Tasks", "0"),
-                ("Run_queue", "0"), ("Idle_pct", "100"), ("node", plane.agent), ("Stopping", "0"),
-                ("Listeners", "\(picture.listeners.count)"),
-                ("Start_time_sec", "\(plane.startedAt.milliseconds / 1_000)"),
-                ("description", "muster \(plane.version)"),
+            let known: [String: String] = [
+                // Some tools speak to no other.
+                "Name": "HAProxy", "Version": version, "Release_date": Self.releasedAt,
+                "Nbthread": "1", "Nbproc": "1", "Process_num": "1",
+                "Pid": "\(LineDoor.processID)", "Uptime": clock, "Uptime_sec": "\(uptime)",
+                "Ulimit-n": "\(limit)", "Maxsock": "\(limit)", "Maxconn": "\(most)",
+                "Hard_maxconn": "\(most)", "CurrConns": "\(report.connectionsActive)",
+                "CumConns": "\(report.connectionsAccepted)", "CumReq": "\(report.requests)",
+                "Idle_pct": "100", "node": plane.agent, "Listeners": "\(picture.listeners.count)",
+                "Build info": version,
+                "Start_time_sec": "\(plane.startedAt.milliseconds / 1_000)",
+                "description": "muster \(plane.version)",
             ]
-            return lines.map { "\($0): \($1)\n" }.joined()
+            return Self.fields.map { "\($0): \(known[$0] ?? "0")\n" }.joined()
         }
     }
+
+    /// HAProxy's, all of them, since tools end where one is missing; what means nothing here is 0.
+    private static let fields = [
+        "Name", "Version", "Release_date", "Nbthread", "Nbproc", "Process_num", "Pid", "Uptime",
+        "Uptime_sec", "Memmax_MB", "PoolAlloc_MB", "PoolUsed_MB", "PoolFailed", "Ulimit-n",
+        "Maxsock", "Maxconn", "Hard_maxconn", "CurrConns", "CumConns", "CumReq", "MaxSslConns",
+        "CurrSslConns", "CumSslConns", "Maxpipes", "PipesUsed", "PipesFree", "ConnRate",
+        "ConnRateLimit", "MaxConnRate", "SessRate", "SessRateLimit", "MaxSessRate", "SslRate",
+        "SslRateLimit", "MaxSslRate", "SslFrontendKeyRate", "SslFrontendMaxKeyRate",
+        "SslFrontendSessionReuse_pct", "SslBackendKeyRate", "SslBackendMaxKeyRate",
+        "SslCacheLookups", "SslCacheMisses", "CompressBpsIn", "CompressBpsOut",
+        "CompressBpsRateLim", "Tasks", "Run_queue", "Idle_pct", "node", "description", "Stopping",
+        "Jobs", "Unstoppable Jobs", "Listeners", "ActivePeers", "ConnectedPeers", "DroppedLogs",
+        "BusyPolling", "FailedResolutions", "TotalBytesOut", "TotalSplicdedBytesOut",
+        "BytesOutRate", "DebugCommandsIssued", "CumRecvLogs", "Build info", "Memmax_bytes",
+        "PoolAlloc_bytes", "PoolUsed_bytes", "Start_time_sec", "Tainted",
+    ]
 
     private static func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
 

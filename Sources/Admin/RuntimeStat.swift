@@ -249,7 +249,8 @@ enum RuntimeStat {
             row["addr"] = "\(peer.definition.address)"
             row["mode"] = isTCP ? "tcp" : "http"
             row["-"] = "-"
-            if let limit = peer.view.maxConnections { row.count("slim", limit) }
+            // An agent's `maxconn:0` is no limit.
+            if let limit = peer.view.maxConnections, limit < Int32.max { row.count("slim", limit) }
             if peer.view.isRamping, peer.view.weight > 0 {
                 row.count("throttle", peer.view.effectiveCentiweight / peer.view.weight)
             }

@@ -134,8 +134,15 @@ extension Live {
                 )
                 #expect(theirs == ours, "\(command)")
             }
+            // Tools look for fields of `show info` by name.
+            #expect(try await Self.fields(at: real) == Self.fields(at: own))
             var information = stat()
             #expect(stat(own, &information) == 0 && information.st_mode & 0o777 == 0o660)
+        }
+
+        private static func fields(at path: String) async throws -> [String] {
+            try await ask("show info\n", at: path).split(separator: "\n")
+                .map { String($0.prefix { $0 != ":" }) }.filter { $0 != "description" }
         }
 
         private func compareStat(_ real: String, _ own: String) async throws {
