@@ -195,7 +195,17 @@ struct HAProxyRules {
         var hosts: [String] = []
         for value in values {
             // A port in it is part of Host only.
+            let whole = value
             let value = value.split(separator: ":", maxSplits: 1).first.map(String.init) ?? value
+            if value != whole, !values.contains(value) {
+                doubts.append(
+                    Note(
+                        place: line.place,
+                        text: line.raw,
+                        why: "a route's host has any port: '\(value)' alone leads here too"
+                    )
+                )
+            }
             let names: [String]
             var doubt: String?
             switch way {

@@ -78,21 +78,29 @@ struct NginxAddress {
         _ paths: Set<String>,
         _ owners: [String: Int]
     ) -> Note? {
-        if paths.contains("/") { return nil }
+        var held = paths
+        var leaks: [String] = []
         for wider in RouteRule.wider(than: host) {
             guard let owner = owners[wider], owner != index else { continue }
-            for route in servers[owner].routes where !Self.covers(paths, route.path) {
-                return Note(
-                    place: servers[index].place,
-                    text: servers[index].text,
-                    why:
-                        "'\(host)' has no route for '\(route.path)': here that goes on to host '\(wider)' "
-                        + "(upstream \(route.upstream), at \(servers[owner].place)), in nginx it stays in this server"
+            for route in servers[owner].routes where !Self.covers(held, route.path) {
+                leaks.append(
+                    "'\(route.path)' to '\(wider)' (upstream \(route.upstream), at \(servers[owner].place))"
                 )
             }
+            held.formUnion(servers[owner].routes.map(\.path))
         }
-        return nil
+        if leaks.isEmpty { return nil }
+        let more = leaks.count > Self.leaksMax ? " and \(leaks.count - Self.leaksMax) more" : ""
+        return Note(
+            place: servers[index].place,
+            text: servers[index].text,
+            why:
+                "'\(host)' has no route for what goes on to wider hosts here: "
+                + "\(leaks.prefix(Self.leaksMax).joined(separator: ", "))\(more); in nginx it stays in this server"
+        )
     }
+
+    private static let leaksMax = 8
 
     /// Whether one of `paths` is a prefix of `path` that ends at a segment.
     private static func covers(_ paths: Set<String>, _ path: String) -> Bool {

@@ -435,6 +435,11 @@ import Testing
             ("path_beg -i /api/", "*/api", "with regard to case"), ("path_beg -i /1/", "*/1", nil),
             ("hdr(host) -i a.example", "a.example/", nil),
             ("req.hdr(host),field(1,:),lower a.example", "a.example/", nil),
+            (
+                "hdr(host) -i a.example:8001", "a.example/",
+                "a route's host has any port: 'a.example' alone leads here too"
+            ),
+            ("hdr(host) -i a.example a.example:8001", "a.example/", nil),
             ("hdr_end(host) .a.example", "*.a.example/", nil),
             (
                 "hdr_end(host) a.example", "a.example/ *.a.example/",
