@@ -189,11 +189,13 @@ public struct CompatConfigServer: ControlDoor {
         case .add:
             if held != nil { return Self.line(Self.isThere) }
             let body = JSON.object([.init("address", .string("\(order.address)"))])
-            return await answer(
+            let response = await answer(
                 to: .addPeer(upstream: configuration.upstream, body),
                 by: Asker(request),
                 definer
             )
+            await lookFirst(at: "\(order.address)")
+            return response
         case .del:
             guard let held else { return Self.line(Self.isNot) }
             let key = PeerKey(upstream: configuration.upstream, peer: held.id)
@@ -201,6 +203,22 @@ public struct CompatConfigServer: ControlDoor {
         }
     }
 
+    /// A script's next line is a request to it, and a peer that nobody has looked at gets none.
+    private func lookFirst(at peer: String) async {
+        let whole = PeerKey(upstream: configuration.upstream, peer: peer)
+        let monitors = await plane.operations.call { $0.peer(whole)?.monitors ?? [] }
+        let scheduler = plane.scheduler
+        await withTaskGroup(of: Void.self) { group in
+            for monitor in monitors {
+                let key = VerdictKey(upstream: monitor.upstream, peer: peer, monitor: monitor.id)
+                group.addTask {
+                    _ = await plane.run { await scheduler.value.ask(key, most: Self.lookPatience) }
+                }
+            }
+        }
+    }
+
+    private static let lookPatience = Nanoseconds.milliseconds(500)
     private static let isThere = "Upstream already exist"
     private static let isNot = "Upstream not found"
 

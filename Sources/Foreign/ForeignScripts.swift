@@ -46,6 +46,18 @@ enum ForeignScripts {
         return out
         """
 
+    /// A slice of all keys, without those whose names are too long to be of a host. ARGV: the cursor, the pattern, how many
+    /// are looked at, and how long a name may be.
+    static let scan = """
+        local slice = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3])
+        local keys = {}
+        for _, key in ipairs(slice[2]) do
+          if #key <= tonumber(ARGV[4]) then keys[#keys + 1] = key end
+        end
+        return {slice[1], keys}
+        """
+
+    static let keyNameBytesMax = 1_024
     /// Of one value of a list, and of a key: more is no backend, and no list of backends.
     static let valueBytesMax = 2_048
     static let keyBytesMax = 1 << 20

@@ -457,7 +457,10 @@ public final class HipacheSource {
             // The first letters of all its sorts, so that most keys of others stay where they are.
             let pattern = ForeignLink.escaped(base.prefix) + "[fhtd][rel][oas]*"
             let reply = try await reader.command(
-                ["SCAN", cursor, "MATCH", pattern, "COUNT", Self.scanCount],
+                [
+                    "EVAL", ForeignScripts.scan, "0", cursor, pattern, Self.scanCount,
+                    "\(ForeignScripts.keyNameBytesMax)",
+                ],
                 timeout: ForeignLink.timeout
             )
             guard let parts = reply.array, parts.count == 2, let next = parts[0].text,

@@ -272,11 +272,13 @@ extension Scheduler {
         sleepUntilSlot(row, next, now: now)
     }
 
-    /// Probes a pair as soon as the limits allow, and answers with what was found, step by step.
-    public func ask(_ key: VerdictKey) async -> ProbeAnswer {
+    /// Probes a pair as soon as the limits allow, and answers with what was found, step by step. Nobody waits for longer
+    /// than `most`.
+    public func ask(_ key: VerdictKey, most: Nanoseconds? = nil) async -> ProbeAnswer {
         guard let row = index[key], !isStopping else { return .gone }
         // One that is under way ends first.
-        let wait = rows[row].monitor.schedule.timeout * 2 + Self.askPatience
+        let usual = rows[row].monitor.schedule.timeout * 2 + Self.askPatience
+        let wait = min(usual, most ?? usual)
         return await withCheckedContinuation { continuation in
             let asker = Asker(continuation)
             asker.patience = asks.schedule(after: wait) { [weak self] in

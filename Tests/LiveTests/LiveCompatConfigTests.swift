@@ -97,6 +97,13 @@ extension Live {
             #expect(try await curl.post("{").status == 400)
             #expect(try await curl.post(#"{"action":"add"}"#).status == 400)
 
+            // A script's next line is a request.
+            for _ in 0..<10 {
+                #expect(try await curl.post(del) == Printed("", 200))
+                #expect(try await curl.post(add) == Printed("", 200))
+                #expect(try await HTTPConnection.get(port: installation.proxyPort).status == 200)
+            }
+
             // It serves, and the one that is killed is seen to be down, which the original left out.
             let isServed = {
                 try await HTTPConnection.get(port: installation.proxyPort).status == 200
