@@ -72,6 +72,7 @@ public struct SpanBatcher: Sendable {
     private var notBefore = Instant(nanoseconds: .min)
     private var pause = Self.pauseMin
     private var isEnding = false
+    private var isOver = false
 
     public init(_ rules: Rules = Rules()) { self.rules = rules }
 
@@ -81,9 +82,13 @@ public struct SpanBatcher: Sendable {
 
     /// Returns whether somebody has to look again when to send, which is where it was empty or is full enough.
     public mutating func add(_ new: [SpanRecord], at now: Instant) -> Bool {
+        status.made &+= UInt64(new.count)
+        if isOver {
+            lose(new.count, .end)
+            return false
+        }
         let before = wakeAt(now)
         if spans.isEmpty, !new.isEmpty { firstAt = now }
-        status.made &+= UInt64(new.count)
         for span in new {
             if spans.count < rules.queue {
                 // Until it is full nothing has been taken off the front of it but all.
@@ -171,8 +176,9 @@ public struct SpanBatcher: Sendable {
     /// What waits goes out at once, and once: whoever fails now is not tried again.
     public mutating func end() { isEnding = true }
 
-    /// There is no time left.
+    /// There is no time left, and nobody will come for what is added still.
     public mutating func giveUp() {
+        isOver = true
         lose(spans.count + batch.count, .end)
         (spans, batch, first) = ([], [], 0)
         status.waiting = 0

@@ -143,6 +143,9 @@ private func names(_ batch: [SpanRecord]?) -> [String] { batch?.map(\.name) ?? [
         batcher.ended(.failed("gone", later: .seconds(60)), Self.at(2))
         #expect(batcher.isEmpty && batcher.status.dropped == [.end: 2])
         #expect(batcher.status.waiting == 0)
+        // Whoever comes later still is counted, and wakes nobody.
+        let isDue = batcher.add(spans(6..<8), at: Self.at(2))
+        #expect(!isDue && batcher.isEmpty && batcher.status.dropped == [.end: 4])
         let nothing = batcher.next(Self.at(2))
         #expect(nothing == nil)
     }
