@@ -7,6 +7,7 @@ import EventLoop
 import Foundation
 import Glibc
 import Health
+import Spans
 import TestSupport
 import Testing
 import Vocabulary
@@ -20,7 +21,7 @@ import Vocabulary
         method: String,
         hedges: Bool
     ) async throws {
-        let stage = try await Stage(hedges: hedges)
+        let stage = try await Stage(hedges: hedges, traces: true)
         let depth = 3
         let all = Stage.Op.allCases
         var count = 1
@@ -83,7 +84,7 @@ import Vocabulary
 
     @Test(arguments: 0..<12)
     func `long stories keep the promises`(seed: Int) async throws {
-        let stage = try await Stage(hedges: seed >= 8)
+        let stage = try await Stage(hedges: seed >= 8, traces: seed % 2 == 1)
         for story in 0..<40 {
             var dice = Dice(seed: UInt64(seed * 1_000 + story + 1))
             let requests = (0..<5).map { _ in
@@ -153,8 +154,8 @@ private final class Stage {
     private var isDown = [Bool](repeating: false, count: peerCount)
     private let addresses: [SocketAddress]
 
-    /// With `hedges` a request that waits while time passes is sent to another peer too.
-    init(hedges: Bool) async throws {
+    /// With `hedges` a request that waits while time passes is sent to another peer too; with `traces` all are recorded.
+    init(hedges: Bool, traces: Bool = false) async throws {
         let loop = try EventLoop.spawn(virtual: "stage")
         self.loop = loop
         let bind = Address.host("127.0.0.1", port: try freePort())
@@ -169,7 +170,8 @@ private final class Stage {
                     loop: loop,
                     timeouts: Self.timeouts,
                     limits: ProxyLimits(),
-                    onRelease: { _ in }
+                    onRelease: { _ in },
+                    sampler: traces ? Sampler(share: 1) : nil
                 )
                 continuation.resume(returning: LoopBound(worker, on: loop))
             }
@@ -243,6 +245,16 @@ private final class Stage {
         await worker.call { worker in
             for peer in 0..<worker.pool.peerCount { worker.closeIdle(of: Int32(peer)) }
             return worker.holdings
+        }
+    }
+
+    /// What was recorded, and how many requests that are over still have something noted down.
+    func recorded() async -> (traced: [TracedExchange], kept: Int) {
+        await worker.call { worker in
+            let kept = (0..<worker.exchanges.highWater).count {
+                worker.exchanges.elements[$0].trace != nil
+            }
+            return (worker.takeTraced().exchanges, kept)
         }
     }
 
@@ -320,8 +332,9 @@ private final class Play {
         /// Numbers of the requests that came whole, and how many pieces of each were answered.
         var asked: [Int] = []
         var answered: [Int: Int] = [:]
-        /// Requests of which a head came.
+        /// Requests of which a head came, and the tries that their heads named.
         var heads: [Int] = []
+        var tries: [String] = []
         init(_ end: End, _ peer: Int) {
             self.end = end
             self.peer = peer
@@ -455,6 +468,7 @@ private final class Play {
     private func take(_ connection: Connection) {
         connection.asked = []
         connection.heads = []
+        connection.tries = []
         var rest = connection.end.text[...]
         while let blank = rest.range(of: "\r\n\r\n") {
             let head = rest[..<blank.lowerBound]
@@ -464,6 +478,9 @@ private final class Play {
                 return
             }
             connection.heads.append(number)
+            for line in head.split(separator: "\r\n") where line.hasPrefix("traceparent: 00-") {
+                connection.tries.append(String(line.dropFirst(49).prefix(16)))
+            }
             rest = rest[blank.upperBound...]
             if head.contains("Content-Length: 8") {
                 guard rest.count >= 8 else { break }
@@ -506,6 +523,34 @@ private final class Play {
             return false
         }
         if left != Holdings(descriptors: 1), fault == nil { fault = "kept: \(left)" }
+        await judgeTraces()
+    }
+
+    /// Each try that a peer has seen was recorded as one of that peer, once, within its request.
+    private func judgeTraces() async {
+        let (traced, kept) = await stage.recorded()
+        if kept > 0 { fault = "\(kept) requests are over, and something of their traces is kept" }
+        var peers: [String: Int] = [:]
+        for exchange in traced {
+            for one in exchange.tries {
+                if peers.updateValue(Int(one.peer), forKey: "\(one.span)") != nil {
+                    fault = "two tries are \(one.span)"
+                }
+                if one.begun < exchange.begun || one.begun > one.ended || one.ended > exchange.ended
+                {
+                    fault =
+                        "a try from \(one.begun) to \(one.ended) of a request from "
+                        + "\(exchange.begun) to \(exchange.ended)"
+                }
+            }
+        }
+        for connection in connections {
+            for id in connection.tries where peers[id] != connection.peer {
+                fault =
+                    "peer \(connection.peer) was asked as \(id), which "
+                    + (peers[id].map { "is a try of peer \($0)" } ?? "nobody knows")
+            }
+        }
     }
 
     private func judge() {
