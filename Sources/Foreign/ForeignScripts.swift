@@ -5,14 +5,17 @@
 enum ForeignScripts {
     /// Each list with NUL between its values, each set as a list without a name, each hash with NUL between names
     /// and values; nil where nothing is, and a number where something else is, or too much, or where there is enough
-    /// in this answer already. ARGV: how many values of a list count, how many bytes of one, how many a key may
+    /// in this answer already. ARGV: how many values of a list count, how many bytes of a long one, how many a key may
     /// have, and after how many of all keys the rest is left for the next time.
     static let read = """
         local out, total = {}, 0
-        local values, most, all = tonumber(ARGV[1]), tonumber(ARGV[3]), tonumber(ARGV[4])
+        local values, long = tonumber(ARGV[1]), tonumber(ARGV[2])
+        local most, all = tonumber(ARGV[3]), tonumber(ARGV[4])
         local function joined(parts)
+          local text = table.concat(parts, '\\0')
+          if #text <= long * 16 then return text end
           for i, part in ipairs(parts) do
-            if #part > tonumber(ARGV[2]) then parts[i] = part:sub(1, tonumber(ARGV[2])) end
+            if #part > long then parts[i] = part:sub(1, long) end
           end
           return table.concat(parts, '\\0')
         end
@@ -61,8 +64,8 @@ enum ForeignScripts {
     /// Of one value of a list, and of a key: more is no backend, and no list of backends.
     static let valueBytesMax = 2_048
     static let keyBytesMax = 1 << 20
-    /// An answer has this, what one key more may have, and some bytes a key.
-    static let answerBytes = 4 << 20
+    /// An answer has this, what one key more may have, and some bytes a key: so that Redis is busy for some milliseconds.
+    static let answerBytes = 256 << 10
     /// What stands for a key that has too much, and for one that is to be read again.
     static let tooMuch: Int64 = 1
     static let later: Int64 = 2
