@@ -74,6 +74,8 @@ struct Exchange {
     /// Where in the client's output the answer begins, if nothing waited there before it; else -1.
     var answerStart: Int32 = -1
     var closesClient = false
+    /// All of the answer went out at once, and fits the first packets of a connection.
+    var isBrief = false
     /// The connection to the peer may serve another exchange after this one.
     var keepsLink = false
 

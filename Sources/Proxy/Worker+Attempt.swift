@@ -77,8 +77,18 @@ extension Worker {
         if exchange.pointee.course.isOpaque || exchange.pointee.course.usedFreeRetry {
             return false
         }
-        return exchange.pointee.course.isIdempotent
+        return exchange.pointee.course.isIdempotent && isKept(exchange)
             || pool.upstreams[Int(exchange.pointee.upstream)].reusesAlways
+    }
+
+    /// All of the request is here, or will be as long as nobody answers it: so it can be sent again.
+    @inline(__always)
+    private func isKept(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
+        if exchange.pointee.course.isWhole { return true }
+        // Of chunks nobody knows how many there will be.
+        guard case .length = exchange.pointee.upload.framing else { return false }
+        return exchange.pointee.upload.left + UInt64(Self.bodyRoomMin)
+            <= UInt64(exchange.pointee.request.room)
     }
 
     /// Why nobody could be chosen.

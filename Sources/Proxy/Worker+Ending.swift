@@ -27,7 +27,10 @@ extension Worker {
         }
         let closes =
             exchange.pointee.closesClient || !exchange.pointee.course.isWhole || isDraining
-        let saidLast = !exchange.pointee.isPersistent && exchange.pointee.course.isWhole
+        // Where more is on its way than that, whatever the client still sends must not cut it off (RFC 9112, section 9.6).
+        let saidLast =
+            !exchange.pointee.isPersistent && exchange.pointee.course.isWhole
+            && exchange.pointee.isBrief
         let place = leave(index)
         let client = clients.elements + place
         if client.pointee.wire.hasEnded { client.pointee.hasLeft = true }

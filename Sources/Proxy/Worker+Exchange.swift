@@ -87,7 +87,7 @@ extension Worker {
     }
 
     /// Room in the request buffer below which no body byte is moved.
-    private static let bodyRoomMin = 2 * BodyTransfer.roomMin
+    static let bodyRoomMin = 2 * BodyTransfer.roomMin
 
     /// Moves body bytes from the client's input to the request buffer. False when the exchange is
     /// over.
@@ -175,12 +175,18 @@ extension Worker {
                 // Who has ended its side already is closed only when its machine has taken all.
                 let isLast =
                     exchange.pointee.closesClient && !clients.elements[client].wire.hasEnded
+                exchange.pointee.isBrief =
+                    exchange.pointee.answerStart >= 0
+                    && clients.elements[client].output.count <= Self.briefBytesMax
                 guard flush(client, isLast: isLast) else { return false }
                 act(index, exchange.pointee.course.on(.complete))
                 return true
             }
         }
     }
+
+    /// What a client's machine has, or will have in a moment, whatever happens on the connection afterwards.
+    private static let briefBytesMax = 14_600
 
     private enum Take { case again, wait, phaseChanged, done }
 
@@ -453,6 +459,7 @@ extension Worker {
         )
         client.pointee.output.start = 0
         client.pointee.output.end = 0
+        exchange.pointee.answerStart = -1
         exchange.pointee.download.left &+= UInt64(count)
     }
 

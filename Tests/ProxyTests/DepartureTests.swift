@@ -119,5 +119,28 @@ import Vocabulary
         #expect(await rig.report().aborted == 0)
     }
 
+    @Test func `what a client says after its last request does not cut its answer off`()
+        async throws
+    {
+        let body = String(repeating: "x", count: 150_000)
+        let peer = try TestPeer("peer") { _ in [.send(TestPeer.ok(body))] }
+        let rig = try await ProxyRig([peer])
+        let client = try rig.client(receiveBuffer: 16_384)
+        try client.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        // All is said, and most of it is on its way.
+        #expect(
+            await eventually {
+                await rig.worker.call { $0.clients.elements[0].phase == .lingering }
+            }
+        )
+        try client.send("\r\n" + Self.get)
+        client.pause(milliseconds: 20)
+        #expect(try client.reply().text == body)
+        #expect(client.ending() == .ended)
+        client.close()
+        await rig.expectNothingHeld()
+        #expect(peer.requests.count == 1)
+    }
+
     private static func wait(_ semaphore: DispatchSemaphore) { semaphore.wait() }
 }
