@@ -88,9 +88,12 @@ extension NginxImport {
         }
         let match = settings["match"].flatMap { matches[isStream ? "stream \($0)" : $0] }
         if let match { usedMatches.insert("\(match.place)") }
+        let interval =
+            settings["interval"].flatMap { Span(nginx: $0) } ?? Span(milliseconds: 5_000)
         var entries = ProbeSettings.entries(
-            interval: settings["interval"].flatMap { Span(nginx: $0) } ?? Span(milliseconds: 5_000),
-            timeout: nil,
+            interval: interval,
+            // There a check waits as requests do, a minute mostly; here until the next is due.
+            timeout: interval,
             rise: settings["passes"].flatMap { Int($0) } ?? 1,
             fall: settings["fails"].flatMap { Int($0) } ?? 1
         )

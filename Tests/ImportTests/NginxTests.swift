@@ -293,6 +293,8 @@ import Testing
         ).configuration().upstreams
         let schedule = upstreams[0].monitors[0].schedule
         #expect([schedule.interval, schedule.fastInterval] == [.seconds(4), .seconds(4)])
+        // That of a health_check is as long as may be, since there it has a minute.
+        #expect(schedule.timeout == (upstream.isEmpty ? .seconds(4) : .seconds(1)))
     }
 
     @Test func `an address that takes both versions is two`() throws {
