@@ -6,6 +6,8 @@ struct HAProxyServers {
     private let proxy: HAProxyProxy
     /// By which clients come: the port of a server that has none.
     private let ports: [Int]
+    /// Requests that fail take one of them out at least.
+    private let isObserved: Bool
     private(set) var peers: [DraftItem] = []
     private(set) var settings: [Tree.Entry] = []
     private(set) var notes: [Note] = []
@@ -22,6 +24,7 @@ struct HAProxyServers {
     init(_ proxy: HAProxyProxy, ports: [Int]) {
         self.proxy = proxy
         self.ports = ports
+        isObserved = proxy.servers.contains(where: \.isTakenOutByRequests)
     }
 
     private mutating func note(_ line: HAProxyLine, _ text: String, _ why: String) {
@@ -49,7 +52,7 @@ struct HAProxyServers {
         var left = leftovers(server)
         weight(server, &entries, &left)
         if server.has("backup") { entries.append(.init("backup", .flag(true))) }
-        if proxy.servers.contains(where: \.isTakenOutByRequests) {
+        if isObserved {
             let limit = server.isTakenOutByRequests ? server.errorLimit : 0
             entries.append(.init("max-fails", .number(limit)))
         }

@@ -691,6 +691,15 @@ import Testing
         #expect(imported.text.contains("observe") == !(words + line).isEmpty)
     }
 
+    /// Nothing that is asked of one server is asked of all the others again.
+    @Test(.timeLimit(.minutes(1)))
+    func `a backend of many servers is read in a time that grows with them`() {
+        let servers = (0..<20_000).map { "\n server s\($0) 10.0.\($0 / 250).\($0 % 250):80 check" }
+        let imported = Self.read("backend b\(servers.joined())")
+        #expect(imported.noteCount == 0)
+        #expect(imported.text.utf8.count { $0 == 10 } > servers.count)
+    }
+
     @Test(arguments: [
         ("", 3, ["connect-failure"], false), ("retries 1", 1, ["connect-failure"], false),
         ("retry-on empty-response 503", 3, ["empty-response", "503"], true),
