@@ -208,7 +208,7 @@ let package = Package(
         tests(
             "ChecksTests",
             [
-                "Checks", "DNS", "TLS", "EventLoop", "Health", "HTTP1", "HTTP2", "Patterns",
+                "Checks", "Curl", "DNS", "TLS", "EventLoop", "Health", "HTTP1", "HTTP2", "Patterns",
                 "Plugins", "Vocabulary", "TestSupport",
             ]
         ),

@@ -182,7 +182,7 @@ public struct WebPlace: Sendable {
                 }
             }
         }
-        var answer = Answer(bodyMax: answerMax)
+        var answer = Answer(bodyMax: answerMax, now: context.loop.wall)
         let result = await session.perform(
             request,
             over: stream.release(),
@@ -225,8 +225,12 @@ public struct WebPlace: Sendable {
         var later: Nanoseconds?
         var body: [UInt8] = []
         let bodyMax: Int
+        let now: WallTime
 
-        init(bodyMax: Int) { self.bodyMax = bodyMax }
+        init(bodyMax: Int, now: WallTime) {
+            self.bodyMax = bodyMax
+            self.now = now
+        }
 
         mutating func take(_ piece: CurlSession.Piece) -> Bool {
             switch piece {
@@ -235,8 +239,7 @@ public struct WebPlace: Sendable {
                 if line.hasPrefix("HTTP/") {
                     status = line.split(separator: " ").dropFirst().first.flatMap { Int($0) }
                 } else if line.lowercased().hasPrefix("retry-after:") {
-                    let value = line.dropFirst(12).filter { $0.isASCII && $0.isNumber }
-                    later = Int64(value).map { .seconds($0) }
+                    later = RetryAfter.wait(line.dropFirst(12), now: now)
                 }
                 return true
             case .body(let bytes), .rest(let bytes):

@@ -91,6 +91,8 @@ public struct Herald: Sendable {
     private var groupAt: Instant?
     private var flight: Flight?
     private var failures = 0
+    /// Of these, since the last that arrived, those that the receiver itself refused.
+    private var refusals = 0
     private var retryAt: Instant?
     /// When some standing has something to say by itself.
     public private(set) var nextLook: Instant?
@@ -386,6 +388,7 @@ public struct Herald: Sendable {
         for notice in told { othersTold[notice.peer] = nil }
         counts.sent += 1
         failures = 0
+        refusals = 0
         retryAt = nil
         // More than one message holds goes on at once; what came meanwhile waits for its company.
         groupAt = told.count >= rules.batchMax ? now : now + rules.group
@@ -406,12 +409,14 @@ public struct Herald: Sendable {
         let doubled = Self.backoffMin * (1 << Int64(min(failures - 1, 6)))
         let pause = max(min(doubled, Self.backoffMax), min(later ?? .zero, Self.laterMax))
         retryAt = now + pause
-        guard isRefusal, failures >= Self.refusalsMax else { return [] }
+        if isRefusal { refusals += 1 }
+        guard isRefusal, refusals >= Self.refusalsMax else { return [] }
         let lost = waiting.filter { flight.ids.contains($0.id) }
         remove { flight.ids.contains($0.id) }
         leftOut += lost.count
         counts.leftOut += UInt64(lost.count)
         failures = 0
+        refusals = 0
         return lost
     }
 

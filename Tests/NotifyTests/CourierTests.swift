@@ -85,6 +85,7 @@ private func ok(_ status: String = "200 OK", _ fields: String = "") -> String {
 
     @Test(arguments: [
         ("500 No", "", false), ("503 Later", "Retry-After: 7\r\n", false), ("429 Slow", "", false),
+        ("503 Later", "Retry-After:  7 \r\n", false),
         ("404 None", "", true), ("401 Who", "", true),
         ("301 Moved", "Location: http://127.0.0.1:1/\r\n", true),
     ])

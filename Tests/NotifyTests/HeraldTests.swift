@@ -252,6 +252,20 @@ private struct Stage {
         #expect(stage.herald.counts.leftOut == 1)
     }
 
+    @Test func `who was not there has refused nothing`() {
+        var stage = Stage { $0.batchMax = 1 }
+        stage.turn(.up, .down, "a:1")
+        for attempt in 1..<2 * Herald.refusalsMax {
+            #expect(stage.next() == ["trouble a:1 down"])
+            // Away, and its doorkeeper says once in between that there is nobody.
+            let isRefusal = attempt % 2 == 0
+            #expect(stage.herald.failed(isRefusal: isRefusal, now: stage.now.instant).isEmpty)
+            stage.seconds += 100
+        }
+        #expect(stage.next() == ["trouble a:1 down"])
+        #expect(stage.herald.failed(isRefusal: true, now: stage.now.instant).count == 1)
+    }
+
     @Test func `a receiver that is long away is told how much it missed, in order, and no more`() {
         var stage = Stage()
         let count = Herald.waitingMax + 250
