@@ -57,17 +57,20 @@ struct HAProxyProxy: Sendable {
         }
     }
 
-    /// Steps of a check are not added to those of `defaults`: the first of its own, or the option itself, takes
-    /// their place.
+    /// Steps of a check are not added to those of `defaults`: the first of its own takes their place, and so does an
+    /// `option httpchk`, which is a step itself.
     private mutating func replaceRules(of own: [HAProxyLine]) {
-        func says(_ step: String, _ option: String) -> Bool {
-            own.contains { line in
-                line.first == step && line.second != "disable-on-404"
-                    || line.first == "option" && line.second == option
+        func says(_ step: String) -> Bool {
+            own.contains {
+                $0.first == step && !["disable-on-404", "send-state"].contains($0.second)
             }
         }
-        if says("http-check", "httpchk") { httpChecks = [] }
-        if says("tcp-check", "tcp-check") { tcpChecks = [] }
+        if says("http-check")
+            || own.contains(where: { $0.words.starts(with: ["option", "httpchk"]) })
+        {
+            httpChecks = []
+        }
+        if says("tcp-check") { tcpChecks = [] }
     }
 
     /// Nil where it was taken; else why it is not, or not whole.

@@ -98,6 +98,7 @@ import Testing
         ("option httpchk GET /h\n http-check expect status 200-399", "200-399"),
         ("http-check expect status 200-399", "200-399"),
         ("option httpchk GET /h", nil), ("", "101 200-499"),
+        ("no option httpchk\n option httpchk GET /h", nil),
     ])
     func `steps of a check take the place of those of defaults`(
         _ own: String,
@@ -119,6 +120,12 @@ import Testing
                 + "backend b\n tcp-check expect string YES\n server s 1.2.3.4:80 check\n"
         ).text
         #expect(tcp.contains("YES") && !tcp.contains("NO"))
+        // The option alone says only which sort of check it is.
+        let option = Self.read(
+            "defaults\n tcp-check expect string NO\n"
+                + "backend b\n option tcp-check\n server s 1.2.3.4:80 check\n"
+        )
+        #expect(option.text.contains("NO") && option.noteCount == 0)
     }
 
     // MARK: Servers
