@@ -33,7 +33,8 @@ extension HAProxyImport {
                     + "HAProxy answers 503 to both."
             )
             lines.append(
-                "X-Forwarded-For and X-Forwarded-Proto are written for every request, and what it says of them is dropped."
+                "X-Forwarded-For and X-Forwarded-Proto are written for every request; what it says of them is dropped, unless "
+                    + "proxy.trusted-proxies names who says it."
             )
         }
         return lines

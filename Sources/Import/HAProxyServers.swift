@@ -331,15 +331,29 @@ struct HAProxyServers {
     /// Whoever finds all servers full waits there, unless told otherwise.
     private mutating func queue() {
         let isLimited = proxy.servers.contains { ($0.number("maxconn") ?? 0) > 0 }
-        guard isLimited, let span = proxy.timeouts["queue"] ?? proxy.timeouts["connect"] else {
-            return
+        if !isLimited { return }
+        // Without either it waits for as long as it takes.
+        let span = proxy.timeouts["queue"] ?? proxy.timeouts["connect"]
+        if span.map({ $0 > Self.queueTimes.upperBound }) ?? true {
+            notes.append(
+                Note(
+                    place: proxy.place,
+                    text:
+                        "\(proxy.raw): \(span.map { "timeout queue \($0.text)" } ?? "no timeout queue, no timeout connect")",
+                    why:
+                        "\(Self.queueTimes.upperBound.text) is the longest that a request waits for a server here"
+                )
+            )
         }
         settings.append(
             .init(
                 "queue",
                 .map([
                     .init("size", .number(Self.queueSize)),
-                    .init("timeout", .span(span.limited(to: Self.queueTimes))),
+                    .init(
+                        "timeout",
+                        .span((span ?? Draft.timeoutMax).limited(to: Self.queueTimes))
+                    ),
                 ])
             )
         )

@@ -183,6 +183,7 @@ import Testing
             """
             backend web
                 balance leastconn
+                timeout queue 5s
                 option httpchk GET /ok HTTP/1.1
                 http-check expect status 200
                 server a 10.0.0.1:80 check weight 5 maxconn 10 backup
@@ -205,6 +206,7 @@ import Testing
                     retries: 3
                     retry-on: [connect-failure]
                     on-down: keep
+                    queue: { size: 1024, timeout: 5s }
                     eject: off
                     peers:
                       - { id: a, address: "10.0.0.1:80", weight: 5, backup: true, max-connections: 10 }
@@ -696,6 +698,23 @@ import Testing
         #expect(upstream.peers.map(\.maxFails) == most)
         #expect(imported.text.contains("'eject: off' is HAProxy's way") == isOff)
         #expect(imported.text.contains("observe") == !(words + line).isEmpty)
+    }
+
+    /// Who finds all servers full waits in HAProxy, and was answered 503 where no timeout says for how long.
+    @Test(arguments: [
+        ("timeout queue 5s", 5, false), ("timeout connect 3s", 3, false), ("", 600, true),
+        ("timeout connect 0", 600, true), ("timeout connect 3s\n timeout queue 0", 3, false),
+        ("timeout queue 1h", 600, true),
+    ])
+    func `whoever finds all servers full waits as long as there`(
+        _ lines: String,
+        _ seconds: Int,
+        _ isTold: Bool
+    ) throws {
+        let imported = Self.read("backend b\n \(lines)\n server s 1.2.3.4:80 maxconn 9\n")
+        let queue = try #require(imported.configuration().upstreams.first?.definition.queue)
+        #expect(queue.timeout == .seconds(Int64(seconds)))
+        #expect(imported.text.contains("600s is the longest that a request waits") == isTold)
     }
 
     /// Nothing that is asked of one server is asked of all the others again.
