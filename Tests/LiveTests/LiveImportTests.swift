@@ -51,6 +51,15 @@ extension Live {
             )
             #expect(more.code == 1 && more.verdict.exitCode == 0, "\(more)")
             #expect(more.printed.contains("stick on src"))
+            // What was forbidden is not one comment among many.
+            let open = try await Self.validated(
+                "haproxy",
+                "listen web\n  mode http\n  bind :1\n  http-request deny\n  server a 10.0.0.1:80\n",
+                in: folder
+            )
+            #expect(open.code == 1 && open.printed.contains("OPEN HERE"))
+            let told = try String(contentsOfFile: folder.path("err"), encoding: .utf8)
+            #expect(told.contains("1 of them: OPEN HERE"), "\(told)")
         }
 
         @Test func `files that nginx includes are found beside it`() async throws {
@@ -63,7 +72,8 @@ extension Live {
                 .write(toFile: folder.path("conf.d/app.conf"), atomically: true, encoding: .utf8)
             let result = try await Self.validated(
                 "nginx",
-                "http { include conf.d/*.conf; server { listen 80; location / { proxy_pass http://app; } } }\n",
+                "http { include conf.d/*.conf; server { listen 80; proxy_set_header Host $host;"
+                    + " location / { proxy_pass http://app; } } }\n",
                 in: folder
             )
             #expect(result.code == 0 && result.verdict.exitCode == 0, "\(result)")
