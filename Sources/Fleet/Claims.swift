@@ -253,6 +253,9 @@ public struct Claims: Sendable {
     /// Until when; nil where it may claim it.
     public func abstention(from pair: PairNumber) -> Instant? { abstained[pair]?.until }
 
+    /// For the reason alone that it doubted itself.
+    func abstainsInDoubt(from pair: PairNumber) -> Bool { abstained[pair]?.isOfDoubt ?? false }
+
     public mutating func abstain(from pair: PairNumber, until: Instant, isOfDoubt: Bool = false) {
         abstained[pair] = Abstention(until: until, isOfDoubt: isOfDoubt)
     }

@@ -71,12 +71,13 @@ public struct Doubt: Sendable {
         targets[Int(pair)] = Target(host: host)
     }
 
-    /// The pair is another agent's now: it says nothing of this one's network.
-    public mutating func leave(_ pair: PairNumber) {
+    /// The pair is another agent's now: it says nothing of this one's network. That it has answered here before is
+    /// known still where it was given away for as long as this agent doubts itself: silent again, it is news again.
+    public mutating func leave(_ pair: PairNumber, inDoubt: Bool = false) {
         guard targets.indices.contains(Int(pair)) else { return }
         count(pair, by: -1)
         targets[Int(pair)].answer = .none
-        targets[Int(pair)].hasAnswered = false
+        if !inDoubt { targets[Int(pair)].hasAnswered = false }
     }
 
     public mutating func note(_ answer: Answer, of pair: PairNumber) {

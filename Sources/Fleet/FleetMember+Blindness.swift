@@ -36,6 +36,11 @@ extension FleetMember {
         }
     }
 
+    /// It began while this agent doubted itself, or does so still: a failure says nothing of the peer.
+    func isOfDoubt(_ begun: Instant, at now: Instant) -> Bool {
+        withholds(at: now) || blindness.endedAt.map { begun < $0 } ?? false
+    }
+
     /// When others are to look at what fails here; nil where it does not doubt itself.
     var givesAwayFrom: Instant? {
         // However long it was late before: whether the others see the same takes its time from here.

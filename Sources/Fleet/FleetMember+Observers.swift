@@ -111,6 +111,7 @@ extension FleetMember {
         guard let plan = plan(of: pair) else { return }
         if observers.offset(of: pair) != nil { note(found, of: pair) }
         noteSample(found, of: pair)
+        settleDoubt(at: now)
         answer(pair, found, begun: begun, at: now, into: &effects)
         let word: Vote.Word
         switch found {
@@ -119,7 +120,8 @@ extension FleetMember {
         case .nothing: return
         }
         let holder = presumedHolder(of: pair)
-        guard !withholds(at: now), !isAway(at: now), membership.hasLease, !holder.isEmpty,
+        guard !withholds(at: now), word == .passes || !isOfDoubt(begun, at: now),
+            !isAway(at: now), membership.hasLease, !holder.isEmpty,
             holder != agent
         else { return }
         let time = clock.now(at: begun)

@@ -17,7 +17,7 @@ extension FleetMember {
         case (.claimed(_, let time, let answers), .claim(let batch)):
             clock.take(store: time, sent: sent, received: now)
             for (asked, answer) in zip(batch, answers) {
-                claimed(asked.pair, asked.claim, answer, at: now, into: &effects)
+                claimed(asked.pair, asked.claim, answer, time, at: now, into: &effects)
             }
         case (.published(let answers), .publish(let batch)):
             for (asked, answer) in zip(batch, answers) {
@@ -26,6 +26,7 @@ extension FleetMember {
         case (.refused(let refusal), _):
             again(calling, at: now)
             refused(refusal, at: now, into: &effects)
+        case (.done, .release): break
         default: again(calling, at: now)
         }
         send(at: now, into: &effects)
@@ -44,7 +45,11 @@ extension FleetMember {
         beatsUnasked = FleetTerms.beatsToAsk
         if case .claim(let batch) = calling {
             // It may hold them since: better probed twice than by nobody.
-            for (pair, claim) in batch where plan(of: pair)?.key == claim.pair {
+            for (pair, claim) in batch {
+                guard plan(of: pair)?.key == claim.pair else {
+                    giveBackLater(claim.pair, epoch: Self.anyEpoch)
+                    continue
+                }
                 claims.settle(pair)
                 keep(pair, at: now, into: &effects)
                 claims.want(pair, .keep)
@@ -70,6 +75,7 @@ extension FleetMember {
     private mutating func again(_ calling: Calling, at now: Instant) {
         switch calling {
         case .beat, .tell, .other: break
+        case .release(let key, let epoch): giveBackLater(key, epoch: epoch)
         case .claim(let batch):
             for (pair, claim) in batch where plan(of: pair)?.key == claim.pair {
                 claims.settle(pair)
@@ -108,7 +114,10 @@ extension FleetMember {
         } else if isFirst, claims.heldCount > 0 {
             keepEverything()
         }
-        if let roster = change.roster { ownership.take(roster.members) }
+        if let roster = change.roster {
+            ownership.take(roster.members)
+            looksAnew = true
+        }
         if membership.isMember && !wasMember {
             effects.append(
                 .say(.tookPart(roster: answer.roster, size: answer.size))
@@ -119,7 +128,7 @@ extension FleetMember {
             for number in plans.indices { review(PairNumber(number), at: now) }
         }
         if change.roster != nil || isNewEra || membership.isMember != wasMember {
-            noteRoster(at: now)
+            noteRoster(begunAnew: change.begunAnew, at: now)
         }
         let silent = membership.doubting.values.count { $0 }
         doubt.note(silentAgents: silent, of: answer.size)
@@ -189,18 +198,14 @@ extension FleetMember {
         _ pair: PairNumber,
         _ claim: FleetCall.Claim,
         _ answer: FleetReply.ClaimAnswer,
+        _ time: WallTime,
         at now: Instant,
         into effects: inout [FleetEffect]
     ) {
         guard let plan = plan(of: pair), plan.key == claim.pair else {
             if case .granted(let epoch, _, _) = answer {
                 // Defined no more since it was asked for.
-                call(
-                    .release([.init(pair: claim.pair, epoch: epoch)]),
-                    .other,
-                    at: now,
-                    into: &effects
-                )
+                giveBack(claim.pair, epoch: epoch, at: now, into: &effects)
             }
             return
         }
@@ -214,7 +219,9 @@ extension FleetMember {
                 letGo(of: pair)
             }
             review(pair, at: now)
-        case .granted(let epoch, let from, let verdict):
+        case .granted(let epoch, let instant, let verdict):
+            // What is its own at once is so by its own clock, which may be behind the store's while it is slewed.
+            let from = instant <= time ? min(instant, clock.now(at: now)) : instant
             _ = claims.grant(pair, epoch: epoch, from: from)
             holders[Int(pair)] = agent
             shy.remove(pair)

@@ -134,6 +134,8 @@ extension FleetMember {
             let others = electors(for: pair, plan)
             // Begun when nobody could be asked: one's own word is no quorum any more where somebody can.
             if isLonely && others.isEmpty { return }
+            // Whoever did not hear itself heard nobody.
+            if run.number > askingHeard { run.noteCut() }
             askings += 1
             run.ask(again: askings, of: others, at: time)
             runs[pair] = run
@@ -149,7 +151,7 @@ extension FleetMember {
         for vote in said { _ = runs[pair]?.take(unasked: vote, at: time) }
         guard let run = runs[pair], !run.silent.isEmpty else { return }
         let ask = Ask(by: agent, epoch: run.epoch, number: run.number, askedAt: time)
-        let letters = run.silent.map { FleetCall.Letter(to: $0, .asked(plan.key, ask)) }
+        let letters = (run.silent + [agent]).map { FleetCall.Letter(to: $0, .asked(plan.key, ask)) }
         tell(letters, at: now, into: &effects)
     }
 
@@ -363,12 +365,20 @@ extension FleetMember {
             effects.append(.stop(pair, at: from))
             if wasStale, !claims.abstains(from: pair, at: now) { notePairLost(pair, at: now) }
         case .offered(let key, let epoch, let by):
-            guard let pair = number(of: key), membership.isMember,
-                membership.state == .working, !withholds(at: now),
-                !claims.abstains(from: pair, at: now), epoch >= claims.epoch(of: pair)
+            guard let pair = number(of: key), membership.state == .working,
+                epoch == Self.anyEpoch || epoch >= claims.epoch(of: pair)
             else { return }
             claims.note(epoch: epoch, of: pair)
+            guard membership.isMember, !withholds(at: now), !claims.abstains(from: pair, at: now)
+            else {
+                // Nor is anybody else known to take it: as soon as this agent may it asks.
+                if holders[Int(pair)] == by { holders[Int(pair)] = "" }
+                return lookForHolder(of: pair, at: now)
+            }
             claims.want(pair, .offer, holder: by)
+        case .asked(_, let ask) where ask.by == agent:
+            // Of a life before it may be any number.
+            if ask.number <= askings { askingHeard = max(askingHeard, ask.number) }
         case .asked(let key, let ask): asked(key, ask, at: now, into: &effects)
         case .voted(let key, let vote) where vote.number == Vote.unasked:
             if let pair = number(of: key) { told(vote, of: pair, at: now, into: &effects) }
@@ -404,6 +414,7 @@ extension FleetMember {
         into effects: inout [FleetEffect]
     ) {
         noteSample(found, of: pair)
+        settleDoubt(at: now)
         answer(pair, found, begun: begun, at: now, into: &effects)
     }
 
@@ -425,7 +436,7 @@ extension FleetMember {
             switch found {
             case .passes: .passes
             // It may be this agent that fails.
-            case .fails where withholds(at: now): .abstains
+            case .fails where isOfDoubt(begun, at: now): .abstains
             case .fails: .fails
             case .nothing: .abstains
             }
@@ -469,7 +480,16 @@ extension FleetMember {
             return hold(pair, by: holder, epoch: epoch, at: now, into: &effects)
         }
         claims.note(epoch: epoch, of: pair)
-        if holder == agent || holders[Int(pair)] == holder { return }
+        if holder == agent { return }
+        if instance == 0, rosterIDs.contains(holder), !claims.probes(pair) {
+            // It may have been given back, and whom its agent offered it to may not define it: the store knows.
+            if holders[Int(pair)] == holder {
+                holders[Int(pair)] = ""
+                lookForHolder(of: pair, at: now)
+            }
+            if holders[Int(pair)].isEmpty { return }
+        }
+        if holders[Int(pair)] == holder { return }
         know(pair, isHeldBy: holder, at: now)
         review(pair, at: now)
     }

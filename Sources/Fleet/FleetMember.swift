@@ -149,6 +149,8 @@ public struct FleetMember: Sendable {
     /// Questions that wait for a probe of ours.
     var asks: [PairNumber: [(ask: Ask, heard: Instant)]] = [:]
     var askings: UInt64 = 0
+    /// The latest of its own questions that came back to it: until then it heard what is said to it.
+    var askingHeard: UInt64 = 0
     private var sequence: UInt64 = 0
     private var dirty: [PairNumber] = []
     private var isDirty = Set<PairNumber>()
@@ -162,6 +164,8 @@ public struct FleetMember: Sendable {
 
     /// What is to be given back as soon as there is a store.
     private var returned: [VerdictKey: UInt64] = [:]
+    /// Under whichever epoch this life holds it: none is as early.
+    static let anyEpoch: UInt64 = 0
     /// Of what is left out the store says so when it is read again.
     private static let returnedMax = 100_000
 
@@ -171,6 +175,7 @@ public struct FleetMember: Sendable {
         case beat
         case claim([(pair: PairNumber, claim: FleetCall.Claim)])
         case publish([(pair: PairNumber, epoch: UInt64, sequence: UInt64)])
+        case release(VerdictKey, epoch: UInt64)
         case tell
         case other
     }
@@ -209,6 +214,8 @@ public struct FleetMember: Sendable {
     /// agent gave away.
     private static let (lastPlace, awaitedPlace, outcastPlace) = (3, 4, 5)
     var rosterIDs: Set<String> = []
+    /// Ranks are being found anew: when each pair of a late agent is to be taken over follows from them.
+    var looksAnew = false
     /// Lost by standing still: not taken back before.
     var shyUntil: Instant
     var shy = Set<PairNumber>()
@@ -305,8 +312,9 @@ public struct FleetMember: Sendable {
         let epoch = claims.publishableEpoch(of: number)
         if claims.drop(number) {
             effects.append(.stop(number, at: clock.now(at: now)))
+            // What it probed without knowing may be its own all the same: the answer to its claim was lost.
+            giveBack(key, epoch: epoch ?? Self.anyEpoch, at: now, into: &effects)
         }
-        if let epoch { giveBack(key, epoch: epoch, at: now, into: &effects) }
         claims.forget(number)
         letGo(of: number)
         observers.forget(number)
@@ -327,17 +335,24 @@ public struct FleetMember: Sendable {
         at now: Instant,
         into effects: inout [FleetEffect]
     ) {
-        guard membership.hasLease, !isCut else {
-            if returned.count < Self.returnedMax { returned[key] = epoch }
-            return
-        }
-        call(.release([.init(pair: key, epoch: epoch)]), .other, at: now, into: &effects)
+        guard membership.hasLease, !isCut else { return giveBackLater(key, epoch: epoch) }
+        call(
+            .release([.init(pair: key, epoch: epoch)]),
+            .release(key, epoch: epoch),
+            at: now,
+            into: &effects
+        )
         let order = ownership.order(byKey: Ownership.key(of: key)).map { ownership.id(of: $0) }
         let letters = order.filter { $0 != agent }.prefix(Ownership.ranked).map {
             FleetCall.Letter(to: $0, .offered(key, epoch: epoch, by: agent))
         }
         if letters.isEmpty { return }
         tell(letters, at: now, into: &effects)
+    }
+
+    /// With the next beat that is answered.
+    mutating func giveBackLater(_ key: VerdictKey, epoch: UInt64) {
+        if returned.count < Self.returnedMax { returned[key] = epoch }
     }
 
     /// What could not be given back while there was no store.
@@ -371,6 +386,10 @@ public struct FleetMember: Sendable {
         sampleOthers(at: now, into: &effects)
         if !ownership.isSettled {
             for pair in ownership.advance() { review(pair, at: now) }
+        }
+        if looksAnew, ownership.isSettled {
+            looksAnew = false
+            lookThrough(pairsOf: watch.lateAgents.keys.sorted(), at: now)
         }
         endCedings(at: now, into: &effects)
         retry(at: now)
@@ -418,7 +437,7 @@ public struct FleetMember: Sendable {
 
     /// Another probes it: what this agent found of it says nothing of this one's network any more.
     mutating func letGo(of pair: PairNumber) {
-        doubt.leave(pair)
+        doubt.leave(pair, inDoubt: claims.abstainsInDoubt(from: pair))
         mass.end(pair, .left)
         runs[pair] = nil
         observers.forgetTold(pair)
@@ -540,9 +559,11 @@ public struct FleetMember: Sendable {
     // MARK: What nobody has
 
     /// The roster is another: who was in it is known to those that are, and to nobody else.
-    mutating func noteRoster(at now: Instant) {
+    mutating func noteRoster(begunAnew: Set<String>, at now: Instant) {
         rosterIDs = Set(membership.roster.members.map(\.id))
         for number in plans.indices where plans[number] != nil {
+            // What a former life held and never spoke of its next one does not know.
+            if begunAnew.contains(holders[number]) { holders[number] = "" }
             lookForHolder(of: PairNumber(number), at: now)
         }
     }
@@ -716,7 +737,7 @@ public struct FleetMember: Sendable {
         case .claim: isClaiming = true
         case .publish: isPublishing = true
         case .tell: isTelling = true
-        case .other: break
+        case .release, .other: break
         }
         effects.append(.call(lastCall, membership.signature, call))
     }
@@ -736,7 +757,7 @@ public struct FleetMember: Sendable {
         case .claim: isClaiming = false
         case .publish: isPublishing = false
         case .tell: isTelling = false
-        case .other: break
+        case .release, .other: break
         }
         return ended
     }

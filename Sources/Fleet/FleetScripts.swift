@@ -598,7 +598,7 @@ public enum FleetScript: String, CaseIterable, Sendable {
         return answer
         """
 
-    /// ARGV: …, and a pair each: field, epoch. Empties the claim and keeps its epoch.
+    /// ARGV: …, and a pair each: field, epoch, or 0 for whichever. Empties the claim and keeps its epoch.
     private static let releaseBody = """
         local refused = refusal()
         if refused then return refused end
@@ -615,7 +615,7 @@ public enum FleetScript: String, CaseIterable, Sendable {
             end
           end
           if one and one.agent == me and one.instance == instance and one.era == present
-            and one.epoch == tonumber(ARGV[i + 1]) then
+            and (ARGV[i + 1] == '0' or one.epoch == tonumber(ARGV[i + 1])) then
             one.agent, one.instance, one.before, one.before_instance = '', '0', 0, '0'
             write(ARGV[i], one)
             released = released + 1

@@ -21,6 +21,8 @@ public struct Membership: Sendable {
         /// The lease was over: it has a new instance, and nothing that the former one called counts.
         public var isReborn = false
         public var roster: Roster?
+        /// Members of which another life is in the roster than before.
+        public var begunAnew = Set<String>()
         /// Another process has had this id for a lease and longer.
         public var isDoubled = false
         /// What lies in the store is of a newer format.
@@ -119,6 +121,9 @@ public struct Membership: Sendable {
         if let members = answer.members {
             roster = Roster(number: answer.roster, members: members)
             change.roster = roster
+            for one in members where instances[one.id].map({ $0 != one.instance }) ?? false {
+                change.begunAnew.insert(one.id)
+            }
             instances = Dictionary(
                 members.map { ($0.id, $0.instance) },
                 uniquingKeysWith: { one, _ in one }

@@ -39,6 +39,8 @@ struct Checks {
     private var lastEpoch: [VerdictKey: (epoch: UInt64, agent: String)] = [:]
     private var leases: [String: (instance: UInt64, at: Int64, count: UInt64)] = [:]
     private var published: [VerdictKey: HealthCounter.Status] = [:]
+    /// Of which roster it was seen that an agent has it as the store does.
+    var rostersSeen: [Int: (era: UInt64, number: UInt64, life: UInt32)] = [:]
 
     // Who probes what.
     private var probers: [Set<Int>]
@@ -91,6 +93,8 @@ struct Checks {
     static let catchUp = Int64(3_000)
     /// It notices that it doubts itself with its next beat, at the latest.
     static let sayingMax = Int64(500)
+    /// Who stood still for less than a lease may doubt itself after that, and answers what it is asked.
+    static let witnessMin = Int64(3_000)
     /// What is older excuses nothing.
     static let memory = Int64(15_000)
 
@@ -343,6 +347,7 @@ struct Checks {
     /// Nothing has happened for a while: is everything as it should be?
     mutating func look(_ world: World) {
         let now = world.now
+        for agent in world.agents where agent.isAlive && !agent.isPaused { agent.noteDoubt() }
         lookForStale(world)
         lookAtRosters(world)
         lookAtPromises(world)
@@ -395,8 +400,12 @@ struct Checks {
         for agent in world.agents where agent.isAlive && !agent.isPaused {
             let membership = agent.desk.member.membership
             let (era, number) = world.store.rosterName
-            guard membership.hasLease, membership.era == era, membership.roster.number == number
+            guard membership.hasLease, membership.era == era, membership.roster.number == number,
+                rostersSeen[agent.number]?.number != number
+                    || rostersSeen[agent.number]?.era != era
+                    || rostersSeen[agent.number]?.life != agent.life
             else { continue }
+            rostersSeen[agent.number] = (era, number, agent.life)
             let ids = membership.roster.members.map(\.id).sorted()
             if ids == world.store.roster { continue }
             fail(
@@ -504,7 +513,8 @@ struct Checks {
         let areWell = others.allSatisfy { id in
             guard let other = world.agents.first(where: { $0.id == id }) else { return false }
             return other.isAlive && !other.isPaused && agentFaults[other.number] == 0
-                && now - agentTrouble[other.number] > Self.memory
+                && (now - agentTrouble[other.number] > Self.memory
+                    || promises.isBackFor(Self.witnessMin, other.number, at: now))
                 && world.canProbe(target, from: other.number)
                 && promises.hasReached(target, from: other.number, for: Self.memory, at: now)
         }
@@ -632,7 +642,7 @@ struct Checks {
 
     private mutating func count(_ fault: Fault, by step: Int, at now: Int64) {
         let isLasting = fault.length > 0
-        promises.note(fault, isOver: step < 0, at: now)
+        promises.note(fault, isOver: step < 0, at: now, trouble: agentTrouble)
         switch fault.kind {
         case .crash(let agent), .pause(let agent), .leave(let agent), .cutFromStore(let agent),
             .otherCatalogue(let agent, _), .slowReading(let agent), .slowCalls(let agent):

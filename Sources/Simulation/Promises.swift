@@ -12,6 +12,8 @@ struct Promises {
     fileprivate var lastSlot: [Int64]
     /// Until when something excuses that nobody did.
     fileprivate var excusedUntil: [Int64]
+    /// Until when whoever gave it away waits for all others, though it may claim the target as they do by now.
+    fileprivate var restsUntil: [Int: Int64] = [:]
     /// When something last befell an agent; how it was with the fleet before the store was away is of no use then.
     fileprivate var lastEvent: Int64 = 0
     fileprivate var catalogueTrouble: Int64 = -1_000_000
@@ -27,6 +29,12 @@ struct Promises {
     /// Since when something else is wrong with what people see of targets.
     fileprivate var sightTrouble: Int64 = -1_000_000
     fileprivate var sightFaults = 0
+    /// Agents to which nothing has happened for long but a short stop, and when the last one began.
+    fileprivate var stops: [Int: Stop] = [:]
+    fileprivate struct Stop {
+        var until: Int64
+        var isAlone: Bool
+    }
     /// When an agent was last cut off from one target.
     fileprivate var lastCut: [Way: Int64] = [:]
     fileprivate struct Way: Hashable {
@@ -37,12 +45,13 @@ struct Promises {
     /// The first beat of each life, and who was in the roster, since when anybody is.
     fileprivate var firstBeat: [String: (instance: UInt64, at: Int64)] = [:]
     fileprivate var roster: [String] = []
+    fileprivate var rosterNumber: UInt64?
     fileprivate var founded: Int64 = 0
     fileprivate var era: UInt64 = 0
     fileprivate var clockTrouble: Int64 = -1_000_000
 
     /// The latest epoch under which each process was told that somebody else holds a pair.
-    fileprivate var told: [Int: [VerdictKey: UInt64]] = [:]
+    fileprivate var told: [Int: [Int: UInt64]] = [:]
 
     /// When the store was last away, and what all readers knew then.
     fileprivate var absences = 0
@@ -53,6 +62,13 @@ struct Promises {
     /// Since when each process shows another word than lies in the store.
     fileprivate var differsFrom: [Int: [Int: Int64]] = [:]
 
+    /// Since when each process shows its own word of what it probes no more.
+    fileprivate var ownFrom: [Int: [Int: Int64]] = [:]
+
+    /// A hand-over, in which it has no slot left, and two beats.
+    static let ownMax = Int64(1_000)
+    /// A third of the life of a word, a round and a look.
+    static let renewMax = Int64(6_000)
     /// One step of looking, one of beating, and messages on their way.
     static let tolerance = Int64(400)
     /// Who is cut off from everything has seen so by then.
@@ -75,7 +91,25 @@ struct Promises {
         lastCut[Way(agent: agent, target: target)].map { now - $0 > span } ?? true
     }
 
-    mutating func note(_ fault: Fault, isOver: Bool, at now: Int64) {
+    /// Nothing but one short stop has befallen it lately, and that is over for so long.
+    func isBackFor(_ span: Int64, _ agent: Int, at now: Int64) -> Bool {
+        stops[agent].map { $0.isAlone && now - $0.until > span } ?? false
+    }
+
+    private mutating func noteStop(_ fault: Fault, _ trouble: [Int64], at now: Int64) {
+        guard let agent = fault.agent else { return }
+        if case .pause = fault.kind, fault.length < 2_500, fault.at == now {
+            stops[agent] = Stop(
+                until: now + fault.length,
+                isAlone: now - trouble[agent] > Checks.memory
+            )
+        } else if stops[agent]?.until != now {
+            stops[agent] = nil
+        }
+    }
+
+    mutating func note(_ fault: Fault, isOver: Bool, at now: Int64, trouble: [Int64]) {
+        noteStop(fault, trouble, at: now)
         let step = isOver ? -1 : 1
         switch fault.kind {
         case .targetDown, .targetFlaky: return
@@ -153,14 +187,20 @@ extension Checks {
                 promises.excusedUntil[target] = now
             }
             let since = max(promises.lastSlot[target], promises.excusedUntil[target], excuse)
-            // Who gave it away takes it last of all.
+            if now - since <= most { continue }
+            // Who gave it away takes it last of all, be it one that sees nothing.
             let plan = world.plans[target]
-            let hasAbstainer = able.contains { agent in
-                agent.desk.number(of: plan.key).map { agent.desk.abstains(from: $0) != nil }
-                    ?? false
+            let hasAbstainer = world.agents.contains { agent in
+                agent.isAlive
+                    && agent.desk.number(of: plan.key).map {
+                        agent.desk.abstains(from: $0) != nil
+                    } ?? false
             }
-            let rest = hasAbstainer ? Int64(able.count) * terms.rankStep.milliseconds : 0
-            if now - since > most + rest {
+            if hasAbstainer {
+                let rest = Int64(able.count) * terms.rankStep.milliseconds
+                promises.restsUntil[target] = since + most + rest
+            }
+            if now > max(since + most, promises.restsUntil[target] ?? 0) {
                 fail(
                     "p\(target) went unprobed for \(now - promises.lastSlot[target])ms, \(now - since)ms of "
                         + "them with nothing to wait for",
@@ -193,10 +233,13 @@ extension Checks {
             if isNewEra { promises.roster = store.roster }
             return
         }
+        defer { promises.rosterNumber = store.rosterName.number }
         if case .beaten = reply, promises.firstBeat[signature.agent]?.instance != signature.instance
         {
             promises.firstBeat[signature.agent] = (signature.instance, now)
         }
+        // Each change of it has a number of its own.
+        if !isNewEra, promises.rosterNumber == store.rosterName.number { return }
         let before = promises.roster
         promises.roster = store.roster
         if before.isEmpty || (isNewEra && store.roster.count <= 1) { promises.founded = now }
@@ -210,12 +253,19 @@ extension Checks {
         }
     }
 
+    /// Who is in the roster of a replica that took over has entered it before, be it in a life that is over.
+    mutating func failedOver(to store: StoreModel) {
+        promises.roster = store.roster
+        promises.rosterNumber = nil
+        rostersSeen = [:]
+    }
+
     // MARK: What was told
 
     mutating func told(_ agent: SimulatedAgent, of pair: VerdictKey, _ epoch: UInt64, by: String) {
         if by.isEmpty || by == agent.id { return }
-        let known = promises.told[agent.number]?[pair] ?? 0
-        promises.told[agent.number, default: [:]][pair] = max(known, epoch)
+        guard let index = agent.world.indices[pair] else { return }
+        promises.told[agent.number, default: [:]][index, default: 0].grow(to: epoch)
     }
 
     mutating func told(_ agent: SimulatedAgent, _ hint: FleetHint) {
@@ -242,12 +292,10 @@ extension Checks {
     /// Who was told that another holds a pair takes itself for its holder only by a later claim.
     private mutating func lookAtWhatWasTold(_ world: World) {
         for agent in world.agents where agent.isAlive && !agent.isPaused {
-            for (pair, epoch) in promises.told[agent.number] ?? [:] {
-                guard let index = world.indices[pair], let mine = agent.heldEpoch(of: index),
-                    mine < epoch
-                else { continue }
+            for (index, epoch) in promises.told[agent.number] ?? [:] {
+                guard let mine = agent.heldEpoch(of: index), mine < epoch else { continue }
                 fail(
-                    "\(agent.id) holds \(pair.peer) under epoch \(mine), and was told that another has it under "
+                    "\(agent.id) holds p\(index) under epoch \(mine), and was told that another has it under "
                         + "\(epoch)",
                     of: index,
                     at: world.now
@@ -302,6 +350,8 @@ extension Checks {
             now - targetChanged[target] > Self.memory,
             promises.sightFaults == 0, now - promises.sightTrouble > Self.memory,
             promises.cuts.count(where: { $0 != nil }) == 1,
+            // Without a store it cannot ask anybody, and believes what it sees.
+            agentFaults[agent.number] == 1,
             now - promises.lastEvent >= now - cut.since, isNetworkWell(since: 6_000, now),
             agent.desk.member.membership.hasOthers
         else { return }
@@ -328,7 +378,10 @@ extension Checks {
                 promises.known[agent.number] = Set(known)
             }
         }
-        guard promises.isWatched, promises.lastEvent < promises.absentFrom else { return }
+        // Who doubts itself renews nothing that fails, be the store there or not.
+        guard promises.isWatched, promises.lastEvent < promises.absentFrom,
+            promises.sightFaults == 0, now - promises.sightTrouble > Self.memory
+        else { return }
         for agent in world.agents where agent.isAlive && !agent.isPaused {
             for target in promises.known[agent.number] ?? []
             where agent.status(of: target) == .unknown {
@@ -346,23 +399,32 @@ extension Checks {
     /// Whoever can read shows what lies there, of what it does not probe itself.
     private mutating func lookAtReaders(_ world: World) {
         let now = world.now
+        let isNetworkWell = isNetworkWell(since: Promises.readMax, now)
         for agent in world.agents {
+            let isThere = agent.isAlive && !agent.isPaused && !agent.desk.isTaken
             let isFit =
-                agent.isAlive && !agent.isPaused && agent.isConnected && !agent.desk.isTaken
+                isThere && agent.isConnected && isNetworkWell
                 && isWell(agent, since: Promises.readMax, now)
-                && isNetworkWell(since: Promises.readMax, now)
-            if !isFit {
-                promises.differsFrom[agent.number] = nil
+            if !isFit { promises.differsFrom[agent.number] = nil }
+            if !isThere {
+                promises.ownFrom[agent.number] = nil
                 continue
             }
             for (target, plan) in world.plans.enumerated() {
                 guard !agent.holds(target), !world.isHidden(target, from: agent.number),
-                    let word = world.store.verdict(of: plan.key),
                     let shown = agent.verdict(of: target),
-                    (shown.agent, shown.epoch, shown.status) != (
-                        word.agent, word.epoch, word.status
-                    )
+                    let word = world.store.word(of: plan.key)
                 else {
+                    promises.differsFrom[agent.number]?[target] = nil
+                    promises.ownFrom[agent.number]?[target] = nil
+                    continue
+                }
+                judge(agent, target, showing: shown, whereLies: word, at: now)
+                let verdict = word.verdict
+                if !isFit { continue }
+                if (shown.agent, shown.epoch, shown.status)
+                    == (verdict.agent, verdict.epoch, verdict.status)
+                {
                     promises.differsFrom[agent.number]?[target] = nil
                     continue
                 }
@@ -371,12 +433,39 @@ extension Checks {
                 if now - since <= Promises.readMax { continue }
                 fail(
                     "\(agent.id) shows p\(target) \(shown.status.rawValue) by \(shown.agent), and in the store "
-                        + "lies for \(now - since)ms: \(word.status.rawValue) by \(word.agent)",
+                        + "lies for \(now - since)ms: \(verdict.status.rawValue) by \(verdict.agent)",
                     of: target,
                     at: now
                 )
             }
         }
+    }
+
+    /// Who probes a pair no more shows what it has read of it, and not what it found without a claim. Against what is over
+    /// such a word stands, and what was over while the store was away is renewed in time.
+    private mutating func judge(
+        _ agent: SimulatedAgent,
+        _ target: Int,
+        showing shown: Verdict,
+        whereLies word: SimulatedAgent.Word,
+        at now: Int64
+    ) {
+        guard word.instance > 0, shown.agent == agent.id, storeFaults == 0,
+            now - storeTrouble > Promises.renewMax, let read = agent.lastRead(of: target),
+            read.agent != agent.id, read.agent == word.verdict.agent, read.epoch >= shown.epoch
+        else {
+            promises.ownFrom[agent.number]?[target] = nil
+            return
+        }
+        let since = promises.ownFrom[agent.number]?[target] ?? now
+        promises.ownFrom[agent.number, default: [:]][target] = since
+        if now - since < Promises.ownMax { return }
+        fail(
+            "\(agent.id) shows its own word of p\(target), which it does not probe, and has read what "
+                + "\(read.agent) wrote",
+            of: target,
+            at: now
+        )
     }
 
     // MARK: What is defined no more
@@ -400,4 +489,8 @@ extension Checks {
             )
         }
     }
+}
+
+extension UInt64 {
+    fileprivate mutating func grow(to other: UInt64) { self = Swift.max(self, other) }
 }

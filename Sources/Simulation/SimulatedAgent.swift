@@ -47,12 +47,14 @@ final class SimulatedAgent {
     private var lookout: Lookout
     private var clockWatch = ClockWatch()
     private(set) var pairs: [Pair] = []
+    private var numbers: [PairNumber?] = []
     /// When it last read a later word of each target, and whose that was.
     private(set) var readAt: [Int64] = []
     private var downAt: [Int64?] = []
     private var lastRead: [(epoch: UInt64, agent: String)?] = []
     private var sequence: UInt64 = 0
     private var began: WallTime
+    private var doubtedSince: Int64?
 
     private(set) var isPaused = false
     /// When it stood still last for longer than a lease, and when it ran again.
@@ -198,7 +200,7 @@ final class SimulatedAgent {
         isAlive = true
         isPaused = false
         waiting = []
-        (pausedAt, stoodUntil) = (nil, nil)
+        (pausedAt, stoodUntil, doubtedSince) = (nil, nil, nil)
         nextWake = .max
         reconcileAt = 0
         storeID = 0
@@ -222,6 +224,7 @@ final class SimulatedAgent {
         let now = loop.wall
         readAt = world.plans.map { _ in world.now }
         lastRead = world.plans.map { _ in nil }
+        numbers = world.plans.map { _ in nil }
         downAt = world.plans.map { _ in nil }
         pairs = world.plans.map { _ in
             Pair(
@@ -235,7 +238,7 @@ final class SimulatedAgent {
             desk.hands = self
             for (index, plan) in world.plans.enumerated() where !world.isHidden(index, from: number)
             {
-                _ = desk.define(plan)
+                numbers[index] = desk.define(plan)
             }
             desk.start(on: self)
         }
@@ -286,6 +289,7 @@ final class SimulatedAgent {
     func define(_ index: Int) {
         run {
             let pair = desk.define(world.plans[index])
+            numbers[index] = pair
             if desk.holds(pair) { setProbed(index, true) }
         }
     }
@@ -293,7 +297,10 @@ final class SimulatedAgent {
     func forget(_ index: Int) {
         run {
             letGo(index)
+            pairs[index].offset = nil
+            scheduleLook(index)
             _ = desk.remove(world.plans[index].key)
+            numbers[index] = nil
         }
     }
 
@@ -304,12 +311,29 @@ final class SimulatedAgent {
 
     func verdict(of index: Int) -> Verdict? { board.verdict(of: world.plans[index].key) }
 
+    /// The last word of another that was news to it.
+    func lastRead(of index: Int) -> (epoch: UInt64, agent: String)? { lastRead[index] }
+
     /// For how long it has not believed its own failures; nil where it does.
     var doubtsFor: Int64? {
-        let doubt = desk.member.doubt
-        let hasOthers = desk.member.membership.hasOthers && !desk.isAway
-        let doubts = doubt.withholdsFailures(hasOthers: hasOthers, at: loop.instant)
-        return doubts ? doubt.since.map { (loop.instant - $0).milliseconds } : nil
+        guard hasDoubts, let doubtedSince else { return nil }
+        // It may have stopped to for a moment, between two looks.
+        let told = desk.member.doubt.since.map { (loop.instant - $0).milliseconds }
+        return min(world.now - doubtedSince, told ?? .max)
+    }
+
+    /// Keeps since when it has a reason to doubt itself, whatever it makes of that.
+    func noteDoubt() { doubtedSince = hasDoubts ? doubtedSince ?? world.now : nil }
+
+    /// The store alone is no reason, nor is what others cannot be asked about.
+    private var hasDoubts: Bool {
+        desk.reasons.contains {
+            switch $0 {
+            case .store: false
+            case .massFailure: !desk.isAway
+            case .loopLag, .network: true
+            }
+        }
     }
 
     /// When it found a target down itself.
@@ -322,8 +346,8 @@ final class SimulatedAgent {
 
     /// Under which epoch it takes itself for the holder.
     func heldEpoch(of index: Int) -> UInt64? {
-        guard let pair = desk.number(of: world.plans[index].key),
-            case .held(let epoch, _) = desk.member.claims.hold(of: pair)
+        guard let pair = numbers[index],
+            case .held(let epoch, _) = desk.hold(of: pair)
         else { return nil }
         return epoch
     }
@@ -421,7 +445,8 @@ final class SimulatedAgent {
 
     func ended(_ index: Int, _ found: Found, begun: Instant, generation: UInt32) {
         run {
-            guard let pair = desk.number(of: world.plans[index].key) else { return }
+            guard let pair = numbers[index] else { return }
+            let found = punctual(found, index, begun: begun)
             let isSlot = generation != World.asked
             if isSlot, pairs[index].generation != generation { return }
             guard pairs[index].isProbed else {
@@ -470,6 +495,14 @@ final class SimulatedAgent {
             )
             schedule(index, at: next)
         }
+    }
+
+    /// As `Punctuality` has it: silence that is noticed long after its time is this agent's own.
+    private func punctual(_ found: Found, _ index: Int, begun: Instant) -> Found {
+        guard case .fails(silent: true, _) = found else { return found }
+        let timeout = world.plans[index].schedule.timeout
+        let isLate = loop.instant - begun > timeout + Nanoseconds(timeout.count / 10)
+        return isLate ? .nothing : found
     }
 
     /// As `Door` and `Opinion` do: count, put it on the board, publish.
@@ -649,6 +682,7 @@ final class SimulatedAgent {
             verdict,
             vouchedBy: word.instance,
             isTwin: desk.isTaken,
+            isHearing: isHearing,
             now: loop.wall,
             mark: { self.mark(of: $0, instance: $1) }
         )
@@ -735,7 +769,9 @@ final class SimulatedAgent {
             )
             for verdict in later {
                 guard let index = world.indices[verdict.key] else { continue }
-                watched(index) { board.storeRenewed(verdict) }
+                watched(index) {
+                    board.storeRenewed(verdict, isSaidHere: book.outbox.holds(verdict.key))
+                }
             }
             renewals += 1
             if renewals.isMultiple(of: 4) {

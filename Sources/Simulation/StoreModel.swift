@@ -545,7 +545,7 @@ public struct StoreModel: Sendable {
             }
             guard var record = content.claims[one.pair], record.agent == signature.agent,
                 record.instance == signature.instance, record.era == content.era,
-                record.epoch == one.epoch
+                one.epoch == 0 || record.epoch == one.epoch
             else { continue }
             (record.agent, record.instance) = ("", 0)
             (record.before, record.beforeInstance) = (0, 0)

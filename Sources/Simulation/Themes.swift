@@ -217,6 +217,7 @@ struct FaultDraw {
             time += length + number(15_000...25_000)
             return
         }
+        if isOne(in: 4) { return drawDoubt() }
         // One alone most of all: nobody is to believe it.
         let many = isOne(in: 3) ? Int(number(1...Int64(probing))) : 1
         for one in probers(many) {
@@ -248,7 +249,33 @@ struct FaultDraw {
         }
     }
 
+    /// All but one were late, and doubt themselves for a while; meanwhile that one does not reach a few.
+    private mutating func drawDoubt() {
+        let all = probers(probing)
+        let length = number(1_200...2_200)
+        for other in all.dropFirst() { add(.pause(agent: other), for: length) }
+        let targets = Set((0..<Int(number(2...4))).map { _ in target() })
+        for target in targets.sorted() {
+            let span = number(3_000...5_000)
+            add(.cutFromTarget(agent: all[0], target: target), for: span, after: length + 2_000)
+        }
+        time += number(22_000...35_000)
+    }
+
+    /// One file after the other loses a peer, whoever was given it a moment ago next, and hardly anybody hears of it.
+    private mutating func drawErosion() {
+        let (target, length) = (target(), number(22_000...40_000))
+        var after: Int64 = 0
+        for one in probers(probing).dropFirst() {
+            add(.otherCatalogue(agent: one, target: target), for: length, after: after)
+            after += number(20...900)
+        }
+        if isOne(in: 2) { add(.badNetwork(share: Int(number(5...30))), for: after + 500) }
+        time += length + number(5_000...15_000)
+    }
+
     private mutating func drawCatalogue() {
+        if isOne(in: 3) { return drawErosion() }
         let (target, length) = (target(), number(1_000...40_000))
         for one in probers(Int(number(1...Int64(probing)))) {
             // One file after the other, or all at once.

@@ -613,6 +613,7 @@ final class World {
             storeLife += 1
             let replica = replicas.last { $0.at <= now - lost } ?? replicas.first
             if let replica { store.failOver(to: replica.replica, replid: store.replid + 1) }
+            checks.failedOver(to: store)
             breakConnections()
         case .flush:
             storeLife += 1

@@ -563,7 +563,7 @@ extension Board: StoreObserver {
         }
     }
 
-    public func storeRenewed(_ verdict: Verdict) {
+    public func storeRenewed(_ verdict: Verdict, isSaidHere: Bool) {
         let key = verdict.key
         // By the clock of now, as the renewal is.
         let now = read()
@@ -576,8 +576,11 @@ extension Board: StoreObserver {
         }
         guard var held = found, held.expiresAt < verdict.expiresAt else { return }
         guard held.isSame(as: verdict) else {
-            // What is over stands against no word that somebody vouches for.
-            if held.expiresAt < now.wall, !held.isNewer(than: verdict) { receive(verdict) }
+            // What is over stands against no word that somebody vouches for, nor does what was said here without a claim
+            // and is not any more.
+            if held.expiresAt < now.wall || !isSaidHere, !held.isNewer(than: verdict) {
+                receive(verdict)
+            }
             return
         }
         held.checkedAt = max(held.checkedAt, verdict.checkedAt)

@@ -87,11 +87,13 @@ package struct FencedBook<R: FencedRecord> {
     // MARK: Hearing
 
     /// Takes a word that was read, which `instance` vouches for, or nobody: zero. `isTwin` where another process
-    /// speaks under this agent's name.
+    /// speaks under this agent's name. Where how far others are cannot be heard (`isHearing`), the word holds for as long as the
+    /// one before would have.
     package mutating func hear(
         _ record: R,
         vouchedBy instance: UInt64,
         isTwin: Bool,
+        isHearing: Bool,
         now: WallTime,
         mark: Following<R>.Mark
     ) -> (what: Outbox<R>.Heard, record: R) {
@@ -105,6 +107,10 @@ package struct FencedBook<R: FencedRecord> {
                 if speaks(for: record.key) { following.letGo(record.key) }
             } else {
                 record = following.follow(record, vouchedBy: instance, mark)
+                // Time stood still for the one before, and does for this one: how far its agent is nobody knows yet.
+                if !isHearing, instance > 0, let held = shelf[record.key] {
+                    record.expiresAt = max(record.expiresAt, held.expiresAt)
+                }
             }
         }
         if isShared, !outbox.holds(record.key), let held = shelf[record.key], record.renews(held),

@@ -200,6 +200,7 @@ final class FencedSide<R: FencedRecord>: RedisSide {
             record,
             vouchedBy: instance,
             isTwin: store.isTwin,
+            isHearing: store.isHearing,
             now: store.loop.wall,
             mark: writer?.mark ?? { _, _ in nil }
         )
@@ -228,7 +229,9 @@ final class FencedSide<R: FencedRecord>: RedisSide {
             at: store.loop.moment,
             mark: writer.mark
         )
-        for record in renewals { store.tell(renewed: record) }
+        for record in renewals {
+            store.tell(renewed: record, isSaidHere: outbox.holds(record.key))
+        }
         if !renewals.isEmpty { store.touchFile(within: StateFile.renewalDelay) }
     }
 

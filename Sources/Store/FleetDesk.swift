@@ -237,7 +237,8 @@ public final class FleetDesk: EventSink {
 
     /// By how much the store's clock is ahead of this machine's; nil while that is not known.
     package var clockAhead: Nanoseconds? {
-        guard member.clock.isSet else { return nil }
+        // Who waits for a life before to end is told no time, and the store's may have been set meanwhile.
+        guard member.clock.isSet, member.membership.hasLease else { return nil }
         return FleetTimes.coarse(time(at: loop.instant) - loop.wall)
     }
 
@@ -246,7 +247,7 @@ public final class FleetDesk: EventSink {
         member.clock.instant(of: time, from: now)
     }
 
-    package func number(of key: VerdictKey) -> PairNumber? { member.number(of: key) }
+    package func number(of key: VerdictKey) -> PairNumber? { asked { $0.number(of: key) } }
 
     public func holds(_ pair: PairNumber) -> Bool { member.claims.probes(pair) }
 
@@ -272,7 +273,16 @@ public final class FleetDesk: EventSink {
         return false
     }
 
-    public var isAway: Bool { member.isAway(at: loop.instant) }
+    package func hold(of pair: PairNumber) -> Claims.Hold { asked { $0.claims.hold(of: pair) } }
+
+    public var isAway: Bool { asked { $0.isAway(at: loop.instant) } }
+
+    /// What is asked of a value that an object has is asked of a copy of it, and this one is large: in place, then.
+    private func asked<Answer>(_ question: (inout FleetMember) -> Answer) -> Answer {
+        question(&member)
+    }
+
+    private func key(of pair: PairNumber) -> VerdictKey? { asked { $0.plan(of: pair)?.key } }
 
     /// The agents that take part, as far as is known.
     public var memberNames: Set<String> { Set(member.membership.roster.members.map(\.id)) }
@@ -290,12 +300,12 @@ public final class FleetDesk: EventSink {
     /// When this life of an agent last was sure to find what it says, by this machine's clock.
     package func mark(of agent: String, instance: UInt64) -> WallTime? {
         let now = loop.moment
-        return member.membership.mark(of: agent, instance: instance, terms: setting.terms)
+        return asked { $0.membership.mark(of: agent, instance: instance, terms: $0.terms) }
             .map { now.wall + -(now.instant - $0) }
     }
 
     public var reasons: [Doubt.Reason] {
-        member.doubt.reasons(hasOthers: member.membership.hasOthers, at: loop.instant)
+        asked { $0.doubt.reasons(hasOthers: $0.membership.hasOthers, at: loop.instant) }
     }
 
     /// Why it doubts itself, for people. The store answers a twin too, but another than that.
@@ -444,7 +454,7 @@ public final class FleetDesk: EventSink {
 
     /// There is something to write of the pair.
     package func say(_ key: VerdictKey, isUrgent: Bool) {
-        guard let pair = member.number(of: key) else { return }
+        guard let pair = number(of: key) else { return }
         member.said(pair)
         if isUrgent { take { member, now, effects in member.flush(at: now, into: &effects) } }
     }
@@ -492,7 +502,7 @@ public final class FleetDesk: EventSink {
 
     /// Stopped and continued: what comes in first must not be taken for what happens now.
     public func wakeUp(at now: Instant) {
-        if isRunning, member.stoodStill(at: now) { tick() }
+        if isRunning, asked({ $0.stoodStill(at: now) }) { tick() }
     }
 
     private func take(_ event: (inout FleetMember, Instant, inout [FleetEffect]) -> Void) {
@@ -507,7 +517,7 @@ public final class FleetDesk: EventSink {
         guard isRunning, !isFinished else { return }
         let now = loop.instant
         // A mistake in `wakeAt` must not keep the loop from everything else.
-        let time = max(member.wakeAt(from: now), now + .milliseconds(1))
+        let time = max(asked { $0.wakeAt(from: now) }, now + .milliseconds(1))
         if timer.isNone {
             timer = loop.schedule(at: time, sink: self)
         } else {
@@ -536,20 +546,20 @@ public final class FleetDesk: EventSink {
         switch effect {
         case .call(let number, let signature, let call): send(number, signature, call)
         case .probe(let pair, let from, let epoch, let verdict):
-            guard let key = member.plan(of: pair)?.key else { return }
+            guard let key = key(of: pair) else { return }
             counts.granted += 1
             hands?.begin(key, from: from, epoch: epoch, resuming: verdict)
         case .stop(let pair, let at):
-            guard let key = member.plan(of: pair)?.key else { return }
+            guard let key = key(of: pair) else { return }
             counts.stopped += 1
             hands?.stop(key, at: at)
             if !member.claims.probes(pair) { wire?.giveUp(key) }
         case .look(let pair):
-            if let key = member.plan(of: pair)?.key { hands?.look(key) }
+            if let key = key(of: pair) { hands?.look(key) }
         case .observe(let pair, let offset):
-            if let key = member.plan(of: pair)?.key { hands?.observe(key, after: offset) }
+            if let key = key(of: pair) { hands?.observe(key, after: offset) }
         case .fall(let pair):
-            if let key = member.plan(of: pair)?.key { hands?.fall(key) }
+            if let key = key(of: pair) { hands?.fall(key) }
         case .say(let word): say(word)
         case .finished:
             isFinished = true
@@ -673,7 +683,7 @@ public final class FleetDesk: EventSink {
 
     /// What was answered about pairs that fail here, for agents that are asked about them: a few.
     private var questions: JSON {
-        let few = member.questions(atMost: FleetReport.questionsMax, at: loop.instant)
+        let few = asked { $0.questions(atMost: FleetReport.questionsMax, at: loop.instant) }
         if few.isEmpty { return .null }
         return .array(
             few.map { key, asking in
@@ -768,7 +778,7 @@ public final class FleetDesk: EventSink {
     }
 
     private func name(_ pair: PairNumber) -> String {
-        guard let key = member.plan(of: pair)?.key else { return "a peer" }
+        guard let key = key(of: pair) else { return "a peer" }
         return "\(key.peerKey) (\(key.monitor))"
     }
 

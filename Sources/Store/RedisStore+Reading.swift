@@ -264,8 +264,9 @@ extension RedisStore {
 
     func tell(_ change: any StoreChange) { observer?.storeChanged(change) }
 
-    func tell(renewed record: any FencedRecord) {
-        if let verdict = record as? Verdict { observer?.storeRenewed(verdict) }
+    func tell(renewed record: any FencedRecord, isSaidHere: Bool) {
+        guard let verdict = record as? Verdict else { return }
+        observer?.storeRenewed(verdict, isSaidHere: isSaidHere)
     }
 
     func touchFile(within delay: Nanoseconds) { file?.touch(within: delay) }

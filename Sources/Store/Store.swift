@@ -74,7 +74,7 @@ public protocol StoreObserver: AnyObject {
     /// `Asking` for something. Others are none of its business.
     func storeChanged(_ change: any StoreChange)
     /// Somebody still says the same, or nobody can be heard: this word, which was told before, holds for longer.
-    func storeRenewed(_ verdict: Verdict)
+    func storeRenewed(_ verdict: Verdict, isSaidHere: Bool)
     /// Whether it is about something that is defined here. Of what is not, a store keeps only so much.
     func isDefined(_ key: any RecordKey) -> Bool
     /// Connected, disconnected, or of an error.
@@ -82,7 +82,7 @@ public protocol StoreObserver: AnyObject {
 }
 
 extension StoreObserver {
-    public func storeRenewed(_ verdict: Verdict) {}
+    public func storeRenewed(_ verdict: Verdict, isSaidHere: Bool) {}
     public func isDefined(_ key: any RecordKey) -> Bool { true }
 }
 

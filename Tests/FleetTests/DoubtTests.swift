@@ -31,6 +31,20 @@ import Vocabulary
         #expect(doubt.reasons(hasOthers: true, at: Self.at(1)).isEmpty)
     }
 
+    /// It gave away what failed while it was late, and has it back: that its network is gone it still has to see.
+    @Test func `what was given away in doubt is news when it is silent again`() {
+        var doubt = Self.doubt()
+        for target in PairNumber(0)..<10 { doubt.leave(target, inDoubt: true) }
+        #expect(!doubt.isSilent)
+        for target in PairNumber(0)..<5 { doubt.note(.silent, of: target) }
+        #expect(doubt.isSilent)
+        // What another has had for long and was dead when it came says nothing.
+        var other = Self.doubt()
+        for target in PairNumber(0)..<10 { other.leave(target) }
+        for target in PairNumber(0)..<5 { other.note(.silent, of: target) }
+        #expect(!other.isSilent)
+    }
+
     @Test func `refusals are deaths and no doubt`() {
         let doubt = Self.doubt()
         #expect(!doubt.isSilent)

@@ -299,11 +299,14 @@ final class ModelWire: FleetWire, Store {
     }
 
     private func read(_ verdict: Verdict) {
-        desk.heard(verdict)
+        // Written at each probe here, and vouched for by whoever holds the pair and wrote it.
+        let holding = rig.model.holding(of: verdict.key)
+        desk.heard(verdict, vouchedBy: holding?.agent == verdict.agent ? holding?.instance ?? 0 : 0)
         let (heard, word) = book.hear(
             verdict,
             vouchedBy: 0,
             isTwin: desk.isTaken,
+            isHearing: true,
             now: rig.loop.wall,
             mark: { _, _ in nil }
         )

@@ -387,6 +387,21 @@ import Vocabulary
         #expect(next.verdict?.status == .down)
     }
 
+    /// The answer to its claim was lost: under which epoch it holds the pair it does not know.
+    @Test
+    func `what is released under no epoch is whatever this life holds, and nothing of another`()
+        throws
+    {
+        var (store, callers) = Self.fleet(["a", "b"])
+        let held = try #require(Self.grant(callers[0].claim(&store, .rank)))
+        let release = FleetCall.release([.init(pair: Self.pair, epoch: 0)])
+        #expect(store.perform(callers[1].signature, release) == .done(0))
+        #expect(store.holding(of: Self.pair)?.agent == "a")
+        #expect(store.perform(callers[0].signature, release) == .done(1))
+        #expect(store.holding(of: Self.pair)?.agent == "")
+        #expect(store.holding(of: Self.pair)?.epoch == held.epoch)
+    }
+
     // MARK: Rule 13
 
     @Test func `a verdict by somebody who knows no claims is topped by claiming again`() throws {

@@ -280,7 +280,10 @@ private struct Trial {
             )
         default:
             if chance(50) {
-                return .release(few.map { .init(pair: $0, epoch: epochs[$0] ?? 1) })
+                // Nothing is whichever epoch it is held under.
+                return .release(
+                    few.map { .init(pair: $0, epoch: chance(20) ? 0 : epochs[$0] ?? 1) }
+                )
             }
             let pair = few.first ?? pairs[0]
             let ask = Ask(

@@ -155,6 +155,35 @@ private final class Watcher: BoardObserver {
         #expect(board.view(of: own.key.peerKey)?.status == .down)
     }
 
+    /// Its store took no writes: it probed what another holds, whose word was over when it was read again.
+    @Test func `what was said without a claim gives way to a word that is vouched for`() {
+        define(["a"])
+        var own = Verdict.sample(
+            .down,
+            peer: "a",
+            agent: "a1",
+            epoch: 2,
+            sequence: 5,
+            at: clock.wall
+        )
+        own.expiresAt = clock.wall + .seconds(3)
+        board.apply(own)
+        var renewed = Verdict.sample(
+            .up,
+            peer: "a",
+            agent: "a2",
+            epoch: 2,
+            sequence: 5,
+            at: clock.wall + -.seconds(1)
+        )
+        renewed.expiresAt = clock.wall + .seconds(12)
+        board.storeRenewed(renewed, isSaidHere: true)
+        #expect(board.verdict(of: own.key)?.agent == "a1", "it is still probed here")
+        board.storeRenewed(renewed, isSaidHere: false)
+        #expect(board.verdict(of: own.key)?.agent == "a2")
+        #expect(board.view(of: own.key.peerKey)?.status == .up)
+    }
+
     @Test func `a peer nobody probed is unknown, and may be tried`() {
         define()
         #expect(board.upstream(named: "web")?.status == .unknown)

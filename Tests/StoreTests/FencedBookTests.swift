@@ -35,8 +35,15 @@ import Vocabulary
     }
 
     private func hear(_ word: Verdict, _ book: inout FencedBook<Verdict>) -> Outbox<Verdict>.Heard {
-        book.hear(word, vouchedBy: 7, isTwin: false, now: word.checkedAt, mark: { _, _ in nil })
-            .what
+        book.hear(
+            word,
+            vouchedBy: 7,
+            isTwin: false,
+            isHearing: true,
+            now: word.checkedAt,
+            mark: { _, _ in nil }
+        )
+        .what
     }
 
     private func say(_ word: Verdict, _ book: inout FencedBook<Verdict>) -> FencedBook<Verdict>.Said
@@ -97,6 +104,32 @@ import Vocabulary
         )
         #expect(later.map(\.agent) == ["a1"])
         #expect(hear(word(.up, by: "a2", 70, 11, at: 3), &book) == .news)
+    }
+
+    /// A store that stood still writes at once what waited for it: words that are old by then, of agents that live.
+    @Test func `a later word holds no shorter than the one before while no marks are heard`() {
+        var book = book()
+        #expect(hear(word(.down, by: "a2", 50, 9, at: 0), &book) == .news)
+        let away = Moment(instant: Instant(nanoseconds: 0), wall: start + .seconds(12))
+        let held = book.renewals(isHearing: false, every: .seconds(1), at: away) { _, _ in nil }
+        #expect(held.map(\.expiresAt) == [start + .seconds(14)])
+        let later = word(.up, by: "a2", 50, 10, at: 0)
+        func read(vouchedBy instance: UInt64, isHearing: Bool) -> Verdict {
+            var book = book
+            return book.hear(
+                later,
+                vouchedBy: instance,
+                isTwin: false,
+                isHearing: isHearing,
+                now: start + .seconds(13),
+                mark: { _, _ in nil }
+            )
+            .record
+        }
+        #expect(read(vouchedBy: 7, isHearing: false).expiresAt == start + .seconds(14))
+        // Of what nobody vouches for, and of what is heard, the word itself says how long it holds.
+        #expect(read(vouchedBy: 0, isHearing: false).expiresAt == later.expiresAt)
+        #expect(read(vouchedBy: 7, isHearing: true).expiresAt == later.expiresAt)
     }
 
     /// The file counts what was found, the store what was written: the same word has other numbers there.

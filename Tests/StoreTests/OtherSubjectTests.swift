@@ -179,7 +179,7 @@ import Vocabulary
         // Unchanged since, and still said: a word that somebody vouches for is written once.
         var renewed = verdict(.up, check: 2)
         renewed.expiresAt = now + .seconds(70)
-        board.storeRenewed(renewed)
+        board.storeRenewed(renewed, isSaidHere: false)
         #expect(board.definedOtherwise.map(\.agent) == ["a2"])
     }
 
@@ -190,7 +190,7 @@ import Vocabulary
         define(at: 1)
         #expect(board.definedOtherwise == [])
         define()
-        board.storeRenewed(verdict(.up, at: 1))
+        board.storeRenewed(verdict(.up, at: 1), isSaidHere: false)
         #expect(board.definedOtherwise.count == 1, "it goes on to mean the former address")
     }
 

@@ -98,7 +98,7 @@ final class Listener: StoreObserver {
         }
     }
 
-    func storeRenewed(_ verdict: Verdict) { verdicts[verdict.key] = verdict }
+    func storeRenewed(_ verdict: Verdict, isSaidHere: Bool) { verdicts[verdict.key] = verdict }
     func storeStatusChanged(_ status: StoreStatus) { statuses.append(status) }
 }
 
