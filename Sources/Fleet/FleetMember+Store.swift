@@ -225,17 +225,25 @@ extension FleetMember {
             _ = claims.grant(pair, epoch: epoch, from: from)
             holders[Int(pair)] = agent
             shy.remove(pair)
+            unheard.remove(pair)
             runs[pair] = nil
             observers.reconsider(pair)
             effects.append(.probe(pair, from: from, epoch: epoch, resuming: verdict))
             if claim.reason == .keep { said(pair) }
         case .held(let holder, let epoch):
             hold(pair, by: holder, epoch: epoch, at: now, into: &effects)
+            guard holder != agent, rosterIDs.contains(holder), unheard.insert(pair).inserted
+            else { return }
+            // Its first word under this claim is written, whatever that is.
+            let word = plan.schedule.interval + plan.schedule.timeout + terms.unclaimedAfter
+            postpone(pair, .offer, until: now + word)
         case .fresh:
             if claim.reason == .stale { watch.add(pair, at: clock.now(at: soon)) }
             // It may be its heir all the same.
             review(pair, at: now)
-        case .joining: postpone(pair, claim.reason, until: soon)
+        case .joining:
+            if claim.reason == .offer, !unheard.insert(pair).inserted { return }
+            postpone(pair, claim.reason, until: soon)
         case .frozen:
             // So are all others: none is claimed before.
             guardedUntil = max(guardedUntil, now + terms.beat)

@@ -474,6 +474,7 @@ extension FleetMember {
             return
         }
         guard epoch >= claims.epoch(of: pair) else { return }
+        unheard.remove(pair)
         if holder != agent, case .held(let mine, _) = claims.hold(of: pair), epoch > mine {
             // It wrote under a later claim: the word of that got lost. Or it knows no claims.
             if !rosterIDs.contains(holder) { effects.append(.say(.stranger(holder, pair))) }
@@ -502,6 +503,7 @@ extension FleetMember {
         if postponed.contains(where: { $0.pair == pair }) { return }
         // Who holds it since then, and has said nothing, says nothing.
         let rank = ownership.order(of: pair).firstIndex(of: me) ?? 0
+        unheard.insert(pair)
         postpone(pair, .offer, until: now + terms.rankStep * Int64(rank))
     }
 

@@ -207,6 +207,8 @@ public struct FleetMember: Sendable {
     var blindness = Blindness()
     /// Refused for a reason that passes by itself.
     var postponed: [(at: Instant, pair: PairNumber, reason: FleetCall.Reason)] = []
+    /// Whoever is said to hold these has not spoken since: it may know nothing of it.
+    var unheard = Set<PairNumber>()
     /// Pairs of which nobody is known to probe them: to be looked at again, one line for each place in rank
     /// and the soonest first.
     private var unclaimed: [[(at: Instant, pair: PairNumber)]] = [[], [], [], [], [], []]
@@ -323,6 +325,7 @@ public struct FleetMember: Sendable {
         foundAlone.remove(number)
         asks[number] = nil
         shy.remove(number)
+        unheard.remove(number)
         plans[Int(number)] = nil
         free.append(number)
     }
@@ -543,7 +546,10 @@ public struct FleetMember: Sendable {
             switch reason {
             case .rank: review(pair, at: now)
             case .keep: if case .kept = claims.hold(of: pair) { claims.want(pair, .keep) }
-            case .offer: if !claims.probes(pair) { wantOrphan(pair, at: now) }
+            case .offer:
+                if unheard.remove(pair) != nil, !claims.probes(pair) {
+                    wantOrphan(pair, at: now)
+                }
             case .stale: watch.add(pair, at: clock.now(at: now))
             }
         }

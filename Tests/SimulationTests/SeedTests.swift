@@ -476,6 +476,39 @@ import Vocabulary
             ]
         ),
         Replay(
+            what: "two of three die as the third enters the roster",
+            seed: 5_097,
+            agents: 3,
+            targets: 11,
+            readers: 0,
+            faults: [
+                fault(199_836, 300, .crash(agent: 0)), fault(202_336, 300, .crash(agent: 0)),
+                fault(204_836, 300, .crash(agent: 0)), fault(210_796, 5_521, .crash(agent: 2)),
+                fault(210_960, 5_521, .crash(agent: 1)),
+            ]
+        ),
+        Replay(
+            what: "one that was late gives away what fails, and is cut off from everything when it has it back",
+            seed: 5_358,
+            agents: 4,
+            targets: 23,
+            readers: 0,
+            faults: [
+                fault(7_753, 7_461, .pause(agent: 3)),
+                fault(24_486, 8_143, .cutFromTargets(agent: 3)),
+            ]
+        ),
+        Replay(
+            what: "a pair is taken over while the clock is slewed",
+            seed: 5_560,
+            agents: 2,
+            targets: 3,
+            readers: 0,
+            faults: [
+                fault(7_898, 0, .storeClock(by: 945)), fault(12_642, 5_334, .pause(agent: 1)),
+            ]
+        ),
+        Replay(
             what: "the store's clock is set while a life waits for the end of the one before",
             seed: 910,
             agents: 3,
