@@ -20,6 +20,8 @@ public struct Doubt: Sendable {
         case answered
         /// A timeout, unreachable, no name.
         case silent
+        /// It was not asked: this agent's own sockets failed.
+        case unsent
     }
 
     private struct Target: Sendable {
@@ -31,7 +33,9 @@ public struct Doubt: Sendable {
 
     private var targets: [Target] = []
     private var answered = 0
+    /// Those that were not even asked among them.
     private var silent = 0
+    private var unsent = 0
     /// Silent ones that answered before, by host: one host that is dead is no sign of anything.
     private var fellSilent = 0
     private var silentHosts: [UInt64: Int] = [:]
@@ -41,6 +45,7 @@ public struct Doubt: Sendable {
     )
     private var lagDoubtUntil: Instant?
     private var isStoreAway = false
+    /// False from when nothing went out to any target until one has answered.
     private var hasNetwork = true
     /// Most of what it probed fell silent, and nothing has spoken for the network since: that it gave away
     /// what fails is no sign that it sees again.
@@ -89,6 +94,7 @@ public struct Doubt: Sendable {
             hasNetwork = true
         }
         count(pair, by: 1)
+        if answer == .unsent, unsent == silent, answered == 0 { hasNetwork = false }
         if isMostSilent {
             isCutOff = true
         } else if answer == .answered, silent * 2 < silent + answered {
@@ -101,8 +107,9 @@ public struct Doubt: Sendable {
         switch target.answer {
         case .none: break
         case .answered: answered += step
-        case .silent:
+        case .silent, .unsent:
             silent += step
+            if target.answer == .unsent { unsent += step }
             if target.hasAnswered { fellSilent += step }
             let hosts = silentHosts[target.host, default: 0] + step
             silentHosts[target.host] = hosts == 0 ? nil : hosts
@@ -118,7 +125,6 @@ public struct Doubt: Sendable {
     }
 
     public mutating func note(storeAway: Bool) { isStoreAway = storeAway }
-    public mutating func note(network: Bool) { hasNetwork = network }
 
     /// How many of how many say that what they probe fell silent, this one among them.
     public mutating func note(silentAgents: Int, of size: Int) {
@@ -144,7 +150,8 @@ public struct Doubt: Sendable {
 
     /// What this target said last: nothing at all.
     public func isSilent(_ pair: PairNumber) -> Bool {
-        targets.indices.contains(Int(pair)) && targets[Int(pair)].answer == .silent
+        targets.indices.contains(Int(pair))
+            && [.silent, .unsent].contains(targets[Int(pair)].answer)
     }
 
     /// At the start: nothing has answered yet, and what was asked is enough of a sample.

@@ -83,7 +83,7 @@ extension FleetMember {
         guard blindness.sample.remove(pair) != nil else { return }
         switch found {
         case .passes, .fails(silent: false, immediate: _): blindness.answers += 1
-        case .fails, .nothing: break
+        case .fails, .unsent, .nothing: break
         }
         doubt.sampled(answers: blindness.answers, of: blindness.size)
     }

@@ -117,7 +117,7 @@ extension FleetMember {
         switch found {
         case .passes: word = .passes
         case .fails: word = .fails
-        case .nothing: return
+        case .unsent, .nothing: return
         }
         let holder = presumedHolder(of: pair)
         guard !withholds(at: now), word == .passes || !isOfDoubt(begun, at: now),

@@ -21,7 +21,7 @@ extension FleetMember {
         switch found {
         case .passes: compare(.passes, on: pair, plan, at: now, into: &effects)
         case .fails: compare(.fails, on: pair, plan, at: now, into: &effects)
-        case .nothing: break
+        case .unsent, .nothing: break
         }
         if counter.status != .down { foundAlone.remove(pair) }
         guard case .fails(_, let isImmediate) = found else {
@@ -89,6 +89,7 @@ extension FleetMember {
         switch found {
         case .passes: doubt.note(.answered, of: pair)
         case .fails(let isSilent, _): doubt.note(isSilent ? .silent : .answered, of: pair)
+        case .unsent: doubt.note(.unsent, of: pair)
         case .nothing: break
         }
     }
@@ -438,7 +439,7 @@ extension FleetMember {
             // It may be this agent that fails.
             case .fails where isOfDoubt(begun, at: now): .abstains
             case .fails: .fails
-            case .nothing: .abstains
+            case .unsent, .nothing: .abstains
             }
         for ask in answered { vote(word, on: key, ask, at: time, now, into: &effects) }
     }
@@ -521,7 +522,4 @@ extension FleetMember {
     public mutating func lagged(by span: Nanoseconds, at now: Instant) {
         doubt.note(lag: span, at: now)
     }
-
-    /// Whether there is a way out of this machine.
-    public mutating func network(isThere: Bool) { doubt.note(network: isThere) }
 }

@@ -39,12 +39,15 @@ public enum Found: Hashable, Sendable {
     case passes
     /// `silent`: not a byte came, not even a reset.
     case fails(silent: Bool, immediate: Bool)
+    /// Nothing went out: this agent's own sockets failed. It says nothing of the peer, and something of the agent.
+    case unsent
     /// Says nothing of the peer.
     case nothing
 
     public init(_ outcome: Outcome) {
         switch outcome.verdict {
         case .pass, .warn: self = .passes
+        case _ where outcome.isUnsent: self = .unsent
         case .neutral: self = .nothing
         // Trouble of this agent's own.
         case .fail where outcome.reason == .socketError: self = .nothing
@@ -54,6 +57,12 @@ public enum Found: Hashable, Sendable {
 }
 
 extension Outcome {
+    /// No permission, no address, no such family: what a firewall, a route that prohibits, and ports that are used up say.
+    fileprivate var isUnsent: Bool {
+        let codes = [1, 13, 97, 99]
+        return reason == .socketError && code.map { codes.contains($0) } == true
+    }
+
     /// Nothing came from the target: no byte, and no reset either. Two errors of the kernel say the same.
     fileprivate var isSilence: Bool {
         let (networkUnreachable, hostUnreachable) = (101, 113)

@@ -549,7 +549,7 @@ final class SimulatedAgent {
             if !isOver {
                 pairs[index].expiresAt = wall + schedule.validity(for: pairs[index].counter)
             }
-        case (_, .ignore), (.nothing, .count): break
+        case (_, .ignore), (.unsent, .count), (.nothing, .count): break
         }
         sequence += 1
         var verdict = Verdict(

@@ -1,6 +1,7 @@
 // When does an agent not believe itself, and when is it the world after all?
 
 import Fleet
+import Health
 import Testing
 import Vocabulary
 
@@ -104,6 +105,49 @@ import Vocabulary
         doubt.note(.answered, of: 3)
         #expect(!doubt.isSilent)
         #expect(doubt.value(hasOthers: true, at: Self.at(1)) == 0)
+    }
+
+    /// A firewall, or a route that prohibits: the targets were never asked.
+    @Test func `nothing but errors of its own sockets is no network, until a target answers`() {
+        var doubt = Self.doubt(3, hosts: 3)
+        doubt.note(.unsent, of: 0)
+        doubt.note(.unsent, of: 1)
+        #expect(doubt.reasons(hasOthers: true, at: Self.at(1)).isEmpty, "one still answers")
+        doubt.note(.unsent, of: 2)
+        // However few there are, and be it alone.
+        #expect(doubt.reasons(hasOthers: false, at: Self.at(1)) == [.network])
+        #expect(doubt.value(hasOthers: true, at: Self.at(1)) == 1)
+        #expect(doubt.isSilent(0))
+        // What was given away proves nothing.
+        for target in PairNumber(0)..<3 { doubt.leave(target) }
+        #expect(doubt.reasons(hasOthers: true, at: Self.at(1)) == [.network])
+        doubt.sampled(answers: 0, of: 2)
+        #expect(doubt.reasons(hasOthers: true, at: Self.at(1)) == [.network])
+        doubt.note(.answered, of: 1)
+        #expect(doubt.reasons(hasOthers: true, at: Self.at(1)).isEmpty)
+    }
+
+    @Test func `targets that could not be asked are silent among others that are`() {
+        var doubt = Self.doubt()
+        for target in PairNumber(0)..<3 { doubt.note(.unsent, of: target) }
+        for target in PairNumber(3)..<5 { doubt.note(.silent, of: target) }
+        #expect(doubt.reasons(hasOthers: true, at: Self.at(1)) == [.massFailure])
+    }
+
+    @Test func `what says that nothing went out`() {
+        func found(_ reason: Reason, _ code: Int?, _ verdict: Outcome.Verdict) -> Found {
+            var outcome = Outcome(verdict, reason)
+            outcome.code = code
+            return Found(outcome)
+        }
+        for verdict in [Outcome.Verdict.neutral, .fail] {
+            for code in [1, 13, 97, 99] {
+                #expect(found(.socketError, code, verdict) == .unsent, "\(code)")
+                #expect(found(.layer4Connect, code, verdict) != .unsent)
+            }
+            // Descriptors that are used up, and programs, are not the network.
+            for code in [24, nil] { #expect(found(.socketError, code, verdict) == .nothing) }
+        }
     }
 
     @Test func `an agent that starts before its network is blind`() {
