@@ -607,20 +607,27 @@ struct LiveDefinitions {
             .map { "'\($0.key)' to '\($0.value.route.upstream)'" }.sorted()
     }
 
-    /// Peers that are new come in the order in which they were defined, whatever order a store tells them in:
-    /// the one they have before a restart is the one after it.
+    /// Peers of an upstream that are new come in the order in which they were defined, whatever order a store tells them in:
+    /// the one they have before a restart is the one after it. Among those of others they keep their places, behind
+    /// their upstream: before it there is nothing that they could be of.
     func ordered(_ changes: [CatalogueChange]) -> [CatalogueChange] {
-        var places: [Int] = []
-        var peers: [(since: WallTime, field: String, change: CatalogueChange)] = []
+        typealias New = (since: WallTime, field: String, change: CatalogueChange)
+        var found: [String: (places: [Int], peers: [New])] = [:]
         for (index, change) in changes.enumerated() {
+            // What was told before its upstream is told again with it.
+            if case .upstream(let upstream, was: nil) = change { found[upstream.name] = nil }
             guard case .peer(let key, _, was: nil) = change else { continue }
             let since = sinces[.peer(key)] ?? sinces[.upstream(key.upstream)]
-            places.append(index)
-            peers.append((since ?? WallTime(milliseconds: 0), key.field, change))
+            found[key.upstream, default: ([], [])].places.append(index)
+            found[key.upstream]?.peers.append(
+                (since ?? WallTime(milliseconds: 0), key.field, change)
+            )
         }
-        peers.sort { ($0.since, $0.field) < ($1.since, $1.field) }
         var ordered = changes
-        for (place, peer) in zip(places, peers) { ordered[place] = peer.change }
+        for (places, peers) in found.values {
+            let sorted = peers.sorted { ($0.since, $0.field) < ($1.since, $1.field) }
+            for (place, peer) in zip(places, sorted) { ordered[place] = peer.change }
+        }
         return ordered
     }
 

@@ -270,6 +270,44 @@ import Vocabulary
         }
     }
 
+    /// Whoever hears of a peer before its upstream can only drop it.
+    @Test func `peers of several upstreams come after their own, whatever order they are told in`()
+    {
+        let names = ["a", "b", "c", "d"]
+        let askings = names.enumerated().flatMap { index, name in
+            [
+                Asking<LiveDefinition>(
+                    .upstream(name),
+                    LiveDefinition(whole([peer("y", 1), peer("x", 2)]), generation: 1),
+                    since: WallTime(milliseconds: Int64(1_000 + index))
+                ),
+                Asking<LiveDefinition>(
+                    .peer(PeerKey(upstream: name, peer: "w")),
+                    LiveDefinition(peer("w", 3), generation: 1),
+                    since: WallTime(milliseconds: Int64(2_000 + index))
+                ),
+            ]
+        }
+        for order in [
+            askings, Array(askings.reversed()),
+            askings.filter { $0.key.field.hasSuffix("w") } + askings,
+        ] {
+            var agent = Agent()
+            var changes: [CatalogueChange] = []
+            for asking in order { changes += agent.live.hear(asking, &agent.catalogue).changes }
+            var there: [String: Set<String>] = [:]
+            for change in agent.live.ordered(changes) {
+                switch change {
+                case .upstream(let upstream, was: _): there[upstream.name, default: []] = []
+                case .peer(let key, _, was: nil): there[key.upstream]?.insert(key.peer)
+                default: break
+                }
+            }
+            #expect(there.count == names.count)
+            #expect(there.values.allSatisfy { $0 == ["w", "x", "y"] }, "\(there)")
+        }
+    }
+
     @Test func `a body that is too large for one record is refused`() {
         var agent = Agent()
         let many = (0..<200).map { peer("peer-with-a-name-\($0)", 1) }

@@ -488,7 +488,8 @@ import Vocabulary
             ]
         ),
         Replay(
-            what: "one that was late gives away what fails, and is cut off from all when it has it back",
+            what:
+                "one that was late gives away what fails, and is cut off from all when it has it back",
             seed: 5_358,
             agents: 4,
             targets: 23,
