@@ -117,7 +117,7 @@ public enum FleetScript: String, CaseIterable, Sendable {
           -- Later than any epoch of the eras before, be they lost: a caller that knows a later one says so.
           local before = math.max(era, present)
           present = t > before and t
-            or before + \(FleetTerms.eraStep) + tonumber(instance) % \(FleetTerms.eraSpread)
+            or before + \(FleetTerms.eraStep) + (tonumber(instance) + count) % \(FleetTerms.eraSpread)
           resumed = t
           roster = roster + 1
           look = 0

@@ -49,7 +49,8 @@ public struct FleetTerms: Hashable, Sendable {
     /// An era that the clock of the store does not make later than the one before, because it was set back, is later
     /// by so much: more claims than one pair has within an era.
     public static let eraStep: UInt64 = 1 << 20
-    /// And by less than so much more, by who calls first: two that follow the same one must not be one.
+    /// And by less than so much more, by who calls first, and with which beat: two that follow the same one must not be
+    /// one, though the answer be lost that would have told of the first.
     public static let eraSpread: UInt64 = 1 << 16
     /// The format of what lies in the store.
     public static let format = 3

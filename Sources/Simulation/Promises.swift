@@ -229,6 +229,8 @@ extension Checks {
         }
         let isNewEra = store.era != promises.era
         promises.era = store.era
+        // Another era may have a number again.
+        if isNewEra { promises.rosterNumber = nil }
         guard case .beat = call else {
             if isNewEra { promises.roster = store.roster }
             return
@@ -422,8 +424,12 @@ extension Checks {
                 judge(agent, target, showing: shown, whereLies: word, at: now)
                 let verdict = word.verdict
                 if !isFit { continue }
-                if (shown.agent, shown.epoch, shown.status)
-                    == (verdict.agent, verdict.epoch, verdict.status)
+                // What nobody vouches for and is over says nothing against a word that holds.
+                let isOver =
+                    word.instance == 0 && verdict.expiresAt.milliseconds <= world.store.time
+                if isOver
+                    || (shown.agent, shown.epoch, shown.status)
+                        == (verdict.agent, verdict.epoch, verdict.status)
                 {
                     promises.differsFrom[agent.number]?[target] = nil
                     continue

@@ -172,7 +172,8 @@ public struct StoreModel: Sendable {
             let wasThere = content.era > 0 || signature.era > 0
             content.guarded = moment.time + (wasThere ? lease : terms.greeting.milliseconds)
             let (time, before) = (UInt64(max(moment.time, 0)), max(signature.era, content.era))
-            let step = FleetTerms.eraStep + signature.instance % FleetTerms.eraSpread
+            let who = signature.instance + signature.count
+            let step = FleetTerms.eraStep + who % FleetTerms.eraSpread
             content.era = time > before ? time : before + step
             content.resumed = moment.time
             content.roster += 1
