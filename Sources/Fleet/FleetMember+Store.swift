@@ -305,11 +305,21 @@ extension FleetMember {
             } else if rosterIDs.contains(holder) {
                 hold(pair, by: holder, epoch: other, at: now, into: &effects)
             } else {
-                // Another program wrote there, or somebody who is gone: nobody would probe it meanwhile.
-                effects.append(.say(.stranger(holder, pair)))
+                // Another program wrote there, or somebody who is gone, or the claim was given back meanwhile, as by a
+                // word that was on its way when the pair was defined anew: nobody would probe it.
+                tellStranger(holder, pair, into: &effects)
                 claims.keepAgain(pair)
                 said(pair)
             }
         }
+    }
+    /// An empty name is that of nobody: a claim that was given back keeps its epoch under it.
+    func tellStranger(
+        _ holder: String,
+        _ pair: PairNumber,
+        into effects: inout [FleetEffect]
+    ) {
+        if holder.isEmpty || rosterIDs.contains(holder) { return }
+        effects.append(.say(.stranger(holder, pair)))
     }
 }

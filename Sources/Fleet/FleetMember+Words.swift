@@ -478,7 +478,7 @@ extension FleetMember {
         unheard.remove(pair)
         if holder != agent, case .held(let mine, _) = claims.hold(of: pair), epoch > mine {
             // It wrote under a later claim: the word of that got lost. Or it knows no claims.
-            if !rosterIDs.contains(holder) { effects.append(.say(.stranger(holder, pair))) }
+            tellStranger(holder, pair, into: &effects)
             return hold(pair, by: holder, epoch: epoch, at: now, into: &effects)
         }
         claims.note(epoch: epoch, of: pair)

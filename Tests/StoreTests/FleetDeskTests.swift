@@ -238,6 +238,28 @@ import Vocabulary
         }
     }
 
+    /// As where a pair is defined, taken away and defined again: what gave it back comes late.
+    @Test func `a claim that was given back under its holder is claimed anew, and names nobody`()
+        async throws
+    {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            let agent = await Agent.start("a1", on: rig, pairs: 1)
+            let key = agent.keys[0]
+            #expect(await rig.comes { agent.hands.held == [key] })
+            for round in 0..<5 {
+                let before = try #require(agent.hands.epochs[key])
+                let words = "\(before) 1 0 0 0 0 "
+                _ = try await server.ask("HSET", "muster:claims", key.field, words, on: rig.loop)
+                agent.find(round % 2 == 0 ? .down : .up, key)
+                #expect(await rig.comes { (agent.hands.epochs[key] ?? 0) > before })
+                // Over more than the two seconds in which somebody who writes is taken for one.
+                if round < 4 { try await Task.sleep(for: .milliseconds(600)) }
+            }
+            #expect(agent.desk.older.isEmpty, "\(agent.desk.older)")
+        }
+    }
+
     /// The next word of the holder meets it: the next reading of everything is an hour away.
     @Test func `what an older agent writes is written over`() async throws {
         try await StoreRig.run(.redisUnix) { rig in
