@@ -275,7 +275,8 @@ enum UpstreamRoutes {
                 fields: [.init("ETag", IfMatch.tag(revision))],
                 members: [.init("revision", UpstreamJSON.revision(revision))]
             )
-        case .unknown(let why): return Problem(.serviceUnavailable, why)
+        case .unknown(let why):
+            return Problem(.serviceUnavailable, why, fields: [.init("Retry-After", "1")])
         case .refused(let why):
             return Problem(.serviceUnavailable, "the store refused: \(why)")
         }

@@ -141,7 +141,8 @@ public final class Operations {
         let isGuarded = expected != .anything && revision(inGroup: group) != nil
         if isGuarded { try await compare(group, expected) }
         var isCompared = true
-        for _ in 0..<Self.decisionsMax {
+        let begun = loop.instant
+        repeat {
             // From here to the store's own step nobody else has a turn.
             let decision = try decide()
             let holds = revision(inGroup: group).map { expected.holds(for: $0) } ?? true
@@ -179,12 +180,13 @@ public final class Operations {
                 default: throw translated(error, of: group)
                 }
             }
-        }
-        throw .unknown("others change it again and again; ask once more")
+        } while loop.instant - begun < Self.decidingTime
+        throw .unknown("others have changed it again and again for a second; ask once more")
     }
 
-    /// More writers of one upstream at one moment are a mistake of somebody.
-    private static let decisionsMax = 16
+    /// Of those who write one upstream at one moment one comes first each time, whoever it is: so long each of the
+    /// others decides anew.
+    static let decidingTime = Nanoseconds.seconds(1)
 
     private func revision(inGroup group: String) -> Revision? {
         if group != LiveKey.routes { return revision(of: group) }

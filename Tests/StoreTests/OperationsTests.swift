@@ -211,6 +211,38 @@ extension Revision {
         }
     }
 
+    /// Of those who decide at one moment one comes first, and each of the others decides anew.
+    @Test func `of sixty who define in one upstream at one moment none is turned away`()
+        async throws
+    {
+        try await StoreRig.run(.embedded) { rig in
+            let store = rig.make()
+            let agent = Agent(store, on: rig.loop)
+            defer { agent.board.close() }
+            try await rig.begin(store, with: agent.board)
+            let (here, loop) = (LoopBound(agent, on: rig.loop), rig.loop)
+            let tasks = (0..<60).map { number in
+                Task(executorPreference: loop) { () -> String? in
+                    let key = LiveKey.peer(PeerKey(upstream: "web", peer: "10.1.0.\(number):80"))
+                    do throws(OperationError) {
+                        _ = try await here.value.operations.define(
+                            in: "web",
+                            expecting: .anything
+                        ) { () throws(OperationError) in
+                            DefinitionDecision(.made, key, (key, LiveDefinition(.object([]))))
+                        }
+                        return nil
+                    } catch {
+                        return "\(error)"
+                    }
+                }
+            }
+            var refusals: [String] = []
+            for task in tasks { if let why = await task.value { refusals.append(why) } }
+            #expect(refusals.isEmpty, "\(refusals.count) of 60: \(refusals.first ?? "")")
+        }
+    }
+
     @Test func `who saw another agent's revision is believed by one that has not heard`()
         async throws
     {
