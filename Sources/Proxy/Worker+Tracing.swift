@@ -264,6 +264,26 @@ extension Worker {
 
     // MARK: Ending
 
+    private enum TunnelEnd { case none, orderly, peerReset }
+
+    /// How bytes that nobody reads came to their end: both sides have said all, or the peer broke off. All
+    /// else is as of any request.
+    private func tunnelEnd(
+        _ exchange: UnsafeMutablePointer<Exchange>,
+        _ how: Ending,
+        _ cause: FailureCause
+    ) -> TunnelEnd {
+        guard exchange.pointee.course.attempt == .tunnel, cause == .none,
+            exchange.pointee.link >= 0
+        else { return .none }
+        let peer = links.elements + Int(exchange.pointee.link)
+        let client = clients.elements + Int(exchange.pointee.client)
+        if how == .cut { return peer.pointee.wire.isReset ? .peerReset : .none }
+        let isOver = peer.pointee.wire.isShut && client.pointee.wire.isShut
+        let isReset = peer.pointee.wire.isReset || client.pointee.wire.isReset
+        return how == .gone && isOver && !isReset ? .orderly : .none
+    }
+
     /// The exchange ends. What it still holds tells of its last try.
     @inline(never)
     func endTrace(
@@ -280,6 +300,8 @@ extension Worker {
             )
         }
         let isAnswered = how == .answered
+        let tunnel = tunnelEnd(exchange, how, cause)
+        let cause = tunnel == .peerReset ? .bodyReset : cause
         if exchange.pointee.link >= 0 {
             trace.pointee.tries.append(
                 TracedTry(
@@ -288,7 +310,8 @@ extension Worker {
                     begun: exchange.pointee.chosenAt,
                     ended: loop.now.nanoseconds,
                     status: trace.pointee.status,
-                    isDropped: !isAnswered
+                    cause: tunnel == .peerReset ? cause : .none,
+                    isDropped: !isAnswered && tunnel == .none
                 )
             )
             if isAnswered { exemplify(.total, since: exchange.pointee.begunAt, exchange) }
@@ -300,7 +323,7 @@ extension Worker {
         case .own(let own), .refused(let own): status = own
         case .reset, .gone:
             status = exchange.pointee.course.heard == .answer ? trace.pointee.status : 0
-            isLeft = cause == .none
+            isLeft = cause == .none && tunnel == .none
         }
         if how == .cut, exchange.pointee.course.heard != .answer { status = 0 }
         if traced.count < Self.tracedMax {

@@ -362,6 +362,66 @@ extension SpanRecord {
         await rig.expectNothingHeld()
     }
 
+    /// The client may end first or the server: neither is an error.
+    @Test(arguments: [true, false])
+    func `an upgraded connection that ends in order is no error`(clientFirst: Bool) async throws {
+        let (collector, client, server, rig) = try await Self.upgraded()
+        if clientFirst {
+            client.finishSending()
+            _ = try server.readToEnd()
+            server.close()
+            _ = try client.readToEnd()
+        } else {
+            server.finishSending()
+            _ = try client.readToEnd()
+        }
+        client.close()
+        server.close()
+        let (request, tries) = try await collector.trace(of: 2)
+        #expect(request["error.type"] == nil && request.status == .unset)
+        #expect(request["http.response.status_code"] == .integer(101))
+        #expect(tries[0]["muster.dropped"] == nil && tries[0]["error.type"] == nil)
+        await rig.expectNothingHeld()
+    }
+
+    @Test func `an upgraded connection that its server resets is an error of the server`()
+        async throws
+    {
+        let (collector, client, server, rig) = try await Self.upgraded()
+        server.reset()
+        #expect(client.ending() == .reset)
+        let (request, tries) = try await collector.trace(of: 2)
+        #expect(request["error.type"] == .text("body-reset"))
+        #expect(request.status == .error("body-reset"))
+        #expect(tries[0].status == .error("body-reset") && tries[0]["muster.dropped"] == nil)
+        await rig.expectNothingHeld()
+    }
+
+    @Test func `an upgraded connection that its client resets was left`() async throws {
+        let (collector, client, server, rig) = try await Self.upgraded()
+        client.reset()
+        #expect(server.ending() == .reset)
+        let (request, tries) = try await collector.trace(of: 2)
+        #expect(request["error.type"] == .text("client-gone"))
+        #expect(tries[0]["muster.dropped"] == .bool(true) && tries[0].status == .unset)
+        await rig.expectNothingHeld()
+    }
+
+    private static func upgraded() async throws -> (Collector, TestClient, TestClient, ProxyRig) {
+        let peer = try HandPeer()
+        let collector = Collector()
+        let definition = PeerDefinition(address: peer.address, maxFails: 0)
+        let rig = try await Self.rig([definition], collector, share: 1)
+        let client = try rig.client()
+        try client.send(get("Connection: Upgrade\r\nUpgrade: websocket\r\n"))
+        let server = try peer.accept()
+        _ = try server.read(through: "\r\n\r\n")
+        let fields = "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+        try server.send("HTTP/1.1 101 Switching Protocols\r\n\(fields)\r\nword")
+        _ = try client.read(through: "word")
+        return (collector, client, server, rig)
+    }
+
     @Test func `a bad status of the peer is an error, one that blames the client is none of ours`()
         async throws
     {
