@@ -377,7 +377,7 @@ extension Worker {
             end(place, .refused(status: 501))
             return true
         }
-        if fields.count > Self.hopsMax, hasLooped(bytes) {
+        if Int(head.end) > Self.loopBytesMin, hasLooped(bytes) {
             client.pointee.wire.input.consume(Int(head.end))
             exchange.pointee.note.cause = .loop
             end(place, .own(status: 508))
@@ -484,21 +484,40 @@ extension Worker {
         return isOpen(index)
     }
 
-    /// So often a request may pass through muster (RFC 9110, section 7.6.3). Each time leaves a line, so that
-    /// a head with few cannot have.
+    /// So often a request may pass through muster (RFC 9110, section 7.6.3). Each time leaves an entry, which
+    /// whoever is in between may join to one line.
     static let hopsMax = 16
+    /// A shorter head has no room for so many.
+    private static let loopBytesMin = hopsMax * (viaText.utf8CodeUnitCount + 1)
 
     @inline(never)
     private func hasLooped(_ bytes: UnsafePointer<UInt8>) -> Bool {
         var hops = 0
         for index in 0..<fields.count where fields[index].known == .via {
             let value = fields[index].value
-            guard value.count == Self.viaText.utf8CodeUnitCount else { continue }
-            let name = bytes + value.lowerBound + Self.viaVersion
-            let ours = Self.viaText.utf8Start + Self.viaVersion
-            if memcmp(name, ours, value.count - Self.viaVersion) == 0 { hops += 1 }
+            let end = Int(value.upperBound)
+            var start = Int(value.lowerBound)
+            while start < end {
+                let comma = memchr(bytes + start, Int32(UInt8(ascii: ",")), end - start)
+                let next = comma.map { UnsafeRawPointer($0) - UnsafeRawPointer(bytes) } ?? end
+                if isOurHop(bytes, start, next) { hops += 1 }
+                start = next + 1
+            }
         }
         return hops >= Self.hopsMax
+    }
+
+    /// One entry, with the whitespace around it.
+    private func isOurHop(_ bytes: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Bool {
+        func isBlank(_ place: Int) -> Bool {
+            bytes[place] == UInt8(ascii: " ") || bytes[place] == UInt8(ascii: "\t")
+        }
+        var (start, end) = (start, end)
+        while start < end, isBlank(start) { start += 1 }
+        while start < end, isBlank(end - 1) { end -= 1 }
+        guard end - start == Self.viaText.utf8CodeUnitCount else { return false }
+        let ours = Self.viaText.utf8Start + Self.viaVersion
+        return memcmp(bytes + start + Self.viaVersion, ours, end - start - Self.viaVersion) == 0
     }
 
     private static let viaText: StaticString = "1.1 muster"

@@ -44,6 +44,12 @@ import Testing
             (40, "Via: 1.0 muster", 508),
             (40, "Via: 1.1 muster2", 200), (40, "Vie: 1.1 muster", 200),
             (40, "Via: 1.1 nginx1", 200),
+            // What stands in between may make one line of them.
+            (1, "Via: " + String(repeating: "1.1 muster, ", count: 14) + "1.0 muster", 200),
+            (1, "Via: " + String(repeating: "1.1 muster, ", count: 15) + "1.0 muster", 508),
+            (1, "Via: " + String(repeating: "1.1 nginx ,\t1.1 muster,", count: 16), 508),
+            (8, "Via: 1.1 muster,1.1 muster", 508), (7, "Via: 1.1 muster,1.1 muster", 200),
+            (1, "Vie: " + String(repeating: "1.1 muster, ", count: 17), 200),
         ] {
             let client = try rig.client()
             let lines = String(repeating: line + "\r\n", count: count)
