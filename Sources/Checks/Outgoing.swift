@@ -52,17 +52,28 @@ public struct WebPlace: Sendable {
         guard let text = try setting?.string(at: path) ?? defaultURL else {
             throw options.missing(key)
         }
-        // What stands in it may be a secret, so it is not shown.
-        guard let url = CurlURL(Self.join(text, suffix)), ["http", "https"].contains(url.scheme),
-            text.hasPrefix("http://") || text.hasPrefix("https://")
-        else {
+        let parts: WebAddress
+        do throws(WebAddress.Problem) {
+            parts = try WebAddress(text, suffix: suffix)
+        } catch {
             throw SettingError(
                 setting?.position ?? options.position,
-                "\(path): expected a URL that begins with http:// or https://, saw something else"
+                "\(path): expected \(error.expected)"
             )
         }
-        self.url = url
-        headers = try Self.headers(&options)
+        url = parts.url
+        let headers = try Self.headers(&options)
+        if let login = parts.login {
+            guard !headers.contains(where: { $0.lowercased().hasPrefix("authorization:") }) else {
+                throw SettingError(
+                    setting?.position ?? options.position,
+                    "\(path): expected no user and password beside a header 'Authorization', saw both"
+                )
+            }
+            self.headers = headers + ["Authorization: Basic \(login)"]
+        } else {
+            self.headers = headers
+        }
         if url.scheme == "https" {
             tls = try TLSSettings.take(from: &options) ?? TLSSettings.standard
         } else {
@@ -73,15 +84,6 @@ public struct WebPlace: Sendable {
         }
     }
 
-    /// With one slash between them, whether or not one was written: two are another path to many servers. Whoever
-    /// wrote all of it meant no more.
-    private static func join(_ text: String, _ suffix: String) -> String {
-        guard suffix.hasPrefix("/") else { return text + suffix }
-        var start = text[...]
-        while start.hasSuffix("/") { start.removeLast() }
-        return start.hasSuffix(suffix) ? String(start) : start + suffix
-    }
-
     private static func headers(_ options: inout Options) throws(SettingError) -> [String] {
         guard let setting = options.take("headers") else { return [] }
         let path = "\(options.path).headers"
@@ -90,27 +92,39 @@ public struct WebPlace: Sendable {
             throw setting.expected("at most \(headersMax) headers", at: path)
         }
         var headers: [String] = []
+        // All at once: whoever mends one would only be told of the next.
+        var problems: [SettingError] = []
         let reserved = [
             "host", "content-length", "content-type", "connection", "transfer-encoding",
         ]
         for entry in entries {
-            let place = "\(path).\(entry.key)"
+            let place = "\(path).\(entry.key.printable)"
             guard !entry.key.isEmpty, entry.key.utf8.allSatisfy(HTTPRequest.isToken),
                 !reserved.contains(entry.key.lowercased())
             else {
-                throw SettingError(
-                    entry.position,
-                    "\(place): expected the name of a header that muster does not set itself"
+                problems.append(
+                    SettingError(
+                        entry.position,
+                        "\(place): expected the name of a header that muster does not set itself"
+                    )
                 )
+                continue
             }
             let value = try entry.value.string(at: place)
             guard !value.isEmpty, value.utf8.allSatisfy(HTTPRequest.isFieldValue) else {
-                throw SettingError(
-                    entry.position,
-                    "\(place): expected text without control characters"
+                problems.append(
+                    SettingError(
+                        entry.position,
+                        "\(place): expected text without control characters"
+                    )
                 )
+                continue
             }
             headers.append("\(entry.key): \(value)")
+        }
+        if let first = problems.first {
+            let words = problems.map(\.message).joined(separator: "; ")
+            throw SettingError(first.position, words)
         }
         return headers
     }

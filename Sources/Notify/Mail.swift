@@ -1,6 +1,7 @@
 // How does a batch look as mail? Plain text, one line for each notice, in a shape that every mail program
 // since RFC 5322 reads. Pure.
 
+import Checks
 import Vocabulary
 
 struct Mail {

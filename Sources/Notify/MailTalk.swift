@@ -2,6 +2,7 @@
 // from the first byte or from STARTTLS on (RFC 3207), and a login where one is set (RFC 4954). Pure: replies
 // in, lines out.
 
+import Checks
 import Vocabulary
 
 /// The sender's side of one delivery.

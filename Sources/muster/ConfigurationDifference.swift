@@ -448,6 +448,12 @@ private struct Details {
         names.isEmpty ? "none" : names.joined(separator: " ")
     }
 
+    private static func percent(_ share: Double) -> String {
+        // To a millionth of one percent, or a tenth would be written with sixteen digits.
+        let percent = (share * 100_000_000).rounded() / 1_000_000
+        return Int(exactly: percent).map { "\($0)%" } ?? "\(percent)%"
+    }
+
     private static func octal(_ mode: UInt32) -> String { "0" + String(mode, radix: 8) }
 
     /// That it goes elsewhere, or with other headers, is all that is told of it: there may be a token in them.
@@ -456,7 +462,7 @@ private struct Details {
             add("otlp", old?.place.label, new?.place.label)
             return
         }
-        add("sample", old.sampler.share, new.sampler.share)
+        add("sample", Self.percent(old.sampler.share), Self.percent(new.sampler.share))
         add("service", old.service, new.service)
         if old.digest != new.digest { parts.append("another receiver") }
     }

@@ -1,5 +1,6 @@
 // Does each service get what it documents, whatever stands in a reason? Bodies, templates and mail.
 
+import Checks
 import Health
 import Testing
 import Vocabulary

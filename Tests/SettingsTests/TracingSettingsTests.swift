@@ -49,6 +49,24 @@ import Vocabulary
         ("{otlp: \"http://x\", sample: 101%}", "tracing.sample: expected a share"),
         ("{otlp: \"http://x\", tls: true}", "tracing.tls: expected none beside a URL of http"),
         ("{otlp: \"http://x\", headers: {Host: y}}", "tracing.headers.Host: expected the name"),
+        (
+            "{otlp: \"http://x\", headers: {Host: y, X-A: b, Content-Length: 5, bad name: z}}",
+            "tracing.headers.Host: expected the name of a header that muster does not set itself; "
+                + "tracing.headers.Content-Length: expected the name of a header that muster does not set "
+                + "itself; tracing.headers.bad name: expected the name"
+        ),
+        (
+            "{otlp: \"http://127.0.0.1:99999\"}",
+            "tracing.otlp: expected a port from 1 to 65535, saw '99999'"
+        ),
+        ("{otlp: \"http://[::1]:0/x\"}", "tracing.otlp: expected a port from 1 to 65535, saw '0'"),
+        ("{otlp: \"http://secret:secret@x:p/\"}", "expected a port from 1 to 65535, saw 'p'"),
+        ("{otlp: \"http://x/secret#c\"}", "tracing.otlp: expected a URL without a fragment"),
+        ("{otlp: \"http://secret:%4@x/\"}", "tracing.otlp: expected a user and a password"),
+        (
+            "{otlp: \"http://u:secret@x\", headers: {authorization: y}}",
+            "tracing.otlp: expected no user and password beside a header 'Authorization'"
+        ),
         ("{otlp: \"http://x\", service: \"\"}", "tracing.service: expected a name"),
         ("{otlp: \"http://x\", sampel: 1%}", "did you mean 'sample'?"),
         ("[]", "tracing: expected a map"),

@@ -84,6 +84,31 @@ private func span(_ number: Int) -> SpanRecord {
         #expect(exporter.status.dropped.isEmpty)
     }
 
+    /// `/v1/traces` is the end of the path, and the user goes into a header.
+    @Test(arguments: [
+        ("?t=1&u=/", "POST /v1/traces?t=1&u=/ HTTP/1.1\r\n"),
+        ("/?t=1", "POST /v1/traces?t=1 HTTP/1.1\r\n"),
+        ("/v1/traces?t=/v1/traces", "POST /v1/traces?t=/v1/traces HTTP/1.1\r\n"),
+        ("/a/?", "POST /a/v1/traces"),
+    ])
+    func `a user is shown, and a query stays behind the path`(
+        end: String,
+        line: String
+    ) async throws {
+        let server = try ScriptedServer([
+            [
+                .expect(line), .expect("Authorization: Basic dXNlcjpwQHc6eA==\r\n"),
+                .expect("span-0."), .send(ok()), .close,
+            ]
+        ])
+        defer { server.stop() }
+        let exporter = try await Self.start("http://user:p%40w:x@\(server.address)\(end)")
+        exporter.take([span(0)])
+        let isSent = await eventually { exporter.status.sent == 1 }
+        #expect(isSent, "\(exporter.status)")
+        await exporter.stop()
+    }
+
     @Test(arguments: ["503 Busy", "429 Slow Down", "502 Bad", "504 Late"])
     func `one that is busy gets the same again`(status: String) async throws {
         let lines = Lines()

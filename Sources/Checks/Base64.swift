@@ -1,12 +1,12 @@
 // How do bytes go where only some letters may? Four letters for three bytes (RFC 4648, section 4), for
-// mail and for its logins.
+// mail and for logins.
 
-enum Base64 {
+public enum Base64 {
     private static let letters = Array(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8
     )
 
-    static func text(of bytes: some Collection<UInt8>) -> String {
+    public static func text(of bytes: some Collection<UInt8>) -> String {
         var result: [UInt8] = []
         result.reserveCapacity((bytes.count + 2) / 3 * 4)
         var rest = bytes[...]
