@@ -45,8 +45,10 @@ public struct SpanBatcher: Sendable {
         public var made: UInt64 = 0
         public var sent: UInt64 = 0
         public var dropped: [SpanLoss: UInt64] = [:]
-        /// Why the last attempt failed; nil where it did not.
+        /// Why the last attempt failed, or nothing of it was wanted; nil where some of it arrived.
         public var problem: String?
+        /// The last attempt was understood, and nothing of it was wanted: it does not wait, it is dropped.
+        public var isRefused = false
         public var failingSince: Instant?
         /// What the receiver did not want, last.
         public var refusal: String?
@@ -147,15 +149,18 @@ public struct SpanBatcher: Sendable {
             let rejected = min(max(rejected, 0), batch.count)
             status.sent &+= UInt64(batch.count - rejected)
             lose(rejected, .rejected)
+            let words = words.isEmpty ? "the receiver left spans out, and did not say why" : words
             if rejected > 0 { status.refusal = words }
-            forgetTrouble()
+            let isNothing = rejected == batch.count && rejected > 0
+            goOn()
+            if isNothing { fail(words, at: now, isRefused: true) } else { forgetTrouble() }
         case .refused(let words):
             lose(batch.count, .refused)
             status.refusal = words
-            forgetTrouble()
+            goOn()
+            fail(words, at: now, isRefused: true)
         case .failed(let words, let later):
-            status.problem = words
-            if status.failingSince == nil { status.failingSince = now }
+            fail(words, at: now, isRefused: false)
             notBefore = now + min(max(pause, later ?? .zero), Self.laterMax)
             pause = min(pause * 2, Self.pauseMax)
             if isEnding { giveUp() }
@@ -163,11 +168,22 @@ public struct SpanBatcher: Sendable {
         status.waiting = spans.count + batch.count
     }
 
-    private mutating func forgetTrouble() {
+    /// The receiver answers: the next batch need not wait.
+    private mutating func goOn() {
         batch = []
         pause = Self.pauseMin
         notBefore = Instant(nanoseconds: .min)
+    }
+
+    private mutating func fail(_ words: String, at now: Instant, isRefused: Bool) {
+        status.problem = words
+        status.isRefused = isRefused
+        if status.failingSince == nil { status.failingSince = now }
+    }
+
+    private mutating func forgetTrouble() {
         status.problem = nil
+        status.isRefused = false
         status.failingSince = nil
     }
 

@@ -112,13 +112,15 @@ public final class SpanExporter: Sendable {
         sender.value.rest()
     }
 
-    /// When it begins to fail and when it works again, and the first time that spans are refused.
+    /// When it begins to fail, or to refuse, and when it works again, and the first time that some are left out.
     private func tell(
         _ before: SpanBatcher.Status,
         _ after: SpanBatcher.Status,
         at now: Instant
     ) {
-        if let problem = after.problem, before.problem == nil {
+        if let problem = after.problem, before.problem == nil || before.isRefused,
+            !after.isRefused
+        {
             journal.warning(
                 "tracing: spans do not arrive: \(problem.printable); they wait, and the oldest are dropped "
                     + "when there are too many",
@@ -131,7 +133,9 @@ public final class SpanExporter: Sendable {
                 [.event("tracing-again")]
             )
         }
-        if let refusal = after.refusal, before.refusal == nil {
+        if let refusal = after.refusal,
+            after.isRefused ? !before.isRefused : before.refusal == nil
+        {
             journal.warning(
                 "tracing: spans were refused, and are dropped: \(refusal.printable)",
                 [.event("tracing-refused"), .error(refusal)]
@@ -152,7 +156,19 @@ public final class SpanExporter: Sendable {
                 self.sender.value.rest()
             }
         }
-        batcher.withLock { $0.giveUp() }
+        let end = batcher.withLock { batcher in
+            batcher.giveUp()
+            return batcher.status
+        }
+        // Nobody can ask for the metrics any more.
+        if let count = end.dropped[.end], count > 0 {
+            let why = end.problem ?? "they had not arrived within \(patience)"
+            journal.warning(
+                "tracing: \(count) \(count == 1 ? "span that waits is" : "spans that wait are") lost with the end: "
+                    + "\(why.printable)",
+                [.event("tracing-lost"), .error(why)]
+            )
+        }
         await resolver.call { $0.close() }
         loop.stop()
     }

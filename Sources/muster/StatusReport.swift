@@ -320,9 +320,10 @@ struct StatusReport {
         }
         let dropped = tracing["dropped"]?.members ?? []
         if !dropped.isEmpty {
+            let count = dropped.reduce(0) { $0 + ($1.value.int ?? 0) }
             let words = dropped.map { "\($0.value.text) \(word(ofLoss: $0.key))" }
             lines.append(
-                "tracing: of \(tracing["made"]?.text ?? "?") spans were dropped: "
+                "tracing: of \(tracing["made"]?.text ?? "?") spans \(count) \(count == 1 ? "was" : "were") dropped: "
                     + words.joined(separator: ", ")
                     + (tracing["refusal"]?.string.map { " (\($0))" } ?? "")
             )

@@ -198,7 +198,7 @@ import Vocabulary
         ),
         (
             #"{"tracing":{"state":"ok","made":99,"refusal":"saw 400","dropped":{"queue":5,"refused":2}}}"#,
-            "tracing: of 99 spans were dropped: 5 from the queue, which was full, 2 that the receiver refused "
+            "tracing: of 99 spans 7 were dropped: 5 from the queue, which was full, 2 that the receiver refused "
                 + "(saw 400)"
         ),
     ])

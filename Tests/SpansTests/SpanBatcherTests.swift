@@ -119,16 +119,25 @@ private func names(_ batch: [SpanRecord]?) -> [String] { batch?.map(\.name) ?? [
         _ = batcher.next(Self.at(0))
         batcher.ended(.refused("400"), Self.at(0))
         #expect(batcher.status.dropped == [.refused: 4] && batcher.status.refusal == "400")
-        #expect(batcher.status.problem == nil, "it answers")
+        #expect(batcher.status.problem == "400" && batcher.status.failingSince == Self.at(0))
+        #expect(batcher.wakeAt(Self.at(0)) == Self.at(0), "it answers: nothing waits")
         _ = batcher.next(Self.at(1_000))
         batcher.ended(.arrived(rejected: 3, "too old"), Self.at(1_000))
         #expect(batcher.status.dropped == [.refused: 4, .rejected: 3])
         #expect(batcher.status.sent == 1 && batcher.status.refusal == "too old")
+        #expect(batcher.status.problem == nil && batcher.status.failingSince == nil)
         // Whoever counts more than there were is not believed.
         _ = batcher.add(spans(0..<4), at: Self.at(2_000))
         _ = batcher.next(Self.at(2_000))
         batcher.ended(.arrived(rejected: 99, "all"), Self.at(2_000))
         #expect(batcher.status.dropped[.rejected] == 7 && batcher.status.sent == 1)
+        #expect(batcher.status.problem == "all" && batcher.status.isRefused)
+        // Who says nothing of it is told of all the same.
+        _ = batcher.add(spans(0..<4), at: Self.at(3_000))
+        _ = batcher.next(Self.at(3_000))
+        batcher.ended(.arrived(rejected: 4, ""), Self.at(3_000))
+        #expect(batcher.status.refusal == "the receiver left spans out, and did not say why")
+        #expect(batcher.status.failingSince == Self.at(2_000))
     }
 
     @Test func `at the end all goes out at once, and what fails then is not tried again`() {

@@ -140,12 +140,15 @@ private func span(_ number: Int) -> SpanRecord {
         exporter.take([span(0)])
         let isRefused = await eventually { exporter.status.dropped[.refused] == 1 }
         #expect(isRefused, "\(exporter.status)")
+        #expect(exporter.status.problem?.contains("saw \(status.prefix(3)) 'no thanks'") == true)
         exporter.take([span(1)])
         let isSent = await eventually { exporter.status.sent == 1 }
         #expect(isSent)
         await exporter.stop()
         #expect(exporter.status.refusal?.contains("saw \(status.prefix(3)) 'no thanks'") == true)
-        #expect(lines.all.count == 1 && lines.all[0].contains("no thanks"), "\(lines.all)")
+        #expect(exporter.status.problem == nil)
+        #expect(lines.all.count == 2 && lines.all[0].contains("no thanks"), "\(lines.all)")
+        #expect(lines.all.last?.hasPrefix("tracing: spans arrive again") == true)
     }
 
     @Test func `what a receiver left out is counted by its own word`() async throws {
@@ -192,11 +195,18 @@ private func span(_ number: Int) -> SpanRecord {
     }
 
     @Test func `an end waits for no receiver that says nothing`() async throws {
+        let lines = Lines()
         let server = try ScriptedServer([[.stall]])
         defer { server.stop() }
-        let exporter = try await Self.start("http://\(server.address)", gather: .seconds(3_600))
-        exporter.take([span(0)])
+        let exporter = try await Self.start(
+            "http://\(server.address)",
+            lines: lines,
+            gather: .seconds(3_600)
+        )
+        exporter.take([span(0), span(1)])
         await exporter.stop(within: .milliseconds(50))
-        #expect(exporter.status.dropped == [.end: 1])
+        #expect(exporter.status.dropped == [.end: 2])
+        let said = "tracing: 2 spans that wait are lost with the end: "
+        #expect(lines.all == [said + "they had not arrived within 50ms"])
     }
 }
