@@ -42,6 +42,8 @@ public struct ControlPlane: Sendable {
     public var definer: LoopBound<any Definer>?
     /// What was; nil where nothing is remembered.
     public var history: LoopBound<History>?
+    /// What of it is kept on the disk; nil where nothing is.
+    public var historyFile: LoopBound<Ledger>?
     /// Tells receivers of transitions; nil where none is told.
     public var notifier: LoopBound<Notifier>?
     /// Where in the configuration file something is defined; nil where it is not.

@@ -142,8 +142,8 @@ extension DashboardScript {
           const page = Math.floor($("list").clientHeight / height());
           const steps = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, PageDown: page, PageUp: -page,
             Home: -rows.length, End: rows.length };
-          if (event.key in steps) { event.preventDefault(); choose(chosen + steps[event.key]); }
-          if (event.key === "Enter" && rows[chosen]?.peer && event.target === $("list"))
+          if (event.key in steps) { event.preventDefault(); $("list").focus(); choose(chosen + steps[event.key]); }
+          if (event.key === "Enter" && rows[chosen]?.peer && [$("list"), document.body].includes(event.target))
             open(rows[chosen].upstream.name + "/" + rows[chosen].peer.id);
         });
         $("detail").addEventListener("close", () => {

@@ -79,6 +79,7 @@ enum StateRoutes {
         let upstreams = await plane.upstreams().map(\.view)
         let store = await plane.store.call { $0.status }
         let ledger = await plane.ledger?.call { $0.status }
+        let history = await plane.historyFile?.call { $0.status }
         let memory = await plane.endpoint.call { $0.memoryFile }
         let configuration = await plane.configuration?.call { $0.status }
         let (fleet, overdue) = await plane.scheduler.call { scheduler in
@@ -95,6 +96,7 @@ enum StateRoutes {
                 .init("store", json(store)),
                 .init("fleet", fleet.map(json) ?? .null),
                 .init("ledger", ledger.map(json) ?? .null),
+                .init("history", history.map(json) ?? .null),
                 .init("memory_file", memory.map(json) ?? .null),
                 .init("configuration", configuration?.json ?? .null),
                 .init("certificate", plane.certificate?.status(at: plane.loop.wall).json ?? .null),

@@ -27,6 +27,16 @@ extension LedgerClient {
     public func recoveryEnded(isDamaged: Bool) {}
 }
 
+/// What people call a file of this kind, and what is not kept while it cannot be written.
+public struct LedgerWords: Hashable, Sendable {
+    /// Also the event in the log.
+    public var name: String
+    public var meanwhile: String
+
+    public static let orders = LedgerWords(name: "ledger", meanwhile: "what is asked for meanwhile")
+    public static let history = LedgerWords(name: "history", meanwhile: "what happens meanwhile")
+}
+
 /// How a ledger is, for the API, the metrics and the log.
 public struct LedgerStatus: Hashable, Sendable {
     public var path: String
@@ -49,6 +59,7 @@ public final class Ledger {
     public let path: String
     private let loop: EventLoop
     private let journal: Journal
+    private let words: LedgerWords
     private let timers: Timers
     private let file: LedgerFile
     private var clients: [any LedgerClient] = []
@@ -91,6 +102,7 @@ public final class Ledger {
         loop: EventLoop,
         journal: Journal = .silent,
         growth: Int? = nil,
+        words: LedgerWords = .orders,
         disk: any Disk = LinuxDisk(),
         writer: EventLoop? = nil
     ) {
@@ -98,6 +110,7 @@ public final class Ledger {
         self.path = path
         self.loop = loop
         self.journal = journal
+        self.words = words
         self.writer = writer
         timers = Timers(loop: loop)
         file = LedgerFile(path: path, disk: disk)
@@ -172,32 +185,32 @@ public final class Ledger {
         switch recovery.refusal {
         case .notALedger:
             return journal.error(
-                "ledger \(path) cannot be used: expected a ledger, saw something else\(kept), "
+                "\(words.name) \(path) cannot be used: expected a ledger, saw something else\(kept), "
                     + "starting without it",
-                [.event("ledger"), .file(path)]
+                [.event(words.name), .file(path)]
             )
         case .format(let format):
             return journal.error(
-                "ledger \(path) cannot be used: expected format \(FileHead.format), saw \(format)"
+                "\(words.name) \(path) cannot be used: expected format \(FileHead.format), saw \(format)"
                     + "\(kept), starting without it",
-                [.event("ledger"), .file(path)]
+                [.event(words.name), .file(path)]
             )
         case nil: break
         }
         if recovery.damagedBytes > 0 {
             let places = recovery.damagedAt.map(String.init).joined(separator: ", ")
             journal.error(
-                "ledger \(path) is damaged: expected records, saw \(recovery.damagedBytes) bytes of "
+                "\(words.name) \(path) is damaged: expected records, saw \(recovery.damagedBytes) bytes of "
                     + "something else at \(places); all \(recovery.records.count) records before "
                     + "and behind were read\(kept)",
-                [.event("ledger"), .file(path)]
+                [.event(words.name), .file(path)]
             )
         }
         if recovery.cutBytes > 0 {
             journal.info(
-                "ledger \(path): \(recovery.cutBytes) bytes of a last write that was cut short are "
+                "\(words.name) \(path): \(recovery.cutBytes) bytes of a last write that was cut short are "
                     + "left out; it had not been acknowledged",
-                [.event("ledger"), .file(path)]
+                [.event(words.name), .file(path)]
             )
         }
     }
@@ -327,9 +340,9 @@ public final class Ledger {
         if failingSince == nil { failingSince = loop.instant }
         if lastError != error {
             journal.error(
-                "ledger \(path) cannot be written: \(error); what is asked for meanwhile is held in "
+                "\(words.name) \(path) cannot be written: \(error); \(words.meanwhile) is held in "
                     + "memory only, and written as soon as that goes",
-                [.event("ledger"), .file(path)]
+                [.event(words.name), .file(path)]
             )
         }
         lastError = error
@@ -345,8 +358,8 @@ public final class Ledger {
     private func recovered() {
         if let doubt {
             journal.warning(
-                "ledger: \(doubt); all of it is in a new file now",
-                [.event("ledger"), .file(path)]
+                "\(words.name): \(doubt); all of it is in a new file now",
+                [.event(words.name), .file(path)]
             )
         }
         doubt = nil
@@ -355,9 +368,9 @@ public final class Ledger {
         lastError = nil
         status.error = nil
         journal.notice(
-            "ledger \(path) is written again, with everything since, after "
+            "\(words.name) \(path) is written again, with everything since, after "
                 + (loop.instant - since).rounded,
-            [.event("ledger"), .file(path)]
+            [.event(words.name), .file(path)]
         )
     }
 

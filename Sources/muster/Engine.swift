@@ -135,7 +135,13 @@ final class Engine {
         operations = Operations(loop: loop, board: board, store: store)
         history = History(on: loop, configuration.history)
         historyLedger = configuration.store.stateFile.map {
-            Ledger(path: $0 + ".history", loop: loop, journal: journal, growth: History.growth)
+            Ledger(
+                path: $0 + ".history",
+                loop: loop,
+                journal: journal,
+                growth: History.growth,
+                words: .history
+            )
         }
         if let historyLedger { history.keep(in: historyLedger) }
         board.subscribe(history)
@@ -575,6 +581,7 @@ final class Engine {
             let side = LoopBound(sources, on: loop)
             plane.sources = { await side.call { $0.status } }
         }
+        plane.historyFile = historyLedger.map { LoopBound($0, on: loop) }
         if let exporter {
             plane.tracer = InstrumentationSystem.tracer
             plane.spans = { exporter.status }

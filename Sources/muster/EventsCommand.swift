@@ -2,6 +2,7 @@
 // --follow each as it comes, over restarts of muster too.
 
 import ArgumentParser
+import Store
 import Synchronization
 import Vocabulary
 
@@ -19,7 +20,7 @@ struct EventsCommand: AsyncParsableCommand {
     @Flag(name: [.customShort("f"), .long], help: "Go on with each as it comes.")
     var follow = false
 
-    @Option(name: [.customShort("n"), .long], help: "How many of those that are held: 0 to 2000.")
+    @Option(name: [.customShort("n"), .long], help: "How many of those that are held: 0 to 8000.")
     var limit = 20
 
     @Flag(help: "One line of JSON each, as muster sends it.")
@@ -27,9 +28,14 @@ struct EventsCommand: AsyncParsableCommand {
 
     @OptionGroup var admin: AdminOptions
 
+    /// All that a muster holds.
+    private static let limitMax = EventLog.capacityDefault
+
     func validate() throws {
-        guard (0...2_000).contains(limit) else {
-            throw ValidationError("--limit: expected a whole number from 0 to 2000, saw \(limit)")
+        guard (0...Self.limitMax).contains(limit) else {
+            throw ValidationError(
+                "--limit: expected a whole number from 0 to \(Self.limitMax), saw \(limit)"
+            )
         }
     }
 
@@ -38,7 +44,8 @@ struct EventsCommand: AsyncParsableCommand {
         while true {
             let last = reader.last
             do throws(AdminError) {
-                let path = "/v1/events?limit=\(last == nil ? limit : 2_000)&follow=\(follow)"
+                let count = last == nil ? limit : Self.limitMax
+                let path = "/v1/events?limit=\(count)&follow=\(follow)"
                 let answer = try await admin.client().follow(path, after: last) { bytes in
                     for line in reader.take(bytes) { Console.line(line) }
                     return true

@@ -67,7 +67,8 @@ struct StatusReport {
             + [readiness?["store"]?["file_error"]?.string].compactMap(\.self)
             + Self.remarks(onOthersIn: readiness) + Self.remarks(onProbesIn: readiness)
             + Self.remarks(onFleetIn: readiness)
-            + Self.remarks(onLedgerIn: readiness) + Self.remarks(onFilesIn: readiness)
+            + Self.remarks(onLedgerIn: readiness) + Self.remarks(onHistoryIn: readiness)
+            + Self.remarks(onFilesIn: readiness)
             + Self.remarks(onSourcesIn: readiness) + Self.remarks(onTracingIn: readiness)
     }
 
@@ -345,6 +346,12 @@ struct StatusReport {
         guard let ledger = readiness?["ledger"], ledger["durable"]?.bool == false else { return [] }
         let path = ledger["path"]?.string ?? "the ledger"
         return ["what is asked of peers is not kept: \(path): \(ledger["error"]?.string ?? "?")"]
+    }
+
+    private static func remarks(onHistoryIn readiness: JSON?) -> [String] {
+        guard let file = readiness?["history"], file["durable"]?.bool == false else { return [] }
+        let path = file["path"]?.string ?? "its file"
+        return ["the history of peers is not kept: \(path): \(file["error"]?.string ?? "?")"]
     }
 
     /// A configuration that was refused, a certificate that is not as it should be.

@@ -193,6 +193,10 @@ import Vocabulary
             "admin.tls: the certificate that is served: it ended"
         ),
         (
+            #"{"history":{"path":"/x.history","durable":false,"error":"no space"},"ledger":{"durable":true}}"#,
+            "the history of peers is not kept: /x.history: no space"
+        ),
+        (
             #"{"tracing":{"state":"failing","since":"T1","error":"http://c: refused","waiting":7,"dropped":{}}}"#,
             "tracing: spans do not arrive since T1: http://c: refused; 7 wait"
         ),
