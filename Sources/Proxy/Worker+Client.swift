@@ -377,7 +377,9 @@ extension Worker {
             end(place, .refused(status: 501))
             return true
         }
-        if Int(head.end) > Self.loopBytesMin, hasLooped(bytes) {
+        if fields.kinds & KnownField.via.bit != 0, Int(head.end) > Self.loopBytesMin,
+            hasLooped(bytes)
+        {
             client.pointee.wire.input.consume(Int(head.end))
             exchange.pointee.note.cause = .loop
             end(place, .own(status: 508))
