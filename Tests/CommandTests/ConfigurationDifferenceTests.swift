@@ -232,7 +232,7 @@ extension CatalogueChange {
         #expect(try later("headers: { X-Key: old-secret }") == [])
         #expect(
             try later("sample: 5%, service: shop, headers: { X-Key: old-secret }") == [
-                "tracing (sample 0.01 → 0.05, service muster → shop)"
+                "tracing (sample 1% → 5%, service muster → shop)"
             ]
         )
         #expect(
