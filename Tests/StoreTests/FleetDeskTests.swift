@@ -436,8 +436,10 @@ import Vocabulary
                 await Agent.start("a1", on: rig, pairs: 40),
                 await Agent.start("a2", on: rig, pairs: 40)
             )
+            // Who is there first has everything, until the other has its share.
             let isSplit = {
-                first.hands.held.isDisjoint(with: second.hands.held)
+                !first.hands.held.isEmpty && !second.hands.held.isEmpty
+                    && first.hands.held.isDisjoint(with: second.hands.held)
                     && first.hands.held.union(second.hands.held).count == 40
             }
             #expect(await rig.comes(isSplit))
