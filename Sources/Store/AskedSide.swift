@@ -90,6 +90,7 @@ final class AskedSide<W: Wish>: CountedSide {
             // What is known here is what is expected: then Redis need not look at everything.
             trusts = trusts && store.stampSum(of: owner) == expected && store.knowsAll
             let known = trusts ? [] : store.sums(of: owner)
+            let held = shelf[key]
             let command = store.call(.ask, on: sort) + [key.field, text, "", sum]
             let reply = try await store.ask(
                 writer,
@@ -97,16 +98,16 @@ final class AskedSide<W: Wish>: CountedSide {
             ).first
             let parts = reply?.array ?? []
             if parts.count == 2 {
-                try await settle(parts[0], text, of: key, on: writer)
+                let made = try await settle(parts[0], text, of: key, askedFrom: held, on: writer)
                 noteTold(key)
                 note(written: key)
                 // What held already is no change, whatever was expected. What was there before this change Redis
-                // knows: here it may not have been heard of.
+                // knows: here it may not have been heard of. Of what came after it here one may have heard.
                 guard let before = parts[1].text.flatMap(UInt64.init) else {
                     return .taken(stampSum: store.stampSum(of: owner))
                 }
                 let rest = StampSum.subtract(before, from: expected)
-                return .taken(stampSum: StampSum.add(rest, shelf[key]?.stampSum ?? 0))
+                return .taken(stampSum: StampSum.add(rest, made?.stampSum ?? 0))
             }
             if trusts {
                 // Somebody touched it meanwhile, or may have.
@@ -167,7 +168,13 @@ final class AskedSide<W: Wish>: CountedSide {
                     learn(reply, field: each.key.field)
                     if shelf[each.key] != each.record { continue }
                 }
-                try await settle(reply, each.text, of: each.key, on: writer)
+                _ = try await settle(
+                    reply,
+                    each.text,
+                    of: each.key,
+                    askedFrom: each.record,
+                    on: writer
+                )
                 untold.remove(each.key)
             }
         }
@@ -216,8 +223,9 @@ final class AskedSide<W: Wish>: CountedSide {
         on writer: RedisConnection
     ) async throws(RedisError) {
         let command = store.call(.ask, on: sort) + [key.field, change]
+        let held = shelf[key]
         guard let reply = try await store.ask(writer, [command]).first else { return }
-        try await settle(reply, change, of: key, on: writer)
+        _ = try await settle(reply, change, of: key, askedFrom: held, on: writer)
         noteTold(key)
         note(written: key)
     }
@@ -228,20 +236,26 @@ final class AskedSide<W: Wish>: CountedSide {
         if !known.isWhole { untold.insert(key) }
     }
 
+    /// Takes in what Redis answered to a change that was asked for while `held` was known here, and answers it.
     private func settle(
         _ reply: RedisReply,
         _ change: String,
         of key: W.Key,
+        askedFrom held: Asked<W>?,
         on writer: RedisConnection
-    ) async throws(RedisError) {
+    ) async throws(RedisError) -> Asked<W>? {
         var reply = reply
+        var held = held
         if record(of: reply) == nil {
             // What was held makes no sense, also with this in it: it goes as a whole.
             store.ignore(.replaced(sort), key.field)
             let command = store.call(.ask, on: sort) + [key.field, change, "afresh"]
+            held = shelf[key]
             reply = try await store.ask(writer, [command]).first ?? reply
         }
-        learn(reply, field: key.field, isAnswer: true)
+        // What was heard since, on the other connection, may be later than this answer.
+        learn(reply, field: key.field, isLast: shelf[key] == held, isAnswer: true)
+        return record(of: reply)
     }
 
     // MARK: Hearing
@@ -255,9 +269,14 @@ final class AskedSide<W: Wish>: CountedSide {
         learn(value, field: field)
     }
 
-    /// `isAnswer` where Redis has just taken in what was asked for here: then it knows best, its
-    /// stamps included.
-    private func learn(_ value: RedisReply, field: String, isAnswer: Bool = false) {
+    /// `isAnswer` where Redis has just taken in what was asked for here. Where that is also the last that was
+    /// heard of it, Redis knows best, its stamps included.
+    private func learn(
+        _ value: RedisReply,
+        field: String,
+        isLast: Bool = false,
+        isAnswer: Bool = false
+    ) {
         guard let key = W.Key(field: field) else { return }
         // Nothing there may mean that nothing is left of the whole hash: the next reading tells.
         guard let bytes = value.bytes else { return }
@@ -269,7 +288,7 @@ final class AskedSide<W: Wish>: CountedSide {
         if held == nil, shelf.count >= AskedLimits.orphansMax, !isAnswer, !isCared(for: key) {
             return store.ignore(.surplus(sort), field)
         }
-        let isChanged = isAnswer ? shelf.put(record, for: key) : shelf.merge(record, for: key)
+        let isChanged = isLast ? shelf.put(record, for: key) : shelf.merge(record, for: key)
         tell(key, isChanged, before: held)
         // Redis has lost what was asked for last, as after a failover.
         if shelf[key]?.isAhead(of: record) == true { untold.insert(key) }

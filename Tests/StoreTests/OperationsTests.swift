@@ -297,4 +297,49 @@ extension Revision {
             }
         }
     }
+
+    /// Redis takes a change of this agent, then one of another: this one hears of the other's first, and of what became
+    /// of its own last.
+    @Test func `an answer that comes late takes nobody back to what was before`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            guard case .unix(let target)? = rig.server?.url.address else { return }
+            let relay = try AnswerRelay(to: target, at: rig.folder.path("relay.sock"))
+            defer { relay.stop() }
+            let one = Agent(rig.make(agent: "a1"), on: rig.loop)
+            let url = RedisURL(address: .unix(path: relay.path))
+            let two = Agent(
+                rig.make(agent: "a2", url: url, reconcileEvery: RedisStoreTests.never),
+                on: rig.loop
+            )
+            defer { for agent in [one, two] { agent.board.close() } }
+            for agent in [one, two] { try await rig.begin(agent.store, with: agent.board) }
+            func reason(at agent: Agent) -> String? {
+                agent.board.intents[PeerKey(upstream: "web", peer: "a")]?.reason
+            }
+            for isCompared in [true, false] {
+                let start = try await one.drain("a", "before \(isCompared)")
+                #expect(await rig.comes { two.revision == start.revision })
+                relay.hold()
+                let (here, loop) = (LoopBound(two, on: rig.loop), rig.loop)
+                let mine = Task(executorPreference: loop) { () -> Revision? in
+                    let expected = isCompared ? start.revision.expected : .anything
+                    return try? await here.value.drain("a", "late", expecting: expected).revision
+                }
+                #expect(await rig.comes { reason(at: one) == "late" })
+                let seen = try #require(one.revision)
+                let next = try await one.drain("a", "next", expecting: seen.expected)
+                #expect(await rig.comes { reason(at: two) == "next" })
+                relay.goOn()
+                let answered = try #require(await mine.value)
+                // Where it was compared it is known what was there, and so what there was then.
+                if isCompared { #expect(answered == seen) }
+                #expect(two.revision == next.revision)
+                #expect(reason(at: two) == "next")
+                // Another has followed what he saw there.
+                await #expect(throws: OperationError.outdated(next.revision)) {
+                    try await two.drain("a", "second", expecting: seen.expected)
+                }
+            }
+        }
+    }
 }

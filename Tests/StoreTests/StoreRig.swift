@@ -203,6 +203,7 @@ final class StoreRig {
 
     func make(
         agent: String = "a1",
+        url: RedisURL? = nil,
         state: String? = nil,
         ledger held: Ledger? = nil,
         fleet: FleetDesk? = nil,
@@ -215,7 +216,7 @@ final class StoreRig {
         if let server {
             store = RedisStore(
                 loop: loop,
-                url: server.url,
+                url: url ?? server.url,
                 agent: agent,
                 statePath: state,
                 ledger: held,
