@@ -60,6 +60,8 @@ public final class Operations {
     private let loop: EventLoop
     private let board: Board
     private let store: any Store
+    /// Of those who define, by upstream.
+    let turns = Turns()
 
     public init(loop: EventLoop, board: Board, store: any Store) {
         self.loop = loop
@@ -138,10 +140,14 @@ public final class Operations {
         _ decide: () throws(OperationError) -> DefinitionDecision
     ) async throws(OperationError) -> Definition {
         let group = upstream ?? LiveKey.routes
+        let begun = loop.instant
+        guard await turns.take(group) else {
+            throw .unknown("\(Turns.waitingMax) others wait to change it; ask once more")
+        }
+        defer { turns.giveOn(group) }
         let isGuarded = expected != .anything && revision(inGroup: group) != nil
         if isGuarded { try await compare(group, expected) }
         var isCompared = true
-        let begun = loop.instant
         repeat {
             // From here to the store's own step nobody else has a turn.
             let decision = try decide()
@@ -181,12 +187,14 @@ public final class Operations {
                 }
             }
         } while loop.instant - begun < Self.decidingTime
-        throw .unknown("others have changed it again and again for a second; ask once more")
+        throw .unknown(
+            "others have changed it again and again for \(Self.decidingTime); ask once more"
+        )
     }
 
-    /// Of those who write one upstream at one moment one comes first each time, whoever it is: so long each of the
-    /// others decides anew.
-    static let decidingTime = Nanoseconds.seconds(1)
+    /// Of the agents that write one upstream at one moment one comes first each time, whichever it is: so long, from
+    /// when it was asked, each of the others decides anew. Several that ask one agent have their turns.
+    static let decidingTime = Nanoseconds.seconds(5)
 
     private func revision(inGroup group: String) -> Revision? {
         if group != LiveKey.routes { return revision(of: group) }

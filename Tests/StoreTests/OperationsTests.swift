@@ -342,4 +342,94 @@ extension Revision {
             }
         }
     }
+
+    /// They would overtake one another again and again, until one had lost too often.
+    @Test func `of those who define in one upstream one writes at a time, as they came`()
+        async throws
+    {
+        let loop = try EventLoop.spawn(virtual: "store")
+        defer { loop.stop() }
+        try await withTaskExecutorPreference(loop) {
+            let store = SlowStore()
+            let agent = Agent(store, on: loop)
+            defer { agent.board.close() }
+            let here = LoopBound(agent, on: loop)
+            @Sendable func define(_ number: Int, in upstream: String) -> Task<String?, Never> {
+                Task(executorPreference: loop) {
+                    let key = LiveKey.peer(PeerKey(upstream: upstream, peer: "\(number)"))
+                    do throws(OperationError) {
+                        _ = try await here.value.operations.define(
+                            in: upstream,
+                            expecting: .anything
+                        ) { () throws(OperationError) in
+                            DefinitionDecision(.made, key, (key, LiveDefinition(.object([]))))
+                        }
+                        return nil
+                    } catch {
+                        return "\(error)"
+                    }
+                }
+            }
+            let count = Turns.waitingMax + 1
+            let tasks = (0..<count).map { define($0, in: "web") }
+            #expect(
+                await eventually { agent.operations.turns.waitingCount(for: "web") == count - 1 }
+            )
+            #expect(store.asked == ["web|0"])
+            // Nobody waits for another upstream, and nobody stands behind more than can be.
+            let other = define(7, in: "shop")
+            #expect(await eventually { store.asked == ["web|0", "shop|7"] })
+            let refused = try #require(await define(count, in: "web").value)
+            #expect(refused.contains("256 others wait to change it"), "\(refused)")
+            for number in 0..<count {
+                #expect(await eventually { store.asked.contains("web|\(number)") })
+                store.answer()
+                if number == 0 { store.answer() }
+            }
+            for task in tasks + [other] { #expect(await task.value == nil) }
+            let ofWeb = store.asked.filter { $0.hasPrefix("web") }
+            #expect(ofWeb == (0..<count).map { "web|\($0)" })
+            #expect(agent.operations.turns.waitingCount(for: "web") == 0)
+        }
+    }
+}
+
+/// Takes a change when it is told to.
+private final class SlowStore: Store {
+    private(set) var asked: [String] = []
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+    let status = StoreStatus(
+        kind: "slow",
+        isConnected: true,
+        since: WallTime(milliseconds: 0)
+    )
+
+    /// The one that has waited longest.
+    func answer() { if !waiting.isEmpty { waiting.removeFirst().resume() } }
+
+    func start(_ observer: any StoreObserver) {}
+    func publish<R: FencedRecord>(_ record: R, isTransition: Bool) {}
+    func forget<R: FencedRecord>(_ type: R.Type, _ key: R.Key) {}
+    func change<W: Wish>(
+        _ wish: W.Type,
+        _ change: W.Change,
+        of key: W.Key,
+        expecting expected: UInt64?
+    ) async throws(StoreError) -> Acknowledgement {
+        await withCheckedContinuation { waiter in
+            waiting.append(waiter)
+            asked.append((key as? LiveKey).map(\.text) ?? "")
+        }
+        return Acknowledgement(.everywhere, stampSum: 0)
+    }
+    func stampSum(of upstream: String) -> UInt64 { 0 }
+    func refresh(_ upstream: String) async throws(StoreError) {}
+    func stop() async {}
+}
+
+extension LiveKey {
+    fileprivate var text: String {
+        if case .peer(let key) = self { return key.field }
+        return ""
+    }
 }
