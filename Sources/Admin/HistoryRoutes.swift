@@ -2,6 +2,7 @@
 
 import EventLoop
 import Health
+import Ledger
 import Store
 import Vocabulary
 
@@ -151,6 +152,25 @@ extension PeerStrip {
             sums[place].count += passes
         }
         latency = sums.map { $0.count > 0 ? Nanoseconds($0.span.count / $0.count) : nil }
+    }
+}
+
+/// How much of the past is held, and how its file is.
+struct HistoryStatus: Hashable, Sendable {
+    var peers = 0
+    /// In memory.
+    var bytes = 0
+    /// Nil where nothing of it is kept on the disk.
+    var file: LedgerStatus?
+}
+
+extension ControlPlane {
+    /// Nil where nothing is remembered.
+    func historyStatus() async -> HistoryStatus? {
+        guard var status = await history?.call({ HistoryStatus(peers: $0.peers, bytes: $0.bytes) })
+        else { return nil }
+        status.file = await historyFile?.call { $0.status }
+        return status
     }
 }
 

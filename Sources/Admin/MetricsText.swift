@@ -37,6 +37,7 @@ struct MetricsText {
         now: WallTime = WallTime(milliseconds: 0),
         store: StoreStatus,
         ledger: LedgerStatus? = nil,
+        history: HistoryStatus? = nil,
         scheduler: SchedulerMetrics,
         fleet: FleetStatus? = nil,
         definedOtherwise: Int = 0,
@@ -66,6 +67,7 @@ struct MetricsText {
         metrics.add(disagreementsOf: upstreams, traffic, votes, now)
         metrics.add(store)
         if let ledger { metrics.add(ledger) }
+        if let history { metrics.add(history) }
         metrics.add(scheduler)
         if let fleet {
             metrics.add(fleet)
@@ -239,6 +241,34 @@ struct MetricsText {
             "1 while the files of admin.tls cannot be used and the certificate before is served."
         )
         sample("muster_admin_certificate_failed", [], status.failure == nil ? 0 : 1)
+    }
+
+    private mutating func add(_ history: HistoryStatus) {
+        family("muster_history_peers", "gauge", "Peers of which something is remembered.")
+        sample("muster_history_peers", [], Double(history.peers))
+        family("muster_history_bytes", "gauge", "What is remembered of peers, in memory.")
+        sample("muster_history_bytes", [], Double(history.bytes))
+        guard let file = history.file else { return }
+        family(
+            "muster_history_durable",
+            "gauge",
+            "1 while what is remembered of peers comes to the disk."
+        )
+        sample("muster_history_durable", [], file.error == nil ? 1 : 0)
+        family("muster_history_file_bytes", "gauge", "Length of its file.")
+        sample("muster_history_file_bytes", [], Double(file.bytes))
+        family(
+            "muster_history_failures_total",
+            "counter",
+            "Writes and syncs of it that failed."
+        )
+        sample("muster_history_failures_total", [], Double(file.failures))
+        family(
+            "muster_history_damaged_bytes",
+            "gauge",
+            "Of its file, left out at the start as no records."
+        )
+        sample("muster_history_damaged_bytes", [], Double(file.damagedBytes))
     }
 
     private mutating func add(_ ledger: LedgerStatus) {

@@ -177,6 +177,7 @@ enum StateRoutes {
             now: plane.loop.wall,
             store: store,
             ledger: await plane.ledger?.call { $0.status },
+            history: await plane.historyStatus(),
             scheduler: scheduler,
             fleet: fleet,
             definedOtherwise: await plane.board.call { $0.definedOtherwise.count },

@@ -139,6 +139,34 @@ import Vocabulary
         #expect(!self.text().contains("muster_ledger"))
     }
 
+    @Test func `a history that cannot be written is 0, and without a file there is no number`() {
+        var history = HistoryStatus(peers: 3, bytes: 4_096)
+        func text() -> String {
+            MetricsText.make(
+                agent: "a1",
+                uptime: .seconds(5),
+                upstreams: [],
+                store: StoreStatus(kind: "embedded", isConnected: true, since: now),
+                history: history,
+                scheduler: SchedulerMetrics(),
+                pairs: [],
+                proxy: Proxy.Report()
+            )
+        }
+        #expect(text().contains("\nmuster_history_peers 3\n"))
+        #expect(text().contains("\nmuster_history_bytes 4096\n"))
+        #expect(!text().contains("muster_history_durable"))
+        history.file = LedgerStatus(path: "/var/lib/muster/state.json.history")
+        history.file?.bytes = 99
+        #expect(text().contains("\nmuster_history_durable 1\n"))
+        #expect(text().contains("\nmuster_history_file_bytes 99\n"))
+        history.file?.error = "no room"
+        history.file?.failures = 2
+        #expect(text().contains("\nmuster_history_durable 0\n"))
+        #expect(text().contains("\nmuster_history_failures_total 2\n"))
+        #expect(!self.text().contains("muster_history"))
+    }
+
     @Test func `a state file that cannot be written is 0, and without one there is no number`() {
         func text(_ isWritable: Bool?) -> String {
             var store = StoreStatus(kind: "redis", isConnected: true, since: now)
