@@ -13,6 +13,7 @@ extension SpanBatcher.Status {
             ),
             .init("error", JSON(problem?.printable)),
             .init("refusal", JSON(refusal?.printable)),
+            .init("warning", JSON(self.warning?.printable)),
             .init("waiting", JSON(waiting)),
             .init("made", .integer(Int64(clamping: made))),
             .init("sent", .integer(Int64(clamping: sent))),

@@ -104,7 +104,7 @@ extension TracedExchange {
 
     /// What went wrong, in a word; nil where nothing did.
     private var trouble: String? {
-        if isLeft { return "client-gone" }
+        if let ending { return ending.rawValue }
         if cause != .none { return cause.word }
         return status >= 500 ? "\(status)" : nil
     }

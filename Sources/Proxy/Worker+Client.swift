@@ -207,7 +207,10 @@ extension Worker {
             endWait(index)
             refuseRouting(index)
         case .exchange: exchangeExpired(Int(client.pointee.exchange))
-        case .tunnel, .flushing, .lingering: dropClient(index)
+        case .tunnel:
+            note(.idle, of: exchanges.elements + Int(client.pointee.exchange))
+            dropClient(index)
+        case .flushing, .lingering: dropClient(index)
         case .parting: part(index)
         case .holding:
             endHold(index)

@@ -252,6 +252,7 @@ extension Worker {
             guard link >= 0, links.elements[Int(link)].peer == peer else { continue }
             let client = Int(exchanges.elements[index].client)
             if exchanges.elements[index].course.attempt == .tunnel {
+                note(.wentDown, of: exchange)
                 act(index, exchanges.elements[index].course.on(.wentDown))
             } else {
                 attemptFailed(index, .wentDown, FailureNote(cause: .wentDown))

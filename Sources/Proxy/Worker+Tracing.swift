@@ -21,6 +21,8 @@ struct ExchangeTrace {
     var idOffset: Int32 = 0
     /// Of the answer that began last.
     var status: UInt16 = 0
+    /// Why muster itself ends it, once it does.
+    var ending: TracedEnding?
     var tries: [TracedTry] = []
     var state = ""
     var method: String
@@ -44,6 +46,18 @@ struct TracedTry: Hashable, Sendable {
     var isDropped = false
 }
 
+/// Why a request came to its end before its answer did, or bytes that nobody reads to theirs, where that was no
+/// failure.
+enum TracedEnding: String, Sendable {
+    case left = "client-gone"
+    /// Nothing went either way for `tunnel-idle`.
+    case idle = "idle-timeout"
+    /// This process ends.
+    case drained = "drain"
+    /// Its peer went down, and the operator wants it to be cut then.
+    case wentDown = "went-down"
+}
+
 /// A traced request, ended.
 struct TracedExchange: Sendable {
     var trace: TraceID
@@ -61,8 +75,8 @@ struct TracedExchange: Sendable {
     /// What the client was answered; zero where nothing was.
     var status: UInt16
     var cause: FailureCause
-    /// The client left before it had its answer.
-    var isLeft: Bool
+    /// Nil where all was said, or a failure was its end.
+    var ending: TracedEnding?
     var tries: [TracedTry]
 
     /// Instead of methods that nobody knows: they would be names without end.
@@ -264,6 +278,12 @@ extension Worker {
 
     // MARK: Ending
 
+    /// Muster is about to end it.
+    @inline(never)
+    func note(_ ending: TracedEnding, of exchange: UnsafeMutablePointer<Exchange>) {
+        exchange.pointee.trace?.pointee.ending = ending
+    }
+
     private enum TunnelEnd { case none, orderly, peerReset }
 
     /// How bytes that nobody reads came to their end: both sides have said all, or the peer broke off. All
@@ -300,6 +320,8 @@ extension Worker {
             )
         }
         let isAnswered = how == .answered
+        let endsTunnel =
+            trace.pointee.ending != nil && exchange.pointee.course.attempt == .tunnel
         let tunnel = tunnelEnd(exchange, how, cause)
         let cause = tunnel == .peerReset ? .bodyReset : cause
         if exchange.pointee.link >= 0 {
@@ -311,19 +333,19 @@ extension Worker {
                     ended: loop.now.nanoseconds,
                     status: trace.pointee.status,
                     cause: tunnel == .peerReset ? cause : .none,
-                    isDropped: !isAnswered && tunnel == .none
+                    isDropped: !isAnswered && tunnel == .none && !endsTunnel
                 )
             )
             if isAnswered { exemplify(.total, since: exchange.pointee.begunAt, exchange) }
         }
         var status: UInt16
-        var isLeft = false
+        var ending: TracedEnding?
         switch how {
         case .answered, .cut: status = trace.pointee.status
         case .own(let own), .refused(let own): status = own
         case .reset, .gone:
             status = exchange.pointee.course.heard == .answer ? trace.pointee.status : 0
-            isLeft = cause == .none && tunnel == .none
+            if cause == .none, tunnel == .none { ending = trace.pointee.ending ?? .left }
         }
         if how == .cut, exchange.pointee.course.heard != .answer { status = 0 }
         if traced.count < Self.tracedMax {
@@ -343,7 +365,7 @@ extension Worker {
                     ended: loop.now.nanoseconds,
                     status: status,
                     cause: cause,
-                    isLeft: isLeft,
+                    ending: ending,
                     tries: trace.pointee.tries
                 )
             )

@@ -431,7 +431,11 @@ final class Worker: EventSink {
         unfinishedTimer = .none
         unfinishedCount = 0
         leftBehind = []
-        for index in 0..<clients.highWater where isOpen(index) { dropClient(index, reset: true) }
+        for index in 0..<clients.highWater where isOpen(index) {
+            let exchange = Int(clients.elements[index].exchange)
+            if exchange >= 0 { note(.drained, of: exchanges.elements + exchange) }
+            dropClient(index, reset: true)
+        }
         for peer in 0..<pool.peerCount { closeIdle(of: Int32(peer)) }
     }
 

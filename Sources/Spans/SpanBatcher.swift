@@ -5,7 +5,7 @@ public import Vocabulary
 
 /// What became of an attempt to hand a batch over.
 public enum BatchEnd: Hashable, Sendable {
-    /// All of it arrived but for so many that were not wanted.
+    /// All of it arrived but for so many that were not wanted. Words without any such are a warning.
     case arrived(rejected: Int, String)
     /// Tried again it may well arrive; `later` is when the other side said to come again.
     case failed(String, later: Nanoseconds?)
@@ -52,6 +52,8 @@ public struct SpanBatcher: Sendable {
         public var failingSince: Instant?
         /// What the receiver did not want, last.
         public var refusal: String?
+        /// What it had to say, last, though it took everything.
+        public var warning: String?
 
         public init() {}
     }
@@ -149,6 +151,7 @@ public struct SpanBatcher: Sendable {
             let rejected = min(max(rejected, 0), batch.count)
             status.sent &+= UInt64(batch.count - rejected)
             lose(rejected, .rejected)
+            if rejected == 0, !words.isEmpty { status.warning = words }
             let words = words.isEmpty ? "the receiver left spans out, and did not say why" : words
             if rejected > 0 { status.refusal = words }
             let isNothing = rejected == batch.count && rejected > 0

@@ -112,7 +112,8 @@ public final class SpanExporter: Sendable {
         sender.value.rest()
     }
 
-    /// When it begins to fail, or to refuse, and when it works again, and the first time that some are left out.
+    /// When it begins to fail, or to refuse, and when it works again, and the first time that some are left out, or that
+    /// it warns.
     private func tell(
         _ before: SpanBatcher.Status,
         _ after: SpanBatcher.Status,
@@ -139,6 +140,12 @@ public final class SpanExporter: Sendable {
             journal.warning(
                 "tracing: spans were refused, and are dropped: \(refusal.printable)",
                 [.event("tracing-refused"), .error(refusal)]
+            )
+        }
+        if let warning = after.warning, before.warning == nil {
+            journal.warning(
+                "tracing: the receiver took all spans, and warns: \(warning.printable)",
+                [.event("tracing-warned"), .error(warning)]
             )
         }
     }

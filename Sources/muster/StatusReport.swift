@@ -329,6 +329,9 @@ struct StatusReport {
                     + (tracing["refusal"]?.string.map { " (\($0))" } ?? "")
             )
         }
+        if let warning = tracing["warning"]?.string {
+            lines.append("tracing: the receiver takes spans, and warned: \(warning)")
+        }
         return lines
     }
 

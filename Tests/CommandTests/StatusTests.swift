@@ -205,6 +205,10 @@ import Vocabulary
             "tracing: of 99 spans 7 were dropped: 5 from the queue, which was full, 2 that the receiver refused "
                 + "(saw 400)"
         ),
+        (
+            #"{"tracing":{"state":"ok","made":9,"warning":"half is used","dropped":{}}}"#,
+            "tracing: the receiver takes spans, and warned: half is used"
+        ),
     ])
     func `says what is wrong with muster itself`(readiness: String, remark: String) throws {
         let readiness = try JSON(parsing: Array(readiness.utf8))

@@ -60,13 +60,19 @@ extension SpanRecord {
         _ peers: [PeerDefinition],
         _ collector: Collector? = nil,
         share: Double = 0,
+        timeouts: ProxyTimeouts = ProxyRig.patient,
         journal: Journal = .silent,
         _ change: (inout UpstreamDefinition) -> Void = { _ in }
     ) async throws -> ProxyRig {
         var web = UpstreamDefinition(name: "web", peers: peers)
         web.eject.isOff = true
         change(&web)
-        return try await ProxyRig([web], journal: journal, tracing: collector?.tracing(share))
+        return try await ProxyRig(
+            [web],
+            timeouts: timeouts,
+            journal: journal,
+            tracing: collector?.tracing(share)
+        )
     }
 
     /// The fields of a trace in a request, name and value as they came.
@@ -407,11 +413,52 @@ extension SpanRecord {
         await rig.expectNothingHeld()
     }
 
-    private static func upgraded() async throws -> (Collector, TestClient, TestClient, ProxyRig) {
+    /// Nobody has left, and nobody has failed.
+    @Test(arguments: [TracedEnding.idle, .drained, .wentDown])
+    func `an upgraded connection that muster ends is told by why`(why: TracedEnding) async throws {
+        var timeouts = ProxyRig.patient
+        if why == .idle { timeouts.tunnelIdle = .seconds(2) }
+        if why == .drained { timeouts.drain = .milliseconds(50) }
+        let (collector, client, server, rig) = try await Self.upgraded(timeouts)
+        switch why {
+        case .drained: #expect(await rig.drain() == 1)
+        case .wentDown: await rig.set("hand", .down)
+        default: break
+        }
+        let (request, tries) = try await collector.trace(of: 2)
+        #expect(request["error.type"] == .text(why.rawValue))
+        #expect(request["http.response.status_code"] == .integer(101))
+        #expect(request.status == .unset && tries[0].status == .unset)
+        #expect(tries[0]["muster.dropped"] == nil && tries[0]["error.type"] == nil)
+        client.close()
+        server.close()
+    }
+
+    @Test func `a request that is cut off because muster stops is told as that`() async throws {
+        let peer = try TestPeer { _ in [.stall] }
+        let collector = Collector()
+        var timeouts = ProxyRig.patient
+        timeouts.drain = .milliseconds(50)
+        let rig = try await Self.rig([Self.peer(peer)], collector, share: 1, timeouts: timeouts)
+        let client = try rig.client()
+        try client.send(Self.get())
+        let isAsked = await eventually { peer.requests.count == 1 }
+        #expect(isAsked)
+        #expect(await rig.drain() == 1)
+        let (request, tries) = try await collector.trace(of: 2)
+        #expect(request["error.type"] == .text("drain") && request.status == .error("drain"))
+        #expect(tries[0].status == .unset && tries[0]["muster.dropped"] == .bool(true))
+    }
+
+    private static func upgraded(
+        _ timeouts: ProxyTimeouts = ProxyRig.patient
+    ) async throws -> (Collector, TestClient, TestClient, ProxyRig) {
         let peer = try HandPeer()
         let collector = Collector()
-        let definition = PeerDefinition(address: peer.address, maxFails: 0)
-        let rig = try await Self.rig([definition], collector, share: 1)
+        let definition = PeerDefinition(id: "hand", address: peer.address, maxFails: 0)
+        let rig = try await Self.rig([definition], collector, share: 1, timeouts: timeouts) {
+            $0.onDown = .closeAll
+        }
         let client = try rig.client()
         try client.send(get("Connection: Upgrade\r\nUpgrade: websocket\r\n"))
         let server = try peer.accept()
@@ -471,7 +518,7 @@ extension SpanRecord {
                 ended: 1,
                 status: 200,
                 cause: .none,
-                isLeft: false,
+                ending: nil,
                 tries: []
             )
             worker.traced = Array(repeating: one, count: Worker.tracedMax)

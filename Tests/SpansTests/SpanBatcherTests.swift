@@ -140,6 +140,17 @@ private func names(_ batch: [SpanRecord]?) -> [String] { batch?.map(\.name) ?? [
         #expect(batcher.status.failingSince == Self.at(2_000))
     }
 
+    /// OTLP has one member for both: `partialSuccess` without any span that was left out is a warning.
+    @Test func `words of a receiver that took everything are kept, and are no trouble`() {
+        var batcher = Self.small()
+        _ = batcher.add(spans(0..<4), at: Self.at(0))
+        _ = batcher.next(Self.at(0))
+        batcher.ended(.arrived(rejected: 0, "half of the quota is used"), Self.at(0))
+        #expect(batcher.status.warning == "half of the quota is used")
+        #expect(batcher.status.sent == 4 && batcher.status.dropped.isEmpty)
+        #expect(batcher.status.refusal == nil && batcher.status.problem == nil)
+    }
+
     @Test func `at the end all goes out at once, and what fails then is not tried again`() {
         var batcher = Self.small()
         _ = batcher.add(spans(0..<6), at: Self.at(0))

@@ -166,6 +166,27 @@ private func span(_ number: Int) -> SpanRecord {
         await exporter.stop()
     }
 
+    @Test func `a receiver that takes all and warns is heard, once in the log`() async throws {
+        let answer = #"{"partialSuccess":{"errorMessage":"half of the quota is used"}}"#
+        let lines = Lines()
+        let server = try ScriptedServer([
+            [.expect("span-0."), .send(ok("200 OK", "", answer)), .close],
+            [.expect("span-1."), .send(ok("200 OK", "", answer)), .close],
+        ])
+        defer { server.stop() }
+        let exporter = try await Self.start("http://\(server.address)", lines: lines)
+        for number in 0..<2 {
+            exporter.take([span(number)])
+            let isSent = await eventually { exporter.status.sent == number + 1 }
+            #expect(isSent)
+        }
+        await exporter.stop()
+        #expect(exporter.status.warning == "half of the quota is used")
+        #expect(exporter.status.dropped.isEmpty && exporter.status.problem == nil)
+        let line = "tracing: the receiver took all spans, and warns: half of the quota is used"
+        #expect(lines.all == [line], "\(lines.all)")
+    }
+
     @Test func `while nobody is there the queue is bounded, and who hands in never waits`()
         async throws
     {
