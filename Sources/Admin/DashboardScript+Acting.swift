@@ -117,15 +117,11 @@ extension DashboardScript {
         };
         // MARK: Keys
         const choose = (index) => {
-          const list = $("list"), row = height();
           drawn.get(chosen)?.classList.remove("chosen");
           chosen = Math.max(0, Math.min(rows.length - 1, index));
-          if (chosen * row < list.scrollTop) list.scrollTop = chosen * row;
-          if ((chosen + 1) * row > list.scrollTop + list.clientHeight)
-            list.scrollTop = (chosen + 1) * row - list.clientHeight;
+          bringIntoSight(chosen);
           draw(false);
           drawn.get(chosen)?.classList.add("chosen");
-          list.setAttribute("aria-activedescendant", "row-" + chosen);
           drawn.get(chosen)?.scrollIntoView({ block: "nearest" });
         };
         addEventListener("keydown", (event) => {

@@ -41,7 +41,7 @@ enum DashboardScript {
             + "; requests are answered " + (upstream.unavailable_status || 503);
         };
         // What is wrong with this process itself: its store, its files.
-        const troubles = ({ store, fleet, ledger, memory_file: memory, configuration, certificate,
+        const troubles = ({ store, fleet, ledger, history: past, tracing, memory_file: memory, configuration, certificate,
                             overdue, other_definitions: others, notify, sources }) => [
           storeTrouble(store),
           fleet && fleet.doubt >= 0.5 && fleet.reasons.some((reason) => reason !== "store")
@@ -57,6 +57,10 @@ enum DashboardScript {
           store.file_error,
           ledger && !ledger.durable
             ? "what is asked of peers is not kept: " + ledger.path + ": " + ledger.error : "",
+          past && !past.durable
+            ? "the history of peers is not kept: " + past.path + ": " + past.error : "",
+          tracing && tracing.state === "failing"
+            ? "tracing: spans do not arrive since " + tracing.since + ": " + tracing.error : "",
           memory && memory.error ? "agent-check.memory-file " + memory.path + " " + memory.error : "",
           configuration && configuration.refused_at
             ? "the configuration was refused at " + configuration.refused_at + ": "
@@ -122,14 +126,15 @@ enum DashboardScript {
             groups.push({ upstream, peers, worst });
           }
           groups.sort((a, b) => a.worst - b.worst);
-          // The row that the keys are at stays the same, wherever it goes.
+          // The row that the keys are at stays the same, wherever it goes, and in sight where it was.
           const name = (row) => row && row.upstream.name + "/" + (row.peer ? row.peer.id : "");
-          const before = name(rows[chosen]);
+          const before = name(rows[chosen]), was = chosen, follows = isInSight(chosen);
           rows = groups.flatMap(({ upstream, peers }) =>
             [{ upstream }, ...peers.map((peer) => ({ upstream, peer }))]);
           const place = chosen ? rows.findIndex((row) => name(row) === before) : 0;
           chosen = place < 0 ? Math.min(chosen, Math.max(rows.length - 1, 0)) : place;
           summarise();
+          if (follows && chosen !== was && document.activeElement === $("list")) bringIntoSight(chosen);
           draw(true);
         };
         const summarise = () => {
@@ -161,6 +166,17 @@ enum DashboardScript {
         // Only the rows in sight are there.
         const drawn = new Map();
         const height = () => parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--row"));
+        const isInSight = (index) => {
+          const list = $("list"), row = height();
+          return (index + 1) * row > list.scrollTop && index * row < list.scrollTop + list.clientHeight;
+        };
+        const bringIntoSight = (index) => {
+          const list = $("list"), row = height();
+          $("space").style.height = rows.length * row + "px";
+          if (index * row < list.scrollTop) list.scrollTop = index * row;
+          if ((index + 1) * row > list.scrollTop + list.clientHeight)
+            list.scrollTop = (index + 1) * row - list.clientHeight;
+        };
         const draw = (isNew) => {
           const list = $("list"), row = height();
           const first = Math.max(0, Math.floor(list.scrollTop / row) - 4);
@@ -181,6 +197,9 @@ enum DashboardScript {
             drawn.set(index, line);
             list.append(line);
           }
+          // Which row the keys are at is told only while it is there.
+          if (drawn.has(chosen)) list.setAttribute("aria-activedescendant", "row-" + chosen);
+          else list.removeAttribute("aria-activedescendant");
           wantStrips(rows.slice(first, last));
         };
         const headRow = ({ upstream }) => {

@@ -13,7 +13,7 @@ enum OpenAPI {
         var body: String?
         var isBodyRequired = true
         var takesIfMatch = false
-        /// Each with the schema of what is answered; nil where nothing is.
+        /// Each with the schema of what is answered; nil where nothing is, and empty where what is has none.
         var answers: [(status: Int, schema: String?)]
         var type = "application/json"
     }
@@ -152,12 +152,15 @@ enum OpenAPI {
 
     private static func response(_ text: String, _ type: String, _ schema: String?) -> JSON {
         var members: [JSON.Member] = [.init("description", .string(text))]
-        if let schema { members.append(.init("content", content(type, reference(schema)))) }
+        if let schema {
+            let known = schema.isEmpty ? nil : reference(schema)
+            members.append(.init("content", content(type, known)))
+        }
         return .object(members)
     }
 
-    private static func content(_ type: String, _ schema: JSON) -> JSON {
-        .object([.init(type, .object([.init("schema", schema)]))])
+    private static func content(_ type: String, _ schema: JSON?) -> JSON {
+        .object([.init(type, .object(schema.map { [.init("schema", $0)] } ?? []))])
     }
 
     /// `getUpstreamsPeers`, told apart by what stands in the path.
@@ -261,7 +264,8 @@ enum OpenAPI {
         "GET /v1/events": Account(
             summary: "Transitions as server-sent events",
             query: ["limit", "follow"],
-            answers: [(200, "EventStream")],
+            // No schema: some tools hold each event to it, and others the text of all.
+            answers: [(200, "")],
             type: "text/event-stream"
         ),
         "GET /v1/agents": Account(

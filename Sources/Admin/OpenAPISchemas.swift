@@ -10,7 +10,6 @@ enum OpenAPISchemas {
         {
           "Any": {},
           "Text": {"type": "string"},
-          "EventStream": {"type": "string"},
           "Name": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
           "PeerName": {"type": "string", "minLength": 1, "maxLength": 264, "pattern": "^[!-.0-~]+$", "description": "A peer's id, which is its address unless its definition says otherwise."},
           "query-limit": {"type": "integer", "minimum": 0, "maximum": 8000},
