@@ -69,8 +69,8 @@ enum Dashboard {
           .row { position: absolute; left: 0; right: 0; height: var(--row); display: grid; align-items: center; gap: .7rem;
             grid-template-columns: 6.2rem minmax(9rem, 1.2fr) 5rem 5.5rem minmax(8rem, 2fr) 10rem 6rem; padding: 0 .8rem;
             border-bottom: 1px solid var(--line); text-decoration: none; }
-          .row.chosen { background: #2b7de033; box-shadow: inset .3rem 0 0 #2b7de0; }
           .row.head { grid-template-columns: 6.2rem auto 1fr; background: var(--soft); font-weight: 600; }
+          .row.chosen { background: #2b7de033; box-shadow: inset .3rem 0 0 #2b7de0; }
           .row > * { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
           .row.head .why { font-weight: 400; }
           .number { text-align: right; font-variant-numeric: tabular-nums; }
