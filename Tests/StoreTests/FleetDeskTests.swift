@@ -454,10 +454,17 @@ import Vocabulary
                 }
             )
             let before = (first.hands.held, second.hands.held)
+            for agent in [first, second] { _ = agent.hands.takeGained() }
             _ = try await server.ask("FLUSHALL", on: rig.loop)
+            // What an agent held all the time it tells again by itself. Of a pair that went and came back in the midst of
+            // it, as one may that was handed over a moment before, it has nothing to tell until it probes it.
             #expect(
                 await eventually(within: .seconds(60)) {
-                    (try? await server.ask("HLEN", "muster:verdicts", on: rig.loop)) == .integer(40)
+                    for agent in [first, second] {
+                        for key in agent.hands.takeGained() { agent.find(.up, key) }
+                    }
+                    let count = try? await server.ask("HLEN", "muster:verdicts", on: rig.loop)
+                    return count == .integer(40)
                 }
             )
             // On a machine that stands still for a lease in the midst of it, pairs go and come back.
@@ -807,6 +814,7 @@ private final class Agent {
 private final class NotingHands: FleetHands {
     weak var desk: FleetDesk?
     private(set) var held: Set<VerdictKey> = []
+    private var gained: Set<VerdictKey> = []
     private(set) var epochs: [VerdictKey: UInt64] = [:]
     private(set) var resumed: [VerdictKey: Verdict] = [:]
     private(set) var stops = 0
@@ -814,8 +822,14 @@ private final class NotingHands: FleetHands {
     private(set) var falls: [VerdictKey] = []
     private(set) var signs: [FleetSign] = []
 
+    /// Pairs that have become this agent's since this was asked last, and are.
+    func takeGained() -> Set<VerdictKey> {
+        defer { gained = [] }
+        return gained.intersection(held)
+    }
+
     func begin(_ key: VerdictKey, from: WallTime, epoch: UInt64, resuming: Verdict?) {
-        held.insert(key)
+        if held.insert(key).inserted { gained.insert(key) }
         epochs[key] = epoch
         resumed[key] = resuming
     }
