@@ -153,14 +153,14 @@ enum OpenAPI {
     private static func response(_ text: String, _ type: String, _ schema: String?) -> JSON {
         var members: [JSON.Member] = [.init("description", .string(text))]
         if let schema {
-            let known = schema.isEmpty ? nil : reference(schema)
-            members.append(.init("content", content(type, known)))
+            let known = schema.isEmpty ? [] : [JSON.Member("schema", reference(schema))]
+            members.append(.init("content", .object([.init(type, .object(known))])))
         }
         return .object(members)
     }
 
-    private static func content(_ type: String, _ schema: JSON?) -> JSON {
-        .object([.init(type, .object(schema.map { [.init("schema", $0)] } ?? []))])
+    private static func content(_ type: String, _ schema: JSON) -> JSON {
+        .object([.init(type, .object([.init("schema", schema)]))])
     }
 
     /// `getUpstreamsPeers`, told apart by what stands in the path.

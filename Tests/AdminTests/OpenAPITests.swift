@@ -57,6 +57,19 @@ import Vocabulary
         for item in json.items ?? [] { lookAt(item, isNamed: false, place) }
     }
 
+    /// What has none has no member of that name: `null` is no schema, and validators stop at it.
+    @Test func `where a schema is told it is one`() {
+        func look(_ json: JSON, _ place: String) {
+            for member in json.members ?? [] {
+                let name = "\(place)/\(member.key)"
+                if member.key == "schema" { #expect(member.value.members != nil, "\(name)") }
+                look(member.value, name)
+            }
+            for item in json.items ?? [] { look(item, place) }
+        }
+        look(document["paths"] ?? .null, "paths")
+    }
+
     @Test func `what a path has in braces is a parameter, and each answer has a shape`() {
         for path in document["paths"]?.members ?? [] {
             let names = (path.value["parameters"]?.items ?? []).compactMap { $0["name"]?.string }
