@@ -49,7 +49,7 @@ struct ExplainJSON {
             .init("next_probe_at", time(pair?.nextAt)),
             .init("layers", .array(layers)),
             .init("transitions", .array(transitions.reversed().map(transition))),
-            .init("votes", .array((pair?.votes ?? []).map(vote))),
+            .init("votes", .array((pair?.votes ?? []).map(\.json))),
             .init("would_change", .array(wouldChange.map { .string($0) })),
             .init("checks", .array(monitors.map(check))),
         ])
@@ -75,15 +75,7 @@ struct ExplainJSON {
             .init("observers", .array((pair?.observers ?? []).map { .string($0) })),
             .init("next_probe_at", time(pair?.nextAt)),
             .init("epoch", verdict(of: monitor.summary).map { .integer(Int64($0.epoch)) } ?? .null),
-            .init("votes", .array((pair?.votes ?? []).map(vote))),
-        ])
-    }
-
-    private func vote(_ vote: PairExplanation.Vote) -> JSON {
-        .object([
-            .init("agent", .string(vote.agent)),
-            .init("status", JSON(vote.status)),
-            .init("at", time(vote.at)),
+            .init("votes", .array((pair?.votes ?? []).map(\.json))),
         ])
     }
 

@@ -28,7 +28,14 @@ enum FleetRoutes {
         }
         let reports = (here.filter { one in !older.contains { $0.id == one.id } } + older)
             .filter { $0.age < FleetReport.forgottenAfter }.sorted { $0.id < $1.id }
-        return .json(AgentsJSON.make(reports, isComplete: found != nil || own.isAlone))
+        let status = await plane.store.call { $0.status }
+        return .json(
+            AgentsJSON.make(
+                reports,
+                isComplete: found != nil || own.isAlone,
+                writeError: status.writeError
+            )
+        )
     }
 
     // MARK: Explaining
@@ -123,8 +130,9 @@ extension ControlPlane {
     /// Who writes verdicts of this agent's pairs and takes no part.
     func olderReports() async -> [FleetReport] {
         await scheduler.call { scheduler in
-            let now = scheduler.now.wall
-            return (scheduler.fleetStatus?.older ?? []).map { FleetReport($0, now: now) }
+            let fleet = scheduler.fleetStatus
+            let now = fleet?.time ?? scheduler.now.wall
+            return (fleet?.older ?? []).map { FleetReport($0, now: now) }
         }
     }
 
@@ -137,12 +145,13 @@ extension ControlPlane {
             let fleet = scheduler.fleetStatus
             var reasons = fleet?.reasons ?? []
             if fleet == nil, metrics.isDoubtful { reasons = ["loop-lag"] }
-            return FleetReport(
+            var report = FleetReport(
                 id: agent,
                 version: version,
                 zone: zone,
                 started: startedAt,
-                seen: now.wall,
+                // As of all others: by the clock of the store.
+                seen: fleet?.time ?? now.wall,
                 age: .zero,
                 state: fleet?.state ?? .member,
                 weight: fleet?.weight ?? 1,
@@ -153,18 +162,28 @@ extension ControlPlane {
                 hold: fleet?.hold,
                 isAlone: fleet == nil
             )
+            (report.lease, report.settle) = (fleet?.lease, fleet?.settle)
+            return report
         }
     }
 }
 
 /// `GET /v1/agents`, in the shape that the documents promise.
 enum AgentsJSON {
-    static func make(_ reports: [FleetReport], isComplete: Bool) -> JSON {
+    static func make(
+        _ reports: [FleetReport],
+        isComplete: Bool,
+        writeError: String? = nil
+    ) -> JSON {
+        let heardUntil = reports.compactMap(\.heardUntil).max()
         let all = reports.reduce(0) { $0 + ($1.state.lives ? $1.pairs : 0) }
         return .object([
             .init("agents", .array(reports.map { agent($0, of: all) })),
             // False while the store is away: others may be there.
             .init("complete", .bool(isComplete)),
+            // While the store can be read, and nobody's beat is written: states are as of then.
+            .init("heard_until", heardUntil.map { .string($0.description) } ?? .null),
+            .init("write_error", JSON(writeError)),
         ])
     }
 
@@ -184,6 +203,8 @@ enum AgentsJSON {
             .init("doubt", .number((report.doubt * 100).rounded() / 100)),
             .init("reasons", .array(report.reasons.map { .string($0) })),
             .init("held", hold(report.state.lives ? report.hold : nil)),
+            .init("lease_ms", report.lease.map { .integer($0.milliseconds) } ?? .null),
+            .init("settle_ms", report.settle.map { .integer($0.milliseconds) } ?? .null),
         ])
     }
 

@@ -224,17 +224,7 @@ enum UpstreamJSON {
             .init("agent", verdict.map { .string($0.agent) } ?? .null),
             .init("held", JSON(verdict?.withheld?.rawValue)),
             .init("confirmed", JSON(votes?.confirmed)),
-            .init(
-                "votes",
-                .array(
-                    (votes?.votes ?? []).map {
-                        .object([
-                            .init("agent", .string($0.agent)), .init("status", JSON($0.status)),
-                            .init("at", time($0.at)),
-                        ])
-                    }
-                )
-            ),
+            .init("votes", .array((votes?.votes ?? []).map(\.json))),
         ]
         if let down = verdict?.downAddresses, !down.isEmpty {
             members.append(.init("down_addresses", .array(down.map { .string($0) })))

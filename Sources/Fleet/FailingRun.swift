@@ -2,6 +2,7 @@
 // time asks others, and takes it down when enough of them see the same. Pure: what it asks and what it
 // concludes are values; somebody else sends, probes and counts.
 
+public import Health
 public import Vocabulary
 
 /// How many must agree before a peer is down.
@@ -90,13 +91,23 @@ public struct Vote: Hashable, Sendable {
     public var number: UInt64
     /// When the voter probed.
     public var at: WallTime
+    /// What it saw; nil where it abstains, and where it is of an older version.
+    public var reason: Reason?
 
-    public init(by: String, word: Word, epoch: UInt64, number: UInt64, at: WallTime) {
+    public init(
+        by: String,
+        word: Word,
+        epoch: UInt64,
+        number: UInt64,
+        at: WallTime,
+        reason: Reason? = nil
+    ) {
         self.by = by
         self.word = word
         self.epoch = epoch
         self.number = number
         self.at = at
+        self.reason = reason
     }
 }
 
@@ -113,8 +124,9 @@ public struct FailingRun: Hashable, Sendable {
     private struct Elector: Hashable {
         var id: String
         var word: Vote.Word?
-        /// When it probed.
+        /// When it probed, and what it saw.
         var at: WallTime?
+        var reason: Reason?
         /// Askings in a row without an answer.
         var silences = 0
     }
@@ -166,7 +178,11 @@ public struct FailingRun: Hashable, Sendable {
     public var electorate: [String] { electors.map(\.id) }
 
     public var votes: [Said] {
-        electors.map { Said(agent: $0.id, word: $0.word, at: $0.word == nil ? nil : $0.at) }
+        electors.map {
+            $0.word == nil
+                ? Said(agent: $0.id, word: nil)
+                : Said(agent: $0.id, word: $0.word, at: $0.at, reason: $0.reason)
+        }
     }
 
     /// Those that have not answered the present asking.
@@ -206,6 +222,7 @@ public struct FailingRun: Hashable, Sendable {
         else { return false }
         electors[index].word = vote.word
         electors[index].at = vote.at
+        electors[index].reason = vote.reason
         if vote.word != .abstains { electors[index].silences = 0 }
         return true
     }
@@ -219,6 +236,7 @@ public struct FailingRun: Hashable, Sendable {
         if electors[index].word != nil, let at = electors[index].at, at >= vote.at { return false }
         electors[index].word = vote.word
         electors[index].at = vote.at
+        electors[index].reason = vote.reason
         electors[index].silences = 0
         return true
     }

@@ -209,8 +209,9 @@ public enum FleetReply: Hashable, Sendable {
     }
 
     public enum ClaimAnswer: Hashable, Sendable {
-        /// With the verdict that the pair has, if it has one.
-        case granted(epoch: UInt64, from: WallTime, Verdict?)
+        /// With the verdict that the pair has, if it has one. Of the slots from `begun` on nobody is known to have begun
+        /// one: where that lies before now, its holder before died, was late or gave it back.
+        case granted(epoch: UInt64, from: WallTime, begun: WallTime, Verdict?)
         /// Somebody else holds it.
         case held(by: String, epoch: UInt64)
         /// Its holder's mark moved on.
@@ -223,8 +224,9 @@ public enum FleetReply: Hashable, Sendable {
 
     public enum PublishAnswer: Hashable, Sendable {
         case written
-        /// Somebody else holds it, or wrote it under a later epoch.
-        case held(by: String, epoch: UInt64)
+        /// Somebody else holds it, or wrote it under a later epoch: then by `writer`, who may know no claims. That is empty
+        /// where the word that lies there is no later one.
+        case held(by: String, epoch: UInt64, writer: String)
         /// This one, or a later one, is there already.
         case known
     }

@@ -191,10 +191,16 @@ extension FleetReply.ClaimAnswer {
         let text = rest.text()
         switch word {
         case "granted":
-            let parts = text.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let from = parts.first.flatMap({ Int64($0) }) else { return nil }
-            let verdict = parts.count == 2 ? writing.verdict(pair, String(parts[1])) : nil
-            self = .granted(epoch: epoch, from: WallTime(milliseconds: from), verdict)
+            let parts = text.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
+            guard parts.count == 3, let from = Int64(parts[0]), let begun = Int64(parts[1]) else {
+                return nil
+            }
+            self = .granted(
+                epoch: epoch,
+                from: WallTime(milliseconds: from),
+                begun: WallTime(milliseconds: begun),
+                writing.verdict(pair, String(parts[2]))
+            )
         case "held": self = .held(by: text, epoch: epoch)
         case "fresh": self = .fresh
         case "joining": self = .joining
@@ -209,9 +215,10 @@ extension FleetReply.PublishAnswer {
         let word = rest.text()
         guard let epoch = rest.number() else { return nil }
         let agent = rest.text()
+        let writer = rest.text()
         switch word {
         case "written": self = .written
-        case "held": self = .held(by: agent, epoch: epoch)
+        case "held": self = .held(by: agent, epoch: epoch, writer: writer)
         case "known": self = .known
         default: return nil
         }
@@ -285,7 +292,7 @@ extension FleetHint {
                 "word", "voted", "field", writing.field(pair), "epoch", "\(vote.epoch)", "number",
                 "\(vote.number)", "at", "\(vote.at.milliseconds)", "by", vote.by, "vote",
                 vote.word.rawValue,
-            ]
+            ] + (vote.reason.map { ["reason", $0.rawValue] } ?? [])
         }
     }
 
@@ -314,7 +321,15 @@ extension FleetHint {
             guard let count = number("number"), let at = time("at"),
                 let word = values["vote"].flatMap(Vote.Word.init)
             else { return nil }
-            self = .voted(pair, Vote(by: by, word: word, epoch: epoch, number: count, at: at))
+            let vote = Vote(
+                by: by,
+                word: word,
+                epoch: epoch,
+                number: count,
+                at: at,
+                reason: values["reason"].flatMap(Reason.init)
+            )
+            self = .voted(pair, vote)
         default: return nil
         }
     }

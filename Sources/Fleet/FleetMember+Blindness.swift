@@ -51,7 +51,7 @@ extension FleetMember {
     /// What is silent does not wait for its next failure.
     mutating func giveAwayUnseen(at now: Instant, into effects: inout [FleetEffect]) {
         guard let since = doubt.networkSince ?? doubt.since, blindness.givenAwayFor != since,
-            let from = givesAwayFrom, now >= from, !isAway(at: now)
+            let from = givesAwayFrom, now >= from, canTell, !isAway(at: now)
         else { return }
         blindness.givenAwayFor = since
         for pair in claims.probed where doubt.isSilent(pair) {

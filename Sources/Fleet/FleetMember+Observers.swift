@@ -104,6 +104,7 @@ extension FleetMember {
         _ found: Found,
         of pair: PairNumber,
         published: HealthCounter.Status?,
+        because reason: Reason? = nil,
         begun: Instant,
         at now: Instant,
         into effects: inout [FleetEffect]
@@ -112,7 +113,7 @@ extension FleetMember {
         if observers.offset(of: pair) != nil { note(found, of: pair) }
         noteSample(found, of: pair)
         settleDoubt(at: now)
-        answer(pair, found, begun: begun, at: now, into: &effects)
+        answer(pair, found, reason, begun: begun, at: now, into: &effects)
         let word: Vote.Word
         switch found {
         case .passes: word = .passes
@@ -135,7 +136,14 @@ extension FleetMember {
         guard isToTell else { return }
         // Who gave the pair away is heard, and has no vote: its word is of no epoch.
         let epoch = claims.abstains(from: pair, at: now) ? 0 : claims.epoch(of: pair)
-        let vote = Vote(by: agent, word: word, epoch: epoch, number: Vote.unasked, at: time)
+        let vote = Vote(
+            by: agent,
+            word: word,
+            epoch: epoch,
+            number: Vote.unasked,
+            at: time,
+            reason: reason
+        )
         tell([.init(to: holder, .voted(plan.key, vote))], at: now, into: &effects)
     }
 
@@ -181,7 +189,7 @@ extension FleetMember {
         guard let plan = plan(of: pair), plan.observers > 1 else { return [] }
         let life = Self.life(ofWordOn: plan, terms: terms)
         return observers.votes(on: pair, at: clock.now(at: now), life: life)
-            .map { Said(agent: $0.by, word: $0.word, at: $0.at) }
+            .map { Said(agent: $0.by, word: $0.word, at: $0.at, reason: $0.reason) }
     }
 
     func hasDissent(on pair: PairNumber, at now: Instant) -> Bool {

@@ -23,6 +23,7 @@ extension FleetMember {
             for (asked, answer) in zip(batch, answers) {
                 published(asked.pair, asked.epoch, answer, at: now, into: &effects)
             }
+        case (.done, .tell(let letters)): told(letters, into: &effects)
         case (.refused(let refusal), _):
             again(calling, at: now)
             refused(refusal, at: now, into: &effects)
@@ -51,7 +52,8 @@ extension FleetMember {
                     continue
                 }
                 claims.settle(pair)
-                keep(pair, at: now, into: &effects)
+                // Nor does it know what whoever had it has missed.
+                keep(pair, from: WallTime(milliseconds: 0), at: now, into: &effects)
                 claims.want(pair, .keep)
             }
         } else {
@@ -74,7 +76,8 @@ extension FleetMember {
     /// What was called for is still to be done.
     private mutating func again(_ calling: Calling, at now: Instant) {
         switch calling {
-        case .beat, .tell, .other: break
+        case .beat, .other: break
+        case .tell: loseOffers()
         case .release(let key, let epoch): giveBackLater(key, epoch: epoch)
         case .claim(let batch):
             for (pair, claim) in batch where plan(of: pair)?.key == claim.pair {
@@ -203,7 +206,7 @@ extension FleetMember {
         into effects: inout [FleetEffect]
     ) {
         guard let plan = plan(of: pair), plan.key == claim.pair else {
-            if case .granted(let epoch, _, _) = answer {
+            if case .granted(let epoch, _, _, _) = answer {
                 // Defined no more since it was asked for.
                 giveBack(claim.pair, epoch: epoch, at: now, into: &effects)
             }
@@ -212,14 +215,14 @@ extension FleetMember {
         claims.settle(pair)
         let soon = now + terms.lateAfter
         switch answer {
-        case .granted(let epoch, _, _) where epoch < claims.epoch(of: pair):
+        case .granted(let epoch, _, _, _) where epoch < claims.epoch(of: pair):
             // Somebody claimed it after this, and the word of that came before the answer.
             if claims.drop(pair) {
                 effects.append(.stop(pair, at: clock.now(at: now)))
                 letGo(of: pair)
             }
             review(pair, at: now)
-        case .granted(let epoch, let instant, let verdict):
+        case .granted(let epoch, let instant, let begun, let verdict):
             // What is its own at once is so by its own clock, which may be behind the store's while it is slewed.
             let from = instant <= time ? min(instant, clock.now(at: now)) : instant
             _ = claims.grant(pair, epoch: epoch, from: from)
@@ -228,7 +231,9 @@ extension FleetMember {
             unheard.remove(pair)
             runs[pair] = nil
             observers.reconsider(pair)
-            effects.append(.probe(pair, from: from, epoch: epoch, resuming: verdict))
+            // A slot that its holder before missed is not left out: the next may be a long interval away.
+            let first = min(begun, from)
+            effects.append(.probe(pair, from: first, epoch: epoch, resuming: verdict))
             if claim.reason == .keep { said(pair) }
         case .held(let holder, let epoch):
             hold(pair, by: holder, epoch: epoch, at: now, into: &effects)
@@ -294,7 +299,7 @@ extension FleetMember {
         guard plan(of: pair) != nil else { return }
         switch answer {
         case .written, .known: break
-        case .held(let holder, let other):
+        case .held(let holder, let other, let writer):
             // It was granted anew meanwhile: what was refused is of the past.
             if let mine = claims.publishableEpoch(of: pair), mine > epoch { return said(pair) }
             if holder == agent {
@@ -307,13 +312,13 @@ extension FleetMember {
             } else {
                 // Another program wrote there, or somebody who is gone, or the claim was given back meanwhile, as by a
                 // word that was on its way when the pair was defined anew: nobody would probe it.
-                tellStranger(holder, pair, into: &effects)
+                tellStranger(writer, pair, into: &effects)
                 claims.keepAgain(pair)
                 said(pair)
             }
         }
     }
-    /// An empty name is that of nobody: a claim that was given back keeps its epoch under it.
+    /// An empty name is that of nobody: no word of somebody else lies there.
     func tellStranger(
         _ holder: String,
         _ pair: PairNumber,

@@ -9,6 +9,7 @@ extension FleetMember {
     public mutating func outcome(
         _ found: Found,
         of pair: PairNumber,
+        because reason: Reason? = nil,
         counter: HealthCounter,
         begun: Instant,
         at now: Instant,
@@ -17,7 +18,8 @@ extension FleetMember {
         guard let plan = plan(of: pair) else { return .ignore }
         note(found, of: pair)
         settleDoubt(at: now)
-        answer(pair, found, begun: begun, at: now, into: &effects)
+        answer(pair, found, reason, begun: begun, at: now, into: &effects)
+        if case .fails = found { failures[pair] = reason }
         switch found {
         case .passes: compare(.passes, on: pair, plan, at: now, into: &effects)
         case .fails: compare(.fails, on: pair, plan, at: now, into: &effects)
@@ -29,12 +31,15 @@ extension FleetMember {
                 if foundAlone.contains(pair) { passedAlone(pair, counter) }
                 runs[pair] = nil
                 confirmed[pair] = nil
+                failures[pair] = nil
                 mass.end(pair, .passed)
             }
             return .count
         }
         let isAway = isAway(at: now)
-        let hasOthers = membership.hasOthers && !isAway
+        // Of a fleet that cannot be asked as of one that can: most of what it probes that falls silent as the store does is
+        // a network that is gone, and no reason to find them all down.
+        let hasOthers = membership.hasOthers
         if counter.status == .down {
             // Somebody who sees should see it come back.
             if doubt.withholdsFailures(hasOthers: hasOthers, at: now) {
@@ -63,9 +68,7 @@ extension FleetMember {
         if staysUnknown(pair, counter) { return .hold }
         // Without a store nobody can be asked, and waiting would be believing that all is well.
         guard isAway || mayFall(pair, at: now, into: &effects) else { return .hold }
-        // What it would not believe if it could ask is shown here, and said to nobody.
-        let wouldDoubt = doubt.withholdsFailures(hasOthers: membership.hasOthers, at: now)
-        if isAway, electorsWanted(of: plan) > 0 || wouldDoubt { foundAlone.insert(pair) }
+        if isAway, electorsWanted(of: plan) > 0 { foundAlone.insert(pair) }
         mass.end(pair, .fell)
         return .count
     }
@@ -278,15 +281,40 @@ extension FleetMember {
         at now: Instant,
         into effects: inout [FleetEffect]
     ) {
-        guard let plan = plan(of: pair), let epoch = claims.publishableEpoch(of: pair) else {
-            return
-        }
+        // Without a store there is nobody to give it to, and nobody who would hear that.
+        guard canTell, let plan = plan(of: pair), let epoch = claims.publishableEpoch(of: pair)
+        else { return }
         claims.abstain(from: pair, until: now + terms.abstention, isOfDoubt: inDoubt)
         let letter = FleetCall.Letter(to: successor, .offered(plan.key, epoch: epoch, by: agent))
+        offers[pair] = Offer(to: successor, isOfDoubt: inDoubt)
         tell([letter], at: now, into: &effects)
-        effects.append(.say(.gaveAway(pair, to: successor, inDoubt: inDoubt)))
         runs[pair] = nil
         mass.end(pair, .left)
+    }
+
+    /// A pair that is being given away: said to people when the store has heard of it.
+    struct Offer: Sendable {
+        var to: String
+        var isOfDoubt: Bool
+        /// The letter was lost, or was never sent: to be given away again.
+        var isLost = false
+    }
+
+    /// The store has these letters.
+    mutating func told(_ letters: [FleetCall.Letter], into effects: inout [FleetEffect]) {
+        if offers.isEmpty { return }
+        for letter in letters {
+            guard case .offered(let key, _, _) = letter.words, let pair = number(of: key),
+                let offer = offers[pair], offer.to == letter.to
+            else { continue }
+            offers[pair] = nil
+            effects.append(.say(.gaveAway(pair, to: offer.to, inDoubt: offer.isOfDoubt)))
+        }
+    }
+
+    /// Nobody knows whether the store has what was to be told.
+    mutating func loseOffers() {
+        for pair in offers.keys { offers[pair]?.isLost = true }
     }
 
     /// Doubting for a while already: somebody who does not should look at what fails here.
@@ -295,8 +323,8 @@ extension FleetMember {
         at now: Instant,
         into effects: inout [FleetEffect]
     ) {
-        guard let from = givesAwayFrom, now >= from, !claims.abstains(from: pair, at: now)
-        else { return }
+        guard let from = givesAwayFrom, now >= from, !isAway(at: now) else { return }
+        if claims.abstains(from: pair, at: now), offers[pair]?.isLost != true { return }
         guard let successor = wellOnes(on: pair, atMost: 1).first else { return }
         giveAway(pair, to: successor, inDoubt: true, at: now, into: &effects)
     }
@@ -340,7 +368,7 @@ extension FleetMember {
     public func votes(on pair: PairNumber, at now: Instant) -> [Said] {
         // What took it down stays told while it is down.
         let run = runs[pair].flatMap { $0.electorate.isEmpty ? nil : $0.votes }
-        let own = Said(agent: agent, word: .fails)
+        let own = Said(agent: agent, word: .fails, reason: failures[pair])
         let asked = (run ?? confirmed[pair]?.votes).map { [own] + $0 } ?? []
         let said = observerVotes(on: pair, at: now)
         // Whoever was asked and spoke since means that.
@@ -410,18 +438,20 @@ extension FleetMember {
     public mutating func found(
         _ found: Found,
         of pair: PairNumber,
+        because reason: Reason? = nil,
         begun: Instant,
         at now: Instant,
         into effects: inout [FleetEffect]
     ) {
         noteSample(found, of: pair)
         settleDoubt(at: now)
-        answer(pair, found, begun: begun, at: now, into: &effects)
+        answer(pair, found, reason, begun: begun, at: now, into: &effects)
     }
 
     mutating func answer(
         _ pair: PairNumber,
         _ found: Found,
+        _ reason: Reason?,
         begun: Instant,
         at now: Instant,
         into effects: inout [FleetEffect]
@@ -441,18 +471,26 @@ extension FleetMember {
             case .fails: .fails
             case .unsent, .nothing: .abstains
             }
-        for ask in answered { vote(word, on: key, ask, at: time, now, into: &effects) }
+        for ask in answered { vote(word, reason, on: key, ask, at: time, now, into: &effects) }
     }
 
     private mutating func vote(
         _ word: Vote.Word,
+        _ reason: Reason? = nil,
         on key: VerdictKey,
         _ ask: Ask,
         at time: WallTime,
         _ now: Instant,
         into effects: inout [FleetEffect]
     ) {
-        let vote = Vote(by: agent, word: word, epoch: ask.epoch, number: ask.number, at: time)
+        let vote = Vote(
+            by: agent,
+            word: word,
+            epoch: ask.epoch,
+            number: ask.number,
+            at: time,
+            reason: word == .abstains ? nil : reason
+        )
         tell([.init(to: ask.by, .voted(key, vote))], at: now, into: &effects)
     }
 

@@ -89,8 +89,8 @@ public typealias CallNumber = UInt64
 public enum FleetEffect: Hashable, Sendable {
     /// In this order, on one connection.
     case call(CallNumber, Signature, FleetCall)
-    /// Probe the pair at each of its slots from then on; the first at once if it is overdue. Go on from
-    /// this verdict's count where it is newer than what is known.
+    /// Probe the pair at each of its slots from then on; at once if one of them has passed already, which nobody began. Go
+    /// on from this verdict's count where it is newer than what is known.
     case probe(PairNumber, from: WallTime, epoch: UInt64, resuming: Verdict?)
     /// Slots from then on are not this agent's.
     case stop(PairNumber, at: WallTime)
@@ -153,6 +153,10 @@ public struct FleetMember: Sendable {
     var runs: [PairNumber: FailingRun] = [:]
     /// How many of how many saw it fail, of pairs that are down or about to be.
     var confirmed: [PairNumber: Confirmed] = [:]
+    /// What is being given away, until the store has heard of it.
+    var offers: [PairNumber: Offer] = [:]
+    /// What the latest failure of a pair that fails here was.
+    var failures: [PairNumber: Reason] = [:]
     /// Taken down while nobody could be asked: no word of them goes out before others were.
     var foundAlone = Set<PairNumber>()
     /// Questions that wait for a probe of ours.
@@ -185,7 +189,7 @@ public struct FleetMember: Sendable {
         case claim([(pair: PairNumber, claim: FleetCall.Claim)])
         case publish([(pair: PairNumber, epoch: UInt64, sequence: UInt64)])
         case release(VerdictKey, epoch: UInt64)
-        case tell
+        case tell([FleetCall.Letter])
         case other
     }
 
@@ -333,6 +337,7 @@ public struct FleetMember: Sendable {
         confirmed[number] = nil
         foundAlone.remove(number)
         asks[number] = nil
+        offers[number] = nil
         shy.remove(number)
         unheard.remove(number)
         plans[Int(number)] = nil
@@ -452,6 +457,8 @@ public struct FleetMember: Sendable {
         doubt.leave(pair, inDoubt: claims.abstainsInDoubt(from: pair))
         mass.end(pair, .left)
         runs[pair] = nil
+        failures[pair] = nil
+        if offers[pair]?.isLost == true { offers[pair] = nil }
         observers.forgetTold(pair)
         observers.reconsider(pair)
     }
@@ -480,13 +487,18 @@ public struct FleetMember: Sendable {
         }
     }
 
-    /// Probes it without knowing whether it may: twice is better than never.
-    mutating func keep(_ pair: PairNumber, at now: Instant, into effects: inout [FleetEffect]) {
+    /// Probes it without knowing whether it may: twice is better than never. `from`: slots that nobody is known to have
+    /// begun; now, where nothing is said.
+    mutating func keep(
+        _ pair: PairNumber,
+        from time: WallTime? = nil,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
         if claims.probes(pair) { return }
         claims.keep(pair)
-        effects.append(
-            .probe(pair, from: clock.now(at: now), epoch: 0, resuming: nil)
-        )
+        let from = time ?? clock.now(at: now)
+        effects.append(.probe(pair, from: from, epoch: 0, resuming: nil))
     }
 
     // MARK: Leaving
@@ -760,7 +772,7 @@ public struct FleetMember: Sendable {
     /// Nobody waits for what was called any more.
     mutating func forgetCalls() {
         calls = [:]
-        letters = []
+        forgetLetters()
         (isBeating, isClaiming, isPublishing, isTelling) = (false, false, false, false)
     }
 
@@ -835,11 +847,17 @@ public struct FleetMember: Sendable {
         if isTelling || letters.isEmpty { return }
         let batch = Array(letters.prefix(FleetTerms.batch))
         letters.removeFirst(batch.count)
-        call(.tell(batch), .tell, at: now, into: &effects)
+        call(.tell(batch), .tell(batch), at: now, into: &effects)
     }
 
     /// What waits is of the past by the time at which the store can be reached again.
-    mutating func forgetLetters() { letters = [] }
+    mutating func forgetLetters() {
+        letters = []
+        loseOffers()
+    }
+
+    /// What it says would reach others: as far as it knows.
+    var canTell: Bool { membership.hasLease && !isCut }
 
     /// Claims and verdicts that wait, one call of each at a time.
     mutating func send(at now: Instant, into effects: inout [FleetEffect]) {

@@ -420,6 +420,18 @@ public enum FleetScript: String, CaseIterable, Sendable {
             return {'roster', int(roster)}
           end
         end
+        -- Every slot before that was begun, as far as is known: by the mark of who held it, or until it was given back.
+        local function begun_before(one, verdict, is_mine, from)
+          if is_mine or from > t then return from end
+          if not one then return 0 end
+          if one.agent == '' then return math.min(one.from, t) end
+          local its = life(one.agent)
+          local mark = its and (its.instance == one.instance and its.mark
+            or its.former == one.instance and its.before) or 0
+          -- Of what it has not spoken of yet it may not have known.
+          if verdict.\(FleetVouching.member) ~= one.instance then mark = math.min(mark, one.from) end
+          return math.min(mark, t)
+        end
         local answer, plain, strange = {'ok', int(present), int(t)}, {}, {}
         for i, field in ipairs(fields) do
           local at = 1 + 5 * i
@@ -497,12 +509,13 @@ public enum FleetScript: String, CaseIterable, Sendable {
                   'from', int(from), 'by', me)
               end
             end
+            local begun = begun_before(one, verdict, same or is_mine, from)
             write(field, {epoch = minted, era = present, instance = instance, from = from,
               before = before, before_instance = before_instance, agent = me})
             answer[#answer + 1] = 'granted'
             answer[#answer + 1] = int(minted)
             text = text or verdicts[i] and #verdicts[i] <= \(valueBytesMax) and verdicts[i] or ''
-            answer[#answer + 1] = int(from) .. ' ' .. text
+            answer[#answer + 1] = int(from) .. ' ' .. int(begun) .. ' ' .. text
           end
         end
         if #plain > 0 then redis.call('HSET', VERDICTS, unpack(plain)) end
@@ -565,18 +578,23 @@ public enum FleetScript: String, CaseIterable, Sendable {
             and one.before_instance == instance
           local old = decode(verdicts[i])
           local written = old and sane(old.epoch, \(epochMax)) or 0
+          -- Of a word that stands above this one: not who holds the pair, but who said it.
+          local writer = written > epoch and type(old.agent) == 'string' and #old.agent <= 512 and old.agent or ''
           if not is_holder and not was_holder then
             answer[#answer + 1] = 'held'
             answer[#answer + 1] = one and int(one.epoch) or '0'
             answer[#answer + 1] = one and one.agent or ''
+            answer[#answer + 1] = writer
           elseif written > epoch then
             -- By somebody who knows no claims, or by the next holder already.
             answer[#answer + 1] = 'held'
             answer[#answer + 1] = int(written)
             answer[#answer + 1] = is_holder and me or one.agent
+            answer[#answer + 1] = writer
           elseif written == epoch and sane(old.sequence, 2 ^ 53) >= sequence then
             answer[#answer + 1] = 'known'
             answer[#answer + 1] = '0'
+            answer[#answer + 1] = ''
             answer[#answer + 1] = ''
           else
             local new = cjson.decode(text)
@@ -590,6 +608,7 @@ public enum FleetScript: String, CaseIterable, Sendable {
             end
             answer[#answer + 1] = 'written'
             answer[#answer + 1] = '0'
+            answer[#answer + 1] = ''
             answer[#answer + 1] = ''
           end
         end
@@ -616,7 +635,7 @@ public enum FleetScript: String, CaseIterable, Sendable {
           end
           if one and one.agent == me and one.instance == instance and one.era == present
             and (ARGV[i + 1] == '0' or one.epoch == tonumber(ARGV[i + 1])) then
-            one.agent, one.instance, one.before, one.before_instance = '', '0', 0, '0'
+            one.agent, one.instance, one.before, one.before_instance, one.from = '', '0', 0, '0', t
             write(ARGV[i], one)
             released = released + 1
           end

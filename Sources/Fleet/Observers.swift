@@ -2,6 +2,7 @@
 // peer, a share of the interval apart. The first speaks for all; what the others find is a word with a time, said
 // only where it is not what is published. Pure.
 
+public import Health
 public import Vocabulary
 
 /// What an agent said of a pair: when it was asked, or because it looks at it beside its holder.
@@ -11,11 +12,19 @@ public struct Said: Hashable, Sendable {
     public var word: Vote.Word?
     /// When it probed, by the clock of the store.
     public var at: WallTime?
+    /// What it saw, where it said that.
+    public var reason: Reason?
 
-    public init(agent: String, word: Vote.Word?, at: WallTime? = nil) {
+    public init(
+        agent: String,
+        word: Vote.Word?,
+        at: WallTime? = nil,
+        reason: Reason? = nil
+    ) {
         self.agent = agent
         self.word = word
         self.at = at
+        self.reason = reason
     }
 
     /// What has no time is no answer yet.

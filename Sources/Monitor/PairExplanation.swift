@@ -11,17 +11,40 @@ public struct PairExplanation: Hashable, Sendable {
         public var agent: String
         /// Nil while it has not answered.
         public var status: String?
+        /// What it saw, as HAProxy says it; nil where it abstains, or did not say.
+        public var reason: String?
         /// When it probed, by the clock of the store.
         public var at: WallTime?
 
-        public init(agent: String, status: String?, at: WallTime? = nil) {
+        public init(
+            agent: String,
+            status: String?,
+            reason: String? = nil,
+            at: WallTime? = nil
+        ) {
             self.agent = agent
             self.status = status
+            self.reason = reason
             self.at = at
         }
 
         init(_ said: Said) {
-            self.init(agent: said.agent, status: said.word?.rawValue, at: said.at)
+            self.init(
+                agent: said.agent,
+                status: said.word?.rawValue,
+                reason: said.reason?.rawValue,
+                at: said.at
+            )
+        }
+
+        /// As programs are told of it.
+        public var json: JSON {
+            .object([
+                .init("agent", .string(agent)),
+                .init("status", JSON(status)),
+                .init("reason", JSON(reason)),
+                .init("at", at.map { .string($0.description) } ?? .null),
+            ])
         }
     }
 
@@ -85,7 +108,9 @@ extension PairVotes {
     /// As another agent tells it.
     public init(_ question: FleetReport.Question) {
         self.init(
-            votes: question.votes.map { .init(agent: $0.agent, status: $0.status, at: $0.at) },
+            votes: question.votes.map {
+                .init(agent: $0.agent, status: $0.status, reason: $0.reason, at: $0.at)
+            },
             confirmed: question.confirmed,
             isLost: question.isLost
         )
@@ -107,6 +132,10 @@ public struct FleetStatus: Hashable, Sendable {
     public var isAway: Bool
     /// Who writes verdicts and takes no part.
     public var older: [FleetReport.Older] = []
+    /// What the clock of the store shows; this machine's, while that is not known.
+    public var time: WallTime?
+    public var lease: Nanoseconds?
+    public var settle: Nanoseconds?
 }
 
 extension Scheduler {
@@ -124,7 +153,10 @@ extension Scheduler {
             members: fleet.member.membership.roster.members.count,
             counts: fleet.counts,
             isAway: fleet.isAway,
-            older: fleet.older
+            older: fleet.older,
+            time: fleet.time(at: loop.instant),
+            lease: fleet.setting.terms.lease,
+            settle: fleet.setting.terms.settle
         )
     }
 
@@ -160,9 +192,10 @@ extension Scheduler {
         let rank = member.rank(of: pair)
         let isHere = isProbedHere(row)
         let owner = isHere ? fleet.setting.agent : member.holder(of: pair)
+        let isOver = door.verdict(of: rows[row]).map { $0.expiresAt < now.wall } ?? false
         var explanation = PairExplanation(
             owner: owner,
-            why: why(owner, rank, pair, isHere: isHere),
+            why: why(owner, rank, pair, isHere: isHere, isOver: isOver),
             rank: rank,
             nextAt: nil
         )
@@ -210,15 +243,30 @@ extension Scheduler {
         return !members.isEmpty && !members.contains { $0.id == owner }
     }
 
+    /// Who should take it. Nobody says what others define: it takes whoever does, and where nobody has by the time at
+    /// which its last word is over, nobody does.
+    private func heirWords(_ rank: [String], isOverdue: Bool = false) -> String {
+        guard let first = rank.first else { return "nobody else shares the probing" }
+        if isOverdue {
+            return
+                "nobody took it over: none of those that share the probing (\(rank.joined(separator: ", "))) "
+                + "defines it, as it seems"
+        }
+        return first == fleet?.setting.agent
+            ? "\(first) is first in rank and takes it over"
+            : "\(first) is first in rank and takes it over, if it defines it"
+    }
+
     private func why(
         _ owner: String,
         _ rank: [String],
         _ pair: PairNumber,
-        isHere: Bool
+        isHere: Bool,
+        isOver: Bool
     ) -> String {
         guard let fleet else { return "" }
         if owner.isEmpty {
-            return "nobody is known to probe it yet; \(rank.first ?? "nobody") is first in rank"
+            return "nobody is known to probe it yet; \(heirWords(rank))"
         }
         if isHere, fleet.isAway {
             return "\(owner) goes on with what it had: the store does not answer"
@@ -227,7 +275,7 @@ extension Scheduler {
         if isGone(owner) {
             return
                 "\(owner) held the claim, and is not among those that share the probing any more; "
-                + "\(rank.first ?? "nobody") is first in rank and takes it over"
+                + heirWords(rank, isOverdue: isOver)
         }
         guard let first = rank.first else { return "\(owner) holds the claim" }
         if first == owner {

@@ -175,15 +175,23 @@ extension Scheduler {
         guard shares[row].isHeld else {
             if shares[row].offset != nil {
                 let published = door.verdict(of: rows[row])?.status
-                fleet.observed(found, of: pair, published: published, begun: started, at: now)
+                fleet.observed(
+                    found,
+                    of: pair,
+                    published: published,
+                    because: outcome.reason,
+                    begun: started,
+                    at: now
+                )
             } else if wasAsked {
-                fleet.found(found, of: pair, begun: started, at: now)
+                fleet.found(found, of: pair, because: outcome.reason, begun: started, at: now)
             }
             return nil
         }
         let ruling = fleet.outcome(
             found,
             of: pair,
+            because: outcome.reason,
             counter: rows[row].opinion.counter,
             begun: started,
             at: now
@@ -241,8 +249,11 @@ extension Scheduler: FleetHands {
         // What has missed its slot, what nobody has judged, and what failed where that does not count, at once; the rest on
         // its beat.
         let interval = pair.monitor.schedule.interval
+        let isMissed =
+            pair.beat.next(after: time + .milliseconds(-1), every: interval) <= slots.wall
         let isOverdue =
-            pair.opinion.counter.status == .unknown || pair.opinion.counter.isInTransition
+            isMissed || pair.opinion.counter.status == .unknown
+            || pair.opinion.counter.isInTransition
             || pair.opinion.withheld != nil
             || pair.opinion.checkedAt + interval <= now.wall
             || pair.opinion.checkedAt > now.wall + interval

@@ -88,7 +88,7 @@ struct Checks {
     /// that nobody renews, at the latest.
     static let calm = Int64(18_000)
     /// A verdict in the store holds for so long, two clocks may differ by a second, and it is read within one.
-    static let lifeMax = Int64(3_400 + 10_000 + 2_500)
+    private let lifeMax: Int64
     /// Who stood still takes so long to read what came meanwhile.
     static let catchUp = Int64(3_000)
     /// It notices that it doubts itself with its next beat, at the latest.
@@ -102,6 +102,8 @@ struct Checks {
         self.setting = setting
         self.terms = terms
         promises = Promises(setting)
+        let life = setting.interval.milliseconds * 2 + setting.timeout.milliseconds + 1_000
+        lifeMax = life + 10_000 + 2_500
         probers = Array(repeating: [], count: setting.targets)
         doubleSince = Array(repeating: .max, count: setting.targets)
         agentTrouble = Array(repeating: 0, count: setting.agents)
@@ -165,7 +167,7 @@ struct Checks {
         case (.beat(let beat), .beaten): judge(beat, signature, at: now)
         case (.claim(_, let claims), .claimed(_, _, let answers)):
             for (claim, answer) in zip(claims, answers) {
-                guard case .granted(let epoch, let from, _) = answer else { continue }
+                guard case .granted(let epoch, let from, _, _) = answer else { continue }
                 judge(claim, from.milliseconds, by: signature.agent, world)
                 granted(claim.pair, epoch, from.milliseconds, signature.agent, at: now)
             }
@@ -424,7 +426,7 @@ struct Checks {
             for index in world.plans.indices where reader.status(of: index) != .unknown {
                 // What cannot be heard stands still.
                 let age = now - max(lastTried[index], reader.readAt[index], reader.unheardAt)
-                if age <= Self.lifeMax { continue }
+                if age <= lifeMax { continue }
                 fail(
                     "\(reader.id) shows p\(index) \(reader.status(of: index).rawValue), which nobody "
                         + "has looked at for \(age)ms",

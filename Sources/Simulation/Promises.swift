@@ -279,7 +279,7 @@ extension Checks {
         switch (call, reply) {
         case (.publish(let publications), .published(let answers)):
             for (one, answer) in zip(publications, answers) {
-                guard case .held(let by, let epoch) = answer else { continue }
+                guard case .held(let by, let epoch, _) = answer else { continue }
                 told(agent, of: one.pair, epoch, by: by)
             }
         case (.claim(_, let claims), .claimed(_, _, let answers)):

@@ -808,8 +808,9 @@ extension SimulatedAgent: FleetHands {
         }
         let interval = plan.schedule.interval
         let pair = pairs[index]
+        let isMissed = plan.beat.next(after: from + .milliseconds(-1), every: interval) <= time
         let isOverdue =
-            pair.counter.status == .unknown || pair.counter.isInTransition
+            isMissed || pair.counter.status == .unknown || pair.counter.isInTransition
             || pair.checkedAt + interval <= loop.wall || pair.checkedAt > loop.wall + interval
         if isOverdue || desk.isAway {
             schedule(index, at: time)

@@ -147,7 +147,7 @@ public struct StoreModel: Sendable {
         case .publish(let publications):
             return refusal(signature, moment) ?? publish(publications, signature, moment)
         case .release(let holdings):
-            return refusal(signature, moment) ?? release(holdings, signature)
+            return refusal(signature, moment) ?? release(holdings, signature, moment)
         case .tell(let letters):
             if let refused = refusal(signature, moment) { return refused }
             self.letters += letters
@@ -430,6 +430,7 @@ public struct StoreModel: Sendable {
             instance: signature.instance,
             from: from
         )
+        let vouching = content.vouching[claim.pair]
         let plain = unvouched(claim.pair, by: record?.agent ?? "", record?.instance ?? 0)
         if let plain, !isSame {
             content.verdicts[claim.pair] = plain
@@ -458,12 +459,43 @@ public struct StoreModel: Sendable {
                 )
             }
         }
+        let begun = begunBefore(
+            record,
+            isVouched: vouching == record?.instance,
+            isMine: isSame || isMine,
+            from,
+            time
+        )
         content.claims[claim.pair] = holding
         return .granted(
             epoch: holding.epoch,
             from: WallTime(milliseconds: from),
+            begun: WallTime(milliseconds: begun),
             plain ?? verdict
         )
+    }
+
+    /// Every slot before that was begun, as far as is known: by the mark of who held it, or until it was given back.
+    private func begunBefore(
+        _ record: Holding?,
+        isVouched: Bool,
+        isMine: Bool,
+        _ from: Int64,
+        _ time: Int64
+    ) -> Int64 {
+        if isMine || from > time { return from }
+        guard let record else { return 0 }
+        if record.agent.isEmpty { return min(record.from, time) }
+        var mark = Int64(0)
+        if let life = content.lives[record.agent] {
+            if life.instance == record.instance {
+                mark = life.mark
+            } else if life.former.instance == record.instance {
+                mark = life.former.mark
+            }
+        }
+        // Of what it has not spoken of yet it may not have known.
+        return min(isVouched ? mark : min(mark, record.from), time)
     }
 
     /// What one life vouched for until now ends soon, unless somebody says it again.
@@ -502,11 +534,14 @@ public struct StoreModel: Sendable {
                         && $0.beforeInstance == signature.instance
                 } ?? false
             let written = old?.epoch ?? 0
+            let writer = written > one.epoch ? old?.agent ?? "" : ""
             if !isHolder && !wasHolder {
-                answers.append(.held(by: record?.agent ?? "", epoch: record?.epoch ?? 0))
+                answers.append(
+                    .held(by: record?.agent ?? "", epoch: record?.epoch ?? 0, writer: writer)
+                )
             } else if written > one.epoch {
                 let holder = isHolder ? signature.agent : record?.agent ?? ""
-                answers.append(.held(by: holder, epoch: written))
+                answers.append(.held(by: holder, epoch: written, writer: writer))
             } else if written == one.epoch, (old?.sequence ?? 0) >= one.sequence {
                 answers.append(.known)
             } else {
@@ -532,7 +567,8 @@ public struct StoreModel: Sendable {
 
     private mutating func release(
         _ holdings: [FleetCall.Holding],
-        _ signature: Signature
+        _ signature: Signature,
+        _ moment: Moment
     ) -> FleetReply {
         var released = 0
         for one in holdings {
@@ -550,6 +586,7 @@ public struct StoreModel: Sendable {
             else { continue }
             (record.agent, record.instance) = ("", 0)
             (record.before, record.beforeInstance) = (0, 0)
+            record.from = moment.time
             content.claims[one.pair] = record
             released += 1
         }

@@ -517,7 +517,7 @@ final class World {
         for (claim, answer) in zip(claims, answers) {
             let result =
                 switch answer {
-                case .granted(let epoch, let from, _):
+                case .granted(let epoch, let from, _, _):
                     from.milliseconds > store.clock
                         ? "has it in \(from.milliseconds - store.clock)ms, epoch +\(epoch - store.era)"
                         : "has it, epoch +\(epoch - store.era)"

@@ -338,9 +338,22 @@ final class AskedSide<W: Wish>: CountedSide {
         return try await store.ask(connection, [command]).first?.text.map(HashMark.init) ?? .none
     }
 
+    /// Redis has begun another era. Where its hash is not the one that was read last, it was thrown away: what it lacks is
+    /// asked for again now, and not after the next reading of everything.
+    func tellAgain(on writer: RedisConnection) async throws(RedisError) {
+        let mark = try await mark(on: writer)
+        if known.mark == nil || known.isTrusted(mark) { return }
+        var pace = RedisStore.Pace(on: store.loop)
+        for key in shelf.keys {
+            if pace.isOver() { await store.breathe() }
+            if isCared(for: key) { untold.insert(key) }
+        }
+    }
+
     func reconcile(
         _ reader: RedisConnection,
-        wasEmptied: Bool
+        wasEmptied: Bool,
+        isOther: Bool
     ) async throws(RedisError) {
         reading = AskedReading(try await mark(on: reader))
         defer { reading = nil }
@@ -361,7 +374,9 @@ final class AskedSide<W: Wish>: CountedSide {
         let after = try await mark(on: reader)
         // Not read to its end.
         if store.isStopping { return }
-        guard let end = reading?.end(after, wasEmptied: wasEmptied, known: &known) else { return }
+        // What another server lacks it may never have had: a copy, and a replica that was behind, have the same mark.
+        let end = reading?.end(after, wasEmptied: wasEmptied || isOther, known: &known)
+        guard let end else { return }
         let isTrusted = end.isTrusted
         var isLost = false
         var pace = RedisStore.Pace(on: store.loop)

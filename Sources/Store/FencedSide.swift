@@ -268,7 +268,8 @@ final class FencedSide<R: FencedRecord>: RedisSide {
 
     func reconcile(
         _ reader: RedisConnection,
-        wasEmptied: Bool
+        wasEmptied: Bool,
+        isOther: Bool
     ) async throws(RedisError) {
         if wasEmptied || !store.heardAll { forgetWhatWasRead() }
         if readingsLeft > 0 {

@@ -12,8 +12,8 @@ public import Vocabulary
 
 /// Who probes what the fleet gives it. Called on the loop's thread.
 public protocol FleetHands: AnyObject {
-    /// The pair is this agent's from then on, by the clock of the store. Goes on from this verdict's count
-    /// where it is newer than what is known; speaks under this epoch.
+    /// The pair is this agent's from then on, by the clock of the store: it is probed at once where a slot has passed
+    /// since. Goes on from this verdict's count where it is newer than what is known; speaks under this epoch.
     func begin(_ key: VerdictKey, from time: WallTime, epoch: UInt64, resuming verdict: Verdict?)
     /// From then on it is not.
     func stop(_ key: VerdictKey, at time: WallTime)
@@ -104,6 +104,12 @@ package protocol FleetWire: AnyObject {
     func announce(_ sign: FleetSign, by instance: String)
     /// The standing of this agent is another now.
     func standingChanged()
+    /// The store is another than before, or has lost its state.
+    func eraChanged()
+}
+
+extension FleetWire {
+    package func eraChanged() {}
 }
 
 /// One agent's part in the fleet. Confined to its loop's thread.
@@ -334,11 +340,10 @@ public final class FleetDesk: EventSink {
         member.mass.hold.map { .init(since: time(at: $0.since), pairs: $0.pairs.count) }
     }
 
-    /// Who writes verdicts of this agent's pairs and takes no part: by this machine's clock, when last.
+    /// Who writes verdicts of this agent's pairs and takes no part: by the clock of the store, when last.
     public var older: [FleetReport.Older] {
-        let now = loop.moment
-        return strangers.all(at: now.instant).map {
-            FleetReport.Older(id: $0.name, seen: now.wall + -(now.instant - $0.at))
+        strangers.all(at: loop.instant).map {
+            FleetReport.Older(id: $0.name, seen: time(at: $0.at))
         }
     }
 
@@ -377,6 +382,7 @@ public final class FleetDesk: EventSink {
     public func outcome(
         _ found: Found,
         of pair: PairNumber,
+        because reason: Reason? = nil,
         counter: HealthCounter,
         begun: Instant,
         at now: Instant
@@ -387,6 +393,7 @@ public final class FleetDesk: EventSink {
         let ruling = member.outcome(
             found,
             of: pair,
+            because: reason,
             counter: counter,
             begun: begun,
             at: now,
@@ -398,9 +405,15 @@ public final class FleetDesk: EventSink {
     }
 
     /// Of a probe that another agent asked for.
-    public func found(_ found: Found, of pair: PairNumber, begun: Instant, at now: Instant) {
+    public func found(
+        _ found: Found,
+        of pair: PairNumber,
+        because reason: Reason? = nil,
+        begun: Instant,
+        at now: Instant
+    ) {
         take { member, _, effects in
-            member.found(found, of: pair, begun: begun, at: now, into: &effects)
+            member.found(found, of: pair, because: reason, begun: begun, at: now, into: &effects)
         }
     }
 
@@ -409,6 +422,7 @@ public final class FleetDesk: EventSink {
         _ found: Found,
         of pair: PairNumber,
         published: HealthCounter.Status?,
+        because reason: Reason? = nil,
         begun: Instant,
         at now: Instant
     ) {
@@ -417,6 +431,7 @@ public final class FleetDesk: EventSink {
                 found,
                 of: pair,
                 published: published,
+                because: reason,
                 begun: begun,
                 at: now,
                 into: &effects
@@ -665,6 +680,8 @@ public final class FleetDesk: EventSink {
             .init("version", .string(setting.version)),
             .init("started", .integer(startedAt.milliseconds)),
             .init("zone", JSON(setting.zone)),
+            .init("lease_ms", .integer(setting.terms.lease.milliseconds)),
+            .init("settle_ms", .integer(setting.terms.settle.milliseconds)),
             .init("pairs", JSON(member.claims.heldCount)),
             .init("doubt", .number((doubt * 100).rounded() / 100)),
             .init("reasons", .array(reasons.map { .string($0.rawValue) })),
@@ -690,7 +707,12 @@ public final class FleetDesk: EventSink {
                 FleetReport.Question(
                     key: key,
                     votes: asking.votes.map {
-                        .init(agent: $0.agent, status: $0.word?.rawValue, at: $0.at)
+                        .init(
+                            agent: $0.agent,
+                            status: $0.word?.rawValue,
+                            reason: $0.reason?.rawValue,
+                            at: $0.at
+                        )
                     },
                     confirmed: asking.confirmed.map { "\($0.count) of \($0.size)" },
                     isLost: asking.isLost
@@ -795,6 +817,7 @@ public final class FleetDesk: EventSink {
             _ = throttle.note("twin", at: loop.instant)
             tellOfTwin()
         case .newEra(let era):
+            wire?.eraChanged()
             journal.notice(
                 "the store is another than before, or has lost its state (era \(era)): claiming again what "
                     + "this agent probes",

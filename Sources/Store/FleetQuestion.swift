@@ -16,6 +16,8 @@ extension FleetReport {
             public var agent: String
             /// Nil while it has not answered.
             public var status: String?
+            /// What it saw; nil where it did not say that.
+            public var reason: String?
             /// When it probed, by the clock of the store.
             public var at: WallTime?
         }
@@ -42,6 +44,7 @@ extension FleetReport.Question.Vote {
     fileprivate var json: JSON {
         JSON.object([
             .init("agent", .string(agent)), .init("status", JSON(status)),
+            .init("reason", JSON(reason)),
             .init("at", at.map { .integer($0.milliseconds) } ?? .null),
         ])
         .withoutNulls()
@@ -51,8 +54,9 @@ extension FleetReport.Question.Vote {
     fileprivate init?(json: JSON) {
         guard let agent = json["agent"]?.string, Believable.isName(agent) else { return nil }
         let word = json["status"]?.string.flatMap(Fleet.Vote.Word.init(rawValue:))
+        let reason = json["reason"]?.string.flatMap(Reason.init(rawValue:))
         let at = json["at"]?.integer.map(Believable.time)
-        self.init(agent: agent, status: word?.rawValue, at: at)
+        self.init(agent: agent, status: word?.rawValue, reason: reason?.rawValue, at: at)
     }
 }
 

@@ -30,9 +30,11 @@ extension FleetReply {
             return self
         }
         let shifted = answers.map { answer -> ClaimAnswer in
-            guard case .granted(let epoch, let from, var verdict?) = answer else { return answer }
+            guard case .granted(let epoch, let from, let begun, var verdict?) = answer else {
+                return answer
+            }
             verdict.shift(by: span)
-            return .granted(epoch: epoch, from: from, verdict)
+            return .granted(epoch: epoch, from: from, begun: begun, verdict)
         }
         return .claimed(era: era, at: time, shifted)
     }

@@ -175,7 +175,7 @@ enum RedisScript: CaseIterable {
     /// key; and `all`, or `types` where it is enough to hear of what is put aside now, or nothing where other
     /// keys than the first two need not be looked at.
     /// Answers why nothing can be written, or nothing; whether the id is new; the id; the revision; the
-    /// time; and what was put aside, each name with its type. What lies there and cannot be ours is put
+    /// time; what was put aside, each name with its type; and which life of which server it is, where that may be asked. What lies there and cannot be ours is put
     /// aside, unread: it may be of another type, or a hundred megabytes.
     static let look =
         aside + """
@@ -216,7 +216,9 @@ enum RedisScript: CaseIterable {
                 kept[#kept + 1] = kind
               end
             end
-            return {refusal, isNew, id or '', revision or '0', redis.call('TIME'), kept}
+            local info = redis.pcall('INFO', 'replication')
+            local server = type(info) == 'string' and string.match(info, 'master_replid:(%x+)') or ''
+            return {refusal, isNew, id or '', revision or '0', redis.call('TIME'), kept, server}
             """
 
     /// Of an id or a revision.

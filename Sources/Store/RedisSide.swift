@@ -32,11 +32,19 @@ protocol RedisSide: AnyObject {
     func flush(on writer: RedisConnection) async throws(RedisError)
     /// `digest` is that of the value, as slices tell it.
     func learn(_ value: RedisReply, digest: RedisReply, field: String)
-    /// Reads everything, and removes what belongs to nobody any more.
+    /// Reads everything, and removes what belongs to nobody any more. `isOther`: it is another server, or another life of
+    /// one, than was read before.
     func reconcile(
         _ reader: RedisConnection,
-        wasEmptied: Bool
+        wasEmptied: Bool,
+        isOther: Bool
     ) async throws(RedisError)
+    /// Redis may have lost what people asked for: it is told all of that again, unless it is there.
+    func tellAgain(on writer: RedisConnection) async throws(RedisError)
+}
+
+extension RedisSide {
+    func tellAgain(on writer: RedisConnection) async throws(RedisError) {}
 }
 
 /// One whose records a revision counts.

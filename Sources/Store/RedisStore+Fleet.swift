@@ -77,6 +77,11 @@ extension RedisStore: FleetWire {
         observer?.storeStatusChanged(status)
     }
 
+    package func eraChanged() {
+        let home = LoopBound(self, on: loop)
+        Task(executorPreference: loop) { await home.value.tellOrdersAgain() }
+    }
+
     package func announce(_ sign: FleetSign, by instance: String) {
         var words = [
             "XADD", keys.changes, "MAXLEN", "~", "\(RedisScript.changesMax)", "*", "kind",
@@ -210,6 +215,36 @@ extension RedisStore: FleetWire {
     /// Ten years, as in the scripts.
     private static var shiftMax: Int64 { 315_360_000_000 }
 
+    // MARK: Who is set otherwise
+
+    /// With each roster, against the first in it: where all have what that one has, all have the same.
+    func compareTerms(on reader: RedisConnection) async throws(RedisError) {
+        guard let fleet, fleet.member.membership.isMember else { return }
+        let roster = fleet.member.membership.roster
+        guard termsCompared != roster.number,
+            let other = roster.members.map(\.id).filter({ $0 != agent }).min()
+        else { return }
+        let reply = try await ask(reader, [["HGET", keys.prefix + "about", other]]).first
+        guard let about = reply?.bytes.flatMap(Self.json), let lease = about["lease_ms"]?.integer,
+            let settle = about["settle_ms"]?.integer
+        else { return }
+        termsCompared = roster.number
+        let terms = fleet.setting.terms
+        let differences = [
+            ("store.lease", terms.lease, Nanoseconds.milliseconds(lease)),
+            ("store.settle", terms.settle, Nanoseconds.milliseconds(settle)),
+        ].filter { $0.1 != $0.2 }
+        if differences.isEmpty || throttle.note("terms", at: loop.instant) == nil { return }
+        let words = differences.map { name, mine, its in
+            "\(name) to be the same at all agents, saw \(its) at \(other.printable) and \(mine) here"
+        }
+        journal.warning(
+            "expected \(words.joined(separator: ", and ")): each call to the store goes by that of its caller, so "
+                + "agents are taken for dead, or for settled, too early or too late; muster agents says who has which",
+            [.event("terms-differ"), .agent(other)]
+        )
+    }
+
     // MARK: Who is there
 
     /// What all agents say of themselves; nil where Redis does not answer.
@@ -225,6 +260,7 @@ extension RedisStore: FleetWire {
         let about = Self.pairs(replies[0])
         let lives = Self.pairs(replies[1])
         let now = (Self.time(replies[2]) ?? loop.wall) + Self.shift(lives)
+        let beats = WrittenBeats(lives, resumeAfter: fleet?.setting.terms.resumeAfter, at: now)
         return lives.compactMap { field, text in
             guard field.hasPrefix(FleetScript.lifeMark) else { return nil }
             let id = String(field.dropFirst(FleetScript.lifeMark.count))
@@ -233,6 +269,7 @@ extension RedisStore: FleetWire {
                 life: text,
                 about: about[id] ?? "",
                 silentAfter: fleet?.setting.terms.lease ?? .seconds(3),
+                beats: beats,
                 now: now
             )
         }.sorted { $0.id < $1.id }
@@ -248,6 +285,29 @@ extension RedisStore: FleetWire {
             pairs[name] = value
         }
         return pairs
+    }
+}
+
+/// Until when beats were written, and from when on somebody's silence says anything.
+struct WrittenBeats: Hashable {
+    /// Nobody's beat was written since then: that somebody has not beaten says nothing of that one. Nil while beats are.
+    var heardUntil: WallTime?
+    private let until: WallTime
+    private let resumed: WallTime
+
+    init(_ lines: [String: String], resumeAfter: Nanoseconds?, at now: WallTime) {
+        func time(_ name: String) -> WallTime? {
+            lines[name].flatMap(Int64.init).map { WallTime(clamping: $0) }
+        }
+        let last = time("last") ?? now
+        if now - last > resumeAfter ?? .seconds(1) { heardUntil = last }
+        until = heardUntil ?? now
+        resumed = time("resumed") ?? WallTime(milliseconds: 0)
+    }
+
+    /// For how long it has been silent while others could be heard.
+    func silence(since seen: WallTime) -> Nanoseconds {
+        max(until - max(seen, min(resumed, until)), .zero)
     }
 }
 
@@ -312,6 +372,11 @@ public struct FleetReport: Hashable, Sendable {
     public var questions: [Question] = []
     /// It shares with nobody.
     public var isAlone: Bool
+    /// Nobody's beat has been written since then, by the clock of Redis; nil while beats are. Its state is as of then.
+    public var heardUntil: WallTime?
+    /// Its `store.lease` and `store.settle`, which are to be the same at all; nil where it did not say.
+    public var lease: Nanoseconds?
+    public var settle: Nanoseconds?
 
     public struct Hold: Hashable, Sendable {
         /// By the clock of Redis.
@@ -362,21 +427,22 @@ public struct FleetReport: Hashable, Sendable {
         life: String,
         about: String,
         silentAfter: Nanoseconds,
+        beats: WrittenBeats,
         now: WallTime
     ) {
         guard let life = FleetLife(life), WallTime.range.contains(life.seen) else { return nil }
         let about = RedisStore.json(Array(about.utf8)) ?? .object([])
-        let age = max(now - life.seen, .zero)
+        let isSilent = beats.silence(since: life.seen) > silentAfter
         self.init(
             id: id,
             version: Believable.message(about["version"]?.string ?? ""),
             zone: about["zone"]?.string.map(Believable.message),
             started: about["started"]?.integer.map(Believable.time),
             seen: life.seen,
-            age: age,
+            age: max(now - life.seen, .zero),
             state: life.state == .gone
                 ? .left
-                : age > silentAfter
+                : isSilent
                     ? .silent
                     : life.state == .leaving
                         ? .leaving
@@ -389,6 +455,11 @@ public struct FleetReport: Hashable, Sendable {
                 .map(Believable.message),
             hold: Self.hold(in: about)
         )
+        heardUntil = beats.heardUntil
+        func span(_ name: String) -> Nanoseconds? {
+            about[name]?.integer.flatMap { (1...86_400_000).contains($0) ? .milliseconds($0) : nil }
+        }
+        (lease, settle) = (span("lease_ms"), span("settle_ms"))
         questions = (about["questions"]?.items ?? []).prefix(Self.questionsMax)
             .compactMap(Question.init(json:))
     }

@@ -144,7 +144,7 @@ extension RedisStore {
     func reconcile(_ reader: RedisConnection) async throws(RedisError) {
         let made = "\(UInt64.random(in: 0...UInt64.max, using: &loop.dice))"
         let replies = try await ask(reader, [look(made)])
-        guard let parts = replies.first?.array, parts.count == 6,
+        guard let parts = replies.first?.array, parts.count == 7,
             let refusal = parts[0].text, let time = Self.time(parts[4])
         else { throw .refused("expected a look, saw another reply") }
         // A Redis that takes no writes can be read all the same.
@@ -159,6 +159,9 @@ extension RedisStore {
         let number = parts[3].text.flatMap(UInt64.init) ?? 0
         let wasEmptied = isNew || (storeID != nil && id != storeID) || number < revision
         if wasEmptied, storeID != nil { complainOfLoss(of: "its state") }
+        // Where an ACL forbids to ask, it is the one that it was.
+        let server = parts[6].text ?? ""
+        let isOther = !server.isEmpty && serverRead != nil && serverRead != server
         storeID = id
         revision = number
         heard.begin(at: number)
@@ -177,8 +180,26 @@ extension RedisStore {
         streamID = (goesOn ? min(place, StreamPlace(id: streamID) ?? place) : place).id
         skipsHints = false
 
-        for side in sides { try await side.reconcile(reader, wasEmptied: wasEmptied) }
+        for side in sides {
+            try await side.reconcile(reader, wasEmptied: wasEmptied, isOther: isOther)
+        }
+        try await compareTerms(on: reader)
+        // Not before: a reading that breaks off has found out nothing.
+        if !server.isEmpty { serverRead = server }
         heard.finish()
+    }
+
+    /// Beats tell of another era before the next reading of everything does.
+    func tellOrdersAgain() async {
+        guard let writer, isConnected else { return }
+        do throws(RedisError) {
+            for side in sides { try await side.tellAgain(on: writer) }
+        } catch {
+            // The reading of everything finds the same.
+            if case .refused = error { return }
+            return lost(error)
+        }
+        flushSoon()
     }
 
     /// Walks through a hash in slices small enough for probes to get their turn in between, and for

@@ -51,6 +51,8 @@ public final class RedisStore: Store {
     private var lookScript = ""
     private var scripts: [RedisScript: [String: String]] = [:]
     var storeID: String?
+    /// Which life of which server was read to its end last.
+    var serverRead: String?
     var revision: UInt64 = 0
     var heard = HeardRevision()
     /// When everything was read last, no hint had been missed since the reading before.
@@ -62,6 +64,8 @@ public final class RedisStore: Store {
     var storeShift = Nanoseconds.zero
     /// When somebody's beat was written last, as it was read, and whether that was another time before.
     var lastBeat = LastBeat()
+    /// The roster with whose first agent the settings of this one were compared.
+    var termsCompared: UInt64?
     /// Since all keys were looked at; zero where something is wrong with them.
     var looks = 0
     private var ticks = 0
@@ -513,10 +517,19 @@ public final class RedisStore: Store {
         try await ask(writer, [["SCRIPT", "LOAD", source]]).first?.text ?? ""
     }
 
-    /// A Redis that evicts any key when its memory is full loses drains. Where an ACL does not let us
-    /// ask, nothing is said.
+    /// A Redis that evicts any key when its memory is full loses drains. Where an ACL does not let us ask, scripts may not
+    /// either which server they run in: they go on without, and nothing else would ever say so.
     private func askForEviction(_ reader: RedisConnection) async {
         let replies = try? await reader.pipeline([["INFO", "memory"]], timeout: commandTimeout)
+        if case .error(let text)? = replies?.first, Refusal.word(text) == "NOPERM",
+            throttle.note("info", at: loop.instant) != nil
+        {
+            journal.warning(
+                "store \(url) does not allow INFO: \(text.printable); without it a failover is not told from the server "
+                    + "before, and whether it throws away keys is not known. Allow +info; docs/STATE.md names all rights",
+                [.event("store-rights"), .store("redis"), .error(text)]
+            )
+        }
         let lines = (replies?.first?.text ?? "").split(whereSeparator: \.isNewline)
         func value(_ name: String) -> Substring? {
             lines.first { $0.hasPrefix(name + ":") }?.dropFirst(name.count + 1)
@@ -555,7 +568,7 @@ public final class RedisStore: Store {
         return connection
     }
 
-    private func lost(_ error: RedisError) {
+    func lost(_ error: RedisError) {
         if isStopping || isLate { return }
         // What closed it has been told already.
         if error != .closed { lastError = "\(url): \(error)" }

@@ -29,13 +29,26 @@ enum Refusal: Equatable {
         String(text.prefix { $0 != " " }.prefix(32)).printable
     }
 
+    /// Redis names the command in quotes, from 7 on in scripts too: `to run the 'hget' command`.
+    private static func right(_ text: String) -> String {
+        let parts = text.split(separator: "'", omittingEmptySubsequences: false)
+        let isNamed = parts.count > 2 && parts[0].hasSuffix("run the ")
+        let name = isNamed ? String(parts[1].prefix(64)).printable : ""
+        return
+            (name.isEmpty
+            ? "its ACL lacks a right of this user" : "its ACL does not let this user run \(name)")
+            + "; docs/STATE.md names all that are needed"
+    }
+
     static func advice(_ text: String) -> String? {
         switch word(text) {
         case "NOAUTH": "it wants a password: redis://user:password@host in store.url"
         case "WRONGPASS": "user or password in store.url is wrong"
-        case "NOPERM": "its ACL lacks a right of this user; docs/STATE.md names all that are needed"
-        case "ERR" where text.contains("ACL failure in script") || text.contains("NOPERM"):
-            "its ACL lacks a right of this user; docs/STATE.md names all that are needed"
+        case "NOPERM": right(text)
+        case "ERR"
+        where text.contains("ACL failure in script") || text.contains("NOPERM")
+            || text.contains("can't run this command"):
+            right(text)
         case "READONLY": "it is a replica: name the master, or promote this one"
         case "OOM": "its maxmemory is used up"
         case "LOADING": "it is loading its data"

@@ -9,8 +9,9 @@ struct AgentsCommand: AsyncParsableCommand {
         abstract: "Shows the agents that share the probing.",
         discussion: """
             PAIRS are the (monitor, peer) pairs that an agent probes, LATE is how late its probes began within \
-            the last minute (p99). Ends with 0; with 1 where an agent doubts itself, has fallen silent, is of an older version or holds \
-            peers as they were (store.mass-change); with 3 where muster is not reached.
+            the last minute (p99), SEEN its last beat by the clock of the store. Ends with 0; with 1 where an agent doubts itself, has \
+            fallen silent, is of an older version or holds peers as they were (store.mass-change), where the store does not answer or takes \
+            no writes, or store.lease or store.settle is not the same at all; with 3 where muster is not reached.
             """
     )
 
@@ -76,10 +77,33 @@ extension AdminOptions {
 struct AgentsReport {
     private let agents: [JSON]
     private let isComplete: Bool
+    /// Nobody's beat has been written since then.
+    private let heardUntil: String?
+    private let writeError: String?
 
     init(_ body: JSON) {
         agents = body["agents"]?.items ?? []
         isComplete = body["complete"]?.bool ?? true
+        heardUntil = body["heard_until"]?.string
+        writeError = body["write_error"]?.string
+    }
+
+    /// The settings that are to be the same at all agents, where they are not: who has which.
+    private var differences: [String] {
+        [("lease_ms", "store.lease"), ("settle_ms", "store.settle")].compactMap { name, setting in
+            var ids: [Int: [String]] = [:]
+            for agent in agents where ["member", "joining"].contains(agent["state"]?.string ?? "") {
+                guard let span = agent[name]?.int else { continue }
+                ids[span, default: []].append((agent["id"]?.string ?? "").printable)
+            }
+            guard ids.count > 1 else { return nil }
+            let words = ids.sorted { $0.key < $1.key }.map { span, ids in
+                "\(Nanoseconds.milliseconds(Int64(clamping: span))) at \(ids.joined(separator: ", "))"
+            }
+            return
+                "\(setting) differs: \(words.joined(separator: "; ")). It is to be the same at all: each call to "
+                + "the store goes by that of its caller"
+        }
     }
 
     var exitStatus: ExitStatus {
@@ -87,7 +111,8 @@ struct AgentsReport {
             ($0["doubt"]?.double ?? 0) >= 0.5 || $0["state"] == "silent" || $0["state"] == "older"
                 || $0["held"]?["pairs"] != nil
         }
-        return isWarned || !isComplete ? .warning : .fine
+        let isOdd = heardUntil != nil || !differences.isEmpty
+        return isWarned || isOdd || !isComplete ? .warning : .fine
     }
 
     var text: String {
@@ -98,6 +123,14 @@ struct AgentsReport {
         if !isComplete {
             lines.append("the store does not answer: others may be there, each with what it had")
         }
+        if let heardUntil {
+            let why = writeError.map { ": \($0.printable)" } ?? ""
+            lines.append(
+                "the store takes no writes\(why); no beat has been written since \(heardUntil.printable), so nobody "
+                    + "can be heard: what is said of others is as of then, and each goes on with what it had"
+            )
+        }
+        lines += differences
         for agent in agents {
             let (id, seen) = (
                 (agent["id"]?.string ?? "").printable, (agent["seen"]?.string ?? "?").printable
@@ -182,8 +215,9 @@ struct ExplainReport {
         lines += section("votes", "What agents say that were asked, or that see it otherwise") {
             vote in
             let status = vote["status"]?.string ?? "no answer yet"
+            let reason = vote["reason"]?.string.map { " (\($0.printable))" } ?? ""
             let at = vote["at"]?.string.map { ", at \($0.printable)" } ?? ""
-            return "\(word("agent", in: vote)): \(status.printable)\(at)"
+            return "\(word("agent", in: vote)): \(status.printable)\(reason)\(at)"
         }
         lines += section("would_change", "What would change it") { ($0.string ?? "").printable }
         lines += section("transitions", "What happened, the latest first") { event in

@@ -60,6 +60,23 @@ import Vocabulary
         #expect(agents?[1]?["held"] == .null)
     }
 
+    @Test func `until when beats were written is told with why, and by which lease each goes`() {
+        var one = report("a1", pairs: 30)
+        (one.heardUntil, one.lease, one.settle) = (Self.noon, .seconds(3), .seconds(4))
+        let refused = AgentsJSON.make(
+            [one],
+            isComplete: true,
+            writeError: "OOM command not allowed"
+        )
+        #expect(refused["heard_until"]?.string == "\(Self.noon)")
+        #expect(refused["write_error"] == "OOM command not allowed")
+        #expect(refused["agents"]?[0]?["lease_ms"] == 3_000)
+        #expect(refused["agents"]?[0]?["settle_ms"] == 4_000)
+        let well = AgentsJSON.make([report("a1", pairs: 30)], isComplete: true)
+        #expect(well["heard_until"] == .null && well["write_error"] == .null)
+        #expect(well["agents"]?[0]?["lease_ms"] == .null)
+    }
+
     @Test func `pairs that are held are a gauge`() {
         func text(_ hold: FleetReport.Hold?) -> String {
             MetricsText.make(
@@ -181,7 +198,10 @@ import Vocabulary
             why: "a2 is first in rank of 2 agents",
             rank: ["a2", "a1"],
             nextAt: Self.noon + .seconds(1),
-            votes: [.init(agent: "a1", status: "passes"), .init(agent: "a3", status: nil)],
+            votes: [
+                .init(agent: "a1", status: "passes", reason: "L7OK"),
+                .init(agent: "a3", status: nil),
+            ],
             confirmAgents: 2
         )
         let intent = Intent(mode: .drain, reason: "deploy", by: "root")
@@ -190,6 +210,7 @@ import Vocabulary
         #expect(json["rank"]?.items == ["a2", "a1"])
         #expect(json["next_probe_at"]?.string == "\(Self.noon + .seconds(1))")
         #expect(json["votes"]?.items?.map { $0["status"]?.text } == ["\"passes\"", "null"])
+        #expect(json["votes"]?.items?.map { $0["reason"]?.text } == ["\"L7OK\"", "null"])
         let layers = json["layers"]?.items ?? []
         #expect(layers.compactMap { $0["layer"]?.string } == ["operator", "check http", "status"])
         #expect(layers.compactMap { $0["says"]?.string } == ["drain", "up", "drain"])

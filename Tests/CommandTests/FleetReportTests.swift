@@ -87,6 +87,36 @@ import Vocabulary
         #expect(alone.exitStatus == .warning)
     }
 
+    @Test func `that the store takes no writes is said, and nobody is called silent for it`() throws
+    {
+        let report = try report(
+            #"{"agents":[{"id":"a1","state":"member"},{"id":"a2","state":"member"}],"complete":true,"#
+                + #""heard_until":"T","write_error":"OOM command not allowed"}"#
+        )
+        #expect(report.exitStatus == .warning)
+        #expect(
+            report.text.hasSuffix(
+                "\nthe store takes no writes: OOM command not allowed; no beat has been written since T, so nobody "
+                    + "can be heard: what is said of others is as of then, and each goes on with what it had"
+            )
+        )
+    }
+
+    @Test func `leases that differ are a warning with who has which`() throws {
+        let report = try report(
+            #"{"agents":[{"id":"a1","state":"member","lease_ms":3000,"settle_ms":3000},"#
+                + #"{"id":"a2","state":"member","lease_ms":5000,"settle_ms":3000},"#
+                + #"{"id":"a3","state":"member","lease_ms":3000},{"id":"a4","state":"member"},"#
+                + #"{"id":"a5","state":"left","lease_ms":9000,"seen":"U"}]}"#
+        )
+        #expect(report.exitStatus == .warning)
+        let lines = report.text.split(separator: "\n").filter { $0.contains("differs") }
+        #expect(lines.count == 1)
+        #expect(
+            lines.first?.hasPrefix("store.lease differs: 3s at a1, a3; 5s at a2. It is") == true
+        )
+    }
+
     @Test func `nothing that a store holds reaches the terminal as it is`() throws {
         let report = try report(
             #"{"agents":[{"id":"a\u001b[2J","state":"member","reasons":["\u0007"]}]}"#
@@ -102,7 +132,8 @@ import Vocabulary
                 {"upstream":"web","peer":"a","status":"up","since":"T","reason":"","checks":[
                 {"monitor":"http","why":"a2 is first in rank of 2 agents","rank":["a2","a1"],"next_probe_at":"N"}],
                 "layers":[{"layer":"status","says":"up","reason":"every required check passes"}],
-                "votes":[],"would_change":["x"],"transitions":[]}
+                "votes":[{"agent":"a1","status":"fails","reason":"L4TOUT","at":"V"},{"agent":"a3","status":null}],
+                "would_change":["x"],"transitions":[]}
                 """#.utf8
             )
         )
@@ -116,6 +147,10 @@ import Vocabulary
 
                 What each layer says
                   status: up (every required check passes)
+
+                What agents say that were asked, or that see it otherwise
+                  a1: fails (L4TOUT), at V
+                  a3: no answer yet
 
                 What would change it
                   x

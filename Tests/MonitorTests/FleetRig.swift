@@ -34,7 +34,7 @@ final class FleetRig: @unchecked Sendable {
         let services: Services
         var catalogue = Catalogue()
 
-        init(_ id: String, in rig: FleetRig) throws {
+        init(_ id: String, weight: Double, in rig: FleetRig) throws {
             let loop = rig.loop
             board = Board(loop: loop)
             resolver = try Resolver(on: loop, configuration: ResolverConfiguration())
@@ -42,6 +42,7 @@ final class FleetRig: @unchecked Sendable {
             services = Services(loop: loop)
             var setting = FleetDesk.Setting(agent: id)
             setting.massChange = MassChange.Rule(action: rig.action)
+            setting.weight = weight
             desk = FleetDesk(setting, on: loop, journal: rig.lines.journal)
             wire = ModelWire(rig, desk: desk, board: board)
             let door = Door(agent: id, board: board, store: wire, epoch: 1)
@@ -149,8 +150,8 @@ final class FleetRig: @unchecked Sendable {
         }
     }
 
-    func start(_ id: String, defining upstream: String = "web") throws {
-        let agent = try Agent(id, in: self)
+    func start(_ id: String, defining upstream: String = "web", weight: Double = 1) throws {
+        let agent = try Agent(id, weight: weight, in: self)
         agents[id] = agent
         let changes = agent.catalogue.set(.file, upstreams(self, id, upstream))
         agent.board.apply(changes.map(\.summarised))

@@ -106,6 +106,86 @@ import Vocabulary
         }
     }
 
+    /// The lease ends before the pair is stale where a slot comes so soon after the death: whoever has it by its rank then
+    /// has missed that slot already, and the next one is an interval away.
+    @Test func `with long intervals no slot of a dead agent is left out either`() async throws {
+        try await FleetRig.run(
+            peers: Self.peers,
+            interval: .seconds(10),
+            fastInterval: .seconds(10)
+        ) {
+            rig in
+            for id in ["a1", "a2", "a3"] { try rig.start(id) }
+            await rig.pass(.seconds(35))
+            rig.begin()
+            rig.kill("a2")
+            await rig.pass(.seconds(40))
+            // Interval, timeout, and one second.
+            #expect(rig.longestGap() <= .seconds(12))
+            #expect(Set(rig.visits.values.compactMap(\.last?.agent)) == ["a1", "a3"])
+            // What was probed at once keeps its place in the interval.
+            rig.begin()
+            await rig.pass(.seconds(30))
+            #expect(rig.shortestGap() >= .milliseconds(9_990))
+            #expect(rig.longestGap() <= .milliseconds(10_010))
+            #expect(rig.statuses == ["up"])
+        }
+    }
+
+    /// What whoever held it before found says until when it was probed; its mark, which slots nobody began.
+    @Test func `a slot that passed after the mark of the holder before is begun at once`()
+        async throws
+    {
+        let interval = Nanoseconds.seconds(10)
+        try await FleetRig.run(peers: 1, interval: interval, fastInterval: interval) { rig in
+            try rig.start("a1")
+            await rig.pass(.seconds(25))
+            let address = try #require(rig.visits.keys.first)
+            let owner = try #require(rig.agents["a1"])
+            let key = VerdictKey(upstream: "web", peer: address, monitor: "http")
+            for (back, isMissed) in [(interval, true), (Nanoseconds.seconds(1), false)] {
+                let before = rig.visits[address]?.count ?? 0
+                #expect(await rig.comes { rig.visits[address]?.count == before + 1 })
+                await rig.pass(.seconds(3))
+                owner.scheduler.stop(key, at: WallTime(milliseconds: 0))
+                let time = owner.desk.time(at: rig.loop.instant)
+                owner.scheduler.begin(key, from: time + -back, epoch: 0, resuming: nil)
+                await rig.pass(.milliseconds(500))
+                #expect(rig.visits[address]?.count == before + (isMissed ? 2 : 1))
+            }
+            // Its place in the interval is what it was.
+            rig.begin()
+            await rig.pass(.seconds(30))
+            #expect(rig.longestGap() <= .milliseconds(10_010))
+        }
+    }
+
+    /// Nobody says what others define.
+    @Test func `that nobody else may define a pair is told where only a dead agent did`()
+        async throws
+    {
+        try await FleetRig.run(peers: 8) { rig in
+            try rig.start("a1", defining: "api", weight: 0)
+            try rig.start("a2", defining: "api")
+            try rig.start("a3")
+            await rig.pass(.seconds(10))
+            let address = try #require(rig.visits.first { $0.key.hasPrefix("10.1.") }?.key)
+            let key = VerdictKey(upstream: "api", peer: address, monitor: "http")
+            func why() -> String { rig.agents["a1"]?.scheduler.explain(key)?.why ?? "" }
+            rig.kill("a2")
+            let isHeir = await rig.comes {
+                why().contains("a3 is first in rank and takes it over, if it defines it")
+            }
+            #expect(isHeir, "\(why())")
+            let isNobody = await rig.comes {
+                why().contains(
+                    "nobody took it over: none of those that share the probing (a3) defines it"
+                )
+            }
+            #expect(isNobody, "\(why())")
+        }
+    }
+
     @Test func `one that is cut off from all targets doubts itself, and takes none down`()
         async throws
     {

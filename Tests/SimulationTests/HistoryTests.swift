@@ -104,7 +104,7 @@ import Vocabulary
         _ reply: FleetReply
     ) -> (epoch: UInt64, from: Int64, verdict: Verdict?)? {
         guard case .claimed(_, _, let answers) = reply,
-            case .granted(let epoch, let from, let verdict)? = answers.first
+            case .granted(let epoch, let from, _, let verdict)? = answers.first
         else { return nil }
         return (epoch, from.milliseconds, verdict)
     }
@@ -265,7 +265,7 @@ import Vocabulary
         store.clock += 1
         #expect(
             Self.written(callers[0].publish(&store, epoch: old.epoch, sequence: 3))
-                == .held(by: "b", epoch: new.epoch)
+                == .held(by: "b", epoch: new.epoch, writer: "")
         )
         // Asked again, because the answer was lost: the same, and nobody is told.
         #expect(Self.grant(callers[1].claim(&store, .rank))?.epoch == new.epoch)
@@ -416,7 +416,7 @@ import Vocabulary
         store.content.verdicts[Self.pair] = old
         #expect(
             Self.written(callers[0].publish(&store, epoch: held.epoch, sequence: 2))
-                == .held(by: "a", epoch: held.epoch + 1)
+                == .held(by: "a", epoch: held.epoch + 1, writer: "old")
         )
         let again = try #require(Self.grant(callers[0].claim(&store, .offer, holder: "a")))
         #expect(again.epoch == held.epoch + 2)

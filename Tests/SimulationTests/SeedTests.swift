@@ -99,6 +99,23 @@ import Vocabulary
         }
     }
 
+    /// The lease may be over before a pair is stale: its heir has it by its rank then, and has missed a slot.
+    @Test(arguments: [Int64(3_000), 5_000, 10_000])
+    func `however long the interval is, who is killed leaves no slot out`(interval: Int64) throws {
+        for at in stride(from: Int64(30_000), to: 30_000 + interval, by: Int(interval / 7)) {
+            var setting = WorldSetting(agents: 3, targets: 20, minutes: 2)
+            setting.interval = .milliseconds(interval)
+            setting.timeout = .seconds(1)
+            let faults = [Fault(at: at, length: 40_000, kind: .crash(agent: 1))]
+            let world = World(setting, seed: 11, faults: faults, isTold: true)
+            let violation = try world.run()
+            world.close()
+            let gap = world.checks.gaps.max() ?? .max
+            #expect(gap <= interval + 1_000 + 1_000, "killed at \(at): \(gap)ms")
+            #expect(violation == nil, "\(violation?.text ?? "")")
+        }
+    }
+
     @Test func `two of five are killed together: half a second more`() throws {
         for at in stride(from: Int64(20_000), to: 21_000, by: 130) {
             let world = world(
@@ -212,15 +229,20 @@ import Vocabulary
     @Test func `what an agent found alone, without a store, is not published before others see it`()
         throws
     {
+        var areFound = false
         for number in 0..<3 {
-            let world = world([
-                Fault(at: 20_000, length: 14_000, kind: .cutFromTargets(agent: number)),
-                Fault(at: 20_500, length: 8_000, kind: .storeGone(keeps: true)),
-            ])
+            // Too few to doubt its own network for.
+            let cuts = (0..<4).map {
+                Fault(at: 20_000, length: 14_000, kind: .cutFromTarget(agent: number, target: $0))
+            }
+            let world = world(
+                cuts + [Fault(at: 20_500, length: 8_000, kind: .storeGone(keeps: true))]
+            )
             try run(world)
-            #expect(told(world, "finds p").contains { $0.hasSuffix("down") })
+            areFound = areFound || told(world, "finds p").contains { $0.hasSuffix("down") }
             #expect(world.checks.falls == 0)
         }
+        #expect(areFound)
         // What is down for all is, as soon as they were asked.
         let world = world([
             Fault(at: 20_000, length: 20_000, kind: .targetDown(3)),
@@ -228,6 +250,28 @@ import Vocabulary
         ])
         try run(world)
         #expect(world.checks.falls == 1)
+    }
+
+    /// Store and targets go at once: that is its own network, and nobody is there to whom it could give anything.
+    @Test(arguments: [Int64(0), 300, 1_500])
+    func `one that loses store and targets at once finds nothing down, and tells of no hand-over`(
+        later: Int64
+    ) throws {
+        for number in 0..<3 {
+            // Each has more than the five that are a sample.
+            let world = world(
+                [
+                    Fault(at: 20_000, length: 20_000, kind: .cutFromStore(agent: number)),
+                    Fault(at: 20_000 + later, length: 20_000, kind: .cutFromTargets(agent: number)),
+                ],
+                targets: 40
+            )
+            try run(world)
+            let down = told(world, "finds p").filter { $0.hasSuffix("down") }
+            #expect(down.isEmpty, "\(down)")
+            #expect(told(world, "is given to").isEmpty, "\(told(world, "is given to"))")
+            #expect(world.checks.falls == 0)
+        }
     }
 
     /// Its words were over when they came: readers kept what was said before, and the next holder went on from

@@ -260,6 +260,83 @@ import Vocabulary
         }
     }
 
+    /// Whoever has the claim is gone, and is not who writes there.
+    @Test func `who writes without a claim is named, and not who held the claim last`() async throws
+    {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            let agent = await Agent.start("a1", on: rig, pairs: 1, reconcileEvery: .seconds(3_600))
+            let key = agent.keys[0]
+            #expect(await rig.comes { agent.hands.held == [key] })
+            var isUp = false
+            let isNamed = await eventually(within: .seconds(60)) {
+                guard let before = agent.hands.epochs[key] else { return false }
+                let claim = "\(before) 1 0 0 0 0 gone"
+                let other = Verdict.sample(.down, peer: key.peer, agent: "old", epoch: before + 1)
+                let text = other.json.text
+                _ = try? await server.ask("HSET", "muster:claims", key.field, claim, on: rig.loop)
+                _ = try? await server.ask("HSET", "muster:verdicts", key.field, text, on: rig.loop)
+                isUp.toggle()
+                agent.find(isUp ? .up : .down, key)
+                _ = await eventually(within: .seconds(5)) {
+                    (agent.hands.epochs[key] ?? 0) > before
+                }
+                return !agent.desk.older.isEmpty
+            }
+            #expect(isNamed)
+            #expect(agent.desk.older.map(\.id) == ["old"])
+        }
+    }
+
+    /// Each script goes by the lease of whoever calls.
+    @Test func `that agents are set otherwise is told`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let every = Nanoseconds.milliseconds(100)
+            let first = await Agent.start("a1", on: rig, pairs: 4, reconcileEvery: every)
+            let second = await Agent.start(
+                "a2",
+                on: rig,
+                pairs: 4,
+                reconcileEvery: every,
+                lease: .seconds(5)
+            )
+            #expect(await rig.comes { !first.hands.held.isEmpty && !second.hands.held.isEmpty })
+            let expected = "expected store.lease to be the same at all agents, saw "
+            #expect(await rig.comes { rig.lines.contains(expected + "5s at a2 and 3s here") })
+            #expect(await rig.comes { rig.lines.contains(expected + "3s at a1 and 5s here") })
+            #expect(!rig.lines.contains("store.settle"))
+        }
+    }
+
+    /// Scripts go on without it, and say nothing.
+    @Test func `a user who may not ask for INFO is told so`() async throws {
+        try await StoreRig.run(.redisTCP) { rig in
+            let server = try #require(rig.server)
+            let connection = try await server.connect(on: rig.loop)
+            defer { connection.close() }
+            let url = try await server.urlWithDocumentedRights(connection)
+            let user = try #require(url.user)
+            _ = try await connection.command(["ACL", "SETUSER", user, "-info"], timeout: patience)
+            let store = RedisStore(
+                loop: rig.loop,
+                url: url,
+                agent: "a1",
+                commandTimeout: patience,
+                journal: rig.lines.journal
+            )
+            store.start(Listener())
+            let isTold = await rig.comes {
+                rig.lines.all.contains {
+                    $0.contains("does not allow INFO") && $0.contains("'info'")
+                        && $0.contains("Allow +info")
+                }
+            }
+            #expect(isTold, "\(rig.lines.all)")
+            #expect(await rig.comes { store.status.isConnected })
+            await store.stop()
+        }
+    }
+
     /// The next word of the holder meets it: the next reading of everything is an hour away.
     @Test func `what an older agent writes is written over`() async throws {
         try await StoreRig.run(.redisUnix) { rig in
@@ -475,6 +552,94 @@ import Vocabulary
         }
     }
 
+    /// Beats tell of the new era; the next reading of everything is minutes away here.
+    @Test func `a store that lost everything has the orders again with the next beat`() async throws
+    {
+        try await StoreRig.run(.redisUnix) { rig in
+            let agent = await Agent.start("a1", on: rig, pairs: 3, reconcileEvery: .seconds(600))
+            #expect(await rig.comes { agent.hands.held.count == 3 })
+            let server = try #require(rig.server)
+            let peer = PeerKey(upstream: "web", peer: "p1")
+            try await agent.store.change(IntentChange(mode: .init(.drain)), of: peer)
+            try await agent.store.change(IntentChange(weight: .init(7)), of: peer)
+            // What was lifted must not come back with an agent that slept.
+            let other = PeerKey(upstream: "web", peer: "p2")
+            try await agent.store.change(IntentChange(mode: .init(.maint)), of: other)
+            try await agent.store.change(IntentChange(mode: .init(nil)), of: other)
+            // Redis writes members in an order of its own.
+            func asked(of peer: PeerKey) async -> [String] {
+                let held = try? await server.ask("HGET", "muster:intents", peer.field, on: rig.loop)
+                return (held?.text ?? "").split { "{,}".contains($0) }.map(String.init).sorted()
+            }
+            let before = (await asked(of: peer), await asked(of: other))
+            #expect(before.0.contains("\"mode\":\"drain\"") && !before.1.isEmpty)
+            _ = try await server.ask("FLUSHALL", on: rig.loop)
+            var after = ([String](), [String]())
+            let areBack = await eventually(within: .seconds(60)) {
+                after = (await asked(of: peer), await asked(of: other))
+                return after == before
+            }
+            #expect(areBack, "\(after), \(rig.lines.all)")
+        }
+    }
+
+    /// A copy of the state has its name, and the mark of its hash, and no lower revision.
+    @Test func `what another server lacks was not lifted there`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let folder = try TemporaryDirectory()
+            let copy = try RedisServer(
+                tcp: true,
+                in: folder,
+                extra: ["--enable-debug-command", "yes"]
+            )
+            defer { copy.kill() }
+            #expect(await copy.isReady(on: rig.loop))
+            let store = RedisStore(
+                loop: rig.loop,
+                url: copy.url,
+                agent: "a1",
+                commandTimeout: patience,
+                reconcileEvery: .milliseconds(50)
+            )
+            let listener = Listener()
+            try await rig.begin(store, with: listener)
+            let (kept, lifted) = (
+                PeerKey(upstream: "web", peer: "p1"), PeerKey(upstream: "web", peer: "p2")
+            )
+            for peer in [kept, lifted] {
+                try await store.change(IntentChange(mode: .init(.drain)), of: peer)
+            }
+            func isThere(_ peer: PeerKey) async -> Bool {
+                (try? await copy.ask("HEXISTS", "muster:intents", peer.field, on: rig.loop))
+                    == .integer(1)
+            }
+            // Its hash is whole: what somebody takes out of it there is lifted.
+            #expect(
+                await eventually(within: .seconds(60)) {
+                    let mark = try? await copy.ask("HGET", "muster:intents", "#", on: rig.loop).text
+                    return mark?.hasPrefix("?") == false
+                }
+            )
+            _ = try await copy.ask("HDEL", "muster:intents", lifted.field, on: rig.loop)
+            #expect(await rig.comes { listener.intents[lifted] == nil })
+            // The same field is missing, and it is another server.
+            let connection = try await copy.connect(on: rig.loop)
+            defer { connection.close() }
+            _ = try await connection.pipeline(
+                [
+                    ["MULTI"], ["HDEL", "muster:intents", kept.field], ["DEBUG", "CHANGE-REPL-ID"],
+                    ["EXEC"],
+                ],
+                timeout: patience
+            )
+            #expect(await eventually(within: .seconds(60)) { await isThere(kept) })
+            #expect(listener.intents[kept]?.mode == .drain)
+            let isBack = await isThere(lifted)
+            #expect(!isBack)
+            await store.stop()
+        }
+    }
+
     @Test func `a failure that others are asked about is voted on`() async throws {
         try await StoreRig.run(.redisUnix) { rig in
             let rule = ConfirmRule(agents: 1, quorum: .all)
@@ -491,10 +656,13 @@ import Vocabulary
             #expect(await rig.comes { second.hands.looks == [key] })
             second.answers(key, passes: false)
             #expect(await rig.comes { first.hands.falls == [key] })
-            // Whoever is asked for it can show it: the holder says so beside its beats.
+            // Whoever is asked for it can show it, with what each saw: the holder says so beside its beats.
             let told = FleetReport.Question(
                 key: key,
-                votes: [.init(agent: "a1", status: "fails"), .init(agent: "a2", status: "fails")],
+                votes: [
+                    .init(agent: "a1", status: "fails", reason: "L7STS"),
+                    .init(agent: "a2", status: "fails", reason: "L4TOUT"),
+                ],
                 confirmed: "2 of 2",
                 isLost: false
             )
@@ -521,7 +689,12 @@ import Vocabulary
         let told = FleetReport.Question(
             key: key,
             votes: [
-                .init(agent: "a1", status: "fails", at: WallTime(milliseconds: 1_795_000_000_123)),
+                .init(
+                    agent: "a1",
+                    status: "fails",
+                    reason: "L4CON",
+                    at: WallTime(milliseconds: 1_795_000_000_123)
+                ),
                 .init(agent: "a2", status: nil),
             ],
             confirmed: nil,
@@ -531,7 +704,7 @@ import Vocabulary
         #expect(try question(#"{"pair":"web|a"}"#) == nil)
         #expect(try question(#"{"pair":7,"votes":[]}"#) == nil)
         let odd = try question(
-            #"{"pair":"web|a|http","votes":[{"agent":"a\u001b[2J"},{"agent":"x","status":"maybe"},7],"lost":"no"}"#
+            #"{"pair":"web|a|http","votes":[{"agent":"a\u001b[2J"},{"agent":"x","status":"maybe","reason":"\u001b"},7],"lost":"no"}"#
         )
         #expect(odd?.votes == [.init(agent: "x", status: nil)])
         #expect(odd?.isLost == false)
@@ -737,10 +910,12 @@ private final class Agent {
         pairs: Int,
         confirm: ConfirmRule = ConfirmRule(),
         reconcileEvery: Nanoseconds = RedisStore.reconcileEveryDefault,
+        lease: Nanoseconds = .seconds(3),
         listener: Listener = Listener()
     ) async -> Agent {
         var setting = FleetDesk.Setting(agent: id)
         setting.terms.settle = .milliseconds(200)
+        setting.terms.lease = lease
         let desk = FleetDesk(setting, on: rig.loop, journal: rig.lines.journal)
         let made = rig.make(agent: id, fleet: desk, reconcileEvery: reconcileEvery)
         guard let store = made as? RedisStore else {
@@ -793,6 +968,7 @@ private final class Agent {
         return desk.outcome(
             .fails(silent: false, immediate: false),
             of: pair,
+            because: .layer7Status,
             counter: HealthCounter(thresholds: thresholds, resuming: .up, health: 1),
             begun: now,
             at: now
@@ -805,6 +981,7 @@ private final class Agent {
         desk.found(
             passes ? .passes : .fails(silent: false, immediate: false),
             of: pair,
+            because: passes ? .layer7OK : .layer4Timeout,
             begun: now,
             at: now
         )
@@ -844,4 +1021,8 @@ private final class NotingHands: FleetHands {
     func lag(at now: Instant) -> Nanoseconds { .zero }
     func orphans(at now: Moment) -> [VerdictKey] { [] }
     func lateness(at now: Instant) -> Nanoseconds { .zero }
+}
+
+extension Lines {
+    fileprivate func contains(_ words: String) -> Bool { all.contains { $0.contains(words) } }
 }

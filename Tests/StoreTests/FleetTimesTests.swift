@@ -33,12 +33,12 @@ import Vocabulary
         let reply = FleetReply.claimed(
             era: 1,
             at: start,
-            [.fresh, .granted(epoch: 2, from: start, written)]
+            [.fresh, .granted(epoch: 2, from: start, begun: start, written)]
         )
         let expected = FleetReply.claimed(
             era: 1,
             at: start,
-            [.fresh, .granted(epoch: 2, from: start, own)]
+            [.fresh, .granted(epoch: 2, from: start, begun: start, own)]
         )
         #expect(reply.shifted(by: .seconds(-366)) == expected)
         #expect(reply.shifted(by: .zero) == reply)
