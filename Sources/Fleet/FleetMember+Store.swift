@@ -229,6 +229,7 @@ extension FleetMember {
             holders[Int(pair)] = agent
             shy.remove(pair)
             unheard.remove(pair)
+            knownAlone.remove(pair)
             runs[pair] = nil
             observers.reconsider(pair)
             // A slot that its holder before missed is not left out: the next may be a long interval away.
@@ -236,6 +237,7 @@ extension FleetMember {
             effects.append(.probe(pair, from: first, epoch: epoch, resuming: verdict))
             if claim.reason == .keep { said(pair) }
         case .held(let holder, let epoch):
+            if holder != agent, epoch > claims.epoch(of: pair) { knownAlone.insert(pair) }
             hold(pair, by: holder, epoch: epoch, at: now, into: &effects)
             guard holder != agent, rosterIDs.contains(holder), unheard.insert(pair).inserted
             else { return }
@@ -308,6 +310,7 @@ extension FleetMember {
                 claims.want(pair, .offer, holder: agent)
                 said(pair)
             } else if rosterIDs.contains(holder) {
+                if other > claims.epoch(of: pair) { knownAlone.insert(pair) }
                 hold(pair, by: holder, epoch: other, at: now, into: &effects)
             } else {
                 // Another program wrote there, or somebody who is gone, or the claim was given back meanwhile, as by a

@@ -389,6 +389,7 @@ extension FleetMember {
             guard let pair = number(of: key) else { return }
             let wasStale = from <= clock.now(at: now) + Nanoseconds.milliseconds(1)
             guard claims.cede(pair, epoch: epoch, at: from) else { return }
+            knownAlone.insert(pair)
             know(pair, isHeldBy: by, at: now)
             ceding.append(pair)
             effects.append(.stop(pair, at: from))
@@ -514,6 +515,7 @@ extension FleetMember {
         }
         guard epoch >= claims.epoch(of: pair) else { return }
         unheard.remove(pair)
+        knownAlone.remove(pair)
         if holder != agent, case .held(let mine, _) = claims.hold(of: pair), epoch > mine {
             // It wrote under a later claim: the word of that got lost. Or it knows no claims.
             tellStranger(holder, pair, into: &effects)

@@ -222,6 +222,9 @@ public struct FleetMember: Sendable {
     var postponed: [(at: Instant, pair: PairNumber, reason: FleetCall.Reason)] = []
     /// Whoever is said to hold these has not spoken since: it may know nothing of it.
     var unheard = Set<PairNumber>()
+    /// Another has these by a claim under which it has not spoken: its word would tell all others, and so far this agent
+    /// may be the only one that was told.
+    var knownAlone = Set<PairNumber>()
     /// Pairs of which nobody is known to probe them: to be looked at again, one line for each place in rank
     /// and the soonest first.
     private var unclaimed: [[(at: Instant, pair: PairNumber)]] = [[], [], [], [], [], []]
@@ -340,6 +343,7 @@ public struct FleetMember: Sendable {
         offers[number] = nil
         shy.remove(number)
         unheard.remove(number)
+        knownAlone.remove(number)
         plans[Int(number)] = nil
         free.append(number)
     }
@@ -719,10 +723,12 @@ public struct FleetMember: Sendable {
     }
 
     /// How many would take it before this agent. Of three that rank first, and of all where these are
-    /// late: agents that die together must not leave what they all stand before. Who gave the pair away comes
-    /// last, and not never: of the claim that followed nobody else may know yet.
+    /// late: agents that die together must not leave what they all stand before. Of a claim under which nobody has
+    /// spoken yet others know nothing, so whoever was told of it waits for none of them, wherever it ranks. Who gave the
+    /// pair away because it may not see it comes last, and not never.
     private func rank(in pair: PairNumber, after holder: String) -> Int? {
         if claims.abstention(from: pair) != nil { return lastRank }
+        if knownAlone.contains(pair) { return 0 }
         let ranks = ownership.ranks(of: pair)
         let places = [ranks.first, ranks.second, ranks.third].filter { $0 >= 0 }
         if let place = place(of: me, in: places, after: holder) { return place }

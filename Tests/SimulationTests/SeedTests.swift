@@ -554,6 +554,22 @@ import Vocabulary
             ]
         ),
         Replay(
+            what:
+                "who was handed a pair stands still before its first word, and only who ceded it knows",
+            seed: 5_615,
+            agents: 5,
+            targets: 29,
+            readers: 1,
+            faults: [
+                fault(88_935, 3_016, .pause(agent: 0)),
+                fault(114_750, 1_900, .crash(agent: 1)),
+                fault(114_801, 4_614, .leave(agent: 2)),
+                fault(116_164, 3_362, .slowCalls(agent: 1)),
+                fault(118_630, 1_300, .pause(agent: 3)),
+                fault(123_086, 3_564, .pause(agent: 1)),
+            ]
+        ),
+        Replay(
             what: "the store's clock is set while a life waits for the end of the one before",
             seed: 910,
             agents: 3,
