@@ -33,6 +33,8 @@ extension FleetMember {
                 confirmed[pair] = nil
                 failures[pair] = nil
                 mass.end(pair, .passed)
+            } else if found == .unsent {
+                giveAwayUnsent(pair, at: now, into: &effects)
             }
             return .count
         }
@@ -327,6 +329,18 @@ extension FleetMember {
         if claims.abstains(from: pair, at: now), offers[pair]?.isLost != true { return }
         guard let successor = wellOnes(on: pair, atMost: 1).first else { return }
         giveAway(pair, to: successor, inDoubt: true, at: now, into: &effects)
+    }
+
+    /// It was not even asked. Where this agent has doubted itself for a while, it came back to it, as its heir, before it
+    /// can send again.
+    private mutating func giveAwayUnsent(
+        _ pair: PairNumber,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        let hasOthers = membership.hasOthers && !isAway(at: now)
+        guard doubt.withholdsFailures(hasOthers: hasOthers, at: now) else { return }
+        giveAwayInDoubt(pair, at: now, into: &effects)
     }
 
     /// What was asked of a pair that is failing, or down.

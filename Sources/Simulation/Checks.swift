@@ -20,7 +20,16 @@ struct Checks {
     private struct Grant {
         var epoch: UInt64
         var agent: String
+        var instance: UInt64
         var from: Int64
+    }
+
+    private struct Lease {
+        var instance: UInt64
+        var at: Int64
+        var count: UInt64
+        /// Every slot before it has been begun, by what it said with its beat and the time of the store.
+        var mark: WallTime
     }
 
     private(set) var violation: Violation?
@@ -37,7 +46,9 @@ struct Checks {
     private var heirsOf: [String] = []
     private var grants: [VerdictKey: (now: Grant, before: Grant?)] = [:]
     private var lastEpoch: [VerdictKey: (epoch: UInt64, agent: String)] = [:]
-    private var leases: [String: (instance: UInt64, at: Int64, count: UInt64)] = [:]
+    private var leases: [String: Lease] = [:]
+    /// Given back since it was granted.
+    private var released = Set<VerdictKey>()
     private var published: [VerdictKey: HealthCounter.Status] = [:]
     /// Of which roster it was seen that an agent has it as the store does.
     var rostersSeen: [Int: (era: UInt64, number: UInt64, life: UInt32)] = [:]
@@ -65,7 +76,7 @@ struct Checks {
     var promises: Promises
 
     // At the end.
-    private var lastProbe: [Int64]
+    private(set) var lastProbe: [Int64]
     private var lastFrom: [[Int: Int64]]
     private var longestGap: [Int64]
     private var probes: [Int]
@@ -159,17 +170,23 @@ struct Checks {
             era = store.era
             eraBegan = now
             grants = [:]
+            released = []
             leases = [:]
         }
         judge(rosterAfter: call, reply, signature, store, at: now)
         judge(rightOf: signature, call, reply, store, at: now)
         switch (call, reply) {
-        case (.beat(let beat), .beaten): judge(beat, signature, at: now)
+        case (.beat(let beat), .beaten(let answer)):
+            judge(beat, signature, mark: answer.time + -max(beat.lag, .zero), at: now)
         case (.claim(_, let claims), .claimed(_, _, let answers)):
             for (claim, answer) in zip(claims, answers) {
                 guard case .granted(let epoch, let from, _, _) = answer else { continue }
                 judge(claim, from.milliseconds, by: signature.agent, world)
-                granted(claim.pair, epoch, from.milliseconds, signature.agent, at: now)
+                granted(claim.pair, epoch, from.milliseconds, signature, at: now)
+            }
+        case (.release(let holdings), .done):
+            for one in holdings where grants[one.pair]?.now.agent == signature.agent {
+                released.insert(one.pair)
             }
         case (.tell(let letters), .done): judge(letters, of: signature, world)
         case (.publish(let publications), .published(let answers)):
@@ -243,11 +260,22 @@ struct Checks {
     }
 
     /// One process speaks for an id: another has the lease only once the first is over.
-    private mutating func judge(_ beat: FleetCall.Beat, _ signature: Signature, at now: Int64) {
+    private mutating func judge(
+        _ beat: FleetCall.Beat,
+        _ signature: Signature,
+        mark: WallTime,
+        at now: Int64
+    ) {
         let before = leases[signature.agent]
         leases[signature.agent] =
             beat.state == .gone
-            ? nil : (instance: signature.instance, at: now, count: signature.count)
+            ? nil
+            : Lease(
+                instance: signature.instance,
+                at: now,
+                count: signature.count,
+                mark: mark
+            )
         guard let before, before.instance != signature.instance,
             now - before.at < terms.lease.milliseconds - 100, now - storeTrouble > 4_000,
             storeFaults == 0
@@ -294,6 +322,7 @@ struct Checks {
                 )
             }
         case .stale:
+            judge(staleClaim: claim, by: agent, at: now)
             if let other, isOtherWell, isNetworkWell(since: 4_000, now),
                 other.holds(target)
             {
@@ -322,6 +351,24 @@ struct Checks {
                 )
             }
         }
+    }
+
+    /// Whoever has gone on since it was found late is not late any more, be it that it was a moment ago.
+    private mutating func judge(
+        staleClaim claim: FleetCall.Claim,
+        by agent: String,
+        at now: Int64
+    ) {
+        guard !released.contains(claim.pair), let grant = grants[claim.pair]?.now,
+            grant.agent != agent, let lease = leases[grant.agent],
+            lease.instance == grant.instance, now - lease.at < terms.lease.milliseconds - 100,
+            lease.mark > claim.mark
+        else { return }
+        fail(
+            "\(agent) took \(claim.pair.peer) from \(grant.agent), which has gone on for "
+                + "\((lease.mark - claim.mark).milliseconds)ms since \(agent) found it late",
+            at: now
+        )
     }
 
     func isWell(_ agent: SimulatedAgent, since span: Int64, _ now: Int64) -> Bool {
@@ -441,9 +488,11 @@ struct Checks {
         _ pair: VerdictKey,
         _ epoch: UInt64,
         _ from: Int64,
-        _ agent: String,
+        _ signature: Signature,
         at now: Int64
     ) {
+        let agent = signature.agent
+        released.remove(pair)
         if let last = lastEpoch[pair], !isForgotten {
             let isSame = last.epoch == epoch && last.agent == agent
             if epoch <= last.epoch && !isSame {
@@ -455,7 +504,7 @@ struct Checks {
             }
         }
         lastEpoch[pair] = (epoch, agent)
-        let grant = Grant(epoch: epoch, agent: agent, from: from)
+        let grant = Grant(epoch: epoch, agent: agent, instance: signature.instance, from: from)
         let before = grants[pair]?.now
         if let before, before.epoch == epoch {
             grants[pair]?.now = grant
@@ -509,8 +558,9 @@ struct Checks {
         let others = roster.filter { $0 != agent }
         guard !others.isEmpty, world.store.roster.contains(agent) else { return }
         let wasUp = world.isUp(target) && now - targetChanged[target] > Self.memory
+        // A store that stood still and is back is no excuse: whoever can be asked again is asked first.
         let isQuiet =
-            now - storeTrouble > Self.memory && now - networkTrouble > Self.memory
+            now - eraBegan > Self.memory && now - networkTrouble > Self.memory
             && storeFaults == 0 && networkFaults == 0
         let areWell = others.allSatisfy { id in
             guard let other = world.agents.first(where: { $0.id == id }) else { return false }
@@ -650,7 +700,7 @@ struct Checks {
             .otherCatalogue(let agent, _), .slowReading(let agent), .slowCalls(let agent):
             agentTrouble[agent] = now
             if isLasting { agentFaults[agent] += step }
-        case .cutFromTargets(let agent):
+        case .cutFromTargets(let agent), .socketsFail(let agent):
             agentTrouble[agent] = now
             agentFaults[agent] += step
             cutTrouble = now

@@ -16,6 +16,8 @@ public struct Fault: Hashable, Sendable, CustomStringConvertible {
         case cutFromStore(agent: Int)
         /// No way from the agent to any target: silence.
         case cutFromTargets(agent: Int)
+        /// Not a probe of the agent goes out: its own sockets say so at once.
+        case socketsFail(agent: Int)
         /// No way from the agent to one target.
         case cutFromTarget(agent: Int, target: Int)
         /// The target refuses.
@@ -63,6 +65,7 @@ public struct Fault: Hashable, Sendable, CustomStringConvertible {
             case .leave(let agent): "a\(agent) stops cleanly"
             case .cutFromStore(let agent): "a\(agent) is cut off from the store"
             case .cutFromTargets(let agent): "a\(agent) is cut off from all targets"
+            case .socketsFail(let agent): "the sockets of a\(agent) fail"
             case .cutFromTarget(let agent, let target): "a\(agent) is cut off from p\(target)"
             case .targetDown(let target): "p\(target) refuses"
             case .targetSilent(let target): "p\(target) falls silent"
@@ -104,6 +107,7 @@ extension Fault {
         case .leave(let agent): fault.kind = .leave(agent: agents(agent) ?? -1)
         case .cutFromStore(let agent): fault.kind = .cutFromStore(agent: agents(agent) ?? -1)
         case .cutFromTargets(let agent): fault.kind = .cutFromTargets(agent: agents(agent) ?? -1)
+        case .socketsFail(let agent): fault.kind = .socketsFail(agent: agents(agent) ?? -1)
         case .twin(let agent): fault.kind = .twin(agent: agents(agent) ?? -1)
         case .slowReading(let agent): fault.kind = .slowReading(agent: agents(agent) ?? -1)
         case .slowCalls(let agent): fault.kind = .slowCalls(agent: agents(agent) ?? -1)
@@ -128,7 +132,8 @@ extension Fault {
     var agent: Int? {
         switch kind {
         case .crash(let agent), .pause(let agent), .leave(let agent), .cutFromStore(let agent),
-            .cutFromTargets(let agent), .twin(let agent), .agentClock(let agent, _),
+            .cutFromTargets(let agent), .socketsFail(let agent), .twin(let agent),
+            .agentClock(let agent, _),
             .cutFromTarget(let agent, _), .otherCatalogue(let agent, _), .slowReading(let agent),
             .slowCalls(let agent):
             agent

@@ -21,10 +21,16 @@ struct Promises {
 
     /// Since when each agent is cut off from all targets, and how many it probed then that were well.
     fileprivate var cuts: [Cut?]
-    fileprivate struct Cut {
+    struct Cut {
         var since: Int64
-        var count = 0
+        /// What it probed then that was well.
+        var targets: [Int] = []
         var isCounted = false
+        /// Its own sockets say so at once, however few it probes.
+        var isOfSockets = false
+
+        /// Enough of a sample for it to doubt itself.
+        var isNoticed: Bool { targets.count >= (isOfSockets ? 1 : 6) }
     }
     /// Since when something else is wrong with what people see of targets.
     fileprivate var sightTrouble: Int64 = -1_000_000
@@ -62,6 +68,9 @@ struct Promises {
     /// Since when each process shows another word than lies in the store.
     fileprivate var differsFrom: [Int: [Int: Int64]] = [:]
 
+    /// Since when each holder shows another status than lies in the store by it.
+    fileprivate var unsaidFrom: [Int: [Int: Int64]] = [:]
+
     /// Since when each process shows its own word of what it probes no more.
     fileprivate var ownFrom: [Int: [Int: Int64]] = [:]
 
@@ -73,6 +82,9 @@ struct Promises {
     static let tolerance = Int64(400)
     /// Who is cut off from everything has seen so by then.
     static let doubtMax = Int64(2_500)
+    /// An interval and a timeout until it sees so, its second thoughts, an offer and the way to whoever takes it: for
+    /// each, and what it tells with its next failure an interval later.
+    static let blindMax = Int64(4_500)
     /// What was written is read by then, where nothing is wrong: connections are made again within half a second.
     static let readMax = Int64(3_000)
 
@@ -120,6 +132,9 @@ struct Promises {
         case .cutFromTargets(let agent):
             cuts[agent] = isOver ? nil : Cut(since: now)
             lastEvent = now
+        case .socketsFail(let agent):
+            cuts[agent] = isOver ? nil : Cut(since: now, isOfSockets: true)
+            lastEvent = now
         case .otherCatalogue:
             catalogueTrouble = now
             catalogueFaults += step
@@ -142,6 +157,7 @@ extension Checks {
     mutating func lookAtPromises(_ world: World) {
         lookForGaps(world)
         countWhatIsCut(world)
+        lookAfterTheBlind(world)
         lookAtAbsence(world)
         // What goes wrong with these stays so for a while.
         if world.now % 500 != 0 { return }
@@ -335,8 +351,44 @@ extension Checks {
             let hosts = Set(world.plans.indices.filter { isSeen($0, number, world) }.map { $0 / 2 })
             let targets = world.plans.indices.filter { isSeen($0, number, world) }
             promises.cuts[number]?.isCounted = true
-            promises.cuts[number]?.count = hosts.count < 2 ? 0 : targets.count
+            promises.cuts[number]?.targets = hosts.count < 2 && !cut.isOfSockets ? [] : targets
         }
+    }
+
+    /// It knows so, and others look after what it does not see.
+    private mutating func lookAfterTheBlind(_ world: World) {
+        let now = world.now
+        for (number, cut) in promises.cuts.enumerated() {
+            guard let cut, now - cut.since > Promises.blindMax, isAlone(cut, number, now),
+                world.agents.indices.contains(number), world.agents[number].isAlive,
+                world.agents.contains(where: { isSighted($0, now) })
+            else { continue }
+            for target in cut.targets where world.isUp(target) {
+                let since = max(cut.since, lastProbe[target], targetChanged[target])
+                if now - since <= Promises.blindMax { continue }
+                fail(
+                    "a\(number) has been cut off from all targets for \(now - cut.since)ms, and nobody has "
+                        + "reached p\(target) for \(now - since)ms of them",
+                    of: target,
+                    at: now
+                )
+            }
+        }
+    }
+
+    /// Whoever may take what others cannot see.
+    private func isSighted(_ agent: SimulatedAgent, _ now: Int64) -> Bool {
+        isAble(agent) && isWell(agent, since: Self.memory, now) && agent.desk.reasons.isEmpty
+    }
+
+    /// Nothing else is wrong with the fleet, the network or what it probes, nor has been since.
+    private func isAlone(_ cut: Promises.Cut, _ number: Int, _ now: Int64) -> Bool {
+        cut.isNoticed && promises.sightFaults == 0
+            && now - promises.sightTrouble > Self.memory
+            && promises.cuts.count(where: { $0 != nil }) == 1
+            // Without a store it cannot ask anybody, and believes what it sees.
+            && agentFaults[number] == 1
+            && now - promises.lastEvent >= now - cut.since && isNetworkWell(since: 6_000, now)
     }
 
     private func isSeen(_ target: Int, _ agent: Int, _ world: World) -> Bool {
@@ -347,15 +399,9 @@ extension Checks {
     /// Whoever is cut off from all targets knows that of itself, and takes nobody down.
     mutating func judge(sightOf agent: SimulatedAgent, _ target: Int, _ world: World) {
         let now = world.now
-        guard let cut = promises.cuts[agent.number], cut.count >= 6,
-            now - cut.since > Promises.doubtMax, world.isUp(target),
-            now - targetChanged[target] > Self.memory,
-            promises.sightFaults == 0, now - promises.sightTrouble > Self.memory,
-            promises.cuts.count(where: { $0 != nil }) == 1,
-            // Without a store it cannot ask anybody, and believes what it sees.
-            agentFaults[agent.number] == 1,
-            now - promises.lastEvent >= now - cut.since, isNetworkWell(since: 6_000, now),
-            agent.desk.member.membership.hasOthers
+        guard let cut = promises.cuts[agent.number], now - cut.since > Promises.doubtMax,
+            world.isUp(target), now - targetChanged[target] > Self.memory,
+            isAlone(cut, agent.number, now), agent.desk.member.membership.hasOthers
         else { return }
         fail(
             "\(agent.id) finds p\(target) down, and has been cut off from all targets for \(now - cut.since)ms",
@@ -408,6 +454,7 @@ extension Checks {
                 isThere && agent.isConnected && isNetworkWell
                 && isWell(agent, since: Promises.readMax, now)
             if !isFit { promises.differsFrom[agent.number] = nil }
+            judge(whatIsSaidBy: agent, isFit: isFit, world)
             if !isThere {
                 promises.ownFrom[agent.number] = nil
                 continue
@@ -444,6 +491,41 @@ extension Checks {
                     at: now
                 )
             }
+        }
+    }
+
+    /// What its holder finds all others read. What it found down while it could not ask anybody is its own for a while.
+    private mutating func judge(
+        whatIsSaidBy agent: SimulatedAgent,
+        isFit: Bool,
+        _ world: World
+    ) {
+        let now = world.now
+        guard isFit else {
+            promises.unsaidFrom[agent.number] = nil
+            return
+        }
+        let membership = agent.desk.member.membership
+        for (target, plan) in world.plans.enumerated() {
+            guard let epoch = agent.heldEpoch(of: target),
+                let shown = agent.verdict(of: target), shown.agent == agent.id,
+                shown.status != .down || now - agent.awayAt > Self.memory,
+                let word = world.store.verdict(of: plan.key), word.status != shown.status,
+                let holding = world.store.holding(of: plan.key), holding.epoch == epoch,
+                holding.instance == membership.instance, holding.era == world.store.era
+            else {
+                promises.unsaidFrom[agent.number]?[target] = nil
+                continue
+            }
+            let since = promises.unsaidFrom[agent.number]?[target] ?? now
+            promises.unsaidFrom[agent.number, default: [:]][target] = since
+            if now - since <= Promises.readMax { continue }
+            fail(
+                "\(agent.id) holds p\(target) and finds it \(shown.status.rawValue), and for "
+                    + "\(now - since)ms the store has said: \(word.status.rawValue)",
+                of: target,
+                at: now
+            )
         }
     }
 

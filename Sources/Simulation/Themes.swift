@@ -192,6 +192,11 @@ struct FaultDraw {
         default: add(.storeRefuses, for: length)
         }
         if isOne(in: 3) { add(.targetDown(target()), for: length, after: number(0...length)) }
+        // One that sees nothing meanwhile, and cannot ask anybody.
+        if isOne(in: 3) {
+            let span = min(length, 10_000) + number(2_000...6_000)
+            add(.cutFromTargets(agent: prober()), for: span, after: max(length - 10_000, 0))
+        }
         time += length + number(6_000...20_000)
     }
 
@@ -221,7 +226,12 @@ struct FaultDraw {
         // One alone most of all: nobody is to believe it.
         let many = isOne(in: 3) ? Int(number(1...Int64(probing))) : 1
         for one in probers(many) {
-            add(.cutFromTargets(agent: one), for: length, after: number(0...300))
+            let after = number(0...300)
+            if isOne(in: 4) {
+                add(.socketsFail(agent: one), for: length, after: after)
+            } else {
+                add(.cutFromTargets(agent: one), for: length, after: after)
+            }
         }
         switch number(0...3) {
         case 0: add(.targetDown(target()), for: length, after: number(0...4_000))
@@ -312,7 +322,19 @@ struct FaultDraw {
         time += number(22_000...45_000)
     }
 
+    /// Peers are back while messages are lost: what their holders write of them may not arrive, and they have no more to say.
+    private mutating func drawLostWords() {
+        let length = number(3_000...8_000)
+        for target in Set((0..<4).map { _ in target() }).sorted() {
+            add(.targetDown(target), for: length)
+        }
+        let span = number(1_000...2_500)
+        add(.badNetwork(share: Int(number(20...50))), for: span, after: length)
+        time += length + number(12_000...20_000)
+    }
+
     private mutating func drawOvertaking() {
+        if isOne(in: 3) { return drawLostWords() }
         for one in probers(Int(number(1...2))) {
             let after = number(0...1_000)
             if isOne(in: 2) {

@@ -109,6 +109,7 @@ final class World {
     // What is broken now: counts, because faults overlap.
     private var cutFromStore: [Int]
     private var cutFromTargets: [Int]
+    private var brokenSockets: [Int]
     private var cuts: [Cut: Int] = [:]
     private var refusing: [Int]
     private var silent: [Int]
@@ -193,6 +194,7 @@ final class World {
         checks = Checks(setting, terms: terms)
         cutFromStore = Array(repeating: 0, count: setting.agents)
         cutFromTargets = Array(repeating: 0, count: setting.agents)
+        brokenSockets = Array(repeating: 0, count: setting.agents)
         slowReading = Array(repeating: 0, count: setting.agents)
         slowCalls = Array(repeating: 0, count: setting.agents)
         refusing = Array(repeating: 0, count: setting.targets)
@@ -233,6 +235,7 @@ final class World {
         if number == cutFromStore.count {
             cutFromStore.append(0)
             cutFromTargets.append(0)
+            brokenSockets.append(0)
             slowReading.append(0)
             slowCalls.append(0)
             checks.addProcess(at: now)
@@ -350,9 +353,8 @@ final class World {
     // MARK: Targets
 
     func probe(_ index: Int, by agent: SimulatedAgent, generation: UInt32) {
-        let isCut =
-            cutFromTargets[agent.number] > 0
-            || cuts[Cut(agent: agent.number, target: index), default: 0] > 0
+        let isCut = !canProbe(index, from: agent.number)
+        let isUnsent = brokenSockets[agent.number] > 0
         if !isCut {
             let isAsked = generation == Self.asked
             checks.arrived(index, from: agent.number, isAsked: isAsked, at: now)
@@ -362,15 +364,19 @@ final class World {
         let isRefused =
             refusing[index] > 0 || (flaky[index] > 0 && chance(0...99) < Int64(flaky[index]))
         let found: Found =
-            isSilent
-            ? .fails(silent: true, immediate: false)
-            : isRefused ? .fails(silent: false, immediate: false) : .passes
+            isUnsent
+            ? .unsent
+            : isSilent
+                ? .fails(silent: true, immediate: false)
+                : isRefused ? .fails(silent: false, immediate: false) : .passes
         note(index) {
-            let result = found == .passes ? "passes" : isSilent ? "says nothing" : "fails"
+            let result =
+                found == .passes
+                ? "passes" : isUnsent ? "is not even asked" : isSilent ? "says nothing" : "fails"
             let asked = generation == Self.asked ? ", as it was asked" : ""
             return "\(agent.id) probes \(plans[index].key.peer)\(asked): \(result)"
         }
-        let took = isSilent ? setting.timeout.milliseconds : chance(1...15)
+        let took = isSilent && !isUnsent ? setting.timeout.milliseconds : chance(1...15)
         add(
             .probed(
                 agent: agent.number,
@@ -391,10 +397,12 @@ final class World {
     func isDown(_ target: Int) -> Bool { refusing[target] > 0 || silent[target] > 0 }
 
     /// What is wrong with its network, as far as the targets see.
-    func isCutOff(_ agent: Int) -> Bool { cutFromTargets[agent] > 0 }
+    func isCutOff(_ agent: Int) -> Bool {
+        cutFromTargets[agent] > 0 || brokenSockets[agent] > 0
+    }
 
     func canProbe(_ target: Int, from agent: Int) -> Bool {
-        cutFromTargets[agent] == 0 && cuts[Cut(agent: agent, target: target), default: 0] == 0
+        !isCutOff(agent) && cuts[Cut(agent: agent, target: target), default: 0] == 0
     }
 
     // MARK: The way to the store
@@ -519,8 +527,8 @@ final class World {
                 switch answer {
                 case .granted(let epoch, let from, _, _):
                     from.milliseconds > store.clock
-                        ? "has it in \(from.milliseconds - store.clock)ms, epoch +\(epoch - store.era)"
-                        : "has it, epoch +\(epoch - store.era)"
+                        ? "has it in \(from.milliseconds - store.clock)ms, epoch \(Self.name(of: epoch, in: store.era))"
+                        : "has it, epoch \(Self.name(of: epoch, in: store.era))"
                 case .held(let by, _): by.isEmpty ? "nobody holds it" : "\(by) holds it"
                 case .fresh, .joining, .frozen: "\(answer)"
                 }
@@ -528,6 +536,11 @@ final class World {
                 "store: \(who) claims \(claim.pair.peer) (\(claim.reason.rawValue)): \(result)"
             }
         }
+    }
+
+    /// By how much it is above its era: below it where something is wrong, of which people are to be told.
+    static func name(of epoch: UInt64, in era: UInt64) -> String {
+        epoch >= era ? "+\(epoch - era)" : "-\(era - epoch)"
     }
 
     private func connect(_ number: Int, _ life: UInt32, _ event: Event) {
@@ -589,6 +602,7 @@ final class World {
             let one = agents[agent]
             add(.timeout(agent: agent, life: one.life, connection: one.connection), after: 1_000)
         case .cutFromTargets(let agent): cutFromTargets[agent] += 1
+        case .socketsFail(let agent): brokenSockets[agent] += 1
         case .cutFromTarget(let agent, let target):
             cuts[Cut(agent: agent, target: target), default: 0] += 1
         case .targetDown(let target): change(target) { refusing[target] += 1 }
@@ -653,6 +667,7 @@ final class World {
             if agents[number].isPaused { agents[number].resume() }
         case .cutFromStore(let agent): cutFromStore[agent] -= 1
         case .cutFromTargets(let agent): cutFromTargets[agent] -= 1
+        case .socketsFail(let agent): brokenSockets[agent] -= 1
         case .cutFromTarget(let agent, let target):
             cuts[Cut(agent: agent, target: target), default: 0] -= 1
         case .targetDown(let target): change(target) { refusing[target] -= 1 }

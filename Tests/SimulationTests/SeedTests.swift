@@ -42,6 +42,12 @@ import Vocabulary
         #expect(shares.fewest > 10 && shares.most < 80, "\(shares.text)")
     }
 
+    /// Only a fault of the fleet makes one, and then the story is what people have.
+    @Test func `an epoch below its era is told like any other`() {
+        #expect(World.name(of: 7, in: 5) == "+2")
+        #expect(World.name(of: 3, in: 5) == "-2")
+    }
+
     /// Faults that last until the end leave it in disorder: that must be seen, and told in few words.
     @Test func `a run that ends badly is told with the faults that it takes`() throws {
         var setting = WorldSetting(agents: 3, targets: 8, minutes: 2)
@@ -568,6 +574,15 @@ import Vocabulary
                 fault(118_630, 1_300, .pause(agent: 3)),
                 fault(123_086, 3_564, .pause(agent: 1)),
             ]
+        ),
+        Replay(
+            what:
+                "an agent that cannot send is given back, as its heir, what it gave away for that",
+            seed: 45,
+            agents: 4,
+            targets: 23,
+            readers: 0,
+            faults: [fault(7_085, 11_882, .socketsFail(agent: 3))]
         ),
         Replay(
             what: "the store's clock is set while a life waits for the end of the one before",
