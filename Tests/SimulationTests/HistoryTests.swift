@@ -424,4 +424,56 @@ import Vocabulary
             Self.written(callers[0].publish(&store, epoch: again.epoch, sequence: 3)) == .written
         )
     }
+
+    // MARK: The net below all others
+
+    /// Its process lost track of it: it lives, holds the pair, and never says a word of it.
+    @Test
+    func `a pair of which its living holder never speaks is taken by whoever defines it`() throws {
+        var (store, callers) = Self.fleet(["a", "b"])
+        let held = try #require(Self.grant(callers[1].claim(&store, .rank)))
+        let id = try #require(
+            ["c", "d", "e", "f"].first { Self.heir(among: ["a", "b", $0]) != $0 }
+        )
+        let schedule = Schedule(
+            interval: .seconds(1),
+            fastInterval: .milliseconds(500),
+            timeout: .milliseconds(400)
+        )
+        var member = FleetMember(agent: id, dice: Dice(seed: 1), at: Self.moment(store))
+        member.define(
+            PairPlan(key: Self.pair, schedule: schedule),
+            at: Self.moment(store).instant
+        )
+        for _ in 0..<80 {
+            store.clock += 250
+            for index in callers.indices { callers[index].beat(&store) }
+            let now = Self.moment(store).instant
+            var effects: [FleetEffect] = []
+            member.tick(at: now, lag: .zero, into: &effects)
+            while !effects.isEmpty {
+                guard case .call(let number, let signature, let call) = effects.removeFirst()
+                else { continue }
+                member.replied(number, store.perform(signature, call), at: now, into: &effects)
+            }
+        }
+        let holding = try #require(store.holding(of: Self.pair))
+        #expect(holding.agent == id)
+        #expect(holding.epoch > held.epoch)
+    }
+
+    private static func moment(_ store: StoreModel) -> Moment {
+        Moment(
+            instant: Instant(nanoseconds: (store.clock - start) * 1_000_000),
+            wall: WallTime(milliseconds: store.clock)
+        )
+    }
+
+    private static func heir(among ids: [String]) -> String {
+        var ownership = Ownership()
+        ownership.define(0, key: Ownership.key(of: pair))
+        ownership.take(ids.map { RosterMember(id: $0, instance: 1, weight: 1) })
+        while !ownership.isSettled { _ = ownership.advance() }
+        return ownership.id(of: ownership.ranks(of: 0).first)
+    }
 }
