@@ -26,6 +26,8 @@ struct Promises {
         /// What it probed then that was well.
         var targets: [Int] = []
         var isCounted = false
+        /// It doubted itself already, for being late: what fails then it gives away, and may have too little left to see by.
+        var wasLate = false
         /// Its own sockets say so at once, however few it probes.
         var isOfSockets = false
 
@@ -351,6 +353,7 @@ extension Checks {
             let hosts = Set(world.plans.indices.filter { isSeen($0, number, world) }.map { $0 / 2 })
             let targets = world.plans.indices.filter { isSeen($0, number, world) }
             promises.cuts[number]?.isCounted = true
+            promises.cuts[number]?.wasLate = world.agents[number].desk.reasons.contains(.loopLag)
             promises.cuts[number]?.targets = hosts.count < 2 && !cut.isOfSockets ? [] : targets
         }
     }
@@ -359,7 +362,8 @@ extension Checks {
     private mutating func lookAfterTheBlind(_ world: World) {
         let now = world.now
         for (number, cut) in promises.cuts.enumerated() {
-            guard let cut, now - cut.since > Promises.blindMax, isAlone(cut, number, now),
+            guard let cut, !cut.wasLate, now - cut.since > Promises.blindMax,
+                isAlone(cut, number, now),
                 world.agents.indices.contains(number), world.agents[number].isAlive,
                 world.agents.contains(where: { isSighted($0, now) })
             else { continue }
