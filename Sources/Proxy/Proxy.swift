@@ -33,6 +33,7 @@ public final class Proxy {
     var isDrained = false
     /// Connections are accepted. Before, they wait in the kernel for the first verdicts.
     private var isOpen = false
+    private var isHeldBack = false
     private var failures = FailureLog()
     /// When the workers are asked next for what failed.
     private var nextFailures: (at: Instant, token: Timers.Token)?
@@ -54,7 +55,8 @@ public final class Proxy {
     private var pending: (upstreams: [String], peers: [PeerKey]) = ([], [])
     /// Peers that the workers go on with as they were, until their upstream has somebody else.
     private var kept: [String: Set<PeerKey>] = [:]
-    private var areListenersNew = true
+    /// As the workers know them: while these are told, others may come, and have to be told after them.
+    private var listenersTold: [ListenerConfiguration]?
     private var isReloading = false
     /// The last in the line of those that tell the workers: one after the other.
     private var telling: Task<[String], Never>?
@@ -128,9 +130,17 @@ public final class Proxy {
         }
     }
 
+    /// Before the start: nobody is accepted before `goAhead`, whoever could serve; connections wait in the kernel.
+    public func holdBack() { isHeldBack = true }
+
+    public func goAhead() {
+        isHeldBack = false
+        if !board.isAwaitingFirstVerdicts { open() }
+    }
+
     /// Once for all: a listener that comes later accepts at once.
     private func open() {
-        if isOpen { return }
+        if isOpen || isHeldBack { return }
         isOpen = true
         for (workerLoop, worker) in workers { workerLoop.execute { worker.value.beginAccepting() } }
     }
@@ -173,7 +183,7 @@ public final class Proxy {
                 pending.peers.append(PeerKey(upstream: name, peer: peer.id))
             }
         }
-        areListenersNew = true
+        listenersTold = nil
     }
 
     /// Goes on with other listeners and routes. `define` is where the board learns of the upstreams
@@ -190,8 +200,7 @@ public final class Proxy {
             new.compactMap { BindProblem.of($0, besides: known) }
         }.value
         if !taken.isEmpty { return taken }
-        areListenersNew = areListenersNew || configuration.listeners != listeners
-        configuration.listeners = listeners
+        if configuration.listeners != listeners { configuration.listeners = listeners }
         try startWorkers()
         isReloading = true
         await define()
@@ -284,7 +293,7 @@ public final class Proxy {
         var leaving: [String] = []
         var changes: [RoutingChange] = []
         // What `on-down` is by default hangs on the listeners: of an upstream that stayed the same, too.
-        for name in changed.upstreams + (areListenersNew ? board.names : []) {
+        for name in changed.upstreams + (listenersTold != listeners ? board.names : []) {
             guard let definition = board.definition(of: name) else {
                 falls[name] = nil
                 judging.forget(upstream: name)
@@ -395,14 +404,14 @@ public final class Proxy {
     ) async -> [String] {
         var upstreams = routing.upstreams
         for name in leaving { upstreams[name] = nil }
-        if !areListenersNew, upstreams == routing.compiledWith { return [] }
+        if listenersTold == listeners, upstreams == routing.compiledWith { return [] }
         let old = routing.orders
         let gone = routing.routeNumbers.take(listeners)
         let numbers = routing.routeNumbers.numbers
         let orders = await Task.detached { [upstreams] in
             listeners.map { ListenerOrder($0, upstreams, numbers) }
         }.value
-        areListenersNew = false
+        listenersTold = listeners
         routing.compiledWith = upstreams
         routing.orders = orders
         timers.schedule(after: Self.tablesKept) { _ = old }

@@ -360,6 +360,29 @@ import Vocabulary
         #expect(await rig.worker.call { $0.pool.upstreams[0].settings?.cutsOpaque } == false)
     }
 
+    /// Tables are made on another thread: routes that come meanwhile are not in them.
+    @Test func `routes that come while the workers are told of others are told too`() async throws {
+        let peer = try TestPeer()
+        let rig = try await ProxyRig([peer])
+        let web = Self.web([peer])
+        for round in 0..<60 {
+            let more = UpstreamDefinition(name: "more\(round)", peers: web.peers)
+            let host = "host\(round).test"
+            let route = RouteConfiguration(host: host, upstream: "web")
+            let http = ListenerConfiguration(
+                bind: .host("127.0.0.1", port: rig.port),
+                mode: .http(routes: [route])
+            )
+            async let defined: Void = rig.define([web, more])
+            let problems = await rig.reload([http])
+            await defined
+            #expect(problems.isEmpty)
+            let client = try rig.client()
+            try client.send("GET / HTTP/1.1\r\nHost: \(host)\r\n\r\n")
+            #expect(try client.reply().status == 200, "round \(round)")
+        }
+    }
+
     @Test func `listeners open, change and close while others serve`() async throws {
         let peer = try TestPeer()
         let rig = try await ProxyRig([peer])
