@@ -56,6 +56,8 @@ public final class Board: EventSink {
     public var onSign: ((HeardSign) -> Void)?
     /// Hears what the API defines, here or at another agent.
     public var onDefinition: ((Asking<LiveDefinition>) -> Void)?
+    /// Hears how the store does whenever that is another.
+    public var onStoreStatus: ((StoreStatus) -> Void)?
 
     /// Upstreams by the tag of their timer.
     var tags: [Int: UpstreamBoard] = [:]
@@ -596,6 +598,7 @@ extension Board: StoreObserver {
     public func storeStatusChanged(_ status: StoreStatus) {
         let before = storeStatus
         storeStatus = status
+        onStoreStatus?(status)
         guard before?.isConnected != status.isConnected else { return }
         // That it is away the store says itself, and why, also where it never was there.
         if status.isConnected, !status.isReturnSilent {

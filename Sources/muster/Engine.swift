@@ -68,6 +68,8 @@ final class Engine {
     private static let changesASlice = 500
     /// Routes that come one after the other make one table.
     private static let routesGather = Nanoseconds.milliseconds(10)
+    /// A store that neither answers nor refuses is not waited for any longer before a start.
+    private static let storePatience = Nanoseconds.seconds(1)
     /// What probes in flight have to end in when all else has: enough for programs that were killed.
     private static let probePatience = Nanoseconds.milliseconds(250)
 
@@ -312,6 +314,7 @@ final class Engine {
         }
         let changes = catalogue.set(.file, configuration.upstreams)
         await inSlices(changes) { board.apply($0.map(\.summarised)) }
+        proxy.holdBack()
         var problems = try await proxy.start()
         do throws(SystemError) {
             try endpoint.start()
@@ -323,6 +326,7 @@ final class Engine {
         // What the store has to say of upstreams that the scheduler does not know yet.
         waiting = []
         store.start(board)
+        let answer = firstAnswer()
         await inSlices(changes) { scheduler.apply($0) }
         await goOn()
         try await tellReceivers()
@@ -330,7 +334,34 @@ final class Engine {
         history.start()
         startSources()
         giveBackMemory()
+        await answer.wait()
+        await makeAllRoutes()
+        proxy.goAhead()
         return []
+    }
+
+    /// Open when the store has been read, or turns out to be away. Until then neither a request nor whoever asks the API
+    /// is served: both would meet what the file says, without what was defined while muster ran.
+    private func firstAnswer() -> Latch {
+        let answer = Latch()
+        if store.status.isConnected {
+            answer.open()
+            return answer
+        }
+        board.onStoreStatus = { [weak self] status in
+            guard status.isConnected || status.lastError != nil else { return }
+            answer.open()
+            self?.board.onStoreStatus = nil
+        }
+        timers.schedule(after: Self.storePatience) { answer.open() }
+        return answer
+    }
+
+    private func makeAllRoutes() async {
+        while waiting != nil { await nextTurn() }
+        if let timer = routesTimer { timers.cancel(timer) }
+        routesTimer = nil
+        await makeRoutes()
     }
 
     /// Their thread is made when there is somebody to tell.
@@ -422,23 +453,25 @@ final class Engine {
         routesTimer = timers.schedule(after: Self.routesGather) { [weak self] in
             guard let self else { return }
             self.routesTimer = nil
-            if self.waiting != nil || self.isStopping { return }
-            self.areRoutesNew = false
-            self.waiting = []
             let engine = LoopBound(self, on: self.loop)
-            Task(executorPreference: self.loop) {
-                let engine = engine.value
-                do {
-                    for problem in try await engine.proxy.reload(engine.listeners(), {}) {
-                        engine.journal.error("routes: \(problem)", [.event("proxy-problem")])
-                    }
-                } catch {
-                    engine.journal.error("routes: \(error)", [.event("proxy-problem")])
-                }
-                engine.tellLostRoutes()
-                await engine.goOn()
-            }
+            Task(executorPreference: self.loop) { await engine.value.makeRoutes() }
         }
+    }
+
+    private func makeRoutes() async {
+        // Whoever is at work on what is defined looks again at its end.
+        guard areRoutesNew, waiting == nil, !isStopping else { return }
+        areRoutesNew = false
+        waiting = []
+        do {
+            for problem in try await proxy.reload(listeners(), {}) {
+                journal.error("routes: \(problem)", [.event("proxy-problem")])
+            }
+        } catch {
+            journal.error("routes: \(error)", [.event("proxy-problem")])
+        }
+        tellLostRoutes()
+        await goOn()
     }
 
     /// With the routes of the API.

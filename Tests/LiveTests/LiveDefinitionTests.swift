@@ -99,6 +99,55 @@ extension Live {
             #expect(nothing.exitCode == 0, "\(nothing.output)")
         }
 
+        /// The statuses of so many requests, from the first that is taken.
+        private static func first(
+            _ count: Int,
+            of host: String,
+            port: UInt16
+        ) async throws -> [Int] {
+            try await blocking {
+                var statuses: [Int] = []
+                let end = Date(timeIntervalSinceNow: 30)
+                while statuses.count < count, Date() < end {
+                    guard let connection = try? HTTPConnection(port: port) else { continue }
+                    try connection.send(
+                        "GET / HTTP/1.1\r\nHost: \(host)\r\nConnection: close\r\n\r\n"
+                    )
+                    statuses.append(try connection.answer().status)
+                }
+                return statuses
+            }
+        }
+
+        @Test func `after a start nobody meets the file's routes without those of the API`()
+            async throws
+        {
+            let folder = try TemporaryDirectory()
+            let store = "\nstore:\n  state-file: \(folder.path("state.json"))\n"
+            let installation = try await Installation.start(adding: store)
+            let (admin, proxy) = (installation.adminPort, installation.proxyPort)
+            // Nobody listens there: whoever is led to it is not answered 200, as all others are.
+            let shop = #"{"peers": ["127.0.0.1:1"]}"#
+            let route = #"{"host": "shop.test", "upstream": "shop"}"#
+            for (path, body) in [("upstreams", shop), ("routes", route)] {
+                let made = try await Self.send("PUT", "/v1/\(path)/shop", body, port: admin)
+                #expect(made.status == 201, "\(made.text)")
+            }
+            #expect(
+                try await eventually(within: .seconds(30)) {
+                    try await Self.get("shop.test", port: proxy) != 200
+                }
+            )
+            #expect(try await Self.get("other.test", port: proxy) == 200)
+            for _ in 0..<5 {
+                installation.killMuster()
+                async let statuses = Self.first(5, of: "shop.test", port: proxy)
+                try await installation.startMuster(try installation.quickstart(adding: store))
+                let found = try await statuses
+                #expect(found.count == 5 && !found.contains(200), "\(found)")
+            }
+        }
+
         @Test func `a peer is added and removed, and the file's stay the file's`() async throws {
             let installation = try await Installation.start()
             let admin = installation.adminPort
