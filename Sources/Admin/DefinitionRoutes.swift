@@ -152,14 +152,19 @@ enum DefinitionRoutes {
             order,
             by: asker,
             expecting: expected,
-            isNewOnly: isNewOnly != nil,
+            presence: isNewOnly != nil ? .absent : order.presence(ifMatch: request[field: "if-match"]),
             definer
         )
         switch outcome {
         case .success(let definition):
             return answer(to: definition)
         case .failure(.refused(.conflict(""))):
-            throw Problem(.preconditionFailed, "If-None-Match: *: it is there already")
+            throw Problem(
+                .preconditionFailed,
+                isNewOnly != nil
+                    ? "If-None-Match: *: it is there already"
+                    : "If-Match: there is no such upstream; without it this makes one"
+            )
         case .failure(.refused(let refusal)): throw await problem(refusal, context)
         case .failure(.failed(let error)):
             throw try await UpstreamRoutes.problem(error, request, context)
@@ -231,6 +236,28 @@ enum DefinitionRoutes {
     }
 }
 
+/// Whether what is to be defined has to be there before, or must not.
+enum DefinitionPresence {
+    case any, absent, present
+
+    func allows(_ outcome: DefinitionDecision.Outcome) -> Bool {
+        switch self {
+        case .any: true
+        case .absent: outcome == .made
+        case .present: outcome != .made
+        }
+    }
+}
+
+extension DefinitionOrder {
+    /// Of an upstream that is not there no tag is right, and `*` neither (RFC 9110, 13.1.1). Whoever adds to one names the
+    /// tag of that, and not of what is added.
+    fileprivate func presence(ifMatch field: String?) -> DefinitionPresence {
+        guard case .putUpstream = self, field != nil else { return .any }
+        return .present
+    }
+}
+
 /// Why nothing was defined.
 enum DefinitionFailure: Error {
     /// The order makes no sense.
@@ -245,7 +272,7 @@ extension ControlPlane {
         _ order: DefinitionOrder,
         by asker: Asker,
         expecting expected: Precondition = .anything,
-        isNewOnly: Bool = false,
+        presence: DefinitionPresence = .any,
         _ definer: LoopBound<any Definer>
     ) async -> Result<Definition, DefinitionFailure> {
         let operations = operations
@@ -259,7 +286,7 @@ extension ControlPlane {
                     ) { () throws(OperationError) in
                         do throws(DefinitionRefusal) {
                             let decision = try definer.value.decide(order, by: asker.text)
-                            if isNewOnly, decision.outcome != .made { throw .conflict("") }
+                            if !presence.allows(decision.outcome) { throw .conflict("") }
                             return decision
                         } catch {
                             refusal = error

@@ -180,12 +180,22 @@ struct ProxyReader {
         )
     }
 
+    private static func isDotSegment(_ segment: Substring) -> Bool {
+        [".", ".."].contains(segment.lowercased().replacing("%2e", with: "."))
+    }
+
     private static func path(_ setting: Setting, at path: String) throws(SettingError) -> String {
         let text = try setting.string(at: path)
         guard text.hasPrefix("/"), text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }),
             !text.contains("?"), !text.contains("#")
         else {
             throw setting.expected("a path that begins with '/', without query", at: path)
+        }
+        guard !text.split(separator: "/").contains(where: isDotSegment) else {
+            throw setting.expected(
+                "a path without '.' and '..', which no request has any more when its route is looked for",
+                at: path
+            )
         }
         // `/static/` and `/static` are one prefix: it ends at a segment either way.
         return text.count > 1 && text.hasSuffix("/") ? String(text.dropLast()) : text
