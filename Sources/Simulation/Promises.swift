@@ -16,6 +16,8 @@ struct Promises {
     fileprivate var restsUntil: [Int: Int64] = [:]
     /// When something last befell an agent; how it was with the fleet before the store was away is of no use then.
     fileprivate var lastEvent: Int64 = 0
+    /// When an agent was last back from something, to have its share again.
+    fileprivate var lastBack: Int64 = 0
     fileprivate var catalogueTrouble: Int64 = -1_000_000
     fileprivate var catalogueFaults = 0
 
@@ -87,6 +89,8 @@ struct Promises {
     /// An interval and a timeout until it sees so, its second thoughts, an offer and the way to whoever takes it: for
     /// each, and what it tells with its next failure an interval later.
     static let blindMax = Int64(4_500)
+    /// Settling, a hand-over and two beats.
+    static let shareMax = Int64(4_000)
     /// What was written is read by then, where nothing is wrong: connections are made again within half a second.
     static let readMax = Int64(3_000)
 
@@ -150,7 +154,9 @@ struct Promises {
         case .storeClock:
             clockTrouble = now
             lastEvent = now
-        default: lastEvent = now
+        default:
+            lastEvent = now
+            if isOver { lastBack = now }
         }
     }
 }
@@ -393,6 +399,8 @@ extension Checks {
             // Without a store it cannot ask anybody, and believes what it sees.
             && agentFaults[number] == 1
             && now - promises.lastEvent >= now - cut.since && isNetworkWell(since: 6_000, now)
+            // What is left to it while another takes its share may be too few to tell a network by.
+            && cut.since - promises.lastBack >= Promises.shareMax
     }
 
     private func isSeen(_ target: Int, _ agent: Int, _ world: World) -> Bool {
