@@ -81,8 +81,8 @@ final class AskedSide<W: Wish>: CountedSide {
         store.followClock(store.loop.moment)
         let text = AskedChange(change, of: W.self, endingLater: -store.ends.shift).json.text
         guard let expected, let owner = key.owner else {
-            try await write(text, for: key, on: writer)
-            return .taken(stampSum: key.owner.map(store.stampSum) ?? 0)
+            let made = try await write(text, for: key, on: writer)
+            return .taken(stampSum: key.owner.map { stampSum(of: $0, with: made, as: key) } ?? 0)
         }
         var sum = "\(expected)"
         var trusts = true
@@ -102,9 +102,9 @@ final class AskedSide<W: Wish>: CountedSide {
                 noteTold(key)
                 note(written: key)
                 // What held already is no change, whatever was expected. What was there before this change Redis
-                // knows: here it may not have been heard of. Of what came after it here one may have heard.
+                // knows: here it may not have been heard of.
                 guard let before = parts[1].text.flatMap(UInt64.init) else {
-                    return .taken(stampSum: store.stampSum(of: owner))
+                    return .taken(stampSum: stampSum(of: owner, with: made, as: key))
                 }
                 let rest = StampSum.subtract(before, from: expected)
                 return .taken(stampSum: StampSum.add(rest, made?.stampSum ?? 0))
@@ -120,6 +120,14 @@ final class AskedSide<W: Wish>: CountedSide {
             if store.stampSum(of: owner) != expected { return .outdated }
         }
         return .outdated
+    }
+
+    /// With this record as Redis answered it. Of what came after it one may have heard here, on the other connection: whoever
+    /// was told the sum of that could change it without having seen it.
+    private func stampSum(of owner: String, with made: Asked<W>?, as key: W.Key) -> UInt64 {
+        let sum = store.stampSum(of: owner)
+        guard let made else { return sum }
+        return StampSum.add(StampSum.subtract(shelf[key]?.stampSum ?? 0, from: sum), made.stampSum)
     }
 
     /// The stream tells of it in a moment; until then it is no change of others.
@@ -221,13 +229,14 @@ final class AskedSide<W: Wish>: CountedSide {
         _ change: String,
         for key: W.Key,
         on writer: RedisConnection
-    ) async throws(RedisError) {
+    ) async throws(RedisError) -> Asked<W>? {
         let command = store.call(.ask, on: sort) + [key.field, change]
         let held = shelf[key]
-        guard let reply = try await store.ask(writer, [command]).first else { return }
-        _ = try await settle(reply, change, of: key, askedFrom: held, on: writer)
+        guard let reply = try await store.ask(writer, [command]).first else { return nil }
+        let made = try await settle(reply, change, of: key, askedFrom: held, on: writer)
         noteTold(key)
         note(written: key)
+        return made
     }
 
     /// The answer may come from a hash that was thrown away since: until one knows that it is whole,
