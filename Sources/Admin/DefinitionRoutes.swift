@@ -148,11 +148,12 @@ enum DefinitionRoutes {
         if let name = order.upstream, order.needsUpstream {
             _ = try await UpstreamRoutes.seen(name, context)
         }
+        let ifMatch = request[field: "if-match"]
         let outcome = await plane.define(
             order,
             by: asker,
             expecting: expected,
-            presence: isNewOnly != nil ? .absent : order.presence(ifMatch: request[field: "if-match"]),
+            presence: isNewOnly != nil ? .absent : order.presence(ifMatch: ifMatch),
             definer
         )
         switch outcome {
