@@ -119,8 +119,10 @@ struct BufferPool {
         buffer = Buffer(base: large.take(), size: Int32(Buffer.largeCapacity))
     }
 
-    /// Moves what lies in a large block into a small one if it fits.
+    /// For whoever has to wait now: an empty buffer's block goes back, and what lies in a large block is moved into a
+    /// small one if it fits.
     mutating func shrink(_ buffer: inout Buffer) {
+        if buffer.isEmpty { return release(&buffer) }
         guard buffer.isLarge, let base = buffer.base, buffer.count <= Buffer.capacity else {
             return
         }

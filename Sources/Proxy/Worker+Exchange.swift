@@ -428,11 +428,7 @@ extension Worker {
             setDeadline(place, timeouts.bodyIdle)
             pool.peers[Int(link.pointee.peer)].heardAt = loop.now
         }
-        if link.pointee.wire.input.isEmpty {
-            buffers.release(&link.pointee.wire.input)
-        } else {
-            buffers.shrink(&link.pointee.wire.input)
-        }
+        buffers.shrink(&link.pointee.wire.input)
         if client.pointee.output.isEmpty { buffers.release(&client.pointee.output) }
         return .wait
     }

@@ -76,11 +76,7 @@ extension Worker {
                 if !source.isReset { shutdown(sink.handle.descriptor, Int32(SHUT_WR)) }
             }
         }
-        if source.input.isEmpty {
-            buffers.release(&source.input)
-        } else {
-            buffers.shrink(&source.input)
-        }
+        buffers.shrink(&source.input)
         return moved
     }
 
