@@ -426,6 +426,8 @@ public enum FleetScript: String, CaseIterable, Sendable {
           if not one then return 0 end
           if one.agent == '' then return math.min(one.from, t) end
           local its = life(one.agent)
+          -- Who doubts itself began its last slots in vain: nobody knows since when it sees nothing.
+          if its and its.instance == one.instance and its.word ~= 'sure' then return 0 end
           local mark = its and (its.instance == one.instance and its.mark
             or its.former == one.instance and its.before) or 0
           -- Of what it has not spoken of yet it may not have known.

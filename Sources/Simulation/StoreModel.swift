@@ -489,6 +489,8 @@ public struct StoreModel: Sendable {
         var mark = Int64(0)
         if let life = content.lives[record.agent] {
             if life.instance == record.instance {
+                // Who doubts itself began its last slots in vain: nobody knows since when it sees nothing.
+                if life.word != .sure { return 0 }
                 mark = life.mark
             } else if life.former.instance == record.instance {
                 mark = life.former.mark

@@ -25,12 +25,16 @@ import Vocabulary
         mutating func beat(
             _ store: inout StoreModel,
             state: FleetCall.State = .working,
-            lag: Int64 = 0
+            lag: Int64 = 0,
+            doubt: Int = 0,
+            isSilent: Bool = false
         ) -> FleetReply {
             count += 1
             var beat = FleetCall.Beat()
             beat.state = state
             beat.lag = .milliseconds(lag)
+            beat.doubt = doubt
+            beat.isSilent = isSilent
             beat.roster = roster
             let reply = store.perform(signature, .beat(beat))
             if case .beaten(let answer) = reply { (era, roster) = (answer.era, answer.roster) }
@@ -423,6 +427,30 @@ import Vocabulary
         #expect(
             Self.written(callers[0].publish(&store, epoch: again.epoch, sequence: 3)) == .written
         )
+    }
+
+    /// It began its slots, and saw nothing: whoever takes the pair must not wait for the next one, which may be a long
+    /// interval away.
+    @Test(arguments: [(0, false), (60, false), (0, true)])
+    func `what somebody who doubts itself began is not taken for begun`(
+        doubt: Int,
+        isSilent: Bool
+    ) throws {
+        var (store, callers) = Self.fleet(["a", "b"])
+        let held = try #require(Self.grant(callers[0].claim(&store, .rank)))
+        for _ in 0..<4 {
+            store.clock += 250
+            callers[0].beat(&store, doubt: doubt, isSilent: isSilent)
+            callers[1].beat(&store)
+        }
+        let reply = callers[1].claim(&store, .offer, epoch: held.epoch, holder: "a")
+        guard case .granted(_, let from, let begun, _)? = Self.answer(reply) else {
+            Issue.record("\(reply)")
+            return
+        }
+        let isSure = doubt == 0 && !isSilent
+        #expect(from.milliseconds == store.clock + (isSure ? 500 : 0))
+        #expect((begun.milliseconds > 0) == isSure)
     }
 
     // MARK: The net below all others
