@@ -29,6 +29,10 @@ public struct Doubt: Sendable {
         var answer = Answer.none
         /// It has answered before: that it is silent is news.
         var hasAnswered = false
+        /// When it was heard last: before or since the present silence began.
+        var turn: UInt32 = 0
+
+        var isSilent: Bool { answer == .silent || answer == .unsent }
     }
 
     private var targets: [Target] = []
@@ -39,6 +43,7 @@ public struct Doubt: Sendable {
     /// Silent ones that answered before, by host: one host that is dead is no sign of anything.
     private var fellSilent = 0
     private var silentHosts: [UInt64: Int] = [:]
+    private var lately = Lately()
 
     private var lagWindow: (began: Instant, sum: Nanoseconds) = (
         Instant(nanoseconds: .min), .zero
@@ -50,6 +55,8 @@ public struct Doubt: Sendable {
     /// Most of what it probed fell silent, and nothing has spoken for the network since: that it gave away
     /// what fails is no sign that it sees again.
     private var isCutOff = false
+    /// That was found by a few that were asked: those that were not heard since say nothing against it.
+    private var isBySample = false
     /// Most agents see most of what they probe fall silent.
     public private(set) var isWorld = false
     /// Since when it withholds.
@@ -87,23 +94,34 @@ public struct Doubt: Sendable {
 
     public mutating func note(_ answer: Answer, of pair: PairNumber) {
         guard targets.indices.contains(Int(pair)) else { return }
+        let wasSilent = targets[Int(pair)].isSilent
         count(pair, by: -1)
         targets[Int(pair)].answer = answer
         if answer == .answered {
             targets[Int(pair)].hasAnswered = true
             hasNetwork = true
+            lately.noteAnswer()
+        } else if !wasSilent, targets[Int(pair)].hasAnswered {
+            lately.fell(on: targets[Int(pair)].host, isFixed: isCutOff)
         }
+        targets[Int(pair)].turn = lately.turn
         count(pair, by: 1)
         if answer == .unsent, unsent == silent, answered == 0 { hasNetwork = false }
         if isMostSilent {
             isCutOff = true
-        } else if answer == .answered, silent * 2 < silent + answered {
+            isBySample = false
+        } else if answer == .answered, silent * 2 < silent + answered,
+            !isBySample || lately.mostAnswer
+        {
             isCutOff = false
         }
     }
 
     private mutating func count(_ pair: PairNumber, by step: Int) {
         let target = targets[Int(pair)]
+        if target.answer != .none, target.turn == lately.turn {
+            lately.count(isSilent: target.isSilent, by: step)
+        }
         switch target.answer {
         case .none: break
         case .answered: answered += step
@@ -138,7 +156,33 @@ public struct Doubt: Sendable {
         hasNetwork = true
     }
 
+    /// The same of those that it probes itself and that were not heard since others fell silent. Half of them silent is a
+    /// network that is gone, where that makes enough of a sample.
+    public mutating func sampledUnheard(answers: Int, of size: Int) {
+        if answers * 2 <= size, lately.isMass, !isCutOff {
+            isCutOff = true
+            isBySample = true
+        } else if !isCutOff {
+            lately.dismiss()
+        }
+    }
+
     // MARK: What follows
+
+    /// Many fell silent one after the other, and of the rest not all were heard since: until a few of these were asked
+    /// nobody knows whether it is the targets or the network.
+    public var isSuspicious: Bool { !isCutOff && lately.isSuspicious(of: answered + silent) }
+
+    /// Some fell silent, and of what was heard since nothing answered. One of them that is to be taken down waits for what
+    /// those say that were not heard.
+    public var isDark: Bool { !isCutOff && lately.isDark(of: answered + silent) }
+
+    /// It has answered before the present silence, and was not heard since.
+    public func isUnheard(_ pair: PairNumber) -> Bool {
+        guard targets.indices.contains(Int(pair)) else { return false }
+        let target = targets[Int(pair)]
+        return target.answer != .none && target.turn != lately.turn
+    }
 
     /// Most of what it probes fell silent: told to the others whether it is doubted or not.
     public var isSilent: Bool { isCutOff || isMostSilent }
@@ -151,7 +195,7 @@ public struct Doubt: Sendable {
     /// What this target said last: nothing at all.
     public func isSilent(_ pair: PairNumber) -> Bool {
         targets.indices.contains(Int(pair))
-            && [.silent, .unsent].contains(targets[Int(pair)].answer)
+            && targets[Int(pair)].isSilent
     }
 
     /// At the start: nothing has answered yet, and what was asked is enough of a sample.

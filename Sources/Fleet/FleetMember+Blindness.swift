@@ -16,6 +16,15 @@ struct Blindness: Sendable {
     var sample = Set<PairNumber>()
     var (answers, size) = (0, 0)
     var samplesAt = Instant(nanoseconds: .min)
+    /// Its own that are asked at once, because many others fell silent and these were not heard since.
+    var unheard = Unheard()
+
+    struct Unheard: Sendable {
+        var pairs = Set<PairNumber>()
+        var answers = 0
+        var silences = 0
+        var againAt = Instant(nanoseconds: .min)
+    }
 
     /// However long the intervals are.
     static let sampleEvery = Nanoseconds.seconds(1)...Nanoseconds.seconds(10)
@@ -86,5 +95,77 @@ extension FleetMember {
         case .fails, .unsent, .nothing: break
         }
         doubt.sampled(answers: blindness.answers, of: blindness.size)
+    }
+
+    // MARK: Suspicion
+
+    /// Many fell silent, or all that were heard since the first did, and a few of those that were not heard since will show
+    /// whether it is this agent: until then none of the silent is taken down.
+    private var isSuspicious: Bool {
+        (doubt.isSuspicious || doubt.isDark) && membership.hasOthers
+    }
+
+    mutating func waitsForSample(
+        _ pair: PairNumber,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) -> Bool {
+        guard doubt.isSilent(pair), isSuspicious else { return false }
+        sampleUnheard(at: now, into: &effects)
+        return true
+    }
+
+    /// As soon as many fell silent.
+    mutating func sampleInSuspicion(at now: Instant, into effects: inout [FleetEffect]) {
+        if doubt.isSuspicious, isSuspicious { sampleUnheard(at: now, into: &effects) }
+    }
+
+    /// Asks a few of its own at once, and others when these were asked in vain.
+    private mutating func sampleUnheard(at now: Instant, into effects: inout [FleetEffect]) {
+        guard now >= blindness.unheard.againAt else { return }
+        var candidates = plans.indices.map { PairNumber($0) }.filter { doubt.isUnheard($0) }
+        var sample = Set<PairNumber>()
+        var longest = Nanoseconds.zero
+        while sample.count < FleetTerms.sampleMax, !candidates.isEmpty {
+            candidates.swapAt(
+                Int.random(in: candidates.indices, using: &dice),
+                candidates.count - 1
+            )
+            let pair = candidates.removeLast()
+            guard let plan = plan(of: pair) else { continue }
+            sample.insert(pair)
+            longest = max(longest, plan.schedule.timeout)
+        }
+        let pause = min(
+            max(longest + FleetTerms.sampleGrace, Blindness.sampleEvery.lowerBound),
+            Blindness.sampleEvery.upperBound
+        )
+        blindness.unheard = .init(pairs: sample, againAt: now + pause)
+        for pair in sample.sorted() { effects.append(.look(pair)) }
+    }
+
+    /// One of these was heard, or was not. What waited for that goes on with the first that decides.
+    mutating func noteUnheard(
+        _ found: Found,
+        of pair: PairNumber,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        guard blindness.unheard.pairs.remove(pair) != nil else { return }
+        switch found {
+        case .passes, .fails(silent: false, immediate: _): blindness.unheard.answers += 1
+        case .fails, .unsent: blindness.unheard.silences += 1
+        case .nothing: break
+        }
+        let (answers, silences) = (blindness.unheard.answers, blindness.unheard.silences)
+        let size = answers + silences + blindness.unheard.pairs.count
+        // Before the last is in, where that can change nothing any more.
+        guard size > 0, answers * 2 > size || silences * 2 >= size else { return }
+        blindness.unheard.pairs = []
+        doubt.sampledUnheard(answers: answers, of: size)
+        if doubt.isSilent { return }
+        for pair in runs.keys.sorted() where runs[pair].map({ $0.held > 0 }) ?? false {
+            weigh(pair, at: now, into: &effects)
+        }
     }
 }

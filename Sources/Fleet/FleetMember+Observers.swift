@@ -110,7 +110,9 @@ extension FleetMember {
         into effects: inout [FleetEffect]
     ) {
         guard let plan = plan(of: pair) else { return }
-        if observers.offset(of: pair) != nil { note(found, of: pair) }
+        if observers.offset(of: pair) != nil {
+            note(found, of: pair, at: now, into: &effects)
+        }
         noteSample(found, of: pair)
         settleDoubt(at: now)
         answer(pair, found, reason, begun: begun, at: now, into: &effects)

@@ -16,8 +16,9 @@ extension FleetMember {
         into effects: inout [FleetEffect]
     ) -> Ruling {
         guard let plan = plan(of: pair) else { return .ignore }
-        note(found, of: pair)
+        note(found, of: pair, at: now, into: &effects)
         settleDoubt(at: now)
+        sampleInSuspicion(at: now, into: &effects)
         answer(pair, found, reason, begun: begun, at: now, into: &effects)
         if case .fails = found { failures[pair] = reason }
         switch found {
@@ -67,7 +68,9 @@ extension FleetMember {
         }
         if !fall { return .count }
         runs[pair]?.hold()
-        if staysUnknown(pair, counter) { return .hold }
+        if staysUnknown(pair, counter) || waitsForSample(pair, at: now, into: &effects) {
+            return .hold
+        }
         // Without a store nobody can be asked, and waiting would be believing that all is well.
         guard isAway || mayFall(pair, at: now, into: &effects) else { return .hold }
         if isAway, electorsWanted(of: plan) > 0 { foundAlone.insert(pair) }
@@ -90,13 +93,20 @@ extension FleetMember {
         }
     }
 
-    mutating func note(_ found: Found, of pair: PairNumber) {
+    mutating func note(
+        _ found: Found,
+        of pair: PairNumber,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
         switch found {
         case .passes: doubt.note(.answered, of: pair)
         case .fails(let isSilent, _): doubt.note(isSilent ? .silent : .answered, of: pair)
         case .unsent: doubt.note(.unsent, of: pair)
         case .nothing: break
         }
+        if found != .nothing { mass.heard(pair, at: now) }
+        noteUnheard(found, of: pair, at: now, into: &effects)
     }
 
     /// The first outcome ever of a pair, where nothing at all has answered so far: that is a network that
@@ -246,6 +256,7 @@ extension FleetMember {
         }
         // A peer that refuses has answered: that is the peer, and no network between.
         if !doubt.isSilent(pair) { return true }
+        if waitsForSample(pair, at: now, into: &effects) { return false }
         let wasHolding = mass.isHolding
         let may = mass.mayFall(
             pair,

@@ -405,6 +405,7 @@ public struct FleetMember: Sendable {
         settleDoubt(at: now)
         giveAwayUnseen(at: now, into: &effects)
         sampleOthers(at: now, into: &effects)
+        sampleInSuspicion(at: now, into: &effects)
         if !ownership.isSettled {
             for pair in ownership.advance() { review(pair, at: now) }
         }
@@ -459,7 +460,7 @@ public struct FleetMember: Sendable {
     /// Another probes it: what this agent found of it says nothing of this one's network any more.
     mutating func letGo(of pair: PairNumber) {
         doubt.leave(pair, inDoubt: claims.abstainsInDoubt(from: pair))
-        mass.end(pair, .left)
+        mass.leave(pair)
         runs[pair] = nil
         failures[pair] = nil
         if offers[pair]?.isLost == true { offers[pair] = nil }

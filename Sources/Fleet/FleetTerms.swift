@@ -44,6 +44,8 @@ public struct FleetTerms: Hashable, Sendable {
     public static let lateMax = 32
     /// So many targets of others show an agent that holds none whether its network is back.
     public static let sampleMax = 5
+    /// More than its timeout, until what was asked in a sample is not waited for any more.
+    public static let sampleGrace = Nanoseconds.milliseconds(250)
     /// Lost votes, and askings in silence, after which something is done about them.
     public static let patience = 3
     /// An era that the clock of the store does not make later than the one before, because it was set back, is later

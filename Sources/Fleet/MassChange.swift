@@ -29,6 +29,7 @@ public struct MassChange: Sendable {
     private var falls: [(pair: PairNumber, at: Instant)] = []
     private var done = 0
     private var latest: [PairNumber: Instant] = [:]
+    private var heard: HeardWithin
 
     /// Whose statuses are held as they were, and what became of those that were held with them.
     public struct Hold: Hashable, Sendable {
@@ -53,9 +54,22 @@ public struct MassChange: Sendable {
     /// A handful is no mass, whatever share it is.
     static let fallsMin = 5
 
-    public init(rule: Rule = Rule()) { self.rule = rule }
+    public init(rule: Rule = Rule()) {
+        self.rule = rule
+        heard = HeardWithin(rule.within)
+    }
 
-    /// One more peer would go down in silence, of so many that this agent probes. Returns whether it may. One that
+    /// Something was heard of it, or nothing where something was awaited.
+    public mutating func heard(_ pair: PairNumber, at now: Instant) { heard.note(pair, at: now) }
+
+    /// Another probes it.
+    public mutating func leave(_ pair: PairNumber) {
+        heard.forget(pair)
+        end(pair, .left)
+    }
+
+    /// One more peer would go down in silence, of so many that this agent probes. What has not been asked for as long as
+    /// a mass may take counts on neither side. Returns whether it may. One that
     /// may not comes again with its next failure, and may when it is one of few. `isSilent`: most of them
     /// have fallen silent and are about to go down; the first of a mass is not to be let through.
     public mutating func mayFall(
@@ -68,7 +82,9 @@ public struct MassChange: Sendable {
         forget(before: now)
         falls.append((pair, now))
         latest[pair] = now
-        let isMass = latest.count >= Self.fallsMin && latest.count * 100 >= size * rule.share
+        let heardCount = heard.count(at: now)
+        let most = heardCount > 0 ? min(size, heardCount) : size
+        let isMass = latest.count >= Self.fallsMin && latest.count * 100 >= most * rule.share
         guard isMass || isSilent, rule.action == .hold, hasOthers else {
             end(pair, .fell)
             return true

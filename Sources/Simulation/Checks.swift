@@ -113,7 +113,7 @@ struct Checks {
         self.setting = setting
         self.terms = terms
         promises = Promises(setting)
-        let life = setting.interval.milliseconds * 2 + setting.timeout.milliseconds + 1_000
+        let life = setting.longestInterval.milliseconds * 2 + setting.timeout.milliseconds + 1_000
         lifeMax = life + 10_000 + 2_500
         probers = Array(repeating: [], count: setting.targets)
         doubleSince = Array(repeating: .max, count: setting.targets)
@@ -662,7 +662,7 @@ struct Checks {
             .max { $0.value < $1.value }
         lastFrom[target][agent] = now
         // One that came back after a while begins anew.
-        guard let other, now - before <= 2 * setting.interval.milliseconds else {
+        guard let other, now - before <= 2 * setting.interval(of: target).milliseconds else {
             if other == nil { doubleSince[target] = .max }
             return
         }
@@ -762,7 +762,7 @@ struct Checks {
                 )
             }
             let gap = max(longestGap[index], now - max(lastProbe[index], quietFrom))
-            let interval = setting.interval.milliseconds
+            let interval = setting.interval(of: index).milliseconds
             if gap > interval * 3 / 2 {
                 fail("in the end p\(index) went unprobed for \(gap)ms", of: index, at: now)
             }

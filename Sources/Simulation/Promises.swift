@@ -198,11 +198,11 @@ extension Checks {
         let unclaimed =
             terms.lease.milliseconds + terms.unclaimedAfter.milliseconds
             + 5 * terms.rankStep.milliseconds + Promises.tolerance
-        let waits =
-            setting.interval.milliseconds + setting.timeout.milliseconds + 1_000
-            + Int64(others) * terms.rankStep.milliseconds + Promises.tolerance
-        let most = isCrowd ? max(waits, unclaimed) : waits
         for target in world.plans.indices {
+            let waits =
+                setting.interval(of: target).milliseconds + setting.timeout.milliseconds + 1_000
+                + Int64(others) * terms.rankStep.milliseconds + Promises.tolerance
+            let most = isCrowd ? max(waits, unclaimed) : waits
             // Who has another file is not asked, and those that rank behind it wait for longer.
             let isCommon =
                 promises.catalogueFaults == 0
@@ -373,9 +373,19 @@ extension Checks {
                 world.agents.indices.contains(number), world.agents[number].isAlive,
                 world.agents.contains(where: { isSighted($0, now) })
             else { continue }
+            let sighted = world.agents.filter { isSighted($0, now) }
             for target in cut.targets where world.isUp(target) {
+                // Whoever takes it may have no way to it either: the bound runs from when all that are well have.
+                // What is asked seldom is found silent with its next slot, and is another's then.
+                let longer = max(setting.interval(of: target) - setting.interval, .zero)
+                let blindMax = Promises.blindMax + longer.milliseconds
+                let isInReach = sighted.allSatisfy {
+                    world.canProbe(target, from: $0.number)
+                        && promises.hasReached(target, from: $0.number, for: blindMax, at: now)
+                }
+                if !isInReach { continue }
                 let since = max(cut.since, lastProbe[target], targetChanged[target])
-                if now - since <= Promises.blindMax { continue }
+                if now - since <= blindMax { continue }
                 fail(
                     "a\(number) has been cut off from all targets for \(now - cut.since)ms, and nobody has "
                         + "reached p\(target) for \(now - since)ms of them",

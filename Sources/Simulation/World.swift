@@ -25,6 +25,8 @@ public struct WorldSetting: Hashable, Sendable {
     public var massAction = MassChange.Action.hold
     public var thresholds = Thresholds(rise: 2, fall: 3)
     public var interval = Nanoseconds.seconds(1)
+    /// Of the targets in turn, where they are not all probed alike.
+    public var intervals: [Nanoseconds] = []
     public var timeout = Nanoseconds.milliseconds(400)
 
     public init(agents: Int, targets: Int, minutes: Int = 5) {
@@ -33,6 +35,12 @@ public struct WorldSetting: Hashable, Sendable {
         length = Int64(minutes) * 60_000
         faultsUntil = length - 45_000
     }
+
+    func interval(of target: Int) -> Nanoseconds {
+        intervals.isEmpty ? interval : intervals[target % intervals.count]
+    }
+
+    var longestInterval: Nanoseconds { intervals.max() ?? interval }
 }
 
 final class World {
@@ -152,15 +160,17 @@ final class World {
         self.isTold = isTold
         self.seed = seed
         dice = Dice(seed: seed)
-        let schedule = Schedule(
-            interval: setting.interval,
-            fastInterval: Nanoseconds(setting.interval.count / 2),
-            timeout: setting.timeout
-        )
+        func schedule(_ interval: Nanoseconds) -> Schedule {
+            Schedule(
+                interval: interval,
+                fastInterval: Nanoseconds(interval.count / 2),
+                timeout: setting.timeout
+            )
+        }
         plans = (0..<setting.targets).map { index in
             PairPlan(
                 key: VerdictKey(upstream: "web", peer: "p\(index)", monitor: "http"),
-                schedule: schedule,
+                schedule: schedule(setting.interval(of: index)),
                 confirm: setting.confirm,
                 observers: setting.observers,
                 host: UInt64(index / 2)
@@ -188,7 +198,7 @@ final class World {
             fall: setting.thresholds.fall,
             interval: setting.interval,
             // As the monitor of that schedule says.
-            lifeMax: schedule.validityMax * 2 + .seconds(20)
+            lifeMax: schedule(setting.longestInterval).validityMax * 2 + .seconds(20)
         )
         store = StoreModel(terms: terms, clock: 1_800_000_000_000, replid: 1)
         checks = Checks(setting, terms: terms)

@@ -46,6 +46,97 @@ import Vocabulary
         #expect(!other.isSilent)
     }
 
+    /// Twenty that are asked every second, on ten hosts, and eighty that are asked every ten.
+    private static func mixedDoubt() -> Doubt { doubt(100, hosts: 50) }
+
+    @Test func `many silent in a row are a suspicion, while not all were heard since`() {
+        var doubt = Self.mixedDoubt()
+        for target in PairNumber(0)..<4 { doubt.note(.silent, of: target) }
+        #expect(!doubt.isSuspicious)
+        doubt.note(.silent, of: 4)
+        #expect(doubt.isSuspicious && !doubt.isSilent)
+        #expect(doubt.isUnheard(50) && !doubt.isUnheard(4))
+        // Those that were not heard since are silent too.
+        for target in PairNumber(50)..<55 { doubt.note(.silent, of: target) }
+        doubt.sampledUnheard(answers: 0, of: 5)
+        #expect(doubt.isSilent && !doubt.isSuspicious)
+        #expect(doubt.reasons(hasOthers: true, at: Self.at(1)) == [.massFailure])
+        // One that answers ends nothing, more than are silent do.
+        for target in PairNumber(0)..<5 { doubt.note(.answered, of: target) }
+        #expect(doubt.isSilent)
+        doubt.note(.answered, of: 50)
+        #expect(!doubt.isSilent)
+    }
+
+    @Test func `what answers when it is asked ends a suspicion`() {
+        var doubt = Self.mixedDoubt()
+        for target in PairNumber(0)..<20 { doubt.note(.silent, of: target) }
+        #expect(doubt.isSuspicious)
+        doubt.sampledUnheard(answers: 3, of: 5)
+        #expect(!doubt.isSuspicious && !doubt.isSilent)
+        // That they stay silent is no news.
+        for target in PairNumber(0)..<20 { doubt.note(.silent, of: target) }
+        #expect(!doubt.isSuspicious)
+        // Five more are.
+        for target in PairNumber(20)..<25 { doubt.note(.silent, of: target) }
+        #expect(doubt.isSuspicious)
+    }
+
+    @Test func `where nothing has answered since the first fell silent that is too little`() {
+        var doubt = Self.mixedDoubt()
+        #expect(!doubt.isDark)
+        doubt.note(.silent, of: 0)
+        #expect(doubt.isDark && !doubt.isSuspicious)
+        doubt.note(.silent, of: 1)
+        // Those that were asked then, on other hosts.
+        for target in PairNumber(50)..<53 { doubt.note(.silent, of: target) }
+        doubt.sampledUnheard(answers: 0, of: 3)
+        #expect(doubt.isSilent && !doubt.isDark)
+        // A handful is no sample, whoever is asked.
+        var few = Self.doubt(4, hosts: 4)
+        for target in PairNumber(0)..<3 { few.note(.silent, of: target) }
+        #expect(few.isDark)
+        few.note(.silent, of: 3)
+        few.sampledUnheard(answers: 0, of: 1)
+        #expect(!few.isSilent && !few.isDark)
+        var one = Self.mixedDoubt()
+        one.note(.silent, of: 0)
+        one.note(.answered, of: 1)
+        #expect(!one.isDark)
+    }
+
+    @Test func `a dead rack among much that answers is no suspicion, nor is a loss of a fifth`() {
+        var rack = Self.mixedDoubt()
+        for target in PairNumber(0)..<5 {
+            rack.note(.silent, of: target)
+            for other in 0..<PairNumber(2) { rack.note(.answered, of: 20 + target * 2 + other) }
+            #expect(!rack.isSuspicious)
+        }
+        var (lossy, dice, suspicions) = (Self.mixedDoubt(), Dice(seed: 7), 0)
+        for probe in 0..<10_000 {
+            let answer: Doubt.Answer =
+                Int.random(in: 0..<5, using: &dice) == 0 ? .silent : .answered
+            lossy.note(answer, of: PairNumber(probe % 100))
+            guard lossy.isSuspicious else { continue }
+            suspicions += 1
+            // Of five that are asked then as many are lost.
+            lossy.sampledUnheard(answers: 4, of: 5)
+            #expect(!lossy.isSilent)
+        }
+        #expect(suspicions < 10)
+    }
+
+    @Test func `one host, or all heard since, is no suspicion`() {
+        var host = Self.doubt(100, hosts: 1)
+        for target in PairNumber(0)..<20 { host.note(.silent, of: target) }
+        #expect(!host.isSuspicious)
+        var heard = Self.doubt(20, hosts: 10)
+        heard.note(.silent, of: 0)
+        for target in PairNumber(5)..<20 { heard.note(.answered, of: target) }
+        for target in PairNumber(0)..<5 { heard.note(.silent, of: target) }
+        #expect(!heard.isSuspicious)
+    }
+
     @Test func `refusals are deaths and no doubt`() {
         let doubt = Self.doubt()
         #expect(!doubt.isSilent)
@@ -216,6 +307,27 @@ import Vocabulary
             let may = slow.mayFall(pair, of: 10, hasOthers: true, at: Self.at(Int64(pair) * 2_000))
             #expect(may)
         }
+    }
+
+    /// Those with long intervals cannot have fallen yet.
+    @Test func `what was not asked within that time counts on neither side`() {
+        for heard in [PairNumber(100), 10] {
+            var mass = MassChange()
+            for pair in 0..<PairNumber(100) { mass.heard(pair, at: Self.at(0)) }
+            for pair in 0..<heard { mass.heard(pair, at: Self.at(9_000)) }
+            let may = (PairNumber(0)..<10).map {
+                mass.mayFall($0, of: 100, hasOthers: true, at: Self.at(9_500))
+            }
+            #expect(may.contains(false) == (heard == 10))
+        }
+        var mass = MassChange()
+        for pair in 0..<PairNumber(20) { mass.heard(pair, at: Self.at(0)) }
+        // Another has half of them.
+        for pair in PairNumber(10)..<20 { mass.leave(pair) }
+        let may = (PairNumber(0)..<5).map {
+            mass.mayFall($0, of: 99, hasOthers: true, at: Self.at(1))
+        }
+        #expect(may == [true, true, true, true, false])
     }
 
     @Test func `one that is held and fails again is still one`() {

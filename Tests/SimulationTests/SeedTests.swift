@@ -2,6 +2,7 @@
 // their own, measured where it counts: at the targets, and at what is published.
 
 import Fleet
+import Health
 import Testing
 import Vocabulary
 
@@ -206,6 +207,71 @@ import Vocabulary
         let publishing = world(cuts, action: .publish)
         try run(publishing)
         #expect(publishing.checks.falls == 20)
+    }
+
+    /// Half of them with an interval of ten seconds: these have not been asked yet when the others have failed twice.
+    private func mixed(
+        _ faults: [Fault],
+        agents: Int = 3,
+        targets: Int = 60,
+        confirm: ConfirmRule = ConfirmRule(agents: 2),
+        fall: Int = 2
+    ) -> World {
+        var setting = WorldSetting(agents: agents, targets: targets, minutes: 2)
+        setting.intervals = [1, 10, 1, 10, 10, 3].map { .seconds($0) }
+        setting.timeout = .milliseconds(500)
+        setting.thresholds = Thresholds(rise: 2, fall: fall)
+        setting.confirm = confirm
+        return World(setting, seed: 11, faults: faults, isTold: true)
+    }
+
+    @Test(arguments: [2, 3])
+    func `all agents are cut off, and most is asked every ten seconds: held`(
+        agents: Int
+    ) throws {
+        for at in stride(from: Int64(30_000), to: 40_000, by: 2_630) {
+            let cuts = (0..<agents).map {
+                Fault(at: at, length: 20_000, kind: .cutFromTargets(agent: $0))
+            }
+            let world = mixed(cuts, agents: agents)
+            try run(world)
+            #expect(world.checks.falls == 0, "\(at)")
+            #expect(!told(world, "held").isEmpty)
+        }
+    }
+
+    @Test(arguments: [(2, ConfirmRule(agents: 2)), (2, ConfirmRule()), (3, ConfirmRule())])
+    func `one agent is cut off, and most is asked every ten seconds: none is down`(
+        agents: Int,
+        confirm: ConfirmRule
+    ) throws {
+        for at in stride(from: Int64(30_000), to: 40_000, by: 2_630) {
+            for agent in 0..<agents {
+                let cut = Fault(at: at, length: 25_000, kind: .cutFromTargets(agent: agent))
+                let world = mixed([cut], agents: agents, confirm: confirm)
+                try run(world)
+                #expect(world.checks.falls == 0, "a\(agent) at \(at)")
+            }
+        }
+    }
+
+    /// It is them: all others answer as soon as they are asked.
+    @Test func `what is asked every second dies among much that is asked every ten: down in time`()
+        throws
+    {
+        for confirm in [ConfirmRule(), ConfirmRule(agents: 2)] {
+            // Those with an interval of a second, on as many hosts.
+            let dead = (0..<30).filter { [0, 2].contains($0 % 6) }
+            for at in stride(from: Int64(30_000), to: 31_000, by: 490) {
+                let world = mixed(
+                    dead.map { Fault(at: at, length: 20_000, kind: .targetSilent($0)) },
+                    confirm: confirm
+                )
+                try run(world)
+                #expect(world.checks.falls == dead.count)
+                #expect(told(world, "doubt").isEmpty, "\(told(world, "doubt"))")
+            }
+        }
     }
 
     @Test func `one agent sees a peer down that two see up: published up, and said`() throws {
