@@ -39,6 +39,10 @@ public struct Claims: Sendable {
     private var lines: [[(pair: PairNumber, ticket: UInt32)]] = [[], [], [], []]
     private var heads = [0, 0, 0, 0]
     private var tickets: UInt32 = 0
+    /// What the store has just said who has it, the first first: whatever makes an agent ask again and again, it does
+    /// not before then.
+    private var paused: [PairNumber: Instant] = [:]
+    private var pauses: [(until: Instant, pair: PairNumber)] = []
     private var abstained: [PairNumber: Abstention] = [:]
     public private(set) var heldCount = 0
 
@@ -92,6 +96,7 @@ public struct Claims: Sendable {
         epochs[Int(pair)] = 0
         wishes[pair] = nil
         abstained[pair] = nil
+        paused[pair] = nil
     }
 
     /// Heard of a claim or a verdict under this epoch.
@@ -112,7 +117,37 @@ public struct Claims: Sendable {
         }
         tickets &+= 1
         wishes[pair] = Wish(reason: reason, holder: holder, mark: mark, ticket: tickets)
-        lines[order(reason)].append((pair, tickets))
+        if paused[pair] == nil { lines[order(reason)].append((pair, tickets)) }
+    }
+
+    // MARK: Asking no more than once a beat
+
+    /// It is not asked for before then.
+    public mutating func pause(_ pair: PairNumber, until time: Instant) {
+        paused[pair] = time
+        pauses.append((time, pair))
+    }
+
+    /// When something that is wanted may be asked for again; nil where nothing waits for that.
+    public var pauseEnds: Instant? { wishes.isEmpty ? nil : pauses.first?.until }
+
+    public mutating func endPauses(at now: Instant) {
+        guard let first = pauses.first, first.until <= now else { return }
+        let over = pauses.prefix { $0.until <= now }
+        pauses.removeFirst(over.count)
+        for (until, pair) in over where paused[pair] == until {
+            paused[pair] = nil
+            guard let wish = wishes[pair], !wish.isUnderWay else { continue }
+            lines[order(wish.reason)].append((pair, wish.ticket))
+        }
+    }
+
+    /// A new era, or a new life, in which nobody has asked for anything yet.
+    private mutating func wantNothing() {
+        wishes = [:]
+        lines = [[], [], [], []]
+        heads = [0, 0, 0, 0]
+        (paused, pauses) = ([:], [])
     }
 
     /// It is not its heir any more; what it wants for another reason it goes on wanting.
@@ -164,9 +199,12 @@ public struct Claims: Sendable {
         return epochs[Int(pair)]
     }
 
-    /// There is something to call about.
-    public func hasWishes(mayRank: Bool) -> Bool {
-        lines.indices.contains { (mayRank || $0 == order(.keep)) && heads[$0] < lines[$0].count }
+    /// There is something to call about by now.
+    public mutating func hasWishes(mayRank: Bool, at now: Instant) -> Bool {
+        endPauses(at: now)
+        return lines.indices.contains {
+            (mayRank || $0 == order(.keep)) && heads[$0] < lines[$0].count
+        }
     }
 
     /// The call is answered for this pair, or was lost: nothing is under way for it.
@@ -218,9 +256,7 @@ public struct Claims: Sendable {
 
     /// A new era, or a new instance: whatever it holds must be claimed again, before all else.
     public mutating func keepAll() {
-        wishes = [:]
-        lines = [[], [], [], []]
-        heads = [0, 0, 0, 0]
+        wantNothing()
         for index in holds.indices {
             let pair = PairNumber(index)
             switch holds[index] {
@@ -236,9 +272,7 @@ public struct Claims: Sendable {
     public mutating func dropAll() -> [PairNumber] {
         let pairs = probed
         for pair in pairs { set(pair, .nothing) }
-        wishes = [:]
-        lines = [[], [], [], []]
-        heads = [0, 0, 0, 0]
+        wantNothing()
         return pairs
     }
 

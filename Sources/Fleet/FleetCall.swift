@@ -124,6 +124,15 @@ public enum FleetHint: Hashable, Sendable {
     case offered(VerdictKey, epoch: UInt64, by: String)
     case asked(VerdictKey, Ask)
     case voted(VerdictKey, Vote)
+
+    /// Of the claim that it is about.
+    var epoch: UInt64 {
+        switch self {
+        case .ceded(_, let epoch, _, _), .offered(_, let epoch, _): epoch
+        case .asked(_, let ask): ask.epoch
+        case .voted(_, let vote): vote.epoch
+        }
+    }
 }
 
 /// What a script answered.

@@ -215,11 +215,17 @@ extension FleetMember {
         claims.settle(pair)
         let soon = now + terms.lateAfter
         switch answer {
+        case .granted, .held: claims.pause(pair, until: now + terms.beat)
+        case .fresh, .joining, .frozen: break
+        }
+        switch answer {
         case .granted(let epoch, _, _, _) where epoch < claims.epoch(of: pair):
             // Somebody claimed it after this, and the word of that came before the answer.
             if claims.drop(pair) {
                 effects.append(.stop(pair, at: clock.now(at: now)))
                 letGo(of: pair)
+                // Or nobody did, and what was heard of was a hand's.
+                lookForHolder(of: pair, at: now)
             }
             review(pair, at: now)
         case .granted(let epoch, let instant, let begun, let verdict):

@@ -409,6 +409,8 @@ extension FleetMember {
         at now: Instant,
         into effects: inout [FleetEffect]
     ) {
+        // Above what nobody has reached nothing could be claimed.
+        guard FleetTerms.isEpoch(hint.epoch, at: clock.now(at: now)) else { return }
         switch hint {
         case .ceded(let key, let epoch, let from, let by):
             guard let pair = number(of: key) else { return }
@@ -538,7 +540,8 @@ extension FleetMember {
             }
             return
         }
-        guard epoch >= claims.epoch(of: pair) else { return }
+        guard epoch >= claims.epoch(of: pair), FleetTerms.isEpoch(epoch, at: clock.now(at: now))
+        else { return }
         unheard.remove(pair)
         knownAlone.remove(pair)
         if holder != agent, case .held(let mine, _) = claims.hold(of: pair), epoch > mine {

@@ -433,7 +433,7 @@ public struct FleetMember: Sendable {
         var time = isBeating ? now + terms.beat : nextBeatAt
         if !ownership.isSettled || !isSeated { time = now }
         if let next = watch.next { time = min(time, clock.instant(of: next, from: now)) }
-        if let next = postponed.first { time = min(time, next.at) }
+        for next in [postponed.first?.at, claims.pauseEnds] { time = min(time, next ?? time) }
         if let from = givesAwayFrom, from > now { time = min(time, from) }
         return max(time, now)
     }
@@ -874,7 +874,7 @@ public struct FleetMember: Sendable {
         let mayRank =
             membership.isMember && ownership.isSettled && !isRosterOld && now >= guardedUntil
             && membership.state == .working
-        if !isClaiming, claims.hasWishes(mayRank: mayRank) {
+        if !isClaiming, claims.hasWishes(mayRank: mayRank, at: now) {
             let batch = claims.nextBatch(mayRank: mayRank) { plans[Int($0)]?.key ?? Self.nobody }
             if !batch.isEmpty {
                 call(

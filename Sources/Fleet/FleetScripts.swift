@@ -49,8 +49,8 @@ public enum FleetScript: String, CaseIterable, Sendable {
 
     /// Longer values are none of ours.
     private static let valueBytesMax = 16 << 10
-    /// 2^48, as for verdicts: milliseconds since 1970 will not reach it.
-    private static let epochMax: Int64 = 1 << 48
+    /// 2^48: milliseconds since 1970 will not reach it. Of epochs and eras less is believed; see `FleetTerms.epochLead`.
+    private static let timeMax: Int64 = 1 << 48
     /// Ten years, in milliseconds: by more nobody's clock was ever wrong.
     private static let clockMax: Int64 = 315_360_000_000
     private static let doubtingMax = 4_096
@@ -92,8 +92,8 @@ public enum FleetScript: String, CaseIterable, Sendable {
           'frozen', 'guarded', 'founded', 'format', 'size', 'look', 'late', 'doubting', '@' .. me, 'told')
         local format = sane(held[10], 1000000)
         if format > \(FleetTerms.format) then return {'format', int(format)} end
-        local function number(index) return sane(held[index], \(epochMax)) end
-        local present, roster, last, shift = number(1), number(3), number(4), number(5)
+        local function number(index) return sane(held[index], \(timeMax)) end
+        local roster, last, shift = number(3), number(4), number(5)
         local resumed, frozen, guarded, founded = number(6), number(7), number(8), number(9)
         local size, look = number(11), number(12)
         -- Store time: a clock that is set back stands still instead.
@@ -104,6 +104,12 @@ public enum FleetScript: String, CaseIterable, Sendable {
           shift = shift + last - t
           t = last
         end
+        -- What no agent can have reached by now is no epoch, nor an era: what follows from one that is believed is
+        -- believed too by the time at which it is read.
+        local LATEST, LATEST_ERA = t + \(FleetTerms.epochLead), t + \(FleetTerms.eraLead)
+        local function epoch_of(value) return sane(value, LATEST - 1) end
+        local present = sane(held[1], LATEST_ERA)
+        if era > LATEST_ERA then era = 0 end
         local replid = (asks_server or present == 0 or era > present or not held[2]) and server() or held[2]
         if present == 0 or format < \(FleetTerms.format) or held[2] ~= replid or era > present then
           if present > 0 and format < \(FleetTerms.format) then
@@ -116,8 +122,8 @@ public enum FleetScript: String, CaseIterable, Sendable {
           guarded = t + ((present > 0 or era > 0) and LEASE or \(terms.greeting.milliseconds))
           -- Later than any epoch of the eras before, be they lost: a caller that knows a later one says so.
           local before = math.max(era, present)
-          present = t > before and t
-            or before + \(FleetTerms.eraStep) + (tonumber(instance) + count) % \(FleetTerms.eraSpread)
+          present = before + \(FleetTerms.eraStep) + (tonumber(instance) + count) % \(FleetTerms.eraSpread)
+          if t > before or present > LATEST_ERA then present = t end
           resumed = t
           roster = roster + 1
           look = 0
@@ -135,7 +141,7 @@ public enum FleetScript: String, CaseIterable, Sendable {
           local one = {instance = its, count = tonumber(beats), state = state, weight = weight,
             joined = tonumber(joined), seen = tonumber(seen), mark = tonumber(mark), doubt = doubt,
             word = word, seat = seat, former = former, before = tonumber(before)}
-          if one.count > 2 ^ 53 or one.joined > \(epochMax) or one.mark > \(epochMax) or one.before > \(epochMax)
+          if one.count > 2 ^ 53 or one.joined > \(timeMax) or one.mark > \(timeMax) or one.before > \(timeMax)
             or one.seen > t + LEASE or (seat ~= '-' and not (tonumber(seat) and tonumber(seat) > 0))
             then return nil end
           return one
@@ -180,8 +186,8 @@ public enum FleetScript: String, CaseIterable, Sendable {
           local epoch, its_era, its, from, before, before_its, agent =
             string.match(text or '', '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (.*)$')
           if text and not epoch then return nil, true end
-          if not epoch or tonumber(epoch) > \(epochMax) or tonumber(its_era) > \(epochMax)
-            or tonumber(from) > t + \(60_000) or tonumber(before) > \(epochMax) then return nil, text and true end
+          if not epoch or tonumber(epoch) >= LATEST or tonumber(its_era) > LATEST_ERA
+            or tonumber(from) > t + \(60_000) or tonumber(before) >= LATEST then return nil, text and true end
           return {epoch = tonumber(epoch), era = tonumber(its_era), instance = its,
             from = tonumber(from), before = tonumber(before), before_instance = before_its,
             agent = agent}
@@ -363,7 +369,7 @@ public enum FleetScript: String, CaseIterable, Sendable {
           end
           if int(size) ~= held[11] then put('size', int(size)) end
           if int(founded) ~= held[9] then put('founded', int(founded)) end
-          if strangers > 0 and t - sane(held[16], \(epochMax)) > \(strangersToldEvery) then
+          if strangers > 0 and t - sane(held[16], \(timeMax)) > \(strangersToldEvery) then
             put('told', int(t))
             tell(me, 'word', 'strange', 'key', FLEET, 'field', string.sub(example, 1, 100), 'count',
               int(strangers))
@@ -434,20 +440,25 @@ public enum FleetScript: String, CaseIterable, Sendable {
           if verdict.\(FleetVouching.member) ~= one.instance then mark = math.min(mark, one.from) end
           return math.min(mark, t)
         end
-        local answer, plain, strange = {'ok', int(present), int(t)}, {}, {}
+        local answer, plain, strange, removed = {'ok', int(present), int(t)}, {}, {}, {}
         for i, field in ipairs(fields) do
           local at = 1 + 5 * i
-          local reason, epoch = ARGV[at + 1], tonumber(ARGV[at + 2])
+          local reason, epoch = ARGV[at + 1], epoch_of(ARGV[at + 2])
           local holder, mark = ARGV[at + 3], tonumber(ARGV[at + 4])
           local one, is_strange = record(records[i])
           if is_strange then strange[#strange + 1] = field end
           local verdict = decode(verdicts[i]) or {}
-          local written = sane(verdict.epoch, \(epochMax))
+          local written = epoch_of(verdict.epoch)
+          if written == 0 and (tonumber(verdict.epoch) or 0) > 0 then
+            -- Nobody's word: nor does anybody go on from what it says.
+            removed[#removed + 1] = field
+            verdicts[i], verdict = false, {}
+          end
           local is_mine = one and one.agent == me and one.instance == instance and one.era == present
           local is_held = one and one.agent ~= '' and one.era == present
             and is_alive(one.agent, one.instance)
           local word, from, same = nil, t, false
-          if is_mine and written <= one.epoch then
+          if is_mine and written <= one.epoch and epoch <= one.epoch then
             same, from = true, one.from
           elseif reason == 'keep' then
             if not one then
@@ -521,9 +532,11 @@ public enum FleetScript: String, CaseIterable, Sendable {
           end
         end
         if #plain > 0 then redis.call('HSET', VERDICTS, unpack(plain)) end
-        if #strange > 0 then
-          tell(me, 'word', 'strange', 'key', CLAIMS, 'field', string.sub(strange[1], 1, 100), 'count',
-            int(#strange))
+        if #removed > 0 then redis.call('HDEL', VERDICTS, unpack(removed)) end
+        for key, those in pairs({[CLAIMS] = strange, [VERDICTS] = removed}) do
+          if #those > 0 then
+            tell(me, 'word', 'strange', 'key', key, 'field', string.sub(those[1], 1, 100), 'count', int(#those))
+          end
         end
         return answer
         """
@@ -579,7 +592,7 @@ public enum FleetScript: String, CaseIterable, Sendable {
           local was_holder = one and one.era == present and t < one.from and one.before == epoch
             and one.before_instance == instance
           local old = decode(verdicts[i])
-          local written = old and sane(old.epoch, \(epochMax)) or 0
+          local written = old and epoch_of(old.epoch) or 0
           -- Of a word that stands above this one: not who holds the pair, but who said it.
           local writer = written > epoch and type(old.agent) == 'string' and #old.agent <= 512 and old.agent or ''
           if not is_holder and not was_holder then

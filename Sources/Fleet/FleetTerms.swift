@@ -54,10 +54,32 @@ public struct FleetTerms: Hashable, Sendable {
     /// And by less than so much more, by who calls first, and with which beat: two that follow the same one must not be
     /// one, though the answer be lost that would have told of the first.
     public static let eraSpread: UInt64 = 1 << 16
+    /// An epoch is milliseconds since 1970 where it begins, and grows by one with each claim: what is further ahead of the
+    /// store's time than this, some 279 years, no fleet has reached, however wrong its clocks were, and somebody's
+    /// hand wrote it. The limit moves a thousand times a second, and no pair is claimed as often: whatever is claimed above
+    /// an epoch that is believed can be believed by the time at which somebody reads it.
+    public static let epochLead: Int64 = 1 << 43
+    /// Eras have half of it, for the claims within them.
+    public static let eraLead: Int64 = 1 << 42
     /// The format of what lies in the store.
     public static let format = 3
     /// Beats from one that asks which server it is to the next.
     public static let beatsToAsk: UInt64 = 4
 
     public init() {}
+
+    /// Later epochs are nobody's at that time of the store.
+    public static func isEpoch(_ epoch: UInt64, at time: WallTime) -> Bool {
+        Int64(clamping: epoch) < later(epochLead, than: time)
+    }
+
+    /// The latest era that anybody can have reached by then.
+    public static func latestEra(at time: WallTime) -> UInt64 {
+        UInt64(max(later(eraLead, than: time), 0))
+    }
+
+    private static func later(_ span: Int64, than time: WallTime) -> Int64 {
+        let (sum, isTooLarge) = time.milliseconds.addingReportingOverflow(span)
+        return isTooLarge ? .max : sum
+    }
 }

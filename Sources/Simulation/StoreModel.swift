@@ -137,9 +137,10 @@ public struct StoreModel: Sendable {
     private var lease: Int64 { terms.lease.milliseconds }
 
     public mutating func perform(_ signature: Signature, _ call: FleetCall) -> FleetReply {
+        var signature = signature
         var asksServer = true
         if case .beat(let beat) = call { asksServer = beat.asksServer }
-        var moment = begin(signature, asksServer: asksServer)
+        var moment = begin(&signature, asksServer: asksServer)
         switch call {
         case .beat(let beat): return self.beat(beat, signature, &moment)
         case .claim(let roster, let claims):
@@ -161,12 +162,15 @@ public struct StoreModel: Sendable {
         var shift: Int64
     }
 
-    private mutating func begin(_ signature: Signature, asksServer: Bool) -> Moment {
+    private mutating func begin(_ signature: inout Signature, asksServer: Bool) -> Moment {
         var moment = Moment(time: clock + content.shift, shift: content.shift)
         if moment.time < content.last {
             moment.shift += content.last - moment.time
             moment.time = content.last
         }
+        let latest = FleetTerms.latestEra(at: WallTime(milliseconds: moment.time))
+        if content.era > latest { content.era = 0 }
+        if signature.era > latest { signature.era = 0 }
         let isOfLater = signature.era > content.era
         if content.era == 0 || (asksServer && content.replid != replid) || isOfLater {
             let wasThere = content.era > 0 || signature.era > 0
@@ -174,7 +178,7 @@ public struct StoreModel: Sendable {
             let (time, before) = (UInt64(max(moment.time, 0)), max(signature.era, content.era))
             let who = signature.instance + signature.count
             let step = FleetTerms.eraStep + who % FleetTerms.eraSpread
-            content.era = time > before ? time : before + step
+            content.era = time > before || before + step > latest ? time : before + step
             content.resumed = moment.time
             content.roster += 1
             content.look = 0
@@ -329,6 +333,23 @@ public struct StoreModel: Sendable {
         )
     }
 
+    // MARK: What can be
+
+    /// Zero where no agent can have reached it by now.
+    private func known(_ epoch: UInt64, _ moment: Moment) -> UInt64 {
+        FleetTerms.isEpoch(epoch, at: WallTime(milliseconds: moment.time)) ? epoch : 0
+    }
+
+    /// Nil where it is none of ours.
+    private func record(of pair: VerdictKey, _ moment: Moment) -> Holding? {
+        guard let record = content.claims[pair] else { return nil }
+        let latest = FleetTerms.latestEra(at: WallTime(milliseconds: moment.time))
+        let isOurs =
+            known(record.epoch, moment) == record.epoch && record.era <= latest
+            && known(record.before, moment) == record.before
+        return isOurs ? record : nil
+    }
+
     // MARK: Claiming
 
     private mutating func claim(
@@ -343,9 +364,17 @@ public struct StoreModel: Sendable {
             return .refused(.roster(content.roster))
         }
         // As a script that reads everything first.
-        let records = claims.map { content.claims[$0.pair] }
+        let records = claims.map { record(of: $0.pair, moment) }
         let answers = zip(claims, records).map { claim, record in
-            answer(to: claim, record, signature, moment)
+            var claim = claim
+            claim.epoch = known(claim.epoch, moment)
+            // Nobody's word: nor does anybody go on from what it says.
+            if let written = content.verdicts[claim.pair]?.epoch, known(written, moment) != written
+            {
+                content.verdicts[claim.pair] = nil
+                content.vouching[claim.pair] = nil
+            }
+            return answer(to: claim, record, signature, moment)
         }
         return .claimed(
             era: content.era,
@@ -377,7 +406,7 @@ public struct StoreModel: Sendable {
             .held(by: record?.agent ?? "", epoch: record?.epoch ?? 0)
         }
 
-        if let record, isMine, written <= record.epoch {
+        if let record, isMine, written <= record.epoch, claim.epoch <= record.epoch {
             isSame = true
             from = record.from
         } else if claim.reason == .keep {
@@ -523,7 +552,7 @@ public struct StoreModel: Sendable {
         var answers: [FleetReply.PublishAnswer] = []
         var writes: [(VerdictKey, Verdict, vouching: UInt64?)] = []
         for one in publications {
-            let record = content.claims[one.pair]
+            let record = record(of: one.pair, moment)
             let old = content.verdicts[one.pair]
             let isHolder =
                 record.map {
@@ -535,7 +564,7 @@ public struct StoreModel: Sendable {
                     $0.era == content.era && moment.time < $0.from && $0.before == one.epoch
                         && $0.beforeInstance == signature.instance
                 } ?? false
-            let written = old?.epoch ?? 0
+            let written = known(old?.epoch ?? 0, moment)
             let writer = written > one.epoch ? old?.agent ?? "" : ""
             if !isHolder && !wasHolder {
                 answers.append(
@@ -582,7 +611,7 @@ public struct StoreModel: Sendable {
                 content.revision += 1
                 changed.append(one.pair)
             }
-            guard var record = content.claims[one.pair], record.agent == signature.agent,
+            guard var record = record(of: one.pair, moment), record.agent == signature.agent,
                 record.instance == signature.instance, record.era == content.era,
                 one.epoch == 0 || record.epoch == one.epoch
             else { continue }

@@ -18,8 +18,9 @@ enum Believable {
     static let nameBytesMax = 512
     /// Twice what an outcome keeps: two of them may be told together.
     static let messageBytesMax = 1_024
-    /// An epoch is milliseconds since 1970 where it begins, and grows by one.
-    static let epochMax: UInt64 = 1 << 48
+    /// The year 2527: an epoch is milliseconds since 1970 where it begins, and grows by one. Of verdicts in Redis
+    /// `FleetTerms.epochLead` says more, where a clock is at hand.
+    static let epochMax: UInt64 = 1 << 44
     /// What a script in Redis can count exactly.
     static let sequenceMax: UInt64 = 1 << 53
     static let latencyMax = Nanoseconds.seconds(86_400)

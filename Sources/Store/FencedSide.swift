@@ -184,8 +184,14 @@ final class FencedSide<R: FencedRecord>: RedisSide {
     private func learn(_ value: RedisReply, field: String) {
         guard let bytes = value.bytes else { return }
         guard let key = R.Key(field: field) else { return store.ignore(.name(sort), field) }
-        guard let json = RedisStore.json(bytes), var record = R.read(json, of: key) else {
-            return store.ignore(.value(sort), field, bytes)
+        guard let json = RedisStore.json(bytes), var record = R.read(json, of: key),
+            writer == nil
+                || FleetTerms.isEpoch(record.epoch, at: store.loop.wall + store.fleetAhead)
+        else {
+            store.ignore(.value(sort), field, bytes)
+            // Whoever begins to read would know nothing of it.
+            if let writer, outbox.holds(key), !store.isTwin { writer.say(key, false) }
+            return
         }
         store.makesSense(sort, field)
         // Its times become this machine's: all others must be by the same clock before.

@@ -84,6 +84,31 @@ import Vocabulary
         #expect(claims.heldCount == 0)
     }
 
+    @Test func `what the store has just answered is asked again when its pause is over, and once`()
+    {
+        var claims = Self.ledger(2)
+        let now = Instant(nanoseconds: 0)
+        claims.want(0, .offer)
+        #expect(Self.batch(&claims) == ["0 offer"])
+        claims.settle(0)
+        claims.pause(0, until: now + .milliseconds(250))
+        claims.want(0, .offer)
+        claims.want(0, .keep)
+        claims.want(1, .offer)
+        claims.endPauses(at: now + .milliseconds(249))
+        #expect(Self.batch(&claims) == ["1 offer"])
+        #expect(claims.pauseEnds == now + .milliseconds(250))
+        claims.endPauses(at: now + .milliseconds(250))
+        #expect(Self.batch(&claims) == ["0 keep"])
+        #expect(Self.batch(&claims) == [])
+        claims.settle(0)
+        // In a new era all that is held is claimed at once.
+        _ = claims.grant(0, epoch: 5, from: Self.later)
+        claims.pause(0, until: now + .milliseconds(500))
+        claims.keepAll()
+        #expect(Self.batch(&claims) == ["0 keep"])
+    }
+
     @Test
     func
         `what was given away in doubt may come back soon after it, what was lost by votes may not`()

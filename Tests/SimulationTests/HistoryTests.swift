@@ -453,6 +453,168 @@ import Vocabulary
         #expect((begun.milliseconds > 0) == isSure)
     }
 
+    // MARK: Words by hand
+
+    /// Where somebody wrote what nobody can have reached, or what stands in the way of whoever holds the pair.
+    enum Forgery: CaseIterable, CustomTestStringConvertible {
+        case verdictOfOld, verdictAtLimit, verdictBelowLimit
+        case claimOfOld, claimAtLimit, claimBelowLimit, claimOfTwo
+        case letter, eraAtLimit, eraBelowLimit
+
+        var testDescription: String { "\(self)" }
+
+        fileprivate func write(into store: inout StoreModel, _ member: inout FleetMember) {
+            let now = HistoryTests.moment(store).instant
+            let time = WallTime(milliseconds: store.clock)
+            let limit = UInt64(store.clock + FleetTerms.epochLead)
+            var verdict = store.content.verdicts[HistoryTests.pair]
+            verdict?.status = .down
+            verdict?.health = 0
+            var claim = store.content.claims[HistoryTests.pair]
+            switch self {
+            case .verdictOfOld: verdict?.epoch = 1 << 48
+            case .verdictAtLimit: verdict?.epoch = limit
+            case .verdictBelowLimit: verdict?.epoch = limit - 1
+            case .claimOfOld: claim?.epoch = 1 << 48 - 1
+            case .claimAtLimit: claim?.epoch = limit
+            case .claimBelowLimit: claim?.epoch = limit - 1
+            case .claimOfTwo:
+                claim?.epoch = limit - 1
+                verdict?.epoch = limit - 1
+                claim?.agent = "nobody"
+            case .letter:
+                let hint = FleetHint.offered(HistoryTests.pair, epoch: 1 << 60, by: "nobody")
+                var effects: [FleetEffect] = []
+                member.heard(hint, at: now, into: &effects)
+                return
+            case .eraAtLimit: store.content.era = FleetTerms.latestEra(at: time) + 1
+            case .eraBelowLimit: store.content.era = FleetTerms.latestEra(at: time)
+            }
+            store.content.verdicts[HistoryTests.pair] = verdict
+            store.content.claims[HistoryTests.pair] = claim
+        }
+    }
+
+    /// A fleet of one that has had its pair for a while, with what reads and writes for it.
+    private struct Holder {
+        var store = StoreModel(clock: HistoryTests.start, replid: 1)
+        var member: FleetMember
+        var calls = 0
+        var claims = 0
+
+        init() {
+            member = FleetMember(agent: "a", dice: Dice(seed: 1), at: HistoryTests.moment(store))
+            let schedule = Schedule(
+                interval: .seconds(1),
+                fastInterval: .milliseconds(500),
+                timeout: .milliseconds(400)
+            )
+            let plan = PairPlan(key: HistoryTests.pair, schedule: schedule)
+            member.define(plan, at: HistoryTests.moment(store).instant)
+        }
+
+        /// `reads`: it hears what lies there, and says its own again where that is another's word.
+        mutating func live(for span: Int64, reads: Bool = false) {
+            let from = calls
+            for _ in 0..<span / 50 {
+                store.clock += 50
+                let now = HistoryTests.moment(store).instant
+                var effects: [FleetEffect] = []
+                if reads, let word = store.verdict(of: HistoryTests.pair), word.status != .up {
+                    member.heard(
+                        verdictOf: word.key,
+                        by: word.agent,
+                        epoch: word.epoch,
+                        at: now,
+                        into: &effects
+                    )
+                    if let pair = member.number(of: word.key) { member.said(pair) }
+                }
+                member.tick(at: now, lag: .zero, into: &effects)
+                while !effects.isEmpty, calls - from < 10_000 {
+                    switch effects.removeFirst() {
+                    case .call(let number, let signature, let call):
+                        perform(number, signature, call, now, &effects)
+                    case .probe(let pair, _, _, _): member.said(pair)
+                    default: break
+                    }
+                }
+            }
+        }
+
+        private mutating func perform(
+            _ number: CallNumber,
+            _ signature: Signature,
+            _ call: FleetCall,
+            _ now: Instant,
+            _ effects: inout [FleetEffect]
+        ) {
+            calls += 1
+            var call = call
+            if case .claim = call { claims += 1 }
+            if case .publish(var publications) = call {
+                for index in publications.indices {
+                    let one = publications[index]
+                    publications[index].verdict = Verdict(
+                        key: one.pair,
+                        kind: "http",
+                        status: .up,
+                        health: 4,
+                        rise: 2,
+                        fall: 3,
+                        reason: .layer7OK,
+                        latency: .zero,
+                        since: WallTime(milliseconds: 0),
+                        checkedAt: WallTime(milliseconds: store.clock),
+                        expiresAt: WallTime(milliseconds: store.clock + 10_000),
+                        agent: "a",
+                        epoch: one.epoch,
+                        sequence: one.sequence
+                    )
+                    publications[index].isVouched = true
+                }
+                call = .publish(publications)
+            }
+            member.replied(number, store.perform(signature, call), at: now, into: &effects)
+        }
+    }
+
+    @Test(arguments: Forgery.allCases)
+    func `what a hand wrote is written over within seconds, and claimed no more than once a beat`(
+        forgery: Forgery
+    ) {
+        var holder = Holder()
+        holder.live(for: 10_000)
+        #expect(holder.store.verdict(of: Self.pair)?.status == .up)
+        (holder.calls, holder.claims) = (0, 0)
+        forgery.write(into: &holder.store, &holder.member)
+        holder.live(for: 10_000, reads: true)
+        #expect(holder.calls < 100, "saw \(holder.calls) calls, \(holder.claims) of them claims")
+        // What it holds it can publish, and it does.
+        let (store, pair) = (holder.store, holder.member.number(of: Self.pair) ?? -1)
+        let epoch = holder.member.claims.publishableEpoch(of: pair)
+        #expect(store.holding(of: Self.pair)?.epoch == epoch)
+        #expect(store.verdict(of: Self.pair)?.status == .up)
+        #expect(store.verdict(of: Self.pair)?.epoch == epoch)
+        holder.calls = 0
+        holder.live(for: 5_000)
+        #expect(holder.calls <= 21, "saw \(holder.calls) calls in five seconds of rest")
+    }
+
+    @Test(arguments: [Forgery.verdictOfOld, .verdictBelowLimit])
+    func `what a hand wrote and took away again leaves nothing behind`(forgery: Forgery) {
+        var holder = Holder()
+        holder.live(for: 10_000)
+        forgery.write(into: &holder.store, &holder.member)
+        holder.live(for: 100, reads: true)
+        holder.store.content.verdicts[Self.pair] = nil
+        if let pair = holder.member.number(of: Self.pair) { holder.member.said(pair) }
+        (holder.calls, holder.claims) = (0, 0)
+        holder.live(for: 2_000, reads: true)
+        #expect(holder.calls < 20, "saw \(holder.calls) calls, \(holder.claims) of them claims")
+        #expect(holder.store.verdict(of: Self.pair)?.status == .up)
+    }
+
     // MARK: The net below all others
 
     /// Its process lost track of it: it lives, holds the pair, and never says a word of it.

@@ -198,6 +198,8 @@ private struct Trial {
         try await command(["SET", "test:clock", "\(model.clock)"])
         try await command(["SET", "test:replid", "\(model.replid)"])
 
+        if number(0...39) == 0 { try await forge() }
+
         let index = Int(number(0...Int64(agents.count - 1)))
         let call = try makeCall(index)
         var agent = agents[index]
@@ -226,6 +228,46 @@ private struct Trial {
         _ = model.takeChanged()
     }
 
+    /// Somebody writes there by hand what nobody can have reached, or just so.
+    private mutating func forge() async throws {
+        guard let pair = pairs.randomElement(using: &dice) else { return }
+        let (field, latest) = (Self.writing.field(pair), model.clock + FleetTerms.epochLead)
+        let few = [latest - number(-2...5), 1 << 47, 1 << 48, 1 << 53]
+        let epoch = UInt64(few.randomElement(using: &dice) ?? 1)
+        switch number(0...9) {
+        case 0...4:
+            guard var verdict = model.verdict(of: pair) else { return }
+            if chance(50) {
+                verdict.epoch = epoch
+            } else {
+                verdict.sequence = 1 << 53 - UInt64(number(0...2))
+            }
+            // As somebody who takes it for no secret who vouches for what: or nobody does.
+            model.content.verdicts[pair] = verdict
+            model.content.vouching[pair] = nil
+            try await command(["HSET", Self.prefix + "verdicts", field, Self.writing.text(verdict)])
+        case 5...8:
+            let holding = StoreModel.Holding(
+                epoch: epoch,
+                era: chance(50) ? model.era : model.era &- 1,
+                agent: agents.randomElement(using: &dice)?.id ?? "",
+                instance: UInt64(number(100...104)),
+                from: model.clock
+            )
+            model.content.claims[pair] = holding
+            let words =
+                "\(holding.epoch) \(holding.era) \(holding.instance) \(holding.from) 0 0 "
+                + holding.agent
+            try await command(["HSET", Self.prefix + "claims", field, words])
+        default:
+            if model.era == 0 { return }
+            let time = WallTime(milliseconds: model.clock)
+            let era = FleetTerms.latestEra(at: time) - 3 + UInt64(number(0...5))
+            model.content.era = era
+            try await command(["HSET", Self.prefix + "fleet", "era", "\(era)"])
+        }
+    }
+
     private mutating func makeCall(_ index: Int) throws -> FleetCall {
         let few = pairs.shuffled(using: &dice).prefix(Int(number(1...3)))
         switch number(0...9) {
@@ -248,6 +290,8 @@ private struct Trial {
                 )
                 claim.epoch = epochs[pair] ?? 0
                 if chance(20) { claim.epoch += UInt64(number(0...3)) }
+                if chance(2) { claim.epoch = UInt64(model.clock + FleetTerms.epochLead) - 2 }
+                if chance(2) { claim.epoch = 1 << 60 }
                 claim.holder = agents.randomElement(using: &dice)?.id ?? ""
                 claim.mark = WallTime(milliseconds: model.clock - number(-200...4_000))
                 return claim
