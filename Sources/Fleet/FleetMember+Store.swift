@@ -311,8 +311,9 @@ extension FleetMember {
             // It was granted anew meanwhile: what was refused is of the past.
             if let mine = claims.publishableEpoch(of: pair), mine > epoch { return said(pair) }
             if holder == agent {
-                // Written under a later epoch by somebody who knows no claims: above that one, then.
-                claims.note(epoch: other, of: pair)
+                // Written under a later epoch by somebody who knows no claims, or under this very one by somebody's hand:
+                // above that one, then.
+                claims.note(epoch: max(other, epoch + 1), of: pair)
                 claims.want(pair, .offer, holder: agent)
                 said(pair)
             } else if rosterIDs.contains(holder) {

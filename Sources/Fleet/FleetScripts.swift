@@ -606,6 +606,12 @@ public enum FleetScript: String, CaseIterable, Sendable {
             answer[#answer + 1] = int(written)
             answer[#answer + 1] = is_holder and me or one.agent
             answer[#answer + 1] = writer
+          elseif written == epoch and sane(old.sequence, 2 ^ 53) >= sequence and is_holder and verdicts[i] ~= text then
+            -- Under this very claim, and not by this life: above that goes only another claim.
+            answer[#answer + 1] = 'held'
+            answer[#answer + 1] = int(written)
+            answer[#answer + 1] = me
+            answer[#answer + 1] = ''
           elseif written == epoch and sane(old.sequence, 2 ^ 53) >= sequence then
             answer[#answer + 1] = 'known'
             answer[#answer + 1] = '0'

@@ -565,6 +565,7 @@ public struct StoreModel: Sendable {
                         && $0.beforeInstance == signature.instance
                 } ?? false
             let written = known(old?.epoch ?? 0, moment)
+            let vouching = one.isVouched ? signature.instance : nil
             let writer = written > one.epoch ? old?.agent ?? "" : ""
             if !isHolder && !wasHolder {
                 answers.append(
@@ -574,11 +575,14 @@ public struct StoreModel: Sendable {
                 let holder = isHolder ? signature.agent : record?.agent ?? ""
                 answers.append(.held(by: holder, epoch: written, writer: writer))
             } else if written == one.epoch, (old?.sequence ?? 0) >= one.sequence {
-                answers.append(.known)
+                let isItself = old == one.verdict && content.vouching[one.pair] == vouching
+                // Under this very claim, and not by this life: above that goes only another claim.
+                answers.append(
+                    isHolder && !isItself
+                        ? .held(by: signature.agent, epoch: written, writer: "") : .known
+                )
             } else {
-                if let verdict = one.verdict {
-                    writes.append((one.pair, verdict, one.isVouched ? signature.instance : nil))
-                }
+                if let verdict = one.verdict { writes.append((one.pair, verdict, vouching)) }
                 answers.append(.written)
             }
         }

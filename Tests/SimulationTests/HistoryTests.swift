@@ -457,7 +457,7 @@ import Vocabulary
 
     /// Where somebody wrote what nobody can have reached, or what stands in the way of whoever holds the pair.
     enum Forgery: CaseIterable, CustomTestStringConvertible {
-        case verdictOfOld, verdictAtLimit, verdictBelowLimit
+        case verdictOfOld, verdictAtLimit, verdictBelowLimit, verdictOfLaterSequence
         case claimOfOld, claimAtLimit, claimBelowLimit, claimOfTwo
         case letter, eraAtLimit, eraBelowLimit
 
@@ -475,6 +475,7 @@ import Vocabulary
             case .verdictOfOld: verdict?.epoch = 1 << 48
             case .verdictAtLimit: verdict?.epoch = limit
             case .verdictBelowLimit: verdict?.epoch = limit - 1
+            case .verdictOfLaterSequence: verdict?.sequence = 1 << 53
             case .claimOfOld: claim?.epoch = 1 << 48 - 1
             case .claimAtLimit: claim?.epoch = limit
             case .claimBelowLimit: claim?.epoch = limit - 1
@@ -601,7 +602,7 @@ import Vocabulary
         #expect(holder.calls <= 21, "saw \(holder.calls) calls in five seconds of rest")
     }
 
-    @Test(arguments: [Forgery.verdictOfOld, .verdictBelowLimit])
+    @Test(arguments: [Forgery.verdictOfOld, .verdictBelowLimit, .verdictOfLaterSequence])
     func `what a hand wrote and took away again leaves nothing behind`(forgery: Forgery) {
         var holder = Holder()
         holder.live(for: 10_000)

@@ -69,6 +69,7 @@ private struct Trial {
     private var epochs: [VerdictKey: UInt64] = [:]
     private var sequence: UInt64 = 0
     private var lastLetter: [String: String] = [:]
+    private var published: [Int: FleetCall] = [:]
     private let pairs: [VerdictKey]
     private(set) var hasFailed = false
     /// What was answered, by kind.
@@ -298,7 +299,9 @@ private struct Trial {
             }
             return .claim(roster: chance(95) ? agents[index].roster : 1, Array(claims))
         case 7...8:
-            return .publish(
+            // Word by word as before.
+            if chance(30), let last = published[index] { return last }
+            let call = FleetCall.publish(
                 few.map { pair in
                     sequence += 1
                     let epoch = (epochs[pair] ?? 1) &+ (chance(10) ? 1 : 0)
@@ -322,6 +325,8 @@ private struct Trial {
                     return one
                 }
             )
+            published[index] = call
+            return call
         default:
             if chance(50) {
                 // Nothing is whichever epoch it is held under.
