@@ -25,6 +25,8 @@ final class AskedSide<W: Wish>: CountedSide {
     private var unfinished = HashMark.none
     /// What was asked for here: told again after a loss, also where it is not defined any more.
     private var given = Set<W.Key>()
+    /// What a file remembered is all that is known: what is defined may not be, before that is read too.
+    private var isUnread = false
     /// Something untold lies in the ledger.
     private var isInLedger = false
 
@@ -40,6 +42,11 @@ final class AskedSide<W: Wish>: CountedSide {
     var pendingCount: Int { untold.count + (unfinished == .none ? 0 : 1) }
     var hasUrgent: Bool { pendingCount > 0 }
     var orderCount: Int { untold.count }
+    var mark: String? { known.mark?.text }
+    func remember(mark: String) {
+        known.note(HashMark(mark))
+        isUnread = true
+    }
     var lazyCount: Int { 0 }
 
     func restate() {}
@@ -403,13 +410,14 @@ final class AskedSide<W: Wish>: CountedSide {
         if isLost, !wasEmptied {
             store.complainOfLoss(of: "\(store.keys.hash(of: sort)) whole, or a part of it")
         }
+        isUnread = false
         unfinished = end.unfinished
         try await sweep()
     }
 
     /// Others tell what they are asked for: we, what concerns us.
     private func isCared(for key: W.Key) -> Bool {
-        given.contains(key) || store.observer?.isDefined(key) ?? true
+        isUnread || given.contains(key) || store.observer?.isDefined(key) ?? true
     }
 
     /// Removes what was lifted so long ago that nobody can bring it back.

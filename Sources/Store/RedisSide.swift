@@ -62,6 +62,10 @@ protocol CountedSide: RedisSide {
     )
     /// What was asked for and Redis may not know yet.
     var orderCount: Int { get }
+    /// What the hash that was read last says of itself; nil before.
+    var mark: String? { get }
+    /// So it did where what is known here was read.
+    func remember(mark: String)
 
     /// One of the ledger's records, which may be another sort's.
     func recover(_ record: LedgerRecord)

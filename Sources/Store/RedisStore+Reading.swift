@@ -186,6 +186,7 @@ extension RedisStore {
         try await compareTerms(on: reader)
         // Not before: a reading that breaks off has found out nothing.
         if !server.isEmpty { serverRead = server }
+        noteRead()
         heard.finish()
     }
 

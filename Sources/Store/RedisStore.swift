@@ -51,6 +51,9 @@ public final class RedisStore: Store {
     private var lookScript = ""
     private var scripts: [RedisScript: [String: String]] = [:]
     var storeID: String?
+    /// The state in which what is known was accepted, and whether this process has read one.
+    var origin: StoreOrigin?
+    var hasRead = false
     /// Which life of which server was read to its end last.
     var serverRead: String?
     var revision: UInt64 = 0
@@ -208,7 +211,9 @@ public final class RedisStore: Store {
         let known = State(sorts)
         self.known = known
         file = statePath.map { path in
-            StateFile(path: path, loop: loop, journal: journal) { known.snapshot(at: $0) }
+            StateFile(path: path, loop: loop, journal: journal) { [unowned self] in
+                known.snapshot(at: $0, of: noteOrigin())
+            }
         }
         // What is asked for goes first: there is less of it, and somebody waits.
         let made = sorts.compactMap(makeSide)
@@ -264,6 +269,7 @@ public final class RedisStore: Store {
         precondition(!isRunning, "a store starts once")
         self.observer = observer
         file?.load(into: known)
+        remember(known.origin)
         verdicts?.followKnown()
         for change in known.changes(at: now) { observer.storeChanged(change) }
         observer.storeStatusChanged(status)
@@ -806,7 +812,7 @@ public final class RedisStore: Store {
     // MARK: What a revision counts
 
     /// The sides whose records some upstream owns.
-    private var counted: [any CountedSide] {
+    var counted: [any CountedSide] {
         sides.compactMap { $0 as? any CountedSide }.filter { $0.pattern(of: "") != nil }
     }
 

@@ -7,6 +7,8 @@ import Vocabulary
 /// Confined to its loop's thread.
 final class State {
     let shelves: [any AnyShelf]
+    /// Of what a file held: the state of the store in which it was accepted.
+    private(set) var origin: StoreOrigin?
 
     /// What one process keeps at most of a sort; a store that holds more was not filled by this fleet.
     static let entriesMax = 1_000_000
@@ -38,7 +40,8 @@ final class State {
     /// The bytes of a state file. The closure runs on another thread.
     func snapshot(
         at now: WallTime,
-        keeping retention: Nanoseconds = Retention.span
+        keeping retention: Nanoseconds = Retention.span,
+        of origin: StoreOrigin? = nil
     ) -> @Sendable () -> [UInt8] {
         let parts = shelves.map { shelf in
             (shelf.sort.collection, shelf.snapshot(at: now, keeping: retention))
@@ -47,19 +50,22 @@ final class State {
             let head: [JSON.Member] = [
                 .init("format", .integer(Self.format)),
                 .init("written_at", .integer(now.milliseconds)),
-            ]
+                .init(StoreOrigin.member, origin?.json ?? .null),
+            ].filter { !$0.value.isNull }
             return JSON.object(head + parts.map { JSON.Member($0, $1()) }).bytes
         }
     }
 
     /// Takes in what a file holds, where that is later. Of what cannot be read the number is answered:
     /// one strange entry must not cost all the others.
-    func load(_ json: JSON) throws(StoreError) -> Int {
+    func load(_ json: JSON, at now: WallTime) throws(StoreError) -> Int {
         guard json["format"]?.integer == Self.format else {
             throw StoreError(
                 "expected format \(Self.format), saw \(json["format"]?.text ?? "none")"
             )
         }
+        let noted = json["written_at"]?.integer.flatMap(Believable.stamp)
+        origin = StoreOrigin(json[StoreOrigin.member], notedAt: noted, now: now)
         // An older version knows fewer sorts, and every version those that there were from the first.
         for sort in shelves.map(\.sort) {
             let isMissing = json[sort.collection] == nil && Self.first.contains(sort.collection)

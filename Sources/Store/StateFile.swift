@@ -62,7 +62,7 @@ final class StateFile {
     func load(into state: State) {
         do throws(StoreError) {
             guard let bytes = try read() else { return }
-            let leftOut = try state.load(Self.parse(bytes))
+            let leftOut = try state.load(Self.parse(bytes), at: loop.wall)
             if leftOut > 0 {
                 journal.warning(
                     "state file \(path): \(leftOut) entries make no sense and were left out",
