@@ -81,11 +81,13 @@ enum DashboardScript {
               + (source.error ? ": " + source.error : "") + "; routing goes on with what was read"
             : source.error ? "source " + source.name + ": " + source.error : "";
         const storeTrouble = (store) => {
-          const since = " since " + store.since;
+          const since = " since " + store.since, then = store.as_of ? "; what other agents found is as of then" : "";
           if (!store.connected)
-            return "store " + store.kind + " is away" + since + (store.error ? ": " + store.error : "");
+            return "store " + store.kind + " is away" + since + (store.error ? ": " + store.error : "") + then;
           if (store.twin) return "store " + store.kind + ": " + store.twin;
-          if (!store.writable) return "store " + store.kind + " takes no writes: " + store.write_error;
+          if (!store.writable)
+            return "store " + store.kind + " takes no writes" + since + ": " + store.write_error
+              + (store.advice ? "; " + store.advice : "") + then;
           return store.error ? "store " + store.kind + ": " + store.error : "";
         };
         // What is known: upstreams by name in the order of the definition, and strips by upstream.

@@ -14,7 +14,7 @@ struct ExplainJSON {
     /// What other agents have under these names.
     var otherwise: [OtherDefinition] = []
     var massHold: FleetReport.Hold?
-    /// The store is away since then: nothing newer is known of what others found.
+    /// The store is away, or takes no writes, since then: nothing newer is known of what others found.
     var asOf: WallTime?
     /// So few are available that requests go to all that are meant to serve.
     var isPanic = false
@@ -46,7 +46,7 @@ struct ExplainJSON {
             .init("why", .string(pair?.why ?? "no monitor probes it")),
             .init("rank", .array((pair?.rank ?? []).map { .string($0) })),
             .init("observers", .array((pair?.observers ?? []).map { .string($0) })),
-            .init("next_probe_at", time(pair?.nextAt)),
+            .init("next_probe_at", time(pair.flatMap(nextAt))),
             .init("layers", .array(layers)),
             .init("transitions", .array(transitions.reversed().map(transition))),
             .init("votes", .array((pair?.votes ?? []).map(\.json))),
@@ -56,6 +56,11 @@ struct ExplainJSON {
     }
 
     private var upstream: String { monitors.first?.summary.upstream ?? "" }
+
+    /// Whoever cannot be heard may be dead.
+    private func nextAt(_ pair: PairExplanation) -> WallTime? {
+        asOf == nil || pair.owner == agent ? pair.nextAt : nil
+    }
 
     private func verdict(of monitor: MonitorSummary) -> Verdict? {
         report.verdicts.first { $0.key.monitor == monitor.id }
@@ -73,7 +78,7 @@ struct ExplainJSON {
             .init("why", .string(pair?.why ?? "not defined here")),
             .init("rank", .array((pair?.rank ?? []).map { .string($0) })),
             .init("observers", .array((pair?.observers ?? []).map { .string($0) })),
-            .init("next_probe_at", time(pair?.nextAt)),
+            .init("next_probe_at", time(pair.flatMap(nextAt))),
             .init("epoch", verdict(of: monitor.summary).map { .integer(Int64($0.epoch)) } ?? .null),
             .init("votes", .array((pair?.votes ?? []).map(\.json))),
         ])
@@ -268,7 +273,8 @@ struct ExplainJSON {
                 let count = left == 1 ? "one failure" : "\(left) failures in a row"
                 let verb = (monitor.isRequired ? "take" : "degrade") + (left == 1 ? "s" : "")
                 var line = "\(monitor.id): \(count) \(verb) it\(monitor.isRequired ? " down" : "")"
-                if let pair, pair.confirmAgents > 0 {
+                // Whoever cannot be asked has none.
+                if asOf == nil, let pair, pair.confirmAgents > 0 {
                     let agents = pair.confirmAgents == 1 ? "agent has" : "agents have"
                     line += ", and \(pair.confirmAgents) other \(agents) a vote on that"
                 }

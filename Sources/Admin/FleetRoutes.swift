@@ -78,7 +78,7 @@ enum FleetRoutes {
                 transitions: Array(transitions),
                 otherwise: otherwise,
                 massHold: hold,
-                asOf: status.isConnected ? nil : status.since,
+                asOf: status.asOf,
                 isPanic: view.isPanic,
                 told: votes ?? [],
                 source: source,

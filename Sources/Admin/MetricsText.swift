@@ -291,7 +291,7 @@ struct MetricsText {
         family("muster_store_connected", "gauge", "1 while the store answers.")
         sample("muster_store_connected", labels, store.isConnected ? 1 : 0)
         family("muster_store_writable", "gauge", "1 while the store takes writes.")
-        let isWritable = store.isConnected && store.writeError == nil
+        let isWritable = store.isWritable
         sample("muster_store_writable", labels, isWritable ? 1 : 0)
         family("muster_store_twin", "gauge", "1 while another process has this agent's id.")
         sample("muster_store_twin", labels, store.twin == nil ? 0 : 1)

@@ -364,8 +364,7 @@ public final class FleetDesk: EventSink {
     // MARK: Pairs
 
     public func define(_ plan: PairPlan) -> PairNumber {
-        let pair = member.define(plan, at: loop.instant)
-        return pair
+        member.define(plan, at: loop.instant)
     }
 
     /// It is defined no more here. Returns whether others may still have it, who go on from what was found.
@@ -633,7 +632,10 @@ public final class FleetDesk: EventSink {
         case .reply(let reply):
             unwritableSince = nil
             if refusal != nil, case .beat = call { note(refusal: nil) }
-            if case .beaten = reply { newerFormat = nil }
+            if case .beaten(let answer) = reply {
+                newerFormat = nil
+                news.beaten(at: answer.time, within: setting.terms.resumeAfter)
+            }
             ended(number, call, sent, reply)
         case .lost: ended(number, call, sent, nil)
         case .refused(let text):
@@ -910,16 +912,4 @@ extension Doubt.Reason {
         case .massFailure: "most of what it probes fell silent, and the others do not say the same"
         }
     }
-}
-
-extension FleetWriting {
-    /// As records are written.
-    static let store = FleetWriting(
-        field: { $0.field },
-        key: { VerdictKey(field: $0) },
-        text: { $0.json.text },
-        verdict: { key, text in
-            RedisStore.json(Array(text.utf8)).flatMap { Verdict.read($0, of: key) }
-        }
-    )
 }

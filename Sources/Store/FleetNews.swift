@@ -11,10 +11,20 @@ struct FleetNews {
     /// Who was late when the members were looked at last, and from what time on.
     private var late: [String: WallTime] = [:]
     private var era: UInt64 = 0
+    /// Between these two times of the store nobody's beat was written that this agent could hear of.
+    private var pause: (from: WallTime, until: WallTime)?
+    private var beatenAt: WallTime?
     /// In a new era all come back until then.
     private var awaitsUntil: Instant?
 
     private static let namesMax = 10
+
+    /// A beat was answered at that time of the store. Where none was for longer than `span`, nobody was heard: since when
+    /// somebody is silent nobody knows.
+    mutating func beaten(at time: WallTime, within span: Nanoseconds) {
+        if let last = beatenAt, time - last > span { pause = (last, time) }
+        beatenAt = time
+    }
 
     /// One line where there is news: how many share the probing, and what became of whom.
     mutating func line(
@@ -63,9 +73,13 @@ struct FleetNews {
                 text += "; not back since the store lost its state: \(Self.list(others))"
             }
         } else {
-            let silent = others.filter { late[$0] != nil }
-            let left = others.subtracting(silent)
+            let unheard = others.filter { late[$0].map(isOfPause) ?? false }
+            let silent = others.filter { late[$0] != nil }.subtracting(unheard)
+            let left = others.subtracting(silent).subtracting(unheard)
             if !left.isEmpty { text += "; left: \(Self.list(left))" }
+            if !unheard.isEmpty {
+                text += "; not back since the store takes beats again: \(Self.list(unheard))"
+            }
             if !silent.isEmpty {
                 let since = silent.compactMap { late[$0] }.min().map { " since \($0)" } ?? ""
                 text += "; silent\(since): \(Self.list(silent))"
@@ -73,6 +87,11 @@ struct FleetNews {
         }
         if went.contains(me) { text += "; this one takes no part" }
         return text
+    }
+
+    /// From that time on its silence counts: it may have begun before.
+    private func isOfPause(_ time: WallTime) -> Bool {
+        pause.map { $0.from < time && time <= $0.until } ?? false
     }
 
     private static func list(_ ids: Set<String>) -> String {

@@ -45,13 +45,17 @@ extension RedisStore: FleetWire {
                 case .other:
                     // What lies there is looked at with the next reading of everything.
                     if text.contains("WRONGTYPE") { self?.looks = 0 }
+                    self?.noteWritable(false)
                     done(.refused(text))
                 }
             case .array(let items)?:
                 let words = items.map { $0.text ?? $0.integer.map { "\($0)" } ?? "" }
                 let reply = FleetReply(words, to: call, by: signature, .store)
                 // A beat is written: nobody has to wait for the next reading of everything to learn that writes go again.
-                if case .beaten = reply { self?.wroteAgain() }
+                if case .beaten = reply {
+                    self?.wroteAgain()
+                    self?.noteWritable(true)
+                }
                 let ahead = self?.fleetAhead ?? .zero
                 done(
                     reply.map { .reply($0.shifted(by: -ahead)) }
@@ -309,6 +313,18 @@ struct WrittenBeats: Hashable {
     func silence(since seen: WallTime) -> Nanoseconds {
         max(until - max(seen, min(resumed, until)), .zero)
     }
+}
+
+extension FleetWriting {
+    /// As records are written.
+    static let store = FleetWriting(
+        field: { $0.field },
+        key: { VerdictKey(field: $0) },
+        text: { $0.json.text },
+        verdict: { key, text in
+            RedisStore.json(Array(text.utf8)).flatMap { Verdict.read($0, of: key) }
+        }
+    )
 }
 
 /// One agent, as it said last.

@@ -80,14 +80,18 @@ public final class RedisStore: Store {
     /// By which what is asked for ends.
     private(set) var ends: EndClock
     private(set) var isConnected = false
-    private var since: WallTime
+    var since: WallTime
+    /// Redis can be read since then, and takes no writes.
+    var unwritableSince: Instant?
+    /// When it last was neither away nor refusing writes.
+    var wellUntil: WallTime?
     private var lastError: String?
     private var refused: UInt64 = 0
     /// Why Redis takes no writes, though it can be read.
     private var writeError: String?
     private var isWriteTroubleTold = false
     /// Set where Redis throws away what it likes when its memory is full.
-    private(set) var evictionAdvice = ""
+    var evictionAdvice = ""
     private var writeAgain: Timers.Token?
     /// Of values that are none of ours.
     var ignored: UInt64 = 0
@@ -255,6 +259,10 @@ public final class RedisStore: Store {
             refused: refused,
             ignored: ignored
         )
+        status.writeAdvice = status.writeError.flatMap(Refusal.advice)
+        status.wellUntil = wellUntil
+        status.hearsOthers =
+            isConnected && unwritableSince.map { lastBeat.hasMoved(since: $0) } ?? false
         status.connections = [writer, reader].count { $0 != nil }
         status.isReturnSilent = !isAwayTold
         status.twin = isTwin ? fleet?.twinWords : nil
@@ -523,41 +531,6 @@ public final class RedisStore: Store {
         try await ask(writer, [["SCRIPT", "LOAD", source]]).first?.text ?? ""
     }
 
-    /// A Redis that evicts any key when its memory is full loses drains. Where an ACL does not let us ask, scripts may not
-    /// either which server they run in: they go on without, and nothing else would ever say so.
-    private func askForEviction(_ reader: RedisConnection) async {
-        let replies = try? await reader.pipeline([["INFO", "memory"]], timeout: commandTimeout)
-        if case .error(let text)? = replies?.first, Refusal.word(text) == "NOPERM",
-            throttle.note("info", at: loop.instant) != nil
-        {
-            journal.warning(
-                "store \(url) does not allow INFO: \(text.printable); without it a failover is not told from the server "
-                    + "before, and whether it throws away keys is not known. Allow +info; docs/STATE.md names all rights",
-                [.event("store-rights"), .store("redis"), .error(text)]
-            )
-        }
-        let lines = (replies?.first?.text ?? "").split(whereSeparator: \.isNewline)
-        func value(_ name: String) -> Substring? {
-            lines.first { $0.hasPrefix(name + ":") }?.dropFirst(name.count + 1)
-        }
-        let before = evictionAdvice
-        guard let policy = value("maxmemory_policy"), policy.hasPrefix("allkeys"),
-            let limit = value("maxmemory"), limit != "0"
-        else {
-            evictionAdvice = ""
-            return
-        }
-        evictionAdvice =
-            "; its maxmemory-policy is \(policy), which throws away drains and verdicts when memory "
-            + "is short: set noeviction or volatile-lru, or use a Redis of muster's own"
-        if before.isEmpty {
-            journal.warning(
-                "store \(url) may lose what it was told\(evictionAdvice)",
-                [.event("store-evicts"), .store("redis")]
-            )
-        }
-    }
-
     private func open() async throws(RedisError) -> RedisConnection {
         let connection = try await RedisConnection.connect(
             to: url,
@@ -606,6 +579,7 @@ public final class RedisStore: Store {
         if url.sentinels != nil, Refusal.word(text) == "READONLY" { return lost(.refused(text)) }
         let isNew = writeError != text
         writeError = text
+        noteWritable(false)
         if isNew { observer?.storeStatusChanged(status) }
         if writeAgain == nil {
             writeAgain = timers.schedule(after: Self.writeAgainAfter) { [unowned self] in
@@ -637,13 +611,16 @@ public final class RedisStore: Store {
 
     /// Redis took a write, even if only one that changes nothing.
     func wroteAgain() {
-        guard writeError != nil else { return }
+        guard writeError != nil else { return noteWritable(fleet?.refusal == nil) }
         writeError = nil
+        let words =
+            unwritableSince.map { ", after \(TransitionLine.rough(loop.instant - $0))" } ?? ""
+        noteWritable(fleet?.refusal == nil)
         // Good news of a trouble that nobody was told of would be riddles.
         if isWriteTroubleTold {
             isWriteTroubleTold = false
             journal.notice(
-                "store \(url) takes writes again",
+                "store \(url) takes writes again\(words)",
                 [.event("store-writable"), .store("redis")]
             )
         }
@@ -654,6 +631,7 @@ public final class RedisStore: Store {
         if isConnected != connected { since = loop.wall }
         isConnected = connected
         if connected { outage = nil }
+        noteWell()
         observer?.storeStatusChanged(status)
         if connected { isAwayTold = false }
     }

@@ -115,15 +115,20 @@ public struct StoreStatus: Hashable, Sendable {
     /// `embedded` or `redis`.
     public var kind: String
     public var isConnected: Bool
-    /// When `isConnected` last changed.
+    /// Since when it is as it is: well, or taking no writes, or away.
     public var since: WallTime
     /// Of the last change seen; zero before the first.
     public var revision: UInt64
     /// Writes taken and not yet confirmed.
     public var pending: Int
     public var lastError: String?
-    /// Why the store takes no writes, where it can be read all the same.
+    /// Why the store takes no writes, where it can be read all the same, and what can be done about it.
     public var writeError: String?
+    public var writeAdvice: String?
+    /// Beats of others are read, though none of this agent's is written.
+    public var hearsOthers = false
+    /// When it last was neither away nor refusing writes; nil while it is neither.
+    public var wellUntil: WallTime?
     /// Verdicts of ours that the store refused because it holds a newer one.
     public var refused: UInt64
     /// Values in the store that were none of ours, or not to be believed.
@@ -138,6 +143,10 @@ public struct StoreStatus: Hashable, Sendable {
     public var connections = 0
     /// Lost and found again so soon that nobody was told of the loss, nor is of the return.
     public var isReturnSilent = false
+
+    public var isWritable: Bool { isConnected && writeError == nil }
+    /// What others found, and who holds what, is known up to then and no further; nil while they are heard.
+    public var asOf: WallTime? { isWritable || hearsOthers ? nil : wellUntil ?? since }
 
     public init(
         kind: String,

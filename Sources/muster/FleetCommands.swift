@@ -203,7 +203,7 @@ struct ExplainReport {
         }
         if let since = body["as_of"]?.string {
             lines.append(
-                "  the store does not answer: what other agents found, and who holds what, is known up to "
+                "  the store is away, or takes no writes: what other agents found, and who holds what, is known up to "
                     + since.printable
             )
         }

@@ -287,7 +287,10 @@ struct StatusReport {
         if store["connected"]?.bool != false {
             if let twin = store["twin"]?.string { return ["store \(kind): \(twin)"] }
             if let error = store["write_error"]?.string {
-                return ["store \(kind) takes no writes: \(error)"]
+                let since = store["as_of"]?.string.map { " since \($0)" } ?? ""
+                let advice = store["advice"]?.string.map { "; \($0)" } ?? ""
+                let others = since.isEmpty ? "" : "; what other agents found is as of then"
+                return ["store \(kind) takes no writes\(since): \(error)\(advice)\(others)"]
             }
             return store["error"]?.string.map { ["store \(kind): \($0)"] } ?? []
         }

@@ -392,6 +392,23 @@ import Vocabulary
         #expect(strings(own["would_change"]).last?.hasSuffix(" makes it unknown") == true)
     }
 
+    /// Whoever cannot be heard may be dead, and cannot be asked.
+    @Test func `while others are not heard no probe of theirs is promised, nor a vote`() throws {
+        let pair = PairExplanation(
+            owner: "a2",
+            why: "a2 held the claim when the store was last heard",
+            rank: ["a2", "a1"],
+            nextAt: Self.noon + .seconds(1),
+            confirmAgents: 2
+        )
+        let json = try explained(verdict, by: pair, asOf: Self.noon)
+        #expect(json["next_probe_at"] == .null)
+        #expect(json["checks"]?[0]?["next_probe_at"] == .null)
+        #expect(!strings(json["would_change"]).contains { $0.contains("vote") })
+        let own = try explained(verdict, by: pair, from: "a2", asOf: Self.noon)
+        #expect(own["next_probe_at"]?.string == "\(Self.noon + .seconds(1))")
+    }
+
     @Test func `a failure that is not enough is told, and one that comes after a long silence`()
         throws
     {

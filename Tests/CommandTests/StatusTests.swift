@@ -282,6 +282,18 @@ import Vocabulary
                 "\n\nstore redis takes no writes: READONLY no"
             )
         )
+        let known: JSON = [
+            "store": [
+                "kind": "redis", "connected": true, "write_error": "OOM no", "as_of": "T1",
+                "advice": "its maxmemory is used up",
+            ]
+        ]
+        #expect(
+            StatusReport(body, peer: nil, readiness: known).text.hasSuffix(
+                "\n\nstore redis takes no writes since T1: OOM no; its maxmemory is used up; what other agents "
+                    + "found is as of then"
+            )
+        )
     }
 
     @Test func `an upstream that answers nobody is a failure`() throws {

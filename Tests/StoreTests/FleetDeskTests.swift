@@ -197,9 +197,15 @@ import Vocabulary
             #expect(await rig.comes { agent.hands.held.count == 1 })
             let setting = "min-replicas-to-write"
             _ = try await server.ask("CONFIG", "SET", setting, "1", on: rig.loop)
+            #expect(agent.store.status.asOf == nil)
             #expect(await rig.comes { agent.store.status.writeError != nil })
+            // What others found is known up to then, as where it is away.
+            let asOf = try #require(agent.store.status.asOf)
+            #expect(!agent.store.status.isWritable && asOf <= rig.loop.wall)
             _ = try await server.ask("CONFIG", "SET", setting, "0", on: rig.loop)
             #expect(await rig.comes { agent.store.status.writeError == nil })
+            #expect(agent.store.status.asOf == nil && agent.store.status.since >= asOf)
+            #expect(rig.lines.all.contains { $0.contains("takes writes again, after ") })
         }
     }
 

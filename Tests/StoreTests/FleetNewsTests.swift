@@ -56,6 +56,25 @@ import Vocabulary
         #expect(own == nil)
     }
 
+    /// Nobody's beat was written meanwhile: when it fell silent nobody knows, and not after that time.
+    @Test
+    func `one that fell silent while nobody could be heard is silent since nobody knows when`() {
+        var news = told(["a1": 1, "a2": 2, "a3": 3])
+        let span = Nanoseconds.seconds(1)
+        news.beaten(at: since, within: span)
+        news.beaten(at: since + .milliseconds(250), within: span)
+        news.beaten(at: since + .seconds(20), within: span)
+        let resumed = since + .milliseconds(19_990)
+        let both = ["a2": resumed, "a3": since + .seconds(22)]
+        let none = line(&news, ["a1": 1, "a2": 2, "a3": 3], late: both, at: 23)
+        #expect(none == nil)
+        let text = line(&news, ["a1": 1], at: 26)
+        #expect(
+            text == "one agent probes; not back since the store takes beats again: a2; "
+                + "silent since \(since + .seconds(22)): a3"
+        )
+    }
+
     /// Whoever comes back first finds nobody there.
     @Test func `a store that lost its state says nothing of those that are not back yet`() {
         var news = told(["a1": 1, "a2": 2, "a3": 3])
