@@ -110,8 +110,15 @@ public enum FleetScript: String, CaseIterable, Sendable {
         local function epoch_of(value) return sane(value, LATEST - 1) end
         local present = sane(held[1], LATEST_ERA)
         if era > LATEST_ERA then era = 0 end
-        local replid = (asks_server or present == 0 or era > present or not held[2]) and server() or held[2]
-        if present == 0 or format < \(FleetTerms.format) or held[2] ~= replid or era > present then
+        local known = held[2] or ''
+        local replid = (asks_server or present == 0 or era > present or not held[2]) and server() or known
+        -- Whoever may not ask, or might not before, has not found another.
+        if replid == '' then replid = known end
+        if present > 0 and known == '' and replid ~= '' then
+          redis.call('HSET', FLEET, 'replid', replid)
+          known = replid
+        end
+        if present == 0 or format < \(FleetTerms.format) or known ~= replid or era > present then
           if present > 0 and format < \(FleetTerms.format) then
             -- Where an older version kept what is in one hash now.
             for _, name in ipairs({'agents', 'roster', 'seen', 'marks', 'doubting'}) do

@@ -44,7 +44,8 @@ public struct StoreModel: Sendable {
     /// Everything that a failover may lose the end of.
     struct Content: Hashable, Sendable {
         var era: UInt64 = 0
-        var replid: UInt64 = 0
+        /// Zero where it could not be asked; nil where nothing was ever noted.
+        var replid: UInt64?
         var roster: UInt64 = 0
         var last: Int64 = 0
         var shift: Int64 = 0
@@ -69,6 +70,8 @@ public struct StoreModel: Sendable {
     /// What the server's clock shows, and which life of which server this is.
     public var clock: Int64
     public var replid: UInt64
+    /// An ACL lets scripts ask.
+    public var tellsServer = true
     /// Entries of streams since the last time somebody took them.
     public private(set) var letters: [FleetCall.Letter] = []
     public private(set) var changed: [VerdictKey] = []
@@ -172,7 +175,11 @@ public struct StoreModel: Sendable {
         if content.era > latest { content.era = 0 }
         if signature.era > latest { signature.era = 0 }
         let isOfLater = signature.era > content.era
-        if content.era == 0 || (asksServer && content.replid != replid) || isOfLater {
+        let asks = asksServer || content.era == 0 || isOfLater || content.replid == nil
+        // Whoever may not ask, or might not before, has not found another.
+        let found = asks && tellsServer ? replid : content.replid
+        if content.era > 0, content.replid ?? 0 == 0, let found { content.replid = found }
+        if content.era == 0 || content.replid != found || isOfLater {
             let wasThere = content.era > 0 || signature.era > 0
             content.guarded = moment.time + (wasThere ? lease : terms.greeting.milliseconds)
             let (time, before) = (UInt64(max(moment.time, 0)), max(signature.era, content.era))
@@ -182,7 +189,7 @@ public struct StoreModel: Sendable {
             content.resumed = moment.time
             content.roster += 1
             content.look = 0
-            content.replid = replid
+            content.replid = found ?? 0
             content.last = moment.time
             content.shift = moment.shift
         }

@@ -161,6 +161,9 @@ extension RedisStore {
         if wasEmptied, storeID != nil { complainOfLoss(of: "its state") }
         // Where an ACL forbids to ask, it is the one that it was.
         let server = parts[6].text ?? ""
+        // Taken from a running agent: nothing else would say so before the next connection.
+        if server.isEmpty, !isServerHidden { await askForEviction(reader) }
+        isServerHidden = server.isEmpty
         let isOther = !server.isEmpty && serverRead != nil && serverRead != server
         storeID = id
         revision = number

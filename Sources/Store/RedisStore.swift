@@ -56,6 +56,8 @@ public final class RedisStore: Store {
     var hasRead = false
     /// Which life of which server was read to its end last.
     var serverRead: String?
+    /// It may not be asked which server it is.
+    var isServerHidden = false
     var revision: UInt64 = 0
     var heard = HeardRevision()
     /// When everything was read last, no hint had been missed since the reading before.

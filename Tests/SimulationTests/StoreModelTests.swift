@@ -190,6 +190,7 @@ private struct Trial {
         case 960..<980: model.clock -= number(1...3_000)
         case 980..<988:
             model.replid += 1
+        case 992..<996: model.tellsServer.toggle()
         case 988..<992:
             model.flush()
             lastLetter = [:]
@@ -197,7 +198,8 @@ private struct Trial {
         default: break
         }
         try await command(["SET", "test:clock", "\(model.clock)"])
-        try await command(["SET", "test:replid", "\(model.replid)"])
+        let server = model.tellsServer ? "\(model.replid)" : ""
+        try await command(["SET", "test:replid", server])
 
         if number(0...39) == 0 { try await forge() }
 

@@ -343,6 +343,41 @@ import Vocabulary
         }
     }
 
+    /// Neither is another store: orders are not told again for it, nor are pairs claimed anew.
+    @Test func `INFO taken from a running agent is told at once, and is no other era`() async throws
+    {
+        try await StoreRig.run(.redisTCP) { rig in
+            let server = try #require(rig.server)
+            let connection = try await server.connect(on: rig.loop)
+            defer { connection.close() }
+            let url = try await server.urlWithDocumentedRights(connection)
+            let user = try #require(url.user)
+            let agent = await Agent.start(
+                "a1",
+                on: rig,
+                url: url,
+                pairs: 1,
+                reconcileEvery: .milliseconds(100)
+            )
+            #expect(await rig.comes { agent.hands.held.count == 1 })
+            let era = agent.desk.member.membership.era
+            for right in ["-info", "+info"] {
+                _ = try await connection.command(
+                    ["ACL", "SETUSER", user, right],
+                    timeout: patience
+                )
+                // Beats ask once a second which server it is.
+                let count = agent.desk.member.membership.signature.count
+                #expect(
+                    await rig.comes { agent.desk.member.membership.signature.count > count + 10 }
+                )
+                #expect(agent.desk.member.membership.era == era)
+            }
+            #expect(rig.lines.all.count { $0.contains("does not allow INFO") } == 1)
+            #expect(!rig.lines.all.contains { $0.contains("lost its state") })
+        }
+    }
+
     /// The next word of the holder meets it: the next reading of everything is an hour away.
     @Test func `what an older agent writes is written over`() async throws {
         try await StoreRig.run(.redisUnix) { rig in
@@ -913,6 +948,7 @@ private final class Agent {
     static func start(
         _ id: String,
         on rig: StoreRig,
+        url: RedisURL? = nil,
         pairs: Int,
         confirm: ConfirmRule = ConfirmRule(),
         reconcileEvery: Nanoseconds = RedisStore.reconcileEveryDefault,
@@ -923,7 +959,7 @@ private final class Agent {
         setting.terms.settle = .milliseconds(200)
         setting.terms.lease = lease
         let desk = FleetDesk(setting, on: rig.loop, journal: rig.lines.journal)
-        let made = rig.make(agent: id, fleet: desk, reconcileEvery: reconcileEvery)
+        let made = rig.make(agent: id, url: url, fleet: desk, reconcileEvery: reconcileEvery)
         guard let store = made as? RedisStore else {
             preconditionFailure("expected a store in Redis")
         }
