@@ -639,7 +639,7 @@ extension RedisReply {
         switch reply.type {
         case REDIS_REPLY_STRING: self = .string(Array(UnsafeRawBufferPointer(bytes)))
         case REDIS_REPLY_STATUS: self = .status(Self.text(bytes))
-        case REDIS_REPLY_ERROR: self = .error(Self.text(bytes))
+        case REDIS_REPLY_ERROR: self = .error(Self.withoutScript(Self.text(bytes)))
         case REDIS_REPLY_INTEGER: self = .integer(reply.integer)
         case REDIS_REPLY_ARRAY:
             let elements = UnsafeBufferPointer(start: reply.element, count: reply.elements)
@@ -650,5 +650,14 @@ extension RedisReply {
 
     private static func text(_ bytes: UnsafeBufferPointer<CChar>) -> String {
         String(decoding: UnsafeRawBufferPointer(bytes), as: UTF8.self)
+    }
+
+    /// Behind the error of a script Redis names that and the line: a puzzle for people, and another one with each script that
+    /// is refused for one reason.
+    static func withoutScript(_ text: String) -> String {
+        guard let range = text.ranges(of: " script: ").last else { return text }
+        let name = text[range.upperBound...].prefix { $0.isHexDigit }
+        let isOne = name.count == 40 && text[name.endIndex...].hasPrefix(", on @user_script:")
+        return isOne ? String(text[..<range.lowerBound]) : text
     }
 }

@@ -34,6 +34,27 @@ import Vocabulary
         }
     }
 
+    /// By another name and line with each script, be the reason the same.
+    @Test func `the error of a script is told as the same error elsewhere`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            let connection = try await server.connect(on: rig.loop)
+            defer { connection.close() }
+            let script = "return redis.call('INCR', KEYS[1])"
+            let replies = try await connection.pipeline(
+                [
+                    ["SET", "k", "v"], ["EVAL", script, "1", "k"],
+                    ["EVAL", "return redis.error_reply('ERR no such script: x, on y')", "0"],
+                    ["EVAL", "error('own words')", "0"],
+                ],
+                timeout: patience
+            )
+            #expect(replies[1] == .error("ERR value is not an integer or out of range"))
+            #expect(replies[2] == .error("ERR no such script: x, on y"))
+            #expect(replies[3] == .error("ERR user_script:1: own words"))
+        }
+    }
+
     @Test func `everything pending fails when Redis dies, and the owner hears of it once`()
         async throws
     {
