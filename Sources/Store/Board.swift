@@ -602,8 +602,9 @@ extension Board: StoreObserver {
         guard before?.isConnected != status.isConnected else { return }
         // That it is away the store says itself, and why, also where it never was there.
         if status.isConnected, !status.isReturnSilent {
+            let but = status.writeError.map { ", and takes no writes: \($0.printable)" } ?? ""
             journal.notice(
-                "store \(status.kind) is connected",
+                "store \(status.kind) is connected\(but)",
                 [.event("store-connected"), .store(status.kind)]
             )
         }

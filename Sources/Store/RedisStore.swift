@@ -562,12 +562,13 @@ public final class RedisStore: Store {
     private func complain(_ error: RedisError) {
         let now = loop.instant
         var outage = outage ?? Outage(since: now)
-        outage.attempts += 1
+        let silent = throttle.note("away \(error.kind)", at: now)
+        let isTold = outage.attempt(mayTell: silent != nil, at: now)
         self.outage = outage
-        guard let silent = throttle.note("away \(error.kind)", at: now) else { return }
+        if !isTold { return }
         isAwayTold = true
         var text = "store \(url) is away: \("\(error)".printable)"
-        text += outage.words(unsaid: silent, at: now)
+        text += outage.words(unsaid: silent ?? outage.attempts - 1, at: now)
         if let advice = error.advice { text += "; \(advice)" }
         journal.warning(
             text + "; going on from memory, trying again every second",

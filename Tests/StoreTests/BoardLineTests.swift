@@ -136,6 +136,20 @@ import Vocabulary
         #expect(told(of: "a").count == 1, "\(told(of: "a"))")
     }
 
+    /// Half of good news would be none.
+    @Test func `that the store is connected says also that it takes no writes`() {
+        var status = StoreStatus(kind: "redis", isConnected: true, since: time.moment.wall)
+        board.storeStatusChanged(status)
+        #expect(lines.all.last?.text == "store redis is connected")
+        status.isConnected = false
+        board.storeStatusChanged(status)
+        (status.isConnected, status.writeError) = (true, "READONLY no")
+        board.storeStatusChanged(status)
+        #expect(
+            lines.all.last?.text == "store redis is connected, and takes no writes: READONLY no"
+        )
+    }
+
     /// With the store there, silence is news of the peer.
     @Test func `what is unknown while the store is there has its own line`() {
         define(["a"])

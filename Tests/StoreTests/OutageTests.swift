@@ -15,8 +15,24 @@ import Vocabulary
         ]
         for (attempts, unsaid, words) in rows {
             var outage = Outage(since: start)
-            outage.attempts = attempts
+            for _ in 0..<attempts { _ = outage.attempt(mayTell: false, at: start) }
             #expect(outage.words(unsaid: unsaid, at: start + .seconds(2)) == words)
         }
+    }
+
+    /// Within a minute after the last that was told.
+    @Test func `an absence that lasts for a second is told once, a shorter one is not`() {
+        let start = Instant(nanoseconds: 0)
+        var outage = Outage(since: start)
+        let told = [0, 50, 400, 999, 1_000, 1_500, 30_000].map {
+            outage.attempt(mayTell: false, at: start + .milliseconds($0))
+        }
+        #expect(told == [false, false, false, false, true, false, false])
+        let again = outage.attempt(mayTell: true, at: start + .seconds(60))
+        #expect(again)
+        var other = Outage(since: start)
+        let first = other.attempt(mayTell: true, at: start)
+        let second = other.attempt(mayTell: false, at: start + .seconds(2))
+        #expect(first && !second)
     }
 }
