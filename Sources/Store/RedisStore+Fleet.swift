@@ -42,7 +42,7 @@ extension RedisStore: FleetWire {
                 case .writing:
                     self?.refuseWriting(text)
                     done(.unwritten)
-                case .other:
+                case .right, .other:
                     // What lies there is looked at with the next reading of everything.
                     if text.contains("WRONGTYPE") { self?.looks = 0 }
                     self?.noteWritable(false)

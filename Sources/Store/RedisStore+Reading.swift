@@ -148,7 +148,9 @@ extension RedisStore {
             let refusal = parts[0].text, let time = Self.time(parts[4])
         else { throw .refused("expected a look, saw another reply") }
         // A Redis that takes no writes can be read all the same.
-        if refusal.isEmpty { wroteAgain() } else { refuseWriting(refusal) }
+        // It wrote no order, which may be forbidden all the same.
+        let isForbidden = writeError.map { Refusal($0) == .right } ?? false
+        if !refusal.isEmpty { refuseWriting(refusal) } else if !isForbidden { wroteAgain() }
         tell(ofAsides: parts[5].array ?? [])
         let isNew = parts[1].integer == 1
         note(time: time)

@@ -90,7 +90,7 @@ public final class RedisStore: Store {
     private var lastError: String?
     private var refused: UInt64 = 0
     /// Why Redis takes no writes, though it can be read.
-    private var writeError: String?
+    private(set) var writeError: String?
     private var isWriteTroubleTold = false
     /// Set where Redis throws away what it likes when its memory is full.
     var evictionAdvice = ""
@@ -391,7 +391,8 @@ public final class RedisStore: Store {
                 if case .refused(let text) = error {
                     switch Refusal(text) {
                     case .scripts: lost(error)
-                    case .writing: refuseWriting(text)
+                    // A right that is missing is no reason to serve a peer that somebody wants out.
+                    case .writing, .right: refuseWriting(text)
                     case .other: throw StoreError(text)
                     }
                 } else {
@@ -720,19 +721,24 @@ public final class RedisStore: Store {
             }
         }
         isFlushing = true
+        var isWritten = false
         while let writer, isConnected, !isLate,
             speaking.contains(where: { $0.pendingCount > 0 })
         {
             do throws(RedisError) {
                 for side in speaking { try await side.flush(on: writer) }
+                isWritten = true
             } catch {
-                if case .refused(let text) = error, Refusal(text) == .writing {
+                if case .refused(let text) = error, Refusal(text).isOfWriting {
+                    isWritten = false
                     refuseWriting(text)
                     break
                 }
                 lost(error)
             }
         }
+        // Nothing else says that a right was given.
+        if isWritten, writeError.map({ Refusal($0) == .right }) == true { wroteAgain() }
         isFlushing = false
         for waiter in onFlushed { waiter.resume() }
         onFlushed = []

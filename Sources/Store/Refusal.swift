@@ -7,6 +7,8 @@ import Vocabulary
 enum Refusal: Equatable {
     /// Reading goes on; writing is tried again.
     case writing
+    /// An ACL forbids it: to write, where reading goes on.
+    case right
     /// Our scripts are gone: they are loaded with the next connection.
     case scripts
     case other
@@ -18,11 +20,17 @@ enum Refusal: Equatable {
         case "NOSCRIPT": self = .scripts
         // A script that is refused what it does says so in its own error.
         case "ERR" where Self.inScripts.contains(where: text.contains): self = .writing
+        case "NOPERM": self = .right
+        case "ERR" where Self.ofRights.contains(where: text.contains): self = .right
         default: self = .other
         }
     }
 
+    /// Of what is to be written that waits.
+    var isOfWriting: Bool { self == .writing || self == .right }
+
     private static let inScripts = ["READONLY", "OOM ", "MISCONF", "NOREPLICAS"]
+    private static let ofRights = ["ACL failure in script", "NOPERM", "can't run this command"]
 
     /// `READONLY` of `READONLY You can't write against a read only replica.`
     static func word(_ text: String) -> String {
@@ -45,10 +53,7 @@ enum Refusal: Equatable {
         case "NOAUTH": "it wants a password: redis://user:password@host in store.url"
         case "WRONGPASS": "user or password in store.url is wrong"
         case "NOPERM": right(text)
-        case "ERR"
-        where text.contains("ACL failure in script") || text.contains("NOPERM")
-            || text.contains("can't run this command"):
-            right(text)
+        case "ERR" where ofRights.contains(where: text.contains): right(text)
         case "READONLY": "it is a replica: name the master, or promote this one"
         case "OOM": "its maxmemory is used up"
         case "LOADING": "it is loading its data"

@@ -208,6 +208,38 @@ import Vocabulary
             #expect(!rig.lines.all.contains { $0.contains("NOPERM") }, "\(rig.lines.all)")
         }
     }
+
+    /// The peer would go on serving, be it on fire.
+    @Test func `an order that Redis may not be told holds here, and is told when it may`()
+        async throws
+    {
+        try await StoreRig.run(.redisTCP) { [peer] rig in
+            let server = try #require(rig.server)
+            let connection = try await server.connect(on: rig.loop)
+            defer { connection.close() }
+            let url = try await server.urlWithDocumentedRights(connection)
+            let user = try #require(url.user)
+            let store = rig.make(url: url, reconcileEvery: .milliseconds(50))
+            let listener = Listener()
+            store.start(listener)
+            #expect(await rig.comes { store.status.isConnected })
+            _ = try await connection.command(["ACL", "SETUSER", user, "-hset"], timeout: patience)
+            #expect(try await store.change(IntentChange(mode: .init(.drain)), of: peer) == .here)
+            #expect(listener.intents[peer]?.mode == .drain)
+            #expect(store.status.isConnected && store.status.writeAdvice?.contains("ACL") == true)
+            // Reading goes on, and writes nothing of it.
+            let other = "{\"mode\":\"maint\",\"mode_at\":1,\"set_at\":1}"
+            _ = try await connection.command(["HSET", "muster:intents", "web|z", other])
+            #expect(
+                await rig.comes { listener.intents[PeerKey(upstream: "web", peer: "z")] != nil }
+            )
+            #expect(!store.status.isWritable)
+            _ = try await connection.command(["ACL", "SETUSER", user, "+hset"], timeout: patience)
+            #expect(await rig.comes { store.status.pending == 0 && store.status.isWritable })
+            let held = try await connection.command(["HEXISTS", "muster:intents", peer.field])
+            #expect(held == .integer(1))
+        }
+    }
 }
 
 extension RedisServer {
