@@ -33,7 +33,8 @@ enum FleetRoutes {
             AgentsJSON.make(
                 reports,
                 isComplete: found != nil || own.isAlone,
-                writeError: status.writeError
+                writeError: status.writeError,
+                twin: status.twin
             )
         )
     }
@@ -163,6 +164,7 @@ extension ControlPlane {
                 isAlone: fleet == nil
             )
             (report.lease, report.settle) = (fleet?.lease, fleet?.settle)
+            report.doubtSince = fleet?.doubtSince
             return report
         }
     }
@@ -173,7 +175,8 @@ enum AgentsJSON {
     static func make(
         _ reports: [FleetReport],
         isComplete: Bool,
-        writeError: String? = nil
+        writeError: String? = nil,
+        twin: String? = nil
     ) -> JSON {
         let heardUntil = reports.compactMap(\.heardUntil).max()
         let all = reports.reduce(0) { $0 + ($1.state.lives ? $1.pairs : 0) }
@@ -184,6 +187,8 @@ enum AgentsJSON {
             // While the store can be read, and nobody's beat is written: states are as of then.
             .init("heard_until", heardUntil.map { .string($0.description) } ?? .null),
             .init("write_error", JSON(writeError)),
+            // The line of this name is another process's.
+            .init("twin", JSON(twin)),
         ])
     }
 
@@ -202,6 +207,7 @@ enum AgentsJSON {
             .init("lateness_ms", .integer(report.lateness.milliseconds)),
             .init("doubt", .number((report.doubt * 100).rounded() / 100)),
             .init("reasons", .array(report.reasons.map { .string($0) })),
+            .init("doubt_since", report.doubtSince.map { .string($0.description) } ?? .null),
             .init("held", hold(report.state.lives ? report.hold : nil)),
             .init("lease_ms", report.lease.map { .integer($0.milliseconds) } ?? .null),
             .init("settle_ms", report.settle.map { .integer($0.milliseconds) } ?? .null),

@@ -125,6 +125,7 @@ public struct FleetStatus: Hashable, Sendable {
     /// Why it doubts itself, as in `/v1/agents`, and the same for people.
     public var reasons: [String]
     public var words: [String]
+    public var doubtSince: WallTime?
     public var hold: FleetReport.Hold?
     /// Agents that share the probing.
     public var members: Int
@@ -149,6 +150,7 @@ extension Scheduler {
             doubt: fleet.doubt,
             reasons: fleet.reasons.map(\.rawValue),
             words: fleet.reasonWords,
+            doubtSince: fleet.doubtSince,
             hold: fleet.hold,
             members: fleet.member.membership.roster.members.count,
             counts: fleet.counts,
@@ -265,6 +267,13 @@ extension Scheduler {
         isOver: Bool
     ) -> String {
         guard let fleet else { return "" }
+        if fleet.isTaken {
+            let holder =
+                owner.isEmpty
+                ? "who does is not known here" : "\(owner) held the claim when it was last heard"
+            return
+                "this process does not probe it: another one with agent.id '\(fleet.setting.agent)' is alive; \(holder)"
+        }
         if owner.isEmpty {
             return "nobody is known to probe it yet; \(heirWords(rank))"
         }

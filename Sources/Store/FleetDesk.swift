@@ -150,6 +150,8 @@ public final class FleetDesk: EventSink {
 
     /// Why it doubts itself, as was told last; and who shares the probing.
     private var reasonsTold: [Doubt.Reason] = []
+    /// By the clock of the store.
+    public private(set) var doubtSince: WallTime?
     private var news = FleetNews()
     private var isTwinTold = false
     private var isHoldTold = false
@@ -687,6 +689,7 @@ public final class FleetDesk: EventSink {
             .init("pairs", JSON(member.claims.heldCount)),
             .init("doubt", .number((doubt * 100).rounded() / 100)),
             .init("reasons", .array(reasons.map { .string($0.rawValue) })),
+            .init("doubt_since", doubtSince.map { .integer($0.milliseconds) } ?? .null),
             .init("questions", questions),
             .init("held", JSON(hold?.pairs)),
             .init("held_since", hold.map { .integer($0.since.milliseconds) } ?? .null),
@@ -784,6 +787,7 @@ public final class FleetDesk: EventSink {
     }
 
     private func tellOfDoubt(at now: Instant) {
+        doubtSince = self.reasons.isEmpty ? nil : doubtSince ?? time(at: now)
         // That the store is away is told by the store.
         let reasons = reasons.filter { $0 != .store }
         if reasons == reasonsTold { return }

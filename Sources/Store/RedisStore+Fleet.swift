@@ -382,6 +382,8 @@ public struct FleetReport: Hashable, Sendable {
     public var lateness: Nanoseconds
     public var doubt: Double
     public var reasons: [String]
+    /// Since when it doubts itself, by the clock of Redis; nil where it does not, or does not say.
+    public var doubtSince: WallTime?
     /// What it holds as it was, because too many fell silent at once; nil where it holds nothing.
     public var hold: Hold?
     /// What it asked others about pairs that fail at it: a few.
@@ -472,6 +474,7 @@ public struct FleetReport: Hashable, Sendable {
             hold: Self.hold(in: about)
         )
         heardUntil = beats.heardUntil
+        doubtSince = about["doubt_since"]?.integer.flatMap(Believable.stamp)
         func span(_ name: String) -> Nanoseconds? {
             about[name]?.integer.flatMap { (1...86_400_000).contains($0) ? .milliseconds($0) : nil }
         }

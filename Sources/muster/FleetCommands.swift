@@ -11,7 +11,8 @@ struct AgentsCommand: AsyncParsableCommand {
             PAIRS are the (monitor, peer) pairs that an agent probes, LATE is how late its probes began within \
             the last minute (p99), SEEN its last beat by the clock of the store. Ends with 0; with 1 where an agent doubts itself, has \
             fallen silent, is of an older version or holds peers as they were (store.mass-change), where the store does not answer or takes \
-            no writes, or store.lease or store.settle is not the same at all; with 3 where muster is not reached.
+            no writes, store.lease or store.settle is not the same at all, or the process that was asked is the second one with its id; with 3 \
+            where muster is not reached.
             """
     )
 
@@ -80,12 +81,15 @@ struct AgentsReport {
     /// Nobody's beat has been written since then.
     private let heardUntil: String?
     private let writeError: String?
+    /// The process that answered is not the one that its line tells of.
+    private let twin: String?
 
     init(_ body: JSON) {
         agents = body["agents"]?.items ?? []
         isComplete = body["complete"]?.bool ?? true
         heardUntil = body["heard_until"]?.string
         writeError = body["write_error"]?.string
+        twin = body["twin"]?.string
     }
 
     /// The settings that are to be the same at all agents, where they are not: who has which.
@@ -111,7 +115,7 @@ struct AgentsReport {
             ($0["doubt"]?.double ?? 0) >= 0.5 || $0["state"] == "silent" || $0["state"] == "older"
                 || $0["held"]?["pairs"] != nil
         }
-        let isOdd = heardUntil != nil || !differences.isEmpty
+        let isOdd = heardUntil != nil || twin != nil || !differences.isEmpty
         return isWarned || isOdd || !isComplete ? .warning : .fine
     }
 
@@ -130,6 +134,7 @@ struct AgentsReport {
                     + "can be heard: what is said of others is as of then, and each goes on with what it had"
             )
         }
+        if let twin { lines.append("the process that was asked takes no part: \(twin.printable)") }
         lines += differences
         for agent in agents {
             let (id, seen) = (
@@ -159,9 +164,9 @@ struct AgentsReport {
             }
             let reasons = (agent["reasons"]?.items ?? []).compactMap { $0.string }
             if reasons.isEmpty { continue }
+            let since = agent["doubt_since"]?.string.map { " since \($0.printable)" } ?? ""
             lines.append(
-                "\(id) doubts itself: "
-                    + reasons.joined(separator: ", ").printable
+                "\(id) doubts itself\(since): \(reasons.joined(separator: ", ").printable)"
             )
         }
         return lines.joined(separator: "\n")

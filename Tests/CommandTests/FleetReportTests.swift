@@ -62,6 +62,10 @@ import Vocabulary
         )
         #expect(sick.exitStatus == .warning)
         #expect(sick.text.hasSuffix("a1 doubts itself: mass-failure, loop-lag"))
+        let since = try report(
+            #"{"agents":[{"id":"a1","state":"member","doubt":1,"doubt_since":"T","reasons":["network"]}]}"#
+        )
+        #expect(since.text.hasSuffix("a1 doubts itself since T: network"))
         let holding = try report(
             #"{"agents":[{"id":"a1","state":"member","doubt":0,"held":{"since":"T","pairs":6}}]}"#
         )
@@ -98,6 +102,19 @@ import Vocabulary
             report.text.hasSuffix(
                 "\nthe store takes no writes: OOM command not allowed; no beat has been written since T, so nobody "
                     + "can be heard: what is said of others is as of then, and each goes on with what it had"
+            )
+        )
+    }
+
+    /// Whose line looks well: it is the other's.
+    @Test func `the second of two processes with one id says that it is that`() throws {
+        let report = try report(
+            #"{"agents":[{"id":"a1","state":"member","doubt":0}],"twin":"another process has agent.id 'a1'"}"#
+        )
+        #expect(report.exitStatus == .warning)
+        #expect(
+            report.text.hasSuffix(
+                "\nthe process that was asked takes no part: another process has agent.id 'a1'"
             )
         )
     }
