@@ -96,6 +96,23 @@ public struct SocketAddress: Sendable {
 
     public var isUnix: Bool { family == AF_UNIX }
 
+    /// Whether what is sent there stays on this host: 127.0.0.0/8, `::1`, and the former written as IPv6.
+    public var isLoopback: Bool {
+        switch family {
+        case AF_INET:
+            view(sockaddr_in.self) { UInt32(bigEndian: $0.sin_addr.s_addr) >> 24 == 127 }
+        case AF_INET6:
+            view(sockaddr_in6.self) {
+                withUnsafeBytes(of: $0.sin6_addr) { bytes in
+                    let isMapped = bytes[..<10].allSatisfy { $0 == 0 } && bytes[10] & bytes[11] == 0xFF
+                    return isMapped && bytes[12] == 127
+                        || bytes[..<15].allSatisfy { $0 == 0 } && bytes[15] == 1
+                }
+            }
+        default: false
+        }
+    }
+
     /// Nil for a unix socket.
     public var port: UInt16? {
         switch family {

@@ -18,7 +18,8 @@ extension Worker {
         client.wire.canWrite = true
         client.listener = Int32(place)
         client.isTCP = isTCP
-        note(caller, in: &client)
+        let isLocal = note(caller, in: &client)
+        if isLocal, !listeners[place].isLoopback { Socket.paceNothing(descriptor.raw) }
         if !believesAnybody { client.isTrusted = trustedProxies.trusts(caller) }
         var free = clients.insert(client)
         if free == nil, displaceClient() { free = clients.insert(client) }
@@ -69,13 +70,15 @@ extension Worker {
         }
     }
 
-    private func note(_ caller: sockaddr_storage, in client: inout ClientConnection) {
+    /// Returns whether the client is on this host.
+    private func note(_ caller: sockaddr_storage, in client: inout ClientConnection) -> Bool {
         switch Int32(caller.ss_family) {
         case AF_INET:
             let number = withUnsafeBytes(of: caller) {
                 $0.loadUnaligned(as: sockaddr_in.self).sin_addr.s_addr
             }
             client.note(address: UInt32(bigEndian: number))
+            return UInt32(bigEndian: number) >> 24 == 127
         case AF_INET6:
             let address = SocketAddress(filling: { form, _ in
                 form.withMemoryRebound(to: sockaddr_storage.self, capacity: 1) {
@@ -83,8 +86,10 @@ extension Worker {
                 }
                 return true
             })
-            if let address { client.note(address: address.host) }
-        default: break
+            guard let address else { return false }
+            client.note(address: address.host)
+            return address.isLoopback
+        default: return false
         }
     }
 

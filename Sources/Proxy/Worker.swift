@@ -114,6 +114,8 @@ final class Worker: EventSink {
     struct Listener {
         var bind: Address
         var handle: Handle
+        /// Only this host reaches it, and what it accepts has from it that it paces nothing.
+        var isLoopback: Bool
         var routes: Unmanaged<RouteTable>?
         var isTCP = false
         /// In TCP mode.
@@ -329,7 +331,7 @@ final class Worker: EventSink {
             sink: self,
             tag: Tag.make(Tag.listener, place)
         )
-        listeners.append(Listener(bind: bind, handle: handle))
+        listeners.append(Listener(bind: bind, handle: handle, isLoopback: address.isLoopback))
         listeners[place].file = SocketFile(boundTo: address)
         return place
     }

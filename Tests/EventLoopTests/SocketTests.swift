@@ -48,6 +48,20 @@ import Vocabulary
         }
     }
 
+    @Test(arguments: [
+        (text: "127.0.0.1:80", stays: true), (text: "127.255.255.254:1", stays: true),
+        (text: "[::1]:443", stays: true), (text: "[::ffff:127.0.0.7]:80", stays: true),
+        (text: "unix:/run/muster.sock", stays: false), (text: "0.0.0.0:80", stays: false),
+        (text: "128.0.0.1:80", stays: false), (text: "[::]:80", stays: false),
+        (text: "[::2]:80", stays: false), (text: "[::ffff:10.0.0.7]:80", stays: false),
+        (text: "[fd00::1]:80", stays: false), (text: "[7f00::1]:80", stays: false),
+    ])
+    func `what stays on this host`(text: String, stays: Bool) throws {
+        let parsed = try #require(Address(text: text))
+        let address = try #require(SocketAddress(parsed))
+        #expect(address.isLoopback == stays)
+    }
+
     @Test func `another port leaves the rest`() throws {
         let four = try #require(SocketAddress(ip: "10.0.0.1", port: 1))
         #expect(four.with(port: 2).description == "10.0.0.1:2")
@@ -101,6 +115,33 @@ import Vocabulary
         let any = try Socket.listen(wanted)
         let six = try #require(Socket.localAddress(any.raw))
         #expect(six == SocketAddress(ip: "::1", port: six.port ?? 0))
+    }
+
+    @Test func `no connection of this host to itself paces what it sends`() throws {
+        let listener = try Socket.listen(loopback())
+        let local = try #require(Socket.localAddress(listener.raw))
+        let attempt = try Socket.connect(to: local)
+        #expect(congestionControl(attempt.descriptor.raw) == "reno")
+        var polled = pollfd(fd: listener.raw, events: Int16(POLLIN), revents: 0)
+        #expect(poll(&polled, 1, 10_000) == 1)
+        let accepted = try #require(try Socket.accept(listener.raw)?.take())
+        #expect(congestionControl(accepted) == "reno")
+        close(accepted)
+    }
+
+    @Test func `what may leave this host has what its administrator has chosen`() throws {
+        let everywhere = try #require(SocketAddress(ip: "0.0.0.0", port: 0))
+        let chosen = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let listener = try Socket.listen(everywhere)
+        #expect(congestionControl(listener.raw) == congestionControl(chosen))
+        close(chosen)
+    }
+
+    private func congestionControl(_ descriptor: Int32) -> String {
+        var bytes = [UInt8](repeating: 0, count: 16)
+        var count = socklen_t(bytes.count)
+        getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_CONGESTION, &bytes, &count)
+        return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
     }
 
     @Test func `the longest path fits, a longer one is no address`() throws {
