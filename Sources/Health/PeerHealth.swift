@@ -211,7 +211,8 @@ public struct PeerHealth: Sendable {
         let joined = join(now: now)
         var next = joined
         if joined.status != before.status {
-            next.since = isNew ? min(origin(of: joined, now: now), now) : now
+            let found = origin(of: joined, now: now)
+            next.since = isNew || isFound(joined, since: found) ? min(found, now) : now
         }
         // What was asked for may be known before what was found.
         if joined.checked != .unknown
@@ -395,6 +396,12 @@ public struct PeerHealth: Sendable {
             }
         }
         return down.count > 1 ? down.sorted() : down
+    }
+
+    /// Another agent found it so, and could not be heard at once.
+    private func isFound(_ next: PeerView, since time: WallTime) -> Bool {
+        let found: Set<PeerStatus> = [.up, .degraded, .down]
+        return found.contains(view.status) && found.contains(next.status) && time > view.since
     }
 
     /// Since when a status holds that this process finds the peer in: a restart is no change.

@@ -197,9 +197,38 @@ import Vocabulary
             #expect(health.view.since == expected)
             // From then on it is this process that sees the changes.
             let later = start + .seconds(5)
-            _ = health.apply(verdict(status == .up ? .down : .up, sequence: 2), now: later)
+            let other = verdict(status == .up ? .down : .up, sequence: 2, at: later)
+            _ = health.apply(other, now: later)
             #expect(health.view.since == later)
         }
+    }
+
+    /// The store was away, or took no writes, when another agent found it.
+    @Test func `what was found before it was heard of has been so since it was found`() {
+        var health = peer()
+        _ = health.apply(verdict(.up), now: start)
+        let (fell, heard) = (start + .seconds(10), start + .seconds(36))
+        _ = health.apply(verdict(.down, sequence: 2, at: fell), now: heard)
+        #expect(health.view.status == .down && health.view.since == fell)
+        let back = start + .seconds(50)
+        _ = health.apply(verdict(.up, sequence: 3, at: back), now: back + .seconds(1))
+        #expect(health.view.since == back)
+        // Not before the status that it had, nor in the future.
+        let next = start + .seconds(60)
+        _ = health.apply(verdict(.down, sequence: 4, at: start + .seconds(20)), now: next)
+        #expect(health.view.since == next)
+        var ahead = verdict(.up, sequence: 5, at: next)
+        ahead.since = next + .seconds(90)
+        _ = health.apply(ahead, now: next + .seconds(2))
+        #expect(health.view.since == next + .seconds(2))
+        // What was unknown meanwhile is known again only now.
+        _ = health.refresh(now: next + .seconds(5_000))
+        #expect(health.view.status == .unknown)
+        let again = next + .seconds(5_001)
+        var known = verdict(.up, sequence: 6, at: again)
+        known.since = next
+        _ = health.apply(known, now: again)
+        #expect(health.view.since == again)
     }
 
     // MARK: A clock that is set
