@@ -58,6 +58,7 @@ enum Refusal: Equatable {
         case "OOM": "its maxmemory is used up"
         case "LOADING": "it is loading its data"
         case "MISCONF": "it cannot save to its disk"
+        case "NOREPLICAS": "fewer of its replicas answer than its min-replicas-to-write wants"
         case "MASTERDOWN": "it is a replica whose master is away"
         case "CLUSTERDOWN", "MOVED", "CROSSSLOT", "ASK": "it is a cluster: name a single server"
         case "WRONGTYPE": "another program uses these keys: give one of the two another prefix"

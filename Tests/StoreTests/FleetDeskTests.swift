@@ -202,6 +202,7 @@ import Vocabulary
             // What others found is known up to then, as where it is away.
             let asOf = try #require(agent.store.status.asOf)
             #expect(!agent.store.status.isWritable && asOf <= rig.loop.wall)
+            #expect(agent.store.status.writeAdvice?.contains(setting) == true)
             _ = try await server.ask("CONFIG", "SET", setting, "0", on: rig.loop)
             #expect(await rig.comes { agent.store.status.writeError == nil })
             #expect(agent.store.status.asOf == nil && agent.store.status.since >= asOf)
