@@ -82,6 +82,7 @@ let package = Package(
     ],
     targets: [
         system("CLinux"),
+        system("CScan"),
         system("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),
         system("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
         // Without pkg-config: Debian's hiredis.pc carries -D_FILE_OFFSET_BITS=64, which SwiftPM warns
@@ -93,7 +94,7 @@ let package = Package(
         library("Vocabulary"),
         library("Health", ["Vocabulary"], settings: hotPath),
         library("Fleet", ["Health", "Vocabulary"], settings: hotPath),
-        library("HTTP1"),
+        library("HTTP1", ["CScan"]),
         library("HTTP2", ["Vocabulary"], settings: hotPath),
         library("Patterns", ["Vocabulary"], settings: hotPath),
         library("Spans", ["Vocabulary"]),

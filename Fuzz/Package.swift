@@ -29,6 +29,7 @@ let package = Package(
     ],
     targets: [
         system("CLinux"),
+        system("CScan"),
         system("COpenSSL", pkgConfig: "openssl"),
         system("CCurl", pkgConfig: "libcurl"),
         system("CHiredis", pkgConfig: "hiredis"),
@@ -36,7 +37,7 @@ let package = Package(
         library("Vocabulary"),
         library("Health", ["Vocabulary"]),
         library("Fleet", ["Health", "Vocabulary"]),
-        library("HTTP1"),
+        library("HTTP1", ["CScan"]),
         library("HTTP2", ["Vocabulary"]),
         library("Patterns", ["Vocabulary"]),
         library("Plugins", ["Health", "Vocabulary"]),

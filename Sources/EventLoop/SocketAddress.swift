@@ -104,9 +104,9 @@ public struct SocketAddress: Sendable {
         case AF_INET6:
             view(sockaddr_in6.self) {
                 withUnsafeBytes(of: $0.sin6_addr) { bytes in
-                    let isMapped = bytes[..<10].allSatisfy { $0 == 0 } && bytes[10] & bytes[11] == 0xFF
-                    return isMapped && bytes[12] == 127
-                        || bytes[..<15].allSatisfy { $0 == 0 } && bytes[15] == 1
+                    guard bytes[..<10].allSatisfy({ $0 == 0 }) else { return false }
+                    if bytes[10] & bytes[11] == 0xFF { return bytes[12] == 127 }
+                    return bytes[10..<15].allSatisfy { $0 == 0 } && bytes[15] == 1
                 }
             }
         default: false

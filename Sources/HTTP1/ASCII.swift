@@ -22,6 +22,8 @@ public enum ASCII {
     static let carriageReturn: UInt8 = 0x0D
     static let lineFeed: UInt8 = 0x0A
     static let space: UInt8 = 0x20
+    /// CR LF, read as one word.
+    static let lineEnd: UInt16 = 0x0A0D
     static let colon: UInt8 = 0x3A
     static let comma: UInt8 = 0x2C
 

@@ -16,7 +16,10 @@ struct Authority {
     static func parse(_ window: ByteWindow, _ start: Int, _ end: Int) -> Authority? {
         guard start < end else { return Authority(hostEnd: start, port: nil) }
         let hostEnd: Int
-        if window[start] == UInt8(ascii: "[") {
+        let plain = window.plainName(at: start)
+        if plain > 0, start &+ plain >= end || window[start &+ plain] == ASCII.colon {
+            hostEnd = min(start &+ plain, end)
+        } else if window[start] == UInt8(ascii: "[") {
             guard let close = addressEnd(window, start, end) else { return nil }
             hostEnd = close
         } else {

@@ -15,7 +15,7 @@ enum FieldLine {
     ) throws(HTTPError) -> Field {
         // What is at `end` is no token byte, so the loop needs no other bound.
         assert(window[end] == ASCII.carriageReturn || window[end] == ASCII.lineFeed)
-        let colon = window.firstColon(from: start, to: end)
+        let colon = window.first(ASCII.colon, from: start, to: end)
         // A name that is known holds token bytes only. What stands before the colon of others is looked at.
         let recognised = KnownField.recognise(window, at: start, length: colon &- start)
         if recognised != .other, colon < end {
@@ -26,6 +26,19 @@ enum FieldLine {
                 flags: 0
             )
         }
+        return try parseOther(window, start, end, colon, of: side, isFirst: isFirst)
+    }
+
+    /// A line whose name is not known, or which is wrong.
+    @inline(never)
+    private static func parseOther(
+        _ window: ByteWindow,
+        _ start: Int,
+        _ end: Int,
+        _ colon: Int,
+        of side: HTTPError.Side,
+        isFirst: Bool
+    ) throws(HTTPError) -> Field {
         var cursor = window.firstOutsideWord(from: start, to: end)
         var seen: UInt8 = 0
         while true {

@@ -107,7 +107,15 @@ enum ContentLength {
             throw HTTPError(.contentLength, side, at: value.lowerBound)
         }
         var length: UInt64 = 0
-        for index in value {
+        var index = value.lowerBound
+        // So few digits cannot be too many.
+        let short = min(value.upperBound, value.lowerBound &+ 18)
+        while index < short, ASCII.isDigit(window[index]) {
+            length = length &* 10 &+ UInt64(window[index] &- 0x30)
+            index &+= 1
+        }
+        while index < value.upperBound {
+            defer { index &+= 1 }
             let byte = window[index]
             guard ASCII.isDigit(byte) else {
                 throw HTTPError(.contentLength, side, at: index, seen: byte)

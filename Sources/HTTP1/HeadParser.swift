@@ -221,38 +221,43 @@ public struct HeadParser: Sendable, BitwiseCopyable {
         isLenient: Bool = false
     ) throws(HTTPError) -> Int? {
         let most = min(maxFields, fields.capacity)
+        let bound = min(window.count, maxBytes)
         var kinds: UInt64 = 0
         var notableCount = 0
+        var start = Int(lineStart)
+        var known = Int(scanned)
+        var count = Int(fieldCount)
         while true {
-            let found = try lineEnd(in: window, of: side, limit: maxBytes, isLenient: isLenient)
-            guard let end = found else { return nil }
-            let next = Self.next(after: end, window, isLenient: isLenient)
-            let start = Int(lineStart)
+            var end = window.firstControl(from: known, to: bound)
+            var next = end &+ 2
+            if next > bound || window.word(at: end, as: UInt16.self) != ASCII.lineEnd {
+                lineStart = UInt32(truncatingIfNeeded: start)
+                scanned = UInt32(truncatingIfNeeded: known)
+                fieldCount = UInt16(truncatingIfNeeded: count)
+                let found = try lineEnd(in: window, of: side, limit: maxBytes, isLenient: isLenient)
+                guard let found else { return nil }
+                end = found
+                next = Self.next(after: end, window, isLenient: isLenient)
+            }
             if start == end {
-                fields.count = Int(fieldCount)
+                fields.count = count
                 fields.kinds = kinds
                 fields.notableCount = notableCount
                 return next
             }
-            guard Int(fieldCount) < most else {
+            guard count < most else {
                 throw HTTPError(.tooManyFields, side, at: start)
             }
-            let field = try FieldLine.parse(
-                window,
-                start,
-                end,
-                of: side,
-                isFirst: fieldCount == 0
-            )
-            fields.put(field, at: Int(fieldCount))
+            let field = try FieldLine.parse(window, start, end, of: side, isFirst: count == 0)
+            fields.put(field, at: count)
             kinds |= field.known.bit
             if field.isNotable {
-                fields.putNotable(Int(fieldCount), at: notableCount)
+                fields.putNotable(count, at: notableCount)
                 notableCount &+= 1
             }
-            fieldCount &+= 1
-            lineStart = UInt32(truncatingIfNeeded: next)
-            scanned = lineStart
+            count &+= 1
+            start = next
+            known = next
         }
     }
 
@@ -266,7 +271,7 @@ public struct HeadParser: Sendable, BitwiseCopyable {
     /// is there too. CR LF is the only line end: a parser that takes a bare LF or CR for one and a
     /// parser that does not see two different messages (RFC 9112 2.2 allows either reading).
     /// `limit` is how many bytes may come up to and including the LF.
-    @inline(__always)
+    @inline(never)
     private mutating func lineEnd(
         in window: ByteWindow,
         of side: HTTPError.Side,

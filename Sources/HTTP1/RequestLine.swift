@@ -20,7 +20,11 @@ enum RequestLine {
         // What is at `end` is no token byte, so the loop needs no other bound.
         assert(window[end] == ASCII.carriageReturn || window[end] == ASCII.lineFeed)
         var cursor = start
-        while ASCII.isToken(window[cursor]) { cursor &+= 1 }
+        if end &- start > 4, window.reads("GET ", at: start) {
+            cursor = start &+ 3
+        } else {
+            while ASCII.isToken(window[cursor]) { cursor &+= 1 }
+        }
         guard cursor < end else { throw HTTPError(.missingTarget, .request, at: cursor) }
         guard window[cursor] == ASCII.space, cursor > start else {
             throw HTTPError(.method, .request, at: cursor, seen: window[cursor])
@@ -81,8 +85,9 @@ enum Version {
         _ end: Int,
         of side: HTTPError.Side
     ) throws(HTTPError) -> UInt8 {
-        guard start &+ 8 <= end,
-            window.reads("HTTP/", at: start),
+        guard start &+ 8 <= end else { throw HTTPError(.version, side, at: start) }
+        if window.reads("HTTP/1.1", at: start) { return 1 }
+        guard window.reads("HTTP/", at: start),
             ASCII.isDigit(window[start &+ 5]),
             window[start &+ 6] == UInt8(ascii: "."),
             ASCII.isDigit(window[start &+ 7])

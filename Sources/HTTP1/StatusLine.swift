@@ -14,6 +14,16 @@ enum StatusLine {
     ) throws(HTTPError) {
         head.minorVersion = try Version.parse(window, start, end, of: .response)
         var cursor = start &+ 8
+        if end &- start > 12, window[cursor] == ASCII.space, window[cursor &+ 4] == ASCII.space {
+            let hundreds = window[cursor &+ 1] &- 0x30
+            let tens = window[cursor &+ 2] &- 0x30
+            let ones = window[cursor &+ 3] &- 0x30
+            if hundreds &- 1 < 9, tens < 10, ones < 10 {
+                head.status = UInt16(hundreds) &* 100 &+ UInt16(tens) &* 10 &+ UInt16(ones)
+                head.reasonRange = ByteRange(cursor &+ 5, end)
+                return
+            }
+        }
         guard cursor < end, window[cursor] == ASCII.space else {
             throw HTTPError(
                 .version,

@@ -66,9 +66,7 @@ enum Target {
 
     @inline(__always)
     private static func pathEnd(_ window: ByteWindow, _ start: Int, _ end: Int) -> Int {
-        var cursor = start
-        while cursor < end, window[cursor] != UInt8(ascii: "?") { cursor &+= 1 }
-        return cursor
+        window.first(UInt8(ascii: "?"), from: start, to: end)
     }
 
     /// The offset after `http://` or `https://`.

@@ -12,7 +12,7 @@ private let arrows: [String: Set<String>] = [
     // Of Glibc the logarithm only.
     "Health": ["Vocabulary", "Glibc"],
     "Fleet": ["Health", "Vocabulary"],
-    "HTTP1": [],
+    "HTTP1": ["CScan"],
     "HTTP2": ["Vocabulary"],
     "Patterns": ["Vocabulary"],
     "Plugins": ["Health", "Vocabulary"],
@@ -139,7 +139,7 @@ private func imports(of file: SourceFile) -> [String] {
         for target in pure {
             #expect(
                 reach(of: target).isSubset(of: [
-                    "Glibc", "Health", "Fleet", "Patterns", "Vocabulary",
+                    "CScan", "Glibc", "Health", "Fleet", "Patterns", "Vocabulary",
                 ]),
                 "\(target)"
             )
