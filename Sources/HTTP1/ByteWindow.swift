@@ -54,7 +54,7 @@ import CScan
     /// The first of these bytes in `start..<end`; `end` if there is none.
     @inline(__always)
     func first(_ byte: UInt8, from start: Int, to end: Int) -> Int {
-        unsafe first(from: start, to: end, { unsafe muster_equal($0, byte) }) { $0 == byte }
+        unsafe first(from: start, to: end, { unsafe muster_equal($0, byte) }, { $0 == byte })
     }
 
     /// The first byte in `start..<end` that is no letter, digit or hyphen; `end` if all are.
