@@ -24,11 +24,25 @@ public struct Doubt: Sendable {
         case unsent
     }
 
+    /// What was known of a target before it was asked.
+    public enum Known: Sendable {
+        /// Somebody found it well, be it another agent: that it is silent is news.
+        case up
+        /// Nobody has found anything.
+        case nothing
+        /// Somebody found it down, and it may well be.
+        case down
+        /// No more than this agent found itself, which is as good as what it finds now.
+        case `self`
+    }
+
     private struct Target: Sendable {
         var host: UInt64
         var answer = Answer.none
         /// It has answered before: that it is silent is news.
         var hasAnswered = false
+        /// It is silent, and whether it ever was well nobody knows.
+        var isUnexplained = false
         /// When it was heard last: before or since the present silence began.
         var turn: UInt32 = 0
 
@@ -43,6 +57,7 @@ public struct Doubt: Sendable {
     /// Silent ones that answered before, by host: one host that is dead is no sign of anything.
     private var fellSilent = 0
     private var silentHosts: [UInt64: Int] = [:]
+    private var unexplained = 0
     private var lately = Lately()
 
     private var lagWindow: (began: Instant, sum: Nanoseconds) = (
@@ -57,6 +72,8 @@ public struct Doubt: Sendable {
     private var isCutOff = false
     /// That was found by a few that were asked: those that were not heard since say nothing against it.
     private var isBySample = false
+    /// Others took part when it was, who are not gone because this agent does not see them: only its own network ends it.
+    private var isAmongOthers = false
     /// Most agents see most of what they probe fall silent.
     public private(set) var isWorld = false
     /// Since when it withholds.
@@ -89,13 +106,18 @@ public struct Doubt: Sendable {
         guard targets.indices.contains(Int(pair)) else { return }
         count(pair, by: -1)
         targets[Int(pair)].answer = .none
+        targets[Int(pair)].isUnexplained = false
         if !inDoubt { targets[Int(pair)].hasAnswered = false }
     }
 
-    public mutating func note(_ answer: Answer, of pair: PairNumber) {
+    public mutating func note(_ answer: Answer, of pair: PairNumber, after known: Known = .self) {
         guard targets.indices.contains(Int(pair)) else { return }
         let wasSilent = targets[Int(pair)].isSilent
         count(pair, by: -1)
+        if known == .up { targets[Int(pair)].hasAnswered = true }
+        targets[Int(pair)].isUnexplained =
+            answer != .answered
+            && (known == .nothing || known == .self && targets[Int(pair)].isUnexplained)
         targets[Int(pair)].answer = answer
         if answer == .answered {
             targets[Int(pair)].hasAnswered = true
@@ -129,6 +151,7 @@ public struct Doubt: Sendable {
             silent += step
             if target.answer == .unsent { unsent += step }
             if target.hasAnswered { fellSilent += step }
+            if target.isUnexplained, !target.hasAnswered { unexplained += step }
             let hosts = silentHosts[target.host, default: 0] + step
             silentHosts[target.host] = hosts == 0 ? nil : hosts
         }
@@ -198,6 +221,13 @@ public struct Doubt: Sendable {
             && targets[Int(pair)].isSilent
     }
 
+    /// Nothing has answered at all, and what is silent was well, or might be: among others that is this agent's own network
+    /// until something answers.
+    private var isSightless: Bool {
+        answered == 0 && fellSilent + unexplained >= Self.targetsMin
+            && silentHosts.count >= Self.hostsMin
+    }
+
     /// At the start: nothing has answered yet, and what was asked is enough of a sample.
     public var isBlind: Bool {
         answered == 0 && silent >= Self.targetsMin && silentHosts.count >= Self.hostsMin
@@ -209,7 +239,7 @@ public struct Doubt: Sendable {
         if let until = lagDoubtUntil, now < until { reasons.append(.loopLag) }
         if !hasNetwork { reasons.append(.network) }
         if isStoreAway { reasons.append(.store) }
-        if isSilent && hasOthers && !isWorld { reasons.append(.massFailure) }
+        if isSilent && (hasOthers || isAmongOthers) && !isWorld { reasons.append(.massFailure) }
         return reasons
     }
 
@@ -238,6 +268,8 @@ public struct Doubt: Sendable {
 
     /// Keeps since when it withholds. Ask with each beat.
     public mutating func settle(hasOthers: Bool, at now: Instant) {
+        if hasOthers, isSightless { isCutOff = true }
+        isAmongOthers = isSilent && (hasOthers || isAmongOthers)
         if withholdsFailures(hasOthers: hasOthers, at: now) {
             since = since ?? now
         } else {

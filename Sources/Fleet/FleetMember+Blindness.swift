@@ -8,6 +8,8 @@ import Vocabulary
 struct Blindness: Sendable {
     /// Of which doubt all that was silent has been given away.
     var givenAwayFor: Instant?
+    /// When this life was first answered, or in a new era.
+    var backAt = Instant(nanoseconds: 0)
     /// When the last doubt ended.
     var endedAt: Instant?
     /// The doubt that is on began soon after another.
@@ -34,7 +36,7 @@ extension FleetMember {
     /// Keeps since when it doubts itself, and what follows from the end of that.
     mutating func settleDoubt(at now: Instant) {
         let before = doubt.since
-        doubt.settle(hasOthers: membership.hasOthers, at: now)
+        doubt.settle(hasOthers: membership.knowsOthers, at: now)
         if before == nil, doubt.since != nil {
             blindness.isAgain = blindness.endedAt.map { now - $0 < terms.abstention } ?? false
         } else if before != nil, doubt.since == nil {
@@ -43,6 +45,28 @@ extension FleetMember {
             // A network that comes and goes would have its pairs go to and fro.
             if !blindness.isAgain { claims.endDoubt(until: now + terms.settle) }
         }
+    }
+
+    /// What was known of the pair before this agent asked it.
+    func known(_ pair: PairNumber, _ counter: HealthCounter) -> Doubt.Known {
+        switch counter.status {
+        case .up: .up
+        case .unknown: .nothing
+        case .down: foundAlone.contains(pair) ? .self : .down
+        }
+    }
+
+    /// Nobody could be asked when it was taken down, as far as this agent knows: it has not heard from the store yet, or
+    /// knows of others that it would ask. What has answered was not down for that.
+    func wasFoundAlone(_ pair: PairNumber, wanted electors: Int, at now: Instant) -> Bool {
+        if electors > 0 || membership.knowsOthers { return true }
+        return membership.acknowledged == nil
+            && (doubt.isSilent(pair) || now - began > terms.lease)
+    }
+
+    /// Nobody else takes part, and whoever did before has had the time to come back.
+    func isAlone(at now: Instant) -> Bool {
+        !membership.hasOthers && now >= blindness.backAt + terms.settle
     }
 
     /// It began while this agent doubted itself, or does so still: a failure says nothing of the peer.
@@ -71,7 +95,7 @@ extension FleetMember {
     /// It holds nothing that could answer: it tries a few of others, now and then.
     mutating func sampleOthers(at now: Instant, into effects: inout [FleetEffect]) {
         guard claims.heldCount == 0, doubt.since != nil, now >= blindness.samplesAt,
-            doubt.isOfNetwork(hasOthers: membership.hasOthers, at: now), !plans.isEmpty
+            doubt.isOfNetwork(hasOthers: membership.knowsOthers, at: now), !plans.isEmpty
         else { return }
         var sample = Set<PairNumber>()
         var longest = Blindness.sampleEvery.lowerBound
@@ -102,7 +126,7 @@ extension FleetMember {
     /// Many fell silent, or all that were heard since the first did, and a few of those that were not heard since will show
     /// whether it is this agent: until then none of the silent is taken down.
     private var isSuspicious: Bool {
-        (doubt.isSuspicious || doubt.isDark) && membership.hasOthers
+        (doubt.isSuspicious || doubt.isDark) && membership.knowsOthers
     }
 
     mutating func waitsForSample(

@@ -110,6 +110,7 @@ extension FleetMember {
         let change = membership.answered(answer, sent: sent)
         doubt.note(storeAway: isAway(at: now))
         isRosterOld = false
+        if isFirst || isNewEra { blindness.backAt = now }
         if isNewEra {
             effects.append(.say(.newEra(answer.era)))
             guardedUntil = now + terms.lease

@@ -16,7 +16,7 @@ extension FleetMember {
         into effects: inout [FleetEffect]
     ) -> Ruling {
         guard let plan = plan(of: pair) else { return .ignore }
-        note(found, of: pair, at: now, into: &effects)
+        note(found, of: pair, after: known(pair, counter), at: now, into: &effects)
         settleDoubt(at: now)
         sampleInSuspicion(at: now, into: &effects)
         answer(pair, found, reason, begun: begun, at: now, into: &effects)
@@ -42,7 +42,7 @@ extension FleetMember {
         let isAway = isAway(at: now)
         // Of a fleet that cannot be asked as of one that can: most of what it probes that falls silent as the store does is
         // a network that is gone, and no reason to find them all down.
-        let hasOthers = membership.hasOthers
+        let hasOthers = membership.knowsOthers
         if counter.status == .down {
             // Somebody who sees should see it come back.
             if doubt.withholdsFailures(hasOthers: hasOthers, at: now) {
@@ -73,7 +73,9 @@ extension FleetMember {
         }
         // Without a store nobody can be asked, and waiting would be believing that all is well.
         guard isAway || mayFall(pair, at: now, into: &effects) else { return .hold }
-        if isAway, electorsWanted(of: plan) > 0 { foundAlone.insert(pair) }
+        if isAway, wasFoundAlone(pair, wanted: electorsWanted(of: plan), at: now) {
+            foundAlone.insert(pair)
+        }
         mass.end(pair, .fell)
         return .count
     }
@@ -96,13 +98,15 @@ extension FleetMember {
     mutating func note(
         _ found: Found,
         of pair: PairNumber,
+        after known: Doubt.Known = .self,
         at now: Instant,
         into effects: inout [FleetEffect]
     ) {
         switch found {
-        case .passes: doubt.note(.answered, of: pair)
-        case .fails(let isSilent, _): doubt.note(isSilent ? .silent : .answered, of: pair)
-        case .unsent: doubt.note(.unsent, of: pair)
+        case .passes: doubt.note(.answered, of: pair, after: known)
+        case .fails(let isSilent, _):
+            doubt.note(isSilent ? .silent : .answered, of: pair, after: known)
+        case .unsent: doubt.note(.unsent, of: pair, after: known)
         case .nothing: break
         }
         if found != .nothing { mass.heard(pair, at: now) }
@@ -221,8 +225,9 @@ extension FleetMember {
         case .confirmed where foundAlone.contains(pair):
             // While those that could be asked doubt themselves it waits. They may not know the peer at all.
             let isAsked =
-                run.isBacked || run.rounds >= FleetTerms.patience || !membership.hasOthers
-                || plan(of: pair).map { electorsWanted(of: $0) == 0 } ?? true
+                run.isBacked || run.rounds >= FleetTerms.patience || isAlone(at: now)
+                || membership.hasOthers
+                    && plan(of: pair).map { electorsWanted(of: $0) == 0 } ?? true
             guard isAsked, mayFall(pair, at: now, into: &effects) else { return }
             foundAlone.remove(pair)
             runs[pair] = nil
@@ -349,7 +354,7 @@ extension FleetMember {
         at now: Instant,
         into effects: inout [FleetEffect]
     ) {
-        let hasOthers = membership.hasOthers && !isAway(at: now)
+        let hasOthers = membership.knowsOthers && !isAway(at: now)
         guard doubt.withholdsFailures(hasOthers: hasOthers, at: now) else { return }
         giveAwayInDoubt(pair, at: now, into: &effects)
     }
@@ -540,6 +545,8 @@ extension FleetMember {
             }
             return
         }
+        // Whoever vouched for it is gone by now, or as well cut off as this agent: nobody has taken the pair since.
+        if instance > 0, holder != agent, !membership.hasOthers { membership.noteOthers(at: now) }
         guard epoch >= claims.epoch(of: pair), FleetTerms.isEpoch(epoch, at: clock.now(at: now))
         else { return }
         unheard.remove(pair)

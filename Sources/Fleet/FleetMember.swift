@@ -213,7 +213,7 @@ public struct FleetMember: Sendable {
 
     private var lastTick: Instant
     /// This life, or the last time that this process stood still.
-    private var began: Instant
+    var began: Instant
     /// As of the last tick.
     private var wasAway = true
     var ceding: [PairNumber] = []
@@ -283,7 +283,7 @@ public struct FleetMember: Sendable {
 
     /// What it finds is not to be believed, for whatever reason.
     public func withholds(at now: Instant) -> Bool {
-        doubt.value(hasOthers: membership.hasOthers, at: now) >= Doubt.withheldFrom
+        doubt.value(hasOthers: membership.knowsOthers, at: now) >= Doubt.withheldFrom
     }
 
     // MARK: Pairs come and go
@@ -806,7 +806,7 @@ public struct FleetMember: Sendable {
         beat.weight = weight
         beat.lag = lag
         // A beat that arrives says itself that the store is not away.
-        let value = doubt.value(hasOthers: membership.hasOthers, at: now, ofStore: false)
+        let value = doubt.value(hasOthers: membership.knowsOthers, at: now, ofStore: false)
         beat.doubt = Int((value * 100).rounded())
         beat.isSilent = doubt.isSilent
         beatsUnasked += 1

@@ -61,6 +61,8 @@ public struct FleetTerms: Hashable, Sendable {
     public static let epochLead: Int64 = 1 << 43
     /// Eras have half of it, for the claims within them.
     public static let eraLead: Int64 = 1 << 42
+    /// Whoever took part within so long is one of others that this agent may be cut off from.
+    public static let othersKnown = Nanoseconds.seconds(60)
     /// The format of what lies in the store.
     public static let format = 3
     /// Beats from one that asks which server it is to the next.

@@ -46,6 +46,8 @@ public struct Membership: Sendable {
     private var answeredAt = WallTime(milliseconds: 0)
     /// When the store last answered anything.
     public private(set) var heardAt: Instant?
+    /// When others were last known to take part, by the answer that said so.
+    private var othersAt: Instant?
     /// Of those in the roster.
     private var instances: [String: UInt64] = [:]
 
@@ -73,6 +75,18 @@ public struct Membership: Sendable {
     public var hasLease: Bool { standing == .member || standing == .joining }
     /// Others that take part.
     public var hasOthers: Bool { roster.members.contains { $0.id != agent } }
+
+    /// Others take part, or did lately. That they do not any more may be the very trouble that this agent sees: who cannot
+    /// see its targets is not alone with them because others cannot reach the store. While the store is away nobody can
+    /// have left.
+    public var knowsOthers: Bool {
+        if hasOthers { return true }
+        guard let othersAt else { return false }
+        return acknowledged.map { $0 - othersAt <= FleetTerms.othersKnown } ?? true
+    }
+
+    /// The store shows that others took part until this life began.
+    public mutating func noteOthers(at now: Instant) { othersAt = max(othersAt ?? now, now) }
 
     /// The store has not answered a beat for a lease: it is away, or this agent is cut off from it.
     public func isAway(at now: Instant, lease: Nanoseconds) -> Bool {
@@ -129,6 +143,7 @@ public struct Membership: Sendable {
                 uniquingKeysWith: { one, _ in one }
             )
         }
+        if hasOthers { othersAt = sent }
         late = [:]
         for one in answer.late { late[one.agent] = one.mark }
         doubting = [:]

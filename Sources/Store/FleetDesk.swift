@@ -313,7 +313,7 @@ public final class FleetDesk: EventSink {
     }
 
     public var reasons: [Doubt.Reason] {
-        asked { $0.doubt.reasons(hasOthers: $0.membership.hasOthers, at: loop.instant) }
+        asked { $0.doubt.reasons(hasOthers: $0.membership.knowsOthers, at: loop.instant) }
     }
 
     /// Why it doubts itself, for people. The store answers a twin too, but another than that.
@@ -334,7 +334,7 @@ public final class FleetDesk: EventSink {
     }
 
     public var doubt: Double {
-        member.doubt.value(hasOthers: member.membership.hasOthers, at: loop.instant)
+        member.doubt.value(hasOthers: member.membership.knowsOthers, at: loop.instant)
     }
 
     /// What `store.mass-change` holds as it was: since when by the store's clock, and how many pairs.

@@ -164,6 +164,46 @@ import Vocabulary
         #expect(doubt.withholdsFailures(hasOthers: true, at: Self.at(1)))
     }
 
+    @Test func `a doubt that began among others does not end because they are gone`() {
+        var doubt = Self.doubt()
+        for target in PairNumber(0)..<10 { doubt.note(.silent, of: target) }
+        doubt.settle(hasOthers: true, at: Self.at(1))
+        doubt.settle(hasOthers: false, at: Self.at(9))
+        #expect(doubt.withholdsFailures(hasOthers: false, at: Self.at(9)))
+        #expect(doubt.since == Self.at(1))
+        for target in PairNumber(0)..<6 { doubt.note(.answered, of: target) }
+        doubt.settle(hasOthers: false, at: Self.at(10))
+        #expect(!doubt.withholdsFailures(hasOthers: false, at: Self.at(10)))
+        // What falls silent when it has long been alone is down.
+        for target in PairNumber(0)..<10 { doubt.note(.silent, of: target) }
+        doubt.settle(hasOthers: false, at: Self.at(11))
+        #expect(!doubt.withholdsFailures(hasOthers: false, at: Self.at(11)))
+    }
+
+    /// It has begun anew, or taken over what others found well.
+    @Test func `who has seen nothing at all doubts itself among others, and not what was down`() {
+        var doubt = Self.doubt(answered: false)
+        for target in PairNumber(0)..<5 { doubt.note(.silent, of: target, after: .up) }
+        #expect(doubt.isSilent)
+        var anew = Self.doubt(answered: false)
+        for target in PairNumber(0)..<5 { anew.note(.silent, of: target, after: .nothing) }
+        // That it takes them down itself explains nothing.
+        for target in PairNumber(0)..<5 { anew.note(.silent, of: target, after: .self) }
+        var alone = anew
+        alone.settle(hasOthers: false, at: Self.at(1))
+        #expect(!alone.withholdsFailures(hasOthers: false, at: Self.at(1)))
+        anew.settle(hasOthers: true, at: Self.at(1))
+        #expect(anew.withholdsFailures(hasOthers: true, at: Self.at(1)))
+        anew.note(.answered, of: 9)
+        for target in PairNumber(0)..<5 { anew.note(.answered, of: target) }
+        anew.settle(hasOthers: true, at: Self.at(2))
+        #expect(!anew.withholdsFailures(hasOthers: true, at: Self.at(2)))
+        var dead = Self.doubt(answered: false)
+        for target in PairNumber(0)..<10 { dead.note(.silent, of: target, after: .down) }
+        dead.settle(hasOthers: true, at: Self.at(1))
+        #expect(!dead.withholdsFailures(hasOthers: true, at: Self.at(1)))
+    }
+
     @Test func `one agent alone does not doubt by what it finds`() {
         var doubt = Self.doubt()
         for target in PairNumber(0)..<10 { doubt.note(.silent, of: target) }

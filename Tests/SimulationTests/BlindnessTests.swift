@@ -1,0 +1,104 @@
+// What does a fleet believe of an agent that sees nothing, when nobody else is there to say otherwise? Stories in virtual
+// time: what is published is counted, and what those see that come back.
+
+import Fleet
+import Health
+import Testing
+import Vocabulary
+
+@testable import Simulation
+
+@Suite struct BlindnessTests {
+    private func world(
+        _ faults: [Fault],
+        agents: Int,
+        targets: Int = 24,
+        action: MassChange.Action = .hold,
+        confirm: ConfirmRule = ConfirmRule(agents: 2)
+    ) -> World {
+        var setting = WorldSetting(agents: agents, targets: targets, minutes: 2)
+        setting.massAction = action
+        setting.confirm = confirm
+        setting.abstention = .seconds(60)
+        return World(setting, seed: 11, faults: faults, isTold: true)
+    }
+
+    private func run(_ world: World) throws {
+        let violation = try world.run()
+        world.close()
+        #expect(violation == nil, "\(violation?.text ?? "") \(world.story.suffix(30).map(\.text))")
+    }
+
+    /// One switch: it reaches Redis and no target, the others the reverse.
+    @Test(arguments: [2, 3])
+    func `who alone reaches the store, and no target, publishes none of them down`(
+        agents: Int
+    ) throws {
+        for length in [Int64(3_000), 8_000, 20_000] {
+            let world = world(
+                [Fault(at: 30_000, length: length, kind: .cutFromTargets(agent: 0))]
+                    + (1..<agents).map {
+                        Fault(at: 30_000, length: length, kind: .cutFromStore(agent: $0))
+                    },
+                agents: agents
+            )
+            try run(world)
+            #expect(world.checks.falls == 0, "\(length)")
+        }
+    }
+
+    @Test func `who is blind and first where the store comes back empty publishes none down`()
+        throws
+    {
+        for confirm in [ConfirmRule(), ConfirmRule(agents: 2)] {
+            for late in [Int64(100), 1_000, 6_000] {
+                let world = world(
+                    [
+                        Fault(at: 30_000, length: 20_000, kind: .cutFromTargets(agent: 0)),
+                        Fault(at: 32_000, length: 3_000, kind: .storeGone(keeps: false)),
+                        Fault(at: 32_000, length: 3_000 + late, kind: .cutFromStore(agent: 1)),
+                        Fault(at: 32_000, length: 3_000 + late, kind: .cutFromStore(agent: 2)),
+                    ],
+                    agents: 3,
+                    confirm: confirm
+                )
+                try run(world)
+                #expect(world.checks.falls == 0, "\(late)")
+            }
+        }
+    }
+
+    /// It knows nobody when it starts, and finds down what it cannot see: that is its own until others were asked, or it
+    /// has seen again.
+    @Test(arguments: [2, 3])
+    func `who starts blind and without a store publishes nothing of that when it comes back`(
+        agents: Int
+    ) throws {
+        for (blind, away) in [(Int64(9_000), Int64(9_400)), (9_000, 11_000), (14_000, 9_000)] {
+            let world = world(
+                [
+                    Fault(at: 30_000, length: blind, kind: .cutFromTargets(agent: 0)),
+                    // Nobody takes what it had meanwhile.
+                    Fault(at: 30_000, length: away, kind: .storeGone(keeps: true)),
+                    Fault(at: 30_100, length: 1_000, kind: .crash(agent: 0)),
+                ],
+                agents: agents,
+                confirm: ConfirmRule()
+            )
+            try run(world)
+            #expect(!world.story.filter { $0.text.contains("a0 finds") }.isEmpty)
+            #expect(world.checks.falls == 0, "\(blind), \(away)")
+        }
+    }
+
+    @Test func `an agent that has never known another finds all down, with a store as without`()
+        throws
+    {
+        let alone = world(
+            [Fault(at: 30_000, length: 20_000, kind: .cutFromTargets(agent: 0))],
+            agents: 1
+        )
+        try run(alone)
+        #expect(alone.checks.falls == 24)
+    }
+}
