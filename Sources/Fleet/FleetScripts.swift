@@ -175,6 +175,8 @@ public enum FleetScript: String, CaseIterable, Sendable {
           if not text or #text > \(valueBytesMax) then return nil end
           local rest, its = string.match(text, '^(.*),"\(FleetVouching.member)":"(%d+)"}$')
           if not rest then return nil end
+          -- It vouched for that it finds nothing: the word ends when whoever found it last said.
+          if string.find(rest, '"found":false', 1, true) then return rest .. '}' end
           local its_life = one and one.instance == its and one.agent ~= '' and life(one.agent)
           local seen = its_life and its_life.instance == its and its_life.mark or 0
           for name, at in pairs({checked_at = seen, expires_at = seen + \(vouchedFor)}) do
@@ -583,7 +585,7 @@ public enum FleetScript: String, CaseIterable, Sendable {
         local refused = refusal()
         if refused then return refused end
         local said = {'status', 'degraded', 'health', 'rise', 'fall', 'kind', 'reason', 'code',
-          'message', 'weight_percent', 'max_connections', 'admin', 'down_addresses', 'since', 'agent',
+          'message', 'weight_percent', 'max_connections', 'admin', 'down_addresses', 'since', 'found', 'agent',
           'epoch', 'address', 'check', '\(FleetVouching.member)'}
         local fields = {}
         for i = 5, #ARGV, 4 do fields[#fields + 1] = ARGV[i] end

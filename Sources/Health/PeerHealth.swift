@@ -523,7 +523,7 @@ public struct PeerHealth: Sendable {
         if let code = verdict.code, verdict.reason.layer == "L7" { word += "/\(code)" }
         if !aside.before.isEmpty { word += " \(aside.before)" }
         return "\(name): \(aside.now), which says nothing of its health, and nothing else since "
-            + "\(verdict.expiresAt); last \(status), \(word)"
+            + "\(verdict.isFound ? verdict.expiresAt : verdict.checkedAt); last \(status), \(word)"
     }
 
     /// Up though the last probe failed: on the way down, and this is how far.

@@ -75,7 +75,7 @@ public struct Verdict: Hashable, Sendable {
     private var storedFlags: Flags
     public var reason: Reason
 
-    /// Two answers in one byte.
+    /// Three answers in one byte.
     private struct Flags: Hashable {
         var isDegraded: Bool {
             get { bits & 1 != 0 }
@@ -83,15 +83,26 @@ public struct Verdict: Hashable, Sendable {
         }
         var withheld: Withheld? {
             get {
-                let place = Int(bits >> 1) - 1
+                let place = Int(bits >> 1 & 63) - 1
                 return Withheld.allCases.indices.contains(place) ? Withheld.allCases[place] : nil
             }
             set {
                 let place = newValue.flatMap { Withheld.allCases.firstIndex(of: $0) } ?? -1
-                bits = bits & 1 | UInt8(place + 1) << 1
+                bits = bits & 129 | UInt8(place + 1) << 1
             }
         }
+        var isFound: Bool {
+            get { bits & 128 == 0 }
+            set { bits = bits & 127 | (newValue ? 0 : 128) }
+        }
         private var bits: UInt8 = 0
+    }
+
+    /// False where whoever speaks has looked since it was found, at `checkedAt`, and has found nothing that says anything:
+    /// then the word ends at `expiresAt`, whoever says it again and whoever vouches for it.
+    public var isFound: Bool {
+        get { storedFlags.isFound }
+        set { storedFlags.isFound = newValue }
     }
 
     /// The last outcome was a warning: up, but only just.
@@ -144,6 +155,7 @@ public struct Verdict: Hashable, Sendable {
         downAddresses: [String] = [],
         since: WallTime,
         checkedAt: WallTime,
+        isFound: Bool = true,
         expiresAt: WallTime,
         agent: String,
         epoch: UInt64,
@@ -156,6 +168,7 @@ public struct Verdict: Hashable, Sendable {
         storedFlags = Flags()
         storedFlags.isDegraded = isDegraded
         storedFlags.withheld = withheld
+        storedFlags.isFound = isFound
         storedHealth = Int32(clamping: health)
         storedRise = Int32(clamping: rise)
         storedFall = Int32(clamping: fall)
@@ -192,7 +205,7 @@ public struct Verdict: Hashable, Sendable {
         let speaksAgain =
             held.map { $0.agent == agent && $0.epoch == epoch && $0.sequence < sequence } ?? false
         let isAhead = checkedAt - now > Self.clockTolerance
-        if isAhead || (speaksAgain && verdict.expiresAt < now) {
+        if isAhead || (speaksAgain && isFound && verdict.expiresAt < now) {
             // Not by a shift: the years between may be more than nanoseconds can count.
             verdict.since = now + (verdict.since - checkedAt)
             verdict.checkedAt = now

@@ -10,6 +10,8 @@ struct Opinion: Hashable, Sendable {
     private(set) var since: WallTime
     private(set) var checkedAt: WallTime
     private(set) var expiresAt: WallTime
+    /// When a probe last had something to say, of whomever.
+    private var foundAt: WallTime
     private(set) var latency = Nanoseconds.zero
     private(set) var downAddresses: [String] = []
     private var message = ""
@@ -17,6 +19,10 @@ struct Opinion: Hashable, Sendable {
     private var aside = ""
     private(set) var counter: HealthCounter
     private(set) var isDegraded = false
+    /// No probe since had nothing to say.
+    private var isFound = true
+    /// What holds another agent found, or a former life of this one.
+    private var isOthers = false
     private(set) var withheld: Withheld?
     private(set) var reason = Reason.unknown
     private var storedCode = PackedCount()
@@ -31,6 +37,7 @@ struct Opinion: Hashable, Sendable {
         counter = HealthCounter(thresholds: thresholds)
         since = now
         checkedAt = now
+        foundAt = now
         expiresAt = now
     }
 
@@ -46,6 +53,9 @@ struct Opinion: Hashable, Sendable {
         since = verdict.since
         checkedAt = verdict.checkedAt
         expiresAt = verdict.expiresAt
+        foundAt = verdict.checkedAt
+        isFound = verdict.isFound
+        isOthers = verdict.status != .unknown
         latency = verdict.latency
         isDegraded = verdict.isDegraded
         withheld = verdict.withheld
@@ -64,6 +74,7 @@ struct Opinion: Hashable, Sendable {
     mutating func shift(by step: Nanoseconds) {
         since = since + step
         checkedAt = checkedAt + step
+        foundAt = foundAt + step
         expiresAt = expiresAt + step
     }
 
@@ -99,6 +110,8 @@ struct Opinion: Hashable, Sendable {
         latency = outcome.phases.total
 
         if isNeutral(outcome) {
+            // Whoever has trouble of its own hands the pair on: its word lasts until then.
+            isFound = isFound && !isOthers && Self.ours.contains(outcome.reason)
             takeNeutral(outcome, schedule: schedule, now: now)
             return hints != hintsBefore
         }
@@ -107,7 +120,8 @@ struct Opinion: Hashable, Sendable {
             takeNeutral(outcome, schedule: schedule, now: now)
             // What was said holds until others have said whether they see the same; where this agent doubts
             // itself nothing new is known.
-            if ruling == .hold, !isOver { expiresAt = now + schedule.validity(for: counter) }
+            if ruling == .hold, !isOver { holds(from: now, schedule) }
+            isFound = isFound && !isOthers
             return hints != hintsBefore
         }
         let wasDegraded = isDegraded
@@ -134,7 +148,7 @@ struct Opinion: Hashable, Sendable {
         downAddresses = found
         // It is known again from the next pass on, or once it has failed often enough.
         if !isOver || outcome.verdict != .fail || counter.status != .up {
-            expiresAt = now + schedule.validity(for: counter)
+            holds(from: now, schedule)
         }
         return transition != nil || hints != hintsBefore || isDegraded != wasDegraded
             || haveAddressesTurned
@@ -143,15 +157,22 @@ struct Opinion: Hashable, Sendable {
     /// Trouble of ours (no socket, no resolver) says nothing about the peer, whatever the check
     /// called it.
     private func isNeutral(_ outcome: Outcome) -> Bool {
-        outcome.verdict == .neutral || outcome.reason == .socketError
-            || outcome.reason == .resolver
+        outcome.verdict == .neutral || Self.ours.contains(outcome.reason)
+    }
+
+    private static let ours = [Reason.socketError, .resolver]
+
+    private mutating func holds(from now: WallTime, _ schedule: Schedule) {
+        expiresAt = now + schedule.validity(for: counter)
+        foundAt = now
+        (isFound, isOthers) = (true, false)
     }
 
     private mutating func takeNeutral(_ outcome: Outcome, schedule: Schedule, now: WallTime) {
         if outcome.reason == .checked || counter.status == .unknown {
             // The peer did answer, only not about health: what held goes on to hold. Of nothing
             // known there is nothing that could be kept alive, and it is as fresh as its probe.
-            expiresAt = now + schedule.validity(for: counter)
+            holds(from: now, schedule)
         }
         if counter.status == .unknown {
             reason = outcome.reason
@@ -191,7 +212,8 @@ struct Opinion: Hashable, Sendable {
             hints: hints,
             downAddresses: downAddresses,
             since: since,
-            checkedAt: checkedAt,
+            checkedAt: isFound ? checkedAt : foundAt,
+            isFound: isFound,
             expiresAt: expiresAt,
             agent: agent,
             epoch: epoch,

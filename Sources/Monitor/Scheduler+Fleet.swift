@@ -364,15 +364,19 @@ extension Scheduler: FleetHands {
     }
 
     public func orphans(at now: Moment) -> [VerdictKey] {
-        guard fleet != nil else { return [] }
+        guard let fleet else { return [] }
         mend(at: now)
+        let members = fleet.memberNames
         var orphans: [VerdictKey] = []
         for row in rows.indices where rows[row].phase != .removed && !shares[row].isHeld {
             let pair = rows[row]
             // Redis keeps a word so much longer than its agent believes it.
             let life = pair.monitor.schedule.validityMax + Self.grace
+            let verdict = door.verdict(of: pair)
+            // Its holder said that it finds nothing, and is held to that by its mark.
+            if let verdict, !verdict.isFound, members.contains(verdict.agent) { continue }
             let over =
-                door.verdict(of: pair).map { max($0.expiresAt + Self.grace, $0.checkedAt + life) }
+                verdict.map { max($0.expiresAt + Self.grace, $0.checkedAt + life) }
                 ?? began + life
             if over < now.wall { orphans.append(pair.key) }
         }

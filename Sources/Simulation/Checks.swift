@@ -400,6 +400,7 @@ struct Checks {
         lookForStale(world)
         lookAtRosters(world)
         lookAtPromises(world)
+        lookAtTheMute(world)
         let trouble = max(agentTrouble.max() ?? 0, storeTrouble, networkTrouble, cutTrouble)
         guard now - trouble > Self.calm, storeFaults == 0, networkFaults == 0, cutFaults == 0 else {
             return
@@ -713,7 +714,7 @@ struct Checks {
         case .twin(let agent): agentTrouble[agent] = now
         case .agentClock: break
         case .manySilent: massTrouble = step > 0 ? .max / 2 : now
-        case .targetDown, .targetSilent, .targetFlaky: break
+        case .targetDown, .targetSilent, .targetFlaky, .targetMute: break
         case .storeStalls, .storeRefuses, .storeGone, .failover, .flush, .storeClock:
             storeTrouble = now
             if isLasting { storeFaults += step }

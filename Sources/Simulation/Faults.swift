@@ -24,6 +24,8 @@ public struct Fault: Hashable, Sendable, CustomStringConvertible {
         case targetDown(Int)
         /// The target says nothing.
         case targetSilent(Int)
+        /// The target answers, and its answers say nothing of its health.
+        case targetMute(Int)
         /// The target refuses so many of a hundred probes.
         case targetFlaky(Int, share: Int)
         /// So many of a hundred targets say nothing.
@@ -69,6 +71,7 @@ public struct Fault: Hashable, Sendable, CustomStringConvertible {
             case .cutFromTarget(let agent, let target): "a\(agent) is cut off from p\(target)"
             case .targetDown(let target): "p\(target) refuses"
             case .targetSilent(let target): "p\(target) falls silent"
+            case .targetMute(let target): "p\(target) says nothing of its health"
             case .targetFlaky(let target, let share): "p\(target) refuses \(share)% of its probes"
             case .manySilent(let share): "\(share)% of the targets fall silent"
             case .storeStalls: "the store stalls"
@@ -119,6 +122,7 @@ extension Fault {
             fault.kind = .otherCatalogue(agent: agents(agent) ?? -1, target: targets(target) ?? -1)
         case .targetDown(let target): fault.kind = .targetDown(targets(target) ?? -1)
         case .targetSilent(let target): fault.kind = .targetSilent(targets(target) ?? -1)
+        case .targetMute(let target): fault.kind = .targetMute(targets(target) ?? -1)
         case .targetFlaky(let target, let share):
             fault.kind = .targetFlaky(targets(target) ?? -1, share: share)
         case .manySilent, .storeStalls, .storeRefuses, .storeGone, .failover, .flush, .storeClock,
@@ -143,7 +147,8 @@ extension Fault {
 
     var target: Int? {
         switch kind {
-        case .targetDown(let target), .targetSilent(let target), .targetFlaky(let target, _),
+        case .targetDown(let target), .targetSilent(let target), .targetMute(let target),
+            .targetFlaky(let target, _),
             .cutFromTarget(_, let target), .otherCatalogue(_, let target):
             target
         default: nil

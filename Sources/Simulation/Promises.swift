@@ -130,7 +130,7 @@ struct Promises {
         noteStop(fault, trouble, at: now)
         let step = isOver ? -1 : 1
         switch fault.kind {
-        case .targetDown, .targetFlaky: return
+        case .targetDown, .targetFlaky, .targetMute: return
         case .targetSilent: break
         case .manySilent:
             sightTrouble = now

@@ -14,6 +14,9 @@ final class SimulatedAgent {
         var since: WallTime
         var checkedAt: WallTime
         var expiresAt: WallTime
+        var foundAt = WallTime(milliseconds: 0)
+        var isFound = true
+        var isOthers = false
         var clockShift = Nanoseconds.zero
         var isProbed = false
         var stopAt: WallTime?
@@ -519,6 +522,7 @@ final class SimulatedAgent {
             let step = board.clockShift - pairs[index].clockShift
             pairs[index].since = pairs[index].since + step
             pairs[index].expiresAt = pairs[index].expiresAt + step
+            pairs[index].foundAt = pairs[index].foundAt + step
             pairs[index].clockShift = board.clockShift
         }
         let held = board.verdict(of: key)
@@ -527,6 +531,11 @@ final class SimulatedAgent {
         let schedule = world.plans[index].schedule
         // As `Opinion` has it: a failure makes no new word of one that is over.
         let isOver = pairs[index].counter.status == .up && pairs[index].expiresAt < wall
+        func holds() {
+            pairs[index].expiresAt = wall + schedule.validity(for: pairs[index].counter)
+            pairs[index].foundAt = wall
+            (pairs[index].isFound, pairs[index].isOthers) = (true, false)
+        }
         switch (found, ruling) {
         case (.passes, .count), (.fails, .count):
             var isImmediate = false
@@ -547,14 +556,13 @@ final class SimulatedAgent {
                     "\(self.id) finds \(key.peer) \(change.to.rawValue)"
                 }
             }
-            if !isOver || found == .passes || pairs[index].counter.status != .up {
-                pairs[index].expiresAt = wall + schedule.validity(for: pairs[index].counter)
-            }
-        case (_, .hold):
-            if !isOver {
-                pairs[index].expiresAt = wall + schedule.validity(for: pairs[index].counter)
-            }
-        case (_, .ignore), (.unsent, .count), (.nothing, .count): break
+            if !isOver || found == .passes || pairs[index].counter.status != .up { holds() }
+        case (_, .hold): if !isOver { holds() }
+        case (.nothing, .count):
+            pairs[index].isFound = false
+            if pairs[index].counter.status == .unknown { holds() }
+        case (_, .ignore), (.unsent, .count):
+            if pairs[index].isOthers { pairs[index].isFound = false }
         }
         sequence += 1
         var verdict = Verdict(
@@ -567,7 +575,8 @@ final class SimulatedAgent {
             reason: .layer7OK,
             latency: .zero,
             since: pairs[index].since,
-            checkedAt: wall,
+            checkedAt: pairs[index].isFound ? wall : pairs[index].foundAt,
+            isFound: pairs[index].isFound,
             expiresAt: pairs[index].expiresAt,
             agent: id,
             epoch: pairs[index].epoch,
@@ -615,6 +624,8 @@ final class SimulatedAgent {
         pairs[index].since = held.since
         pairs[index].checkedAt = held.checkedAt
         pairs[index].expiresAt = held.expiresAt
+        pairs[index].foundAt = held.checkedAt
+        (pairs[index].isFound, pairs[index].isOthers) = (held.isFound, held.status != .unknown)
         pairs[index].clockShift = board.clockShift
     }
 
@@ -860,8 +871,12 @@ extension SimulatedAgent: FleetHands {
             let plan = world.plans[index]
             let grace = Nanoseconds.seconds(10)
             let life = plan.schedule.validityMax + grace
+            let verdict = board.verdict(of: plan.key)
+            if let verdict, !verdict.isFound, desk.memberNames.contains(verdict.agent) {
+                return nil
+            }
             let over =
-                board.verdict(of: plan.key)
+                verdict
                 .map { max($0.expiresAt + grace, $0.checkedAt + life) } ?? (began + life)
             return over < now.wall ? plan.key : nil
         }

@@ -541,7 +541,9 @@ public struct StoreModel: Sendable {
         guard var verdict = content.verdicts[pair], let instance = content.vouching[pair] else {
             return nil
         }
-        if its == instance, let life = content.lives[agent], life.instance == instance {
+        if verdict.isFound, its == instance, let life = content.lives[agent],
+            life.instance == instance
+        {
             let mark = WallTime(milliseconds: life.mark)
             verdict.checkedAt = max(verdict.checkedAt, mark)
             verdict.expiresAt = max(verdict.expiresAt, mark + .seconds(10))

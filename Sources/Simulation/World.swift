@@ -122,6 +122,7 @@ final class World {
     private var refusing: [Int]
     private var silent: [Int]
     private var flaky: [Int]
+    private(set) var mute: [Int]
     private var hidden: [Cut: Int] = [:]
     private var slowReading: [Int]
     private var slowCalls: [Int]
@@ -210,6 +211,7 @@ final class World {
         refusing = Array(repeating: 0, count: setting.targets)
         silent = Array(repeating: 0, count: setting.targets)
         flaky = Array(repeating: 0, count: setting.targets)
+        mute = Array(repeating: 0, count: setting.targets)
     }
 
     // MARK: Running
@@ -378,7 +380,8 @@ final class World {
             ? .unsent
             : isSilent
                 ? .fails(silent: true, immediate: false)
-                : isRefused ? .fails(silent: false, immediate: false) : .passes
+                : isRefused
+                    ? .fails(silent: false, immediate: false) : mute[index] > 0 ? .nothing : .passes
         note(index) {
             let result =
                 found == .passes
@@ -401,7 +404,7 @@ final class World {
     }
 
     func isUp(_ target: Int) -> Bool {
-        refusing[target] == 0 && silent[target] == 0 && flaky[target] == 0
+        refusing[target] == 0 && silent[target] == 0 && flaky[target] == 0 && mute[target] == 0
     }
 
     func isDown(_ target: Int) -> Bool { refusing[target] > 0 || silent[target] > 0 }
@@ -617,6 +620,7 @@ final class World {
             cuts[Cut(agent: agent, target: target), default: 0] += 1
         case .targetDown(let target): change(target) { refusing[target] += 1 }
         case .targetSilent(let target): change(target) { silent[target] += 1 }
+        case .targetMute(let target): change(target) { mute[target] += 1 }
         case .targetFlaky(let target, let share): change(target) { flaky[target] += share }
         case .manySilent(let share):
             for target in 0..<setting.targets * share / 100 {
@@ -682,6 +686,7 @@ final class World {
             cuts[Cut(agent: agent, target: target), default: 0] -= 1
         case .targetDown(let target): change(target) { refusing[target] -= 1 }
         case .targetSilent(let target): change(target) { silent[target] -= 1 }
+        case .targetMute(let target): change(target) { mute[target] -= 1 }
         case .targetFlaky(let target, let share): change(target) { flaky[target] -= share }
         case .manySilent(let share):
             for target in 0..<setting.targets * share / 100 {

@@ -391,7 +391,7 @@ public final class Board: EventSink {
         }
         // From a clock that is behind, say: what was over when it came says nothing against a word that
         // holds. Only its order counts, so that the next word of ours is not refused.
-        if var held, word.expiresAt <= now.wall, held.expiresAt > now.wall,
+        if var held, word.isFound, word.expiresAt <= now.wall, held.expiresAt > now.wall,
             !held.isNewer(than: word)
         {
             (held.epoch, held.sequence) = (word.epoch, word.sequence)

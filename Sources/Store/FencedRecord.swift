@@ -13,6 +13,8 @@ public protocol FencedRecord: Record, StoreChange {
     var sequence: UInt64 { get }
     var checkedAt: WallTime { get }
     var expiresAt: WallTime { get set }
+    /// Whoever says it found it so. Otherwise it ends when whoever did said, and nobody makes it hold for longer.
+    var isFound: Bool { get }
 
     func isNewer(than other: Self) -> Bool
     /// False where the two say something of different things that have one name: then neither is in the
@@ -27,6 +29,8 @@ public protocol FencedRecord: Record, StoreChange {
 }
 
 extension FencedRecord {
+    public var isFound: Bool { true }
+
     public mutating func renew(at time: WallTime, for life: Nanoseconds) {}
 
     public func isAboutTheSame(as other: Self) -> Bool { true }

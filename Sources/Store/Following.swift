@@ -57,7 +57,8 @@ package struct Following<R: FencedRecord>: Sendable {
 
     /// Nil where it is no later then.
     private func renewed(_ record: R, _ one: Followed, _ mark: Mark) -> R? {
-        guard one.instance > 0, one.life > .zero, let time = mark(record.agent, one.instance),
+        guard one.instance > 0, record.isFound, one.life > .zero,
+            let time = mark(record.agent, one.instance),
             time + one.life > record.expiresAt
         else { return nil }
         var renewed = record

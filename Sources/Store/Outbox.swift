@@ -124,14 +124,16 @@ package struct Outbox<R: FencedRecord>: Sendable {
     /// As it is to be written now, with its life in Redis; and whether it is what is found now.
     package func newest(_ key: R.Key, at now: WallTime) -> (record: R, isCurrent: Bool)? {
         guard let record = mine[key]?.record else { return nil }
-        let isCurrent = record.expiresAt >= now
+        // That nothing was found is so until something is.
+        let isCurrent = record.expiresAt >= now || !record.isFound
         return (Self.stored(record), isCurrent)
     }
 
-    /// With its life in Redis. What was over when it was said is not alive there either.
+    /// With its life in Redis. What was over when it was said is not alive there either, and what was read there and not
+    /// found since has it already.
     static func stored(_ record: R) -> R {
         var record = record
-        if record.expiresAt >= record.checkedAt {
+        if record.isFound, record.expiresAt >= record.checkedAt {
             record.expiresAt = record.expiresAt + OutboxLimits.grace
         }
         return record
@@ -139,7 +141,9 @@ package struct Outbox<R: FencedRecord>: Sendable {
 
     /// What was vouched for and is not found any more: it has to be said.
     package func lapsed(at now: WallTime) -> [R.Key] {
-        mine.compactMap { $0.value.isVouched && $0.value.record.expiresAt < now ? $0.key : nil }
+        mine.compactMap { key, one in
+            one.isVouched && one.record.isFound && one.record.expiresAt < now ? key : nil
+        }
     }
 
     /// It is on its way in these words.

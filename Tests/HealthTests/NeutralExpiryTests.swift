@@ -64,8 +64,18 @@ import Vocabulary
                 == "http: DNS no such name, which says nothing of its health, and nothing else since "
                 + "\(start + .seconds(5)); last up, L7OK 200 OK"
         )
+        // When something was last heard is told where it is known, and not when that was over.
+        (neutral.isFound, neutral.checkedAt) = (false, start + .seconds(1))
+        neutral.sequence = 3
+        _ = health.apply(neutral, now: now)
+        #expect(
+            health.view.reason.hasSuffix(
+                ", and nothing else since \(start + .seconds(1)); last up, L7OK 200 OK"
+            )
+        )
+        (neutral.isFound, neutral.checkedAt) = (true, now)
         // Nobody is to read that it was up for the reason of a failure.
-        (neutral.sequence, neutral.health, neutral.reason) = (3, 2, .layer4Connect)
+        (neutral.sequence, neutral.health, neutral.reason) = (4, 2, .layer4Connect)
         neutral.message = "Network is unreachable; last probe: DNS no such name"
         _ = health.apply(neutral, now: now)
         #expect(

@@ -113,6 +113,27 @@ import Vocabulary
         }
     }
 
+    @Test func `what a probe without an opinion leaves says when something was found`() {
+        var opinion = Opinion(thresholds: thresholds, now: start)
+        _ = take(.pass, into: &opinion, at: start)
+        #expect(verdict(opinion).isFound)
+        let end = opinion.expiresAt
+        let mute = Outcome(.neutral, .layer7Timeout)
+        _ = take(mute, into: &opinion, at: start + .seconds(1))
+        #expect(!verdict(opinion).isFound && opinion.expiresAt == end)
+        #expect(verdict(opinion).checkedAt == start)
+        // Whoever goes on from that has found nothing either.
+        var next = Opinion(thresholds: thresholds, resuming: verdict(opinion))
+        _ = take(mute, into: &next, at: start + .seconds(2))
+        #expect(!verdict(next).isFound && next.expiresAt == end)
+        #expect(verdict(next).checkedAt == start)
+        _ = take(.pass, into: &next, at: start + .seconds(3))
+        #expect(verdict(next).isFound && next.expiresAt > end)
+        // Its own sockets are no news of the peer, and its word lasts until another has the pair.
+        _ = take(Outcome(.neutral, .socketError), into: &next, at: start + .seconds(4))
+        #expect(verdict(next).isFound)
+    }
+
     @Test func `what a neutral probe said is said once, however often the pair changes hands`() {
         let trouble = Outcome(.neutral, .resolver, message: "no such name")
         for first in [Outcome.pass, .refused] {

@@ -60,7 +60,9 @@ import Vocabulary
             epoch: UInt64,
             sequence: UInt64,
             _ status: HealthCounter.Status = .up,
-            health: Int = 4
+            health: Int = 4,
+            isFound: Bool = true,
+            isVouched: Bool = false
         ) -> FleetReply {
             var one = FleetCall.Publication(
                 pair: HistoryTests.pair,
@@ -78,11 +80,13 @@ import Vocabulary
                 latency: .zero,
                 since: WallTime(milliseconds: 0),
                 checkedAt: WallTime(milliseconds: 0),
+                isFound: isFound,
                 expiresAt: WallTime(milliseconds: store.clock + 10_000),
                 agent: id,
                 epoch: epoch,
                 sequence: sequence
             )
+            one.isVouched = isVouched
             return store.perform(signature, .publish([one]))
         }
     }
@@ -427,6 +431,33 @@ import Vocabulary
         #expect(
             Self.written(callers[0].publish(&store, epoch: again.epoch, sequence: 3)) == .written
         )
+    }
+
+    /// Or each hand-over would have it hold for as long again.
+    @Test func `what its holder does not find ends when it did, whoever takes the pair`() throws {
+        var (store, callers) = Self.fleet(["a", "b"])
+        let held = try #require(Self.grant(callers[0].claim(&store, .rank)))
+        let found = store.clock
+        _ = callers[0].publish(
+            &store,
+            epoch: held.epoch,
+            sequence: 1,
+            isFound: false,
+            isVouched: true
+        )
+        for _ in 0..<80 {
+            store.clock += 250
+            for index in callers.indices { callers[index].beat(&store) }
+        }
+        // It is over, and its holder lives and vouches for that it finds nothing.
+        #expect(
+            Self.answer(callers[1].claim(&store, .offer, mark: store.clock))
+                == .held(by: "a", epoch: held.epoch)
+        )
+        let taken = try #require(
+            Self.grant(callers[1].claim(&store, .offer, epoch: held.epoch, holder: "a"))
+        )
+        #expect(taken.verdict?.expiresAt.milliseconds == found + 10_000)
     }
 
     /// It began its slots, and saw nothing: whoever takes the pair must not wait for the next one, which may be a long

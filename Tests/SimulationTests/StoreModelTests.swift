@@ -120,8 +120,9 @@ private struct Trial {
                 .init("epoch", .integer(Int64(verdict.epoch))),
                 .init("sequence", .integer(Int64(verdict.sequence))),
                 .init("checked_at", .integer(verdict.checkedAt.milliseconds)),
+                .init("found", verdict.isFound ? .null : .bool(false)),
                 .init("expires_at", .integer(verdict.expiresAt.milliseconds)),
-            ]).text
+            ]).withoutNulls().text
         },
         verdict: { key, text in
             guard let json = try? JSON(parsing: Array(text.utf8)),
@@ -141,6 +142,7 @@ private struct Trial {
                 WallTime(milliseconds: expires)
             )
             read.checkedAt = WallTime(milliseconds: checked)
+            read.isFound = json["found"]?.bool ?? true
             return read
         }
     )
@@ -324,6 +326,7 @@ private struct Trial {
                         sequence,
                         WallTime(milliseconds: model.clock + number(-2_000...5_000))
                     )
+                    if sequence % 5 == 0 { one.verdict?.isFound = false }
                     return one
                 }
             )

@@ -32,6 +32,24 @@ import Vocabulary
         outbox.nextForgotten()
     }
 
+    /// Whoever found it last said until when it holds, and whoever takes the pair over has read that.
+    @Test func `what its agent did not find itself ends when it did before`() {
+        var outbox = Outbox<Verdict>()
+        var word = verdict(0)
+        _ = outbox.take(word, isTransition: true, now: start)
+        let found = outbox.newest(word.key, at: start)
+        #expect(found?.record.expiresAt == word.expiresAt + .seconds(10))
+        word.isFound = false
+        word.sequence += 1
+        _ = outbox.take(word, isTransition: false, now: start + .seconds(1), vouches: true)
+        let read = outbox.newest(word.key, at: start + .seconds(60))
+        #expect(read?.record.expiresAt == word.expiresAt)
+        // That it finds nothing it vouches for, and need not say again when the word is over.
+        #expect(read?.isCurrent == true)
+        outbox.wrote(word, isVouched: true)
+        #expect(outbox.lapsed(at: start + .seconds(60)).isEmpty)
+    }
+
     @Test func `a steady pair is renewed when a third of its life in Redis is over`() {
         var outbox = Outbox<Verdict>()
         var written: [Int64] = []
