@@ -305,6 +305,7 @@ extension FleetMember {
         claims.abstain(from: pair, until: now + terms.abstention, isOfDoubt: inDoubt)
         let letter = FleetCall.Letter(to: successor, .offered(plan.key, epoch: epoch, by: agent))
         offers[pair] = Offer(to: successor, isOfDoubt: inDoubt)
+        if inDoubt { passedOn[pair, default: PassedOn()].note(successor, at: now) }
         tell([letter], at: now, into: &effects)
         runs[pair] = nil
         mass.end(pair, .left)
@@ -316,6 +317,17 @@ extension FleetMember {
         var isOfDoubt: Bool
         /// The letter was lost, or was never sent: to be given away again.
         var isLost = false
+    }
+
+    /// They may not define it, or may not have heard of it.
+    struct PassedOn: Sendable {
+        var to = Set<String>()
+        var at = Instant(nanoseconds: .min)
+
+        fileprivate mutating func note(_ agent: String, at now: Instant) {
+            to.insert(agent)
+            at = now
+        }
     }
 
     /// The store has these letters.
@@ -335,15 +347,26 @@ extension FleetMember {
         for pair in offers.keys { offers[pair]?.isLost = true }
     }
 
-    /// Doubting for a while already: somebody who does not should look at what fails here.
+    /// Doubting for a while already: somebody who does not should look at what fails here. Where whoever it was offered to has
+    /// not taken it by its next failure the next in rank is offered it, each once.
     mutating func giveAwayInDoubt(
         _ pair: PairNumber,
         at now: Instant,
         into effects: inout [FleetEffect]
     ) {
         guard let from = givesAwayFrom, now >= from, !isAway(at: now) else { return }
-        if claims.abstains(from: pair, at: now), offers[pair]?.isLost != true { return }
-        guard let successor = wellOnes(on: pair, atMost: 1).first else { return }
+        var before = Set<String>()
+        if !claims.abstains(from: pair, at: now) {
+            passedOn[pair] = nil
+        } else if offers[pair]?.isLost != true {
+            guard offers[pair] == nil, case .held = claims.hold(of: pair),
+                let passed = passedOn[pair], now - passed.at >= terms.rankStep,
+                passed.to.count < rosterIDs.count - 1
+            else { return }
+            before = passed.to
+        }
+        let well = wellOnes(on: pair, atMost: .max)
+        guard let successor = well.first(where: { !before.contains($0) }) else { return }
         giveAway(pair, to: successor, inDoubt: true, at: now, into: &effects)
     }
 

@@ -155,6 +155,8 @@ public struct FleetMember: Sendable {
     var confirmed: [PairNumber: Confirmed] = [:]
     /// What is being given away, until the store has heard of it.
     var offers: [PairNumber: Offer] = [:]
+    /// To whom what it may not see was offered, of pairs that nobody has taken since.
+    var passedOn: [PairNumber: PassedOn] = [:]
     /// What the latest failure of a pair that fails here was.
     var failures: [PairNumber: Reason] = [:]
     /// Taken down while nobody could be asked: no word of them goes out before others were.
@@ -464,6 +466,7 @@ public struct FleetMember: Sendable {
         runs[pair] = nil
         failures[pair] = nil
         if offers[pair]?.isLost == true { offers[pair] = nil }
+        passedOn[pair] = nil
         observers.forgetTold(pair)
         observers.reconsider(pair)
     }

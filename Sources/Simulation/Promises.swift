@@ -103,6 +103,8 @@ struct Promises {
     mutating func addProcess() { cuts.append(nil) }
     mutating func begun(_ target: Int, at now: Int64) { lastSlot[target] = now }
     mutating func forgetEpochs() { told = [:] }
+    /// What a former life was told it took with it.
+    mutating func begins(_ agent: Int) { told[agent] = nil }
 
     /// Nothing has stood between the agent and the target for so long.
     func hasReached(_ target: Int, from agent: Int, for span: Int64, at now: Int64) -> Bool {
@@ -378,7 +380,10 @@ extension Checks {
                 // Whoever takes it may have no way to it either: the bound runs from when all that are well have.
                 // What is asked seldom is found silent with its next slot, and is another's then.
                 let longer = max(setting.interval(of: target) - setting.interval, .zero)
-                let blindMax = Promises.blindMax + longer.milliseconds
+                // Whoever does not define it is offered it for an interval, and then the next is.
+                let others = world.agents.indices.count { world.isHidden(target, from: $0) }
+                let passed = setting.interval(of: target).milliseconds * Int64(others)
+                let blindMax = Promises.blindMax + longer.milliseconds + passed
                 let isInReach = sighted.allSatisfy {
                     world.canProbe(target, from: $0.number)
                         && promises.hasReached(target, from: $0.number, for: blindMax, at: now)

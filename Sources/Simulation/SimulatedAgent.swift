@@ -204,6 +204,7 @@ final class SimulatedAgent {
         life += 1
         isAlive = true
         isPaused = false
+        world.checks.promises.begins(number)
         waiting = []
         (pausedAt, stoodUntil, doubtedSince) = (nil, nil, nil)
         nextWake = .max
@@ -767,7 +768,8 @@ final class SimulatedAgent {
     }
 
     private var isHearing: Bool {
-        isConnected && (desk.unwritableSince.map { lastBeat.hasMoved(since: $0) } ?? true)
+        isConnected && !desk.awaitsAnswer
+            && (desk.unwritableSince.map { lastBeat.hasMoved(since: $0) } ?? true)
     }
 
     /// Words of others hold for as long as somebody vouches for them, and what is vouched for here and not found any

@@ -336,10 +336,11 @@ final class World {
             }
         case .connect(let number, let life): connect(number, life, event)
         case .letter(let number, let hint, let era, let tries): deliver(number, hint, era, tries)
-        case .read(let number, let life, _) where slowReading[number] > 0:
+        case .read(let number, let life, _) where slowReading[number] > 0 || stalls > 0:
+            // A stream loses nothing while its connection holds, be it that its store stands still.
             if agent(number, life, event) != nil { add(event, after: 50) }
         case .read(let number, let life, let index):
-            if let agent = agent(number, life, event), canReach(number), stalls == 0 {
+            if let agent = agent(number, life, event), canReach(number) {
                 if let word = store.word(of: plans[index].key) { agent.read(word, index) }
             }
         case .reconcile(let number, let life): reconcile(number, life, event)

@@ -163,6 +163,8 @@ public final class FleetDesk: EventSink {
     /// The store answers, and takes no writes: beats are none. Nothing follows from anybody's silence.
     package var isUnwritable: Bool { unwritableSince != nil }
     package private(set) var unwritableSince: Instant?
+    /// There is a connection on which no beat has been answered: nobody's mark is known that is not of before.
+    package private(set) var awaitsAnswer = false
     /// What lies in the store is of this format, which this version does not know.
     private var newerFormat: Int?
     private var strangers = Strangers()
@@ -464,6 +466,7 @@ public final class FleetDesk: EventSink {
 
     /// There is a connection.
     package func connected() {
+        awaitsAnswer = true
         take { member, now, _ in member.connected(at: now) }
         tick()
     }
@@ -630,6 +633,11 @@ public final class FleetDesk: EventSink {
         _ sent: [Sent?],
         _ answer: WireAnswer
     ) {
+        switch (call, answer) {
+        case (_, .lost): break
+        case (.beat, _): awaitsAnswer = false
+        default: break
+        }
         switch answer {
         case .reply(let reply):
             unwritableSince = nil

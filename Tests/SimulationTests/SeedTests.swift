@@ -663,6 +663,65 @@ import Vocabulary
                 fault(33_839, 3_600, .pause(agent: 2)),
             ]
         ),
+        Replay(
+            what: "one that is cut off offers a pair to somebody who does not define it",
+            seed: 1_438,
+            agents: 3,
+            targets: 13,
+            readers: 0,
+            faults: [
+                fault(7_485, 8_384, .otherCatalogue(agent: 2, target: 11)),
+                fault(7_769, 8_182, .cutFromTargets(agent: 1)),
+            ]
+        ),
+        Replay(
+            what:
+                "a word is read on a new connection to the store before a beat is answered there",
+            seed: 2_831,
+            agents: 6,
+            targets: 6,
+            readers: 1,
+            faults: [
+                fault(10_465, 1_400, .storeGone(keeps: false)),
+                fault(15_721, 13_035, .storeGone(keeps: true)),
+            ]
+        ),
+        Replay(
+            what: "a word is written at the end of a stall and read before a beat is answered",
+            seed: 5_999,
+            agents: 5,
+            targets: 18,
+            readers: 1,
+            faults: [
+                fault(1, 31_800, .targetFlaky(14, share: 38)),
+                fault(1, 31_800, .targetFlaky(17, share: 43)),
+                fault(14_372, 13_333, .storeStalls),
+            ]
+        ),
+        Replay(
+            what: "a change is told while the store stands still for a moment",
+            seed: 1_384,
+            agents: 4,
+            targets: 4,
+            readers: 0,
+            faults: [
+                fault(7_057, 9_364, .storeStalls), fault(24_381, 4_116, .leave(agent: 1)),
+                fault(32_384, 300, .storeStalls),
+            ]
+        ),
+        Replay(
+            what: "whoever was told of a later claim begins anew, and nobody tells it again",
+            seed: 4_165,
+            agents: 4,
+            targets: 8,
+            readers: 0,
+            faults: [
+                fault(83_708, 300, .storeGone(keeps: false)), fault(93_045, 0, .flush),
+                fault(102_311, 3_000, .crash(agent: 3)),
+                fault(102_326, 0, .storeClock(by: -403_406)),
+                fault(104_891, 3_962, .storeGone(keeps: false)),
+            ]
+        ),
     ]
 
     @Test(arguments: replays)
