@@ -222,6 +222,9 @@ extension FleetMember {
         guard let run = runs[pair] else { return }
         switch run.tally {
         case .open: return
+        // What was found before counts no more than what is found now: the next failure says whether it still is so.
+        case .confirmed where doubt.withholdsFailures(hasOthers: membership.hasOthers, at: now):
+            return
         case .confirmed where foundAlone.contains(pair):
             // While those that could be asked doubt themselves it waits. They may not know the peer at all.
             let isAsked =

@@ -647,6 +647,72 @@ import Vocabulary
         #expect(holder.store.verdict(of: Self.pair)?.status == .up)
     }
 
+    // MARK: Rule 7
+
+    /// Its failure was found before it doubted itself, and waits for another's word, which comes after.
+    @Test func `a vote takes nothing down at an agent that has come to doubt itself`() throws {
+        var (store, callers) = Self.fleet(["b"])
+        let id = try #require((0..<20).map { "a\($0)" }.first { Self.heir(among: ["b", $0]) == $0 })
+        let schedule = Schedule(
+            interval: .seconds(1),
+            fastInterval: .milliseconds(500),
+            timeout: .milliseconds(400)
+        )
+        var member = FleetMember(agent: id, dice: Dice(seed: 1), at: Self.moment(store))
+        let pair = member.define(
+            PairPlan(key: Self.pair, schedule: schedule, confirm: ConfirmRule(agents: 1)),
+            at: Self.moment(store).instant
+        )
+        var effects: [FleetEffect] = []
+        func live(for span: Int64) {
+            for _ in 0..<span / 250 {
+                store.clock += 250
+                callers[0].beat(&store)
+                let now = Self.moment(store).instant
+                member.tick(at: now, lag: .zero, into: &effects)
+                while !effects.isEmpty {
+                    guard case .call(let number, let signature, let call) = effects.removeFirst()
+                    else { continue }
+                    member.replied(number, store.perform(signature, call), at: now, into: &effects)
+                }
+            }
+        }
+        live(for: 10_000)
+        let counter = HealthCounter(
+            thresholds: Thresholds(rise: 2, fall: 1),
+            resuming: .up,
+            health: 2
+        )
+        func fail() -> Ruling {
+            let now = Self.moment(store).instant
+            return member.outcome(
+                .fails(silent: false, immediate: false),
+                of: pair,
+                counter: counter,
+                begun: now,
+                at: now,
+                into: &effects
+            )
+        }
+        #expect(fail() == .hold)
+        let asked = effects.compactMap { effect -> Ask? in
+            guard case .call(_, _, .tell(let letters)) = effect,
+                case .asked(_, let ask)? = letters.first(where: { $0.to == "b" })?.words
+            else { return nil }
+            return ask
+        }
+        let ask = try #require(asked.first)
+        effects = []
+        let (now, time) = (Self.moment(store).instant, WallTime(milliseconds: store.clock))
+        member.lagged(by: .seconds(2), at: now)
+        let vote = Vote(by: "b", word: .fails, epoch: ask.epoch, number: ask.number, at: time)
+        member.heard(.voted(Self.pair, vote), at: now, into: &effects)
+        #expect(!effects.contains(.fall(pair)))
+        // As soon as it does not, what it finds counts, and the vote with it.
+        live(for: 11_000)
+        #expect(fail() == .count)
+    }
+
     // MARK: The net below all others
 
     /// Its process lost track of it: it lives, holds the pair, and never says a word of it.
