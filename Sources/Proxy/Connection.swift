@@ -56,7 +56,6 @@ struct ClientConnection {
     var isBeginning = false
     var newer: Int32 = -1
     var older: Int32 = -1
-    var lingerLeft: Int32 = 0
     /// Which host's route it waits for.
     var routeKey: UInt64 = 0
     /// In the list of those that have more to move.
@@ -68,13 +67,15 @@ struct ClientConnection {
     /// It ended its side before its answer was whole: it may not be there any more.
     var hasLeft = false
     /// While cutting: what the kernel still had to deliver when last looked at. Until when it may, also
-    /// while parting.
+    /// while parting and lingering.
     var unsent: Int32 = 0
     var cutUntil = Instant(nanoseconds: 0)
 
     /// The client's address as text, for X-Forwarded-For.
     var address = InlineArray<46, UInt8>(repeating: 0)
     var addressCount: UInt8 = 0
+    /// Whoever comes by a unix socket has none, and adds nothing to what is told of where a request came from.
+    var hasAddress: Bool { addressCount > 0 }
     var addressHash: UInt64 = 0
 
     mutating func note(address text: String) {

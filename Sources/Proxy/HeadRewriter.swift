@@ -24,6 +24,7 @@ enum HeadRewriter {
         to output: inout Buffer
     ) {
         appendRequestLine(head, bytes, stripBytes, normalised, to: &output)
+        let isChained = client.hasAddress ? client.isTrusted : false
         let replacesHost = head.targetForm == .absolute
         if replacesHost {
             output.append("Host: ")
@@ -45,7 +46,7 @@ enum HeadRewriter {
             guard field.needsCare(careful) else { continue }
             let isPadded = field.isPaddedLength
             let isDropped =
-                isDroppedFromRequest(field, keepsForwarded, isChained: client.isTrusted)
+                isDroppedFromRequest(field, keepsForwarded, isChained: isChained)
                 || (replacesHost && field.known == .host)
                 || (maxForwards >= 0 && field.known == .maxForwards)
             guard isDropped || isPadded || field.hasBlankName else { continue }
@@ -76,13 +77,16 @@ enum HeadRewriter {
         if keepsForwarded {
             return appendAbsent(head, fields, bytes, client, tellsMore: tellsMore, to: &output)
         }
-        output.append("X-Forwarded-For: ")
-        appendAddress(client, to: &output)
+        if client.hasAddress {
+            output.append("X-Forwarded-For: ")
+            appendAddress(client, to: &output)
+            output.append("\r\n")
+        }
         if tellsMore { appendMore(head, client, to: &output) }
         if head.minorVersion == 0 {
-            output.append("\r\nX-Forwarded-Proto: http\r\nVia: 1.0 muster\r\n\r\n")
+            output.append("X-Forwarded-Proto: http\r\nVia: 1.0 muster\r\n\r\n")
         } else {
-            output.append("\r\nX-Forwarded-Proto: http\r\nVia: 1.1 muster\r\n\r\n")
+            output.append("X-Forwarded-Proto: http\r\nVia: 1.1 muster\r\n\r\n")
         }
     }
 
@@ -280,10 +284,14 @@ enum HeadRewriter {
         _ client: borrowing ClientConnection,
         to output: inout Buffer
     ) {
-        output.append("\r\nX-Real-IP: ")
-        appendAddress(client, to: &output)
-        output.append("\r\nX-Forwarded-Protocol: http\r\nX-Forwarded-Port: ")
+        if client.hasAddress {
+            output.append("X-Real-IP: ")
+            appendAddress(client, to: &output)
+            output.append("\r\n")
+        }
+        output.append("X-Forwarded-Protocol: http\r\nX-Forwarded-Port: ")
         output.append(decimal: head.port == 0 ? 80 : Int(head.port))
+        output.append("\r\n")
     }
 
     /// Of what peers are told, `tellsMore` as proxies of hipache's age told them, what nobody in front of us has told, and the
@@ -305,13 +313,13 @@ enum HeadRewriter {
             kept |= field.known.bit
             if isForwardedProtocol(field, bytes) { keepsProtocol = true }
         }
-        if client.isTrusted || kept & KnownField.xForwardedFor.bit == 0 {
+        if client.hasAddress, client.isTrusted || kept & KnownField.xForwardedFor.bit == 0 {
             output.append("X-Forwarded-For: ")
             if client.isTrusted { appendChain(fields, bytes, to: &output) }
             appendAddress(client, to: &output)
             output.append("\r\n")
         }
-        if tellsMore, kept & KnownField.xRealIP.bit == 0 {
+        if tellsMore, client.hasAddress, kept & KnownField.xRealIP.bit == 0 {
             output.append("X-Real-IP: ")
             appendAddress(client, to: &output)
             output.append("\r\n")

@@ -36,6 +36,7 @@ enum NamedHost {
         address: borrowing ClientConnection,
         scratch: UnsafeMutablePointer<UInt8>
     ) -> HostTail {
+        let hasAddress = address.hasAddress
         guard let base = request.base, request.start == 0, request.count > 2,
             request.room > slack + Int(address.addressCount) + chainName.utf8CodeUnitCount + 4
         else { return HostTail() }
@@ -49,7 +50,7 @@ enum NamedHost {
             switch field(base, read, next) {
             case .host, .debug: break
             case .named where drops: break
-            case .chain where chains:
+            case .chain where chains && hasAddress:
                 let value = value(base, read, next)
                 memcpy(scratch + chain, base + value.lowerBound, value.count)
                 chain += value.count

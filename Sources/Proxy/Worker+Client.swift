@@ -686,6 +686,10 @@ extension Worker {
         }
         if client.pointee.output.isEmpty {
             buffers.release(&client.pointee.output)
+            // An answer of ours has been taken, and nothing has been asked since.
+            if client.pointee.phase == .head, !client.pointee.headBegun {
+                setDeadline(index, timeouts.clientIdle)
+            }
             // What comes next stands at the same place, and is no beginning of an answer.
             if client.pointee.exchange >= 0 {
                 exchanges.elements[Int(client.pointee.exchange)].answerStart = -1
@@ -719,7 +723,7 @@ extension Worker {
             shutdown(client.pointee.wire.handle.descriptor, Int32(SHUT_WR))
         }
         client.pointee.phase = .lingering
-        client.pointee.lingerLeft = Self.lingerBytesMax
+        client.pointee.cutUntil = loop.now + (isDraining ? Self.lingerTime : Self.lingerTimeMax)
         setDeadline(index, Self.lingerTime)
         rest(index)
         return true
@@ -733,14 +737,18 @@ extension Worker {
         clients.elements[index].phase = .flushing
     }
 
-    /// What a client may still send after its last response before it is cut off.
-    static let lingerBytesMax: Int32 = 1 << 20
+    /// How long a client that has had its last answer may say nothing, and how long it may go on sending: many send all
+    /// of a body before they read what was said to the beginning of it, and to close before would take the answer away
+    /// (RFC 9112, section 9.6). By time and not by bytes, as nginx does.
     static let lingerTime = Nanoseconds.seconds(5)
+    static let lingerTimeMax = Nanoseconds.seconds(30)
 
     private func stepLinger(_ index: Int) {
         let client = clients.elements + index
         client.pointee.wire.input.start = client.pointee.wire.input.end
+        var reads = 0
         while client.pointee.wire.canRead {
+            if reads >= Self.readsATurn, goOnLater(index) { break }
             let result = read(&client.pointee.wire)
             guard result == .bytes else {
                 if result == .blocked { break }
@@ -748,12 +756,13 @@ extension Worker {
                 part(index)
                 return
             }
-            client.pointee.lingerLeft -= Int32(client.pointee.wire.input.count)
             client.pointee.wire.input.start = client.pointee.wire.input.end
-            if client.pointee.lingerLeft < 0 {
-                dropClient(index)
-                return
-            }
+            reads += 1
+        }
+        if reads > 0 {
+            let left = client.pointee.cutUntil - loop.now
+            if left <= .zero { return dropClient(index) }
+            setDeadline(index, min(left, Self.lingerTime))
         }
         buffers.release(&client.pointee.wire.input)
     }

@@ -272,10 +272,18 @@ extension Worker {
             link.pointee.wire.input.consume(Int(head.end))
             return .again
         }
-        if head.isTunnel, !exchange.pointee.wantsUpgrade || !exchange.pointee.isSent {
-            // 101 without having been asked, or before the request was whole (RFC 9110, section
-            // 7.8): whatever follows is not HTTP.
+        if head.isTunnel,
+            !exchange.pointee.wantsUpgrade || !exchange.pointee.isSent
+                || fields.kinds & KnownField.upgrade.bit == 0
+        {
+            // 101 without having been asked, before the request was whole, or without saying to what
+            // (RFC 9110, section 7.8): whatever follows is not HTTP.
             attemptFailed(index, .malformed, .strayUpgrade)
+            return .phaseChanged
+        }
+        if head.hasForeignCoding, exchange.pointee.minorVersion == 0 {
+            // Who speaks HTTP/1.0 knows no codings (RFC 9112, section 6.1).
+            attemptFailed(index, .malformed, .malformed)
             return .phaseChanged
         }
         if head.status == 408, exchange.pointee.course.isAnsweredTooLate(isLast: !head.isPersistent)

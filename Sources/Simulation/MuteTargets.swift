@@ -1,5 +1,5 @@
-// What nobody can say anything of is shown so, by all agents alike, for as long as that lasts. Its last word ends when
-// whoever found it last said, however often it changes hands.
+// What is shown of a target of which nobody can say anything? By all agents alike that it is unknown, for as long as that
+// lasts: its last word ends when whoever found it last said, however often it changes hands.
 
 import Health
 import Vocabulary

@@ -142,5 +142,20 @@ import Vocabulary
         #expect(peer.requests.count == 1)
     }
 
+    @Test func `a client that says all before it reads has its answer`() async throws {
+        let peer = try TestPeer("peer")
+        let rig = try await ProxyRig([peer])
+        let client = try rig.client()
+        let count = 8 << 20
+        try client.send(
+            "POST / HTTP/1.1\r\nHost: h\r\nExpect: more\r\nContent-Length: \(count)\r\n\r\n"
+        )
+        try client.send([UInt8](repeating: UInt8(ascii: "x"), count: count))
+        #expect(try client.reply().status == 417)
+        #expect(client.ending() == .ended)
+        client.close()
+        await rig.expectNothingHeld()
+    }
+
     private static func wait(_ semaphore: DispatchSemaphore) { semaphore.wait() }
 }

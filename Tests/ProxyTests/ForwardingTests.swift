@@ -430,6 +430,40 @@ import Testing
         await rig.expectNothingHeld()
     }
 
+    @Test(arguments: [
+        (
+            request: "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n",
+            answer: "HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\n\r\nsecret",
+            status: 502
+        ),
+        // A coding that the client cannot know of.
+        (
+            request: "GET / HTTP/1.0\r\nHost: h\r\n\r\n",
+            answer: "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nsecret", status: 502
+        ),
+        (
+            request: "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+            answer: "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nsecret", status: 200
+        ),
+    ])
+    func `an answer that says too little or too much`(
+        request: String,
+        answer: String,
+        status: Int
+    ) async throws {
+        let server = try ScriptedServer([[.expect("\r\n\r\n"), .send(answer), .close]])
+        defer { server.stop() }
+        let rig = try await ProxyRig([
+            UpstreamDefinition(name: "web", peers: [PeerDefinition(address: server.address)])
+        ])
+        let client = try rig.client()
+        try client.send(request)
+        let reply = try client.reply()
+        #expect(reply.status == status)
+        client.close()
+        await rig.expectNothingHeld()
+    }
+
     // MARK: Lenient reading
 
     static let odd: [(name: String, answer: String)] = [

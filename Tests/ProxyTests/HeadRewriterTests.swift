@@ -13,7 +13,8 @@ import Vocabulary
         _ text: String,
         stripBytes: Int = 0,
         normalised: String = "",
-        isTrusted: Bool = false
+        isTrusted: Bool = false,
+        hasAddress: Bool = true
     ) throws -> String {
         let bytes = Array(text.utf8)
         var table = FieldTable()
@@ -22,7 +23,7 @@ import Vocabulary
         table.markHopByHop(in: bytes.span)
         var client = ClientConnection()
         for (index, byte) in "10.9.8.7".utf8.enumerated() { client.address[index] = byte }
-        client.addressCount = 8
+        client.addressCount = hasAddress ? 8 : 0
         client.isTrusted = isTrusted
         var wantsUpgrade = false
         var output = Buffer.make()
@@ -358,6 +359,19 @@ import Vocabulary
             )
                 == "HTTP/1.1 101 Switching\r\nA: 1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
         )
+    }
+
+    @Test func `who comes by a unix socket adds nothing to where a request came from`() throws {
+        let head = "GET / HTTP/1.1\r\nHost: h\r\n"
+        let line = "X-Forwarded-For: 198.51.100.7\r\n"
+        let ours = "X-Forwarded-Proto: http\r\nVia: 1.1 muster\r\n\r\n"
+        for isTrusted in [false, true] {
+            let seen = try Self.forwarded(head + "\r\n", isTrusted: isTrusted, hasAddress: false)
+            #expect(seen == head + ours)
+        }
+        let chained = try Self.forwarded(head + line + "\r\n", isTrusted: true, hasAddress: false)
+        #expect(chained == head + line + ours)
+        #expect(try Self.forwarded(head + line + "\r\n", hasAddress: false) == head + ours)
     }
 
     @Test func `a trusted proxy is believed, and stands at the end of its list`() throws {

@@ -177,6 +177,23 @@ import Vocabulary
         await rig.expectNothingHeld()
     }
 
+    @Test func `so is one whose last answer was the proxy's own`() async throws {
+        let peer = try TestPeer()
+        let rig = try await ProxyRig(
+            Self.upstream(peer.address),
+            timeouts: Self.timeouts {
+                $0.clientIdle = .seconds(2)
+                $0.bodyIdle = .seconds(600)
+            }
+        )
+        let client = try rig.client()
+        try client.send("TRACE / HTTP/1.1\r\nHost: h\r\nMax-Forwards: 0\r\n\r\n")
+        #expect(try client.reply().status == 200)
+        #expect(client.ending() == .ended)
+        #expect(client.unread.isEmpty)
+        await rig.expectNothingHeld()
+    }
+
     @Test func `a body that does not come is 408`() async throws {
         let peer = try TestPeer()
         let rig = try await ProxyRig(
