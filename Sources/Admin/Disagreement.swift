@@ -25,7 +25,8 @@ enum Disagreement: String, CaseIterable {
         now: WallTime
     ) {
         let view = report.view
-        if view.routing == .ejected, view.checked == .up {
+        if view.checked == .up, view.routing == .ejected || traffic?.own.failing != nil {
+            // Also one that may not be ejected: by `eject`, or as too many others are out.
             self = .trafficFails
         } else if view.routing == .down, let answered = traffic?.own.answered,
             answered < Self.answeredWithin, answered + Self.aftermath < now - view.since

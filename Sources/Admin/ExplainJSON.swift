@@ -3,6 +3,7 @@
 
 import Health
 import Monitor
+import Proxy
 import Store
 import Vocabulary
 
@@ -18,6 +19,8 @@ struct ExplainJSON {
     var asOf: WallTime?
     /// So few are available that requests go to all that are meant to serve.
     var isPanic = false
+    /// Most requests of this process fail there.
+    var failing: Proxy.Failing?
     /// What requests of other agents show of it.
     var told: [ToldVote] = []
     /// Who defines it; nil where the file does.
@@ -184,6 +187,11 @@ struct ExplainJSON {
         if let ejection = report.ejection {
             let reason = "\(ejection.reason), until \(ejection.until)"
             layers.append(layer("traffic", "ejected", reason))
+        } else if let failing {
+            let reason =
+                "\(failing.failures) of the last \(failing.requests) requests failed; it is not ejected for that "
+                + "(eject, max_fails, max-share)"
+            layers.append(layer("traffic", "fails", reason))
         }
         for told in told {
             let reason =

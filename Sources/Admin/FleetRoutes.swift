@@ -66,7 +66,7 @@ enum FleetRoutes {
             }
             return (pairs, scheduler.fleetStatus?.hold)
         }
-        let votes = await plane.scheduler.call { $0.heardVotes(of: [key.upstream])[key] }
+        let traffic = await plane.traffic(of: key)
         let explained = zip(monitors, pairs).map { monitor, pair in
             let key = VerdictKey(upstream: key.upstream, peer: key.peer, monitor: monitor.id)
             return (monitor, pair?.with(told[key]?.votes))
@@ -81,7 +81,8 @@ enum FleetRoutes {
                 massHold: hold,
                 asOf: status.asOf,
                 isPanic: view.isPanic,
-                told: votes ?? [],
+                failing: traffic?.own.failing,
+                told: traffic?.votes ?? [],
                 source: source,
                 now: plane.loop.wall
             ).json

@@ -43,7 +43,7 @@ public struct Ejection: Hashable, Sendable {
     /// What ends it, for people.
     public var endWords: String {
         let words =
-            if wasDown {
+            if wasDown, test != .none {
                 "a second after its checks find it up, at \(end) at the latest"
             } else if let early {
                 "at \(early), for its checks pass again, if the next of them do too; at \(until) at the latest"

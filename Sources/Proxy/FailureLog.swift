@@ -199,7 +199,9 @@ extension FailureLog.Sort {
         case .bodyReset: "reset the connection in the middle of a body"
         case .stalled: "stopped in the middle of a body (timeouts.body-idle)"
         case .noPeer: "no peer is available"
-        case .full: "every peer that is available has all the connections it may have"
+        case .full:
+            "every peer that is available has all the connections it may have (max-connections), and none was "
+                + "free in time (queue)"
         case .noUpstream: "the upstream of a route is not there (muster route list names it)"
         case .badRequest: "a client sent a malformed request" + detail
         case .slowHead: "a client's request head did not arrive in time (timeouts.request-head)"

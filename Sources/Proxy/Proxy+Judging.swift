@@ -156,10 +156,7 @@ extension Proxy {
         guard let key = routing.peer(strike.peer),
             let eject = board.definition(of: key.upstream)?.eject
         else { return }
-        if !eject.isOff {
-            judging.watches[key.upstream, default: UpstreamWatch()]
-                .trouble(at: loop.instant, eject)
-        }
+        judging.watches[key.upstream, default: UpstreamWatch()].trouble(at: loop.instant, eject)
         if strike.count > 0, isNews(strike, of: key) {
             failed(key, Int(strike.count), strike.cause)
         }
@@ -220,12 +217,14 @@ extension Proxy {
     }
 
     private func judge(_ upstream: String, _ tallies: [PeerKey: PeerTally]) {
-        guard let definition = board.definition(of: upstream), !definition.eject.isOff else {
+        guard let definition = board.definition(of: upstream) else {
             judging.watches[upstream] = nil
             return
         }
         let findings =
             judging.watches[upstream]?.take(tallies, definition.eject, at: loop.instant) ?? []
+        // Looked at all the same: whoever asks is told that requests fail.
+        if definition.eject.isOff { return }
         for finding in findings { act(on: finding, definition.eject) }
     }
 

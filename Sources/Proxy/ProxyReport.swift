@@ -113,6 +113,17 @@ extension Proxy {
 }
 
 extension Proxy {
+    /// Of so many requests of the last moments so many failed.
+    public struct Failing: Hashable, Sendable {
+        public var requests: Int
+        public var failures: Int
+
+        public init(requests: Int, failures: Int) {
+            self.requests = requests
+            self.failures = failures
+        }
+    }
+
     /// What requests have shown of one peer.
     public struct Traffic: Sendable {
         /// Attempts sent, and those that failed or were answered with a status from 500 on.
@@ -120,6 +131,8 @@ extension Proxy {
         public var failures: UInt64 = 0
         /// How long ago an answer of it was whole; nil where none ever was.
         public var answered: Nanoseconds?
+        /// Most requests to it fail at this time.
+        public var failing: Failing?
 
         public init() {}
 
@@ -155,7 +168,12 @@ extension Proxy {
                 all[key, default: Traffic()].add(tally, at: now)
             }
         }
+        for key in all.keys { all[key]?.failing = failing(key) }
         return all
+    }
+
+    private func failing(_ key: PeerKey) -> Failing? {
+        judging.watches[key.upstream]?.failing(key, at: loop.instant)
     }
 
     /// Of one peer: however many others there are, nobody looks at them.
@@ -171,6 +189,7 @@ extension Proxy {
                 traffic = sum
             }
         }
+        traffic?.failing = failing(key)
         return traffic
     }
 }

@@ -124,6 +124,17 @@ struct UpstreamWatch {
         )
     }
 
+    /// Most of what it was asked within the window failed, be it ejected for that or not; nil where too few requests say
+    /// so, and where no request has failed for a while.
+    func failing(_ key: PeerKey, at now: Instant) -> Proxy.Failing? {
+        guard now < until else { return nil }
+        let seen = recent(key)
+        guard Double(seen.failures) >= Self.failuresMin, seen.failures * 2 >= seen.requests else {
+            return nil
+        }
+        return Proxy.Failing(requests: seen.requests, failures: seen.failures)
+    }
+
     // MARK: Looking
 
     mutating func take(

@@ -105,7 +105,7 @@ package struct FencedBook<R: FencedRecord> {
             outbox.letGo(of: record, asAgent: agent)
             if outbox.holds(record.key) {
                 if speaks(for: record.key) { following.letGo(record.key) }
-            } else {
+            } else if !isEarlier(record) {
                 record = following.follow(record, vouchedBy: instance, mark)
                 // Time stood still for the one before, and does for this one: how far its agent is nobody knows yet.
                 if !isHearing, instance > 0, let held = shelf[record.key] {
@@ -127,6 +127,14 @@ package struct FencedBook<R: FencedRecord> {
             isTwin: isTwin
         )
         return (heard, record)
+    }
+
+    /// A later word is known. The stream is read from a little before what was read already, and an earlier word, of an agent or of
+    /// a life that says nothing more, does not tell who vouches for the one that holds.
+    private func isEarlier(_ record: R) -> Bool {
+        guard let held = shelf[record.key], record.isAboutTheSame(as: held) else { return false }
+        return held.isNewer(than: record)
+            && !(record.renews(held) && record.expiresAt > held.expiresAt)
     }
 
     /// What was read from a file: it holds until the store can be heard.

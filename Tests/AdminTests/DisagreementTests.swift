@@ -41,11 +41,13 @@ import Vocabulary
     private static func disagreement(
         _ health: PeerHealth,
         answered: Nanoseconds? = nil,
+        failing: Proxy.Failing? = nil,
         votes: [ToldVote] = [],
         after span: Nanoseconds = .seconds(60)
     ) -> Disagreement? {
         var traffic = UpstreamJSON.SeenTraffic(votes: votes)
         traffic.own.answered = answered
+        traffic.own.failing = failing
         let report = PeerReport(
             definition: definition,
             view: health.view,
@@ -62,6 +64,13 @@ import Vocabulary
         let ejection = Ejection("failed", from: Self.start, for: .seconds(10), test: .recovery)
         _ = health.eject(ejection, now: Self.start)
         #expect(Self.disagreement(health) == .trafficFails)
+    }
+
+    /// `eject: off`, or as many others are out as may be.
+    @Test func `requests that fail at a peer that may not be ejected`() {
+        let failing = Proxy.Failing(requests: 9, failures: 8)
+        #expect(Self.disagreement(Self.peer(.up), failing: failing) == .trafficFails)
+        #expect(Self.disagreement(Self.peer(.down), failing: failing) == nil)
     }
 
     @Test func `requests that fail at another agent where checks pass`() {

@@ -292,6 +292,15 @@ import Vocabulary
         await rig.settled()
         #expect(await rig.totals("bad").ejections == 0)
         #expect(bad.requests.count >= 20)
+        // Who asks is told so all the same.
+        let isTold = await eventually {
+            for _ in 0..<4 {
+                try? client.send(Self.get)
+                _ = try? client.reply()
+            }
+            return await rig.traffic(of: "bad")?.failing != nil
+        }
+        #expect(isTold)
     }
 
     @Test func `a peer that says nothing while others speak is suspect`() async throws {

@@ -213,6 +213,12 @@ final class ProxyRig: Sendable {
         return await Task(executorPreference: control) { await proxy.value.report() }.value
     }
 
+    func traffic(of peer: String) async -> Proxy.Traffic? {
+        let proxy = proxy
+        let key = PeerKey(upstream: "web", peer: peer)
+        return await Task(executorPreference: control) { await proxy.value.traffic(of: key) }.value
+    }
+
     func totals(_ peer: String, in upstream: String = "web") async -> Proxy.PeerTotals {
         await report().peers[PeerKey(upstream: upstream, peer: peer)] ?? Proxy.PeerTotals()
     }

@@ -172,6 +172,18 @@ import Vocabulary
         #expect(story.step(["a": "++-"]) == [.failedTrial(Self.key("a"))])
     }
 
+    @Test func `most requests of a peer fail, whether it may be ejected for that or not`() {
+        var story = Story("ab")
+        story.watch.trouble(at: story.now, story.eject)
+        _ = story.step(["a": "--", "b": "+++++"])
+        #expect(story.watch.failing(Self.key("a"), at: story.now) == nil)
+        _ = story.step(["a": "-+", "b": "++-"])
+        let failing = story.watch.failing(Self.key("a"), at: story.now)
+        #expect(failing == Proxy.Failing(requests: 4, failures: 3))
+        #expect(story.watch.failing(Self.key("b"), at: story.now) == nil)
+        #expect(story.watch.failing(Self.key("a"), at: story.now + .seconds(3)) == nil)
+    }
+
     @Test func `it is over when there was no trouble for a while`() {
         var watch = UpstreamWatch()
         #expect(watch.isOver(at: Self.start))

@@ -106,6 +106,38 @@ import Vocabulary
         #expect(hear(word(.up, by: "a2", 70, 11, at: 3), &book) == .news)
     }
 
+    /// How far the agents are that vouch for words: a2's life 7 is, and no other.
+    private func vouched(_ agent: String, _ instance: UInt64) -> WallTime? {
+        agent == "a2" && instance == 7 ? start + .seconds(10) : nil
+    }
+
+    private func renewed(_ book: inout FencedBook<Verdict>) -> [Verdict] {
+        book.renewals(
+            isHearing: true,
+            every: .seconds(1),
+            at: Moment(instant: Instant(nanoseconds: 0), wall: start + .seconds(10)),
+            mark: vouched
+        )
+    }
+
+    /// The stream is read from a little before what was read of the hash.
+    @Test func `an earlier word that is read once more does not end the later one`() {
+        var book = book()
+        #expect(hear(word(.up, by: "a2", 50, 9, at: 0), &book) == .news)
+        // Of another agent, and of the same one under a former claim, when it saw something else.
+        #expect(hear(word(.up, by: "a3", 40, 3, at: -2), &book) == .old)
+        let former = book.hear(
+            word(.down, by: "a2", 45, 1, at: -1),
+            vouchedBy: 6,
+            isTwin: false,
+            isHearing: true,
+            now: start,
+            mark: vouched
+        )
+        #expect(former.what == .old)
+        #expect(renewed(&book).map(\.sequence) == [9])
+    }
+
     /// A store that stood still writes at once what waited for it: words that are old by then, of agents that live.
     @Test func `a later word holds no shorter than the one before while no marks are heard`() {
         var book = book()
