@@ -35,6 +35,10 @@ struct Judging {
     fileprivate func base(of key: PeerKey) -> Nanoseconds? { out[key]?.base }
     fileprivate func end(of key: PeerKey) -> WallTime? { out[key]?.until }
     func backAt(_ key: PeerKey) -> Instant { backAt[key] ?? Instant(nanoseconds: .min) }
+    func failing(_ key: PeerKey, at now: Instant) -> Proxy.Failing? {
+        watches[key.upstream]?.failing(key, at: now)
+    }
+
     func isOnTrial(_ key: PeerKey) -> Bool { watches[key.upstream]?.isOnTrial(key) ?? false }
 
     fileprivate mutating func willEject(

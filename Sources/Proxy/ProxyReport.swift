@@ -168,12 +168,8 @@ extension Proxy {
                 all[key, default: Traffic()].add(tally, at: now)
             }
         }
-        for key in all.keys { all[key]?.failing = failing(key) }
+        for key in all.keys { all[key]?.failing = judging.failing(key, at: loop.instant) }
         return all
-    }
-
-    private func failing(_ key: PeerKey) -> Failing? {
-        judging.watches[key.upstream]?.failing(key, at: loop.instant)
     }
 
     /// Of one peer: however many others there are, nobody looks at them.
@@ -189,7 +185,7 @@ extension Proxy {
                 traffic = sum
             }
         }
-        traffic?.failing = failing(key)
+        traffic?.failing = judging.failing(key, at: loop.instant)
         return traffic
     }
 }

@@ -148,10 +148,10 @@ import Vocabulary
         let client = try rig.client()
         let count = 8 << 20
         try client.send(
-            "POST / HTTP/1.1\r\nHost: h\r\nExpect: more\r\nContent-Length: \(count)\r\n\r\n"
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: \(count)\r\nnot a field: x\r\n\r\n"
         )
         try client.send([UInt8](repeating: UInt8(ascii: "x"), count: count))
-        #expect(try client.reply().status == 417)
+        #expect(try client.reply().status == 400)
         #expect(client.ending() == .ended)
         client.close()
         await rig.expectNothingHeld()
