@@ -652,7 +652,8 @@ import Vocabulary
     /// Its failure was found before it doubted itself, and waits for another's word, which comes after.
     @Test func `a vote takes nothing down at an agent that has come to doubt itself`() throws {
         var (store, callers) = Self.fleet(["b"])
-        let id = try #require((0..<20).map { "a\($0)" }.first { Self.heir(among: ["b", $0]) == $0 })
+        let ids = (0..<20).map { "a\($0)" }
+        let id = try #require(ids.first { Self.heir(among: ["b", $0]) == $0 })
         let schedule = Schedule(
             interval: .seconds(1),
             fastInterval: .milliseconds(500),
