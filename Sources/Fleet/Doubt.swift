@@ -215,6 +215,11 @@ public struct Doubt: Sendable {
             && silent * 2 >= silent + answered
     }
 
+    /// What this target said last: something.
+    public func isAnswering(_ pair: PairNumber) -> Bool {
+        targets.indices.contains(Int(pair)) && targets[Int(pair)].answer == .answered
+    }
+
     /// What this target said last: nothing at all.
     public func isSilent(_ pair: PairNumber) -> Bool {
         targets.indices.contains(Int(pair))

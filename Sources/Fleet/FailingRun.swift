@@ -154,6 +154,13 @@ public struct FailingRun: Hashable, Sendable {
     public private(set) var rounds = 1
     /// Failures of this run that were not counted.
     public private(set) var held = 0
+    /// Since when it is silent, and when the last probe of that began.
+    private(set) var silence: Silence?
+
+    struct Silence: Hashable, Sendable {
+        var since: Instant
+        var begun: Instant
+    }
 
     public init(
         rule: ConfirmRule,
@@ -210,6 +217,11 @@ public struct FailingRun: Hashable, Sendable {
 
     /// Something that was sent did not arrive, or its answer did not.
     public mutating func noteCut() { isCut = true }
+
+    /// It was asked, and said nothing.
+    mutating func noteSilence(begun: Instant, at now: Instant) {
+        silence = Silence(since: silence?.since ?? now, begun: begun)
+    }
 
     /// One more failure that waits for the quorum.
     public mutating func hold() { held += 1 }

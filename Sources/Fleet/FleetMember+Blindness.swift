@@ -10,6 +10,10 @@ struct Blindness: Sendable {
     var givenAwayFor: Instant?
     /// When this life was first answered, or in a new era.
     var backAt = Instant(nanoseconds: 0)
+    /// When most of what it probes was silent no more, or the last doubt ended because it sees.
+    var sawAt: Instant?
+    var wasSilent = false
+    var quiet = Quiet()
     /// When the last doubt ended.
     var endedAt: Instant?
     /// The doubt that is on began soon after another.
@@ -37,6 +41,10 @@ extension FleetMember {
     mutating func settleDoubt(at now: Instant) {
         let before = doubt.since
         doubt.settle(hasOthers: membership.knowsOthers, at: now)
+        if blindness.wasSilent || before != nil && doubt.since == nil, !doubt.isSilent {
+            blindness.sawAt = now
+        }
+        blindness.wasSilent = doubt.isSilent
         if before == nil, doubt.since != nil {
             blindness.isAgain = blindness.endedAt.map { now - $0 < terms.abstention } ?? false
         } else if before != nil, doubt.since == nil {
@@ -72,6 +80,24 @@ extension FleetMember {
     /// It began while this agent doubted itself, or does so still: a failure says nothing of the peer.
     func isOfDoubt(_ begun: Instant, at now: Instant) -> Bool {
         withholds(at: now) || blindness.endedAt.map { begun < $0 } ?? false
+    }
+
+    /// It began when this agent saw nothing, and that is over: it says nothing of the peer, and alone it would have had nobody
+    /// to be compared with.
+    func isOfBlindness(_ pair: PairNumber, begun: Instant, at now: Instant) -> Bool {
+        guard membership.knowsOthers else { return false }
+        return blindness.sawAt.map { begun < $0 } ?? false
+            || blindness.quiet.covers(
+                silentSince: runs[pair]?.silence?.since ?? now,
+                begun: begun
+            )
+    }
+
+    /// The last of its failures did.
+    func isOfBlindness(_ run: FailingRun) -> Bool {
+        guard membership.knowsOthers, let silence = run.silence else { return false }
+        return blindness.sawAt.map { silence.begun < $0 } ?? false
+            || blindness.quiet.covers(silentSince: silence.since, begun: silence.begun)
     }
 
     /// When others are to look at what fails here; nil where it does not doubt itself.
@@ -111,6 +137,15 @@ extension FleetMember {
         for pair in sample.sorted() { effects.append(.look(pair)) }
     }
 
+    /// Something was heard, or not. `host` is that of what was not silent before.
+    mutating func noteQuiet(_ found: Found, _ host: UInt64?, at now: Instant) {
+        switch found {
+        case .passes, .fails(silent: false, immediate: _): blindness.quiet.noteAnswer(at: now)
+        case .fails, .unsent: if let host { blindness.quiet.noteFall(on: host) }
+        case .nothing: break
+        }
+    }
+
     /// Any answer proves the network, be it that the target refuses.
     mutating func noteSample(_ found: Found, of pair: PairNumber) {
         guard blindness.sample.remove(pair) != nil else { return }
@@ -129,12 +164,19 @@ extension FleetMember {
         (doubt.isSuspicious || doubt.isDark) && membership.knowsOthers
     }
 
+    /// Nothing has answered since many fell silent, be it that others were heard in between. Where all see the same that is
+    /// for `mass-change`.
+    private func isQuiet(at now: Instant) -> Bool {
+        membership.knowsOthers && !doubt.isWorld
+            && blindness.quiet.isMass(at: now, atMost: terms.lease)
+    }
+
     mutating func waitsForSample(
         _ pair: PairNumber,
         at now: Instant,
         into effects: inout [FleetEffect]
     ) -> Bool {
-        guard doubt.isSilent(pair), isSuspicious else { return false }
+        guard doubt.isSilent(pair), isSuspicious || isQuiet(at: now) else { return false }
         sampleUnheard(at: now, into: &effects)
         return true
     }
@@ -148,6 +190,9 @@ extension FleetMember {
     private mutating func sampleUnheard(at now: Instant, into effects: inout [FleetEffect]) {
         guard now >= blindness.unheard.againAt else { return }
         var candidates = plans.indices.map { PairNumber($0) }.filter { doubt.isUnheard($0) }
+        if candidates.isEmpty {
+            candidates = plans.indices.map { PairNumber($0) }.filter { doubt.isAnswering($0) }
+        }
         var sample = Set<PairNumber>()
         var longest = Nanoseconds.zero
         while sample.count < FleetTerms.sampleMax, !candidates.isEmpty {

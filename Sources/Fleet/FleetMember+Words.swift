@@ -59,6 +59,10 @@ extension FleetMember {
             mass.end(pair, .left)
             return .ignore
         }
+        if doubt.isSilent(pair), isOfBlindness(pair, begun: begun, at: now) {
+            runs[pair] = nil
+            return .ignore
+        }
         var next = counter
         let fall = next.observe(passed: false, isImmediate: isImmediate)?.to == .down
         if isAway {
@@ -66,6 +70,7 @@ extension FleetMember {
         } else {
             ask(about: pair, plan, at: now, into: &effects)
         }
+        if doubt.isSilent(pair) { runs[pair]?.noteSilence(begun: begun, at: now) }
         if !fall { return .count }
         runs[pair]?.hold()
         if staysUnknown(pair, counter) || waitsForSample(pair, at: now, into: &effects) {
@@ -102,6 +107,7 @@ extension FleetMember {
         at now: Instant,
         into effects: inout [FleetEffect]
     ) {
+        let wasSilent = doubt.isSilent(pair)
         switch found {
         case .passes: doubt.note(.answered, of: pair, after: known)
         case .fails(let isSilent, _):
@@ -110,6 +116,7 @@ extension FleetMember {
         case .nothing: break
         }
         if found != .nothing { mass.heard(pair, at: now) }
+        noteQuiet(found, wasSilent ? nil : plan(of: pair)?.host, at: now)
         noteUnheard(found, of: pair, at: now, into: &effects)
     }
 
@@ -264,6 +271,7 @@ extension FleetMember {
         }
         // A peer that refuses has answered: that is the peer, and no network between.
         if !doubt.isSilent(pair) { return true }
+        if isOfBlindness(run) { return false }
         if waitsForSample(pair, at: now, into: &effects) { return false }
         let wasHolding = mass.isHolding
         let may = mass.mayFall(
@@ -503,6 +511,7 @@ extension FleetMember {
         into effects: inout [FleetEffect]
     ) {
         noteSample(found, of: pair)
+        noteQuiet(found, nil, at: now)
         settleDoubt(at: now)
         answer(pair, found, reason, begun: begun, at: now, into: &effects)
     }
@@ -527,6 +536,7 @@ extension FleetMember {
             case .passes: .passes
             // It may be this agent that fails.
             case .fails where isOfDoubt(begun, at: now): .abstains
+            case .fails(silent: true, _) where isOfBlindness(pair, begun: begun, at: now): .abstains
             case .fails: .fails
             case .unsent, .nothing: .abstains
             }

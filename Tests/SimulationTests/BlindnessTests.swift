@@ -14,13 +14,17 @@ import Vocabulary
         agents: Int,
         targets: Int = 24,
         action: MassChange.Action = .hold,
-        confirm: ConfirmRule = ConfirmRule(agents: 2)
+        confirm: ConfirmRule = ConfirmRule(agents: 2),
+        fall: Int = 3,
+        minutes: Int = 2,
+        seed: UInt64 = 11
     ) -> World {
-        var setting = WorldSetting(agents: agents, targets: targets, minutes: 2)
+        var setting = WorldSetting(agents: agents, targets: targets, minutes: minutes)
+        setting.thresholds = Thresholds(rise: 2, fall: fall)
         setting.massAction = action
         setting.confirm = confirm
         setting.abstention = .seconds(60)
-        return World(setting, seed: 11, faults: faults, isTold: true)
+        return World(setting, seed: seed, faults: faults, isTold: true)
     }
 
     private func run(_ world: World) throws {
@@ -88,6 +92,29 @@ import Vocabulary
             try run(world)
             #expect(!world.story.filter { $0.text.contains("a0 finds") }.isEmpty)
             #expect(world.checks.falls == 0, "\(blind), \(away)")
+        }
+    }
+
+    /// Over before most of what is probed could fall silent, and long enough for a few to be asked twice; and what was
+    /// asked last ends when others have answered again.
+    @Test(arguments: [800, 1_300, 2_300])
+    func `a short cut takes nothing down`(length: Int64) throws {
+        for (agents, cut) in [(2, 1), (3, 1), (3, 3)] {
+            for at in stride(from: Int64(30_000), to: 31_000, by: 500) {
+                let world = world(
+                    (0..<cut).map {
+                        Fault(at: at, length: length, kind: .cutFromTargets(agent: $0))
+                    },
+                    agents: agents,
+                    targets: 40,
+                    confirm: .off,
+                    fall: 2
+                )
+                try run(world)
+                let found = world.story.filter { $0.text.hasSuffix(" down") }.map(\.text)
+                #expect(found.isEmpty, "\(agents), \(cut), at \(at): \(found)")
+                #expect(world.checks.falls == 0, "\(agents), \(cut), at \(at)")
+            }
         }
     }
 
