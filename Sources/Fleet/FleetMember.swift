@@ -527,7 +527,10 @@ public struct FleetMember: Sendable {
         membership.end()
         isFinished = true
         if membership.hasLease {
-            call(.beat(membership.nextBeat()), .other, at: now, into: &effects)
+            var beat = membership.nextBeat()
+            // What it could not see is still nothing that it saw.
+            sayDoubt(with: &beat, at: now)
+            call(.beat(beat), .other, at: now, into: &effects)
         }
         for pair in claims.dropAll() {
             effects.append(.stop(pair, at: clock.now(at: now)))
@@ -808,14 +811,22 @@ public struct FleetMember: Sendable {
         var beat = membership.nextBeat()
         beat.weight = weight
         beat.lag = lag
-        // A beat that arrives says itself that the store is not away.
-        let value = doubt.value(hasOthers: membership.knowsOthers, at: now, ofStore: false)
-        beat.doubt = Int((value * 100).rounded())
-        beat.isSilent = doubt.isSilent
+        sayDoubt(with: &beat, at: now)
         beatsUnasked += 1
         beat.asksServer = beatsUnasked >= FleetTerms.beatsToAsk
         if beat.asksServer { beatsUnasked = 0 }
         call(.beat(beat), .beat, at: now, into: &effects)
+    }
+
+    private func sayDoubt(with beat: inout FleetCall.Beat, at now: Instant) {
+        // A beat that arrives says itself that the store is not away.
+        let value = doubt.value(hasOthers: membership.knowsOthers, at: now, ofStore: false)
+        beat.doubt = Int((value * 100).rounded())
+        beat.isSilent = doubt.isSilent
+        // There is no time any more to see whether that is a network that is gone: what it began since may be in vain.
+        if beat.state != .working, membership.knowsOthers, blindness.quiet.isCommon {
+            beat.doubt = max(beat.doubt, Int(Doubt.withheldFrom * 100))
+        }
     }
 
     /// There is a connection to the store again.

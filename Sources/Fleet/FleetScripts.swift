@@ -482,7 +482,12 @@ public enum FleetScript: String, CaseIterable, Sendable {
           elseif t < guarded then
             word = 'frozen'
           elseif reason == 'rank' then
-            if is_held and not is_mine then from = t + \(terms.handOver.milliseconds) end
+            -- Who leaves and doubts itself sees nothing until then.
+            local its = is_held and life(one.agent)
+            local is_blind = its and its.state == 'leaving' and its.word ~= 'sure'
+            if is_held and not is_mine and not is_blind then
+              from = t + \(terms.handOver.milliseconds)
+            end
           elseif reason == 'stale' then
             if is_held and not is_mine then
               -- Who holds it since then may be late as well.

@@ -49,6 +49,9 @@ struct Quiet: Sendable {
         last.map { $0.from <= since && begun <= $0.until } ?? false
     }
 
+    /// Nothing has answered since more than one fell silent.
+    var isCommon: Bool { fell >= Self.fellMin && hosts.count >= Doubt.hostsMin }
+
     /// Nothing has answered for a while, and enough fell silent since to be a sample.
     func isMass(at now: Instant, atMost longest: Nanoseconds) -> Bool {
         guard let answeredAt, fell >= Doubt.targetsMin, hosts.count >= Doubt.hostsMin else {

@@ -431,7 +431,11 @@ public struct StoreModel: Sendable {
             return .frozen
         } else {
             switch claim.reason {
-            case .rank, .keep: if isOthers { from = time + terms.handOver.milliseconds }
+            case .rank, .keep:
+                // Who leaves and doubts itself sees nothing until then.
+                let life = record.flatMap { content.lives[$0.agent] }
+                let isBlind = life.map { $0.state == .leaving && $0.word != .sure } ?? false
+                if isOthers, !isBlind { from = time + terms.handOver.milliseconds }
             case .stale:
                 if isOthers, let record {
                     let mark = max(content.lives[record.agent]?.mark ?? 0, content.resumed)

@@ -714,6 +714,31 @@ import Vocabulary
         #expect(fail() == .count)
     }
 
+    /// It stops cleanly, be it that somebody takes the pair while it is leaving or when it is gone.
+    @Test(arguments: [FleetCall.State.leaving, .gone], [0, 60])
+    func `what somebody began that left in doubt is not taken for begun`(
+        state: FleetCall.State,
+        doubt: Int
+    ) throws {
+        var (store, callers) = Self.fleet(["a", "b"])
+        _ = try #require(Self.grant(callers[0].claim(&store, .rank)))
+        for _ in 0..<4 {
+            store.clock += 250
+            callers[0].beat(&store)
+            callers[1].beat(&store)
+        }
+        callers[0].beat(&store, state: state, doubt: doubt)
+        callers[1].beat(&store)
+        let reply = callers[1].claim(&store, .rank)
+        guard case .granted(_, let from, let begun, _)? = Self.answer(reply) else {
+            Issue.record("\(reply)")
+            return
+        }
+        let isHandedOver = state == .leaving && doubt == 0
+        #expect(from.milliseconds == store.clock + (isHandedOver ? 500 : 0))
+        #expect((begun.milliseconds > 0) == (doubt == 0))
+    }
+
     // MARK: The net below all others
 
     /// Its process lost track of it: it lives, holds the pair, and never says a word of it.
