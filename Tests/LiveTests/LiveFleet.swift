@@ -122,13 +122,14 @@ final class LiveFleet: @unchecked Sendable {
         targets = try WatchedTargets(count)
     }
 
-    /// Redis and three agents, who share the probing.
+    /// Redis and three agents, who share the probing, each what it ranks first for.
     static func start(monitor: String = "") async throws -> LiveFleet {
         let fleet = try LiveFleet(targets: 12)
         try await fleet.redis.start()
         for id in ["a1", "a2", "a3"] { try fleet.start(id, monitor: monitor) }
         let isShared = await eventually(within: .seconds(60)) {
-            fleet.targets.areShared(among: ["a1", "a2", "a3"])
+            guard fleet.targets.areShared(among: ["a1", "a2", "a3"]) else { return false }
+            return await fleet.isSettled
         }
         guard isShared else {
             throw ChildProcess.Failure(
@@ -172,6 +173,23 @@ final class LiveFleet: @unchecked Sendable {
             """,
             to: "\(id).yaml"
         )
+    }
+
+    /// Nothing is about to change hands: whoever ranks first for a target has it, and has been seen there.
+    /// Each has some sooner, while the last that came still waits to be handed the rest.
+    private var isSettled: Bool {
+        get async {
+            for (number, probers) in targets.probers().enumerated() {
+                for id in agents.keys {
+                    let peer = try? await json("/v1/peers/web/p\(number)/explain", of: id)
+                    guard let peer, let rank = peer["rank"]?.items, rank.count == agents.count,
+                        let first = rank[0].string, peer["owner"]?.string == first,
+                        probers == [first]
+                    else { return false }
+                }
+            }
+            return true
+        }
     }
 
     var output: String { agents.values.map(\.output).joined(separator: "\n") }
