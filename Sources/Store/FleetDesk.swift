@@ -10,108 +10,6 @@ public import Fleet
 public import Health
 public import Vocabulary
 
-/// Who probes what the fleet gives it. Called on the loop's thread.
-public protocol FleetHands: AnyObject {
-    /// The pair is this agent's from then on, by the clock of the store: it is probed at once where a slot has passed
-    /// since. Goes on from this verdict's count where it is newer than what is known; speaks under this epoch.
-    func begin(_ key: VerdictKey, from time: WallTime, epoch: UInt64, resuming verdict: Verdict?)
-    /// From then on it is not.
-    func stop(_ key: VerdictKey, at time: WallTime)
-    /// Probe it beside its holder, so long after each of its slots, and tell the desk what was `observed`; nil: no more.
-    func observe(_ key: VerdictKey, after offset: Nanoseconds?)
-    /// Somebody asks: probe it once, now, and tell the desk what was `found`.
-    func look(_ key: VerdictKey)
-    /// Count the failure that was held back.
-    func fall(_ key: VerdictKey)
-    /// Another agent heard something of a peer.
-    func signed(_ sign: FleetSign)
-    /// How far the oldest probe that is due and has not begun is behind.
-    func lag(at now: Instant) -> Nanoseconds
-    /// Pairs of others whose verdict is over, and whom nobody speaks of any more.
-    func orphans(at now: Moment) -> [VerdictKey]
-    /// p99 of how late probes began within the last minute.
-    func lateness(at now: Instant) -> Nanoseconds
-}
-
-/// What one agent heard of a peer, for whoever probes it.
-public struct FleetSign: Hashable, Sendable {
-    /// By these words in the stream of changes: readers that know nothing of them find no sort of that name.
-    public enum Kind: String, Hashable, Sendable, CaseIterable {
-        /// What the peer said of itself.
-        case heartbeat
-        /// Requests fail at it.
-        case suspicion
-        /// Who tells receivers of notices, and what they were told.
-        case notify
-    }
-
-    public var kind: Kind
-    public var peer: PeerKey
-    public var status: String
-    public var message: String
-    /// Of a suspicion: how many of how many.
-    public var vote: TrafficVote?
-    /// Who says it; set by the desk.
-    public var agent = ""
-
-    public init(
-        _ kind: Kind = .heartbeat,
-        peer: PeerKey,
-        status: String,
-        message: String,
-        vote: TrafficVote? = nil
-    ) {
-        self.vote = vote
-        self.kind = kind
-        self.peer = peer
-        self.status = status
-        self.message = message
-    }
-}
-
-/// What came of a call.
-package enum WireAnswer {
-    case reply(FleetReply)
-    /// Nobody knows whether it arrived.
-    case lost
-    /// Redis answered with an error, and did nothing.
-    case refused(String)
-    /// Redis takes no writes now, and did nothing: nobody's beats are written.
-    case unwritten
-}
-
-/// Where calls go. Called on the loop's thread.
-package protocol FleetWire: AnyObject {
-    /// In this order, on one connection. `done` hears of each within a second, however it ends.
-    func post(
-        _ signature: Signature,
-        _ call: FleetCall,
-        _ done: @escaping (WireAnswer) -> Void
-    )
-    /// What is to be written of the pair now, and whether it is what is found now; nil where nothing has been
-    /// found of it.
-    func newest(_ key: VerdictKey) -> (record: Verdict, isCurrent: Bool)?
-    /// It is on its way in these words, and then it is there.
-    func sent(_ verdict: Verdict)
-    func wrote(_ verdict: Verdict, isVouched: Bool)
-    /// The store has a newer word of the pair.
-    func noteRefused(_ key: VerdictKey)
-    /// Another says it from now on.
-    func letGo(_ key: VerdictKey)
-    /// It is not probed here any more: what was said here without a claim holds no longer.
-    func giveUp(_ key: VerdictKey)
-    /// A word for all agents.
-    func announce(_ sign: FleetSign, by instance: String)
-    /// The standing of this agent is another now.
-    func standingChanged()
-    /// The store is another than before, or has lost its state.
-    func eraChanged()
-}
-
-extension FleetWire {
-    package func eraChanged() {}
-}
-
 /// One agent's part in the fleet. Confined to its loop's thread.
 public final class FleetDesk: EventSink {
     public struct Setting: Sendable {
@@ -130,7 +28,6 @@ public final class FleetDesk: EventSink {
     public private(set) var member: FleetMember
     public weak var hands: (any FleetHands)?
     weak var wire: (any FleetWire)?
-    private let journal: Journal
     private var timer = TimerID.none
     private var isRunning = false
     /// It takes no part any more; and what it said last may still be on its way.
@@ -146,15 +43,10 @@ public final class FleetDesk: EventSink {
     private var aboutAt = Instant(nanoseconds: .min)
     private var aboutTold = JSON.null
     private var onLeft: [CheckedContinuation<Void, Never>] = []
-    private var throttle = Throttle()
 
-    /// Why it doubts itself, as was told last; and who shares the probing.
-    private var reasonsTold: [Doubt.Reason] = []
+    private var teller: FleetTeller
     /// By the clock of the store.
     public private(set) var doubtSince: WallTime?
-    private var news = FleetNews()
-    private var isTwinTold = false
-    private var isHoldTold = false
     private var wasTaken = false
     /// Hears what other agents say of notices.
     public var onNotify: ((FleetSign) -> Void)?
@@ -188,7 +80,7 @@ public final class FleetDesk: EventSink {
     public init(_ setting: Setting, on loop: EventLoop, journal: Journal = .silent) {
         self.loop = loop
         self.setting = setting
-        self.journal = journal
+        teller = FleetTeller(agent: setting.agent, journal: journal)
         startedAt = loop.wall
         member = FleetMember(
             agent: setting.agent,
@@ -360,10 +252,7 @@ public final class FleetDesk: EventSink {
         }
     }
 
-    var twinWords: String {
-        "another process with agent.id '\(setting.agent)' is alive and speaks for it; this one probes and "
-            + "publishes nothing until that is gone. Give each agent an id of its own"
-    }
+    var twinWords: String { FleetTeller.words(ofTwin: setting.agent) }
 
     // MARK: Pairs
 
@@ -644,7 +533,7 @@ public final class FleetDesk: EventSink {
             if refusal != nil, case .beat = call { note(refusal: nil) }
             if case .beaten(let answer) = reply {
                 newerFormat = nil
-                news.beaten(at: answer.time, within: setting.terms.resumeAfter)
+                teller.beaten(at: answer.time, within: setting.terms.resumeAfter)
             }
             ended(number, call, sent, reply)
         case .lost: ended(number, call, sent, nil)
@@ -734,83 +623,28 @@ public final class FleetDesk: EventSink {
         )
     }
 
-    // MARK: Telling people
-
     private func note(refusal text: String?) {
-        let before = refusal
-        refusal = text
-        guard let text else {
-            if before != nil {
-                journal.notice(
-                    "the store lets this agent take part in the fleet again",
-                    [.event("fleet-allowed"), .store("redis")]
-                )
-            }
-            return
+        if let text {
+            teller.refused(text, at: loop.instant)
+        } else if refusal != nil {
+            teller.allowed()
         }
-        guard throttle.note("refusal", at: loop.instant) != nil else { return }
-        var line =
-            "the store does not let this agent take part in the fleet: \(text.printable)"
-        if let advice = Refusal.advice(text) { line += "; \(advice)" }
-        journal.warning(
-            line + "; it goes on probing what it has, and publishes nothing",
-            [.event("fleet-refused"), .store("redis"), .error(text)]
-        )
+        refusal = text
     }
+
+    // MARK: Telling people
 
     private func tellChanges(at now: Instant) {
         if isTaken != wasTaken {
             wasTaken = isTaken
-            if !isTaken, isTwinTold {
-                isTwinTold = false
-                journal.notice(
-                    "no other process speaks for agent '\(setting.agent)' any more: this one takes its part",
-                    [.event("twin-gone"), .agent(setting.agent)]
-                )
-            }
+            if !isTaken { teller.twinIsGone() }
             wire?.standingChanged()
         }
-        if isTaken, isTwinTold, throttle.note("twin", at: now) != nil { tellOfTwin() }
-        tellOfMembers(at: now)
-        tellOfDoubt(at: now)
-    }
-
-    private func tellOfTwin() {
-        journal.warning(twinWords, [.event("twin"), .agent(setting.agent)])
-    }
-
-    private func tellOfMembers(at now: Instant) {
-        let membership = member.membership
-        let line = news.line(
-            of: membership.roster.members,
-            late: membership.late,
-            era: membership.era,
-            seenBy: setting.agent,
-            patience: setting.terms.lease,
-            at: now
-        )
-        guard let line else { return }
-        let count = Int64(membership.roster.members.count)
-        journal.notice(line, [.event("fleet"), .init("agents", count)])
-    }
-
-    private func tellOfDoubt(at now: Instant) {
-        doubtSince = self.reasons.isEmpty ? nil : doubtSince ?? time(at: now)
-        // That the store is away is told by the store.
-        let reasons = reasons.filter { $0 != .store }
-        if reasons == reasonsTold { return }
-        let (isNew, before) = (!reasons.isEmpty, reasonsTold)
-        reasonsTold = reasons
-        if isNew {
-            guard throttle.note("doubt", at: now) != nil else { return }
-            let words = reasons.map(\.words).joined(separator: "; ")
-            journal.warning(
-                "this agent doubts itself: \(words); its failures do not count, and it votes on nothing",
-                [.event("doubt"), .init("reasons", reasons.map(\.rawValue).joined(separator: " "))]
-            )
-        } else if !before.isEmpty {
-            journal.notice("this agent does not doubt itself any more", [.event("doubt-over")])
-        }
+        if isTaken { teller.twinIsStillThere(at: now) }
+        teller.tell(member.membership, patience: setting.terms.lease, at: now)
+        let reasons = reasons
+        doubtSince = reasons.isEmpty ? nil : doubtSince ?? time(at: now)
+        teller.tell(reasons, at: now)
     }
 
     private func name(_ pair: PairNumber) -> String {
@@ -819,109 +653,17 @@ public final class FleetDesk: EventSink {
     }
 
     private func say(_ word: FleetWord) {
+        let now = loop.instant
         switch word {
-        case .tookPart: break
-        case .stoodStill(let span):
-            journal.warning(
-                "this agent stood still for \(span.rounded): others have what it probed; it joins anew",
-                [.event("stood-still")]
-            )
-        case .doubled:
-            isTwinTold = true
-            _ = throttle.note("twin", at: loop.instant)
-            tellOfTwin()
-        case .newEra(let era):
-            wire?.eraChanged()
-            journal.notice(
-                "the store is another than before, or has lost its state (era \(era)): claiming again what "
-                    + "this agent probes",
-                [.event("era")]
-            )
-        case .newerFormat(let format):
-            newerFormat = format
-            guard throttle.note("format", at: loop.instant) != nil else { return }
-            journal.error(
-                "expected the fleet's state in the store to be of format \(FleetTerms.format) at most, saw "
-                    + "\(format): a newer muster is there; this one takes no part until it is upgraded",
-                [.event("format")]
-            )
-        case .disagreement(let pair, let passes, let size):
-            counts.disagreements += 1
-            guard throttle.note("disagreement \(pair)", at: loop.instant) != nil else { return }
-            journal.warning(
-                "agents disagree on \(name(pair)): it fails here, and \(passes) of \(size) see it pass; it "
-                    + "stays up",
-                [.event("disagreement")]
-            )
-        case .observerDiffers(let pair, let other, let word):
-            counts.disagreements += 1
-            guard throttle.note("disagreement \(pair)", at: loop.instant) != nil else { return }
-            journal.warning(
-                "agents disagree on \(name(pair)): it \(word.rawValue) here, and \(other), which looks at it too, "
-                    + "sees that it \(word == .passes ? "fails" : "passes")",
-                [.event("disagreement"), .agent(other)]
-            )
-        case .stranger(let other, let pair):
-            strangers.note(other, at: loop.instant)
-            guard strangers.all(at: loop.instant).contains(where: { $0.name == other }),
-                throttle.note("stranger \(other)", at: loop.instant) != nil
-            else { return }
-            journal.warning(
-                "expected verdicts by agents that share the probing, saw \(other.printable) write of "
-                    + "\(name(pair)) again and again without a claim: an older muster, or another program; "
-                    + "what it writes is written over. Upgrade it, or stop it",
-                [.event("older-agent"), .agent(other)]
-            )
-        case .gaveAway(let pair, let to, let inDoubt):
-            counts.givenAway += 1
-            journal.notice(
-                "\(name(pair)) is given to \(to), "
-                    + (inDoubt
-                        ? "which does not doubt itself as this agent does: it fails here"
-                        : "which sees it pass: it fails here only"),
-                [.event("given-away"), .agent(to)]
-            )
-        case .massHeld:
-            guard throttle.note("mass", at: loop.instant) != nil else { return }
-            isHoldTold = true
-            journal.warning(
-                "too many peers would go down at once: those that fall silent are held as they were "
-                    + "(store.mass-change) until they answer, or most others do; muster agents says how many",
-                [.event("mass-held")]
-            )
-        case .massOver(let hold, let lasted):
-            guard isHoldTold else { return }
-            isHoldTold = false
-            journal.notice(
-                "store.mass-change holds no peer any more, after \(lasted.rounded): \(hold.words)",
-                [.event("mass-over")]
-            )
+        case .newEra: wire?.eraChanged()
+        case .newerFormat(let format): newerFormat = format
+        case .disagreement, .observerDiffers: counts.disagreements += 1
+        case .gaveAway: counts.givenAway += 1
+        case .stranger(let other, _):
+            strangers.note(other, at: now)
+            if !strangers.all(at: now).contains(where: { $0.name == other }) { return }
+        case .tookPart, .stoodStill, .doubled, .massHeld, .massOver: break
         }
-    }
-}
-
-extension MassChange.Hold {
-    /// What became of the pairs: `5 answer again, 1 is down`.
-    var words: String {
-        MassChange.End.allCases.compactMap { end in
-            guard let count = ends[end] else { return nil }
-            switch end {
-            case .passed: return "\(count) answer\(count == 1 ? "s" : "") again"
-            case .fell: return "\(count) \(count == 1 ? "is" : "are") down"
-            case .left: return "\(count) \(count == 1 ? "is" : "are") not probed here any more"
-            }
-        }.joined(separator: ", ")
-    }
-}
-
-extension Doubt.Reason {
-    /// For people.
-    public var words: String {
-        switch self {
-        case .loopLag: "it is late, with a second or more of ten lost"
-        case .network: "its own network is gone"
-        case .store: "the store does not answer it"
-        case .massFailure: "most of what it probes fell silent, and the others do not say the same"
-        }
+        teller.tell(word, at: now, name: name)
     }
 }
