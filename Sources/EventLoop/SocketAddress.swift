@@ -100,7 +100,7 @@ public struct SocketAddress: Sendable {
     public var isLoopback: Bool {
         switch family {
         case AF_INET:
-            view(sockaddr_in.self) { UInt32(bigEndian: $0.sin_addr.s_addr) >> 24 == 127 }
+            view(sockaddr_in.self) { Self.isLoopback(ipv4: UInt32(bigEndian: $0.sin_addr.s_addr)) }
         case AF_INET6:
             view(sockaddr_in6.self) {
                 withUnsafeBytes(of: $0.sin6_addr) { bytes in
@@ -112,6 +112,9 @@ public struct SocketAddress: Sendable {
         default: false
         }
     }
+
+    /// For whoever has the number alone, as it is read: its first byte is the highest.
+    public static func isLoopback(ipv4 number: UInt32) -> Bool { number >> 24 == 127 }
 
     /// Nil for a unix socket.
     public var port: UInt16? {

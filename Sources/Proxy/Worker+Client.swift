@@ -75,10 +75,10 @@ extension Worker {
         switch Int32(caller.ss_family) {
         case AF_INET:
             let number = withUnsafeBytes(of: caller) {
-                $0.loadUnaligned(as: sockaddr_in.self).sin_addr.s_addr
+                UInt32(bigEndian: $0.loadUnaligned(as: sockaddr_in.self).sin_addr.s_addr)
             }
-            client.note(address: UInt32(bigEndian: number))
-            return UInt32(bigEndian: number) >> 24 == 127
+            client.note(address: number)
+            return SocketAddress.isLoopback(ipv4: number)
         case AF_INET6:
             let address = SocketAddress(filling: { form, _ in
                 form.withMemoryRebound(to: sockaddr_storage.self, capacity: 1) {
