@@ -99,7 +99,7 @@ final class AskedSide<W: Wish>: CountedSide {
             let known = trusts ? [] : store.sums(of: owner)
             let held = shelf[key]
             let command = store.call(.ask, on: sort) + [key.field, text, "", sum]
-            let reply = try await store.ask(
+            let reply = try await store.askCounted(
                 writer,
                 [command + store.grounds(of: owner, trusting: trusts)]
             ).first
@@ -176,7 +176,7 @@ final class AskedSide<W: Wish>: CountedSide {
         }
         if !told.isEmpty {
             let commands = told.map { store.call(.ask, on: sort) + [$0.key.field, $0.text] }
-            let replies = try await store.ask(writer, commands)
+            let replies = try await store.askCounted(writer, commands)
             for (each, reply) in zip(told, replies) {
                 // Asked for otherwise meanwhile: that goes with the next.
                 if shelf[each.key] != each.record {
@@ -239,7 +239,7 @@ final class AskedSide<W: Wish>: CountedSide {
     ) async throws(RedisError) -> Asked<W>? {
         let command = store.call(.ask, on: sort) + [key.field, change]
         let held = shelf[key]
-        guard let reply = try await store.ask(writer, [command]).first else { return nil }
+        guard let reply = try await store.askCounted(writer, [command]).first else { return nil }
         let made = try await settle(reply, change, of: key, askedFrom: held, on: writer)
         noteTold(key)
         note(written: key)
@@ -267,7 +267,7 @@ final class AskedSide<W: Wish>: CountedSide {
             store.ignore(.replaced(sort), key.field)
             let command = store.call(.ask, on: sort) + [key.field, change, "afresh"]
             held = shelf[key]
-            reply = try await store.ask(writer, [command]).first ?? reply
+            reply = try await store.askCounted(writer, [command]).first ?? reply
         }
         // What was heard since, on the other connection, may be later than this answer.
         learn(reply, field: key.field, isLast: shelf[key] == held, isAnswer: true)

@@ -169,6 +169,7 @@ extension RedisStore {
         let isOther = !server.isEmpty && serverRead != nil && serverRead != server
         storeID = id
         revision = number
+        if wasEmptied { revisionWritten = 0 }
         heard.begin(at: number)
         // Taken before the hashes are read: a change in between is read twice rather than missed. By time,
         // as the ids are made: what lies at the end of the stream may be anything. Scripts see a time

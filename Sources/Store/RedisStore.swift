@@ -59,6 +59,8 @@ public final class RedisStore: Store {
     /// It may not be asked which server it is.
     var isServerHidden = false
     var revision: UInt64 = 0
+    /// The revision right after what was last written from here, which is sooner than the stream tells of it.
+    var revisionWritten: UInt64 = 0
     var heard = HeardRevision()
     /// When everything was read last, no hint had been missed since the reading before.
     var heardAll = false
@@ -668,12 +670,12 @@ public final class RedisStore: Store {
         waiter.resume()
     }
 
-    /// Sends commands of which none but the first `mayRefuse` may be refused. Without a `timeout`, `commandTimeout` holds.
+    /// Sends commands, of which none may be refused but the last, where that is said. Without a `timeout`, `commandTimeout` holds.
     func ask(
         _ connection: RedisConnection,
         _ commands: [[String]],
         timeout: Nanoseconds? = nil,
-        mayRefuse: Int = 0
+        mayRefuseLast: Bool = false
     ) async throws(RedisError) -> [RedisReply] {
         let timeout = timeout ?? commandTimeout
         var replies = try await connection.pipeline(commands, timeout: timeout)
@@ -690,13 +692,29 @@ public final class RedisStore: Store {
             )
             for (place, reply) in zip(undone, again) { replies[place] = reply }
         }
-        for reply in replies.dropFirst(mayRefuse) {
+        for reply in replies.dropLast(mayRefuseLast ? 1 : 0) {
             if case .error(let text) = reply { throw .refused(text) }
         }
         return replies
     }
 
     // MARK: Writing
+
+    /// The same, and notes how many changes there were when Redis had done this: a state that counts fewer does not have it.
+    func askCounted(
+        _ connection: RedisConnection,
+        _ commands: [[String]]
+    ) async throws(RedisError) -> [RedisReply] {
+        // What lies under the name may be anybody's.
+        let replies = try await ask(
+            connection,
+            commands + [["GET", keys.revision]],
+            mayRefuseLast: true
+        )
+        let number = replies.last?.text.flatMap(UInt64.init) ?? 0
+        revisionWritten = max(revisionWritten, number)
+        return replies.dropLast()
+    }
 
     func flushSoon() {
         guard isConnected, !isFlushing, writeAgain == nil else { return }

@@ -67,7 +67,12 @@ extension RedisStore {
         }
         var marks: [String: String] = [:]
         for side in counted { marks[side.sort.collection] = side.mark }
-        origin = StoreOrigin(id: storeID, revision: revision, server: serverRead, marks: marks)
+        origin = StoreOrigin(
+            id: storeID,
+            revision: max(revision, revisionWritten),
+            server: serverRead,
+            marks: marks
+        )
         return origin
     }
 
@@ -75,7 +80,8 @@ extension RedisStore {
     func noteRead() {
         hasRead = true
         var before = origin
-        before?.revision = revision
-        if noteOrigin() != before { touchFile(within: StateFile.renewalDelay) }
+        let after = noteOrigin()
+        before?.revision = after?.revision ?? revision
+        if after != before { touchFile(within: StateFile.renewalDelay) }
     }
 }

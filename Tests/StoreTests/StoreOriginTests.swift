@@ -72,6 +72,10 @@ import Vocabulary
             try await set(.drain, first)
             let saved = try await server.ask("GET", "muster:revision", on: rig.loop)
             try await set(.maint, second)
+            // Also before the stream has told of it.
+            let noted = try #require(store as? RedisStore).noteOrigin()?.revision ?? 0
+            let counted = try await server.ask("GET", "muster:revision", on: rig.loop)
+            #expect(noted >= counted.text.flatMap(UInt64.init) ?? .max)
             #expect(await rig.comes { store.status.pending == 0 })
             await rig.stop(store)
             let field = "web|b"
