@@ -8,6 +8,8 @@ import Vocabulary
 struct Blindness: Sendable {
     /// Of which doubt all that was silent has been given away.
     var givenAwayFor: Instant?
+    /// When what nobody took is offered again.
+    var offersAgainAt = Instant(nanoseconds: .min)
     /// When this life was first answered, or in a new era.
     var backAt = Instant(nanoseconds: 0)
     /// When most of what it probes was silent no more, or the last doubt ended because it sees.
@@ -32,6 +34,8 @@ struct Blindness: Sendable {
         var againAt = Instant(nanoseconds: .min)
     }
 
+    /// Who is offered a pair claims it at once, or cannot.
+    static let offersEvery = Nanoseconds.seconds(1)
     /// However long the intervals are.
     static let sampleEvery = Nanoseconds.seconds(1)...Nanoseconds.seconds(10)
 }
@@ -50,6 +54,7 @@ extension FleetMember {
         } else if before != nil, doubt.since == nil {
             blindness.endedAt = now
             blindness.sample = []
+            passedOn = [:]
             // A network that comes and goes would have its pairs go to and fro.
             if !blindness.isAgain { claims.endDoubt(until: now + terms.settle) }
         }
@@ -113,8 +118,24 @@ extension FleetMember {
             let from = givesAwayFrom, now >= from, canTell, !isAway(at: now)
         else { return }
         blindness.givenAwayFor = since
+        blindness.offersAgainAt = now + Blindness.offersEvery
         for pair in claims.probed where doubt.isSilent(pair) {
             giveAwayInDoubt(pair, at: now, into: &effects)
+        }
+    }
+
+    /// Whoever was offered it may have been unable to take it, or never have had the letter, and its next failure may be a long
+    /// interval away: what has waited longest, a call of it at a time.
+    mutating func offerAgain(at now: Instant, into effects: inout [FleetEffect]) {
+        guard now >= blindness.offersAgainAt, let since = doubt.networkSince ?? doubt.since,
+            blindness.givenAwayFor == since, canTell, !isAway(at: now)
+        else { return }
+        blindness.offersAgainAt = now + Blindness.offersEvery
+        let waiting = claims.probed.filter { doubt.isSilent($0) }
+            .map { (at: passedOn[$0]?.at ?? .init(nanoseconds: .min), pair: $0) }
+            .sorted { ($0.at, $0.pair) < ($1.at, $1.pair) }
+        for (_, pair) in waiting.prefix(FleetTerms.batch) {
+            giveAwayInDoubt(pair, again: true, at: now, into: &effects)
         }
     }
 

@@ -313,9 +313,19 @@ extension FleetMember {
         // Without a store there is nobody to give it to, and nobody who would hear that.
         guard canTell, let plan = plan(of: pair), let epoch = claims.publishableEpoch(of: pair)
         else { return }
-        claims.abstain(from: pair, until: now + terms.abstention, isOfDoubt: inDoubt)
+        // What was lost by votes does not come back sooner for a doubt.
+        let isByVotes = claims.abstains(from: pair, at: now) && !claims.abstainsInDoubt(from: pair)
+        claims.abstain(
+            from: pair,
+            until: now + terms.abstention,
+            isOfDoubt: inDoubt && !isByVotes
+        )
         let letter = FleetCall.Letter(to: successor, .offered(plan.key, epoch: epoch, by: agent))
-        offers[pair] = Offer(to: successor, isOfDoubt: inDoubt)
+        offers[pair] = Offer(
+            to: successor,
+            isOfDoubt: inDoubt,
+            isRepeated: inDoubt && passedOn[pair]?.isAgain ?? false
+        )
         if inDoubt { passedOn[pair, default: PassedOn()].note(successor, at: now) }
         tell([letter], at: now, into: &effects)
         runs[pair] = nil
@@ -326,18 +336,27 @@ extension FleetMember {
     struct Offer: Sendable {
         var to: String
         var isOfDoubt: Bool
+        /// All were offered it before.
+        var isRepeated = false
         /// The letter was lost, or was never sent: to be given away again.
         var isLost = false
     }
 
-    /// They may not define it, or may not have heard of it.
+    /// They may not define it, or may not have heard of it, or could not take it then.
     struct PassedOn: Sendable {
         var to = Set<String>()
         var at = Instant(nanoseconds: .min)
+        /// None of them took it, and they are offered it once more.
+        var isAgain = false
 
         fileprivate mutating func note(_ agent: String, at now: Instant) {
             to.insert(agent)
             at = now
+        }
+
+        fileprivate mutating func beginAgain() {
+            to = []
+            isAgain = true
         }
     }
 
@@ -349,6 +368,7 @@ extension FleetMember {
                 let offer = offers[pair], offer.to == letter.to
             else { continue }
             offers[pair] = nil
+            if offer.isRepeated { continue }
             effects.append(.say(.gaveAway(pair, to: offer.to, inDoubt: offer.isOfDoubt)))
         }
     }
@@ -359,25 +379,28 @@ extension FleetMember {
     }
 
     /// Doubting for a while already: somebody who does not should look at what fails here. Where whoever it was offered to has
-    /// not taken it by its next failure the next in rank is offered it, each once.
+    /// not taken it by its next failure the next in rank is offered it, each once; `again`: all of them anew, as whoever could
+    /// not take it then may be able to by now.
     mutating func giveAwayInDoubt(
         _ pair: PairNumber,
+        again isAgain: Bool = false,
         at now: Instant,
         into effects: inout [FleetEffect]
     ) {
-        guard let from = givesAwayFrom, now >= from, !isAway(at: now) else { return }
-        var before = Set<String>()
-        if !claims.abstains(from: pair, at: now) {
-            passedOn[pair] = nil
-        } else if offers[pair]?.isLost != true {
-            guard offers[pair] == nil, case .held = claims.hold(of: pair),
-                let passed = passedOn[pair], now - passed.at >= terms.rankStep,
-                passed.to.count < rosterIDs.count - 1
-            else { return }
-            before = passed.to
-        }
+        guard let from = givesAwayFrom, now >= from, !isAway(at: now),
+            case .held = claims.hold(of: pair)
+        else { return }
+        let isLost = offers[pair]?.isLost ?? false
+        if offers[pair] != nil, !isLost { return }
+        if let passed = passedOn[pair], !isLost, now - passed.at < terms.rankStep { return }
         let well = wellOnes(on: pair, atMost: .max)
-        guard let successor = well.first(where: { !before.contains($0) }) else { return }
+        let before = isLost ? [] : passedOn[pair]?.to ?? []
+        var successor = well.first { !before.contains($0) }
+        if successor == nil, isAgain {
+            passedOn[pair]?.beginAgain()
+            successor = well.first
+        }
+        guard let successor else { return }
         giveAway(pair, to: successor, inDoubt: true, at: now, into: &effects)
     }
 

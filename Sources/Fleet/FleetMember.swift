@@ -406,6 +406,7 @@ public struct FleetMember: Sendable {
         doubt.note(storeAway: isAway(at: now))
         settleDoubt(at: now)
         giveAwayUnseen(at: now, into: &effects)
+        offerAgain(at: now, into: &effects)
         sampleOthers(at: now, into: &effects)
         sampleInSuspicion(at: now, into: &effects)
         if !ownership.isSettled {

@@ -118,6 +118,33 @@ import Vocabulary
         }
     }
 
+    /// The letter was delivered, and whoever read it could not take the pair then: it heard of a new era afterwards, or abstained
+    /// from it for a cut of its own. What a blind agent got back after one cut it abstains from in the next.
+    @Test(arguments: ["alone", "with FLUSHALL", "after another's"])
+    func `what nobody took of a blind agent is offered again`(story: String) throws {
+        for seed in UInt64(1)...2 {
+            let first = story == "after another's" ? 1 : 0
+            var faults = [
+                Fault(at: 25_000, length: 8_000, kind: .cutFromTargets(agent: first)),
+                Fault(at: 45_000, length: 25_000, kind: .cutFromTargets(agent: 0)),
+            ]
+            switch story {
+            case "with FLUSHALL":
+                for at in [Int64(45_500), 46_600, 48_000] {
+                    faults.append(Fault(at: at, length: 1, kind: .flush))
+                }
+            case "after another's": faults[1].at = 34_000
+            default: break
+            }
+            let world = world(faults, agents: 3, targets: 36, seed: seed)
+            try run(world)
+            // In a new era nothing is claimed anew for a lease.
+            let bound = Int64(story == "with FLUSHALL" ? 7_500 : 4_500)
+            let gaps = world.checks.gaps.filter { $0 > bound }
+            #expect(gaps.isEmpty, "seed \(seed): \(gaps)")
+        }
+    }
+
     @Test func `an agent that has never known another finds all down, with a store as without`()
         throws
     {
