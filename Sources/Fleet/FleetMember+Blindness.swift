@@ -8,6 +8,8 @@ import Vocabulary
 struct Blindness: Sendable {
     /// Of which doubt all that was silent has been given away.
     var givenAwayFor: Instant?
+    /// Of what it probes, that of which the last probe said nothing.
+    var mute = Set<PairNumber>()
     /// When what nobody took is offered again.
     var offersAgainAt = Instant(nanoseconds: .min)
     /// When this life was first answered, or in a new era.
@@ -119,9 +121,14 @@ extension FleetMember {
         else { return }
         blindness.givenAwayFor = since
         blindness.offersAgainAt = now + Blindness.offersEvery
-        for pair in claims.probed where doubt.isSilent(pair) {
+        for pair in claims.probed where isUnseen(pair) {
             giveAwayInDoubt(pair, at: now, into: &effects)
         }
+    }
+
+    /// What says nothing in silence (an agent that is asked beside other checks) may well speak to another.
+    func isUnseen(_ pair: PairNumber) -> Bool {
+        doubt.isSilent(pair) || doubt.networkSince != nil && blindness.mute.contains(pair)
     }
 
     /// Whoever was offered it may have been unable to take it, or never have had the letter, and its next failure may be a long
@@ -131,7 +138,7 @@ extension FleetMember {
             blindness.givenAwayFor == since, canTell, !isAway(at: now)
         else { return }
         blindness.offersAgainAt = now + Blindness.offersEvery
-        let waiting = claims.probed.filter { doubt.isSilent($0) }
+        let waiting = claims.probed.filter { isUnseen($0) }
             .map { (at: passedOn[$0]?.at ?? .init(nanoseconds: .min), pair: $0) }
             .sorted { ($0.at, $0.pair) < ($1.at, $1.pair) }
         for (_, pair) in waiting.prefix(FleetTerms.batch) {

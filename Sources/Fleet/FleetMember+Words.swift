@@ -16,6 +16,7 @@ extension FleetMember {
         into effects: inout [FleetEffect]
     ) -> Ruling {
         guard let plan = plan(of: pair) else { return .ignore }
+        if found == .nothing { blindness.mute.insert(pair) } else { blindness.mute.remove(pair) }
         note(found, of: pair, after: known(pair, counter), at: now, into: &effects)
         settleDoubt(at: now)
         sampleInSuspicion(at: now, into: &effects)
@@ -34,8 +35,8 @@ extension FleetMember {
                 confirmed[pair] = nil
                 failures[pair] = nil
                 mass.end(pair, .passed)
-            } else if found == .unsent {
-                giveAwayUnsent(pair, at: now, into: &effects)
+            } else if found == .unsent || isUnseen(pair) {
+                giveAwayUnheard(pair, at: now, into: &effects)
             }
             return .count
         }
@@ -404,9 +405,9 @@ extension FleetMember {
         giveAway(pair, to: successor, inDoubt: true, at: now, into: &effects)
     }
 
-    /// It was not even asked. Where this agent has doubted itself for a while, it came back to it, as its heir, before it
+    /// It said nothing, or was not even asked. Where this agent has doubted itself for a while, it came back to it, as its heir, before it
     /// can send again.
-    private mutating func giveAwayUnsent(
+    private mutating func giveAwayUnheard(
         _ pair: PairNumber,
         at now: Instant,
         into effects: inout [FleetEffect]

@@ -468,6 +468,7 @@ public struct FleetMember: Sendable {
         failures[pair] = nil
         if offers[pair]?.isLost == true { offers[pair] = nil }
         passedOn[pair] = nil
+        blindness.mute.remove(pair)
         observers.forgetTold(pair)
         observers.reconsider(pair)
     }

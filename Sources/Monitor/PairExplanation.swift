@@ -210,6 +210,7 @@ extension Scheduler {
             explanation.nextAt = now.wall + (slot - time)
         }
         explanation = explanation.noting(note(on: row, owner, at: now))
+            .noting(doubtWords(of: owner))
         explanation.votes = member.votes(on: pair, at: now.instant).map { .init($0) }
         explanation.confirmAgents = member.electorsWanted(of: pair)
         explanation.observers = member.observers(of: pair)
@@ -236,6 +237,21 @@ extension Scheduler {
         }
         guard verdict.expiresAt < now.wall else { return nil }
         return "nothing was heard of the pair since \(verdict.checkedAt), and that is over"
+    }
+
+    /// That it is first in rank, say, is no reason why nothing is heard of the pair.
+    private func doubtWords(of owner: String) -> String? {
+        guard let fleet, !owner.isEmpty else { return nil }
+        let isOwn = owner == fleet.setting.agent
+        // That it does not hear the store is told already, and of others nothing is known then.
+        let reasons = isOwn ? fleet.reasons.filter { $0 != .store } : []
+        let doubts =
+            isOwn
+            ? !reasons.isEmpty : !fleet.isAway && fleet.member.membership.doubting[owner] != nil
+        if !doubts { return nil }
+        let why = reasons.isEmpty ? "" : " (\(reasons.map(\.rawValue).joined(separator: ", ")))"
+        return "\(owner) doubts itself\(why): what fails there does not count, and is offered to "
+            + "others"
     }
 
     /// It is out of the roster, and nobody has taken over yet what it probed.

@@ -27,6 +27,8 @@ public struct WorldSetting: Hashable, Sendable {
     public var interval = Nanoseconds.seconds(1)
     /// Of the targets in turn, where they are not all probed alike.
     public var intervals: [Nanoseconds] = []
+    /// Of these a timeout says nothing: an agent that is asked beside other checks, say.
+    public var neutralInSilence: Set<Int> = []
     public var timeout = Nanoseconds.milliseconds(400)
 
     public init(agents: Int, targets: Int, minutes: Int = 5) {
@@ -380,7 +382,8 @@ final class World {
             isUnsent
             ? .unsent
             : isSilent
-                ? .fails(silent: true, immediate: false)
+                ? setting.neutralInSilence.contains(index)
+                    ? .nothing : .fails(silent: true, immediate: false)
                 : isRefused
                     ? .fails(silent: false, immediate: false) : mute[index] > 0 ? .nothing : .passes
         note(index) {

@@ -598,6 +598,27 @@ import Vocabulary
         }
     }
 
+    /// That one ranks first is no reason why it says nothing.
+    @Test func `that the holder of a pair doubts itself is told by those who explain it`()
+        async throws
+    {
+        try await FleetRig.run(peers: 20) { rig in
+            for id in ["a1", "a2"] { try rig.start(id) }
+            await rig.pass(.seconds(10))
+            let keys = rig.visits.filter { $0.value.last?.agent == "a2" }.map {
+                VerdictKey(upstream: "web", peer: $0.key, monitor: "http")
+            }
+            rig.answer = { agent, _ in agent == "a2" ? .silent : .pass }
+            func isTold(by id: String) -> Bool {
+                keys.contains {
+                    rig.agents[id]?.scheduler.explain($0)?.why.contains("; a2 doubts itself")
+                        == true
+                }
+            }
+            #expect(await rig.comes { isTold(by: "a1") && isTold(by: "a2") })
+        }
+    }
+
     /// Where probes are rare, the dead are out of the roster long before anybody misses one.
     @Test func `that the holder of a pair is gone is told until it is taken over`() async throws {
         try await FleetRig.run(peers: 40, interval: .seconds(20)) { rig in

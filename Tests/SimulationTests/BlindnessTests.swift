@@ -17,6 +17,7 @@ import Vocabulary
         confirm: ConfirmRule = ConfirmRule(agents: 2),
         fall: Int = 3,
         minutes: Int = 2,
+        neutralInSilence: Set<Int> = [],
         seed: UInt64 = 11
     ) -> World {
         var setting = WorldSetting(agents: agents, targets: targets, minutes: minutes)
@@ -24,6 +25,7 @@ import Vocabulary
         setting.massAction = action
         setting.confirm = confirm
         setting.abstention = .seconds(60)
+        setting.neutralInSilence = neutralInSilence
         return World(setting, seed: seed, faults: faults, isTold: true)
     }
 
@@ -143,6 +145,18 @@ import Vocabulary
             let gaps = world.checks.gaps.filter { $0 > bound }
             #expect(gaps.isEmpty, "seed \(seed): \(gaps)")
         }
+    }
+
+    /// Its timeouts say nothing of the peer, and nothing of this agent's network.
+    @Test func `what says nothing to a blind agent is given away with the rest`() throws {
+        let world = world(
+            [Fault(at: 30_000, length: 30_000, kind: .cutFromTargets(agent: 0))],
+            agents: 3,
+            targets: 36,
+            neutralInSilence: [1, 4, 7, 10, 13, 16]
+        )
+        try run(world)
+        #expect((world.checks.gaps.max() ?? .max) <= 4_500, "\(world.checks.gaps)")
     }
 
     @Test func `an agent that has never known another finds all down, with a store as without`()
