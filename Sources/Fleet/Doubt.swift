@@ -172,6 +172,9 @@ public struct Doubt: Sendable {
         isWorld = silentAgents >= 2 && silentAgents * 2 >= size
     }
 
+    /// Those on whom it counted did not come: it is alone with what it sees.
+    public mutating func forgetOthers() { isAmongOthers = false }
+
     /// Of so many targets of others that were tried so many answered. More than half of them are a network again.
     public mutating func sampled(answers: Int, of size: Int) {
         guard answers * 2 > size else { return }
@@ -232,6 +235,9 @@ public struct Doubt: Sendable {
         answered == 0 && fellSilent + unexplained >= Self.targetsMin
             && silentHosts.count >= Self.hostsMin
     }
+
+    /// Something was asked, and nothing has answered.
+    public var isUnanswered: Bool { answered == 0 && silent > 0 }
 
     /// At the start: nothing has answered yet, and what was asked is enough of a sample.
     public var isBlind: Bool {

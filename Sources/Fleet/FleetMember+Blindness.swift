@@ -62,6 +62,11 @@ extension FleetMember {
         }
     }
 
+    /// It was not alone in its life before, as it says itself.
+    public mutating func expectOthers(at now: Instant) {
+        membership.expectOthers(until: now + FleetTerms.othersKnown)
+    }
+
     /// What was known of the pair before this agent asked it.
     func known(_ pair: PairNumber, _ counter: HealthCounter) -> Doubt.Known {
         switch counter.status {

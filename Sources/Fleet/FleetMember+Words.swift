@@ -124,7 +124,11 @@ extension FleetMember {
     /// The first outcome ever of a pair, where nothing at all has answered so far: that is a network that
     /// is not there yet, until it has lasted or others say the same.
     private func staysUnknown(_ pair: PairNumber, _ counter: HealthCounter) -> Bool {
-        guard counter.status == .unknown, doubt.isBlind, let run = runs[pair] else { return false }
+        // Of others who are not back yet nobody can be asked, be the sample as small as it is.
+        let isAwaiting = membership.expectsOthersUntil != nil && !membership.hasOthers
+        guard counter.status == .unknown, let run = runs[pair],
+            doubt.isBlind || isAwaiting && doubt.isUnanswered
+        else { return false }
         if case .confirmed = run.tally, !run.electorate.isEmpty { return false }
         return run.held < counter.thresholds.fall
     }

@@ -404,6 +404,7 @@ public struct FleetMember: Sendable {
         if pause > terms.lease { standStill(for: pause, at: now, into: &effects) }
 
         doubt.note(storeAway: isAway(at: now))
+        if membership.endExpectation(at: now), !membership.knowsOthers { doubt.forgetOthers() }
         settleDoubt(at: now)
         giveAwayUnseen(at: now, into: &effects)
         offerAgain(at: now, into: &effects)

@@ -48,6 +48,8 @@ public struct Membership: Sendable {
     public private(set) var heardAt: Instant?
     /// When others were last known to take part, by the answer that said so.
     private var othersAt: Instant?
+    /// As long as others are counted on that nobody has seen in this life.
+    public private(set) var expectsOthersUntil: Instant?
     /// Of those in the roster.
     private var instances: [String: UInt64] = [:]
 
@@ -80,13 +82,23 @@ public struct Membership: Sendable {
     /// see its targets is not alone with them because others cannot reach the store. While the store is away nobody can
     /// have left.
     public var knowsOthers: Bool {
-        if hasOthers { return true }
+        if hasOthers || expectsOthersUntil != nil { return true }
         guard let othersAt else { return false }
         return acknowledged.map { $0 - othersAt <= FleetTerms.othersKnown } ?? true
     }
 
     /// The store shows that others took part until this life began.
     public mutating func noteOthers(at now: Instant) { othersAt = max(othersAt ?? now, now) }
+
+    /// It knows by itself that others took part until this life began.
+    mutating func expectOthers(until time: Instant) { expectsOthersUntil = time }
+
+    /// They have had the time to come back. Answers whether they have it no more as of now.
+    mutating func endExpectation(at now: Instant) -> Bool {
+        guard let time = expectsOthersUntil, now >= time else { return false }
+        expectsOthersUntil = nil
+        return true
+    }
 
     /// The store has not answered a beat for a lease: it is away, or this agent is cut off from it.
     public func isAway(at now: Instant, lease: Nanoseconds) -> Bool {

@@ -214,6 +214,11 @@ final class SimulatedAgent {
         sequence = 0
         loop.stand(at: moment)
         began = loop.wall
+        let knewOthers =
+            world.setting.keepsFiles
+            && world.plans.indices.contains { index in
+                verdict(of: index).map { $0.agent != id } ?? false
+            }
         (desk, board) = Self.parts(id, in: world, on: loop, isReader: isReader)
         book = FencedBook(of: id, on: Shelf())
         book.share()
@@ -246,6 +251,7 @@ final class SimulatedAgent {
             {
                 numbers[index] = desk.define(plan)
             }
+            if knewOthers { desk.expectOthers() }
             desk.start(on: self)
         }
         world.add(.connect(agent: number, life: life), after: 1)

@@ -29,6 +29,8 @@ public struct WorldSetting: Hashable, Sendable {
     public var intervals: [Nanoseconds] = []
     /// Of these a timeout says nothing: an agent that is asked beside other checks, say.
     public var neutralInSilence: Set<Int> = []
+    /// Whoever is started again knows by its state file whether others took part.
+    public var keepsFiles = false
     public var timeout = Nanoseconds.milliseconds(400)
 
     public init(agents: Int, targets: Int, minutes: Int = 5) {

@@ -49,6 +49,9 @@ final class FencedSide<R: FencedRecord>: RedisSide {
         _modify { yield &book.outbox }
     }
 
+    /// What is known has words of others.
+    var namesOthers: Bool { shelf.records.values.contains { $0.agent != store.agent } }
+
     var sort: RecordSort { R.sort }
     var pendingCount: Int { outbox.pendingCount }
     var hasUrgent: Bool { outbox.hasUrgent }

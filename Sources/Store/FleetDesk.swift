@@ -103,6 +103,11 @@ public final class FleetDesk: EventSink {
         tick()
     }
 
+    /// What this agent kept of its life before has words of others, who may be back later than it is.
+    package func expectOthers() {
+        take { member, now, _ in member.expectOthers(at: now) }
+    }
+
     private func closeIfAnswered() {
         if isFinished, underWay == 0 { close() }
     }
@@ -213,13 +218,23 @@ public final class FleetDesk: EventSink {
     /// Why it doubts itself, for people. The store answers a twin too, but another than that.
     public var reasonWords: [String] {
         reasons.map { reason in
-            guard reason == .store else { return reason.words }
+            guard reason == .store else { return words(of: reason) }
             if isTaken { return "another process speaks for agent '\(setting.agent)'" }
             if let newerFormat { return Self.words(ofNewer: newerFormat) }
             if refusal != nil { return "the store does not let it take part" }
             if isUnwritable { return "the store takes no writes" }
             return reason.words
         }
+    }
+
+    private func words(of reason: Doubt.Reason) -> String {
+        let membership = member.membership
+        guard reason == .massFailure, !membership.hasOthers,
+            let until = membership.expectsOthersUntil
+        else { return reason.words }
+        return
+            "most of what it probes is silent, and of the others that took part before its start none is back; until "
+            + "\(time(at: until)) it waits for them"
     }
 
     private static func words(ofNewer format: Int) -> String {
@@ -644,7 +659,7 @@ public final class FleetDesk: EventSink {
         teller.tell(member.membership, patience: setting.terms.lease, at: now)
         let reasons = reasons
         doubtSince = reasons.isEmpty ? nil : doubtSince ?? time(at: now)
-        teller.tell(reasons, at: now)
+        teller.tell(reasons, at: now) { words(of: $0) }
     }
 
     private func name(_ pair: PairNumber) -> String {

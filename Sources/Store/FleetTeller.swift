@@ -91,7 +91,11 @@ struct FleetTeller {
         journal.notice(line, [.event("fleet"), .init("agents", count)])
     }
 
-    mutating func tell(_ reasons: [Doubt.Reason], at now: Instant) {
+    mutating func tell(
+        _ reasons: [Doubt.Reason],
+        at now: Instant,
+        words: (Doubt.Reason) -> String
+    ) {
         // That the store is away is told by the store.
         let reasons = reasons.filter { $0 != .store }
         if reasons == reasonsTold { return }
@@ -99,7 +103,7 @@ struct FleetTeller {
         reasonsTold = reasons
         if isNew {
             guard throttle.note("doubt", at: now) != nil else { return }
-            let words = reasons.map(\.words).joined(separator: "; ")
+            let words = reasons.map(words).joined(separator: "; ")
             journal.warning(
                 "this agent doubts itself: \(words); its failures do not count, and it votes on nothing",
                 [.event("doubt"), .init("reasons", reasons.map(\.rawValue).joined(separator: " "))]

@@ -283,6 +283,7 @@ public final class RedisStore: Store {
         file?.load(into: known)
         remember(known.origin)
         verdicts?.followKnown()
+        if verdicts?.namesOthers == true { fleet?.expectOthers() }
         for change in known.changes(at: now) { observer.storeChanged(change) }
         observer.storeStatusChanged(status)
         isRunning = true

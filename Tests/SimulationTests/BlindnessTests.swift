@@ -18,6 +18,7 @@ import Vocabulary
         fall: Int = 3,
         minutes: Int = 2,
         neutralInSilence: Set<Int> = [],
+        keepsFiles: Bool = false,
         seed: UInt64 = 11
     ) -> World {
         var setting = WorldSetting(agents: agents, targets: targets, minutes: minutes)
@@ -26,6 +27,7 @@ import Vocabulary
         setting.confirm = confirm
         setting.abstention = .seconds(60)
         setting.neutralInSilence = neutralInSilence
+        setting.keepsFiles = keepsFiles
         return World(setting, seed: seed, faults: faults, isTold: true)
     }
 
@@ -157,6 +159,49 @@ import Vocabulary
         )
         try run(world)
         #expect((world.checks.gaps.max() ?? .max) <= 4_500, "\(world.checks.gaps)")
+    }
+
+    /// All are killed and Redis has lost its state: whoever is back first, and sees nothing, knows from its own file that it was not
+    /// alone.
+    @Test(arguments: [true, false])
+    func `who starts blind and first, and knew others, publishes nothing of that`(
+        hasStore: Bool
+    ) throws {
+        let away = Int64(hasStore ? 1 : 12_000)
+        let world = world(
+            [
+                Fault(at: 30_000, length: 500, kind: .crash(agent: 0)),
+                Fault(at: 30_000, length: 9_000, kind: .crash(agent: 1)),
+                Fault(at: 30_000, length: 9_000, kind: .crash(agent: 2)),
+                Fault(at: 30_100, length: away, kind: .storeGone(keeps: false)),
+                Fault(at: 30_000, length: 20_000, kind: .cutFromTargets(agent: 0)),
+            ],
+            agents: 3,
+            keepsFiles: true
+        )
+        try run(world)
+        #expect(world.checks.falls == 0)
+        let found = world.story.map(\.text).filter {
+            $0.contains(" a0 finds ") && $0.hasSuffix(" down")
+        }
+        #expect(found.isEmpty, "\(found)")
+    }
+
+    /// The others never come back.
+    @Test func `who is left alone for good takes down what it cannot see after a minute`() throws {
+        let world = world(
+            [
+                Fault(at: 30_000, length: 500, kind: .crash(agent: 0)),
+                Fault(at: 30_000, length: 120_000, kind: .crash(agent: 1)),
+                Fault(at: 30_100, length: 1, kind: .storeGone(keeps: false)),
+                Fault(at: 30_000, length: 90_000, kind: .cutFromTargets(agent: 0)),
+            ],
+            agents: 2,
+            minutes: 4,
+            keepsFiles: true
+        )
+        try run(world)
+        #expect(world.checks.falls == 24)
     }
 
     @Test func `an agent that has never known another finds all down, with a store as without`()

@@ -511,16 +511,18 @@ import Vocabulary
                 \(verdict.json.text)}}
                 """
             let path = try rig.folder.write(text, to: "state.json")
+            let desk = FleetDesk(FleetDesk.Setting(agent: "a1"), on: rig.loop)
             let store = RedisStore(
                 loop: rig.loop,
                 url: server.url,
                 agent: "a1",
                 statePath: path,
-                fleet: FleetDesk(FleetDesk.Setting(agent: "a1"), on: rig.loop),
+                fleet: desk,
                 journal: rig.lines.journal
             )
             let listener = Listener()
             store.start(listener)
+            #expect(desk.member.membership.knowsOthers, "a word of another lay in the file")
             #expect(listener.verdicts[verdict.key]?.expiresAt == verdict.expiresAt)
             #expect(
                 await rig.comes {
