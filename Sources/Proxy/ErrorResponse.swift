@@ -15,7 +15,7 @@ enum ErrorResponse {
         case .routeUnknown: "where requests for this host go is not known now"
         case .loop: "the request goes round in circles"
         case .noRoute: "no route for this host and path"
-        case .full: "every peer has all the connections it may have"
+        case .full, .waited: "every peer has all the connections it may have"
         default:
             switch status {
             case 503: "no peer of this upstream is available"

@@ -22,6 +22,8 @@ struct FailureLog {
         var untold: UInt64 = 0
         var toldAt: Instant?
         var code: Int32 = 0
+        /// With `overBudget` what failed.
+        var first = FailureCause.none
         var error: HTTPError?
         /// Of one of those that are told together, if one was traced.
         var trace: TraceID?
@@ -46,6 +48,7 @@ struct FailureLog {
         _ sort: Sort,
         _ count: UInt64,
         code: Int32 = 0,
+        first: FailureCause = .none,
         error: HTTPError? = nil,
         host: String? = nil,
         trace: TraceID? = nil
@@ -58,6 +61,7 @@ struct FailureLog {
         // The detail is that of the first failure that is told together with others.
         if row.untold == 0 {
             row.code = code
+            row.first = first
             row.error = error
             row.hosts = []
             row.trace = nil
@@ -111,7 +115,12 @@ struct FailureLog {
     }
 
     private static func line(_ sort: Sort, _ row: Row, at now: Instant) -> Journal.Line {
-        var text = sort.sentence(code: row.code, error: row.error, hosts: row.hosts)
+        var text = sort.sentence(
+            code: row.code,
+            first: row.first,
+            error: row.error,
+            hosts: row.hosts
+        )
         if let toldAt = row.toldAt {
             let seconds = max((now - toldAt).milliseconds / 1_000, 1)
             text += " (\(row.untold) more in \(seconds) s)"
@@ -148,7 +157,12 @@ extension FailureLog.Sort {
     }
 
     /// `web/a refused the connection: answered 502`.
-    fileprivate func sentence(code: Int32, error: HTTPError?, hosts: [String]) -> String {
+    fileprivate func sentence(
+        code: Int32,
+        first: FailureCause,
+        error: HTTPError?,
+        hosts: [String]
+    ) -> String {
         let who =
             if let upstream, let peer { "\(upstream)/\(peer) " } else if let upstream {
                 "\(upstream): "
@@ -157,7 +171,7 @@ extension FailureLog.Sort {
         let whom =
             hosts.isEmpty
             ? "" : " for \(named)\(hosts.count > FailureLog.hostsMax ? " and others" : "")"
-        return who + what(code, error) + whom + ": " + outcome
+        return who + what(cause, first, code, error) + whom + ": " + outcome
     }
 
     private var outcome: String {
@@ -172,7 +186,12 @@ extension FailureLog.Sort {
         "raise proxy.limits.client-connections, or where descriptors are few the limit of open files "
         + "(LimitNOFILE, ulimit -n)"
 
-    private func what(_ code: Int32, _ error: HTTPError?) -> String {
+    private func what(
+        _ cause: FailureCause,
+        _ first: FailureCause,
+        _ code: Int32,
+        _ error: HTTPError?
+    ) -> String {
         let detail = error.map { ": \($0)" } ?? ""
         let reason = code == 0 ? "" : " (\(String(cString: strerror(code))))"
         return switch cause {
@@ -193,6 +212,11 @@ extension FailureLog.Sort {
         case .headCut: "closed the connection in the middle of a head"
         case .strayUpgrade: "switched protocols without having been asked"
         case .wentDown: "went down with the request under way"
+        case .lost: "was lost with the request under way, for nothing came of it any more"
+        case .overBudget:
+            // Never of itself: what failed has a word of its own.
+            (first == .overBudget ? "failed" : what(first, .none, code, error))
+                + ", and as many requests as may be (retry-budget) were being tried again"
         case .status: "answered \(code), which retry-on names"
         case .badBody: "sent a malformed body" + detail
         case .bodyCut: "closed the connection in the middle of a body"
@@ -200,8 +224,13 @@ extension FailureLog.Sort {
         case .stalled: "stopped in the middle of a body (timeouts.body-idle)"
         case .noPeer: "no peer is available"
         case .full:
-            "every peer that is available has all the connections it may have (max-connections), and none was "
-                + "free in time (queue)"
+            "every peer that is available has all the requests it may have (max-connections), and "
+                + (code > 0
+                    ? "\(code) wait in line, which are as many as may (queue.size)"
+                    : "nothing may wait for one (queue)")
+        case .waited:
+            "every peer that is available has all the requests it may have (max-connections), and none "
+                + "was free in time (queue.timeout)"
         case .noUpstream: "the upstream of a route is not there (muster route list names it)"
         case .badRequest: "a client sent a malformed request" + detail
         case .slowHead: "a client's request head did not arrive in time (timeouts.request-head)"

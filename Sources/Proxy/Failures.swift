@@ -15,9 +15,14 @@ enum FailureCause: UInt8, CaseIterable, Sendable {
     case closed, reset, timeout, malformed, headTooLarge, headCut, strayUpgrade, wentDown, status
     // In the middle of the body.
     case badBody, bodyCut, bodyReset, stalled
+    /// Lost to silence or to the network while it had the request: down or ejected.
+    case lost
+    /// Of what failed another try was wanted, and `retry-budget` had none.
+    case overBudget
 
-    // Of an upstream: nobody was asked.
-    case noPeer, full, noUpstream
+    // Of an upstream: nobody was asked. `full`: no place in line either, if there is one; `waited`: one
+    // in line, for all the time that it may.
+    case noPeer, full, waited, noUpstream
 
     // Of a client.
     case badRequest, slowHead, slowBody, slowReader, noRoute, connectMethod, tooManyConnections
@@ -66,6 +71,8 @@ enum FailureCause: UInt8, CaseIterable, Sendable {
         case .headCut: "head-cut"
         case .strayUpgrade: "stray-upgrade"
         case .wentDown: "went-down"
+        case .lost: "lost"
+        case .overBudget: "retry-budget"
         case .status: "status"
         case .badBody: "malformed-body"
         case .bodyCut: "body-cut"
@@ -73,6 +80,7 @@ enum FailureCause: UInt8, CaseIterable, Sendable {
         case .stalled: "stalled"
         case .noPeer: "no-peer"
         case .full: "full"
+        case .waited: "queue-timeout"
         case .noUpstream: "no-upstream"
         case .badRequest: "bad-request"
         case .slowHead: "slow-head"
@@ -111,9 +119,11 @@ enum FailureAnswer: Hashable, Sendable {
 /// What an attempt failed of, kept until it is known what became of the request.
 struct FailureNote {
     var cause = FailureCause.none
+    /// With `overBudget` what failed.
+    var first = FailureCause.none
     var peer: Int32 = -1
     /// Of the system call that failed, or zero. With `tooManyConnections` and `displaced` how many may
-    /// be.
+    /// be, with `full` and `waited` how many may wait in line.
     var code: Int32 = 0
     /// What was malformed, and where.
     var error: HTTPError?
@@ -128,6 +138,7 @@ struct FailureCount: Sendable {
     var peer: Int32
     /// Of the first.
     var code: Int32
+    var first: FailureCause
     var error: HTTPError?
     /// Of the first of them that was traced.
     var trace: TraceID?
@@ -180,6 +191,7 @@ struct FailureTable {
                 upstream: upstream,
                 peer: note.peer,
                 code: note.code,
+                first: note.first,
                 error: note.error,
                 trace: trace,
                 count: 1

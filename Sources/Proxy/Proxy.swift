@@ -562,6 +562,7 @@ public final class Proxy {
                     sort,
                     count.count,
                     code: count.code,
+                    first: count.first,
                     error: count.error,
                     host: peer == nil ? routing.host(of: count.upstream) : nil,
                     trace: count.trace

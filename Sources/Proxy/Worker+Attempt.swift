@@ -33,7 +33,10 @@ extension Worker {
             return
         }
         if !isFirst, let peer = reserve(exchange) { return startAttempt(index, with: peer) }
-        if isFirst { exchange.pointee.note.cause = Self.whyNobody(upstream) }
+        if isFirst {
+            let hasWaited = exchange.pointee.waitsUntil != 0
+            exchange.pointee.note = Self.whyNobody(upstream, hasWaited: hasWaited)
+        }
         let action = exchange.pointee.course.on(.nobody)
         if action == .end(.own(status: 503)), exchange.pointee.note.cause == .noPeer {
             return end(index, .own(status: upstream.pointee.nobodyStatus))
@@ -91,16 +94,27 @@ extension Worker {
             <= UInt64(exchange.pointee.request.room)
     }
 
-    /// Why nobody could be chosen.
-    static func whyNobody(_ upstream: UnsafeMutablePointer<UpstreamState>) -> FailureCause {
-        guard upstream.pointee.primary.balancer != nil else { return .noUpstream }
+    /// Why nobody could be chosen: `hasWaited` for somebody for as long as it may.
+    static func whyNobody(
+        _ upstream: UnsafeMutablePointer<UpstreamState>,
+        hasWaited: Bool = false
+    ) -> FailureNote {
+        guard upstream.pointee.primary.balancer != nil else {
+            return FailureNote(cause: .noUpstream)
+        }
         let isEmpty = { (isPanic: Bool) in
             upstream.pointee.primary.candidates(isPanic: isPanic).isEmpty
                 && upstream.pointee.backup.candidates(isPanic: isPanic).isEmpty
         }
-        guard isEmpty(upstream.pointee.isPanic) else { return .full }
+        guard isEmpty(upstream.pointee.isPanic) else {
+            return FailureNote(
+                cause: hasWaited ? .waited : .full,
+                code: upstream.pointee.line.size
+            )
+        }
         // Nobody that could be asked even in a panic, but for want of an address.
-        return upstream.pointee.nowhere > 0 && isEmpty(true) ? .unresolved : .noPeer
+        let isNowhere = upstream.pointee.nowhere > 0 && isEmpty(true)
+        return FailureNote(cause: isNowhere ? .unresolved : .noPeer)
     }
 
     private func attempt(_ index: Int, _ peer: Int32, mayReuse: Bool) {
@@ -246,10 +260,33 @@ extension Worker {
                 return promote(exchange)
             }
         }
-        let action = exchange.pointee.course.on(event, hasBudget: isSpared || hasBudget(exchange))
+        let before = exchange.pointee.course
+        let mayGoOn = isSpared || hasBudget(exchange)
+        let action = exchange.pointee.course.on(event, hasBudget: mayGoOn)
+        if !mayGoOn, case .end = action { blameBudget(exchange, before, event) }
         guard isSpared, case .choose = action else { return act(index, action) }
         exchange.pointee.course.hasMoved = true
         act(index, .choose(again: false))
+    }
+
+    /// It ended where it would have gone on to another peer, had there been a budget: that is why it failed.
+    private func blameBudget(
+        _ exchange: UnsafeMutablePointer<Exchange>,
+        _ before: Course,
+        _ event: ExchangeEvent
+    ) {
+        var course = before
+        guard case .choose = course.on(event, hasBudget: true), isAnybodyLeft(exchange) else {
+            return
+        }
+        exchange.pointee.note.first = exchange.pointee.note.cause
+        exchange.pointee.note.cause = .overBudget
+    }
+
+    private func isAnybodyLeft(_ exchange: UnsafeMutablePointer<Exchange>) -> Bool {
+        exchange.pointee.upstream >= 0
+            && pool.upstreams[Int(exchange.pointee.upstream)]
+                .hasMore(than: exchange.pointee.pick.tried.count)
     }
 
     /// When a peer dies all that it has dies with it, in one moment, and that is more than a budget allows
@@ -344,9 +381,14 @@ extension Worker {
     func turnAway(_ index: Int, _ status: UInt16) -> Bool {
         let exchange = exchanges.elements + index
         let upstream = pool.upstreams + Int(exchange.pointee.upstream)
-        guard upstream.pointee.retryStatuses.contains(status),
-            exchange.pointee.course.state(hasBudget(exchange)).mayBeSentAgain
-        else { return false }
+        guard upstream.pointee.retryStatuses.contains(status) else { return false }
+        guard exchange.pointee.course.state(hasBudget(exchange)).mayBeSentAgain else {
+            let isForBudget = exchange.pointee.course.state(true).mayBeSentAgain
+            if isForBudget, exchange.pointee.second < 0, isAnybodyLeft(exchange) {
+                tellOfBudget(exchange, status)
+            }
+            return false
+        }
         if exchange.pointee.second >= 0 {
             let link = Int(exchange.pointee.link)
             turnAway(exchange, links.elements + link, status)
@@ -364,6 +406,17 @@ extension Worker {
         noteRetry(exchange, isSentAgain: true)
         startAttempt(index, with: peer)
         return true
+    }
+
+    /// The client gets an answer that it was to be spared.
+    private func tellOfBudget(_ exchange: UnsafeMutablePointer<Exchange>, _ status: UInt16) {
+        let peer = links.elements[Int(exchange.pointee.link)].peer
+        tell(
+            FailureNote(cause: .overBudget, first: .status, peer: peer, code: Int32(status)),
+            of: exchange.pointee.upstream,
+            .status(status),
+            trace: exchange.pointee.trace?.pointee.trace
+        )
     }
 
     private func turnAway(

@@ -51,7 +51,7 @@ extension Worker {
             if upstream.pointee.isPanic { return true }
             if hasNews(exchange) { continue }
             if exchange.pointee.second >= 0 {
-                attemptFailed(index, .lost, FailureNote(cause: .wentDown))
+                attemptFailed(index, .lost, FailureNote(cause: .lost))
                 continue
             }
             let other = PeerPool.choose(upstream, &exchange.pointee.pick)
@@ -81,8 +81,8 @@ extension Worker {
     private func leave(_ peer: Int32, _ index: Int, for other: Int32) {
         let exchange = exchanges.elements + index
         let action = exchange.pointee.course.on(.lost)
-        exchange.pointee.note = FailureNote(cause: .wentDown, peer: peer)
-        endTry(exchange, peer, .wentDown)
+        exchange.pointee.note = FailureNote(cause: .lost, peer: peer)
+        endTry(exchange, peer, .lost)
         if exchange.pointee.link >= 0 { dropLink(Int(exchange.pointee.link)) }
         guard case .choose = action else { return act(index, action) }
         pool.peers[Int(peer)].counters.retries &+= 1

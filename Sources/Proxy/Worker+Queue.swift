@@ -164,8 +164,9 @@ extension Worker {
         let exchange = exchanges.elements + index
         leaveLine(index)
         if exchange.pointee.course.tries == 0 {
-            exchange.pointee.note.cause = Self.whyNobody(
-                pool.upstreams + Int(exchange.pointee.upstream)
+            exchange.pointee.note = Self.whyNobody(
+                pool.upstreams + Int(exchange.pointee.upstream),
+                hasWaited: true
             )
         }
         act(index, exchange.pointee.course.on(.nobody))

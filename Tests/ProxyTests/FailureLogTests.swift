@@ -105,6 +105,28 @@ import Vocabulary
         )
     }
 
+    @Test func `a line names the setting that a request failed for`() {
+        var log = FailureLog()
+        log.add(Self.sort(.full, peer: nil, answer: .status(503)), 1, code: 0)
+        log.add(Self.sort(.waited, peer: nil, answer: .status(503)), 1, code: 5)
+        log.add(Self.sort(.overBudget), 1, first: .closed)
+        log.add(Self.sort(.lost), 1)
+        #expect(
+            log.lines(at: Self.start).map(\.text) == [
+                "web: every peer that is available has all the requests it may have (max-connections), and nothing "
+                    + "may wait for one (queue): answered 503",
+                "web: every peer that is available has all the requests it may have (max-connections), and none was "
+                    + "free in time (queue.timeout): answered 503",
+                "web/a was lost with the request under way, for nothing came of it any more: answered 502",
+                "web/a closed the connection before it answered, and as many requests as may be (retry-budget) were "
+                    + "being tried again: answered 502",
+            ]
+        )
+        var later = FailureLog()
+        later.add(Self.sort(.full, peer: nil, answer: .status(503)), 1, code: 5)
+        #expect(later.lines(at: Self.start).first?.text.contains("and 5 wait in line") == true)
+    }
+
     @Test func `fields say the same`() {
         var log = FailureLog()
         log.add(Self.sort(), 3)
@@ -199,6 +221,81 @@ import Vocabulary
         client.close()
         let causes = await Self.causes(rig)
         #expect(causes == ["web/peer \(named) 1"])
+    }
+
+    private static func unbudgeted(
+        _ peers: [TestPeer],
+        _ statuses: [Int] = []
+    ) -> UpstreamDefinition {
+        var trying = TryingDefinition()
+        trying.budgetShare = 0
+        trying.budgetMin = 0
+        trying.retries = 5
+        trying.statuses = statuses
+        var web = UpstreamDefinition(
+            name: "web",
+            peers: peers.map { PeerDefinition(id: $0.name, address: $0.address, maxFails: 0) },
+            trying: trying
+        )
+        web.eject.isOff = true
+        return web
+    }
+
+    /// The first death of a peer needs no budget.
+    @Test(arguments: [
+        (3, ["web/p0 closed retried 1", "web/p1 retry-budget 502 1"]),
+        (2, ["web/p0 closed retried 1", "web/p1 closed 502 1"]),
+    ])
+    func `what is not tried again for want of a budget says so, where anybody was left`(
+        count: Int,
+        named: [String]
+    ) async throws {
+        let peers = try (0..<count).map { try TestPeer("p\($0)") { _ in [.close] } }
+        let rig = try await ProxyRig([Self.unbudgeted(peers)])
+        let client = try rig.client()
+        try client.send(Self.get)
+        #expect(try client.reply().status == 502)
+        #expect(await Self.causes(rig) == named)
+    }
+
+    @Test func `an answer that retry-on would have spared the client is told with the budget`()
+        async throws
+    {
+        let peers = try (0..<2).map {
+            try TestPeer("p\($0)") { _ in
+                [.send("HTTP/1.1 503 Oh\r\nContent-Length: 0\r\n\r\n")]
+            }
+        }
+        let rig = try await ProxyRig([Self.unbudgeted(peers, [503])])
+        let client = try rig.client()
+        try client.send(Self.get)
+        #expect(try client.reply().status == 503)
+        #expect(await Self.causes(rig) == ["web/p0 retry-budget 503 1"])
+    }
+
+    @Test func `no room and no line, no place in line, and too long in it are told apart`()
+        async throws
+    {
+        let peer = try TestPeer("peer") { _ in [.stall] }
+        var web = UpstreamDefinition(
+            name: "web",
+            peers: [PeerDefinition(id: "peer", address: peer.address, maxConnections: 1)]
+        )
+        web.queue.size = 0
+        let rig = try await ProxyRig([web])
+        let first = try rig.client()
+        try first.send(Self.get)
+        #expect(await eventually { peer.requests.count == 1 })
+        let client = try rig.client()
+        try client.send(Self.get)
+        #expect(try client.reply().status == 503)
+        #expect(await Self.causes(rig) == ["web/- full 503 1"])
+        web.queue.size = 1
+        web.queue.timeout = .milliseconds(50)
+        await rig.define([web])
+        try client.send(Self.get)
+        #expect(try client.reply().status == 503)
+        #expect(await Self.causes(rig) == ["web/- full 503 1", "web/- queue-timeout 503 1"])
     }
 
     @Test func `refused, tried elsewhere, and nobody left`() async throws {

@@ -163,7 +163,7 @@ import Vocabulary
             $0.line.hasPrefix("POST")
         }
         #expect(posts == 1)
-        let failures = await rig.report().failures.filter { $0.cause == "went-down" }
+        let failures = await rig.report().failures.filter { $0.cause == "lost" }
         #expect(failures.map(\.answer) == ["retried"])
         #expect(failures.map(\.count) == [12])
     }
