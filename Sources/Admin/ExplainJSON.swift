@@ -23,6 +23,8 @@ struct ExplainJSON {
     var failing: Proxy.Failing?
     /// What requests of other agents show of it.
     var told: [ToldVote] = []
+    /// What settings of its upstream cost requests lately.
+    var refusals: [Proxy.Refusal] = []
     /// Who defines it; nil where the file does.
     var source: String?
     let now: WallTime
@@ -209,6 +211,12 @@ struct ExplainJSON {
                         + "in maint, in drain or at weight 0"
                 )
             )
+        }
+        for refusal in refusals {
+            let reason =
+                "\(refusal.count) requests answered \(refusal.answer) since \(refusal.since), the last at "
+                + "\(refusal.last): \(refusal.words)"
+            layers.append(layer("requests of \(upstream)", refusal.cause, reason))
         }
         return layers
     }

@@ -67,6 +67,7 @@ enum FleetRoutes {
             return (pairs, scheduler.fleetStatus?.hold)
         }
         let traffic = await plane.traffic(of: key)
+        let refusals = await plane.refusals()[key.upstream] ?? []
         let explained = zip(monitors, pairs).map { monitor, pair in
             let key = VerdictKey(upstream: key.upstream, peer: key.peer, monitor: monitor.id)
             return (monitor, pair?.with(told[key]?.votes))
@@ -83,6 +84,7 @@ enum FleetRoutes {
                 isPanic: view.isPanic,
                 failing: traffic?.own.failing,
                 told: traffic?.votes ?? [],
+                refusals: refusals,
                 source: source,
                 now: plane.loop.wall
             ).json

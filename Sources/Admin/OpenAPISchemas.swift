@@ -60,6 +60,7 @@ enum OpenAPISchemas {
               "status": {"enum": ["up", "degraded", "down", "unknown", "drain", "maint", "panic"]}, "panic": {"type": "boolean"},
               "panic_since": {"$ref": "#/components/schemas/TimeOrNull"},
               "available": {"type": "integer"}, "wanted": {"type": "integer"}, "unavailable_status": {"type": "integer"},
+              "refusals": {"type": "array", "items": {"type": "object", "required": ["cause", "setting", "answer", "count", "since", "last", "text"], "properties": {"cause": {"enum": ["full", "queue-timeout", "retry-budget"]}, "setting": {"type": "string"}, "answer": {"type": "integer"}, "count": {"type": "integer"}, "since": {"$ref": "#/components/schemas/Time"}, "last": {"$ref": "#/components/schemas/Time"}, "text": {"type": "string"}}}},
               "zone": {"enum": ["own", "all", null]},
               "peers": {"type": "array", "items": {"$ref": "#/components/schemas/Peer"}},
               "monitors": {"type": "array", "items": {"type": "object", "required": ["id", "kind", "required", "rise", "fall", "interval"], "properties": {"id": {"type": "string"}, "kind": {"type": "string"}, "required": {"type": "boolean"}, "rise": {"type": "integer"}, "fall": {"type": "integer"}, "interval": {"type": "string"}}}}

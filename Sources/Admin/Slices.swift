@@ -4,6 +4,7 @@
 import EventLoop
 import Health
 import Monitor
+import Proxy
 import Store
 
 extension ControlPlane {
@@ -32,6 +33,12 @@ extension ControlPlane {
             seen[key, default: UpstreamJSON.SeenTraffic()].votes = votes
         }
         return seen
+    }
+
+    /// By upstream, what its settings cost requests lately.
+    func refusals() async -> [String: [Proxy.Refusal]] {
+        let proxy = proxy
+        return await run { await proxy.value.lateRefusals() }
     }
 
     func traffic(of key: PeerKey) async -> UpstreamJSON.SeenTraffic? {

@@ -13,6 +13,7 @@ enum UpstreamJSON {
         _ traffic: Traffic,
         _ votes: Votes = [:],
         sources: [String: String] = [:],
+        refusals: [Proxy.Refusal] = [],
         in plane: ControlPlane
     ) -> JSON {
         let view = seen.view
@@ -31,6 +32,7 @@ enum UpstreamJSON {
             .init("available", .integer(Int64(view.available))),
             .init("wanted", .integer(Int64(view.wanted))),
             .init("unavailable_status", .integer(Int64(view.definition.sourceAnswer ?? 503))),
+            .init("refusals", .array(refusals.map(refusal))),
             .init("zone", staying.map { .string($0 && !view.isPanic ? "own" : "all") } ?? .null),
             .init(
                 "peers",
@@ -49,6 +51,18 @@ enum UpstreamJSON {
                 )
             ),
             .init("monitors", .array(view.monitors.map(monitor))),
+        ])
+    }
+
+    private static func refusal(_ refusal: Proxy.Refusal) -> JSON {
+        .object([
+            .init("cause", .string(refusal.cause)),
+            .init("setting", .string(refusal.setting)),
+            .init("answer", .integer(Int64(refusal.answer))),
+            .init("count", .integer(Int64(clamping: refusal.count))),
+            .init("since", time(refusal.since)),
+            .init("last", time(refusal.last)),
+            .init("text", .string(refusal.words)),
         ])
     }
 

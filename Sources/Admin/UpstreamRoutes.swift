@@ -29,6 +29,7 @@ enum UpstreamRoutes {
         let traffic = await plane.traffic(of: seen.map(\.view.name))
         let votes = await plane.scheduler.call { $0.votes }
         let sources = await plane.otherSources(of: seen.map(\.view.name))
+        let refusals = await plane.refusals()
         return .json(
             .object([
                 .init(
@@ -40,6 +41,7 @@ enum UpstreamRoutes {
                                 traffic,
                                 votes,
                                 sources: sources[$0.view.name] ?? [:],
+                                refusals: refusals[$0.view.name] ?? [],
                                 in: plane
                             )
                         }
@@ -62,6 +64,7 @@ enum UpstreamRoutes {
             traffic,
             votes,
             sources: sources[seen.view.name] ?? [:],
+            refusals: await context.plane.refusals()[seen.view.name] ?? [],
             in: context.plane
         )
         return .json(json)

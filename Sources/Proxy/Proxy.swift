@@ -35,6 +35,7 @@ public final class Proxy {
     private var isOpen = false
     private var isHeldBack = false
     private var failures = FailureLog()
+    private var refusals = Refusals()
     /// When the workers are asked next for what failed.
     private var nextFailures: (at: Instant, token: Timers.Token)?
     private var taking: Task<Void, Never>?
@@ -558,6 +559,16 @@ public final class Proxy {
                     cause: count.cause,
                     answer: count.answer
                 )
+                if let upstream = sort.upstream {
+                    refusals.add(
+                        upstream,
+                        sort.cause,
+                        sort.answer,
+                        count.count,
+                        code: count.code,
+                        at: loop.moment
+                    )
+                }
                 failures.add(
                     sort,
                     count.count,
@@ -579,6 +590,15 @@ public final class Proxy {
         let upstreams = routing.upstreams
         failures.keep { $0.upstream.map { upstreams[$0] != nil } ?? true }
         return failures.totals
+    }
+
+    /// By upstream: what its settings cost requests lately.
+    public func lateRefusals() async -> [String: [Refusal]] {
+        await takeFailures()
+        if let next = failures.next(after: loop.instant) { tellFailures(at: next) }
+        let upstreams = routing.upstreams
+        refusals.keep { upstreams[$0] != nil }
+        return refusals.lately(at: loop.instant)
     }
 
     // MARK: Names

@@ -11,9 +11,11 @@ struct StatusCommand: AsyncParsableCommand {
             WEIGHT is what holds now of what is configured: 0/5 takes no new requests. CHECKS is how many of \
             the checks are well; with the name of an upstream each is named, with that of a peer each \
             is explained, and what operators asked for. Ends with the worst of what it shows: 0 up, \
-            1 degraded, draining, in maintenance or held as it was (store.mass-change), 2 down, or an upstream has nobody to answer its \
+            1 degraded, draining, in maintenance or held as it was (store.mass-change), or an upstream whose settings cost \
+            requests in the last minute (a full queue, retry-budget), 2 down, or an upstream has nobody to answer its \
             requests, 3 unknown or muster not reached. Asked for one peer, it ends with what that peer is, \
-            whoever answers the requests of its upstream.
+            whoever answers the requests of its upstream. What else it says, of the store say, does not change that: \
+            muster agents ends with 1 then.
             """
     )
 

@@ -30,6 +30,8 @@ struct StatusReport {
     private let answersNobody: Bool
     /// A check failed, and `store.mass-change` holds its peer as it was.
     private let holdsPeers: Bool
+    /// A setting of an upstream cost requests lately, however well its peers are.
+    private let refusesRequests: Bool
 
     /// `body` is one upstream, a list of them, or a map that holds the list. `readiness` is what
     /// `/ready` says, where it could be had.
@@ -58,10 +60,12 @@ struct StatusReport {
         answersNobody = peer == nil && counted.contains { $0["status"] == "down" }
         let held = upstreams.flatMap { Self.held(in: $0, peer: peer) }
         holdsPeers = !held.isEmpty
+        refusesRequests =
+            peer == nil && upstreams.contains { $0["refusals"]?.items?.isEmpty == false }
         let peers = list == nil ? (only.map { [$0] } ?? body["peers"]?.items ?? []) : []
         remarks =
             counted.compactMap(Self.remark) + Self.remark(onHeld: held, readiness)
-            + upstreams.flatMap(Self.disagreements)
+            + upstreams.flatMap(Self.refusals) + upstreams.flatMap(Self.disagreements)
             + peers.flatMap { Self.orders(on: $0, of: body) }
             + Self.remarks(on: readiness)
             + [readiness?["store"]?["file_error"]?.string].compactMap(\.self)
@@ -252,6 +256,18 @@ struct StatusReport {
         }
         if serving.allSatisfy(isBackup) { return "\(name) is served by its backups" }
         return nil
+    }
+
+    /// What settings of an upstream cost its requests lately.
+    private static func refusals(of upstream: JSON) -> [String] {
+        (upstream["refusals"]?.items ?? []).map { refusal in
+            let count = refusal["count"]?.int ?? 0
+            let were = count == 1 ? " was" : "s were"
+            let (since, last) = (refusal["since"]?.string ?? "?", refusal["last"]?.string ?? "?")
+            return "\(upstream["name"]?.string ?? ""): \(count) request\(were) answered "
+                + "\(refusal["answer"]?.int ?? 503) since \(since), the last at \(last): "
+                + (refusal["text"]?.string ?? "?")
+        }
     }
 
     /// Requests and probes do not find the same.
@@ -449,6 +465,7 @@ struct StatusReport {
         let statuses = Set(rows.map { $0.status })
         if statuses.contains("down") || answersNobody { return .failing }
         if statuses.contains("unknown") { return .unknown }
-        return statuses.subtracting(["up"]).isEmpty && !holdsPeers ? .fine : .warning
+        let isFine = statuses.subtracting(["up"]).isEmpty && !holdsPeers && !refusesRequests
+        return isFine ? .fine : .warning
     }
 }

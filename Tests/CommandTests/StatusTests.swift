@@ -29,6 +29,31 @@ import Vocabulary
         )
     }
 
+    @Test func `an upstream whose settings cost requests is not fine, though its peers are`() {
+        let body: JSON = [
+            "name": "web",
+            "refusals": [
+                [
+                    "cause": "full", "setting": "queue.size", "answer": 503, "count": 43,
+                    "since": "T1", "last": "T2",
+                    "text": "5 waited in line (queue.size)",
+                ]
+            ],
+            "peers": [["id": "a", "status": "up", "since": "T0", "reason": ""]],
+        ]
+        let report = StatusReport(body, peer: nil)
+        #expect(report.exitStatus == .warning)
+        #expect(
+            report.remarks == [
+                "web: 43 requests were answered 503 since T1, the last at T2: 5 waited in line (queue.size)"
+            ]
+        )
+        #expect(
+            StatusReport(body, peer: "a").exitStatus == .fine,
+            "of the peer there is nothing to say"
+        )
+    }
+
     private func check(_ monitor: String, _ status: String, health: Int) -> JSON {
         [
             "monitor": .string(monitor), "kind": "http", "required": true,

@@ -296,6 +296,11 @@ import Vocabulary
         try client.send(Self.get)
         #expect(try client.reply().status == 503)
         #expect(await Self.causes(rig) == ["web/- full 503 1", "web/- queue-timeout 503 1"])
+        let proxy = rig.proxy
+        let refusals = await Task(executorPreference: rig.control) {
+            await proxy.value.lateRefusals()
+        }.value
+        #expect(refusals["web"]?.map(\.setting) == ["max-connections", "queue.timeout"])
     }
 
     @Test func `refused, tried elsewhere, and nobody left`() async throws {
