@@ -9,6 +9,7 @@ import Vocabulary
 
 struct ExplainJSON {
     let agent: String
+    let upstream: String
     let report: PeerReport
     let monitors: [(summary: MonitorSummary, pair: PairExplanation?)]
     let transitions: [TransitionEvent]
@@ -21,10 +22,10 @@ struct ExplainJSON {
     var isPanic = false
     /// Most requests of this process fail there.
     var failing: Proxy.Failing?
-    /// What requests of other agents show of it.
-    var told: [ToldVote] = []
     /// What settings of its upstream cost requests lately.
     var refusals: [Proxy.Refusal] = []
+    /// What requests of other agents show of it.
+    var told: [ToldVote] = []
     /// Who defines it; nil where the file does.
     var source: String?
     let now: WallTime
@@ -59,8 +60,6 @@ struct ExplainJSON {
             .init("checks", .array(monitors.map(check))),
         ])
     }
-
-    private var upstream: String { monitors.first?.summary.upstream ?? "" }
 
     /// Whoever cannot be heard may be dead.
     private func nextAt(_ pair: PairExplanation) -> WallTime? {
@@ -144,7 +143,12 @@ struct ExplainJSON {
             layers.append(layer("weight", "\(weight)", "\(who); configured: \(configured)"))
         }
         if report.definition.isDisabled {
-            layers.append(layer("configuration", "maint", "it is marked down in the configuration"))
+            let reason = "it is marked down in the configuration"
+            layers.append(
+                intent?.mode == nil
+                    ? layer("configuration", "maint", reason)
+                    : layer("configuration", "overruled", "\(reason); what was asked for holds")
+            )
         }
         for other in otherwise {
             layers.append(layer("agent \(other.agent)", "another definition", other.words))

@@ -75,6 +75,7 @@ enum FleetRoutes {
         return .json(
             ExplainJSON(
                 agent: plane.agent,
+                upstream: key.upstream,
                 report: report,
                 monitors: explained,
                 transitions: Array(transitions),
@@ -83,8 +84,8 @@ enum FleetRoutes {
                 asOf: status.asOf,
                 isPanic: view.isPanic,
                 failing: traffic?.own.failing,
-                told: traffic?.votes ?? [],
                 refusals: refusals,
+                told: traffic?.votes ?? [],
                 source: source,
                 now: plane.loop.wall
             ).json

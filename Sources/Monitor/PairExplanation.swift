@@ -294,9 +294,13 @@ extension Scheduler {
             return "nobody is known to probe it yet; \(heirWords(rank))"
         }
         if isHere, fleet.isAway {
-            return "\(owner) goes on with what it had: the store does not answer"
+            let why = fleet.isUnwritable ? "takes no writes" : "does not answer"
+            return "\(owner) goes on with what it had: the store \(why)"
         }
-        if fleet.isAway { return "\(owner) held the claim when the store was last heard" }
+        if fleet.isAway {
+            let end = fleet.isUnwritable ? "last took writes" : "was last heard"
+            return "\(owner) held the claim when the store \(end)"
+        }
         if isGone(owner) {
             return
                 "\(owner) held the claim, and is not among those that share the probing any more; "

@@ -141,6 +141,8 @@ import Vocabulary
         asOf: WallTime? = nil,
         isPanic: Bool = false,
         isDisabled: Bool = false,
+        refusals: [Proxy.Refusal] = [],
+        isWatched: Bool = true,
         slowStart: Nanoseconds = .zero
     ) throws -> JSON {
         let monitor = MonitorSummary(
@@ -179,18 +181,63 @@ import Vocabulary
         )
         return ExplainJSON(
             agent: agent,
+            upstream: "web",
             report: peer,
-            monitors: [(monitor, pair)],
+            monitors: isWatched ? [(monitor, pair)] : [],
             transitions: [],
             otherwise: otherwise,
             massHold: hold,
             asOf: asOf,
             isPanic: isPanic,
+            refusals: refusals,
             now: Self.noon
         ).json
     }
 
     private func strings(_ json: JSON?) -> [String] { json?.items?.compactMap(\.string) ?? [] }
+
+    @Test func `what the configuration says of a peer, where an order holds instead, is overruled`()
+        throws
+    {
+        for (mode, says) in [
+            (Intent.Mode.ready, "overruled"), (.drain, "overruled"), (nil, "maint"),
+        ] {
+            let json = try explained(
+                verdict,
+                intent: mode.map { Intent(mode: $0) },
+                isDisabled: true
+            )
+            let layer = json["layers"]?.items?.first { $0["layer"] == "configuration" }
+            #expect(layer?["says"]?.string == says)
+        }
+    }
+
+    @Test func `a peer that nobody watches is of its upstream too`() throws {
+        let json = try explained(verdict, intent: Intent(mode: .drain), isWatched: false)
+        #expect(json["upstream"] == "web")
+        #expect(strings(json["would_change"]).first?.hasSuffix("muster peer ready web a") == true)
+    }
+
+    @Test func `what the settings of its upstream cost requests is told of a peer`() throws {
+        let refusal = Proxy.Refusal(
+            cause: "queue-timeout",
+            setting: "queue.timeout",
+            answer: 503,
+            count: 7,
+            since: Self.noon + -.seconds(20),
+            last: Self.noon + -.seconds(5),
+            words: "why"
+        )
+        let json = try explained(verdict, refusals: [refusal])
+        let layer = try #require(json["layers"]?.items?.last)
+        #expect(layer["layer"] == "requests of web")
+        #expect(layer["says"] == "queue-timeout")
+        let (begun, last) = (Self.noon + -.seconds(20), Self.noon + -.seconds(5))
+        #expect(
+            layer["reason"]?.string
+                == "7 requests answered 503 since \(begun), the last at \(last): why"
+        )
+    }
 
     @Test func `every layer is told, and what would change the status`() throws {
         let pair = PairExplanation(

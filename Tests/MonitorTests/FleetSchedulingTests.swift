@@ -510,6 +510,14 @@ import Vocabulary
             // What each had it goes on to probe, and nobody else does.
             #expect(rig.probers(of: "web").allSatisfy { $0.count == 1 })
             #expect(rig.model.verdicts.keys.allSatisfy { $0.upstream == "web" })
+            // And says why.
+            let key = try #require(rig.model.verdicts.keys.first)
+            let words = Set(rig.agents.values.compactMap { $0.scheduler.explain(key)?.why })
+            let ends =
+                state == .away
+                ? ["the store does not answer", "the store was last heard"]
+                : ["the store takes no writes", "the store last took writes"]
+            for end in ends { #expect(words.contains { $0.contains(end) }, "\(words)") }
             rig.store = .fine
             await rig.pass(.seconds(6))
             rig.begin()
