@@ -210,7 +210,7 @@ extension FailureLog.Sort {
         case .malformed: "sent a malformed head" + detail
         case .headTooLarge: "sent a head that is too large" + detail
         case .headCut: "closed the connection in the middle of a head"
-        case .strayUpgrade: "switched protocols without having been asked"
+        case .strayUpgrade: "switched to a protocol that its client had not asked for"
         case .wentDown: "went down with the request under way"
         case .lost: "was lost with the request under way, for nothing came of it any more"
         case .overBudget:

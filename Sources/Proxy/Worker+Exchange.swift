@@ -274,9 +274,10 @@ extension Worker {
         }
         if head.isTunnel,
             !exchange.pointee.wantsUpgrade || !exchange.pointee.isSent
-                || fields.kinds & KnownField.upgrade.bit == 0
+                || !exchange.pointee.course.isReplayable
+                || !OfferedProtocols.cover(fields, bytes, of: exchange.pointee.request)
         {
-            // 101 without having been asked, before the request was whole, or without saying to what
+            // 101 without having been asked, before the request was whole, or to what was not asked for
             // (RFC 9110, section 7.8): whatever follows is not HTTP.
             attemptFailed(index, .malformed, .strayUpgrade)
             return .phaseChanged

@@ -71,6 +71,43 @@ import Vocabulary
         await rig.expectNothingHeld()
     }
 
+    // MARK: What was asked for
+
+    @Test(arguments: [
+        ("websocket", "websocket", true), ("websocket", "WebSocket", true),
+        ("foo/2, websocket", "websocket", true), ("foo/2, websocket", "foo/2,websocket", true),
+        ("websocket", "foo", false), ("websocket", "web", false), ("web", "websocket", false),
+        ("websocket", "websocket, foo", false), ("foo/2", "foo/1", false), ("foo/2", "foo", false),
+        ("websocket", ",", false),
+    ])
+    func `a peer switches to what its client asked for, and to nothing else`(
+        asked: String,
+        answered: String,
+        isTunnel: Bool
+    ) async throws {
+        let peer = try TestPeer("peer") { _ in
+            [
+                .send(
+                    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+                        + "Upgrade: \(answered)\r\n\r\n"
+                ), .stall,
+            ]
+        }
+        let rig = try await ProxyRig([peer])
+        let client = try rig.client()
+        // A field of the client's own is not taken for what it asked for.
+        try client.send(
+            "GET / HTTP/1.1\r\nHost: h\r\nX: Upgrade: foo\r\nConnection: Upgrade\r\n"
+                + "Upgrade: \(asked)\r\n\r\n"
+        )
+        let head = String(decoding: try client.read(through: "\r\n\r\n"), as: UTF8.self)
+        #expect(head.hasPrefix(isTunnel ? "HTTP/1.1 101 " : "HTTP/1.1 502 "), "\(head)")
+        let causes = await rig.report().failures.map(\.cause)
+        #expect(causes == (isTunnel ? [] : ["stray-upgrade"]))
+        client.close()
+        await rig.expectNothingHeld()
+    }
+
     // MARK: Resets
 
     @Test func `a peer's reset is the client's reset, after all that came before it`()
