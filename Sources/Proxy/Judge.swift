@@ -48,6 +48,54 @@ struct Judge {
     }
 }
 
+/// When are the workers asked for what they saw? At once, and then not too often; and as soon as anybody wants it, however
+/// much later another did.
+struct LookTimes {
+    /// Between two looks for what workers tell, and while somebody has failed fewer requests than it may by one or a few:
+    /// each moment more costs requests.
+    static let apart = Nanoseconds.milliseconds(10)
+    static let apartWhileCounting = Nanoseconds.milliseconds(1)
+    /// Between two looks at an upstream with trouble in it of which nobody tells.
+    static let again = Nanoseconds.milliseconds(100)
+
+    /// Somebody has failed requests, and not so many that it is ejected for it.
+    var isCounting = false
+    private(set) var due: Instant?
+    private var takenAt = Instant(nanoseconds: .min)
+    private var countedAt = Instant(nanoseconds: .min)
+
+    /// A worker has something to tell. Returns when to look, where that is sooner than was known.
+    mutating func strike(at now: Instant) -> Instant? {
+        want(max(takenAt + (isCounting ? Self.apartWhileCounting : Self.apart), now))
+    }
+
+    /// Nobody tells of anything. The same.
+    mutating func goOn(at now: Instant) -> Instant? {
+        want(hasLeftOut ? max(countedAt + Self.apart, now) : now + Self.again)
+    }
+
+    /// The workers were asked, and not counted.
+    private var hasLeftOut: Bool { countedAt < takenAt }
+
+    private mutating func want(_ moment: Instant) -> Instant? {
+        if let due, due <= moment { return nil }
+        due = moment
+        return moment
+    }
+
+    mutating func take(at now: Instant) {
+        takenAt = now
+        due = nil
+    }
+
+    /// Whether all peers in trouble are to be counted too, of which there may be thousands.
+    mutating func mayCount(at now: Instant, mustCount: Bool) -> Bool {
+        guard mustCount || countedAt + Self.apart <= now else { return false }
+        countedAt = now
+        return true
+    }
+}
+
 /// How long a peer stays out: twice as long each time that it falls again soon after it was back.
 struct Holds {
     private struct Fall {
@@ -95,7 +143,7 @@ struct StrikeTable {
         /// another one meanwhile.
         var late: Int32 = 0
         var waited = Nanoseconds.zero
-        /// When the last of these requests was sent to it.
+        /// When the last of these, or of those that it answered badly, was sent to it.
         var askedAt = Instant(nanoseconds: .min)
         /// Of the last one.
         var cause = FailureCause.none

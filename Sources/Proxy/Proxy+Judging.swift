@@ -25,11 +25,14 @@ struct Judging {
     fileprivate var isDoubted = false
     fileprivate var doubtedAt = Instant(nanoseconds: .min)
 
+    /// What requests failed of last.
+    fileprivate var troubledBy: [PeerKey: FailureCause] = [:]
+
     /// The workers are being asked; there may be more to ask for meanwhile.
     fileprivate var isBusy = false
     fileprivate var isAskedFor = false
-    fileprivate var next = false
-    fileprivate var takenAt = Instant(nanoseconds: .min)
+    fileprivate var times = LookTimes()
+    fileprivate var next: Timers.Token?
 
     func cause(of key: PeerKey) -> FailureCause? { out[key]?.cause }
     fileprivate func base(of key: PeerKey) -> Nanoseconds? { out[key]?.base }
@@ -66,6 +69,7 @@ struct Judging {
         watches[key.upstream]?.forget(key)
         ejections[key] = nil
         troubledAt[key] = nil
+        troubledBy[key] = nil
         out[key] = nil
     }
 
@@ -73,10 +77,8 @@ struct Judging {
 }
 
 extension Proxy {
-    /// The workers are not asked more often than this: the first time is at once.
-    private static let strikesApart = Nanoseconds.milliseconds(10)
-    /// Between two looks at an upstream with trouble in it.
-    private static let looksApart = Nanoseconds.milliseconds(100)
+    /// Between two times that this process is looked at itself.
+    private static let doubtsApart = Nanoseconds.milliseconds(100)
     /// A peer that the checks find down so soon after requests failed has one trouble, not two.
     private static let troubleLasts = Nanoseconds.seconds(2)
 
@@ -85,17 +87,24 @@ extension Proxy {
     /// Some worker has seen a peer do badly. At once: each moment more costs requests.
     func strikesWait() {
         judging.isAskedFor = true
-        lookSoon(after: max(judging.takenAt + Self.strikesApart - loop.instant, .zero))
+        if judging.isBusy || isDrained { return }
+        look(at: judging.times.strike(at: loop.instant))
     }
 
-    private func lookSoon(after pause: Nanoseconds) {
+    /// Nobody tells of it, and there is something to look at.
+    private func goOnLooking() {
         if judging.isBusy || isDrained { return }
-        guard pause > .zero else { return lookNow() }
-        if judging.next { return }
-        judging.next = true
-        timers.schedule(after: pause) { [weak self] in
+        look(at: judging.times.goOn(at: loop.instant))
+    }
+
+    private func look(at moment: Instant?) {
+        guard let moment else { return }
+        if let next = judging.next { timers.cancel(next) }
+        judging.next = nil
+        guard moment > loop.instant else { return lookNow() }
+        judging.next = timers.schedule(at: moment) { [weak self] in
             guard let self else { return }
-            judging.next = false
+            judging.next = nil
             if !judging.isBusy, !isDrained { lookNow() }
         }
     }
@@ -103,7 +112,7 @@ extension Proxy {
     private func lookNow() {
         judging.isBusy = true
         judging.isAskedFor = false
-        judging.takenAt = loop.instant
+        judging.times.take(at: loop.instant)
         let here = LoopBound(self, on: loop)
         Task(executorPreference: loop) { await here.value.look() }
     }
@@ -115,16 +124,17 @@ extension Proxy {
                 strikes[strike.peer, default: .init(peer: strike.peer)].add(strike)
             }
         }
+        judging.times.isCounting = false
         for strike in strikes.values { weigh(strike) }
-        let tallies = await census()
-        for strike in strikes.values where strike.late > 0 { weighLate(strike, tallies) }
-        for (upstream, part) in tallies { judge(upstream, part) }
-        judging.isBusy = false
-        if judging.isAskedFor {
-            strikesWait()
-        } else if !judging.watches.isEmpty {
-            lookSoon(after: Self.looksApart)
+        let hasLate = strikes.values.contains { $0.late > 0 }
+        if judging.times.mayCount(at: loop.instant, mustCount: hasLate) {
+            let tallies = await census()
+            for strike in strikes.values where strike.late > 0 { weighLate(strike, tallies) }
+            for (upstream, part) in tallies { judge(upstream, part) }
         }
+        judging.isBusy = false
+        if judging.isAskedFor { strikesWait() }
+        if !judging.watches.isEmpty { goOnLooking() }
     }
 
     /// The counts of all workers, of upstreams with trouble in them.
@@ -147,7 +157,7 @@ extension Proxy {
     /// or its network, and what it thinks of peers is nothing to tell others.
     public var doubtsItself: Bool {
         let now = loop.instant
-        if now - judging.doubtedAt < Self.looksApart { return judging.isDoubted }
+        if now - judging.doubtedAt < Self.doubtsApart { return judging.isDoubted }
         let count = judging.troubledAt.values.count { now - $0 < Self.troubleLasts }
         judging.doubtedAt = now
         judging.isDoubted = count >= 2 && count * 2 > routing.peerCount
@@ -161,8 +171,11 @@ extension Proxy {
             let eject = board.definition(of: key.upstream)?.eject
         else { return }
         judging.watches[key.upstream, default: UpstreamWatch()].trouble(at: loop.instant, eject)
-        if strike.count > 0, isNews(strike, of: key) {
+        guard isNews(strike, of: key) else { return }
+        if strike.count > 0 {
             failed(key, Int(strike.count), strike.cause)
+        } else if strike.hasBadStatus, judging.isOnTrial(key) {
+            failedTrial(key, .status)
         }
     }
 
@@ -188,9 +201,15 @@ extension Proxy {
 
     private func failed(_ key: PeerKey, _ count: Int, _ cause: FailureCause) {
         judging.troubledAt[key] = loop.instant
+        judging.troubledBy[key] = cause
         guard let definition = board.report(of: key)?.definition,
             let failures = judging.judge.failed(key, count, of: definition, at: loop.instant)
-        else { return suspect(key, failures: count) }
+        else {
+            if judging.isOnTrial(key) { return failedTrial(key, cause) }
+            let mayCome = board.report(of: key).map { $0.definition.maxFails > 1 } ?? false
+            if mayCome, board.mayEject(key) { judging.times.isCounting = true }
+            return suspect(key, failures: count)
+        }
         let requests = failures == 1 ? "a request" : "\(failures) requests"
         let isEjected = eject(
             key,
@@ -255,14 +274,28 @@ extension Proxy {
         case .isSilent(let key):
             judging.troubledAt[key] = loop.instant
             suspect(key, isSilent: true, failures: 1)
-        case .failedTrial(let key):
-            let base = judging.base(of: key) ?? eject.time
-            let reason = "failed a request just after it was back"
-            self.eject(key, for: base, .status, reason, failures: 1)
-            // Where it may not be ejected, it is no longer on trial all the same.
-            send(key)
+        case .failedTrial(let key): failedTrial(key, judging.troubledBy[key] ?? .status)
         case .passedTrial(let key): send(key)
         }
+    }
+
+    /// The first that fails, whatever `max-fails` says.
+    private func failedTrial(_ key: PeerKey, _ cause: FailureCause) {
+        guard let eject = board.definition(of: key.upstream)?.eject else { return }
+        judging.watches[key.upstream]?.endTrial(of: key)
+        let isEjected = self.eject(
+            key,
+            for: judging.base(of: key) ?? eject.time,
+            cause,
+            cause == .status
+                ? "answered a request with 5xx just after it was back"
+                : "failed a request (\(cause.word)) just after it was back",
+            failures: 1
+        )
+        if isEjected { return }
+        // It is no longer on trial all the same.
+        suspect(key, failures: 1)
+        send(key)
     }
 
     @discardableResult
@@ -315,7 +348,7 @@ extension Proxy {
             {
                 judging.watches[key.upstream, default: UpstreamWatch()]
                     .beginTrial(of: key, at: loop.instant)
-                lookSoon(after: Self.looksApart)
+                goOnLooking()
             }
         }
         if change.from.isAvailable, !change.to.isAvailable {

@@ -53,6 +53,7 @@ extension Worker {
         state.pointee.counters.run &+= 1
         var strike = StrikeTable.Strike(peer: peer)
         strike.hasBadStatus = true
+        strike.askedAt = Instant(nanoseconds: askedAt)
         note(strike)
     }
 

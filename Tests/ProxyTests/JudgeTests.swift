@@ -54,6 +54,66 @@ import Vocabulary
     }
 }
 
+@Suite struct LookTimesTests {
+    private static func at(_ milliseconds: Int64) -> Instant {
+        Instant(nanoseconds: 1_000_000_000) + .milliseconds(milliseconds)
+    }
+
+    private enum Step {
+        /// A worker has something to tell.
+        case strike
+        case goOn
+        /// The workers are asked.
+        case take
+        /// And counted, if that may be.
+        case count(must: Bool)
+        case counting
+    }
+
+    /// What comes of each step: when to look, and 1 or 0 for what may be counted or not.
+    private static func answers(_ steps: [(Int64, Step)]) -> [Int64?] {
+        var times = LookTimes()
+        return steps.map { moment, step in
+            let now = at(moment)
+            switch step {
+            case .strike: return times.strike(at: now).map { ($0 - at(0)).milliseconds }
+            case .goOn: return times.goOn(at: now).map { ($0 - at(0)).milliseconds }
+            case .take: times.take(at: now)
+            case .count(let must): return times.mayCount(at: now, mustCount: must) ? 1 : 0
+            case .counting: times.isCounting = true
+            }
+            return nil
+        }
+    }
+
+    @Test func `what a worker tells is heard at once, and then not too often`() {
+        #expect(
+            Self.answers([
+                (0, .strike), (0, .take), (3, .strike), (4, .strike), (10, .take), (30, .strike),
+            ]) == [0, nil, 10, nil, nil, 30]
+        )
+    }
+
+    @Test func `it does not wait for a look that was due later`() {
+        #expect(
+            Self.answers([
+                (0, .take), (0, .count(must: false)), (0, .goOn), (5, .strike), (6, .goOn),
+            ]) == [nil, 1, 100, 10, nil]
+        )
+    }
+
+    @Test func `while failures are counted each is heard of soon`() {
+        // Not all peers are looked at each time; what was left out is made up for.
+        #expect(
+            Self.answers([
+                (0, .take), (0, .count(must: false)), (0, .counting), (0, .strike), (1, .take),
+                (1, .count(must: false)), (1, .goOn), (1, .count(must: true)), (12, .take),
+                (12, .count(must: false)), (12, .goOn),
+            ]) == [nil, 1, nil, 1, nil, 0, 10, 1, nil, 1, 112]
+        )
+    }
+}
+
 @Suite struct EjectionTests {
     private static let get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
@@ -147,6 +207,38 @@ import Vocabulary
             return (try? client.reply().text) == "peer"
         }
         #expect(isBack)
+    }
+
+    @Test(arguments: [
+        (trouble, "answered a request with 5xx just after it was back"),
+        ("HTTP/1.1 200", "failed a request (head-cut) just after it was back"),
+    ])
+    func `the first request that a peer fails after its time ejects it, and the reason says how`(
+        answer: String,
+        reason: String
+    ) async throws {
+        // Five answers with 5xx would eject it too: not before it is out for what it closed.
+        let wasEjected = Flag()
+        let bad = try TestPeer("bad") { _ in
+            wasEjected.isSet ? [.send(answer), .close] : [.close]
+        }
+        let good = try TestPeer("good")
+        let rig = try await ProxyRig(
+            Self.web(
+                [("bad", bad.address), ("good", good.address)],
+                maxFails: 2,
+                failTimeout: .seconds(1)
+            )
+        )
+        let client = try rig.client()
+        let isSaid = await eventually(within: .seconds(60)) {
+            try? client.send(Self.get)
+            _ = try? client.reply()
+            if await rig.totals("bad").ejections > 0 { wasEjected.set() }
+            return await Self.view("bad", rig)?.reason.hasPrefix(reason) == true
+        }
+        let seen = await Self.view("bad", rig)?.reason ?? ""
+        #expect(isSaid, "\(seen)")
     }
 
     @Test func `the last peer is never taken out, nor more than half of them`() async throws {
