@@ -70,7 +70,8 @@ public struct Notice: Hashable, Sendable {
     }
 
     private var left: String {
-        supply.map { ", \($0.available) of \($0.wanted) peers left" } ?? ""
+        let word = [.up, .starting, .degraded].contains(to) ? "available" : "left"
+        return supply.map { ", \($0.available) of \($0.wanted) peers \(word)" } ?? ""
     }
 
     /// One line for people.

@@ -46,7 +46,7 @@ struct TransitionLine {
         let lasted = change.to.since - change.from.since
         text += ", after \(Self.rough(lasted)) \(change.from.status.rawValue)"
         if let verdict { text += ", check took \(verdict.latency.milliseconds)ms" }
-        return text + ", " + (counts.wanted == 0 ? counts.words : "\(counts.words) left")
+        return text + ", " + counts.words(after: change)
     }
 
     private var fields: [Journal.Field] {
@@ -82,6 +82,14 @@ struct TransitionLine {
     static func rough(_ span: Nanoseconds) -> String { span.rough }
 }
 
+extension UpstreamBoard.Counts {
+    /// Who has gone leaves some; who has come is one of them.
+    fileprivate func words(after change: PeerHealth.Change) -> String {
+        if wanted == 0 { return words }
+        return words + (change.to.isAvailable ? " available" : " left")
+    }
+}
+
 /// It came into another status while nobody was here to see it.
 struct AbsenceLine {
     let peer: PeerKey
@@ -97,7 +105,7 @@ struct AbsenceLine {
         if from.status == .drain || from.status == .maint {
             text += ", which has ended or was lifted meanwhile"
         }
-        text += ", " + (counts.wanted == 0 ? counts.words : "\(counts.words) left")
+        text += ", " + counts.words(after: change)
         return Journal.Line(
             [.down, .ejected].contains(to.status) ? .warning : .notice,
             text,

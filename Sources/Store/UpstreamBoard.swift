@@ -432,16 +432,20 @@ final class UpstreamBoard {
 
     /// Ejected ones are all that is left, or too many of those that could serve: the first to come back anyway do now.
     func liftEjections(now: WallTime) -> [(peer: String, change: PeerHealth.Change)] {
-        let count = counts.ejectedTooMany(definition.eject.maxShare)
-        if count == 0 { return [] }
-        let ejected = entries.indices.filter { entries[$0].view.routing == .ejected }
-        let ends = { [entries] (place: Int) in entries[place].ejection?.until ?? now }
         var lifted: [(peer: String, change: PeerHealth.Change)] = []
-        for place in ejected.sorted(by: { (ends($0), $0) < (ends($1), $1) }).prefix(count) {
+        for place in placesToLift(now: now) {
             guard let change = change(at: place, { $0.liftEjection(now: now) }) else { continue }
             lifted.append((definition.peers[place].id, change))
         }
         return lifted
+    }
+
+    private func placesToLift(now: WallTime) -> [Int] {
+        let count = counts.ejectedTooMany(definition.eject.maxShare)
+        if count == 0 { return [] }
+        let ejected = entries.indices.filter { entries[$0].view.routing == .ejected }
+        let ends = { [entries] (place: Int) in entries[place].ejection?.until ?? now }
+        return Array(ejected.sorted { (ends($0), $0) < (ends($1), $1) }.prefix(count))
     }
 
     /// It is known since when the status holds that a restart found.
@@ -462,13 +466,24 @@ final class UpstreamBoard {
         // In place: a copy of the entry would copy its verdicts at every probe.
         let change = body(&entries[place])
         cached = nil
-        if let change, change.isVisible {
+        guard let change else { return nil }
+        if change.isVisible {
             let isBackup = definition.peers[place].isBackup
             count(change.from, isBackup: isBackup, by: -1)
             count(change.to, isBackup: isBackup, by: 1)
             touch()
         }
-        return change
+        return sparing(change, at: place)
+    }
+
+    /// It would be ejected from now on, for it was beneath what it is no more, and so many are already that it would
+    /// be the first to come back, at once: that is one change, and not two of one moment.
+    private func sparing(_ change: PeerHealth.Change, at place: Int) -> PeerHealth.Change {
+        guard change.to.routing == .ejected, change.from.routing != .ejected,
+            !change.from.isAvailable, placesToLift(now: change.to.since).contains(place),
+            let lifted = self.change(at: place, { $0.liftEjection(now: change.to.since) })
+        else { return change }
+        return PeerHealth.Change(from: change.from, to: lifted.to)
     }
 
     /// The wall clock was set.

@@ -56,14 +56,14 @@ private func parsed(_ body: NoticeBody, _ batch: Batch) throws -> JSON {
         }
     }
 
-    @Test func `a line says who, what, why and how many are left`() {
+    @Test func `a line says who, what, why and how many are left, or there again`() {
         #expect(
             notice(reason: "L4CON refused").line
                 == "web/10.0.0.1:80 is DOWN: L4CON refused, 1 of 2 peers left"
         )
         #expect(
             notice(.resolved).line
-                == "web/10.0.0.1:80 is UP again, after 12m3s down, 1 of 2 peers left"
+                == "web/10.0.0.1:80 is UP again, after 12m3s down, 1 of 2 peers available"
         )
     }
 

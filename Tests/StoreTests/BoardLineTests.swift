@@ -89,6 +89,26 @@ import Vocabulary
         var level: Journal.Level
     }
 
+    @Test func `who comes up while too many are ejected is up, and that is one line`() {
+        define(["a", "b", "c", "d"])
+        for peer in ["a", "b", "c", "d"] { say(.up, of: peer, sequence: 1) }
+        #expect(told(of: "d").last?.hasSuffix(", 4 of 4 peers available") == true)
+        #expect(board.eject(key("b"), for: .seconds(60), "b"))
+        say(.down, of: "c", sequence: 2, reason: .layer4Connect, message: "")
+        board.holdBack(key("c"), for: .seconds(10), "c", until: .none)
+        say(.down, of: "d", sequence: 2)
+        move(.seconds(2))
+        let before = told(of: "c")
+        #expect(before.last?.hasPrefix("warning: web/c is DOWN, reason: L4CON (http)") == true)
+        #expect(before.last?.hasSuffix(" peers left") == true)
+        say(.up, of: "c", sequence: 3, reason: .layer4OK, message: "")
+        #expect(
+            told(of: "c").dropFirst(before.count) == [
+                "notice: web/c is UP, reason: L4OK (http), after 2s down, check took 1ms, 2 of 4 peers available"
+            ]
+        )
+    }
+
     @Test(arguments: [
         Turn(from: nil, to: .down, level: .warning),
         Turn(from: .up, to: .down, level: .warning),

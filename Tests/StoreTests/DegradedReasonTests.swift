@@ -58,7 +58,7 @@ import Vocabulary
         #expect(
             lines.all == [
                 "warning: web/a is DEGRADED, reason: \(reason), after 0ms unknown, "
-                    + "1 of 1 peer left"
+                    + "1 of 1 peer available"
             ]
         )
         #expect(board.view(of: key)?.reason == reason)
@@ -83,13 +83,13 @@ import Vocabulary
         #expect(
             last
                 == "notice: web/a is UP, reason: L7OK/200 200 OK (http), after 0ms unknown, "
-                + "check took 1ms, 1 of 1 peer left"
+                + "check took 1ms, 1 of 1 peer available"
         )
         say(.down, by: "tcp", message: "Connection refused")
         #expect(
             last
                 == "warning: web/a is DEGRADED, reason: L4CON Connection refused (tcp), after 0ms "
-                + "up, check took 1ms, 1 of 1 peer left"
+                + "up, check took 1ms, 1 of 1 peer available"
         )
         say(.up, by: "tcp", sequence: 2, message: "connected")
         #expect(last?.contains("is UP, reason: L7OK/200 connected (tcp)") == true)

@@ -106,7 +106,7 @@ import Vocabulary
         #expect(
             lines.all.suffix(2) == [
                 "notice: web/a is UP; when muster ended it was DRAIN since \(now + .seconds(-600)), which has "
-                    + "ended or was lifted meanwhile, 2 of 2 peers left",
+                    + "ended or was lifted meanwhile, 2 of 2 peers available",
                 "notice: 1 peer is as before the start: 1 up",
             ]
         )
