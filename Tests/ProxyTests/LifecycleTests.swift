@@ -85,6 +85,22 @@ import Vocabulary
         #expect(await drain.value == 0)
     }
 
+    @Test(arguments: [false, true])
+    func `a client that is reset while it waits holds up no end`(isHalfClosed: Bool) async throws {
+        let peer = try TestPeer { _ in [.stall] }
+        var timeouts = ProxyRig.patient
+        timeouts.drain = .seconds(600)
+        timeouts.response = .seconds(600)
+        let rig = try await ProxyRig([peer], timeouts: timeouts)
+        let client = try rig.client()
+        try client.send(Self.get)
+        #expect(await eventually { peer.requests.count == 1 })
+        if isHalfClosed { client.finishSending() }
+        let drain = rig.beginDrain()
+        client.reset()
+        #expect(await drain.value == 0)
+    }
+
     @Test func `draining cuts off what does not end`() async throws {
         let peer = try TestPeer { _ in [.stall] }
         var timeouts = ProxyRig.patient
