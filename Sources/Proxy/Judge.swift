@@ -129,6 +129,11 @@ struct Holds {
 
     mutating func ended(_ key: PeerKey, at now: Instant) { falls[key]?.backAt = now }
 
+    /// It serves again. What kept it out may have ended while it was down, and nobody was told of that.
+    mutating func returned(_ key: PeerKey, at now: Instant) {
+        if falls[key]?.backAt == .distantFuture { falls[key]?.backAt = now }
+    }
+
     mutating func forget(_ key: PeerKey) { falls[key] = nil }
 }
 

@@ -339,6 +339,7 @@ extension Proxy {
     func noteReturn(_ key: PeerKey, _ change: PeerHealth.Change) {
         if !change.from.isAvailable, change.to.isAvailable {
             judging.begins(key, at: loop.instant)
+            judging.holds.returned(key, at: loop.instant)
         }
         if change.to.routing == .ejected { lookAgain(at: key) }
         if change.from.routing == .ejected, change.to.routing != .ejected {

@@ -196,6 +196,30 @@ import Vocabulary
 }
 
 @Suite struct HoldsTests {
+    /// An ejection may end beneath a peer that is down: then it comes back as one that was down.
+    @Test func `a fall counts from the return, also where nobody saw its ejection end`() {
+        let key = PeerKey(upstream: "web", peer: "a")
+        var holds = Holds()
+        let start = Instant(nanoseconds: 0)
+        func fall(_ seconds: Int64) -> Bool {
+            let now = start + .seconds(seconds)
+            return holds.begin(key, .seconds(10), upTo: .seconds(300), at: now, chance: 0)
+                .isRepeated
+        }
+        let first = fall(0)
+        holds.returned(key, at: start + .seconds(20))
+        let late = fall(100)
+        holds.returned(key, at: start + .seconds(110))
+        // It was down by its checks alone, and that is no fall of its requests.
+        holds.returned(key, at: start + .seconds(135))
+        let soon = fall(139)
+        #expect([first, late, soon] == [false, false, true])
+        holds.returned(key, at: start + .seconds(150))
+        holds.returned(key, at: start + .seconds(190))
+        let last = fall(191)
+        #expect(!last)
+    }
+
     @Test func `each fall soon after the last return keeps it out twice as long`() {
         let key = PeerKey(upstream: "web", peer: "a")
         var holds = Holds()
