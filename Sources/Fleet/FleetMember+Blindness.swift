@@ -97,19 +97,18 @@ extension FleetMember {
     /// It began when this agent saw nothing, and that is over: it says nothing of the peer, and alone it would have had nobody
     /// to be compared with.
     func isOfBlindness(_ pair: PairNumber, begun: Instant, at now: Instant) -> Bool {
-        guard membership.knowsOthers else { return false }
-        return blindness.sawAt.map { begun < $0 } ?? false
-            || blindness.quiet.covers(
-                silentSince: runs[pair]?.silence?.since ?? now,
-                begun: begun
-            )
+        isOfBlindness(begun, silentSince: runs[pair]?.silence?.since ?? now)
     }
 
     /// The last of its failures did.
     func isOfBlindness(_ run: FailingRun) -> Bool {
-        guard membership.knowsOthers, let silence = run.silence else { return false }
-        return blindness.sawAt.map { silence.begun < $0 } ?? false
-            || blindness.quiet.covers(silentSince: silence.since, begun: silence.begun)
+        run.silence.map { isOfBlindness($0.begun, silentSince: $0.since) } ?? false
+    }
+
+    private func isOfBlindness(_ begun: Instant, silentSince since: Instant) -> Bool {
+        membership.knowsOthers
+            && (blindness.sawAt.map { begun < $0 } ?? false
+                || blindness.quiet.covers(silentSince: since, begun: begun))
     }
 
     /// When others are to look at what fails here; nil where it does not doubt itself.

@@ -166,9 +166,9 @@ public struct FleetMember: Sendable {
     var askings: UInt64 = 0
     /// The latest of its own questions that came back to it: until then it heard what is said to it.
     var askingHeard: UInt64 = 0
-    private var sequence: UInt64 = 0
-    private var dirty: [PairNumber] = []
-    private var isDirty = Set<PairNumber>()
+    var sequence: UInt64 = 0
+    var dirty: [PairNumber] = []
+    var isDirty = Set<PairNumber>()
 
     struct Confirmed: Sendable {
         var count: Int
@@ -196,16 +196,16 @@ public struct FleetMember: Sendable {
     }
 
     var calls: [CallNumber: (calling: Calling, sent: Instant)] = [:]
-    private var lastCall: CallNumber = 0
-    private var nextBeatAt: Instant
-    private var isBeating = false
+    var lastCall: CallNumber = 0
+    var nextBeatAt: Instant
+    var isBeating = false
     /// Beats since one asked which server answers.
     var beatsUnasked = FleetTerms.beatsToAsk
-    private var isClaiming = false
-    private var isPublishing = false
-    private var isTelling = false
+    var isClaiming = false
+    var isPublishing = false
+    var isTelling = false
     /// What is to be told, in the order in which it came.
-    private var letters: [FleetCall.Letter] = []
+    var letters: [FleetCall.Letter] = []
     /// The roster is not the one that the store has: no claim by it.
     var isRosterOld = false
     /// The last call was lost: until a beat is answered, nothing but beats.
@@ -229,10 +229,10 @@ public struct FleetMember: Sendable {
     var knownAlone = Set<PairNumber>()
     /// Pairs of which nobody is known to probe them: to be looked at again, one line for each place in rank
     /// and the soonest first.
-    private var unclaimed: [[(at: Instant, pair: PairNumber)]] = [[], [], [], [], [], []]
+    var unclaimed: [[(at: Instant, pair: PairNumber)]] = [[], [], [], [], [], []]
     /// Of who is none of the three that rank first, of what waits for the store to be away for a lease, and of what this
     /// agent gave away.
-    private static let (lastPlace, awaitedPlace, outcastPlace) = (3, 4, 5)
+    static let (lastPlace, awaitedPlace, outcastPlace) = (3, 4, 5)
     var rosterIDs: Set<String> = []
     /// Ranks are being found anew: when each pair of a late agent is to be taken over follows from them.
     var looksAnew = false
@@ -379,7 +379,7 @@ public struct FleetMember: Sendable {
     }
 
     /// What could not be given back while there was no store.
-    private mutating func sendReturned(at now: Instant, into effects: inout [FleetEffect]) {
+    mutating func sendReturned(at now: Instant, into effects: inout [FleetEffect]) {
         if returned.isEmpty { return }
         // In an order that chance has no part in.
         let pairs = returned.sorted { ($0.value, $0.key.peer) < ($1.value, $1.key.peer) }
@@ -539,410 +539,5 @@ public struct FleetMember: Sendable {
             effects.append(.stop(pair, at: clock.now(at: now)))
         }
         effects.append(.finished)
-    }
-
-    // MARK: Wanting
-
-    /// Whether this agent should claim the pair because it is the heir.
-    mutating func review(_ pair: PairNumber, at now: Instant) {
-        guard plan(of: pair) != nil else { return }
-        let isHeir = me >= 0 && ownership.ranks(of: pair).first == me
-        guard isHeir, membership.isMember, membership.state == .working,
-            !stepsBack(from: pair, at: now)
-        else { return claims.unwantShare(pair) }
-        switch claims.hold(of: pair) {
-        case .held, .kept: return claims.unwantShare(pair)
-        case .ceding, .nothing: break
-        }
-        if shy.contains(pair), now < shyUntil { return postpone(pair, .rank, until: shyUntil) }
-        claims.want(pair, .rank)
-    }
-
-    /// It lost the pair to somebody who sees it, and leaves it to others: for as long as one of them is well. A pair
-    /// that nobody else can probe is better probed by one who may not see it.
-    private func stepsBack(from pair: PairNumber, at now: Instant) -> Bool {
-        claims.abstains(from: pair, at: now)
-            && membership.roster.members.contains {
-                $0.id != agent && watch.lateAgents[$0.id] == nil
-            }
-    }
-
-    mutating func postpone(_ pair: PairNumber, _ reason: FleetCall.Reason, until time: Instant) {
-        // Nearly always the last: from behind, or ten thousand of them would be looked through each time.
-        let place = (postponed.lastIndex { $0.at <= time } ?? -1) + 1
-        postponed.insert((time, pair, reason), at: place)
-    }
-
-    private mutating func retry(at now: Instant) {
-        guard let first = postponed.first, first.at <= now else { return }
-        let due = postponed.prefix { $0.at <= now }
-        postponed.removeFirst(due.count)
-        for (_, pair, reason) in due where plan(of: pair) != nil {
-            switch reason {
-            case .rank: review(pair, at: now)
-            case .keep: if case .kept = claims.hold(of: pair) { claims.want(pair, .keep) }
-            case .offer:
-                if unheard.remove(pair) != nil, !claims.probes(pair) {
-                    wantOrphan(pair, at: now)
-                }
-            case .stale: watch.add(pair, at: clock.now(at: now))
-            }
-        }
-    }
-
-    /// Nobody seems to probe it: whoever claimed it so long ago and has said nothing since does not count.
-    private mutating func wantOrphan(_ pair: PairNumber, at now: Instant) {
-        guard let plan = plan(of: pair) else { return }
-        let silence = plan.schedule.validityMax + terms.lease
-        claims.want(pair, .offer, mark: clock.now(at: now) + -silence)
-    }
-
-    // MARK: What nobody has
-
-    /// The roster is another: who was in it is known to those that are, and to nobody else.
-    mutating func noteRoster(begunAnew: Set<String>, at now: Instant) {
-        rosterIDs = Set(membership.roster.members.map(\.id))
-        for number in plans.indices where plans[number] != nil {
-            // What a former life held and never spoke of its next one does not know.
-            if begunAnew.contains(holders[number]) { holders[number] = "" }
-            lookForHolder(of: PairNumber(number), at: now)
-        }
-    }
-
-    private func hasHolder(_ pair: PairNumber) -> Bool {
-        let holder = holders[Int(pair)]
-        return holder != agent && rosterIDs.contains(holder)
-    }
-
-    /// The heir may have another catalogue: a pair that nobody probes is taken by whoever defines it, after
-    /// those that rank before have had their time.
-    mutating func lookForHolder(of pair: PairNumber, at now: Instant) {
-        guard weight > 0, membership.state == .working, !claims.probes(pair), !hasHolder(pair)
-        else { return }
-        let isLast = claims.abstention(from: pair) != nil
-        let place = ownership.ranks(of: pair).place(of: me) ?? Self.lastPlace
-        let steps = isLast ? lastRank + 1 : place
-        let time = now + terms.unclaimedAfter + terms.rankStep * Int64(steps)
-        unclaimed[isLast ? Self.outcastPlace : place].append((time, pair))
-    }
-
-    private mutating func claimUnclaimed(at now: Instant, into effects: inout [FleetEffect]) {
-        var due: [PairNumber] = []
-        for place in unclaimed.indices {
-            guard let first = unclaimed[place].first, first.at <= now else { continue }
-            let those = unclaimed[place].prefix { $0.at <= now }
-            due += those.map(\.pair)
-            unclaimed[place].removeFirst(those.count)
-        }
-        if due.isEmpty { return }
-        guard weight > 0, membership.state == .working else { return }
-        if isAway(at: now) { return probeUnclaimed(due, at: now, into: &effects) }
-        // As soon as it takes part the roster is looked at anew.
-        guard membership.isMember else { return }
-        for pair in due
-        where plan(of: pair) != nil && !claims.probes(pair) && !claims.wants(pair)
-            && !hasHolder(pair)
-        {
-            claims.want(pair, .offer)
-        }
-    }
-
-    /// The store cannot say who probes them: whoever defines them does, until it can claim them. Who has just
-    /// begun, or was answered within a lease, waits: that may be nothing but the way to the store.
-    private mutating func probeUnclaimed(
-        _ pairs: [PairNumber],
-        at now: Instant,
-        into effects: inout [FleetEffect]
-    ) {
-        let from = max(began, membership.heardAt ?? began) + terms.lease
-        for pair in pairs
-        where plan(of: pair) != nil && !claims.probes(pair) && !hasHolder(pair) {
-            if from >= now {
-                unclaimed[Self.awaitedPlace].append((from + .milliseconds(1), pair))
-                continue
-            }
-            keep(pair, at: now, into: &effects)
-            claims.want(pair, .keep)
-        }
-    }
-
-    /// Slots from now on are another's.
-    private mutating func endCedings(at now: Instant, into effects: inout [FleetEffect]) {
-        if ceding.isEmpty { return }
-        let time = clock.now(at: now)
-        var rest: [PairNumber] = []
-        for pair in ceding {
-            guard case .ceding(_, let at) = claims.hold(of: pair) else { continue }
-            if at > time {
-                rest.append(pair)
-                continue
-            }
-            _ = claims.drop(pair)
-            effects.append(.stop(pair, at: time))
-            letGo(of: pair)
-            review(pair, at: now)
-        }
-        ceding = rest
-    }
-
-    // MARK: Taking over
-
-    /// Looks at what late agents hold, when its time has come.
-    private mutating func takeOver(at now: Instant) {
-        guard membership.isMember, ownership.isSettled, !isAway(at: now) else { return }
-        let time = clock.now(at: now)
-        while let pair = watch.due(at: time) {
-            guard let (at, holder, mark) = takeover(of: pair) else { continue }
-            if at > time {
-                watch.add(pair, at: at)
-            } else if !claims.probes(pair) {
-                claims.want(pair, .stale, holder: holder, mark: mark)
-            }
-        }
-    }
-
-    /// It may be late already: those whose agent becomes late later are looked through then.
-    mutating func know(_ pair: PairNumber, isHeldBy holder: String, at now: Instant) {
-        holders[Int(pair)] = holder
-        observers.reconsider(pair)
-        if watch.lateAgents[holder] != nil, let (time, _, _) = takeover(of: pair) {
-            watch.add(pair, at: time)
-        }
-        // Or have left.
-        lookForHolder(of: pair, at: now)
-    }
-
-    /// When this agent would take the pair over, if its holder is late and nothing changes.
-    func takeover(of pair: PairNumber) -> (WallTime, holder: String, mark: WallTime)? {
-        guard let plan = plan(of: pair) else { return nil }
-        let ranks = ownership.ranks(of: pair)
-        let holder =
-            !holders[Int(pair)].isEmpty
-            ? holders[Int(pair)] : ranks.first >= 0 ? ownership.id(of: ranks.first) : ""
-        guard holder != agent, let mark = watch.lateAgents[holder],
-            let rank = rank(in: pair, after: holder)
-        else { return nil }
-        let at = Watch.takeover(
-            mark: mark,
-            beat: beat(of: pair),
-            schedule: plan.schedule,
-            rank: rank,
-            terms: terms
-        )
-        return (at, holder, mark)
-    }
-
-    /// How many would take it before this agent. Of three that rank first, and of all where these are
-    /// late: agents that die together must not leave what they all stand before. Of a claim under which nobody has
-    /// spoken yet others know nothing, so whoever was told of it waits for none of them, wherever it ranks. Who gave the
-    /// pair away because it may not see it comes last, and not never.
-    private func rank(in pair: PairNumber, after holder: String) -> Int? {
-        if claims.abstention(from: pair) != nil { return lastRank }
-        if knownAlone.contains(pair) { return 0 }
-        let ranks = ownership.ranks(of: pair)
-        let places = [ranks.first, ranks.second, ranks.third].filter { $0 >= 0 }
-        if let place = place(of: me, in: places, after: holder) { return place }
-        let areAllLate = places.allSatisfy { watch.lateAgents[ownership.id(of: $0)] != nil }
-        return areAllLate ? place(of: me, in: ownership.order(of: pair), after: holder) : nil
-    }
-
-    /// Behind all others but the holder.
-    private var lastRank: Int { max(rosterIDs.count - 2, 0) }
-
-    private func place(of me: MemberNumber, in order: [MemberNumber], after holder: String) -> Int?
-    {
-        order.filter { ownership.id(of: $0) != holder }.firstIndex(of: me)
-    }
-
-    /// These agents are late as of now: their pairs are looked through, once.
-    mutating func lookThrough(pairsOf late: [String], at now: Instant) {
-        if late.isEmpty { return }
-        for number in plans.indices where plans[number] != nil {
-            let pair = PairNumber(number)
-            if claims.probes(pair) { continue }
-            guard let (at, holder, _) = takeover(of: pair), late.contains(holder) else { continue }
-            watch.add(pair, at: at)
-        }
-    }
-
-    // MARK: Sending
-
-    mutating func call(
-        _ call: FleetCall,
-        _ calling: Calling,
-        at now: Instant,
-        into effects: inout [FleetEffect]
-    ) {
-        lastCall += 1
-        calls[lastCall] = (calling, now)
-        switch calling {
-        case .beat: isBeating = true
-        case .claim: isClaiming = true
-        case .publish: isPublishing = true
-        case .tell: isTelling = true
-        case .release, .other: break
-        }
-        effects.append(.call(lastCall, membership.signature, call))
-    }
-
-    /// Nobody waits for what was called any more.
-    mutating func forgetCalls() {
-        calls = [:]
-        forgetLetters()
-        (isBeating, isClaiming, isPublishing, isTelling) = (false, false, false, false)
-    }
-
-    /// The call is over, answered or lost. Nil where it was called by a former life.
-    mutating func end(_ number: CallNumber) -> (calling: Calling, sent: Instant)? {
-        guard let ended = calls.removeValue(forKey: number) else { return nil }
-        switch ended.calling {
-        case .beat: isBeating = false
-        case .claim: isClaiming = false
-        case .publish: isPublishing = false
-        case .tell: isTelling = false
-        case .release, .other: break
-        }
-        return ended
-    }
-
-    private mutating func beat(
-        lag: Nanoseconds,
-        at now: Instant,
-        into effects: inout [FleetEffect]
-    ) {
-        nextBeatAt = now + terms.beat
-        var beat = membership.nextBeat()
-        beat.weight = weight
-        beat.lag = lag
-        sayDoubt(with: &beat, at: now)
-        beatsUnasked += 1
-        beat.asksServer = beatsUnasked >= FleetTerms.beatsToAsk
-        if beat.asksServer { beatsUnasked = 0 }
-        call(.beat(beat), .beat, at: now, into: &effects)
-    }
-
-    private func sayDoubt(with beat: inout FleetCall.Beat, at now: Instant) {
-        // A beat that arrives says itself that the store is not away.
-        let value = doubt.value(hasOthers: membership.knowsOthers, at: now, ofStore: false)
-        beat.doubt = Int((value * 100).rounded())
-        beat.isSilent = doubt.isSilent
-        // There is no time any more to see whether that is a network that is gone: what it began since may be in vain.
-        if beat.state != .working, membership.knowsOthers, blindness.quiet.isCommon {
-            beat.doubt = max(beat.doubt, Int(Doubt.withheldFrom * 100))
-        }
-    }
-
-    /// There is a connection to the store again.
-    public mutating func connected(at now: Instant) {
-        beatsUnasked = FleetTerms.beatsToAsk
-        beatSoon(at: now)
-    }
-
-    /// What was said and is not written yet.
-    public var unsaid: Int {
-        calls.values.reduce(dirty.count) { count, call in
-            if case .publish(let batch) = call.calling { count + batch.count } else { count }
-        }
-    }
-
-    /// The next beat goes out with the next tick.
-    mutating func beatSoon(at now: Instant) { nextBeatAt = now }
-
-    /// What was said since the last event goes out now.
-    public mutating func flush(at now: Instant, into effects: inout [FleetEffect]) {
-        send(at: now, into: &effects)
-    }
-
-    /// One call of letters at a time: what comes meanwhile goes with the next, however much that is. Half of all
-    /// peers that fall at once are no reason for thousands of calls.
-    mutating func tell(
-        _ more: [FleetCall.Letter],
-        at now: Instant,
-        into effects: inout [FleetEffect]
-    ) {
-        letters += more.prefix(max(Self.lettersMax - letters.count, 0))
-        sendLetters(at: now, into: &effects)
-    }
-
-    /// They are about what is so now. More of them than this are not worth waiting for.
-    private static let lettersMax = 8_192
-
-    private mutating func sendLetters(at now: Instant, into effects: inout [FleetEffect]) {
-        if isTelling || letters.isEmpty { return }
-        let batch = Array(letters.prefix(FleetTerms.batch))
-        letters.removeFirst(batch.count)
-        call(.tell(batch), .tell(batch), at: now, into: &effects)
-    }
-
-    /// What waits is of the past by the time at which the store can be reached again.
-    mutating func forgetLetters() {
-        letters = []
-        loseOffers()
-    }
-
-    /// What it says would reach others: as far as it knows.
-    var canTell: Bool { membership.hasLease && !isCut }
-
-    /// Claims and verdicts that wait, one call of each at a time.
-    mutating func send(at now: Instant, into effects: inout [FleetEffect]) {
-        guard membership.hasLease, !isCut else { return }
-        sendReturned(at: now, into: &effects)
-        sendLetters(at: now, into: &effects)
-        let mayRank =
-            membership.isMember && ownership.isSettled && !isRosterOld && now >= guardedUntil
-            && membership.state == .working
-        if !isClaiming, claims.hasWishes(mayRank: mayRank, at: now) {
-            let batch = claims.nextBatch(mayRank: mayRank) { plans[Int($0)]?.key ?? Self.nobody }
-            if !batch.isEmpty {
-                call(
-                    .claim(roster: membership.roster.number, batch.map(\.claim)),
-                    .claim(batch),
-                    at: now,
-                    into: &effects
-                )
-            }
-        }
-        if !isPublishing, !dirty.isEmpty { publish(at: now, into: &effects) }
-    }
-
-    private static let nobody = VerdictKey(upstream: "", peer: "", monitor: "")
-
-    // MARK: Publishing
-
-    /// The opinion of a pair says something new.
-    public mutating func said(_ pair: PairNumber) {
-        if isDirty.insert(pair).inserted { dirty.append(pair) }
-    }
-
-    private mutating func publish(at now: Instant, into effects: inout [FleetEffect]) {
-        var batch: [(pair: PairNumber, epoch: UInt64, sequence: UInt64)] = []
-        var publications: [FleetCall.Publication] = []
-        var rest: [PairNumber] = []
-        for (index, pair) in dirty.enumerated() {
-            if batch.count == FleetTerms.batch {
-                rest.append(contentsOf: dirty[index...])
-                break
-            }
-            guard let plan = plan(of: pair) else {
-                isDirty.remove(pair)
-                continue
-            }
-            if foundAlone.contains(pair) {
-                isDirty.remove(pair)
-                continue
-            }
-            guard let epoch = claims.publishableEpoch(of: pair) else {
-                // What is claimed anew is told when it is granted.
-                if claims.probes(pair) { rest.append(pair) } else { isDirty.remove(pair) }
-                continue
-            }
-            sequence += 1
-            isDirty.remove(pair)
-            batch.append((pair, epoch, sequence))
-            publications.append(.init(pair: plan.key, epoch: epoch, sequence: sequence))
-        }
-        dirty = rest
-        if batch.isEmpty { return }
-        call(.publish(publications), .publish(batch), at: now, into: &effects)
     }
 }
