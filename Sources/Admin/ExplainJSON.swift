@@ -217,8 +217,9 @@ struct ExplainJSON {
             )
         }
         for refusal in refusals {
+            let requests = refusal.count == 1 ? "1 request" : "\(refusal.count) requests"
             let reason =
-                "\(refusal.count) requests answered \(refusal.answer) since \(refusal.since), the last at "
+                "\(requests) answered \(refusal.answer) since \(refusal.since), the last at "
                 + "\(refusal.last): \(refusal.words)"
             layers.append(layer("requests of \(upstream)", refusal.cause, reason))
         }
