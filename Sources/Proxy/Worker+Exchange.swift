@@ -274,11 +274,13 @@ extension Worker {
         }
         if head.isTunnel,
             !exchange.pointee.wantsUpgrade || !exchange.pointee.isSent
-                || !exchange.pointee.course.isReplayable
-                || !OfferedProtocols.cover(fields, bytes, of: exchange.pointee.request)
+                || fields.kinds & KnownField.upgrade.bit == 0
+                || exchange.pointee.course.isReplayable
+                    && !OfferedProtocols.cover(fields, bytes, of: exchange.pointee.request)
         {
-            // 101 without having been asked, before the request was whole, or to what was not asked for
-            // (RFC 9110, section 7.8): whatever follows is not HTTP.
+            // 101 without having been asked, before the request was whole, without saying to what, or to what
+            // was not asked for (RFC 9110, section 7.8): whatever follows is not HTTP. What was asked is not
+            // known any more of a request whose body was too long to be kept: then its client judges.
             attemptFailed(index, .malformed, .strayUpgrade)
             return .phaseChanged
         }

@@ -108,6 +108,29 @@ import Vocabulary
         await rig.expectNothingHeld()
     }
 
+    /// What it asked for is not kept: the client judges, as without a proxy. That it is asked for at all is known.
+    @Test func `a switch after a body too long to be kept is believed`() async throws {
+        let server = try ScriptedServer(
+            .expect("the end"),
+            .send("HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nhello"),
+            .stall
+        )
+        defer { server.stop() }
+        let rig = try await ProxyRig([
+            UpstreamDefinition(name: "web", peers: [PeerDefinition(address: server.address)])
+        ])
+        let client = try rig.client()
+        let body = String(repeating: "x", count: 300_000) + "the end"
+        try client.send(
+            "POST / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
+                + "Content-Length: \(body.utf8.count)\r\n\r\n" + body
+        )
+        let head = String(decoding: try client.read(through: "hello"), as: UTF8.self)
+        #expect(head.hasPrefix("HTTP/1.1 101 "), "\(head)")
+        client.close()
+        await rig.expectNothingHeld()
+    }
+
     // MARK: Resets
 
     @Test func `a peer's reset is the client's reset, after all that came before it`()

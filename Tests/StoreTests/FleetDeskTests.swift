@@ -93,9 +93,8 @@ import Vocabulary
             let second = await Agent.start("a2", on: rig, pairs: 60)
             #expect(
                 await rig.comes {
-                    first.hands.held.isDisjoint(with: second.hands.held)
-                        && first.hands.held.union(second.hands.held).count == 60
-                        && second.hands.held.count >= 15 && first.hands.held.count >= 15
+                    haveShared(first, second) && second.hands.held.count >= 15
+                        && first.hands.held.count >= 15
                 }
             )
             // A count of 1 of 2 goes over with the pair.
@@ -557,12 +556,6 @@ import Vocabulary
                 await Agent.start("a1", on: rig, pairs: 40),
                 await Agent.start("a2", on: rig, pairs: 40)
             )
-            // Who is there first has everything, until the other has its share.
-            let isSplit = {
-                !first.hands.held.isEmpty && !second.hands.held.isEmpty
-                    && first.hands.held.isDisjoint(with: second.hands.held)
-                    && first.hands.held.union(second.hands.held).count == 40
-            }
             let server = try #require(rig.server)
             // Who says nothing of a pair for longer than a probe takes loses it again.
             #expect(
@@ -571,7 +564,8 @@ import Vocabulary
                         for key in agent.hands.held { agent.find(.up, key) }
                     }
                     let count = try? await server.ask("HLEN", "muster:verdicts", on: rig.loop)
-                    return count == .integer(40) && isSplit()
+                    // Who is there first has everything, until the other has its share.
+                    return count == .integer(40) && haveShared(first, second)
                 }
             )
             let before = (first.hands.held, second.hands.held)
@@ -689,12 +683,7 @@ import Vocabulary
             let rule = ConfirmRule(agents: 1, quorum: .all)
             let first = await Agent.start("a1", on: rig, pairs: 30, confirm: rule)
             let second = await Agent.start("a2", on: rig, pairs: 30, confirm: rule)
-            #expect(
-                await rig.comes {
-                    !first.hands.held.isEmpty && !second.hands.held.isEmpty
-                        && first.hands.held.union(second.hands.held).count == 30
-                }
-            )
+            #expect(await rig.comes { haveShared(first, second) })
             let key = try #require(first.hands.held.first)
             #expect(first.fails(key) == .hold)
             #expect(await rig.comes { second.hands.looks == [key] })
@@ -1030,6 +1019,19 @@ private final class Agent {
             begun: now,
             at: now
         )
+    }
+}
+
+/// Each has what it ranks first for, and knows of all: nothing is about to change hands.
+private func haveShared(_ agents: Agent...) -> Bool {
+    let ids = Set(agents.map(\.desk.setting.agent))
+    return agents.allSatisfy { agent in
+        agent.keys.allSatisfy { key in
+            guard let pair = agent.desk.number(of: key) else { return false }
+            let rank = agent.desk.member.rank(of: pair)
+            return Set(rank) == ids
+                && agent.hands.held.contains(key) == (rank.first == agent.desk.setting.agent)
+        }
     }
 }
 
