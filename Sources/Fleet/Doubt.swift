@@ -85,7 +85,7 @@ public struct Doubt: Sendable {
     static let lagMax = Nanoseconds.seconds(1)
     static let lagWindow = Nanoseconds.seconds(10)
     /// Fewer targets, or all on one host, are no sample.
-    static let targetsMin = 5
+    public static let targetsMin = 5
     static let hostsMin = 2
     /// From here on it withholds.
     public static let withheldFrom = 0.5

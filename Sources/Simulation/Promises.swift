@@ -33,8 +33,13 @@ struct Promises {
         /// Its own sockets say so at once, however few it probes.
         var isOfSockets = false
 
+        /// It has doubted itself since.
+        var isDoubted = false
+        /// Others took so much of that before it could be found silent that too little was left.
+        var isTaken = false
+
         /// Enough of a sample for it to doubt itself.
-        var isNoticed: Bool { targets.count >= (isOfSockets ? 1 : 6) }
+        var isNoticed: Bool { !isTaken && targets.count >= (isOfSockets ? 1 : 6) }
     }
     /// Since when something else is wrong with what people see of targets.
     fileprivate var sightTrouble: Int64 = -1_000_000
@@ -167,6 +172,7 @@ extension Checks {
     mutating func lookAtPromises(_ world: World) {
         lookForGaps(world)
         countWhatIsCut(world)
+        noteWhatIsTaken(world)
         lookAfterTheBlind(world)
         lookAtAbsence(world)
         // What goes wrong with these stays so for a while.
@@ -366,6 +372,23 @@ extension Checks {
         }
     }
 
+    /// Whoever has no sample any more by the time at which all that it probes is silent may lose the rest by votes alone.
+    private mutating func noteWhatIsTaken(_ world: World) {
+        let silentAfter = (setting.interval + setting.timeout).milliseconds
+        for (number, cut) in promises.cuts.enumerated() {
+            guard let cut, cut.isCounted, !cut.isDoubted, !cut.isTaken, !cut.isOfSockets,
+                world.agents.indices.contains(number)
+            else { continue }
+            let agent = world.agents[number]
+            if !agent.desk.reasons.isEmpty {
+                promises.cuts[number]?.isDoubted = true
+            } else if world.now - cut.since >= silentAfter {
+                let left = cut.targets.count { agent.holds($0) }
+                promises.cuts[number]?.isTaken = left < Doubt.targetsMin
+            }
+        }
+    }
+
     /// It knows so, and others look after what it does not see.
     private mutating func lookAfterTheBlind(_ world: World) {
         let now = world.now
@@ -375,16 +398,17 @@ extension Checks {
                 world.agents.indices.contains(number), world.agents[number].isAlive,
                 world.agents.contains(where: { isSighted($0, now) })
             else { continue }
-            let sighted = world.agents.filter { isSighted($0, now) }
+            // Something may have befallen them a moment ago: they are asked all the same.
+            let takers = world.agents.filter { $0.isAlive && $0.number != number }
             for target in cut.targets where world.isUp(target) {
-                // Whoever takes it may have no way to it either: the bound runs from when all that are well have.
+                // Whoever takes it may have no way to it either: the bound runs from when all that may have.
                 // What is asked seldom is found silent with its next slot, and is another's then.
                 let longer = max(setting.interval(of: target) - setting.interval, .zero)
                 // Whoever does not define it is offered it for an interval, and then the next is.
                 let others = world.agents.indices.count { world.isHidden(target, from: $0) }
                 let passed = setting.interval(of: target).milliseconds * Int64(others)
                 let blindMax = Promises.blindMax + longer.milliseconds + passed
-                let isInReach = sighted.allSatisfy {
+                let isInReach = takers.allSatisfy {
                     world.canProbe(target, from: $0.number)
                         && promises.hasReached(target, from: $0.number, for: blindMax, at: now)
                 }
