@@ -57,7 +57,7 @@ enum OfferedProtocols {
         _ offered: Slice<UnsafeBufferPointer<UInt8>>,
         _ named: Slice<UnsafeBufferPointer<UInt8>>
     ) -> Bool {
-        trimmed(offered).elementsEqual(named) { lowered($0) == lowered($1) }
+        trimmed(offered).elementsEqual(named) { ASCII.lowercase($0) == ASCII.lowercase($1) }
     }
 
     private static func trimmed(
@@ -67,9 +67,5 @@ enum OfferedProtocols {
         let rest = word.drop(while: isBlank)
         guard let last = rest.lastIndex(where: { !isBlank($0) }) else { return rest.prefix(0) }
         return rest[...last]
-    }
-
-    private static func lowered(_ byte: UInt8) -> UInt8 {
-        (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
     }
 }

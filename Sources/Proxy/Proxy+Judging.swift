@@ -202,12 +202,14 @@ extension Proxy {
     private func failed(_ key: PeerKey, _ count: Int, _ cause: FailureCause) {
         judging.troubledAt[key] = loop.instant
         judging.troubledBy[key] = cause
-        guard let definition = board.report(of: key)?.definition,
+        let definition = board.report(of: key)?.definition
+        guard let definition,
             let failures = judging.judge.failed(key, count, of: definition, at: loop.instant)
         else {
             if judging.isOnTrial(key) { return failedTrial(key, cause) }
-            let mayCome = board.report(of: key).map { $0.definition.maxFails > 1 } ?? false
-            if mayCome, board.mayEject(key) { judging.times.isCounting = true }
+            if let definition, definition.maxFails > 1, board.mayEject(key) {
+                judging.times.isCounting = true
+            }
             return suspect(key, failures: count)
         }
         let requests = failures == 1 ? "a request" : "\(failures) requests"
