@@ -75,11 +75,15 @@ public final class RedisConnection: EventSink {
 
     private init(loop: EventLoop) { self.loop = loop }
 
+    /// Where it leads: of the addresses of a name the one that answered.
+    public private(set) var place: Address?
+
     public var isOpen: Bool { context != nil && failure == nil }
 
     // MARK: Life
 
-    /// Connects, authenticates and selects the database, all within `timeout`.
+    /// Connects, authenticates and selects the database. A name may have several addresses, of which some lead nowhere
+    /// or to nobody: each is asked in turn, and has `timeout` to be reached and to answer.
     public static func connect(
         to url: RedisURL,
         on loop: EventLoop,
@@ -96,17 +100,39 @@ public final class RedisConnection: EventSink {
                 lookup: lookup
             )
         }
-        let deadline = loop.instant + timeout
-        let address = try await socketAddress(of: url.address, deadline: deadline, lookup: lookup)
-        let connection = RedisConnection(loop: loop)
-        do throws(RedisError) {
-            try await connection.open(address, timeout: timeout)
-            try await connection.greet(url, timeout: timeout)
-        } catch {
-            connection.close()
-            throw error
+        let places = try await socketAddresses(
+            of: url.address,
+            deadline: loop.instant + timeout,
+            lookup: lookup
+        )
+        var failures: [(place: Address, error: RedisError)] = []
+        for place in places {
+            let connection = RedisConnection(loop: loop)
+            do throws(RedisError) {
+                try await connection.open(place, timeout: timeout)
+                try await connection.greet(url, timeout: timeout)
+                connection.place = place
+                return connection
+            } catch {
+                connection.close()
+                failures.append((place, error))
+                // Somebody is there, and says why not: another address would be another server.
+                if case .refused = error { break }
+            }
         }
-        return connection
+        throw error(of: failures)
+    }
+
+    /// Of several places all are named: which of them is the one that should answer is not known here.
+    private static func error(of failures: [(place: Address, error: RedisError)]) -> RedisError {
+        guard let last = failures.last else { return .disconnected("connect: no address") }
+        if failures.count == 1 { return last.error }
+        if case .refused = last.error { return last.error }
+        let words = failures.map { place, error in
+            let text = "\(error)"
+            return text.hasPrefix("connect ") ? text : "connect \(place): \(text)"
+        }
+        return .disconnected(words.joined(separator: "; "))
     }
 
     /// Asks one sentinel after the other where the master is. While a failover lasts they may still name the
@@ -200,24 +226,30 @@ public final class RedisConnection: EventSink {
         return true
     }()
 
-    private static func socketAddress(
+    private static func socketAddresses(
         of address: Address,
         deadline: Instant,
         lookup: HostLookup?
-    ) async throws(RedisError) -> Address {
+    ) async throws(RedisError) -> [Address] {
         guard case .host(let host, let port) = address, SocketAddress(address) == nil else {
-            return address
+            return [address]
         }
         // The one name that is an address everywhere.
-        if host == "localhost" { return .host("127.0.0.1", port: port) }
+        if host == "localhost" { return ["127.0.0.1", "::1"].map { .host($0, port: port) } }
         guard let lookup else {
             throw .disconnected("resolve \(host): expected an IP address, saw a name")
         }
-        guard let first = await lookup(host, deadline).first else {
-            throw .disconnected("resolve \(host): no address")
+        var places: [Address] = []
+        for ip in await lookup(host, deadline) {
+            let place = Address.host(ip, port: port)
+            if !places.contains(place), places.count < placesMax { places.append(place) }
         }
-        return .host(first, port: port)
+        if places.isEmpty { throw .disconnected("resolve \(host): no address") }
+        return places
     }
+
+    /// Of one name: each that is silent takes its time.
+    private static let placesMax = 8
 
     private func open(_ address: Address, timeout: Nanoseconds) async throws(RedisError) {
         let made: UnsafeMutablePointer<redisAsyncContext>? =

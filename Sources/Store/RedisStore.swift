@@ -498,7 +498,8 @@ public final class RedisStore: Store {
     private func connect() async throws(RedisError) {
         let writer = try await open()
         self.writer = writer
-        let reader = try await open()
+        // A name may lead to several servers: what is written to one of them is read there.
+        let reader = try await open(at: url.sentinels == nil ? writer.place : nil)
         self.reader = reader
         try await load(on: writer)
         try await loadFleet(on: writer)
@@ -537,7 +538,9 @@ public final class RedisStore: Store {
         try await ask(writer, [["SCRIPT", "LOAD", source]]).first?.text ?? ""
     }
 
-    private func open() async throws(RedisError) -> RedisConnection {
+    private func open(at place: Address? = nil) async throws(RedisError) -> RedisConnection {
+        var url = url
+        if let place { url.address = place }
         let connection = try await RedisConnection.connect(
             to: url,
             on: loop,

@@ -55,6 +55,52 @@ import Vocabulary
         }
     }
 
+    /// The first refuses, the second swallows what it is sent: an AAAA of a Redis on IPv4 only, a server that is gone.
+    @Test func `of a name every address is asked in turn`() async throws {
+        try await StoreRig.run(.redisTCP) { rig in
+            let server = try #require(rig.server)
+            guard case .host(let ip, let port) = server.url.address else { return }
+            let silent = try HangingListener(ip: "127.0.0.8", port: port)
+            let names = ["127.0.0.9", "127.0.0.9", "127.0.0.8", ip]
+            func connect(
+                _ url: RedisURL,
+                _ count: Int,
+                within timeout: Nanoseconds = .seconds(1)
+            ) async throws(RedisError) -> RedisConnection {
+                try await RedisConnection.connect(
+                    to: url,
+                    on: rig.loop,
+                    timeout: timeout,
+                    lookup: { name, _ in name == "redis.test" ? Array(names.prefix(count)) : [] }
+                )
+            }
+            let url = RedisURL(address: .host("redis.test", port: port))
+            let connection = try await connect(url, 4)
+            #expect(connection.place == server.url.address)
+            connection.close()
+            // Each is named where none answers.
+            do throws(RedisError) {
+                try await connect(url, 3).close()
+                Issue.record("nobody is there")
+            } catch {
+                #expect("\(error)".contains("connect 127.0.0.9:\(port): Connection refused; "))
+                #expect("\(error)".contains("connect \(silent.address): no answer within 1s"))
+            }
+            // Whoever answers is the one that is meant, be it that it refuses.
+            var other = url
+            other.password = "x"
+            await #expect(throws: RedisError.self) { try await connect(other, 4).close() }
+            // A sentinel too: this one is none, and says so.
+            let sentinels = try RedisURL(text: "redis+sentinel://redis.test:\(port)/m")
+            do throws(RedisError) {
+                try await connect(sentinels, 4).close()
+                Issue.record("it is no sentinel")
+            } catch {
+                #expect("\(error)".contains("unknown command"), "\(error)")
+            }
+        }
+    }
+
     @Test func `everything pending fails when Redis dies, and the owner hears of it once`()
         async throws
     {
