@@ -52,6 +52,7 @@ public final class FleetDesk: EventSink {
     public var onNotify: ((FleetSign) -> Void)?
     /// Why the store does not do what this agent calls for; nil while it does.
     public private(set) var refusal: String?
+    private var refusedScript: FleetScript?
     /// The store answers, and takes no writes: beats are none. Nothing follows from anybody's silence.
     package var isUnwritable: Bool { unwritableSince != nil }
     package private(set) var unwritableSince: Instant?
@@ -545,7 +546,7 @@ public final class FleetDesk: EventSink {
         switch answer {
         case .reply(let reply):
             unwritableSince = nil
-            if refusal != nil, case .beat = call { note(refusal: nil) }
+            if let refusal, isOver(refusal, by: call.script) { note(refusal: nil) }
             if case .beaten(let answer) = reply {
                 newerFormat = nil
                 teller.beaten(at: answer.time, within: setting.terms.resumeAfter)
@@ -553,6 +554,7 @@ public final class FleetDesk: EventSink {
             ended(number, call, sent, reply)
         case .lost: ended(number, call, sent, nil)
         case .refused(let text):
+            refusedScript = call.script
             note(refusal: text)
             ended(number, call, sent, nil)
         case .unwritten:
@@ -637,6 +639,16 @@ public final class FleetDesk: EventSink {
             }
         )
     }
+
+    /// A right is missed until it is given, which the wire tells; or, where it is not named, until that very call
+    /// passes. All else is looked at anew with each reading of everything.
+    private func isOver(_ refusal: String, by script: FleetScript) -> Bool {
+        if Refusal(refusal) != .right { return script == .beat }
+        return wire?.missesRights != true && script == refusedScript
+    }
+
+    package var isRightMissed: Bool { refusal.map { Refusal($0) == .right } ?? false }
+    package func rightsAreGiven() { note(refusal: nil) }
 
     private func note(refusal text: String?) {
         if let text {

@@ -97,6 +97,8 @@ package protocol FleetWire: AnyObject {
     func giveUp(_ key: VerdictKey)
     /// A word for all agents.
     func announce(_ sign: FleetSign, by instance: String)
+    /// What the store may not do for this user is known, or being found out: it is said when it is given.
+    var missesRights: Bool { get }
     /// The standing of this agent is another now.
     func standingChanged()
     /// The store is another than before, or has lost its state.
@@ -105,4 +107,5 @@ package protocol FleetWire: AnyObject {
 
 extension FleetWire {
     package func eraChanged() {}
+    package var missesRights: Bool { false }
 }

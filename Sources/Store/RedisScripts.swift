@@ -24,6 +24,9 @@ struct RedisKeys: Hashable, Sendable {
     /// STREAM: hints for this agent.
     func inbox(of agent: String) -> String { prefix + "to:" + agent }
 
+    /// Never there: whether a command may be run is asked with it.
+    var right: String { prefix + "right" }
+
     /// What agents share, with the types of the keys.
     func ofFleet(agent: String) -> [(key: String, type: String)] {
         ["about", "claims", "fleet"].map { (prefix + $0, "hash") } + [(inbox(of: agent), "stream")]
@@ -324,8 +327,9 @@ enum RedisScript: CaseIterable {
             answers[i] = 1
           end
         end
-        if #writes > 0 then redis.call('HSET', KEYS[1], unpack(writes)) end
+        -- First what an ACL may forbid alone.
         for _, field in ipairs(woken) do wake(field) end
+        if #writes > 0 then redis.call('HSET', KEYS[1], unpack(writes)) end
         return answers
         """
 
@@ -506,8 +510,9 @@ enum RedisScript: CaseIterable {
         local text = cjson.encode(old)
         if applied or not held then
           -- Without a mark: this may be all that the hash knows.
-          redis.call('HSET', KEYS[1], ARGV[1], text)
+          -- First what an ACL may forbid alone: the order is asked for anew, and would be there already.
           wake(ARGV[1])
+          redis.call('HSET', KEYS[1], ARGV[1], text)
         end
         if #ARGV > 3 then return {text, isNews and string.format('%.0f', was) or ''} end
         return text

@@ -45,6 +45,7 @@ extension RedisStore: FleetWire {
                 case .right, .other:
                     // What lies there is looked at with the next reading of everything.
                     if text.contains("WRONGTYPE") { self?.looks = 0 }
+                    if Refusal(text) == .right { self?.missRight(text) }
                     self?.noteWritable(false)
                     done(.refused(text))
                 }
@@ -52,10 +53,7 @@ extension RedisStore: FleetWire {
                 let words = items.map { $0.text ?? $0.integer.map { "\($0)" } ?? "" }
                 let reply = FleetReply(words, to: call, by: signature, .store)
                 // A beat is written: nobody has to wait for the next reading of everything to learn that writes go again.
-                if case .beaten = reply {
-                    self?.wroteAgain()
-                    self?.noteWritable(true)
-                }
+                if case .beaten = reply { self?.beatIsWritten() }
                 let ahead = self?.fleetAhead ?? .zero
                 done(
                     reply.map { .reply($0.shifted(by: -ahead)) }
@@ -64,6 +62,22 @@ extension RedisStore: FleetWire {
             default: done(.refused("expected a list, saw another reply"))
             }
         }
+    }
+
+    /// No order was refused, and it may be another right than orders need.
+    private func missRight(_ text: String) {
+        if Self.checkableRight(text) != nil {
+            refuseWriting(text)
+        } else {
+            findRights(for: text, isTold: false)
+        }
+    }
+
+    package var missesRights: Bool { isFindingRights || !missingRights.isEmpty }
+
+    private func beatIsWritten() {
+        // It wrote no order, which may be forbidden all the same.
+        if writeError.map({ Refusal($0) == .right }) != true { wroteAgain(isBeat: true) }
     }
 
     package func newest(_ key: VerdictKey) -> (record: Verdict, isCurrent: Bool)? {
@@ -98,7 +112,9 @@ extension RedisStore: FleetWire {
                 "window", "\(vote.window.milliseconds)", "life", "\(vote.life.milliseconds)",
             ]
         }
-        writer?.post(words, timeout: commandTimeout) { _ in }
+        writer?.post(words, timeout: commandTimeout) { [weak self] reply in
+            if case .error(let text)? = reply, Refusal(text) == .right { self?.missRight(text) }
+        }
     }
 
     /// Milliseconds; `TrafficVote` draws the line much lower.

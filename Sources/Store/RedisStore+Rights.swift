@@ -6,6 +6,114 @@ import Redis
 import Vocabulary
 
 extension RedisStore {
+    // MARK: Rights that are missing
+
+    /// The command that is forbidden, where it can be found out when it no longer is.
+    static func checkableRight(_ text: String) -> String? {
+        Refusal.missingRight(text).map { $0.lowercased() }.flatMap {
+            harmless($0, key: "") == nil ? nil : $0
+        }
+    }
+
+    /// A command that changes nothing anybody reads, and is refused where the user may not run the one of that name: ACLs
+    /// are asked before keys are. Nil for what is not needed to write. `key` is of no use to anybody else.
+    private static func harmless(_ name: String, key: String) -> [String]? {
+        switch name {
+        // With an id that is none.
+        case "xadd": ["XADD", key, "-", "a", "b"]
+        // These two leave something, which is taken away again.
+        case "incr": ["INCR", key]
+        case "hset": ["HSET", key, "a", "b"]
+        case "set": ["SET", key, "", "XX"]
+        case "get": ["GET", key]
+        case "del": ["DEL", key]
+        case "type": ["TYPE", key]
+        case "exists": ["EXISTS", key]
+        case "strlen": ["STRLEN", key]
+        case "time": ["TIME"]
+        case "hget": ["HGET", key, ""]
+        case "hdel": ["HDEL", key, ""]
+        case "hlen": ["HLEN", key]
+        case "hexists": ["HEXISTS", key, ""]
+        case "hmget": ["HMGET", key, ""]
+        case "hgetall": ["HGETALL", key]
+        case "hscan": ["HSCAN", key, "0"]
+        case "hstrlen": ["HSTRLEN", key, ""]
+        case "xrevrange": ["XREVRANGE", key, "+", "-", "COUNT", "1"]
+        case "rename": ["RENAME", key, key]
+        case "renamenx": ["RENAMENX", key, key]
+        default: nil
+        }
+    }
+
+    private static let checkableRights = [
+        "del", "exists", "get", "hdel", "hexists", "hget", "hgetall", "hlen", "hmget", "hscan",
+        "hset", "hstrlen", "incr",
+        "rename", "renamenx", "set", "strlen", "time", "type", "xadd", "xrevrange",
+    ]
+
+    /// `done` hears with which words this user may not run it; nil where it may, and of nothing where the connection ends.
+    private func check(right name: String, _ done: @escaping (String?) -> Void) {
+        guard let writer, let command = Self.harmless(name, key: keys.right) else { return }
+        writer.post(command, timeout: commandTimeout) { [weak self] reply in
+            guard let self, let reply else { return }
+            if case .error(let text) = reply, Refusal(text) == .right { return done(text) }
+            if name == "incr" || name == "hset", case .integer = reply {
+                self.writer?.post(["DEL", keys.right], timeout: commandTimeout) { _ in }
+            }
+            done(nil)
+        }
+    }
+
+    /// A script is refused without a word of the command that it may not run, before Redis 7.2: each is tried. `isTold`
+    /// where people hear of `text` if none of them is the one.
+    func findRights(for text: String, isTold: Bool) {
+        guard !isFindingRights, let writer, writer.isOpen else {
+            if isTold { tellOfRefusal(text) }
+            return
+        }
+        isFindingRights = true
+        var (waiting, found) = (Self.checkableRights.count, [String]())
+        for name in Self.checkableRights {
+            check(right: name) { [weak self] refusal in
+                if let refusal { found.append(refusal) }
+                waiting -= 1
+                guard waiting == 0, let self else { return }
+                isFindingRights = false
+                if found.isEmpty { return isTold ? tellOfRefusal(text) : () }
+                takeFound()
+                for refusal in found { refuseWriting(refusal) }
+            }
+        }
+    }
+
+    /// Calls that do not need it pass, and say nothing of it: it is missed until Redis lets this user run the very command.
+    func checkRightsLater() {
+        guard rightsAgain == nil, !isStopping else { return }
+        rightsAgain = timers.schedule(after: Self.writeAgainAfter) { [unowned self] in
+            rightsAgain = nil
+            checkRights()
+        }
+    }
+
+    private func checkRights() {
+        if missingRights.isEmpty { return }
+        checkRightsLater()
+        guard isConnected else { return }
+        for name in missingRights.keys.sorted() {
+            check(right: name) { [weak self] refusal in
+                if refusal == nil { self?.given(right: name) }
+            }
+        }
+    }
+
+    private func given(right name: String) {
+        guard missingRights.removeValue(forKey: name) != nil, missingRights.isEmpty else { return }
+        fleet?.rightsAreGiven()
+        wroteAgain()
+        flushSoon()
+    }
+
     /// This agent's writes are taken, or none of them.
     func noteWritable(_ isWritable: Bool) {
         if isWritable == (unwritableSince == nil) { return }

@@ -26,7 +26,7 @@ public final class RedisStore: Store {
     let keys: RedisKeys
     let journal: Journal
     private let lookup: HostLookup?
-    private let timers: Timers
+    let timers: Timers
     var observer: (any StoreObserver)?
     var file: StateFile?
     /// Holds what was asked for while Redis could not be told.
@@ -93,6 +93,10 @@ public final class RedisStore: Store {
     private var refused: UInt64 = 0
     /// Why Redis takes no writes, though it can be read.
     private(set) var writeError: String?
+    /// Commands that an ACL forbids, each with the words in which it did.
+    var missingRights: [String: String] = [:]
+    var rightsAgain: Timers.Token?
+    var isFindingRights = false
     private var isWriteTroubleTold = false
     /// Set where Redis throws away what it likes when its memory is full.
     var evictionAdvice = ""
@@ -244,6 +248,9 @@ public final class RedisStore: Store {
         )
     }
 
+    /// The first of them, by name.
+    private var missingRight: String? { missingRights.min { $0.key < $1.key }?.value }
+
     private var pendingCount: Int {
         sides.reduce(fleet?.member.unsaid ?? 0) { $0 + $1.pendingCount }
     }
@@ -259,7 +266,7 @@ public final class RedisStore: Store {
             revision: revision,
             pending: pendingCount,
             lastError: lastError,
-            writeError: writeError ?? fleet?.refusal,
+            writeError: writeError ?? missingRight ?? fleet?.refusal,
             refused: refused,
             ignored: ignored
         )
@@ -512,6 +519,8 @@ public final class RedisStore: Store {
         await askForEviction(reader)
         try await reconcile(reader)
         for side in sides where fleet == nil || side.sort.isMerged { side.restate() }
+        // All else may be allowed and only this not, and then nothing of what others say is heard.
+        try await readHints(on: reader)
         lastError = nil
         turn(connected: true)
         // Told everything again before anything else, so that the state is whole within a moment.
@@ -587,8 +596,15 @@ public final class RedisStore: Store {
     func refuseWriting(_ text: String) {
         // What was the master is a replica now: sentinels know who is it.
         if url.sentinels != nil, Refusal.word(text) == "READONLY" { return lost(.refused(text)) }
-        let isNew = writeError != text
-        writeError = text
+        let right = Self.checkableRight(text)
+        let isNew: Bool
+        if let right {
+            isNew = missingRights.updateValue(text, forKey: right) == nil
+            checkRightsLater()
+        } else {
+            isNew = writeError != text
+            writeError = text
+        }
         noteWritable(false)
         if isNew { observer?.storeStatusChanged(status) }
         if writeAgain == nil {
@@ -597,6 +613,19 @@ public final class RedisStore: Store {
                 flushSoon()
             }
         }
+        if right == nil, Refusal(text) == .right {
+            findRights(for: text, isTold: true)
+        } else {
+            tellOfRefusal(text)
+        }
+    }
+
+    /// What was refused without a word of what is missing is known by now.
+    func takeFound() {
+        if writeError.map({ Refusal($0) == .right }) == true { writeError = nil }
+    }
+
+    func tellOfRefusal(_ text: String) {
         guard let silent = throttle.note("write \(Refusal.word(text))", at: loop.instant) else {
             return
         }
@@ -620,12 +649,15 @@ public final class RedisStore: Store {
     }
 
     /// Redis took a write, even if only one that changes nothing.
-    func wroteAgain() {
-        guard writeError != nil else { return noteWritable(fleet?.refusal == nil) }
+    func wroteAgain(isBeat: Bool = false) {
         writeError = nil
-        let words =
-            unwritableSince.map { ", after \(TransitionLine.rough(loop.instant - $0))" } ?? ""
-        noteWritable(fleet?.refusal == nil)
+        // That another command is let through says nothing of it.
+        if !missingRights.isEmpty { return }
+        // What a beat ends it has not ended yet: its answer is on the way there.
+        let isRefused = isBeat ? fleet?.isRightMissed == true : fleet?.refusal != nil
+        guard !isRefused, let began = unwritableSince else { return }
+        let words = ", after \(TransitionLine.rough(loop.instant - began))"
+        noteWritable(true)
         // Good news of a trouble that nobody was told of would be riddles.
         if isWriteTroubleTold {
             isWriteTroubleTold = false
@@ -650,6 +682,7 @@ public final class RedisStore: Store {
         // First, because whoever waits for an answer hears that none comes, and may call again.
         let open = [writer.take(), reader.take()]
         fleetScripts = [:]
+        isFindingRights = false
         for connection in open { connection?.close() }
     }
 

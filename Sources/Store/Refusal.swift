@@ -37,15 +37,20 @@ enum Refusal: Equatable {
         String(text.prefix { $0 != " " }.prefix(32)).printable
     }
 
-    /// Redis names the command in quotes, from 7 on in scripts too: `to run the 'hget' command`.
-    private static func right(_ text: String) -> String {
+    /// The command that an ACL forbids. Redis names it in quotes, from 7 on in scripts too: `to run the 'hget' command`.
+    static func missingRight(_ text: String) -> String? {
+        guard Refusal(text) == .right else { return nil }
         let parts = text.split(separator: "'", omittingEmptySubsequences: false)
-        let isNamed = parts.count > 2 && parts[0].hasSuffix("run the ")
-        let name = isNamed ? String(parts[1].prefix(64)).printable : ""
-        return
-            (name.isEmpty
-            ? "its ACL lacks a right of this user" : "its ACL does not let this user run \(name)")
-            + "; docs/STATE.md names all that are needed"
+        guard parts.count > 2, parts[0].hasSuffix("run the ") else { return nil }
+        let name = String(parts[1].prefix(64)).printable
+        return name.isEmpty ? nil : name
+    }
+
+    private static func right(_ text: String) -> String {
+        let what =
+            missingRight(text).map { "its ACL does not let this user run \($0): allow +\($0)" }
+            ?? "its ACL lacks a right of this user"
+        return what + "; docs/STATE.md names all that are needed"
     }
 
     static func advice(_ text: String) -> String? {

@@ -378,6 +378,76 @@ import Vocabulary
         }
     }
 
+    /// Beats pass, and so does a word that only says the same again: neither says that the right is there.
+    @Test func `a right that only some calls need is missed until it is given`() async throws {
+        try await StoreRig.run(.redisTCP) { rig in
+            let server = try #require(rig.server)
+            let connection = try await server.connect(on: rig.loop)
+            defer { connection.close() }
+            let url = try await server.urlWithDocumentedRights(connection)
+            let user = try #require(url.user)
+            let agent = await Agent.start("a1", on: rig, url: url, pairs: 2)
+            #expect(await rig.comes { agent.hands.held.count == 2 })
+            for key in agent.keys { agent.find(.up, key) }
+            #expect(await rig.comes { agent.store.status.pending == 0 })
+            let key = agent.keys[0]
+            let before = await text(of: key, rig)
+            let entries = try await connection.command(["XLEN", "muster:changes"])
+            _ = try await connection.command(["ACL", "SETUSER", user, "-xadd"], timeout: patience)
+            agent.find(.down, key)
+            let isMissed = await rig.comes {
+                agent.store.status.writeError?.contains("'xadd'") == true
+            }
+            #expect(isMissed)
+            let told = agent.store.status.since
+            for _ in 0..<3 {
+                agent.find(.up, agent.keys[1])
+                let count = agent.desk.member.membership.signature.count
+                #expect(
+                    await rig.comes { agent.desk.member.membership.signature.count > count + 4 }
+                )
+                let status = agent.store.status
+                #expect(!status.isWritable && status.isConnected && status.since == told)
+                #expect(status.writeAdvice?.contains("+xadd") == true)
+                #expect(agent.desk.refusal != nil)
+            }
+            #expect(!rig.lines.contains("takes writes again") && !rig.lines.contains("fleet again"))
+            // Not half of it, and what is there is nobody else's.
+            #expect(await text(of: key, rig) == before)
+            let asides = try await connection.command(["KEYS", "muster:*aside*"])
+            #expect(asides.array?.isEmpty == true)
+            #expect(try await connection.command(["XLEN", "muster:changes"]) == entries)
+            _ = try await connection.command(["ACL", "SETUSER", user, "+xadd"], timeout: patience)
+            #expect(
+                await rig.comes { agent.store.status.isWritable && agent.store.status.pending == 0 }
+            )
+            #expect(agent.desk.refusal == nil)
+            #expect(await text(of: key, rig)?.contains("\"down\"") == true)
+            #expect(rig.lines.contains("takes writes again"))
+        }
+    }
+
+    /// A peer that others have to be asked about would be held as it is for good, and nobody would know why.
+    @Test func `a question that may not be sent is a right that is missed`() async throws {
+        try await StoreRig.run(.redisTCP) { rig in
+            let server = try #require(rig.server)
+            let connection = try await server.connect(on: rig.loop)
+            defer { connection.close() }
+            let url = try await server.urlWithDocumentedRights(connection)
+            let user = try #require(url.user)
+            let rule = ConfirmRule(agents: 1, quorum: .all)
+            let first = await Agent.start("a1", on: rig, url: url, pairs: 30, confirm: rule)
+            let second = await Agent.start("a2", on: rig, pairs: 30, confirm: rule)
+            #expect(await rig.comes { haveShared(first, second) })
+            _ = try await connection.command(["ACL", "SETUSER", user, "-xadd"], timeout: patience)
+            let key = try #require(first.hands.held.first)
+            #expect(first.fails(key) == .hold)
+            #expect(
+                await rig.comes { first.store.status.writeError?.contains("'xadd'") == true }
+            )
+        }
+    }
+
     /// The next word of the holder meets it: the next reading of everything is an hour away.
     @Test func `what an older agent writes is written over`() async throws {
         try await StoreRig.run(.redisUnix) { rig in

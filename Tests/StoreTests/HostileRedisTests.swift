@@ -240,6 +240,57 @@ import Vocabulary
             #expect(held == .integer(1))
         }
     }
+
+    /// Whole or not at all, also where the right to tell of it is the one that is missing.
+    @Test func `an order that nobody may be told of is not written`() async throws {
+        try await StoreRig.run(.redisTCP) { [peer] rig in
+            let server = try #require(rig.server)
+            let connection = try await server.connect(on: rig.loop)
+            defer { connection.close() }
+            let url = try await server.urlWithDocumentedRights(connection)
+            let user = try #require(url.user)
+            let store = rig.make(url: url, reconcileEvery: .milliseconds(50))
+            store.start(Listener())
+            #expect(await rig.comes { store.status.isConnected })
+            _ = try await connection.command(["ACL", "SETUSER", user, "-xadd"], timeout: patience)
+            #expect(try await store.change(IntentChange(mode: .init(.drain)), of: peer) == .here)
+            let held = try await connection.command(["HEXISTS", "muster:intents", peer.field])
+            #expect(held == .integer(0))
+            // From Redis 7.2 on a script is told which it is.
+            #expect(await rig.comes { store.status.writeAdvice?.contains("+xadd") == true })
+            _ = try await connection.command(["ACL", "SETUSER", user, "+xadd"], timeout: patience)
+            #expect(await rig.comes { store.status.pending == 0 && store.status.isWritable })
+            let asides = try await connection.command(["KEYS", "muster:*aside*"])
+            #expect(asides.array?.isEmpty == true)
+        }
+    }
+
+    /// All else passes, and so each attempt looked like the end of the trouble.
+    @Test func `a store that may not be followed is away, since then and for that reason`()
+        async throws
+    {
+        try await StoreRig.run(.redisTCP) { rig in
+            let server = try #require(rig.server)
+            let connection = try await server.connect(on: rig.loop)
+            defer { connection.close() }
+            let url = try await server.urlWithDocumentedRights(connection)
+            let user = try #require(url.user)
+            let store = rig.make(url: url, reconcileEvery: .milliseconds(50))
+            let listener = Listener()
+            store.start(listener)
+            #expect(await rig.comes { store.status.isConnected })
+            _ = try await connection.command(["ACL", "SETUSER", user, "-xread"], timeout: patience)
+            #expect(await rig.comes { !store.status.isConnected })
+            let (since, count) = (store.status.since, listener.statuses.count)
+            // So many attempts later.
+            #expect(await rig.comes { listener.statuses.count > count + 4 })
+            let later = listener.statuses.dropFirst(count)
+            #expect(later.allSatisfy { !$0.isConnected && $0.since == since })
+            #expect(store.status.lastError?.contains("'xread'") == true)
+            _ = try await connection.command(["ACL", "SETUSER", user, "+xread"], timeout: patience)
+            #expect(await rig.comes { store.status.isConnected })
+        }
+    }
 }
 
 extension RedisServer {
