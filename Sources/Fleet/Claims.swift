@@ -99,6 +99,9 @@ public struct Claims: Sendable {
         paused[pair] = nil
     }
 
+    /// Of all pairs.
+    var latestEpoch: UInt64 { epochs.max() ?? 0 }
+
     /// Heard of a claim or a verdict under this epoch.
     public mutating func note(epoch: UInt64, of pair: PairNumber) {
         epochs[Int(pair)] = max(epochs[Int(pair)], epoch)

@@ -105,6 +105,11 @@ extension FleetMember {
         let wasMember = membership.isMember
         let isFirst = membership.era == 0
         let isNewEra = !isFirst && membership.era != answer.era
+        if isNewEra, let era = lostEra(after: answer) {
+            membership.remember(era: era)
+            isCut = true
+            return beatSoon(at: now)
+        }
         isCut = false
         clock.take(store: answer.time, sent: sent, received: now, anew: isNewEra)
         let change = membership.answered(answer, sent: sent)
@@ -138,6 +143,15 @@ extension FleetMember {
         doubt.note(silentAgents: silent, of: answer.size)
         dropElectors(at: now, into: &effects)
         lookThrough(pairsOf: watch.take(membership.late), at: now)
+    }
+
+    /// Whoever began this era knew nothing of one in between, which was later: what is written now would lie below what was
+    /// read then. Said once, should the store not believe it.
+    private func lostEra(after answer: FleetReply.BeatAnswer) -> UInt64? {
+        let epoch = claims.latestEpoch
+        let reach = FleetTerms.claimsMax(ofEra: answer.era, at: answer.time)
+        let isLater = epoch > membership.era && epoch > answer.era && epoch - answer.era > reach
+        return isLater && epoch <= FleetTerms.latestEra(at: answer.time) ? epoch : nil
     }
 
     private mutating func keepEverything() {

@@ -519,8 +519,8 @@ extension FleetMember {
         at now: Instant,
         into effects: inout [FleetEffect]
     ) {
-        guard let pair = number(of: key), !isAway(at: now), !claims.abstains(from: pair, at: now)
-        else {
+        // That it has heard no answer for a while says nothing of a peer; and who asks can be told, as it could ask.
+        guard let pair = number(of: key), !claims.abstains(from: pair, at: now) else {
             return vote(.abstains, on: key, ask, at: clock.now(at: now), now, into: &effects)
         }
         claims.note(epoch: ask.epoch, of: pair)

@@ -482,9 +482,9 @@ public enum FleetScript: String, CaseIterable, Sendable {
           elseif t < guarded then
             word = 'frozen'
           elseif reason == 'rank' then
-            -- Who leaves and doubts itself sees nothing until then.
+            -- Who sees nothing need not be waited for. Who leaves, and doubts itself for whatever reason, comes to see nothing more.
             local its = is_held and life(one.agent)
-            local is_blind = its and its.state == 'leaving' and its.word ~= 'sure'
+            local is_blind = its and (its.word == 'silent' or its.state == 'leaving' and its.word ~= 'sure')
             if is_held and not is_mine and not is_blind then
               from = t + \(terms.handOver.milliseconds)
             end

@@ -54,6 +54,11 @@ public struct FleetTerms: Hashable, Sendable {
     /// And by less than so much more, by who calls first, and with which beat: two that follow the same one must not be
     /// one, though the answer be lost that would have told of the first.
     public static let eraSpread: UInt64 = 1 << 16
+    /// No pair is claimed so often within an era of such an age: an epoch that lies further above it is of another.
+    static func claimsMax(ofEra era: UInt64, at time: WallTime) -> UInt64 {
+        let age = UInt64(max(time.milliseconds, 0)).subtractingReportingOverflow(era)
+        return 100 + (age.overflow ? 0 : age.partialValue / 100)
+    }
     /// An epoch is milliseconds since 1970 where it begins, and grows by one with each claim: what is further ahead of the
     /// store's time than this, some 279 years, no fleet has reached, however wrong its clocks were, and somebody's
     /// hand wrote it. The limit moves a thousand times a second, and no pair is claimed as often: whatever is claimed above

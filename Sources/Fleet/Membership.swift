@@ -115,6 +115,9 @@ public struct Membership: Sendable {
         return beat
     }
 
+    /// There was a later era than the one that the store has: who beats with this begins one that is later still.
+    mutating func remember(era later: UInt64) { era = later }
+
     public mutating func leave() { if state == .working { state = .leaving } }
     public mutating func end() { state = .gone }
 

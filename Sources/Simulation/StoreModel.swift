@@ -205,6 +205,13 @@ public struct StoreModel: Sendable {
         return life.instance == instance && life.state != .gone && livesOn(life, moment)
     }
 
+    /// It sees nothing: there is nothing to wait for. Who leaves, and doubts itself for whatever reason, comes to see
+    /// nothing more.
+    private func isBlind(_ agent: String) -> Bool {
+        guard let life = content.lives[agent] else { return false }
+        return life.word == .silent || life.state == .leaving && life.word != .sure
+    }
+
     private func refusal(_ signature: Signature, _ moment: Moment) -> FleetReply? {
         if signature.era != content.era { return .refused(.era(content.era)) }
         let isFit =
@@ -432,9 +439,7 @@ public struct StoreModel: Sendable {
         } else {
             switch claim.reason {
             case .rank, .keep:
-                // Who leaves and doubts itself sees nothing until then.
-                let life = record.flatMap { content.lives[$0.agent] }
-                let isBlind = life.map { $0.state == .leaving && $0.word != .sure } ?? false
+                let isBlind = record.map { self.isBlind($0.agent) } ?? false
                 if isOthers, !isBlind { from = time + terms.handOver.milliseconds }
             case .stale:
                 if isOthers, let record {

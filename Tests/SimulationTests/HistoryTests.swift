@@ -739,6 +739,26 @@ import Vocabulary
         #expect((begun.milliseconds > 0) == (doubt == 0))
     }
 
+    /// It has come back from a cut of its own, and takes what ranks it first from one that is cut off now.
+    @Test(arguments: [true, false])
+    func `whoever sees nothing is not waited for, and began nothing`(isSilent: Bool) throws {
+        var (store, callers) = Self.fleet(["a", "b"])
+        _ = try #require(Self.grant(callers[0].claim(&store, .rank)))
+        for _ in 0..<4 {
+            store.clock += 250
+            callers[0].beat(&store, doubt: 70, isSilent: isSilent)
+            callers[1].beat(&store)
+        }
+        let reply = callers[1].claim(&store, .rank)
+        guard case .granted(_, let from, let begun, _)? = Self.answer(reply) else {
+            Issue.record("\(reply)")
+            return
+        }
+        // One that is late with everything, say, still probes.
+        #expect(from.milliseconds == store.clock + (isSilent ? 0 : 500))
+        #expect(begun.milliseconds == (isSilent ? 0 : from.milliseconds))
+    }
+
     // MARK: The net below all others
 
     /// Its process lost track of it: it lives, holds the pair, and never says a word of it.

@@ -722,6 +722,31 @@ import Vocabulary
                 fault(104_891, 3_962, .storeGone(keeps: false)),
             ]
         ),
+        Replay(
+            what: "who is asked has not heard from the store for a lease, and abstains for that",
+            seed: 9_347,
+            agents: 3,
+            targets: 8,
+            readers: 0,
+            faults: [
+                fault(70_146, 2_795, .storeRefuses),
+                fault(70_146, 3_600, .cutFromTargets(agent: 2)),
+            ]
+        ),
+        Replay(
+            what: "whoever knew the last era is gone, and the next one is earlier",
+            seed: 7_963,
+            agents: 2,
+            targets: 9,
+            readers: 0,
+            faults: [
+                fault(1, 3_900, .targetFlaky(8, share: 57)),
+                fault(4_009, 294, .failover(lost: 165)),
+                fault(4_485, 1_700, .storeGone(keeps: false)),
+                fault(4_639, 300, .crash(agent: 0)),
+                fault(5_735, 0, .storeClock(by: -4_341)),
+            ]
+        ),
     ]
 
     @Test(arguments: replays)
