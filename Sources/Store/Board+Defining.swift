@@ -191,8 +191,7 @@ extension Board {
         for (key, verdict) in waiting where board.expects(key) {
             orphans[upstream]?[key] = nil
             orphanCount -= 1
-            let held = board.verdict(of: key.peer, by: key.monitor)
-            if let other = board.otherSubject(of: verdict, beside: held) {
+            if let other = board.otherSubject(of: verdict) {
                 note(other, of: verdict, now: now)
                 continue
             }

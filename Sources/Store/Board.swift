@@ -367,7 +367,7 @@ public final class Board: EventSink {
         }
         let now = read()
         let held = board.verdict(of: key.peer, by: key.monitor)
-        if let other = board.otherSubject(of: verdict, beside: held) {
+        if let other = board.otherSubject(of: verdict) {
             return note(other, of: verdict, now: now)
         }
         noteDifference(of: verdict, in: board, counts: true, at: now.instant)
@@ -572,7 +572,7 @@ extension Board: StoreObserver {
         guard let board = boards[key.upstream], board.expects(key) else { return }
         let found = board.verdict(of: key.peer, by: key.monitor)
         if board.difference(of: verdict) != nil {
-            let counts = board.otherSubject(of: verdict, beside: found) == nil
+            let counts = board.otherSubject(of: verdict) == nil
             noteDifference(of: verdict, in: board, counts: counts, at: now.instant)
             if !counts { return }
         }

@@ -119,13 +119,11 @@ final class UpstreamBoard {
         monitors.first { $0.id == monitor }?.lifeMax ?? .zero
     }
 
-    /// Why a verdict does not count here; nil where it is about this pair as it is defined here, or does not tell.
-    /// `held` is what is believed of it now: where that is about our own question, one about another adds nothing;
-    /// where nothing is, it is a beginning, as after a reload that changes a monitor's settings.
-    func otherSubject(of verdict: Verdict, beside held: Verdict?) -> OtherSubject? {
-        guard let other = difference(of: verdict) else { return nil }
-        guard other == .settings else { return other }
-        return held.flatMap { difference(of: $0) == nil && $0.subject != nil ? other : nil }
+    /// Why a verdict does not count here; nil where it is about this pair as it is defined here, or does not tell. That
+    /// the check has other settings is no reason: whoever holds the pair speaks for all, or they would differ for as long as
+    /// agents are reloaded one after the other.
+    func otherSubject(of verdict: Verdict) -> OtherSubject? {
+        difference(of: verdict).flatMap { $0 == .settings ? nil : $0 }
     }
 
     /// In what a verdict is about something else than this pair as it is defined here, whether it counts or not.
