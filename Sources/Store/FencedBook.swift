@@ -137,9 +137,13 @@ package struct FencedBook<R: FencedRecord> {
             && !(record.renews(held) && record.expiresAt > held.expiresAt)
     }
 
-    /// What was read from a file: it holds until the store can be heard.
+    /// What was read from a file: it holds until the store can be heard. Its order is that of the store which this process had
+    /// then: that may have been another one, whose epochs are later than those of this one will ever be.
     package mutating func followKnown(mark: Following<R>.Mark) {
-        for record in shelf.records.values where record.agent != agent {
+        for var record in Array(shelf.records.values) {
+            record.loseOrder()
+            shelf.put(record, for: record.key)
+            if record.agent == agent { continue }
             _ = following.follow(record, vouchedBy: 0, mark)
         }
     }

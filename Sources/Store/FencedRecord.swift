@@ -22,6 +22,8 @@ public protocol FencedRecord: Record, StoreChange {
     func isAboutTheSame(as other: Self) -> Bool
     /// Says the same as `other`, only later: nobody needs to be woken for it.
     func renews(_ other: Self) -> Bool
+    /// Whatever is read stands above it.
+    mutating func loseOrder()
     /// Said again without a change.
     mutating func renew(at time: WallTime, for life: Nanoseconds)
     /// The same by a clock that shows `step` more.
@@ -30,6 +32,8 @@ public protocol FencedRecord: Record, StoreChange {
 
 extension FencedRecord {
     public var isFound: Bool { true }
+
+    public mutating func loseOrder() {}
 
     public mutating func renew(at time: WallTime, for life: Nanoseconds) {}
 

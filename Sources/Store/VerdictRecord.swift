@@ -21,6 +21,8 @@ extension Verdict: FencedRecord {
         expiresAt = time + life
     }
 
+    public mutating func loseOrder() { (epoch, sequence) = (0, 0) }
+
     public static func read(_ json: JSON, of key: VerdictKey) -> Verdict? {
         Verdict(key: key, json: json)
     }

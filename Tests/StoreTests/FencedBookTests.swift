@@ -62,6 +62,18 @@ import Vocabulary
         #expect(other == nil)
     }
 
+    /// It ran alone, or with another prefix, where epochs are later than in the fleet that it joins.
+    @Test(arguments: ["a1", "a2"])
+    func `what a file says has no order beside what is read`(agent: String) {
+        var book = book()
+        let old = word(.down, by: agent, 900, 9, at: 0)
+        #expect(book.shelf.take(old))
+        book.followKnown(mark: { _, _ in nil })
+        #expect(book.shelf[old.key]?.status == .down)
+        #expect(hear(word(.up, by: "a2", 50, 1, at: 1), &book) == .news)
+        #expect(book.shelf[old.key]?.status == .up)
+    }
+
     /// a2 need not write again for half a day what it finds again and again.
     @Test func `what lies in the store holds again as soon as nothing is said here`() throws {
         var book = book()
