@@ -647,14 +647,17 @@ extension FleetMember {
         postpone(pair, .offer, until: now + terms.rankStep * Int64(rank))
     }
 
-    /// Requests find this peer failing. While others cannot be asked, this agent looks itself.
+    /// Requests find this peer failing. While others cannot be asked, this agent probes it itself until they can, whoever
+    /// does beside it.
     public mutating func suspected(
         _ key: VerdictKey,
         at now: Instant,
         into effects: inout [FleetEffect]
     ) {
         guard let pair = number(of: key), !claims.probes(pair), isAway(at: now) else { return }
-        effects.append(.look(pair))
+        // At once: what its holder has begun of it nobody here knows.
+        keep(pair, from: WallTime(milliseconds: 0), at: now, into: &effects)
+        claims.want(pair, .keep)
     }
 
     /// The loop was kept from what was due for so long.

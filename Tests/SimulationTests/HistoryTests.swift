@@ -200,6 +200,66 @@ import Vocabulary
         #expect(past.claim(&store, .rank) == .refused(.lease))
     }
 
+    /// What its requests find failing it cannot ask the holder about.
+    @Test func `what requests find failing is probed here until the store is back`() throws {
+        var (store, callers) = Self.fleet(["a", "b"])
+        let held = try #require(Self.grant(callers[0].claim(&store, .rank)))
+        _ = callers[0].publish(&store, epoch: held.epoch, sequence: 1)
+        var member = FleetMember(agent: "c", weight: 0, dice: Dice(seed: 1), at: Self.moment(store))
+        let schedule = Schedule(
+            interval: .seconds(1),
+            fastInterval: .milliseconds(500),
+            timeout: .milliseconds(400)
+        )
+        let now = Self.moment(store).instant
+        let pair = member.define(PairPlan(key: Self.pair, schedule: schedule), at: now)
+        var effects: [FleetEffect] = []
+        func live(for span: Int64, isAway: Bool) -> [FleetEffect] {
+            var seen: [FleetEffect] = []
+            for _ in 0..<span / 250 {
+                store.clock += 250
+                for index in callers.indices { callers[index].beat(&store) }
+                let now = Self.moment(store).instant
+                member.tick(at: now, lag: .zero, into: &effects)
+                while !effects.isEmpty {
+                    let effect = effects.removeFirst()
+                    seen.append(effect)
+                    guard case .call(let number, let signature, let call) = effect else { continue }
+                    if isAway {
+                        member.unwritten(number, at: now)
+                    } else {
+                        let reply = store.perform(signature, call)
+                        member.replied(number, reply, at: now, into: &effects)
+                    }
+                }
+            }
+            return seen
+        }
+        func isProbedWhenSuspected() -> Bool {
+            effects = []
+            member.suspected(Self.pair, at: Self.moment(store).instant, into: &effects)
+            defer { effects = [] }
+            return effects.contains {
+                if case .probe(pair, let from, 0, nil) = $0 {
+                    from.milliseconds == 0
+                } else {
+                    false
+                }
+            }
+        }
+        _ = live(for: 2_000, isAway: false)
+        let isProbedWithStore = isProbedWhenSuspected()
+        #expect(!isProbedWithStore, "its holder is told")
+        _ = live(for: 4_000, isAway: true)
+        let isProbed = isProbedWhenSuspected()
+        #expect(isProbed)
+        let isProbedAgain = isProbedWhenSuspected()
+        #expect(!isProbedAgain, "it is probed already")
+        let back = live(for: 2_000, isAway: false)
+        #expect(back.contains { if case .stop(pair, _) = $0 { true } else { false } })
+        #expect(store.holding(of: Self.pair)?.agent == "a")
+    }
+
     // MARK: Rule 8
 
     @Test func `a second process with the same id gets nothing until the first is over`() {
