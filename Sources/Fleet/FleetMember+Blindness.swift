@@ -8,8 +8,6 @@ import Vocabulary
 struct Blindness: Sendable {
     /// Of which doubt all that was silent has been given away.
     var givenAwayFor: Instant?
-    /// Of what it probes, that of which the last probe said nothing.
-    var mute = Set<PairNumber>()
     /// When what nobody took is offered again.
     var offersAgainAt = Instant(nanoseconds: .min)
     /// When this life was first answered, or in a new era.
@@ -132,7 +130,7 @@ extension FleetMember {
 
     /// What says nothing in silence (an agent that is asked beside other checks) may well speak to another.
     func isUnseen(_ pair: PairNumber) -> Bool {
-        doubt.isSilent(pair) || doubt.networkSince != nil && blindness.mute.contains(pair)
+        doubt.isSilent(pair) || doubt.networkSince != nil && mutes[pair] != nil
     }
 
     /// Whoever was offered it may have been unable to take it, or never have had the letter, and its next failure may be a long

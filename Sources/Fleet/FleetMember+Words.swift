@@ -16,7 +16,7 @@ extension FleetMember {
         into effects: inout [FleetEffect]
     ) -> Ruling {
         guard let plan = plan(of: pair) else { return .ignore }
-        if found == .nothing { blindness.mute.insert(pair) } else { blindness.mute.remove(pair) }
+        noteMute(found, of: pair)
         note(found, of: pair, after: known(pair, counter), at: now, into: &effects)
         settleDoubt(at: now)
         sampleInSuspicion(at: now, into: &effects)
@@ -38,6 +38,7 @@ extension FleetMember {
             } else if found == .unsent || isUnseen(pair) {
                 giveAwayUnheard(pair, at: now, into: &effects)
             }
+            askWhoHears(pair, plan, at: now, into: &effects)
             return .count
         }
         let isAway = isAway(at: now)
@@ -208,7 +209,7 @@ extension FleetMember {
     }
 
     /// In rank order, of those that beat in time and do not doubt.
-    private func wellOnes(on pair: PairNumber, atMost count: Int) -> [String] {
+    func wellOnes(on pair: PairNumber, atMost count: Int) -> [String] {
         ones(on: pair, atMost: count) { membership.doubting[$0] == nil }
     }
 
@@ -303,15 +304,15 @@ extension FleetMember {
             effects.append(.say(.disagreement(pair, passes: passes, of: size)))
         }
         if isEnough, let successor = run.successor {
-            giveAway(pair, to: successor, inDoubt: false, at: now, into: &effects)
+            giveAway(pair, to: successor, because: .outvoted, at: now, into: &effects)
         }
     }
 
     /// Offers the pair, and probes it until the other has claimed it.
-    private mutating func giveAway(
+    mutating func giveAway(
         _ pair: PairNumber,
         to successor: String,
-        inDoubt: Bool,
+        because parting: Parting,
         at now: Instant,
         into effects: inout [FleetEffect]
     ) {
@@ -323,15 +324,15 @@ extension FleetMember {
         claims.abstain(
             from: pair,
             until: now + terms.abstention,
-            isOfDoubt: inDoubt && !isByVotes
+            isOfDoubt: parting == .doubt && !isByVotes
         )
         let letter = FleetCall.Letter(to: successor, .offered(plan.key, epoch: epoch, by: agent))
         offers[pair] = Offer(
             to: successor,
-            isOfDoubt: inDoubt,
-            isRepeated: inDoubt && passedOn[pair]?.isAgain ?? false
+            parting: parting,
+            isRepeated: parting == .doubt && passedOn[pair]?.isAgain ?? false
         )
-        if inDoubt { passedOn[pair, default: PassedOn()].note(successor, at: now) }
+        if parting == .doubt { passedOn[pair, default: PassedOn()].note(successor, at: now) }
         tell([letter], at: now, into: &effects)
         runs[pair] = nil
         mass.end(pair, .left)
@@ -340,7 +341,7 @@ extension FleetMember {
     /// A pair that is being given away: said to people when the store has heard of it.
     struct Offer: Sendable {
         var to: String
-        var isOfDoubt: Bool
+        var parting: Parting
         /// All were offered it before.
         var isRepeated = false
         /// The letter was lost, or was never sent: to be given away again.
@@ -374,7 +375,7 @@ extension FleetMember {
             else { continue }
             offers[pair] = nil
             if offer.isRepeated { continue }
-            effects.append(.say(.gaveAway(pair, to: offer.to, inDoubt: offer.isOfDoubt)))
+            effects.append(.say(.gaveAway(pair, to: offer.to, because: offer.parting)))
         }
     }
 
@@ -406,7 +407,7 @@ extension FleetMember {
             successor = well.first
         }
         guard let successor else { return }
-        giveAway(pair, to: successor, inDoubt: true, at: now, into: &effects)
+        giveAway(pair, to: successor, because: .doubt, at: now, into: &effects)
     }
 
     /// It said nothing, or was not even asked. Where this agent has doubted itself for a while, it came back to it, as its heir, before it
@@ -507,8 +508,12 @@ extension FleetMember {
         case .voted(let key, let vote) where vote.number == Vote.unasked:
             if let pair = number(of: key) { told(vote, of: pair, at: now, into: &effects) }
         case .voted(let key, let vote):
-            guard let pair = number(of: key), runs[pair]?.take(vote) == true else { return }
-            weigh(pair, at: now, into: &effects)
+            guard let pair = number(of: key) else { return }
+            if runs[pair]?.take(vote) == true {
+                weigh(pair, at: now, into: &effects)
+            } else {
+                hears(vote, of: pair, at: now, into: &effects)
+            }
         }
         send(at: now, into: &effects)
     }

@@ -117,11 +117,20 @@ public enum FleetWord: Hashable, Sendable {
     case observerDiffers(PairNumber, String, Vote.Word)
     /// Somebody who takes no part wrote a verdict of a pair that this agent holds, under a later epoch.
     case stranger(String, PairNumber)
-    /// `inDoubt`: nobody knows yet whether the other sees it, only that this agent may not.
-    case gaveAway(PairNumber, to: String, inDoubt: Bool)
+    case gaveAway(PairNumber, to: String, because: Parting)
     case massHeld
     /// What was held is not any more, after so long.
     case massOver(MassChange.Hold, lasted: Nanoseconds)
+}
+
+/// Why a pair is given to another agent.
+public enum Parting: Hashable, Sendable {
+    /// It fails here, and others see it pass.
+    case outvoted
+    /// Nobody knows yet whether the other sees it, only that this agent may not.
+    case doubt
+    /// It says nothing here, and something to the other.
+    case unheard
 }
 
 public struct FleetMember: Sendable {
@@ -151,6 +160,8 @@ public struct FleetMember: Sendable {
     // MARK: Words
 
     var runs: [PairNumber: FailingRun] = [:]
+    /// What says nothing, of pairs that this agent probes.
+    var mutes: [PairNumber: MuteRun] = [:]
     /// How many of how many saw it fail, of pairs that are down or about to be.
     var confirmed: [PairNumber: Confirmed] = [:]
     /// What is being given away, until the store has heard of it.
@@ -469,7 +480,7 @@ public struct FleetMember: Sendable {
         failures[pair] = nil
         if offers[pair]?.isLost == true { offers[pair] = nil }
         passedOn[pair] = nil
-        blindness.mute.remove(pair)
+        mutes[pair] = nil
         observers.forgetTold(pair)
         observers.reconsider(pair)
     }

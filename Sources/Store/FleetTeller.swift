@@ -160,12 +160,15 @@ struct FleetTeller {
                     + "what it writes is written over. Upgrade it, or stop it",
                 [.event("older-agent"), .agent(other)]
             )
-        case .gaveAway(let pair, let to, let inDoubt):
+        case .gaveAway(let pair, let to, let parting):
+            let reason =
+                switch parting {
+                case .doubt: "which does not doubt itself as this agent does: it fails here"
+                case .outvoted: "which sees it pass: it fails here only"
+                case .unheard: "to which it says something: it says nothing here"
+                }
             journal.notice(
-                "\(name(pair)) is given to \(to), "
-                    + (inDoubt
-                        ? "which does not doubt itself as this agent does: it fails here"
-                        : "which sees it pass: it fails here only"),
+                "\(name(pair)) is given to \(to), \(reason)",
                 [.event("given-away"), .agent(to)]
             )
         case .massHeld:

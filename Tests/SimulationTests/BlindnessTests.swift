@@ -161,6 +161,20 @@ import Vocabulary
         #expect((world.checks.gaps.max() ?? .max) <= 4_500, "\(world.checks.gaps)")
     }
 
+    /// Too few targets to tell a network by them, and what is silent is no failure that could be voted on.
+    @Test(arguments: [2, 3])
+    func `what says nothing to one agent goes to one that hears it`(agents: Int) throws {
+        let world = world(
+            [Fault(at: 30_000, length: 40_000, kind: .cutFromTargets(agent: 0))],
+            agents: agents,
+            targets: 8,
+            neutralInSilence: Set(0..<8)
+        )
+        try run(world)
+        // Twice in vain, and three askings.
+        #expect((world.checks.gaps.max() ?? .max) <= 6_500, "\(world.checks.gaps)")
+    }
+
     /// All are killed and Redis has lost its state: whoever is back first, and sees nothing, knows from its own file that it was not
     /// alone.
     @Test(arguments: [true, false])

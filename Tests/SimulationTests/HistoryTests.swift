@@ -709,45 +709,66 @@ import Vocabulary
 
     // MARK: Rule 7
 
-    /// Its failure was found before it doubted itself, and waits for another's word, which comes after.
-    @Test func `a vote takes nothing down at an agent that has come to doubt itself`() throws {
-        var (store, callers) = Self.fleet(["b"])
-        let ids = (0..<20).map { "a\($0)" }
-        let id = try #require(ids.first { Self.heir(among: ["b", $0]) == $0 })
-        let schedule = Schedule(
-            interval: .seconds(1),
-            fastInterval: .milliseconds(500),
-            timeout: .milliseconds(400)
-        )
-        var member = FleetMember(agent: id, dice: Dice(seed: 1), at: Self.moment(store))
-        let pair = member.define(
-            PairPlan(key: Self.pair, schedule: schedule, confirm: ConfirmRule(agents: 1)),
-            at: Self.moment(store).instant
-        )
+    /// It holds its pair, and asks others as it sees it fail.
+    private struct Asker {
+        var store: StoreModel
+        var callers: [Caller]
+        var member: FleetMember
+        var pair: PairNumber = 0
         var effects: [FleetEffect] = []
-        func live(for span: Int64) {
+
+        /// Two share the probing, so that each is asked by the other.
+        init() throws {
+            (store, callers) = HistoryTests.fleet(["b"])
+            let ids = (0..<20).map { "a\($0)" }
+            let id = try #require(ids.first { HistoryTests.heir(among: ["b", $0]) == $0 })
+            let schedule = Schedule(
+                interval: .seconds(1),
+                fastInterval: .milliseconds(500),
+                timeout: .milliseconds(400)
+            )
+            let now = HistoryTests.moment(store)
+            member = FleetMember(agent: id, dice: Dice(seed: 1), at: now)
+            let plan = PairPlan(
+                key: HistoryTests.pair,
+                schedule: schedule,
+                confirm: ConfirmRule(agents: 1)
+            )
+            pair = member.define(plan, at: now.instant)
+            live(for: 10_000)
+        }
+
+        var now: Instant { HistoryTests.moment(store).instant }
+
+        mutating func live(for span: Int64) {
             for _ in 0..<span / 250 {
                 store.clock += 250
                 callers[0].beat(&store)
-                let now = Self.moment(store).instant
                 member.tick(at: now, lag: .zero, into: &effects)
-                while !effects.isEmpty {
-                    guard case .call(let number, let signature, let call) = effects.removeFirst()
-                    else { continue }
-                    member.replied(number, store.perform(signature, call), at: now, into: &effects)
-                }
+                _ = takeLetters()
             }
         }
-        live(for: 10_000)
-        let counter = HealthCounter(
-            thresholds: Thresholds(rise: 2, fall: 1),
-            resuming: .up,
-            health: 2
-        )
-        func fail() -> Ruling {
-            let now = Self.moment(store).instant
+
+        /// Has the store answer its calls. What it told others since it was asked for last.
+        mutating func takeLetters() -> [FleetCall.Letter] {
+            var told: [FleetCall.Letter] = []
+            while !effects.isEmpty {
+                guard case .call(let number, let signature, let call) = effects.removeFirst()
+                else { continue }
+                if case .tell(let letters) = call { told += letters }
+                member.replied(number, store.perform(signature, call), at: now, into: &effects)
+            }
+            return told
+        }
+
+        mutating func find(_ found: Found) -> Ruling {
+            let counter = HealthCounter(
+                thresholds: Thresholds(rise: 2, fall: 1),
+                resuming: .up,
+                health: 2
+            )
             return member.outcome(
-                .fails(silent: false, immediate: false),
+                found,
                 of: pair,
                 counter: counter,
                 begun: now,
@@ -755,23 +776,64 @@ import Vocabulary
                 into: &effects
             )
         }
-        #expect(fail() == .hold)
-        let asked = effects.compactMap { effect -> Ask? in
-            guard case .call(_, _, .tell(let letters)) = effect,
-                case .asked(_, let ask)? = letters.first(where: { $0.to == "b" })?.words
-            else { return nil }
-            return ask
+
+        mutating func fail() -> Ruling { find(.fails(silent: false, immediate: false)) }
+
+        mutating func takeAsk() -> Ask? {
+            takeLetters().lazy.compactMap { letter -> Ask? in
+                if letter.to == "b", case .asked(_, let ask) = letter.words { ask } else { nil }
+            }
+            .first
         }
-        let ask = try #require(asked.first)
-        effects = []
-        let (now, time) = (Self.moment(store).instant, WallTime(milliseconds: store.clock))
-        member.lagged(by: .seconds(2), at: now)
-        let vote = Vote(by: "b", word: .fails, epoch: ask.epoch, number: ask.number, at: time)
-        member.heard(.voted(Self.pair, vote), at: now, into: &effects)
-        #expect(!effects.contains(.fall(pair)))
+
+        mutating func hear(_ word: Vote.Word, to ask: Ask) {
+            let vote = Vote(
+                by: "b",
+                word: word,
+                epoch: ask.epoch,
+                number: ask.number,
+                at: WallTime(milliseconds: store.clock)
+            )
+            member.heard(.voted(HistoryTests.pair, vote), at: now, into: &effects)
+        }
+    }
+
+    /// Its failure was found before it doubted itself, and waits for another's word, which comes after.
+    @Test func `a vote takes nothing down at an agent that has come to doubt itself`() throws {
+        var asker = try Asker()
+        let ruling = asker.fail()
+        #expect(ruling == .hold)
+        let asked = asker.takeAsk()
+        let ask = try #require(asked)
+        asker.member.lagged(by: .seconds(2), at: asker.now)
+        asker.hear(.fails, to: ask)
+        #expect(!asker.effects.contains(.fall(asker.pair)))
         // As soon as it does not, what it finds counts, and the vote with it.
-        live(for: 11_000)
-        #expect(fail() == .count)
+        asker.live(for: 11_000)
+        let rulingThen = asker.fail()
+        #expect(rulingThen == .count)
+    }
+
+    // MARK: What says nothing
+
+    @Test func `what says nothing here goes to who hears it`() throws {
+        var asker = try Asker()
+        var askings = 0
+        for _ in 0..<8 {
+            let ruling = asker.find(.nothing)
+            #expect(ruling == .count)
+            if let ask = asker.takeAsk() {
+                askings += 1
+                asker.hear(.passes, to: ask)
+            }
+            let offered = asker.takeLetters().contains {
+                if case .offered = $0.words { $0.to == "b" } else { false }
+            }
+            #expect(offered == (askings == FleetTerms.patience))
+            if offered { return }
+            asker.live(for: 1_000)
+        }
+        Issue.record("it stays where nobody hears it")
     }
 
     /// It stops cleanly, be it that somebody takes the pair while it is leaving or when it is gone.
