@@ -93,6 +93,8 @@ public struct Vote: Hashable, Sendable {
     public var at: WallTime
     /// What it saw; nil where it abstains, and where it is of an older version.
     public var reason: Reason?
+    /// What it looked at, as `PairPlan.about`; zero where it does not say.
+    public var about: UInt64
 
     public init(
         by: String,
@@ -100,7 +102,8 @@ public struct Vote: Hashable, Sendable {
         epoch: UInt64,
         number: UInt64,
         at: WallTime,
-        reason: Reason? = nil
+        reason: Reason? = nil,
+        about: UInt64 = 0
     ) {
         self.by = by
         self.word = word
@@ -108,6 +111,7 @@ public struct Vote: Hashable, Sendable {
         self.number = number
         self.at = at
         self.reason = reason
+        self.about = about
     }
 }
 

@@ -293,6 +293,7 @@ extension FleetHint {
                 "\(vote.number)", "at", "\(vote.at.milliseconds)", "by", vote.by, "vote",
                 vote.word.rawValue,
             ] + (vote.reason.map { ["reason", $0.rawValue] } ?? [])
+                + (vote.about > 0 ? ["about", "\(vote.about)"] : [])
         }
     }
 
@@ -327,7 +328,8 @@ extension FleetHint {
                 epoch: epoch,
                 number: count,
                 at: at,
-                reason: values["reason"].flatMap(Reason.init)
+                reason: values["reason"].flatMap(Reason.init),
+                about: number("about") ?? 0
             )
             self = .voted(pair, vote)
         default: return nil

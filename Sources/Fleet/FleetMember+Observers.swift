@@ -144,7 +144,8 @@ extension FleetMember {
             epoch: epoch,
             number: Vote.unasked,
             at: time,
-            reason: reason
+            reason: reason,
+            about: plan.about
         )
         tell([.init(to: holder, .voted(plan.key, vote))], at: now, into: &effects)
     }
@@ -157,7 +158,8 @@ extension FleetMember {
         into effects: inout [FleetEffect]
     ) {
         guard let plan = plan(of: pair), plan.observers > 1, claims.probes(pair),
-            vote.by != agent, rosterIDs.contains(vote.by), vote.word != .abstains
+            vote.by != agent, rosterIDs.contains(vote.by),
+            ofOurs(vote, pair, into: &effects).word != .abstains
         else { return }
         let life = Self.life(ofWordOn: plan, terms: terms)
         let isFirst = observers.take(vote, of: pair, life: life)

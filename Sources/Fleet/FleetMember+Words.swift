@@ -509,6 +509,7 @@ extension FleetMember {
             if let pair = number(of: key) { told(vote, of: pair, at: now, into: &effects) }
         case .voted(let key, let vote):
             guard let pair = number(of: key) else { return }
+            let vote = ofOurs(vote, pair, into: &effects)
             if runs[pair]?.take(vote) == true {
                 weigh(pair, at: now, into: &effects)
             } else {
@@ -516,6 +517,16 @@ extension FleetMember {
             }
         }
         send(at: now, into: &effects)
+    }
+
+    /// What somebody finds who looks at something else is no word on this pair: as if it did not know it.
+    func ofOurs(_ vote: Vote, _ pair: PairNumber, into effects: inout [FleetEffect]) -> Vote {
+        guard let plan = plan(of: pair), plan.about > 0, vote.about > 0, vote.about != plan.about
+        else { return vote }
+        effects.append(.say(.otherDefinition(pair, vote.by)))
+        var vote = vote
+        (vote.word, vote.reason) = (.abstains, nil)
+        return vote
     }
 
     private mutating func asked(
@@ -591,7 +602,8 @@ extension FleetMember {
             epoch: ask.epoch,
             number: ask.number,
             at: time,
-            reason: word == .abstains ? nil : reason
+            reason: word == .abstains ? nil : reason,
+            about: number(of: key).flatMap { plan(of: $0)?.about } ?? 0
         )
         tell([.init(to: ask.by, .voted(key, vote))], at: now, into: &effects)
     }

@@ -16,19 +16,23 @@ public struct PairPlan: Hashable, Sendable {
     public var observers: Int
     /// Who is asked without being one of many: two targets on one host fall together.
     public var host: UInt64
+    /// Address and check: agents with other files may have others under this name, and no word on these. Zero: not told.
+    public var about: UInt64
 
     public init(
         key: VerdictKey,
         schedule: Schedule,
         confirm: ConfirmRule = ConfirmRule(),
         observers: Int = 1,
-        host: UInt64 = 0
+        host: UInt64 = 0,
+        about: UInt64 = 0
     ) {
         self.key = key
         self.schedule = schedule
         self.confirm = confirm
         self.observers = observers
         self.host = host
+        self.about = about
     }
 
     public var beat: Beat { Beat(monitor: key.monitor, peer: "\(key.upstream)/\(key.peer)") }
@@ -115,6 +119,8 @@ public enum FleetWord: Hashable, Sendable {
     case disagreement(PairNumber, passes: Int, of: Int)
     /// One that looks at it too finds otherwise than this agent, which finds so.
     case observerDiffers(PairNumber, String, Vote.Word)
+    /// It was asked about the pair, and has another address or check under that name.
+    case otherDefinition(PairNumber, String)
     /// Somebody who takes no part wrote a verdict of a pair that this agent holds, under a later epoch.
     case stranger(String, PairNumber)
     case gaveAway(PairNumber, to: String, because: Parting)

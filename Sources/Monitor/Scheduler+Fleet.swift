@@ -77,8 +77,16 @@ extension Scheduler {
             schedule: pair.monitor.schedule,
             confirm: pair.monitor.confirm,
             observers: pair.monitor.observers,
-            host: Self.host(of: pair.address)
+            host: Self.host(of: pair.address),
+            about: Self.about(pair.subject)
         )
+    }
+
+    private static func about(_ subject: Subject) -> UInt64 {
+        var hash = StableHash()
+        hash.combine(subject.address)
+        hash.combine(UInt64(subject.check))
+        return max(hash.value, 1)
     }
 
     private static func host(of address: Address) -> UInt64 {

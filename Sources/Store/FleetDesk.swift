@@ -689,7 +689,7 @@ public final class FleetDesk: EventSink {
         case .stranger(let other, _):
             strangers.note(other, at: now)
             if !strangers.all(at: now).contains(where: { $0.name == other }) { return }
-        case .tookPart, .stoodStill, .doubled, .massHeld, .massOver: break
+        case .tookPart, .stoodStill, .doubled, .otherDefinition, .massHeld, .massOver: break
         }
         teller.tell(word, at: now, name: name)
     }

@@ -152,6 +152,13 @@ struct FleetTeller {
                     + "sees that it \(word == .passes ? "fails" : "passes")",
                 [.event("disagreement"), .agent(other)]
             )
+        case .otherDefinition(let pair, let other):
+            guard throttle.note("definition \(other)", at: now) != nil else { return }
+            journal.warning(
+                "\(name(pair)): agent \(other) has another address or check under this name; what it finds there does "
+                    + "not count when it is asked. Give all agents the same definition",
+                [.event("other-definition"), .agent(other)]
+            )
         case .stranger(let other, let pair):
             guard throttle.note("stranger \(other)", at: now) != nil else { return }
             journal.warning(

@@ -717,8 +717,8 @@ import Vocabulary
         var pair: PairNumber = 0
         var effects: [FleetEffect] = []
 
-        /// Two share the probing, so that each is asked by the other.
-        init() throws {
+        /// Two share the probing, so that each is asked by the other; `about`: what this one looks at.
+        init(about: UInt64 = 0) throws {
             (store, callers) = HistoryTests.fleet(["b"])
             let ids = (0..<20).map { "a\($0)" }
             let id = try #require(ids.first { HistoryTests.heir(among: ["b", $0]) == $0 })
@@ -732,7 +732,8 @@ import Vocabulary
             let plan = PairPlan(
                 key: HistoryTests.pair,
                 schedule: schedule,
-                confirm: ConfirmRule(agents: 1)
+                confirm: ConfirmRule(agents: 1),
+                about: about
             )
             pair = member.define(plan, at: now.instant)
             live(for: 10_000)
@@ -786,13 +787,14 @@ import Vocabulary
             .first
         }
 
-        mutating func hear(_ word: Vote.Word, to ask: Ask) {
+        mutating func hear(_ word: Vote.Word, to ask: Ask, about: UInt64 = 0) {
             let vote = Vote(
                 by: "b",
                 word: word,
                 epoch: ask.epoch,
                 number: ask.number,
-                at: WallTime(milliseconds: store.clock)
+                at: WallTime(milliseconds: store.clock),
+                about: about
             )
             member.heard(.voted(HistoryTests.pair, vote), at: now, into: &effects)
         }
@@ -814,26 +816,47 @@ import Vocabulary
         #expect(rulingThen == .count)
     }
 
+    /// Agents are reloaded one after the other: under one name one has an address or a check that the other has not yet.
+    @Test(arguments: [UInt64(7), 0, 8])
+    func `who looks at something else under a name has no vote on it`(about: UInt64) throws {
+        let isOther = about == 8
+        for word in [Vote.Word.fails, .passes] {
+            var asker = try Asker(about: 7)
+            let ruling = asker.fail()
+            #expect(ruling == .hold)
+            let asked = asker.takeAsk()
+            let ask = try #require(asked)
+            asker.hear(word, to: ask, about: about)
+            // Nobody else is there: its own word is enough, whatever the other saw elsewhere.
+            #expect(asker.effects.contains(.fall(asker.pair)) == (isOther || word == .fails))
+            let isTold = asker.effects.contains(.say(.otherDefinition(asker.pair, "b")))
+            #expect(isTold == isOther)
+        }
+    }
+
     // MARK: What says nothing
 
-    @Test func `what says nothing here goes to who hears it`() throws {
-        var asker = try Asker()
+    @Test(arguments: [UInt64(7), 8])
+    func `what says nothing here goes to who hears it, if that looks at the same`(
+        about: UInt64
+    ) throws {
+        var asker = try Asker(about: 7)
         var askings = 0
         for _ in 0..<8 {
             let ruling = asker.find(.nothing)
             #expect(ruling == .count)
             if let ask = asker.takeAsk() {
                 askings += 1
-                asker.hear(.passes, to: ask)
+                asker.hear(.passes, to: ask, about: about)
             }
             let offered = asker.takeLetters().contains {
                 if case .offered = $0.words { $0.to == "b" } else { false }
             }
-            #expect(offered == (askings == FleetTerms.patience))
+            #expect(offered == (about == 7 && askings == FleetTerms.patience))
             if offered { return }
             asker.live(for: 1_000)
         }
-        Issue.record("it stays where nobody hears it")
+        #expect(about == 8)
     }
 
     /// It stops cleanly, be it that somebody takes the pair while it is leaving or when it is gone.
