@@ -83,8 +83,10 @@ enum DashboardScript {
         const storeTrouble = (store) => {
           const since = " since " + store.since, then = store.as_of ? "; what other agents found is as of then" : "";
           if (!store.connected)
-            return "store " + store.kind + " is away" + since + (store.error ? ": " + store.error : "") + then;
-          if (store.twin) return "store " + store.kind + ": " + store.twin;
+            return "store " + store.kind + " is away" + since + (store.error ? ": " + store.error : "")
+              + (store.advice ? "; " + store.advice : "") + then;
+          const standing = store.twin || store.waits || store.fleet_error;
+          if (standing) return "store " + store.kind + ": " + standing;
           if (!store.writable)
             return "store " + store.kind + " takes no writes" + since + ": " + store.write_error
               + (store.advice ? "; " + store.advice : "") + then;

@@ -34,7 +34,9 @@ enum FleetRoutes {
                 reports,
                 isComplete: found != nil || own.isAlone,
                 writeError: status.writeError,
-                twin: status.twin
+                twin: status.twin,
+                waits: status.waits,
+                fleetError: status.fleetError
             )
         )
     }
@@ -180,7 +182,9 @@ enum AgentsJSON {
         _ reports: [FleetReport],
         isComplete: Bool,
         writeError: String? = nil,
-        twin: String? = nil
+        twin: String? = nil,
+        waits: String? = nil,
+        fleetError: String? = nil
     ) -> JSON {
         let heardUntil = reports.compactMap(\.heardUntil).max()
         let all = reports.reduce(0) { $0 + ($1.state.lives ? $1.pairs : 0) }
@@ -193,6 +197,9 @@ enum AgentsJSON {
             .init("write_error", JSON(writeError)),
             // The line of this name is another process's.
             .init("twin", JSON(twin)),
+            // Nor is it this one's yet.
+            .init("waits", JSON(waits)),
+            .init("fleet_error", JSON(fleetError)),
         ])
     }
 

@@ -69,6 +69,8 @@ enum StateRoutes {
             .init("advice", JSON(store.writeAdvice)),
             .init("as_of", store.asOf.map { .string($0.description) } ?? .null),
             .init("twin", JSON(store.twin?.printable)),
+            .init("waits", JSON(store.waits?.printable)),
+            .init("fleet_error", JSON(store.fleetError?.printable)),
             .init("pending", .integer(Int64(store.pending))),
             .init("revision", .integer(Int64(clamping: store.revision))),
             .init("refused", .integer(Int64(clamping: store.refused))),

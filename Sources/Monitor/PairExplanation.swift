@@ -287,11 +287,20 @@ extension Scheduler {
             let holder =
                 owner.isEmpty
                 ? "who does is not known here" : "\(owner) held the claim when it was last heard"
+            if let waits = fleet.waitWords {
+                return "nobody here probes it yet: \(waits); \(holder)"
+            }
             return
                 "this process does not probe it: another one with agent.id '\(fleet.setting.agent)' is alive; \(holder)"
         }
         if owner.isEmpty {
             return "nobody is known to probe it yet; \(heirWords(rank))"
+        }
+        if let words = fleet.newerWords {
+            let what =
+                isHere
+                ? "goes on with what it had" : "held the claim when this agent last took part"
+            return "\(owner) \(what): \(words)"
         }
         if isHere, fleet.isAway {
             let why = fleet.isUnwritable ? "takes no writes" : "does not answer"

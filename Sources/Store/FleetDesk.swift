@@ -60,6 +60,10 @@ public final class FleetDesk: EventSink {
     package private(set) var awaitsAnswer = false
     /// What lies in the store is of this format, which this version does not know.
     private var newerFormat: Int?
+    /// Until when whoever has the lease of its id has it, by the clock of the store: its former life, as like as not.
+    private var takenUntil: WallTime?
+    /// It has had it for longer than a former life can.
+    private var isDoubled = false
     private var strangers = Strangers()
     /// Of votes that were lost, and of pairs that were given away.
     public private(set) var counts = Counts()
@@ -220,8 +224,9 @@ public final class FleetDesk: EventSink {
     public var reasonWords: [String] {
         reasons.map { reason in
             guard reason == .store else { return words(of: reason) }
-            if isTaken { return "another process speaks for agent '\(setting.agent)'" }
-            if let newerFormat { return Self.words(ofNewer: newerFormat) }
+            if isDoubled { return "another process speaks for agent '\(setting.agent)'" }
+            if let waitWords { return waitWords }
+            if let newerWords { return newerWords }
             if refusal != nil { return "the store does not let it take part" }
             if isUnwritable { return "the store takes no writes" }
             return reason.words
@@ -238,10 +243,8 @@ public final class FleetDesk: EventSink {
             + "\(time(at: until)) it waits for them"
     }
 
-    private static func words(ofNewer format: Int) -> String {
-        "what lies in the store is of format \(format), and this version knows \(FleetTerms.format): a newer "
-            + "muster is there"
-    }
+    /// Why this version takes no part, and what is to be done.
+    package var newerWords: String? { newerFormat.map { FleetTeller.words(ofNewer: $0) } }
 
     public var doubt: Double {
         member.doubt.value(hasOthers: member.membership.knowsOthers, at: loop.instant)
@@ -268,7 +271,18 @@ public final class FleetDesk: EventSink {
         }
     }
 
-    var twinWords: String { FleetTeller.words(ofTwin: setting.agent) }
+    /// Another process has its id, and is no former life of its own.
+    package var twinWords: String? {
+        isDoubled ? FleetTeller.words(ofTwin: setting.agent) : nil
+    }
+
+    /// A life that was killed has its lease until that ends.
+    package var waitWords: String? {
+        guard isTaken, !isDoubled, let takenUntil else { return nil }
+        return
+            "this agent waits until \(takenUntil) for the lease of its former life, or of another process with agent.id "
+            + "'\(setting.agent)'"
+    }
 
     // MARK: Pairs
 
@@ -547,8 +561,13 @@ public final class FleetDesk: EventSink {
         case .reply(let reply):
             unwritableSince = nil
             if let refusal, isOver(refusal, by: call.script) { note(refusal: nil) }
+            if case .refused(.taken(let until)) = reply { takenUntil = until }
             if case .beaten(let answer) = reply {
-                newerFormat = nil
+                if newerFormat != nil {
+                    newerFormat = nil
+                    teller.formatIsKnown()
+                    wire?.standingChanged()
+                }
                 teller.beaten(at: answer.time, within: setting.terms.resumeAfter)
             }
             ended(number, call, sent, reply)
@@ -647,6 +666,8 @@ public final class FleetDesk: EventSink {
         return wire?.missesRights != true && script == refusedScript
     }
 
+    /// It is let beat, or take part, no more.
+    package var isRefused: Bool { refusal != nil || newerFormat != nil }
     package var isRightMissed: Bool { refusal.map { Refusal($0) == .right } ?? false }
     package func rightsAreGiven() { note(refusal: nil) }
 
@@ -664,7 +685,10 @@ public final class FleetDesk: EventSink {
     private func tellChanges(at now: Instant) {
         if isTaken != wasTaken {
             wasTaken = isTaken
-            if !isTaken { teller.twinIsGone() }
+            if !isTaken {
+                isDoubled = false
+                teller.twinIsGone()
+            }
             wire?.standingChanged()
         }
         if isTaken { teller.twinIsStillThere(at: now) }
@@ -683,13 +707,19 @@ public final class FleetDesk: EventSink {
         let now = loop.instant
         switch word {
         case .newEra: wire?.eraChanged()
-        case .newerFormat(let format): newerFormat = format
+        case .newerFormat(let format):
+            let isNew = newerFormat != format
+            newerFormat = format
+            if isNew { wire?.standingChanged() }
         case .disagreement, .observerDiffers: counts.disagreements += 1
         case .gaveAway: counts.givenAway += 1
         case .stranger(let other, _):
             strangers.note(other, at: now)
             if !strangers.all(at: now).contains(where: { $0.name == other }) { return }
-        case .tookPart, .stoodStill, .doubled, .otherDefinition, .massHeld, .massOver: break
+        case .doubled:
+            isDoubled = true
+            wire?.standingChanged()
+        case .tookPart, .stoodStill, .otherDefinition, .massHeld, .massOver: break
         }
         teller.tell(word, at: now, name: name)
     }

@@ -14,6 +14,7 @@ struct FleetTeller {
     private var reasonsTold: [Doubt.Reason] = []
     private var isTwinTold = false
     private var isHoldTold = false
+    private var isFormatTold = false
 
     init(agent: String, journal: Journal) {
         self.agent = agent
@@ -37,6 +38,20 @@ struct FleetTeller {
         journal.warning(
             line + "; it goes on probing what it has, and publishes nothing",
             [.event("fleet-refused"), .store("redis"), .error(text)]
+        )
+    }
+
+    static func words(ofNewer format: Int) -> String {
+        "expected the fleet's state in the store to be of format \(FleetTerms.format) at most, saw format \(format): a "
+            + "newer muster is there; this one takes no part until it is upgraded"
+    }
+
+    mutating func formatIsKnown() {
+        if !isFormatTold { return }
+        isFormatTold = false
+        journal.notice(
+            "the fleet's state in the store is of a format that this version knows again: it takes part",
+            [.event("format-known"), .store("redis")]
         )
     }
 
@@ -133,11 +148,8 @@ struct FleetTeller {
             )
         case .newerFormat(let format):
             guard throttle.note("format", at: now) != nil else { return }
-            journal.error(
-                "expected the fleet's state in the store to be of format \(FleetTerms.format) at most, saw "
-                    + "\(format): a newer muster is there; this one takes no part until it is upgraded",
-                [.event("format")]
-            )
+            isFormatTold = true
+            journal.error(Self.words(ofNewer: format), [.event("format")])
         case .disagreement(let pair, let passes, let size):
             guard throttle.note("disagreement \(pair)", at: now) != nil else { return }
             journal.warning(

@@ -54,6 +54,8 @@ extension RedisStore: FleetWire {
                 let reply = FleetReply(words, to: call, by: signature, .store)
                 // A beat is written: nobody has to wait for the next reading of everything to learn that writes go again.
                 if case .beaten = reply { self?.beatIsWritten() }
+                // Nothing follows from anybody's silence then, as where none is written.
+                if case .refused(.format) = reply { self?.noteWritable(false) }
                 let ahead = self?.fleetAhead ?? .zero
                 done(
                     reply.map { .reply($0.shifted(by: -ahead)) }

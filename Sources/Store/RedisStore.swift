@@ -90,6 +90,8 @@ public final class RedisStore: Store {
     /// When it last was neither away nor refusing writes.
     var wellUntil: WallTime?
     private var lastError: String?
+    /// What can be done about that.
+    private var lastAdvice: String?
     private var refused: UInt64 = 0
     /// Why Redis takes no writes, though it can be read.
     private(set) var writeError: String?
@@ -270,13 +272,16 @@ public final class RedisStore: Store {
             refused: refused,
             ignored: ignored
         )
-        status.writeAdvice = status.writeError.flatMap(Refusal.advice)
+        status.writeAdvice =
+            isConnected ? status.writeError.flatMap(Refusal.advice) : lastAdvice
         status.wellUntil = wellUntil
         status.hearsOthers =
             isConnected && unwritableSince.map { lastBeat.hasMoved(since: $0) } ?? false
         status.connections = [writer, reader].count { $0 != nil }
         status.isReturnSilent = !isAwayTold
-        status.twin = isTwin ? fleet?.twinWords : nil
+        status.twin = fleet?.twinWords
+        status.waits = fleet?.waitWords
+        status.fleetError = fleet?.newerWords
         status.isFileWritable = file?.isWritable
         status.fileError = file?.problem
         return status
@@ -521,7 +526,7 @@ public final class RedisStore: Store {
         for side in sides where fleet == nil || side.sort.isMerged { side.restate() }
         // All else may be allowed and only this not, and then nothing of what others say is heard.
         try await readHints(on: reader)
-        lastError = nil
+        (lastError, lastAdvice) = (nil, nil)
         turn(connected: true)
         // Told everything again before anything else, so that the state is whole within a moment.
         await flush()
@@ -568,7 +573,7 @@ public final class RedisStore: Store {
     func lost(_ error: RedisError) {
         if isStopping || isLate { return }
         // What closed it has been told already.
-        if error != .closed { lastError = "\(url): \(error)" }
+        if error != .closed { (lastError, lastAdvice) = ("\(url): \(error)", error.advice) }
         closeConnections()
         turn(connected: false)
         if error != .closed { complain(error) }
@@ -654,7 +659,7 @@ public final class RedisStore: Store {
         // That another command is let through says nothing of it.
         if !missingRights.isEmpty { return }
         // What a beat ends it has not ended yet: its answer is on the way there.
-        let isRefused = isBeat ? fleet?.isRightMissed == true : fleet?.refusal != nil
+        let isRefused = isBeat ? fleet?.isRightMissed == true : fleet?.isRefused == true
         guard !isRefused, let began = unwritableSince else { return }
         let words = ", after \(TransitionLine.rough(loop.instant - began))"
         noteWritable(true)

@@ -122,7 +122,8 @@ public struct StoreStatus: Hashable, Sendable {
     /// Writes taken and not yet confirmed.
     public var pending: Int
     public var lastError: String?
-    /// Why the store takes no writes, where it can be read all the same, and what can be done about it.
+    /// Why the store takes no writes, where it can be read all the same, and what can be done about it, or where it is away
+    /// about that.
     public var writeError: String?
     public var writeAdvice: String?
     /// Beats of others are read, though none of this agent's is written.
@@ -139,6 +140,10 @@ public struct StoreStatus: Hashable, Sendable {
     public var fileError: String?
     /// That another process speaks under this agent's name, in words.
     public var twin: String?
+    /// That this agent waits for a lease of its own id, which a former life of its own may have; in words.
+    public var waits: String?
+    /// Why this agent takes no part in the fleet though the store does what is asked, and what is to be done.
+    public var fleetError: String?
     /// Open to a server.
     public var connections = 0
     /// Lost and found again so soon that nobody was told of the loss, nor is of the return.
@@ -146,7 +151,9 @@ public struct StoreStatus: Hashable, Sendable {
 
     public var isWritable: Bool { isConnected && writeError == nil }
     /// What others found, and who holds what, is known up to then and no further; nil while they are heard.
-    public var asOf: WallTime? { isWritable || hearsOthers ? nil : wellUntil ?? since }
+    public var asOf: WallTime? {
+        (isWritable && fleetError == nil) || hearsOthers ? nil : wellUntil ?? since
+    }
 
     public init(
         kind: String,

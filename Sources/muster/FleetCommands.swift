@@ -83,6 +83,10 @@ struct AgentsReport {
     private let writeError: String?
     /// The process that answered is not the one that its line tells of.
     private let twin: String?
+    /// It waits for the lease of a life before.
+    private let waits: String?
+    /// Why it takes no part, though the store takes writes.
+    private let fleetError: String?
 
     init(_ body: JSON) {
         agents = body["agents"]?.items ?? []
@@ -90,6 +94,8 @@ struct AgentsReport {
         heardUntil = body["heard_until"]?.string
         writeError = body["write_error"]?.string
         twin = body["twin"]?.string
+        waits = body["waits"]?.string
+        fleetError = body["fleet_error"]?.string
     }
 
     /// The settings that are to be the same at all agents, where they are not: who has which.
@@ -115,7 +121,7 @@ struct AgentsReport {
             ($0["doubt"]?.double ?? 0) >= 0.5 || $0["state"] == "silent" || $0["state"] == "older"
                 || $0["held"]?["pairs"] != nil
         }
-        let isOdd = heardUntil != nil || twin != nil || !differences.isEmpty
+        let isOdd = heardUntil != nil || twin != nil || fleetError != nil || !differences.isEmpty
         return isWarned || isOdd || !isComplete ? .warning : .fine
     }
 
@@ -128,13 +134,20 @@ struct AgentsReport {
             lines.append("the store does not answer: others may be there, each with what it had")
         }
         if let heardUntil {
-            let why = writeError.map { ": \($0.printable)" } ?? ""
+            let takesNone = writeError.map { "the store takes no writes: \($0.printable); " }
+            let why = takesNone ?? (fleetError == nil ? "the store takes no writes; " : "")
             lines.append(
-                "the store takes no writes\(why); no beat has been written since \(heardUntil.printable), so nobody "
+                "\(why)no beat has been written since \(heardUntil.printable), so nobody "
                     + "can be heard: what is said of others is as of then, and each goes on with what it had"
             )
         }
         if let twin { lines.append("the process that was asked takes no part: \(twin.printable)") }
+        if let fleetError {
+            lines.append("the process that was asked takes no part: \(fleetError.printable)")
+        }
+        if let waits {
+            lines.append("the process that was asked takes no part yet: \(waits.printable)")
+        }
         lines += differences
         for agent in agents {
             let (id, seen) = (

@@ -301,7 +301,12 @@ struct StatusReport {
         guard let store = readiness?["store"] else { return [] }
         let kind = store["kind"]?.string ?? ""
         if store["connected"]?.bool != false {
-            if let twin = store["twin"]?.string { return ["store \(kind): \(twin)"] }
+            let standing = store["twin"]?.string ?? store["waits"]?.string
+            if let standing { return ["store \(kind): \(standing)"] }
+            if let error = store["fleet_error"]?.string {
+                let then = store["as_of"]?.string.map { "; what other agents found is as of \($0)" }
+                return ["store \(kind): \(error)\(then ?? "")"]
+            }
             if let error = store["write_error"]?.string {
                 let since = store["as_of"]?.string.map { " since \($0)" } ?? ""
                 let advice = store["advice"]?.string.map { "; \($0)" } ?? ""
@@ -313,6 +318,7 @@ struct StatusReport {
         var text = "store \(store["kind"]?.string ?? "") is away"
         if let since = store["since"]?.string { text += " since \(since)" }
         if let error = store["error"]?.string { text += ": \(error)" }
+        if let advice = store["advice"]?.string { text += "; \(advice)" }
         // Their words hold for as long as nobody can hear them.
         if kind == "redis" { text += "; what other agents found is as of then" }
         return [text]

@@ -119,6 +119,35 @@ import Vocabulary
         )
     }
 
+    /// Which is no trouble.
+    @Test func `who waits for its own lease says so`() throws {
+        let report = try report(
+            #"{"agents":[{"id":"a1","state":"member"}],"waits":"this agent waits until T"}"#
+        )
+        #expect(report.exitStatus == .fine)
+        #expect(
+            report.text.hasSuffix(
+                "\nthe process that was asked takes no part yet: this agent waits until T"
+            )
+        )
+    }
+
+    /// The store takes writes, only not from here.
+    @Test func `a store of a newer format is a warning with the cause`() throws {
+        let report = try report(
+            #"{"agents":[{"id":"a1","state":"member"}],"heard_until":"T","fleet_error":"saw format 9"}"#
+        )
+        #expect(report.exitStatus == .warning)
+        #expect(!report.text.contains("takes no writes"))
+        #expect(
+            report.text.hasSuffix(
+                "\nno beat has been written since T, so nobody can be heard: what is said of others is as of then, "
+                    + "and each goes on with what it had\n"
+                    + "the process that was asked takes no part: saw format 9"
+            )
+        )
+    }
+
     @Test func `leases that differ are a warning with who has which`() throws {
         let report = try report(
             #"{"agents":[{"id":"a1","state":"member","lease_ms":3000,"settle_ms":3000},"#

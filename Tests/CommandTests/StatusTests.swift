@@ -319,6 +319,27 @@ import Vocabulary
                     + "found is as of then"
             )
         )
+        func said(_ name: String) -> String {
+            let store = JSON.object([
+                .init("kind", .string("redis")), .init("connected", .bool(true)),
+                .init(name, .string("the words")), .init("as_of", .string("T1")),
+            ])
+            return StatusReport(body, peer: nil, readiness: .object([.init("store", store)])).text
+        }
+        #expect(said("waits").hasSuffix("\n\nstore redis: the words"))
+        let then = "; what other agents found is as of T1"
+        #expect(said("fleet_error").hasSuffix("\n\nstore redis: the words" + then))
+        let advised: JSON = [
+            "store": [
+                "kind": "redis", "connected": false, "since": "T1", "error": "NOAUTH no",
+                "advice": "do this",
+            ]
+        ]
+        #expect(
+            StatusReport(body, peer: nil, readiness: advised).text.hasSuffix(
+                "\n\nstore redis is away since T1: NOAUTH no; do this; what other agents found is as of then"
+            )
+        )
     }
 
     @Test func `an upstream that answers nobody is a failure`() throws {

@@ -602,6 +602,25 @@ import Vocabulary
         }
     }
 
+    /// Killed and started again: within the lease of the life before nobody can tell it from another process.
+    @Test func `an agent that was killed waits for its own lease, and for no other process`()
+        async throws
+    {
+        try await StoreRig.run(.redisUnix) { rig in
+            let former = await Agent.start("host", on: rig, pairs: 5)
+            #expect(await rig.comes { former.hands.held.count == 5 })
+            await rig.stop(former.store)
+            let listener = Listener()
+            let agent = await Agent.start("host", on: rig, pairs: 5, listener: listener)
+            #expect(await rig.comes { agent.hands.held.count == 5 })
+            #expect(listener.statuses.allSatisfy { $0.twin == nil })
+            let words = Set(listener.statuses.compactMap(\.waits))
+            #expect(words.contains { $0.contains("for the lease of its former life") }, "\(words)")
+            #expect(agent.store.status.waits == nil)
+            #expect(!rig.lines.contains("Give each agent an id of its own"))
+        }
+    }
+
     @Test func `of two processes with one name the first takes part, and the other after it`()
         async throws
     {
@@ -612,6 +631,7 @@ import Vocabulary
             #expect(await rig.comes { second.store.status.twin != nil })
             #expect(await rig.comes { second.desk.reasons == [.store] })
             #expect(second.desk.reasonWords == ["another process speaks for agent 'host'"])
+            #expect(second.store.status.waits == nil)
             #expect(second.hands.held.isEmpty)
             #expect(first.store.status.twin == nil)
             await first.desk.leave()
@@ -895,6 +915,11 @@ import Vocabulary
             let agent = await Agent.start("a1", on: rig, pairs: 1)
             #expect(await rig.comes { agent.desk.reasonWords.contains { $0.contains("format 9") } })
             #expect(rig.lines.all.contains { $0.contains("a newer muster is there") })
+            let told = agent.store.status
+            #expect(
+                told.fleetError?.contains("this one takes no part until it is upgraded") == true
+            )
+            #expect(told.isConnected && told.asOf != nil)
             let key = try await server.ask("HGET", "muster:fleet", "@a1", on: rig.loop)
             #expect(key == .null)
             // As the version before left it.
@@ -905,6 +930,8 @@ import Vocabulary
             connection.close()
             #expect(await rig.comes { agent.desk.vouches && agent.hands.held.count == 1 })
             #expect(agent.desk.reasonWords.isEmpty)
+            #expect(agent.store.status.fleetError == nil && agent.store.status.asOf == nil)
+            #expect(rig.lines.contains("knows again: it takes part"))
             let format = try await server.ask("HGET", "muster:fleet", "format", on: rig.loop)
             #expect(format.text == "3")
             #expect(try await server.ask("EXISTS", "muster:roster", on: rig.loop) == .integer(0))

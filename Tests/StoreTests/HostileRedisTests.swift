@@ -287,6 +287,7 @@ import Vocabulary
             let later = listener.statuses.dropFirst(count)
             #expect(later.allSatisfy { !$0.isConnected && $0.since == since })
             #expect(store.status.lastError?.contains("'xread'") == true)
+            #expect(store.status.writeAdvice?.contains("+xread") == true)
             _ = try await connection.command(["ACL", "SETUSER", user, "+xread"], timeout: patience)
             #expect(await rig.comes { store.status.isConnected })
         }
