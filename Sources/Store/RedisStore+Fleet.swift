@@ -200,10 +200,12 @@ extension RedisStore: FleetWire {
 
     /// What others say of themselves can be heard: by the answers of beats, or by reading. What is read on a connection
     /// before its first beat is answered is how far they were when they were heard of last. Where the store takes no
-    /// writes nobody's beats are written, and nothing follows from that they do not change.
+    /// writes, or is of a newer format, nobody's beats are written, and nothing follows from that they do not change.
     var isHearing: Bool {
-        isConnected && fleet?.awaitsAnswer != true
-            && (fleet?.unwritableSince.map { lastBeat.hasMoved(since: $0) } ?? true)
+        let silentSince =
+            fleet?.unwritableSince ?? (fleet?.newerWords == nil ? nil : unwritableSince)
+        return isConnected && fleet?.awaitsAnswer != true
+            && (silentSince.map { lastBeat.hasMoved(since: $0) } ?? true)
     }
 
     /// Reads the marks of all that have beaten lately. Who takes part hears of them with its beats; who begins to

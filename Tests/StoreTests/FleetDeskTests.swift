@@ -920,6 +920,8 @@ import Vocabulary
                 told.fleetError?.contains("this one takes no part until it is upgraded") == true
             )
             #expect(told.isConnected && told.asOf != nil)
+            // Nothing follows from that nobody is heard: what others found stays as it was.
+            #expect(!agent.store.isHearing)
             let key = try await server.ask("HGET", "muster:fleet", "@a1", on: rig.loop)
             #expect(key == .null)
             // As the version before left it.
