@@ -27,8 +27,7 @@ public struct Claims: Sendable {
 
     private struct Abstention: Hashable {
         var until: Instant
-        /// Not because others see it: because this agent may not.
-        var isOfDoubt: Bool
+        var parting: Parting
     }
 
     private var holds: [Hold] = []
@@ -290,16 +289,23 @@ public struct Claims: Sendable {
     /// Until when; nil where it may claim it.
     public func abstention(from pair: PairNumber) -> Instant? { abstained[pair]?.until }
 
-    /// For the reason alone that it doubted itself.
-    func abstainsInDoubt(from pair: PairNumber) -> Bool { abstained[pair]?.isOfDoubt ?? false }
+    /// Why it gave the pair away.
+    public func parting(from pair: PairNumber) -> Parting? { abstained[pair]?.parting }
 
-    public mutating func abstain(from pair: PairNumber, until: Instant, isOfDoubt: Bool = false) {
-        abstained[pair] = Abstention(until: until, isOfDoubt: isOfDoubt)
+    /// For the reason alone that it doubted itself.
+    func abstainsInDoubt(from pair: PairNumber) -> Bool { parting(from: pair) == .doubt }
+
+    public mutating func abstain(
+        from pair: PairNumber,
+        until: Instant,
+        because parting: Parting = .outvoted
+    ) {
+        abstained[pair] = Abstention(until: until, parting: parting)
     }
 
     /// It sees again: what it gave away for that alone it may have back soon.
     public mutating func endDoubt(until time: Instant) {
-        for (pair, one) in abstained where one.isOfDoubt {
+        for (pair, one) in abstained where one.parting == .doubt {
             abstained[pair]?.until = min(one.until, time)
         }
     }

@@ -320,11 +320,11 @@ extension FleetMember {
         guard canTell, let plan = plan(of: pair), let epoch = claims.publishableEpoch(of: pair)
         else { return }
         // What was lost by votes does not come back sooner for a doubt.
-        let isByVotes = claims.abstains(from: pair, at: now) && !claims.abstainsInDoubt(from: pair)
+        let isKept = parting == .doubt && claims.abstains(from: pair, at: now)
         claims.abstain(
             from: pair,
             until: now + terms.abstention,
-            isOfDoubt: parting == .doubt && !isByVotes
+            because: isKept ? claims.parting(from: pair) ?? parting : parting
         )
         let letter = FleetCall.Letter(to: successor, .offered(plan.key, epoch: epoch, by: agent))
         offers[pair] = Offer(

@@ -320,12 +320,21 @@ extension Scheduler {
             let size = rank.count
             return "\(owner) is first in rank of \(size) agent\(size == 1 ? "" : "s")"
         }
-        if first == fleet.setting.agent, let until = fleet.abstains(from: pair) {
+        if first == fleet.setting.agent, let (until, parting) = fleet.abstains(from: pair) {
             return
-                "\(owner) holds the claim: this agent, which is first in rank, gave it away because it failed here "
-                + "only, and claims it no sooner than \(until)"
+                "\(owner) holds the claim: this agent, which is first in rank, gave it away because "
+                + partingWords(parting, until)
         }
         return "\(owner) holds the claim; \(first) is first in rank and has not claimed it, "
-            + "because it lost it lately, was voted down on it, or has just come"
+            + "because it lost it lately, was voted down on it, doubts itself, has just come, or does not define it"
+    }
+
+    private func partingWords(_ parting: Parting, _ until: WallTime) -> String {
+        switch parting {
+        case .outvoted: "it failed here only, and claims it no sooner than \(until)"
+        case .unheard: "it said nothing here, and claims it no sooner than \(until)"
+        case .doubt:
+            "it doubted itself; it claims it some seconds after it does not any more, or at \(until)"
+        }
     }
 }

@@ -163,12 +163,13 @@ public final class FleetDesk: EventSink {
 
     public func holds(_ pair: PairNumber) -> Bool { member.claims.probes(pair) }
 
-    /// Until when this agent leaves the pair to others, for it lost the vote on it; nil where it does not.
-    public func abstains(from pair: PairNumber) -> WallTime? {
+    /// Until when this agent leaves the pair to others, to whom it gave it, and why; nil where it does not.
+    public func abstains(from pair: PairNumber) -> (until: WallTime, because: Parting)? {
         let now = loop.moment
-        return member.claims.abstention(from: pair).flatMap {
-            $0 > now.instant ? now.wall + ($0 - now.instant) : nil
-        }
+        guard let until = member.claims.abstention(from: pair), until > now.instant,
+            let parting = member.claims.parting(from: pair)
+        else { return nil }
+        return (now.wall + (until - now.instant), parting)
     }
 
     /// Under which epoch its slots are this agent's by now; nil where they are not, or only may be.

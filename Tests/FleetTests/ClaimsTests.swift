@@ -115,9 +115,9 @@ import Vocabulary
     {
         var claims = Claims()
         let now = Instant(nanoseconds: 0)
-        claims.abstain(from: 1, until: now + .seconds(60), isOfDoubt: true)
+        claims.abstain(from: 1, until: now + .seconds(60), because: .doubt)
         claims.abstain(from: 2, until: now + .seconds(60))
-        claims.abstain(from: 3, until: now + .seconds(2), isOfDoubt: true)
+        claims.abstain(from: 3, until: now + .seconds(2), because: .doubt)
         claims.endDoubt(until: now + .seconds(3))
         let spans = [PairNumber(1), 2, 3].map { claims.abstention(from: $0).map { $0 - now } }
         #expect(spans == [.seconds(3), .seconds(60), .seconds(2)])
