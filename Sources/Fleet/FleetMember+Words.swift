@@ -536,7 +536,7 @@ extension FleetMember {
         into effects: inout [FleetEffect]
     ) {
         // That it has heard no answer for a while says nothing of a peer; and who asks can be told, as it could ask.
-        guard let pair = number(of: key), !claims.abstains(from: pair, at: now) else {
+        guard let pair = number(of: key) else {
             return vote(.abstains, on: key, ask, at: clock.now(at: now), now, into: &effects)
         }
         claims.note(epoch: ask.epoch, of: pair)
@@ -578,8 +578,9 @@ extension FleetMember {
         let word: Vote.Word =
             switch found {
             case .passes: .passes
-            // It may be this agent that fails.
-            case .fails where isOfDoubt(begun, at: now): .abstains
+            // It may be this agent that fails, or it is known to.
+            case .fails where isOfDoubt(begun, at: now) || claims.abstains(from: pair, at: now):
+                .abstains
             case .fails(silent: true, _) where isOfBlindness(pair, begun: begun, at: now): .abstains
             case .fails: .fails
             case .unsent, .nothing: .abstains

@@ -787,6 +787,25 @@ import Vocabulary
             .first
         }
 
+        /// It hears nothing of its pair, and the other does: how often it asks until it offers it. Nil: it does not.
+        @discardableResult
+        mutating func giveAway(about: UInt64 = 0) -> Int? {
+            var askings = 0
+            for _ in 0..<8 {
+                _ = find(.nothing)
+                if let ask = takeAsk() {
+                    askings += 1
+                    hear(.passes, to: ask, about: about)
+                }
+                let isOffered = takeLetters().contains {
+                    if case .offered = $0.words { $0.to == "b" } else { false }
+                }
+                if isOffered { return askings }
+                live(for: 1_000)
+            }
+            return nil
+        }
+
         mutating func hear(_ word: Vote.Word, to ask: Ask, about: UInt64 = 0) {
             let vote = Vote(
                 by: "b",
@@ -834,6 +853,37 @@ import Vocabulary
         }
     }
 
+    /// It has given the pair away for a while, and is asked as the only other one.
+    @Test func `who has withdrawn from a pair has a word on it where it passes`() throws {
+        let words: [(Found, Vote.Word)] = [
+            (.passes, .passes), (.fails(silent: false, immediate: false), .abstains),
+        ]
+        for (found, expected) in words {
+            var asker = try Asker()
+            asker.giveAway()
+            #expect(asker.member.claims.abstains(from: asker.pair, at: asker.now))
+            let ask = Ask(
+                by: "b",
+                epoch: 1,
+                number: 1,
+                askedAt: WallTime(milliseconds: asker.store.clock)
+            )
+            asker.member.heard(.asked(Self.pair, ask), at: asker.now, into: &asker.effects)
+            #expect(asker.effects.contains(.look(asker.pair)))
+            asker.member.found(
+                found,
+                of: asker.pair,
+                begun: asker.now,
+                at: asker.now,
+                into: &asker.effects
+            )
+            let words = asker.takeLetters().compactMap { letter -> Vote.Word? in
+                if case .voted(_, let vote) = letter.words { vote.word } else { nil }
+            }
+            #expect(words == [expected])
+        }
+    }
+
     // MARK: What says nothing
 
     @Test(arguments: [UInt64(7), 8])
@@ -841,22 +891,8 @@ import Vocabulary
         about: UInt64
     ) throws {
         var asker = try Asker(about: 7)
-        var askings = 0
-        for _ in 0..<8 {
-            let ruling = asker.find(.nothing)
-            #expect(ruling == .count)
-            if let ask = asker.takeAsk() {
-                askings += 1
-                asker.hear(.passes, to: ask, about: about)
-            }
-            let offered = asker.takeLetters().contains {
-                if case .offered = $0.words { $0.to == "b" } else { false }
-            }
-            #expect(offered == (about == 7 && askings == FleetTerms.patience))
-            if offered { return }
-            asker.live(for: 1_000)
-        }
-        #expect(about == 8)
+        let askings = asker.giveAway(about: about)
+        #expect(askings == (about == 7 ? FleetTerms.patience : nil))
     }
 
     /// It stops cleanly, be it that somebody takes the pair while it is leaving or when it is gone.
