@@ -151,7 +151,9 @@ extension FleetMember {
         let epoch = claims.latestEpoch
         let reach = FleetTerms.claimsMax(ofEra: answer.era, at: answer.time)
         let isLater = epoch > membership.era && epoch > answer.era && epoch - answer.era > reach
-        return isLater && epoch <= FleetTerms.latestEra(at: answer.time) ? epoch : nil
+        // Above a hand's word there may be no later one: then all would go on to begin eras for it, in turn.
+        let next = epoch + FleetTerms.eraStep + FleetTerms.eraSpread
+        return isLater && next <= FleetTerms.latestEra(at: answer.time) ? epoch : nil
     }
 
     private mutating func keepEverything() {
