@@ -55,9 +55,16 @@ extension MusterConfiguration {
         let isEmpty = top.isEmpty
         // Taken by the tree already; asked for here so that a misspelling finds it.
         _ = top.take("include")
-        configuration.agent = AgentConfiguration.read(top.section("agent"))
+        let agent = top.section("agent")
+        configuration.agent = AgentConfiguration.read(agent)
         configuration.store = StoreConfiguration.read(top.section("store"), beside: path)
         let reading = top.reading
+        if let agent, configuration.isAlone, !configuration.agent.probes {
+            reading.warn(
+                agent.position,
+                "agent.probes: false is nothing without store.url: nobody else probes, so this agent does"
+            )
+        }
         let folder = top.read("checks-dir") { (setting, place) throws(SettingError) in
             let folder = SettingsTree.resolve(try setting.string(at: place), beside: path)
             // The name it has by default may be written without there being any.
@@ -97,6 +104,12 @@ extension MusterConfiguration {
                     ? "expected at least one section such as upstreams, saw an empty file: nothing is "
                         + "probed and nothing is routed"
                     : "no upstreams: nothing is probed and nothing is routed"
+            )
+        }
+        if configuration.isAlone, let first = upstreams.configurations.first(where: \.asksOthers) {
+            reading.advise(
+                Position(file: path, line: 0, column: 0),
+                "confirm and observers of upstreams.\(first.definition.name): nothing without store.url, for nobody else can be asked"
             )
         }
         // Once, though a drop-in kind be used a hundred times.
@@ -144,5 +157,17 @@ extension MusterConfiguration {
         configuration.tracing = TracingSetting.read(top.section("tracing"))
         top.finish()
         return configuration
+    }
+}
+
+extension MusterConfiguration {
+    /// There is nobody to share anything with.
+    fileprivate var isAlone: Bool { store.kind == .embedded }
+}
+
+extension MonitoredUpstream {
+    /// More than one agent is wanted for what it says of its peers.
+    fileprivate var asksOthers: Bool {
+        monitors.contains { $0.observers > 1 || $0.confirm.map { $0 != .off } ?? false }
     }
 }

@@ -27,6 +27,9 @@ struct Section {
     /// Nothing is left to take.
     var isEmpty: Bool { options.keys.isEmpty }
 
+    /// It is written there, and nothing took it yet.
+    func has(_ key: String) -> Bool { options.keys.contains(key) }
+
     /// Reports every key that nothing took.
     func finish() {
         for stray in options.strays { reading.report(stray) }

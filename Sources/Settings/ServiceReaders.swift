@@ -48,6 +48,14 @@ extension StoreConfiguration {
     static func read(_ section: Section?, beside file: String) -> StoreConfiguration {
         var store = StoreConfiguration()
         guard var section else { return store }
+        let shared = ["prefix", "lease", "settle", "mass-change"].filter { section.has($0) }
+        if !shared.isEmpty, !section.has("url") {
+            section.reading.advise(
+                section.position,
+                "\(shared.map { "store.\($0)" }.joined(separator: ", ")): nothing without store.url, by which agents share "
+                    + "the probing"
+            )
+        }
         let url = section.read("url") { (setting, path) throws(SettingError) in
             let url = try setting.string(at: path)
             do throws(RedisURL.Problem) {

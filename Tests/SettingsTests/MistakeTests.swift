@@ -458,6 +458,20 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
             "nothing to say",
             "upstreams: { web: { peers: ['h:1'] } }\nchecks-dir: checks.d\n"
         ),
+        Mistaken(
+            "what takes others, where there are none",
+            "agent: { probes: false }\nstore: { lease: 4s, prefix: 'x:' }\n"
+                + "upstreams: { web: { peers: ['h:1'], monitors: [{ http: { observers: 2 } }] } }\n",
+            "muster.yaml:1:8: agent.probes: false is nothing without store.url: nobody else probes, so this agent does",
+            "muster.yaml:2:8: store.prefix, store.lease: nothing without store.url, by which agents share the probing",
+            "muster.yaml: confirm and observers of upstreams.web: nothing without store.url, for nobody else can be "
+                + "asked"
+        ),
+        Mistaken(
+            "what takes others, where there are some",
+            "agent: { probes: false }\nstore: { lease: 4s, url: 'redis://h:1' }\n"
+                + "upstreams: { web: { peers: ['h:1'], monitors: [{ http: { observers: 2 } }] } }\n"
+        ),
     ])
     func `says what is doubtful and where`(file: Mistaken) throws {
         let scratch = try Scratch(["muster.yaml": file.text])
