@@ -258,6 +258,8 @@ extension FleetMember {
             // A slot that its holder before missed is not left out: the next may be a long interval away.
             let first = min(begun, from)
             effects.append(.probe(pair, from: first, epoch: epoch, resuming: verdict))
+            // Others know it as down already: that is no word which somebody should have been asked about before.
+            if verdict?.status == .down { foundAlone.remove(pair) }
             if claim.reason == .keep { said(pair) }
         case .held(let holder, let epoch):
             if holder != agent, epoch > claims.epoch(of: pair) { knownAlone.insert(pair) }

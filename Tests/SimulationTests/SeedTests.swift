@@ -747,6 +747,27 @@ import Vocabulary
                 fault(5_735, 0, .storeClock(by: -4_341)),
             ]
         ),
+        Replay(
+            what:
+                "what lies in the store as down was found down alone since, and nobody says so again",
+            seed: 2_669,
+            agents: 3,
+            targets: 27,
+            readers: 0,
+            faults: [
+                fault(1, 254_999, .targetFlaky(0, share: 53)),
+                fault(1, 254_999, .targetFlaky(26, share: 21)),
+                fault(9_079, 15_000, .storeStalls),
+                fault(54_914, 13_707, .storeGone(keeps: true)),
+                fault(58_021, 13_707, .targetDown(8)),
+                fault(77_699, 24_390, .storeRefuses),
+                fault(100_838, 24_390, .targetDown(6)),
+                fault(110_367, 27_776, .storeRefuses),
+                fault(128_143, 13_811, .cutFromTargets(agent: 2)),
+                fault(151_646, 35_801, .storeGone(keeps: true)),
+                fault(195_993, 14_900, .storeRefuses),
+            ]
+        ),
     ]
 
     @Test(arguments: replays)
