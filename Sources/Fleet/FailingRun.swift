@@ -93,8 +93,8 @@ public struct Vote: Hashable, Sendable {
     public var at: WallTime
     /// What it saw; nil where it abstains, and where it is of an older version.
     public var reason: Reason?
-    /// What it looked at, as `PairPlan.about`; zero where it does not say.
-    public var about: UInt64
+    /// What it looked at, as `PairPlan.about`; nil where it does not say.
+    public var about: About?
 
     public init(
         by: String,
@@ -103,7 +103,7 @@ public struct Vote: Hashable, Sendable {
         number: UInt64,
         at: WallTime,
         reason: Reason? = nil,
-        about: UInt64 = 0
+        about: About? = nil
     ) {
         self.by = by
         self.word = word

@@ -293,7 +293,7 @@ extension FleetHint {
                 "\(vote.number)", "at", "\(vote.at.milliseconds)", "by", vote.by, "vote",
                 vote.word.rawValue,
             ] + (vote.reason.map { ["reason", $0.rawValue] } ?? [])
-                + (vote.about > 0 ? ["about", "\(vote.about)"] : [])
+                + (vote.about.map { ["about", "\($0.number)"] } ?? [])
         }
     }
 
@@ -329,7 +329,7 @@ extension FleetHint {
                 number: count,
                 at: at,
                 reason: values["reason"].flatMap(Reason.init),
-                about: number("about") ?? 0
+                about: number("about").map(About.init)
             )
             self = .voted(pair, vote)
         default: return nil

@@ -519,11 +519,14 @@ extension FleetMember {
         send(at: now, into: &effects)
     }
 
-    /// What somebody finds who looks at something else is no word on this pair: as if it did not know it.
+    /// Whoever looks at something else has no word on this pair, as if it did not know it. Where only what it asks is something
+    /// else, that it passes is one: a file that is wrong at one agent takes nothing down.
     func ofOurs(_ vote: Vote, _ pair: PairNumber, into effects: inout [FleetEffect]) -> Vote {
-        guard let plan = plan(of: pair), plan.about > 0, vote.about > 0, vote.about != plan.about
+        guard let plan = plan(of: pair), let here = plan.about, let there = vote.about,
+            there != here
         else { return vote }
         effects.append(.say(.otherDefinition(pair, vote.by)))
+        if there.whom == here.whom, vote.word == .passes { return vote }
         var vote = vote
         (vote.word, vote.reason) = (.abstains, nil)
         return vote
@@ -604,7 +607,7 @@ extension FleetMember {
             number: ask.number,
             at: time,
             reason: word == .abstains ? nil : reason,
-            about: number(of: key).flatMap { plan(of: $0)?.about } ?? 0
+            about: number(of: key).flatMap { plan(of: $0)?.about }
         )
         tell([.init(to: ask.by, .voted(key, vote))], at: now, into: &effects)
     }

@@ -16,8 +16,8 @@ public struct PairPlan: Hashable, Sendable {
     public var observers: Int
     /// Who is asked without being one of many: two targets on one host fall together.
     public var host: UInt64
-    /// Address and check: agents with other files may have others under this name, and no word on these. Zero: not told.
-    public var about: UInt64
+    /// Agents with other files may have something else under this name.
+    public var about: About?
 
     public init(
         key: VerdictKey,
@@ -25,7 +25,7 @@ public struct PairPlan: Hashable, Sendable {
         confirm: ConfirmRule = ConfirmRule(),
         observers: Int = 1,
         host: UInt64 = 0,
-        about: UInt64 = 0
+        about: About? = nil
     ) {
         self.key = key
         self.schedule = schedule
@@ -36,6 +36,25 @@ public struct PairPlan: Hashable, Sendable {
     }
 
     public var beat: Beat { Beat(monitor: key.monitor, peer: "\(key.upstream)/\(key.peer)") }
+}
+
+/// What is asked, and whom: the same at agents that have the same file.
+public struct About: Hashable, Sendable {
+    /// Address and kind of the check.
+    public var whom: UInt32
+    /// What the check asks and expects.
+    public var what: UInt32
+
+    public init(whom: UInt32, what: UInt32) {
+        self.whom = whom
+        self.what = what
+    }
+
+    /// As letters have it.
+    init(number: UInt64) {
+        self.init(whom: UInt32(number >> 32), what: UInt32(number & 0xFFFF_FFFF))
+    }
+    var number: UInt64 { UInt64(whom) << 32 | UInt64(what) }
 }
 
 /// What one probe found, as far as the protocol is concerned.

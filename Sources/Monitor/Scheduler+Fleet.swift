@@ -78,15 +78,8 @@ extension Scheduler {
             confirm: pair.monitor.confirm,
             observers: pair.monitor.observers,
             host: Self.host(of: pair.address),
-            about: Self.about(pair.subject)
+            about: About(pair.subject, kind: pair.monitor.kind)
         )
-    }
-
-    private static func about(_ subject: Subject) -> UInt64 {
-        var hash = StableHash()
-        hash.combine(subject.address)
-        hash.combine(UInt64(subject.check))
-        return max(hash.value, 1)
     }
 
     private static func host(of address: Address) -> UInt64 {
@@ -422,5 +415,14 @@ extension ConfirmRule {
             case .votes(let count): .count(count)
             }
         self.init(agents: confirmation.agents, quorum: quorum)
+    }
+}
+
+extension About {
+    fileprivate init(_ subject: Subject, kind: String) {
+        var hash = StableHash()
+        hash.combine(subject.address)
+        hash.combine(kind)
+        self.init(whom: UInt32(truncatingIfNeeded: hash.value), what: subject.check)
     }
 }
