@@ -334,7 +334,7 @@ extension FleetMember {
         )
         if parting == .doubt { passedOn[pair, default: PassedOn()].note(successor, at: now) }
         tell([letter], at: now, into: &effects)
-        runs[pair] = nil
+        (runs[pair], mutes[pair]) = (nil, nil)
         mass.end(pair, .left)
     }
 
