@@ -94,7 +94,7 @@ enum OpenAPISchemas {
               "message": {"type": "string"}, "latency_ms": {"type": ["number", "null"]},
               "since": {"$ref": "#/components/schemas/TimeOrNull"}, "checked_at": {"$ref": "#/components/schemas/TimeOrNull"}, "expires_at": {"$ref": "#/components/schemas/TimeOrNull"},
               "agent": {"type": ["string", "null"]}, "held": {"enum": ["mass-change", "unconfirmed", "doubt", null]},
-              "confirmed": {"type": ["string", "null"]},
+              "confirmed": {"type": ["string", "null"]}, "unconfirmed": {"type": "boolean"},
               "votes": {"type": "array", "items": {"$ref": "#/components/schemas/Vote"}},
               "down_addresses": {"type": "array", "items": {"type": "string"}}
             }

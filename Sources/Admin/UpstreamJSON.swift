@@ -240,6 +240,7 @@ enum UpstreamJSON {
             .init("confirmed", JSON(votes?.confirmed)),
             .init("votes", .array((votes?.votes ?? []).map(\.json))),
         ]
+        if votes?.isUnconfirmed == true { members.append(.init("unconfirmed", .bool(true))) }
         if let down = verdict?.downAddresses, !down.isEmpty {
             members.append(.init("down_addresses", .array(down.map { .string($0) })))
         }

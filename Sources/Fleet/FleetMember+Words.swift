@@ -422,6 +422,11 @@ extension FleetMember {
         giveAwayInDoubt(pair, at: now, into: &effects)
     }
 
+    /// Found down while nobody could be asked, and told to nobody yet.
+    public var unconfirmed: [VerdictKey] { foundAlone.compactMap { plan(of: $0)?.key } }
+
+    public func isUnconfirmed(_ pair: PairNumber) -> Bool { foundAlone.contains(pair) }
+
     /// What was asked of a pair that is failing, or down.
     public struct Asking: Sendable {
         public var votes: [Said]

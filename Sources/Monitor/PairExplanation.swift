@@ -96,6 +96,8 @@ public struct PairVotes: Hashable, Sendable {
     public var confirmed: String?
     /// Others see otherwise than the one that probes it.
     public var isLost: Bool
+    /// This agent found it down while nobody could be asked: others do not hear of it before they were.
+    public var isUnconfirmed = false
 
     public init(votes: [PairExplanation.Vote], confirmed: String?, isLost: Bool) {
         self.votes = votes
@@ -173,6 +175,11 @@ extension Scheduler {
                 isLost: asking.isLost
             )
         }
+        for key in fleet?.member.unconfirmed ?? [] {
+            guard let row = index[key], shares[row].isHeld else { continue }
+            votes[key, default: PairVotes(votes: [], confirmed: nil, isLost: false)].isUnconfirmed =
+                true
+        }
         return votes
     }
 
@@ -225,7 +232,13 @@ extension Scheduler {
     /// What there is to say of its next probe beside the time.
     private func note(on row: Int, _ owner: String, at now: Moment) -> String? {
         guard let fleet else { return nil }
-        if isProbedHere(row) { return delayWords(of: row, at: now) }
+        if isProbedHere(row) {
+            let isUnconfirmed = fleet.member.isUnconfirmed(shares[row].pair)
+            return delayWords(of: row, at: now)
+                ?? (isUnconfirmed
+                    ? "it was found down while nobody else could be asked, and the others hear of that when enough of "
+                        + "them see the same" : nil)
+        }
         if let mark = fleet.member.membership.late[owner] {
             return "\(owner) is late: what was due from \(mark) on has not begun"
         }

@@ -1,6 +1,7 @@
 // Is everything that is known of a peer told to programs?
 
 import Health
+import Monitor
 import Store
 import Testing
 import Vocabulary
@@ -10,7 +11,7 @@ import Vocabulary
 @Suite struct UpstreamJSONTests {
     private let now = WallTime(milliseconds: 1_795_000_000_000)
 
-    private func check(downAddresses: [String]) -> JSON {
+    private func check(_ votes: PairVotes? = nil, downAddresses: [String] = []) -> JSON {
         let monitor = MonitorSummary(
             upstream: "web",
             id: "http",
@@ -37,7 +38,14 @@ import Vocabulary
             epoch: 1,
             sequence: 1
         )
-        return UpstreamJSON.check(verdict, by: monitor)
+        return UpstreamJSON.check(verdict, by: monitor, votes)
+    }
+
+    @Test func `what was found down while nobody could be asked is marked, and nothing else`() {
+        var votes = PairVotes(votes: [], confirmed: nil, isLost: false)
+        #expect(check(votes)["unconfirmed"] == nil)
+        votes.isUnconfirmed = true
+        #expect(check(votes)["unconfirmed"] == true)
     }
 
     @Test func `addresses of a name that are down are listed, and nothing is said of none`() {

@@ -255,6 +255,21 @@ import Vocabulary
         #expect(isProbed)
         let isProbedAgain = isProbedWhenSuspected()
         #expect(!isProbedAgain, "it is probed already")
+        let time = Self.moment(store).instant
+        let ruling = member.outcome(
+            .fails(silent: false, immediate: false),
+            of: pair,
+            counter: HealthCounter(
+                thresholds: Thresholds(rise: 2, fall: 1),
+                resuming: .up,
+                health: 2
+            ),
+            begun: time,
+            at: time,
+            into: &effects
+        )
+        #expect(ruling == .count && member.isUnconfirmed(pair))
+        effects = []
         let back = live(for: 2_000, isAway: false)
         #expect(back.contains { if case .stop(pair, _) = $0 { true } else { false } })
         #expect(store.holding(of: Self.pair)?.agent == "a")
