@@ -11,50 +11,45 @@ extension RedisStore {
     /// The command that is forbidden, where it can be found out when it no longer is.
     static func checkableRight(_ text: String) -> String? {
         Refusal.missingRight(text).map { $0.lowercased() }.flatMap {
-            harmless($0, key: "") == nil ? nil : $0
+            checkableRights.contains($0) ? $0 : nil
         }
     }
 
-    /// A command that changes nothing anybody reads, and is refused where the user may not run the one of that name: ACLs
-    /// are asked before keys are. Nil for what is not needed to write. `key` is of no use to anybody else.
-    private static func harmless(_ name: String, key: String) -> [String]? {
-        switch name {
-        // With an id that is none.
-        case "xadd": ["XADD", key, "-", "a", "b"]
-        // These two leave something, which is taken away again.
-        case "incr": ["INCR", key]
-        case "hset": ["HSET", key, "a", "b"]
-        case "set": ["SET", key, "", "XX"]
-        case "get": ["GET", key]
-        case "del": ["DEL", key]
-        case "type": ["TYPE", key]
-        case "exists": ["EXISTS", key]
-        case "strlen": ["STRLEN", key]
-        case "time": ["TIME"]
-        case "hget": ["HGET", key, ""]
-        case "hdel": ["HDEL", key, ""]
-        case "hlen": ["HLEN", key]
-        case "hexists": ["HEXISTS", key, ""]
-        case "hmget": ["HMGET", key, ""]
-        case "hgetall": ["HGETALL", key]
-        case "hscan": ["HSCAN", key, "0"]
-        case "hstrlen": ["HSTRLEN", key, ""]
-        case "xrevrange": ["XREVRANGE", key, "+", "-", "COUNT", "1"]
-        case "rename": ["RENAME", key, key]
-        case "renamenx": ["RENAMENX", key, key]
-        default: nil
-        }
+    /// Of each command that is needed to write, one that changes nothing anybody reads, and is refused where the user may not
+    /// run the one of that name: ACLs are asked before keys are. `key` is of no use to anybody else.
+    private static func harmless(_ key: String) -> [String: [String]] {
+        [
+            // With an id that is none.
+            "xadd": ["XADD", key, "-", "a", "b"],
+            // These two leave something, which is taken away again.
+            "incr": ["INCR", key],
+            "hset": ["HSET", key, "a", "b"],
+            "set": ["SET", key, "", "XX"],
+            "get": ["GET", key],
+            "del": ["DEL", key],
+            "type": ["TYPE", key],
+            "exists": ["EXISTS", key],
+            "strlen": ["STRLEN", key],
+            "time": ["TIME"],
+            "hget": ["HGET", key, ""],
+            "hdel": ["HDEL", key, ""],
+            "hlen": ["HLEN", key],
+            "hexists": ["HEXISTS", key, ""],
+            "hmget": ["HMGET", key, ""],
+            "hgetall": ["HGETALL", key],
+            "hscan": ["HSCAN", key, "0"],
+            "hstrlen": ["HSTRLEN", key, ""],
+            "xrevrange": ["XREVRANGE", key, "+", "-", "COUNT", "1"],
+            "rename": ["RENAME", key, key],
+            "renamenx": ["RENAMENX", key, key],
+        ]
     }
 
-    private static let checkableRights = [
-        "del", "exists", "get", "hdel", "hexists", "hget", "hgetall", "hlen", "hmget", "hscan",
-        "hset", "hstrlen", "incr",
-        "rename", "renamenx", "set", "strlen", "time", "type", "xadd", "xrevrange",
-    ]
+    private static let checkableRights = harmless("").keys.sorted()
 
     /// `done` hears with which words this user may not run it; nil where it may, and of nothing where the connection ends.
     private func check(right name: String, _ done: @escaping (String?) -> Void) {
-        guard let writer, let command = Self.harmless(name, key: keys.right) else { return }
+        guard let writer, let command = Self.harmless(keys.right)[name] else { return }
         writer.post(command, timeout: commandTimeout) { [weak self] reply in
             guard let self, let reply else { return }
             if case .error(let text) = reply, Refusal(text) == .right { return done(text) }
