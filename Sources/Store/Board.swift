@@ -370,7 +370,7 @@ public final class Board: EventSink {
         if let other = board.otherSubject(of: verdict) {
             return note(other, of: verdict, now: now)
         }
-        noteDifference(of: verdict, in: board, counts: true, at: now.instant)
+        noteDifference(of: verdict, in: board, at: now.instant)
         let word = verdict.received(
             after: held,
             lifeMax: board.lifeMax(of: key.monitor),
@@ -404,7 +404,7 @@ public final class Board: EventSink {
     /// Once a minute: while agents are reloaded one after the other, every pair is spoken of twice.
     func note(_ other: OtherSubject, of verdict: Verdict, now: Moment) {
         if let board = boards[verdict.key.upstream] {
-            noteDifference(of: verdict, in: board, counts: false, at: now.instant)
+            noteDifference(of: verdict, in: board, at: now.instant)
         }
         guard let silent = othersTold.note("other", at: now.instant) else { return }
         let wasBefore = verdict.checkedAt < startedAt
@@ -419,7 +419,6 @@ public final class Board: EventSink {
     private func noteDifference(
         of verdict: Verdict,
         in board: UpstreamBoard,
-        counts: Bool,
         at now: Instant
     ) {
         guard let other = board.difference(of: verdict) else {
@@ -427,7 +426,7 @@ public final class Board: EventSink {
         }
         if verdict.agent == agent || verdict.checkedAt < startedAt { return }
         let life = board.lifeMax(of: verdict.key.monitor)
-        otherDefinitions.note(other, of: verdict, counts: counts, life: life, at: now)
+        otherDefinitions.note(other, of: verdict, life: life, at: now)
     }
 
     /// After something was defined otherwise here.
@@ -571,10 +570,9 @@ extension Board: StoreObserver {
         let now = read()
         guard let board = boards[key.upstream], board.expects(key) else { return }
         let found = board.verdict(of: key.peer, by: key.monitor)
-        if board.difference(of: verdict) != nil {
-            let counts = board.otherSubject(of: verdict) == nil
-            noteDifference(of: verdict, in: board, counts: counts, at: now.instant)
-            if !counts { return }
+        if let other = board.difference(of: verdict) {
+            noteDifference(of: verdict, in: board, at: now.instant)
+            if !other.counts { return }
         }
         guard var held = found, held.expiresAt < verdict.expiresAt else { return }
         guard held.isSame(as: verdict) else {

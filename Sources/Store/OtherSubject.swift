@@ -11,6 +11,10 @@ enum OtherSubject: Hashable {
     case kind(here: String)
     /// The kind is the same, and what it is told to ask or expect is not.
     case settings
+
+    /// Whether the word is believed all the same. Whoever holds the pair speaks for all, or they would differ for as long as
+    /// agents are reloaded one after the other.
+    var counts: Bool { self == .settings }
 }
 
 struct OtherSubjectLine {
@@ -69,8 +73,6 @@ struct OtherDefinitions {
     private struct One {
         var verdict: Verdict
         var other: OtherSubject
-        /// What it says is believed here all the same.
-        var counts: Bool
         var until: Instant
     }
 
@@ -83,7 +85,6 @@ struct OtherDefinitions {
     mutating func note(
         _ other: OtherSubject,
         of verdict: Verdict,
-        counts: Bool,
         life: Nanoseconds,
         at now: Instant
     ) {
@@ -94,7 +95,6 @@ struct OtherDefinitions {
         found[verdict.key] = One(
             verdict: verdict,
             other: other,
-            counts: counts,
             until: now + Swift.max(life * 2, Self.livesFor)
         )
     }
@@ -122,7 +122,7 @@ struct OtherDefinitions {
                 words:
                     "\(verdict.key.peerKey) (\(verdict.key.monitor)): what agent \(verdict.agent) finds is about "
                     + "\(one.other.words(of: verdict)); "
-                    + (one.counts
+                    + (one.other.counts
                         ? "it counts here while that agent probes it" : "it does not count here")
             )
         }.sorted { ($0.key.upstream, $0.key.peer) < ($1.key.upstream, $1.key.peer) }

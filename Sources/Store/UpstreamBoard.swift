@@ -119,11 +119,9 @@ final class UpstreamBoard {
         monitors.first { $0.id == monitor }?.lifeMax ?? .zero
     }
 
-    /// Why a verdict does not count here; nil where it is about this pair as it is defined here, or does not tell. That
-    /// the check has other settings is no reason: whoever holds the pair speaks for all, or they would differ for as long as
-    /// agents are reloaded one after the other.
+    /// Why a verdict does not count here; nil where it is about this pair as it is defined here, or does not tell.
     func otherSubject(of verdict: Verdict) -> OtherSubject? {
-        difference(of: verdict).flatMap { $0 == .settings ? nil : $0 }
+        difference(of: verdict).flatMap { $0.counts ? nil : $0 }
     }
 
     /// In what a verdict is about something else than this pair as it is defined here, whether it counts or not.
