@@ -167,8 +167,8 @@ struct FleetTeller {
         case .otherDefinition(let pair, let other):
             guard throttle.note("definition \(other)", at: now) != nil else { return }
             journal.warning(
-                "\(name(pair)): agent \(other) has another address or check under this name; what it finds there does "
-                    + "not count when it is asked. Give all agents the same definition",
+                "\(name(pair)): agent \(other) has another address or check under this name: that it fails there does "
+                    + "not count when it is asked, nor that it passes at another address. Give all agents the same definition",
                 [.event("other-definition"), .agent(other)]
             )
         case .stranger(let other, let pair):
