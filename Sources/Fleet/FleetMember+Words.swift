@@ -320,11 +320,11 @@ extension FleetMember {
         guard canTell, let plan = plan(of: pair), let epoch = claims.publishableEpoch(of: pair)
         else { return }
         // What was lost by votes does not come back sooner for a doubt.
-        let isKept = parting == .doubt && claims.abstains(from: pair, at: now)
+        let before = claims.abstains(from: pair, at: now) ? claims.parting(from: pair) : nil
         claims.abstain(
             from: pair,
             until: now + terms.abstention,
-            because: isKept ? claims.parting(from: pair) ?? parting : parting
+            because: parting == .doubt ? before ?? .doubt : parting
         )
         let letter = FleetCall.Letter(to: successor, .offered(plan.key, epoch: epoch, by: agent))
         offers[pair] = Offer(

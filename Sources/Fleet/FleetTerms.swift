@@ -56,8 +56,8 @@ public struct FleetTerms: Hashable, Sendable {
     public static let eraSpread: UInt64 = 1 << 16
     /// No pair is claimed so often within an era of such an age: an epoch that lies further above it is of another.
     static func claimsMax(ofEra era: UInt64, at time: WallTime) -> UInt64 {
-        let age = UInt64(max(time.milliseconds, 0)).subtractingReportingOverflow(era)
-        return 100 + (age.overflow ? 0 : age.partialValue / 100)
+        let now = UInt64(max(time.milliseconds, 0))
+        return 100 + (now > era ? (now - era) / 100 : 0)
     }
     /// An epoch is milliseconds since 1970 where it begins, and grows by one with each claim: what is further ahead of the
     /// store's time than this, some 279 years, no fleet has reached, however wrong its clocks were, and somebody's

@@ -41,13 +41,13 @@ struct MuteRun: Hashable, Sendable {
         every interval: Nanoseconds,
         at now: Instant
     ) {
-        let isFirst = question == nil
         if let question, !question.isHeard {
             heard = 0
             pause = min(pause + pause, Self.pauseMax)
+        } else {
+            // A little less than to its next probe.
+            pause = Nanoseconds(interval.count / 2)
         }
-        // A little less than to its next probe.
-        if isFirst || question?.isHeard == true { pause = Nanoseconds(interval.count / 2) }
         question = Question(number: number, epoch: epoch)
         askAt = now + pause
     }
