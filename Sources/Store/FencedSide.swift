@@ -19,6 +19,8 @@ final class FencedSide<R: FencedRecord>: RedisSide {
     private var readingsLeft = 0
     /// To be read although nothing says that it has changed.
     private var recalled = Set<R.Key>()
+    /// What was read of these while something else was said here under their names: the digest knows it, the shelf does not.
+    private var passedOver = Set<R.Key>()
     /// Who writes what is said here, where that takes a claim; nil where this side writes it itself.
     private var writer: Writer?
 
@@ -65,6 +67,7 @@ final class FencedSide<R: FencedRecord>: RedisSide {
     func tellEndsAgain() {}
     func forgetWhatWasRead() {
         recalled = []
+        passedOver = []
         scanned = [:]
         slices = [:]
         readingsLeft = 0
@@ -75,6 +78,7 @@ final class FencedSide<R: FencedRecord>: RedisSide {
 
     /// False when a newer one is here already.
     func publish(_ record: R, isTransition: Bool, now: WallTime) -> Bool {
+        let before = shelf[record.key]
         let said = book.say(
             record,
             isTransition: isTransition,
@@ -82,6 +86,11 @@ final class FencedSide<R: FencedRecord>: RedisSide {
             vouches: writer?.vouches() ?? false
         )
         if said == .refused { return false }
+        if said == .kept, writer != nil, let before, before.agent != store.agent,
+            !record.isAboutTheSame(as: before)
+        {
+            passedOver.insert(record.key)
+        }
         if said == .kept {
             store.touchFile(
                 within: isTransition ? StateFile.transitionDelay : StateFile.renewalDelay
@@ -119,8 +128,10 @@ final class FencedSide<R: FencedRecord>: RedisSide {
     /// Another says it from now on.
     func letGo(_ key: R.Key) { outbox.letGo(key) }
     /// It is not probed here any more: what lies in the store is shown again where another word was.
-    func giveUp(_ key: R.Key) {
+    /// Answers whether it has to be read for that.
+    func giveUp(_ key: R.Key) -> Bool {
         if let record = book.giveUp(key) { store.tell(record) }
+        return passedOver.remove(key) != nil
     }
     /// Its name is another process's: what that says holds here too.
     func letGoOfAll() {
@@ -216,7 +227,9 @@ final class FencedSide<R: FencedRecord>: RedisSide {
         switch heard {
         case .own, .old: break
         // The board tells people; what is kept for the next start is ours.
-        case .aside: store.tell(record)
+        case .aside:
+            passedOver.insert(key)
+            store.tell(record)
         case .news:
             store.tell(record)
             store.touchFile(within: StateFile.renewalDelay)
