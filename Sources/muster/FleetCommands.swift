@@ -121,7 +121,9 @@ struct AgentsReport {
             ($0["doubt"]?.double ?? 0) >= 0.5 || $0["state"] == "silent" || $0["state"] == "older"
                 || $0["held"]?["pairs"] != nil
         }
-        let isOdd = heardUntil != nil || twin != nil || fleetError != nil || !differences.isEmpty
+        let isOdd =
+            heardUntil != nil || writeError != nil || twin != nil || fleetError != nil
+            || !differences.isEmpty
         return isWarned || isOdd || !isComplete ? .warning : .fine
     }
 
@@ -140,6 +142,9 @@ struct AgentsReport {
                 "\(why)no beat has been written since \(heardUntil.printable), so nobody "
                     + "can be heard: what is said of others is as of then, and each goes on with what it had"
             )
+        }
+        if heardUntil == nil, let writeError {
+            lines.append("the store does not take all writes: \(writeError.printable)")
         }
         if let twin { lines.append("the process that was asked takes no part: \(twin.printable)") }
         if let fleetError {
