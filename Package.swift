@@ -106,7 +106,7 @@ let package = Package(
         library("DNS", ["EventLoop", "Vocabulary", "CAres"]),
         library("TLS", ["EventLoop", "Vocabulary", "COpenSSL"]),
         library("Ledger", ["EventLoop", "Vocabulary"]),
-        library("Redis", ["EventLoop", "Vocabulary", "CHiredis"]),
+        library("Redis", ["EventLoop", "TLS", "Vocabulary", "CHiredis"]),
         library("Curl", ["EventLoop", "Vocabulary", "CCurl"]),
 
         library("Front", ["TLS", "HTTP1", "EventLoop", "Vocabulary"]),
@@ -152,8 +152,8 @@ let package = Package(
             "Settings",
             [
                 "Foreign",
-                "AgentCheck", "Checks", "EventLoop", "Health", "Notify", "Proxy", "Spans", "Store",
-                "TLS", "Telemetry", "Vocabulary", yams,
+                "AgentCheck", "Checks", "EventLoop", "Health", "Notify", "Proxy", "Redis", "Spans",
+                "Store", "TLS", "Telemetry", "Vocabulary", yams,
             ]
         ),
         library(
@@ -216,7 +216,7 @@ let package = Package(
         tests(
             "StoreTests",
             [
-                "Store", "Fleet", "Ledger", "Redis", "EventLoop", "Health", "Vocabulary",
+                "Store", "Fleet", "Ledger", "Redis", "TLS", "EventLoop", "Health", "Vocabulary",
                 "TestSupport",
             ]
         ),
@@ -260,7 +260,7 @@ let package = Package(
             "SettingsTests",
             [
                 "Settings", "AgentCheck", "Checks", "DNS", "EventLoop", "Health", "Notify", "Proxy",
-                "Spans", "Telemetry", "Vocabulary", "TestSupport",
+                "Redis", "Spans", "Telemetry", "Vocabulary", "TestSupport",
             ]
         ),
         tests(

@@ -47,7 +47,7 @@ let package = Package(
         library("DNS", ["EventLoop", "Vocabulary", "CAres"]),
         library("TLS", ["EventLoop", "Vocabulary", "COpenSSL"]),
         library("Ledger", ["EventLoop", "Vocabulary"]),
-        library("Redis", ["EventLoop", "Vocabulary", "CHiredis"]),
+        library("Redis", ["EventLoop", "TLS", "Vocabulary", "CHiredis"]),
         library("Curl", ["EventLoop", "Vocabulary", "CCurl"]),
         library(
             "Checks",
@@ -87,8 +87,8 @@ let package = Package(
             "Settings",
             [
                 "Foreign",
-                "AgentCheck", "Checks", "EventLoop", "Health", "Notify", "Proxy", "Spans", "Store",
-                "TLS", "Telemetry", "Vocabulary",
+                "AgentCheck", "Checks", "EventLoop", "Health", "Notify", "Proxy", "Redis", "Spans",
+                "Store", "TLS", "Telemetry", "Vocabulary",
                 .product(name: "Yams", package: "Yams"),
             ]
         ),

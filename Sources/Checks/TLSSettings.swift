@@ -53,6 +53,9 @@ public struct TLSSettings: Sendable {
             )
         }
         serverName = try options.string("server-name")
+        if let serverName, let problem = TLSEngine.problem(inServerName: serverName) {
+            throw SettingError(options.position, "\(options.path).server-name: \(problem)")
+        }
         (warning, failure) = try Self.expiry(&options)
         do throws(TLSError) {
             followed = try FollowedContext(client: configuration)
@@ -117,11 +120,9 @@ public struct TLSSettings: Sendable {
         "the files of this check changed and cannot be used, what was in them before is: \(problem)"
     }
 
-    /// The name to send and to expect of a peer that is asked for as `host`. A zone is of this host
-    /// only, and a final dot of DNS only.
+    /// The name to send and to expect of a peer that is asked for as `host`.
     func name(for host: String) -> String {
-        let name = Address.withoutZone(serverName ?? host)
-        return name.count > 1 && name.hasSuffix(".") ? String(name.dropLast()) : name
+        TLSEngine.serverName(for: serverName ?? host)
     }
 
     /// For a trace.

@@ -44,10 +44,18 @@ final class ForeignLink {
         onMessage: @escaping (String, RedisReply) -> Void,
         onFailure: @escaping () -> Void
     ) async throws(RedisError) -> ForeignLink {
-        let ears = try await RedisConnection.connect(to: base.read, on: loop, lookup: lookup)
+        func connect() async throws(RedisError) -> RedisConnection {
+            try await RedisConnection.connect(
+                to: base.read,
+                tls: base.tls,
+                on: loop,
+                lookup: lookup
+            )
+        }
+        let ears = try await connect()
         let reader: RedisConnection
         do throws(RedisError) {
-            reader = try await RedisConnection.connect(to: base.read, on: loop, lookup: lookup)
+            reader = try await connect()
         } catch {
             ears.close()
             throw error
@@ -89,8 +97,10 @@ final class ForeignLink {
 
     private func listen(kinds: [String], channels: [String]) async throws(RedisError) {
         let id = try await ears.command(["CLIENT", "ID"]).integer
+        // What stands before Redis may lead each connection to another server, where the id is nobody's or a stranger's.
+        let isOneServer = try await Self.run(of: ears) == Self.run(of: reader)
         var patterns: [String] = []
-        if let id {
+        if let id, isOneServer {
             try await ears.subscribe(channels + [Self.invalidations])
             var command = ["CLIENT", "TRACKING", "ON", "REDIRECT", "\(id)"]
             if !kinds.isEmpty { command.append("BCAST") }
@@ -105,6 +115,7 @@ final class ForeignLink {
         let space = "__keyspace@\(base.read.database)__:\(Self.escaped(base.prefix))"
         patterns = kinds.isEmpty ? ["\(space)*"] : kinds.map { "\(space)\($0)*" }
         try await ears.subscribe([], patterns: patterns)
+        guard isOneServer else { return }
         // It may not say: then nobody relies on it, and what comes is welcome all the same.
         hearsByConfiguration = true
         try await readConfiguration()
@@ -134,13 +145,15 @@ final class ForeignLink {
     /// Which server answers, and of which history its data is: another run or another replication id may have lost
     /// what the one before had. Nil where the server does not say, for want of a right.
     func identity() async throws(RedisError) -> ServerIdentity? {
-        if run == nil {
-            let text = try await reader.command(["INFO", "server"], timeout: Self.timeout).text
-            run = Self.field("run_id", in: text)
-        }
+        if run == nil { run = try await Self.run(of: reader) }
         let text = try await reader.command(["INFO", "replication"], timeout: Self.timeout).text
         guard let run, let history = Self.field("master_replid", in: text) else { return nil }
         return ServerIdentity(run: run, history: history)
+    }
+
+    private static func run(of connection: RedisConnection) async throws(RedisError) -> String? {
+        let text = try await connection.command(["INFO", "server"], timeout: timeout).text
+        return field("run_id", in: text)
     }
 
     private static func field(_ name: String, in text: String?) -> String? {

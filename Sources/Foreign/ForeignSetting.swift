@@ -3,6 +3,7 @@
 public import Checks
 public import Health
 public import Proxy
+public import Redis
 public import Vocabulary
 
 /// What every source has.
@@ -12,6 +13,8 @@ public struct ForeignBase: Sendable {
     /// Where to read, and where to write: often the same.
     public var read: RedisURL
     public var write: RedisURL
+    /// Where they say `rediss`.
+    public var tls: RedisTLS?
     /// Begins every key.
     public var prefix: String
     /// Of the upstream, without peers.
@@ -29,6 +32,7 @@ public struct ForeignBase: Sendable {
         name: String,
         read: RedisURL,
         write: RedisURL? = nil,
+        tls: RedisTLS? = nil,
         prefix: String = "",
         upstream: UpstreamDefinition,
         monitors: [MonitorDefinition],
@@ -37,6 +41,7 @@ public struct ForeignBase: Sendable {
         self.name = name
         self.read = read
         self.write = write ?? read
+        self.tls = tls
         self.prefix = prefix
         self.upstream = upstream
         self.monitors = monitors

@@ -92,7 +92,8 @@ public final class HipacheSource {
         quiet = Gate(loop: loop)
         let base = setting.base
         master =
-            base.read == base.write ? nil : MasterLink(base.write, on: loop, lookup: lookup)
+            base.read == base.write
+            ? nil : MasterLink(base.write, tls: base.tls, on: loop, lookup: lookup)
     }
 
     var base: ForeignBase { setting.base }

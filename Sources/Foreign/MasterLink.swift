@@ -8,6 +8,7 @@ import Vocabulary
 /// Confined to its loop's thread.
 final class MasterLink {
     private let url: RedisURL
+    private let tls: RedisTLS?
     private let loop: EventLoop
     private let lookup: HostLookup?
     private var connection: RedisConnection?
@@ -17,8 +18,9 @@ final class MasterLink {
 
     private static let tryAgain = Nanoseconds.seconds(1)
 
-    init(_ url: RedisURL, on loop: EventLoop, lookup: HostLookup?) {
+    init(_ url: RedisURL, tls: RedisTLS?, on loop: EventLoop, lookup: HostLookup?) {
         self.url = url
+        self.tls = tls
         self.loop = loop
         self.lookup = lookup
     }
@@ -35,7 +37,12 @@ final class MasterLink {
         if loop.instant - triedAt < Self.tryAgain { return nil }
         triedAt = loop.instant
         do throws(RedisError) {
-            connection = try await RedisConnection.connect(to: url, on: loop, lookup: lookup)
+            connection = try await RedisConnection.connect(
+                to: url,
+                tls: tls,
+                on: loop,
+                lookup: lookup
+            )
             error = nil
         } catch {
             connection = nil

@@ -1,13 +1,11 @@
-// How does the loop talk to Redis? hiredis speaks the protocol and tells through five hooks what it
-// waits for; the loop watches its socket and calls back. Deadlines are ours: hiredis 0.14 has none.
+// How does one talk to Redis on a loop? Commands go out as they are made, each reply belongs to the command
+// that has waited longest, and each command has its deadline.
 //
 // A connection is used up by its first failure: everything pending fails with it, and whoever owns
 // it makes another.
 
-import CHiredis
 public import EventLoop
-import Glibc
-import Synchronization
+import TLS
 public import Vocabulary
 
 /// Why a connection ended or could not be had.
@@ -16,6 +14,8 @@ public enum RedisError: Error, Hashable, Sendable {
     case closed
     /// No connection, or it broke.
     case disconnected(String)
+    /// Somebody is there, and TLS with them did not come about, or broke.
+    case tls(String)
     /// Redis took longer than the deadline allowed: it hangs, or the way to it does.
     case timedOut(after: Nanoseconds)
     /// Redis answered, and refused: `WRONGPASS …`.
@@ -29,6 +29,7 @@ extension RedisError: CustomStringConvertible {
         switch self {
         case .closed: "the connection was closed"
         case .disconnected(let why): why
+        case .tls(let why): "TLS: \(why)"
         case .timedOut(let span): "no answer within \(span.rounded)"
         case .refused(let text): text
         case .tooLong(let limit): "expected replies of at most \(limit) bytes, saw a longer one"
@@ -42,10 +43,17 @@ public typealias HostLookup = @Sendable (_ host: String, _ deadline: Instant) as
 /// One connection to Redis. Confined to its loop's thread.
 public final class RedisConnection: EventSink {
     private let loop: EventLoop
-    private var context: UnsafeMutablePointer<redisAsyncContext>?
-    private var handle = Handle.none
-    private var wantsRead = false
-    private var wantsWrite = false
+    private let reader: RedisReader
+    private var socket: RedisSocket?
+    /// Who waits for a reply, one place for each command.
+    private var waiting = Waiting()
+    private var isListening = false
+    /// Somebody took the connection, whatever became of TLS.
+    private var wasReached = false
+    private var isSecure = false
+    private var hasHeard = false
+    /// With which a server answers that wants TLS (RFC 8446, section 5.1).
+    private static let alertRecord: UInt8 = 21
     private var opening: CheckedContinuation<Void, Never>?
     private var openingTimer = -1
     private var isOpened = false
@@ -65,7 +73,7 @@ public final class RedisConnection: EventSink {
     public var onFailure: ((RedisError) -> Void)?
 
     /// Of one reply, kept until it is whole. We ask for some hundreds of small values at most.
-    public static let replyBytesMax = 8 << 20
+    public static let replyBytesMax = RedisReader.replyBytesMax
 
     /// A timer that is late by so much was stopped with its process.
     private static let standstillMin = Nanoseconds.seconds(1)
@@ -73,43 +81,60 @@ public final class RedisConnection: EventSink {
     /// Until a command is answered, unless the caller says otherwise.
     public static let timeoutDefault = Nanoseconds.seconds(1)
 
-    private init(loop: EventLoop) { self.loop = loop }
+    private init(to url: RedisURL, on loop: EventLoop) throws(RedisError) {
+        self.loop = loop
+        served = url
+        reader = try RedisReader()
+    }
 
     /// Where it leads: of the addresses of a name the one that answered.
     public private(set) var place: Address?
+    /// As what the server was asked for: the master, where a sentinel named it.
+    public private(set) var served: RedisURL
+    /// Which of the sentinels named it.
+    public private(set) var sentinel: Address?
+    /// What is wrong with the files for TLS, which are newer than what this goes by.
+    public private(set) var staleFiles: String?
 
-    public var isOpen: Bool { context != nil && failure == nil }
+    public var isOpen: Bool { socket != nil && failure == nil }
 
     // MARK: Life
 
     /// Connects, authenticates and selects the database. A name may have several addresses, of which some lead nowhere
-    /// or to nobody: each is asked in turn, and has `timeout` to be reached and to answer.
+    /// or to nobody: each is asked in turn, and has `timeout` to be reached and to answer. With `dialled` only that address
+    /// is, as what the URL names: a certificate has to be for the name. `tls` counts where the URL says so; without it
+    /// the authorities of the system do.
     public static func connect(
         to url: RedisURL,
+        at dialled: Address? = nil,
+        tls: RedisTLS? = nil,
         on loop: EventLoop,
         timeout: Nanoseconds = timeoutDefault,
         lookup: HostLookup? = nil
     ) async throws(RedisError) -> RedisConnection {
-        _ = brokenPipesAreErrors
         if let sentinels = url.sentinels {
             return try await connect(
                 toMasterOf: sentinels,
                 url,
+                tls: tls,
                 on: loop,
                 timeout: timeout,
                 lookup: lookup
             )
         }
-        let places = try await socketAddresses(
-            of: url.address,
-            deadline: loop.instant + timeout,
-            lookup: lookup
-        )
+        var places = [dialled].compactMap(\.self)
+        if places.isEmpty {
+            places = try await socketAddresses(
+                of: url.address,
+                deadline: loop.instant + timeout,
+                lookup: lookup
+            )
+        }
         var failures: [(place: Address, error: RedisError)] = []
         for place in places {
-            let connection = RedisConnection(loop: loop)
+            let connection = try RedisConnection(to: url, on: loop)
             do throws(RedisError) {
-                try await connection.open(place, timeout: timeout)
+                try await connection.open(place, as: url, tls: tls, timeout: timeout)
                 try await connection.greet(url, timeout: timeout)
                 connection.place = place
                 return connection
@@ -128,11 +153,19 @@ public final class RedisConnection: EventSink {
         guard let last = failures.last else { return .disconnected("connect: no address") }
         if failures.count == 1 { return last.error }
         if case .refused = last.error { return last.error }
-        let words = failures.map { place, error in
-            let text = "\(error)"
-            return text.hasPrefix("connect ") ? text : "connect \(place): \(text)"
-        }
-        return .disconnected(words.joined(separator: "; "))
+        return joined(failures.map { ($0.error, $0.place) })
+    }
+
+    /// The words of all, with what was dialled where they do not say so.
+    private static func joined(_ errors: [(RedisError, place: Address?)]) -> RedisError {
+        var isOfTLS = false
+        let words = errors.map { error, place in
+            var text = "\(error)"
+            if case .tls(let why) = error { (text, isOfTLS) = (why, true) }
+            guard let place, !text.contains("connect \(place)") else { return text }
+            return "connect \(place): \(text)"
+        }.joined(separator: "; ")
+        return isOfTLS ? .tls(words) : .disconnected(words)
     }
 
     /// Asks one sentinel after the other where the master is. While a failover lasts they may still name the
@@ -140,11 +173,13 @@ public final class RedisConnection: EventSink {
     private static func connect(
         toMasterOf sentinels: RedisURL.Sentinels,
         _ url: RedisURL,
+        tls: RedisTLS?,
         on loop: EventLoop,
         timeout: Nanoseconds,
         lookup: HostLookup?
     ) async throws(RedisError) -> RedisConnection {
-        var problem = RedisError.disconnected("expected a sentinel, saw none")
+        // Each is told of: which of them should have answered is not known here.
+        var problems: [RedisError] = []
         for address in sentinels.addresses {
             do throws(RedisError) {
                 var master = url
@@ -153,12 +188,14 @@ public final class RedisConnection: EventSink {
                     address,
                     for: sentinels.name,
                     url,
+                    tls: tls,
                     on: loop,
                     timeout: timeout,
                     lookup: lookup
                 )
                 let connection = try await connect(
                     to: master,
+                    tls: tls,
                     on: loop,
                     timeout: timeout,
                     lookup: lookup
@@ -171,18 +208,24 @@ public final class RedisConnection: EventSink {
                             + "sentinel \(address) says, saw a replica"
                     )
                 }
+                connection.sentinel = address
                 return connection
             } catch {
-                problem = error
+                if !problems.contains(error) { problems.append(error) }
             }
         }
-        throw problem
+        guard let last = problems.last else {
+            throw .disconnected("expected a sentinel, saw none")
+        }
+        if problems.count == 1 { throw last }
+        throw joined(problems.map { ($0, nil) })
     }
 
     private static func ask(
         _ sentinel: Address,
         for name: String,
         _ url: RedisURL,
+        tls: RedisTLS?,
         on loop: EventLoop,
         timeout: Nanoseconds,
         lookup: HostLookup?
@@ -191,17 +234,20 @@ public final class RedisConnection: EventSink {
         // Sentinels have passwords of their own, or none: the one for Redis is tried where one is wanted.
         for hasPassword in url.password == nil ? [false] : [false, true] {
             var place = RedisURL(address: sentinel)
+            place.isSecure = url.isSecure
             if hasPassword { (place.user, place.password) = (url.user, url.password) }
             let connection: RedisConnection
             do throws(RedisError) {
                 connection = try await connect(
                     to: place,
+                    tls: tls,
                     on: loop,
                     timeout: timeout,
                     lookup: lookup
                 )
             } catch {
                 if case .refused = error, !hasPassword, url.password != nil { continue }
+                if case .tls(let why) = error { throw .tls("sentinel \(sentinel): \(why)") }
                 throw .disconnected("sentinel \(sentinel): \(error)")
             }
             let reply = try await connection.command(question, timeout: timeout)
@@ -219,12 +265,6 @@ public final class RedisConnection: EventSink {
         }
         throw .disconnected("sentinel \(sentinel) wants another password")
     }
-
-    /// hiredis writes with `write`, which raises SIGPIPE where the other side is gone.
-    private static let brokenPipesAreErrors: Bool = {
-        signal(SIGPIPE, SIG_IGN)
-        return true
-    }()
 
     private static func socketAddresses(
         of address: Address,
@@ -251,65 +291,59 @@ public final class RedisConnection: EventSink {
     /// Of one name: each that is silent takes its time.
     private static let placesMax = 8
 
-    private func open(_ address: Address, timeout: Nanoseconds) async throws(RedisError) {
-        let made: UnsafeMutablePointer<redisAsyncContext>? =
-            switch address {
-            case .host(let ip, let port): redisAsyncConnect(ip, Int32(port))
-            case .unix(let path): redisAsyncConnectUnix(path)
+    private func open(
+        _ address: Address,
+        as url: RedisURL,
+        tls: RedisTLS?,
+        timeout: Nanoseconds
+    ) async throws(RedisError) {
+        isSecure = url.isSecure
+        var stale: TLSError?
+        do throws(RedisError) {
+            var engine: TLSEngine?
+            if url.isSecure {
+                (engine, stale) = try Self.engine(for: url, tls)
+                staleFiles = stale.map { "\($0)" }
             }
-        guard let made else { throw .disconnected("connect: out of memory") }
-        if made.pointee.err != 0 {
-            let why = Self.text(of: made)
-            redisAsyncFree(made)
-            throw .disconnected("connect \(address): \(why)")
-        }
-        context = made
-        do throws(SystemError) {
-            handle = try loop.watch(
-                made.pointee.c.fd,
-                readable: false,
-                writable: false,
-                sink: self
-            )
+            socket = try RedisSocket.connect(to: address, engine: engine, on: loop, for: self)
         } catch {
-            close()
-            throw .disconnected("\(error)")
+            throw error.connecting(to: address)
         }
-        install(on: made)
         openingTimer = setTimer(timeout)
         // Asked where the wait begins: on the way there it may have opened, or failed.
         await withCheckedContinuation { waiter in
             if isOpened || failure != nil { waiter.resume() } else { opening = waiter }
         }
         if let failure {
-            if case .disconnected(let why) = failure {
-                throw .disconnected("connect \(address): \(why)")
+            // What was in them before may be why it fails.
+            if case .tls(let why) = failure, let stale {
+                throw .tls(
+                    "connect \(address): its files changed and cannot be used (\(stale)), and by what was in "
+                        + "them before: \(why)"
+                )
             }
-            throw failure
+            if case .timedOut = failure, wasReached, isSecure {
+                throw .disconnected(
+                    "connect \(address): no end of the TLS handshake within \(timeout.rounded): it hangs, or that is not its "
+                        + "port for TLS (tls-port)"
+                )
+            }
+            throw failure.connecting(to: address)
         }
     }
 
-    private static let bounds = Mutex(())
-
-    private func install(on context: UnsafeMutablePointer<redisAsyncContext>) {
-        // A reply that lies about its length gets no memory.
-        Self.bounds.withLock { _ in muster_redis_bound(context.pointee.c.reader) }
-        // The hooks hold on to this object until hiredis cleans up.
-        context.pointee.ev.data = Unmanaged.passRetained(self).toOpaque()
-        context.pointee.data = context.pointee.ev.data
-        context.pointee.ev.addRead = { RedisConnection.from($0)?.want(read: true) }
-        context.pointee.ev.delRead = { RedisConnection.from($0)?.want(read: false) }
-        context.pointee.ev.addWrite = { RedisConnection.from($0)?.want(write: true) }
-        context.pointee.ev.delWrite = { RedisConnection.from($0)?.want(write: false) }
-        context.pointee.ev.cleanup = { RedisConnection.from($0)?.cleanUp() }
-        redisAsyncSetConnectCallback(context) { context, status in
-            guard let context else { return }
-            RedisConnection.from(context.pointee.data)?.connected(context, status)
+    private static func engine(
+        for url: RedisURL,
+        _ tls: RedisTLS?
+    ) throws(RedisError) -> (TLSEngine, TLSError?) {
+        guard case .host(let host, _) = url.address else {
+            throw .tls("expected a host, saw \(url.address)")
         }
-        redisAsyncSetDisconnectCallback(context) { context, status in
-            guard let context, status != REDIS_OK else { return }
-            RedisConnection.from(context.pointee.data)?
-                .fail(.disconnected(RedisConnection.text(of: context)))
+        do throws(TLSError) {
+            if let tls { return try tls.engine(for: host) }
+            return try RedisTLS.standard.get().engine(for: host)
+        } catch {
+            throw .tls("\(error)")
         }
     }
 
@@ -333,10 +367,16 @@ public final class RedisConnection: EventSink {
 
     private func end(_ error: RedisError) {
         if failure == nil { failure = error }
-        guard let context else { return }
-        self.context = nil
-        // Calls back everything that is pending, then `cleanUp`.
-        redisAsyncFree(context)
+        guard let socket = socket.take() else { return }
+        wasReached = socket.isReached
+        socket.close()
+        for timer in timers.values { loop.cancel(timer.id) }
+        timers = [:]
+        // Those who hear of it may come back here: nothing is left for them to find.
+        let unanswered = waiting.takeAll()
+        opening.take()?.resume()
+        subscribing.take()?.resume()
+        for batch in unanswered { batch.fail() }
     }
 
     // MARK: Commands
@@ -355,16 +395,10 @@ public final class RedisConnection: EventSink {
         timeout: Nanoseconds = timeoutDefault
     ) async throws(RedisError) -> [RedisReply] {
         if let failure { throw failure }
-        guard let context else { throw .closed }
+        guard let socket else { throw .closed }
         if commands.isEmpty { return [] }
-        let tag = setTimer(timeout)
-        // Cleared with the last answer, not when the caller goes on: on a busy loop the timer may be
-        // due in between.
-        let batch = Batch(count: commands.count) { [self] in clearTimer(tag) }
-        for command in commands {
-            let isTaken = Self.send(command, on: context, for: batch)
-            if !isTaken { batch.fail() }
-        }
+        let batch = Batch(count: commands.count)
+        send(commands, on: socket, for: batch, timeout)
         await withCheckedContinuation { batch.wait($0) }
         if batch.isFailed {
             throw failure ?? .disconnected("the connection broke")
@@ -379,54 +413,38 @@ public final class RedisConnection: EventSink {
         timeout: Nanoseconds = timeoutDefault,
         _ done: @escaping (RedisReply?) -> Void
     ) {
-        guard failure == nil, let context else { return done(nil) }
-        let tag = setTimer(timeout)
-        let batch = Batch(count: 1) { [self] in clearTimer(tag) }
+        guard failure == nil, let socket else { return done(nil) }
+        let batch = Batch(count: 1)
         batch.onAnswer = done
-        if !Self.send(arguments, on: context, for: batch) { batch.fail() }
+        send([arguments], on: socket, for: batch, timeout)
     }
 
-    private static func send(
-        _ command: [String],
-        on context: UnsafeMutablePointer<redisAsyncContext>,
-        for batch: Batch
-    ) -> Bool {
-        let words = command.map { Array($0.utf8) }
-        var pointers: [UnsafePointer<CChar>?] = []
-        let joined = words.flatMap { $0 }
-        let box = Unmanaged.passRetained(batch)
-        let result = joined.withUnsafeBytes { bytes in
-            // Even an empty word needs an address.
-            let empty = UnsafeRawPointer(bitPattern: 1)
-            var start = 0
+    private func send(
+        _ commands: [[String]],
+        on socket: RedisSocket,
+        for batch: Batch,
+        _ timeout: Nanoseconds
+    ) {
+        let tag = setTimer(timeout)
+        // Cleared with the last answer, not when the caller goes on: on a busy loop the timer may be
+        // due in between.
+        batch.onSettled = { [self] in clearTimer(tag) }
+        for _ in commands { waiting.append(batch) }
+        socket.send(Self.wire(commands))
+    }
+
+    /// Each command as an array of strings, as the protocol has it (RESP, "Sending commands to a Redis server").
+    private static func wire(_ commands: [[String]]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        for words in commands {
+            bytes += "*\(words.count)\r\n".utf8
             for word in words {
-                let place = bytes.baseAddress.map { UnsafeRawPointer($0 + start) } ?? empty
-                pointers.append(place?.assumingMemoryBound(to: CChar.self))
-                start += word.count
+                bytes += "$\(word.utf8.count)\r\n".utf8
+                bytes += word.utf8
+                bytes += "\r\n".utf8
             }
-            return redisAsyncCommandArgv(
-                context,
-                { context, reply, box in
-                    guard let box else { return }
-                    let batch = Unmanaged<Batch>.fromOpaque(box).takeRetainedValue()
-                    // No reply at all: the connection is going away.
-                    guard let reply else { return batch.fail() }
-                    batch.take(RedisReply(copying: reply.assumingMemoryBound(to: redisReply.self)))
-                    guard let context, let reader = context.pointee.c.reader,
-                        reader.pointee.pos < reader.pointee.len,
-                        muster_redis_is_quiet(context) != 0,
-                        RedisConnection.isUnasked(reader.pointee.buf[Int(reader.pointee.pos)])
-                    else { return }
-                    RedisConnection.from(context.pointee.data)?.heardUnasked()
-                },
-                box.toOpaque(),
-                Int32(words.count),
-                &pointers,
-                words.map(\.count)
-            )
         }
-        if result != REDIS_OK { box.release() }
-        return result == REDIS_OK
+        return bytes
     }
 
     // MARK: Subscribing
@@ -440,160 +458,62 @@ public final class RedisConnection: EventSink {
         timeout: Nanoseconds = timeoutDefault
     ) async throws(RedisError) {
         if let failure { throw failure }
-        guard let context else { throw .closed }
+        guard let socket else { throw .closed }
         let commands =
             channels.map { ["SUBSCRIBE", $0] } + patterns.map { ["PSUBSCRIBE", $0] }
         if commands.isEmpty { return }
-        Self.bounds.withLock { _ in muster_redis_listen(context.pointee.c.reader) }
+        isListening = true
         consents += commands.count
         consentTimer = setTimer(timeout)
-        for command in commands where !Self.send(listening: command, on: context) {
-            throw .disconnected("the connection broke")
-        }
+        socket.send(Self.wire(commands))
         await withCheckedContinuation { waiter in
             if consents == 0 || failure != nil { waiter.resume() } else { subscribing = waiter }
         }
         if let failure { throw failure }
     }
 
-    /// What comes for it comes as often as the server likes, and belongs to nobody who waits.
-    private static func send(
-        listening command: [String],
-        on context: UnsafeMutablePointer<redisAsyncContext>
-    ) -> Bool {
-        let words = command.map { Array($0.utf8CString) }
-        var pointers: [UnsafePointer<CChar>?] = []
-        let joined = words.flatMap { $0 }
-        return joined.withUnsafeBufferPointer { bytes in
-            var start = 0
-            for word in words {
-                pointers.append(bytes.baseAddress.map { $0 + start })
-                start += word.count
-            }
-            return redisAsyncCommandArgv(
-                context,
-                { context, reply, _ in
-                    // No reply at all: the connection is going away, and says so elsewhere.
-                    guard let context, let reply else { return }
-                    let copy = RedisReply(copying: reply.assumingMemoryBound(to: redisReply.self))
-                    RedisConnection.from(context.pointee.data)?.heard(copy)
-                },
-                nil,
-                Int32(words.count),
-                &pointers,
-                words.map { $0.count - 1 }
-            )
-        } == REDIS_OK
-    }
-
-    private func heard(_ reply: RedisReply) {
-        guard let items = reply.array, items.count >= 3, let kind = items[0].text else { return }
-        switch kind {
+    /// Whether it is something that a listener may be told: where, and what, or a consent.
+    private func heard(_ reply: RedisReply) -> Bool {
+        guard let items = reply.array, items.count >= 3, case .string = items[0],
+            case .string = items[1]
+        else { return false }
+        switch items[0].text {
         case "subscribe", "psubscribe":
-            guard consents > 0 else { return }
+            guard case .integer = items[2] else { return false }
+            guard consents > 0 else { return true }
             consents -= 1
-            if consents > 0 { return }
+            if consents > 0 { return true }
             clearTimer(consentTimer)
             subscribing.take()?.resume()
         case "message": onMessage?(items[1].text ?? "", items[2])
-        case "pmessage" where items.count >= 4: onMessage?(items[2].text ?? "", items[3])
-        default: break
+        case "pmessage":
+            guard items.count >= 4 else { return false }
+            onMessage?(items[2].text ?? "", items[3])
+        default: return false
         }
+        return true
     }
-
-    // MARK: Hooks
-
-    private static func from(_ data: UnsafeMutableRawPointer?) -> RedisConnection? {
-        data.map { Unmanaged<RedisConnection>.fromOpaque($0).takeUnretainedValue() }
-    }
-
-    private static func text(of context: UnsafePointer<redisAsyncContext>) -> String {
-        guard let text = context.pointee.errstr, text.pointee != 0 else {
-            return "the connection was closed by Redis"
-        }
-        return String(cString: text)
-    }
-
-    private func want(read: Bool? = nil, write: Bool? = nil) {
-        let before = (wantsRead, wantsWrite)
-        wantsRead = read ?? wantsRead
-        wantsWrite = write ?? wantsWrite
-        if before != (wantsRead, wantsWrite) {
-            loop.rewatch(handle, readable: wantsRead, writable: wantsWrite)
-        }
-    }
-
-    private func connected(_ context: UnsafePointer<redisAsyncContext>, _ status: Int32) {
-        if status != REDIS_OK { fail(.disconnected(Self.text(of: context))) }
-        clearTimer(openingTimer)
-        isOpened = true
-        opening.take()?.resume()
-    }
-
-    /// hiredis is about to free its context.
-    private func cleanUp() {
-        guard !handle.isNone else { return }
-        loop.close(handle)
-        handle = .none
-        if failure == nil {
-            failure = .disconnected(context.map { Self.text(of: $0) } ?? "the connection broke")
-        }
-        context = nil
-        opening.take()?.resume()
-        subscribing.take()?.resume()
-        for timer in timers.values { loop.cancel(timer.id) }
-        timers = [:]
-        // Lets go of this object only when the event that led here has been dealt with.
-        let keep = LoopBound(self, on: loop)
-        Unmanaged.passUnretained(self).release()
-        loop.execute { _ = keep }
-    }
-
-    private func fail(_ error: RedisError) {
-        if failure == nil { failure = error }
-        guard let tell = onFailure else { return }
-        onFailure = nil
-        tell(error)
-    }
-
-    /// A reply that nobody waits for, of a server or something before it that is out of step: whose the next one would
-    /// be nobody knows, and hiredis ends the process over it.
-    private func heardUnasked() {
-        let error = RedisError.disconnected("expected one reply to each command, saw one more")
-        fail(error)
-        end(error)
-    }
-
-    private func hasUnasked(_ context: UnsafePointer<redisAsyncContext>) -> Bool {
-        var byte: CChar = 0
-        let count = recv(context.pointee.c.fd, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
-        return count == 1 && Self.isUnasked(byte)
-    }
-
-    /// As the first byte of a reply. An error says why the server is about to close, which hiredis knows.
-    private static func isUnasked(_ first: CChar) -> Bool { first != CChar(UInt8(ascii: "-")) }
 
     // MARK: Events
 
-    public override func ready(_ readiness: Readiness, tag: Int) {
-        let isBroken = !readiness.isDisjoint(with: [.failed, .hungUp])
-        if let context, isBroken || readiness.contains(.readable) {
-            if isOpened, muster_redis_is_quiet(context) != 0, hasUnasked(context) {
-                return heardUnasked()
-            }
-            redisAsyncHandleRead(context)
+    private func fail(_ error: RedisError) {
+        if failure == nil { failure = error }
+        if let tell = onFailure.take() { tell(error) }
+        end(error)
+    }
+
+    private func take(_ reply: RedisReply) {
+        if isListening {
+            if heard(reply) { return }
+            // Of a refusal its words say more than that it came.
+            if case .error(let text) = reply { return fail(.disconnected(text)) }
+            return fail(.disconnected("expected a message, saw something else"))
         }
-        if let context, let reader = context.pointee.c.reader,
-            reader.pointee.len > Self.replyBytesMax
-        {
-            let error = RedisError.tooLong(bytesMax: Self.replyBytesMax)
-            fail(error)
-            return end(error)
-        }
-        // The first call may have ended the connection.
-        if let context, isBroken || readiness.contains(.writable) {
-            redisAsyncHandleWrite(context)
-        }
+        if let batch = waiting.popFirst() { return batch.take(reply) }
+        // An error says why the server is about to close. Anything else is of one that is out of step: whose the next
+        // reply would be nobody knows.
+        if case .error(let text) = reply { return fail(.disconnected(text)) }
+        fail(.disconnected("expected one reply to each command, saw one more"))
     }
 
     private func setTimer(_ span: Nanoseconds) -> Int {
@@ -618,9 +538,73 @@ public final class RedisConnection: EventSink {
             timers[tag] = (loop.schedule(at: again, sink: self, tag: tag), span, again)
             return
         }
-        let error = RedisError.timedOut(after: span)
+        fail(.timedOut(after: span))
+    }
+}
+
+extension RedisConnection: RedisSocketOwner {
+    func opened() {
+        clearTimer(openingTimer)
+        isOpened = true
+        opening.take()?.resume()
+    }
+
+    func received(_ bytes: UnsafeRawBufferPointer) {
+        if !hasHeard, bytes.first == Self.alertRecord {
+            return fail(.disconnected("expected a reply, saw TLS: \(Self.secureHint)"))
+        }
+        hasHeard = true
+        reader.feed(bytes)
+        do throws(RedisError) {
+            while socket != nil, let reply = try reader.next() { take(reply) }
+        } catch {
+            fail(error)
+        }
+    }
+
+    func ended(_ error: RedisError) {
+        if case .disconnected(let why) = error, isOpened, !hasHeard, !isSecure {
+            return fail(.disconnected("\(why), before any reply: \(Self.secureHint)"))
+        }
         fail(error)
-        end(error)
+    }
+
+    private static let secureHint = "a Redis that speaks TLS is named by rediss:// in the URL"
+}
+
+extension RedisError {
+    fileprivate func connecting(to address: Address) -> RedisError {
+        switch self {
+        case .disconnected(let why): .disconnected("connect \(address): \(why)")
+        case .tls(let why): .tls("connect \(address): \(why)")
+        case .closed, .timedOut, .refused, .tooLong: self
+        }
+    }
+}
+
+/// Those who wait for replies, which come in the order of the commands.
+private struct Waiting {
+    private var batches: [Batch] = []
+    private var answered = 0
+    /// So many answered places are kept before the others move up.
+    private static let answeredMax = 1_024
+
+    mutating func append(_ batch: Batch) { batches.append(batch) }
+
+    mutating func popFirst() -> Batch? {
+        guard answered < batches.count else { return nil }
+        let first = batches[answered]
+        answered += 1
+        if answered == batches.count || answered == Self.answeredMax {
+            batches.removeFirst(answered)
+            answered = 0
+        }
+        return first
+    }
+
+    mutating func takeAll() -> ArraySlice<Batch> {
+        defer { self = Waiting() }
+        return batches[answered...]
     }
 }
 
@@ -630,13 +614,12 @@ private final class Batch {
     private(set) var isFailed = false
     private var outstanding: Int
     private var waiter: CheckedContinuation<Void, Never>?
-    private let onSettled: () -> Void
+    var onSettled: (() -> Void)?
     /// Of one that nobody waits for.
     var onAnswer: ((RedisReply?) -> Void)?
 
-    init(count: Int, onSettled: @escaping () -> Void) {
+    init(count: Int) {
         outstanding = count
-        self.onSettled = onSettled
         replies.reserveCapacity(count)
     }
 
@@ -657,39 +640,8 @@ private final class Batch {
     private func settle() {
         outstanding -= 1
         guard outstanding == 0 else { return }
-        onSettled()
+        onSettled.take()?()
         waiter.take()?.resume()
         onAnswer.take()?(isFailed ? nil : replies.first)
-    }
-}
-
-extension RedisReply {
-    /// Copies what the C library will free as soon as its callback returns.
-    init(copying reply: UnsafePointer<redisReply>) {
-        let reply = reply.pointee
-        let bytes = UnsafeBufferPointer(start: reply.str, count: reply.str == nil ? 0 : reply.len)
-        switch reply.type {
-        case REDIS_REPLY_STRING: self = .string(Array(UnsafeRawBufferPointer(bytes)))
-        case REDIS_REPLY_STATUS: self = .status(Self.text(bytes))
-        case REDIS_REPLY_ERROR: self = .error(Self.withoutScript(Self.text(bytes)))
-        case REDIS_REPLY_INTEGER: self = .integer(reply.integer)
-        case REDIS_REPLY_ARRAY:
-            let elements = UnsafeBufferPointer(start: reply.element, count: reply.elements)
-            self = .array(elements.map { $0.map { RedisReply(copying: $0) } ?? .null })
-        default: self = .null
-        }
-    }
-
-    private static func text(_ bytes: UnsafeBufferPointer<CChar>) -> String {
-        String(decoding: UnsafeRawBufferPointer(bytes), as: UTF8.self)
-    }
-
-    /// Behind the error of a script Redis names that and the line: a puzzle for people, and another one with each script that
-    /// is refused for one reason.
-    static func withoutScript(_ text: String) -> String {
-        guard let range = text.ranges(of: " script: ").last else { return text }
-        let name = text[range.upperBound...].prefix { $0.isHexDigit }
-        let isOne = name.count == 40 && text[name.endIndex...].hasPrefix(", on @user_script:")
-        return isOne ? String(text[..<range.lowerBound]) : text
     }
 }

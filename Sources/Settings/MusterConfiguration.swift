@@ -6,6 +6,7 @@ public import Checks
 public import Foreign
 public import Notify
 public import Proxy
+public import Redis
 public import Store
 public import Telemetry
 public import Vocabulary
@@ -66,11 +67,13 @@ public struct StoreConfiguration: Hashable, Sendable {
     public enum Kind: Hashable, Sendable {
         /// In this process alone.
         case embedded
-        /// `redis://[user:password@]host:port[/db]` or `unix:///path[?db=n]`.
+        /// As `RedisURL` reads it.
         case redis(url: String)
     }
 
     public var kind = Kind.embedded
+    /// `store.tls`; without it the authorities of the system are believed where the URL says `rediss`.
+    public var tls: RedisTLS?
     /// Begins every key in Redis.
     public var prefix = "muster:"
     /// How long a silent agent counts as alive.

@@ -2,6 +2,7 @@
 // states live, who may ask, and how it speaks.
 
 import Glibc
+import Redis
 import Store
 import TLS
 import Vocabulary
@@ -56,6 +57,7 @@ extension StoreConfiguration {
                     + "the probing"
             )
         }
+        let hasURL = section.has("url")
         let url = section.read("url") { (setting, path) throws(SettingError) in
             let url = try setting.string(at: path)
             do throws(RedisURL.Problem) {
@@ -66,6 +68,9 @@ extension StoreConfiguration {
             return url
         }
         if let url { store.kind = .redis(url: url) }
+        // Of a URL that is none nobody knows what it wanted.
+        let isSecure = url.map { $0.hasPrefix("rediss") } ?? hasURL
+        store.tls = RedisTLS.read(&section, isSecure: isSecure, beside: file)
         let prefix = section.read("prefix") { (setting, path) throws(SettingError) in
             let prefix = try setting.string(at: path)
             guard prefix.utf8.count <= prefixBytesMax, prefix.utf8.allSatisfy({ $0 > 0x20 }) else {
@@ -96,6 +101,36 @@ extension StoreConfiguration {
         )
         section.finish()
         return store
+    }
+}
+
+extension RedisTLS {
+    /// Takes `tls` of `parent`, beside a `url` that wants it or does not.
+    static func read(_ parent: inout Section, isSecure: Bool, beside file: String) -> RedisTLS? {
+        guard var section = parent.section("tls") else { return nil }
+        var configuration = TLSConfiguration()
+        configuration.verifies = section.bool("verify", default: true)
+        let files = ["ca", "certificate", "key"].map { key in
+            section.string(key).map { SettingsTree.resolve($0, beside: file) }
+        }
+        configuration.authorityFile = files[0]
+        configuration.certificateFile = files[1]
+        configuration.keyFile = files[2]
+        let serverName = section.string("server-name")
+        section.finish()
+        var problem =
+            "expected a 'url' beside it that begins with rediss, saw none: nothing would go over TLS"
+        if isSecure {
+            do throws(TLSError) {
+                return try RedisTLS(configuration, serverName: serverName)
+            } catch {
+                problem = "\(error)"
+            }
+        }
+        section.reading.report(
+            SettingError(section.position, "\(section.place.path): \(problem)")
+        )
+        return nil
     }
 }
 

@@ -6,6 +6,7 @@ import Foreign
 import Glibc
 import Health
 import Proxy
+import Redis
 import Vocabulary
 
 struct SourcesReader {
@@ -145,6 +146,8 @@ struct SourcesReader {
             try Self.urls(setting, at: path)
         }
         if urls == nil, reading.mistakes.count == before { section.reportMissing("url") }
+        let isSecure = urls.map { $0.read.isSecure || $0.write?.isSecure == true } ?? true
+        let tls = RedisTLS.read(&section, isSecure: isSecure, beside: file)
         let name =
             section.read("name") { (setting, path) throws(SettingError) in
                 let name = try setting.string(at: path)
@@ -166,6 +169,7 @@ struct SourcesReader {
             name: name,
             read: urls.read,
             write: urls.write,
+            tls: tls,
             prefix: urls.prefix,
             upstream: definition,
             monitors: monitors,

@@ -22,6 +22,10 @@ public import Vocabulary
 public final class RedisStore: Store {
     let loop: EventLoop
     let url: RedisURL
+    private let tls: RedisTLS?
+    /// It is asked first: one that hangs costs its time at each attempt.
+    private var sentinelHeard: Address?
+    private var staleTold: String?
     let agent: String
     let keys: RedisKeys
     let journal: Journal
@@ -168,6 +172,7 @@ public final class RedisStore: Store {
     public convenience init(
         loop: EventLoop,
         url: RedisURL,
+        tls: RedisTLS? = nil,
         prefix: String = "muster:",
         agent: String,
         statePath: String? = nil,
@@ -181,6 +186,7 @@ public final class RedisStore: Store {
         self.init(
             loop: loop,
             url: url,
+            tls: tls,
             prefix: prefix,
             agent: agent,
             statePath: statePath,
@@ -198,6 +204,7 @@ public final class RedisStore: Store {
     init(
         loop: EventLoop,
         url: RedisURL,
+        tls: RedisTLS? = nil,
         prefix: String = "muster:",
         agent: String,
         statePath: String? = nil,
@@ -214,6 +221,7 @@ public final class RedisStore: Store {
         since = loop.wall
         ends = EndClock(at: loop.moment)
         self.url = url
+        self.tls = tls
         self.commandTimeout = commandTimeout
         self.reconcileEvery = reconcileEvery
         self.agent = agent
@@ -508,11 +516,15 @@ public final class RedisStore: Store {
     }
 
     private func connect() async throws(RedisError) {
-        let writer = try await open()
+        var asked = url
+        asked.sentinels?.prefer(sentinelHeard)
+        let writer = try await open(asked)
         self.writer = writer
+        sentinelHeard = writer.sentinel
         // A name may lead to several servers: what is written to one of them is read there.
-        let reader = try await open(at: url.sentinels == nil ? writer.place : nil)
+        let reader = try await open(writer.served, at: writer.place)
         self.reader = reader
+        tell(ofStale: writer.staleFiles)
         try await load(on: writer)
         try await loadFleet(on: writer)
         fleet?.connected()
@@ -552,11 +564,26 @@ public final class RedisStore: Store {
         try await ask(writer, [["SCRIPT", "LOAD", source]]).first?.text ?? ""
     }
 
-    private func open(at place: Address? = nil) async throws(RedisError) -> RedisConnection {
-        var url = url
-        if let place { url.address = place }
+    /// Files that cannot be used leave those before in use, and the next start fails.
+    private func tell(ofStale problem: String?) {
+        if let problem, problem != staleTold {
+            journal.warning(
+                "store \(url): its files for TLS changed and cannot be used, what was in them before is, until this process "
+                    + "ends: \(problem)",
+                [.event("store-tls"), .store("redis"), .error(problem)]
+            )
+        }
+        staleTold = problem
+    }
+
+    private func open(
+        _ url: RedisURL,
+        at place: Address? = nil
+    ) async throws(RedisError) -> RedisConnection {
         let connection = try await RedisConnection.connect(
             to: url,
+            at: place,
+            tls: tls,
             on: loop,
             timeout: commandTimeout,
             lookup: lookup

@@ -55,7 +55,7 @@ enum Refusal: Equatable {
 
     static func advice(_ text: String) -> String? {
         switch word(text) {
-        case "NOAUTH": "it wants a password: redis://user:password@host in store.url"
+        case "NOAUTH": "it wants a password: user:password@ before the host in store.url"
         case "WRONGPASS": "user or password in store.url is wrong"
         case "NOPERM": right(text)
         case "ERR" where ofRights.contains(where: text.contains): right(text)
@@ -78,6 +78,7 @@ extension RedisError {
         switch self {
         case .closed: "closed"
         case .disconnected: "disconnected"
+        case .tls: "tls"
         case .tooLong: "too long"
         case .timedOut: "timed out"
         case .refused(let text): Refusal.word(text)
@@ -88,6 +89,10 @@ extension RedisError {
         switch self {
         case .refused(let text): Refusal.advice(text)
         case .tooLong: "another program uses these keys: give one of the two another prefix"
+        case .tls(let why) where why.contains("expired") || why.contains("not yet valid"):
+            "that certificate is over, or one of the two clocks is wrong"
+        case .tls:
+            "store.tls says whom to believe (ca, server-name) and what to show (certificate, key)"
         case .closed, .disconnected, .timedOut: nil
         }
     }

@@ -97,7 +97,10 @@ public final class TLSContext: @unchecked Sendable {
     private static let noKey = [": unsupported", ": no start line"]
 
     private func loadCertificate() throws(TLSError) {
-        guard let file = configuration.certificateFile else { return }
+        guard let file = configuration.certificateFile else {
+            guard configuration.keyFile != nil else { return }
+            throw .failed("expected a 'certificate' beside the 'key', saw none")
+        }
         // Without an answer of ours OpenSSL asks the terminal for a key's passphrase, and waits.
         SSL_CTX_set_default_passwd_cb(context) { _, _, _, _ in -1 }
         try Self.demandFile(file, to: "read a certificate from")

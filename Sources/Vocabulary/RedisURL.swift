@@ -1,6 +1,6 @@
 // Where is Redis, and who are we there? `redis://[user:password@]host[:port][/db]`, `unix:///path[?db=N]`, or, where
-// sentinels know which server is the master, `redis+sentinel://[user:password@]host[:port],…/NAME[/db]`. One reader
-// of it: what is refused at the start is refused by `validate` too.
+// sentinels know which server is the master, `redis+sentinel://[user:password@]host[:port],…/NAME[/db]`; `rediss` in place
+// of `redis` is over TLS. One reader of it: what is refused at the start is refused by `validate` too.
 
 public struct RedisURL: Hashable, Sendable {
     public var address: Address
@@ -9,11 +9,19 @@ public struct RedisURL: Hashable, Sendable {
     public var database: Int
     /// Who knows where the master is; `address` is the first of them then.
     public var sentinels: Sentinels?
+    /// Over TLS: the server, and the sentinels too.
+    public var isSecure = false
 
     /// Several Redis servers of which one is the master, under a name.
     public struct Sentinels: Hashable, Sendable {
         public var name: String
         public var addresses: [Address]
+
+        /// Has this one asked first.
+        public mutating func prefer(_ address: Address?) {
+            guard let address, let place = addresses.firstIndex(of: address) else { return }
+            addresses.insert(addresses.remove(at: place), at: 0)
+        }
     }
 
     public static let portDefault: UInt16 = 6_379
@@ -44,15 +52,22 @@ public struct RedisURL: Hashable, Sendable {
             try self.init(unix: rest)
         } else if let rest = text.dropping(prefix: "redis://") {
             try self.init(tcp: rest)
+        } else if let rest = text.dropping(prefix: "rediss://") {
+            try self.init(tcp: rest)
+            isSecure = true
         } else if let rest = text.dropping(prefix: "redis+sentinel://") {
             try self.init(sentinels: rest)
+        } else if let rest = text.dropping(prefix: "rediss+sentinel://") {
+            try self.init(sentinels: rest)
+            isSecure = true
         } else {
             // Only what stands before `://` is shown: the rest may hold a password.
             let scheme = text.firstRange(of: "://").map { "the scheme '\(text[..<$0.lowerBound])'" }
             throw Problem(
                 description: "expected redis://[user:password@]host[:port][/db], "
                     + "unix:///path[?db=N] or "
-                    + "redis+sentinel://[user:password@]host[:port],…/NAME[/db], saw "
+                    + "redis+sentinel://[user:password@]host[:port],…/NAME[/db], with rediss in place of redis "
+                    + "over TLS, saw "
                     + "\(scheme ?? "no scheme")"
             )
         }
@@ -89,6 +104,13 @@ public struct RedisURL: Hashable, Sendable {
 
     private init(sentinels rest: Substring) throws(Problem) {
         var rest = rest
+        if rest.count(where: { $0 == "@" }) > 1 {
+            throw Problem(
+                description:
+                    "expected user:password once, before the first sentinel and with %40 for an @ of its own, saw "
+                    + "more than one '@'"
+            )
+        }
         let (user, password) = try Self.credentials(&rest)
         let parts = rest.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count == 2 || parts.count == 3, let name = parts[1].percentDecoded,
@@ -135,6 +157,17 @@ public struct RedisURL: Hashable, Sendable {
         var host = String(text)
         let hasPort = host.hasSuffix("]") ? false : host.contains(":")
         if !hasPort { host += ":\(port)" }
+        // What is no port may be a password, which is not repeated.
+        if let colon = host.lastIndex(of: ":"), !host[colon...].dropFirst().allSatisfy(\.isNumber) {
+            throw Problem(description: "expected a port from 1 to 65535, saw something else")
+        }
+        if !host.hasPrefix("["), host.count(where: { $0 == ":" }) > 1 {
+            throw Problem(
+                description:
+                    "expected host:port, or user:password@ before it, saw more than one ':'; an IPv6 address "
+                    + "stands in brackets"
+            )
+        }
         guard let address = Address(text: host), case .host = address else {
             throw Problem(description: Address.problem(in: host) ?? "expected host:port")
         }
@@ -144,7 +177,9 @@ public struct RedisURL: Hashable, Sendable {
     private static func database(_ text: Substring) throws(Problem) -> Int {
         guard let number = Int(text), "\(number)" == text, (0...databaseMax).contains(number) else {
             throw Problem(
-                description: "expected a database from 0 to \(databaseMax), saw '\(text)'"
+                description: "expected a database from 0 to \(databaseMax), saw "
+                    + (text.allSatisfy { $0.isNumber || $0.isLetter }
+                        ? "'\(text)'" : "something else")
             )
         }
         return number
@@ -156,13 +191,14 @@ extension RedisURL: CustomStringConvertible {
     public var description: String {
         let user = user.map { "\($0)@" } ?? ""
         let number = database == 0 ? "" : "/\(database)"
+        let scheme = isSecure ? "rediss" : "redis"
         if let sentinels {
             let hosts = sentinels.addresses.map(\.description).joined(separator: ",")
-            return "redis+sentinel://\(user)\(hosts)/\(sentinels.name)\(number)"
+            return "\(scheme)+sentinel://\(user)\(hosts)/\(sentinels.name)\(number)"
         }
         return switch address {
         case .unix(let path): "unix://\(path)\(database == 0 ? "" : "?db=\(database)")"
-        case .host: "redis://\(user)\(address)\(number)"
+        case .host: "\(scheme)://\(user)\(address)\(number)"
         }
     }
 }

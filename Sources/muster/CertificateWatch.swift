@@ -21,6 +21,19 @@ struct CertificateWatch: Attendant {
 
     /// What there is to say of the certificate that a configuration names, and could be served.
     static func foresight(of configuration: MusterConfiguration, at now: WallTime) -> [String] {
+        ofStore(configuration, at: now) + ofAdmin(configuration, at: now)
+    }
+
+    private static func ofStore(_ configuration: MusterConfiguration, at now: WallTime) -> [String]
+    {
+        guard let (shown, file) = configuration.store.tls?.certificate,
+            let concern = shown.concern(at: now)
+        else { return [] }
+        return ["store.tls: the certificate in \(file): \(concern)"]
+    }
+
+    private static func ofAdmin(_ configuration: MusterConfiguration, at now: WallTime) -> [String]
+    {
         guard let identity = configuration.admin.identity,
             let context = try? TLSContext(
                 server: identity.certificateFile,

@@ -331,6 +331,7 @@ private struct Details {
     /// A URL may hold a password: that it differs is all that is told.
     init(_ old: StoreConfiguration, _ new: StoreConfiguration) {
         if old.kind != new.kind { parts.append("another url") }
+        if old.tls != new.tls { parts.append("another tls") }
         add("prefix", old.prefix, new.prefix)
         add("lease", old.lease, new.lease)
         add("state-file", old.stateFile, new.stateFile)

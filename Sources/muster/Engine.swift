@@ -269,6 +269,7 @@ final class Engine {
             return RedisStore(
                 loop: loop,
                 url: try RedisURL(text: url),
+                tls: store.tls,
                 prefix: store.prefix,
                 agent: configuration.agent.id,
                 statePath: store.stateFile,

@@ -97,7 +97,8 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
             "stores that are none",
             "store: { url: 'http://u:secret@h/', prefix: 'a b', lease: 1s }\n",
             "muster.yaml:1:15: store.url: expected redis://[user:password@]host[:port][/db], "
-                + "unix:///path[?db=N] or redis+sentinel://[user:password@]host[:port],…/NAME[/db], saw the scheme 'http'",
+                + "unix:///path[?db=N] or redis+sentinel://[user:password@]host[:port],…/NAME[/db], "
+                + "with rediss in place of redis over TLS, saw the scheme 'http'",
             "muster.yaml:1:45: store.prefix: expected at most 256 bytes without spaces, saw 'a b'",
             "muster.yaml:1:59: store.lease: expected a duration from 2s to 1h, saw '1s'"
         ),
@@ -115,7 +116,24 @@ struct Mistaken: Sendable, CustomTestStringConvertible {
             "a store without a scheme",
             "store: { url: 'default:secret@h:6379' }\n",
             "muster.yaml:1:15: store.url: expected redis://[user:password@]host[:port][/db], "
-                + "unix:///path[?db=N] or redis+sentinel://[user:password@]host[:port],…/NAME[/db], saw no scheme"
+                + "unix:///path[?db=N] or redis+sentinel://[user:password@]host[:port],…/NAME[/db], "
+                + "with rediss in place of redis over TLS, saw no scheme"
+        ),
+        Mistaken(
+            "a store in the clear with words on TLS",
+            "store: { url: redis://h, tls: { verify: false, cert: x } }\n",
+            "muster.yaml:1:31: store.tls: expected a 'url' beside it that begins with rediss, saw none: nothing would "
+                + "go over TLS",
+            "muster.yaml:1:48: store.tls has no setting 'cert'; did you mean 'certificate'?"
+        ),
+        Mistaken(
+            "a source over TLS whose files are not there",
+            """
+            sources:
+              - hipache: { url: rediss://h, tls: { ca: /none, key: /none } }
+
+            """,
+            "muster.yaml:2:38: sources[0].hipache.tls: read authorities from /none: No such file or directory"
         ),
         Mistaken(
             "a level as syslog has it",

@@ -6,6 +6,7 @@ import Checks
 import Foundation
 import Health
 import Proxy
+import Redis
 import Testing
 import Vocabulary
 
@@ -70,6 +71,18 @@ import Vocabulary
         ) {
             var binds = Binds(reading: tokens)
             _ = AdminConfiguration.read(admin, &binds, beside: "test")
+        }
+        // Nothing goes over TLS in an example.
+        let secure = Reading()
+        if var store = Section(
+            Setting(["tls": [:]], place: "test"),
+            at: Place(path: "store", shape: "store"),
+            reading: secure
+        ) {
+            _ = RedisTLS.read(&store, isSecure: true, beside: "test")
+        }
+        for place in ["store", "sources[].hipache", "sources[].redis-keys"] {
+            #expect(described.removeValue(forKey: "\(place).tls") == secure.keys["store.tls"])
         }
         let shape = "admin.tokens[]"
         #expect(described.removeValue(forKey: shape) == tokens.keys[shape])

@@ -245,6 +245,11 @@ import Vocabulary
             ([.send("*2147483647\r\n"), .stall], "memory"),
             ([.send("*65537\r\n"), .stall], "memory"),
             (
+                [.send("+"), .endless(block, everyMilliseconds: 0)],
+                "expected replies of at most 65536"
+            ),
+            ([.send("-ERR \(String(repeating: "e", count: 30_000))\r\n"), .stall], "ERR eee"),
+            (
                 [.send("$100000000\r\n"), .endless(block, everyMilliseconds: 0)],
                 "expected replies of at most"
             ),
@@ -262,6 +267,7 @@ import Vocabulary
                     Issue.record("connected")
                 } catch {
                     #expect("\(error)".contains(words), "\(error)")
+                    #expect("\(error)".utf8.count < 2_000)
                 }
             }
         }
@@ -398,6 +404,8 @@ import Vocabulary
         ("redis://[::1]:7000", "redis://[::1]:7000"),
         ("redis://:p%40ss@h:1", "redis://h:1"),
         ("redis://ann:p:q@h:1/0", "redis://ann@h:1"),
+        ("rediss://:p%40ss@h:1/3", "rediss://h:1/3"),
+        ("rediss+sentinel://ann:p@a,b:1/m", "rediss+sentinel://ann@a:26379,b:1/m"),
         ("unix:///run/r.sock", "unix:///run/r.sock"),
         ("unix:///run/r.sock?db=4", "unix:///run/r.sock?db=4"),
     ])
@@ -413,9 +421,12 @@ import Vocabulary
     }
 
     @Test(arguments: [
-        "", "127.0.0.1:6379", "rediss://h", "redis://", "redis://h:0", "redis://h:x",
+        "", "127.0.0.1:6379", "redisss://h", "redis://", "rediss://", "redis://h:0", "redis://h:x",
         "redis://h/x", "redis://h/-1", "redis://secret@h", "redis://:p%4@h", "redis://:%+4@h",
-        "unix://rel", "unix:///p?x=1", "unix:///p?db=99999999",
+        "redis://h:1/0?password=secret", "rediss://:secret:h:1", "redis://:secret",
+        "redis://h:secret",
+        "redis+sentinel://:secret@h:1,:secret@i:1/m", "unix://rel", "unix:///p?x=1",
+        "unix:///p?db=99999999",
     ])
     func `what is no URL is refused without repeating a password`(text: String) {
         let problem = #expect(throws: RedisURL.Problem.self) { try RedisURL(text: text) }

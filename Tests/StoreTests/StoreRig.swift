@@ -30,12 +30,14 @@ let patience = Nanoseconds.seconds(30)
 /// A real Redis that holds nothing and forgets everything when it ends.
 final class RedisServer: Sendable {
     let url: RedisURL
+    let tls: RedisTLS?
     private let folder: TemporaryDirectory
     private let arguments: [String]
     private let process: Mutex<ChildProcess>
 
     init(tcp: Bool = false, in folder: TemporaryDirectory, extra: [String] = []) throws {
         self.folder = folder
+        tls = nil
         let common = ["--save", "", "--appendonly", "no", "--dir", folder.path] + extra
         if tcp {
             let port = try freePort()
@@ -45,6 +47,29 @@ final class RedisServer: Sendable {
             url = RedisURL(address: .unix(path: folder.path("r.sock")))
             arguments = ["--port", "0", "--unixsocket", folder.path("r.sock")] + common
         }
+        process = Mutex(try ChildProcess("redis-server", arguments, in: folder))
+    }
+
+    /// Over TLS only, with a certificate of `authority`. With `asksClients` whoever comes has to show one too.
+    init(
+        _ authority: Authority,
+        leaf: Authority.Leaf,
+        asksClients: Bool = false,
+        in folder: TemporaryDirectory,
+        tls: RedisTLS? = nil
+    ) throws {
+        self.folder = folder
+        let port = try freePort()
+        var url = RedisURL(address: .host("localhost", port: port))
+        url.isSecure = true
+        self.url = url
+        self.tls = tls
+        arguments = [
+            "--port", "0", "--tls-port", "\(port)", "--bind", "127.0.0.1", "--save", "",
+            "--appendonly", "no", "--dir", folder.path, "--tls-cert-file", leaf.certificate,
+            "--tls-key-file", leaf.key, "--tls-ca-cert-file", authority.file, "--tls-auth-clients",
+            asksClients ? "yes" : "no",
+        ]
         process = Mutex(try ChildProcess("redis-server", arguments, in: folder))
     }
 
@@ -67,7 +92,7 @@ final class RedisServer: Sendable {
     }
 
     func connect(on loop: EventLoop) async throws(RedisError) -> RedisConnection {
-        try await RedisConnection.connect(to: url, on: loop, timeout: patience)
+        try await RedisConnection.connect(to: url, tls: tls, on: loop, timeout: patience)
     }
 
     /// One command on a connection of its own.

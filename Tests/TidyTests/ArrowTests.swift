@@ -24,7 +24,7 @@ private let arrows: [String: Set<String>] = [
     "TLS": ["EventLoop", "Vocabulary", "COpenSSL", "Glibc", "Synchronization"],
     "Front": ["EventLoop", "TLS", "HTTP1", "Vocabulary", "Glibc", "Synchronization"],
     "Ledger": ["EventLoop", "Vocabulary", "Glibc"],
-    "Redis": ["EventLoop", "Vocabulary", "CHiredis", "Glibc", "Synchronization"],
+    "Redis": ["EventLoop", "TLS", "Vocabulary", "CHiredis", "Glibc", "Synchronization"],
     "Curl": ["EventLoop", "Vocabulary", "CCurl", "Glibc"],
 
     // What is simulated is what ships.
@@ -49,7 +49,8 @@ private let arrows: [String: Set<String>] = [
     ],
     "Settings": [
         "Foreign",
-        "AgentCheck", "Checks", "Notify", "Store", "EventLoop", "Health", "Proxy", "Spans", "TLS",
+        "AgentCheck", "Checks", "Notify", "Redis", "Store", "EventLoop", "Health", "Proxy", "Spans",
+        "TLS",
         "Telemetry", "Vocabulary",
         "Yams",
         "Foundation", "Glibc",
