@@ -677,10 +677,10 @@ final class SimulatedAgent {
         run { call.done(.reply(reply.shifted(by: -clockAhead))) }
     }
 
-    func notWritten(_ number: CallNumber) {
+    func notWritten(_ number: CallNumber, because refusal: String?) {
         guard let place = outstanding.firstIndex(where: { $0.number == number }) else { return }
         let call = outstanding.remove(at: place)
-        run { call.done(.unwritten) }
+        run { call.done(refusal.map { .refused($0) } ?? .unwritten) }
     }
 
     func isWaiting(for call: CallNumber) -> Bool { outstanding.contains { $0.number == call } }
@@ -761,6 +761,7 @@ final class SimulatedAgent {
     private func forgetWhatWasRead() {
         scanned = world.plans.map { _ in nil }
         readingsLeft = 0
+        book.forgetAside()
     }
 
     // MARK: What others vouch for
@@ -908,12 +909,13 @@ extension SimulatedAgent: FleetWire {
     }
     func sent(_ verdict: Verdict) { book.outbox.sent(verdict) }
     func wrote(_ verdict: Verdict, isVouched: Bool) {
-        book.outbox.wrote(verdict, isVouched: isVouched)
+        book.wrote(verdict, isVouched: isVouched)
     }
     func noteRefused(_ key: VerdictKey) {}
     func letGo(_ key: VerdictKey) { book.outbox.letGo(key) }
     func giveUp(_ key: VerdictKey) {
-        guard let verdict = book.giveUp(key), let index = world.indices[key] else { return }
+        let verdict = book.giveUp(key, mark: { self.mark(of: $0, instance: $1) })
+        guard let verdict, let index = world.indices[key] else { return }
         watched(index) { board.storeChanged(verdict) }
     }
     func announce(_ sign: FleetSign, by instance: String) {}

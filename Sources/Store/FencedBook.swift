@@ -13,8 +13,16 @@ package struct FencedBook<R: FencedRecord> {
     let shelf: Shelf<R>
     package var outbox = Outbox<R>()
     private var following = Following<R>()
+    /// What was read under these names while something else was said here. It holds as soon as that is not said any more.
+    private var aside: [R.Key: Aside] = [:]
     /// Words are written under claims, by somebody else.
     package private(set) var isShared = false
+
+    private struct Aside {
+        var record: R
+        /// The life that vouches for it, or nobody: zero.
+        var instance: UInt64
+    }
 
     /// Two clocks that agree may differ by this.
     private static var clockTolerance: Nanoseconds { .seconds(1) }
@@ -38,6 +46,7 @@ package struct FencedBook<R: FencedRecord> {
     /// The wall clock was set by `step`.
     package mutating func shift(by step: Nanoseconds) {
         outbox.shift(by: step)
+        for key in aside.keys { aside[key]?.record.shift(by: step) }
         for key in following.keys where !speaks(for: key) {
             guard var record = shelf[key] else { continue }
             record.shift(by: step)
@@ -64,25 +73,49 @@ package struct FencedBook<R: FencedRecord> {
         guard outbox.take(record, isTransition: isTransition, now: now, vouches: vouches) else {
             return .refused
         }
-        if isShared, let held = shelf[record.key], held.agent != agent,
-            !record.isNewer(than: held), record.isAboutTheSame(as: held)
-        {
-            return .shown
+        if isShared, let held = shelf[record.key], held.agent != agent {
+            if !record.isAboutTheSame(as: held) {
+                setAside(held, vouchedBy: following.instance(of: record.key))
+            } else if !record.isNewer(than: held) {
+                return .shown
+            }
         }
         return shelf.take(record) ? .kept : .shown
     }
 
+    /// It is in Redis in these words, in place of what was read before.
+    package mutating func wrote(_ record: R, isVouched: Bool) {
+        outbox.wrote(record, isVouched: isVouched)
+        if let other = aside[record.key], record.epoch > other.record.epoch {
+            aside[record.key] = nil
+        }
+    }
+
     /// It is not said here any more. Answers the word that holds now: the one that was read, where another had been
     /// shown, and else what was said here last, for as long as it holds for everybody.
-    package mutating func giveUp(_ key: R.Key) -> R? {
+    package mutating func giveUp(_ key: R.Key, mark: Following<R>.Mark) -> R? {
+        let other = aside.removeValue(forKey: key)
         guard isShared, outbox.holds(key) else { return nil }
         let wasSaid = speaks(for: key)
         outbox.letGo(key)
+        if let other {
+            let record = following.follow(other.record, vouchedBy: other.instance, mark)
+            shelf.put(record, for: key)
+            return record
+        }
         guard wasSaid, let record = shelf[key] else { return shelf[key] }
         let stored = Outbox.stored(record)
         shelf.put(stored, for: key)
         return following.follow(stored, vouchedBy: 0, { _, _ in nil })
     }
+
+    private mutating func setAside(_ record: R, vouchedBy instance: UInt64) {
+        if let other = aside[record.key]?.record, other.isNewer(than: record) { return }
+        aside[record.key] = Aside(record: record, instance: instance)
+    }
+
+    /// All of it is read again.
+    package mutating func forgetAside() { aside = [:] }
 
     // MARK: Hearing
 
@@ -126,6 +159,7 @@ package struct FencedBook<R: FencedRecord> {
             asAgent: agent,
             isTwin: isTwin
         )
+        if isShared, heard == .aside { setAside(record, vouchedBy: instance) }
         return (heard, record)
     }
 

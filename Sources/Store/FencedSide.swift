@@ -19,8 +19,6 @@ final class FencedSide<R: FencedRecord>: RedisSide {
     private var readingsLeft = 0
     /// To be read although nothing says that it has changed.
     private var recalled = Set<R.Key>()
-    /// What was read of these while something else was said here under their names: the digest knows it, the shelf does not.
-    private var passedOver = Set<R.Key>()
     /// Who writes what is said here, where that takes a claim; nil where this side writes it itself.
     private var writer: Writer?
 
@@ -67,7 +65,7 @@ final class FencedSide<R: FencedRecord>: RedisSide {
     func tellEndsAgain() {}
     func forgetWhatWasRead() {
         recalled = []
-        passedOver = []
+        book.forgetAside()
         scanned = [:]
         slices = [:]
         readingsLeft = 0
@@ -78,7 +76,6 @@ final class FencedSide<R: FencedRecord>: RedisSide {
 
     /// False when a newer one is here already.
     func publish(_ record: R, isTransition: Bool, now: WallTime) -> Bool {
-        let before = shelf[record.key]
         let said = book.say(
             record,
             isTransition: isTransition,
@@ -86,11 +83,6 @@ final class FencedSide<R: FencedRecord>: RedisSide {
             vouches: writer?.vouches() ?? false
         )
         if said == .refused { return false }
-        if said == .kept, writer != nil, let before, before.agent != store.agent,
-            !record.isAboutTheSame(as: before)
-        {
-            passedOver.insert(record.key)
-        }
         if said == .kept {
             store.touchFile(
                 within: isTransition ? StateFile.transitionDelay : StateFile.renewalDelay
@@ -117,7 +109,7 @@ final class FencedSide<R: FencedRecord>: RedisSide {
         outbox.newest(key, at: store.loop.wall)
     }
     func sent(_ record: R) { outbox.sent(record) }
-    func wrote(_ record: R, isVouched: Bool) { outbox.wrote(record, isVouched: isVouched) }
+    func wrote(_ record: R, isVouched: Bool) { book.wrote(record, isVouched: isVouched) }
 
     /// What was vouched for and is not found any more.
     func sayLapsed() {
@@ -128,10 +120,10 @@ final class FencedSide<R: FencedRecord>: RedisSide {
     /// Another says it from now on.
     func letGo(_ key: R.Key) { outbox.letGo(key) }
     /// It is not probed here any more: what lies in the store is shown again where another word was.
-    /// Answers whether it has to be read for that.
-    func giveUp(_ key: R.Key) -> Bool {
-        if let record = book.giveUp(key) { store.tell(record) }
-        return passedOver.remove(key) != nil
+    func giveUp(_ key: R.Key) {
+        if let record = book.giveUp(key, mark: writer?.mark ?? { _, _ in nil }) {
+            store.tell(record)
+        }
     }
     /// Its name is another process's: what that says holds here too.
     func letGoOfAll() {
@@ -227,9 +219,7 @@ final class FencedSide<R: FencedRecord>: RedisSide {
         switch heard {
         case .own, .old: break
         // The board tells people; what is kept for the next start is ours.
-        case .aside:
-            passedOver.insert(key)
-            store.tell(record)
+        case .aside: store.tell(record)
         case .news:
             store.tell(record)
             store.touchFile(within: StateFile.renewalDelay)

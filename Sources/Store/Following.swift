@@ -53,6 +53,9 @@ package struct Following<R: FencedRecord>: Sendable {
         return renewed(record, one, mark) ?? record
     }
 
+    /// The life that vouches for the word, or nobody: zero.
+    package func instance(of key: R.Key) -> UInt64 { followed[key]?.instance ?? 0 }
+
     package mutating func letGo(_ key: R.Key) { followed[key] = nil }
 
     /// Nil where it is no later then.

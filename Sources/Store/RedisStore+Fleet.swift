@@ -90,9 +90,7 @@ extension RedisStore: FleetWire {
         verdicts?.wrote(verdict, isVouched: isVouched)
     }
     package func letGo(_ key: VerdictKey) { verdicts?.letGo(key) }
-    package func giveUp(_ key: VerdictKey) {
-        if verdicts?.giveUp(key) == true { recall(key) }
-    }
+    package func giveUp(_ key: VerdictKey) { verdicts?.giveUp(key) }
     package func noteRefused(_ key: VerdictKey) { noteRefused(key.field, of: Verdict.sort) }
     package func standingChanged() {
         if isTwin { verdicts?.letGoOfAll() }

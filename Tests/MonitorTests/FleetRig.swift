@@ -319,12 +319,12 @@ final class ModelWire: FleetWire, Store {
     }
     func sent(_ verdict: Verdict) { book.outbox.sent(verdict) }
     func wrote(_ verdict: Verdict, isVouched: Bool) {
-        book.outbox.wrote(verdict, isVouched: isVouched)
+        book.wrote(verdict, isVouched: isVouched)
     }
     func noteRefused(_ key: VerdictKey) {}
     func letGo(_ key: VerdictKey) { book.outbox.letGo(key) }
     func giveUp(_ key: VerdictKey) {
-        if let verdict = book.giveUp(key) { board.storeChanged(verdict) }
+        if let verdict = book.giveUp(key, mark: { _, _ in nil }) { board.storeChanged(verdict) }
     }
     func standingChanged() {}
 

@@ -58,7 +58,7 @@ import Vocabulary
         #expect(say(word(.down, by: "a1", 50, 9, at: 1), &book) == .shown)
         #expect(hear(word(.down, by: "a2", 50, 10, at: 2), &book) == .news)
         // Nothing of its own is left: what a2 said holds, and need not be said once more.
-        let other = book.giveUp(word(.up, by: "a2", 50, 9, at: 0).key)
+        let other = book.giveUp(word(.up, by: "a2", 50, 9, at: 0).key, mark: { _, _ in nil })
         #expect(other == nil)
     }
 
@@ -88,11 +88,11 @@ import Vocabulary
             mark: { _, _ in start + .seconds(10) }
         )
         #expect(later.map(\.agent) == ["a2"])
-        let again = book.giveUp(held.key)
+        let again = book.giveUp(held.key, mark: { _, _ in nil })
         let shown = try #require(again)
         #expect(shown.agent == "a2" && shown.status == .up)
         #expect(shown.expiresAt == start + .seconds(23))
-        let once = book.giveUp(held.key)
+        let once = book.giveUp(held.key, mark: { _, _ in nil })
         #expect(once == nil)
     }
 
@@ -103,7 +103,7 @@ import Vocabulary
         #expect(hear(word(.up, by: "a2", 50, 10, at: 2), &book) == .old)
         // It is probed here no more: it holds as long as it does in the store, and no longer stands against others.
         let said = word(.down, by: "a1", 60, 1, at: 1)
-        let given = book.giveUp(said.key)
+        let given = book.giveUp(said.key, mark: { _, _ in nil })
         let left = try #require(given)
         #expect(left.agent == "a1" && left.status == .down)
         #expect(left.expiresAt == said.expiresAt + .seconds(10))
@@ -130,6 +130,63 @@ import Vocabulary
             at: Moment(instant: Instant(nanoseconds: 0), wall: start + .seconds(10)),
             mark: vouched
         )
+    }
+
+    /// Where files differ: what a1 finds is about another address than what a2 finds.
+    private func ofOther(_ word: Verdict) -> Verdict {
+        var word = word
+        word.subject = Subject(address: "127.0.0.1:9002", check: 1)
+        return word
+    }
+
+    private func giveUp(_ key: VerdictKey, _ book: inout FencedBook<Verdict>) -> Verdict? {
+        book.giveUp(key, mark: vouched)
+    }
+
+    /// A probe that ends after the pair was given away, and is of another address than its new holder's.
+    @Test func `what was read comes back when what was said over it is said no more`() throws {
+        var book = book()
+        var held = word(.up, by: "a2", 50, 9, at: 0)
+        held.subject = Subject(address: "127.0.0.1:9001", check: 1)
+        #expect(hear(held, &book) == .news)
+        #expect(say(ofOther(word(.down, by: "a1", 40, 3, at: 1)), &book) == .kept)
+        #expect(book.shelf[held.key]?.status == .down)
+        // Of what is not shown nothing is renewed meanwhile.
+        #expect(renewed(&book).isEmpty)
+        let given = giveUp(held.key, &book)
+        let shown = try #require(given)
+        #expect(shown.agent == "a2" && shown.status == .up)
+        #expect(shown.expiresAt == start + .seconds(23), "by the mark that its agent has reached")
+        #expect(book.shelf[held.key] == shown)
+        #expect(giveUp(held.key, &book) == nil)
+    }
+
+    @Test func `of words that were passed over the latest comes back`() throws {
+        var book = book()
+        let mine = ofOther(word(.down, by: "a1", 60, 1, at: 0))
+        #expect(say(mine, &book) == .kept)
+        for (sequence, second) in [(9, 1), (10, 2), (8, 3)] {
+            var passed = word(.up, by: "a2", 50, UInt64(sequence), at: Int64(second))
+            passed.subject = Subject(address: "127.0.0.1:9001", check: 1)
+            #expect(hear(passed, &book) == .aside)
+        }
+        let given = giveUp(mine.key, &book)
+        #expect(given?.sequence == 10)
+        // Once: what is said afterwards is not of the past.
+        #expect(say(ofOther(word(.down, by: "a1", 70, 1, at: 9)), &book) == .kept)
+        book.forgetAside()
+        #expect(giveUp(mine.key, &book)?.agent == "a1")
+    }
+
+    @Test func `what was passed over does not come back where a later word was written over it`() {
+        var book = book()
+        var passed = word(.up, by: "a2", 50, 9, at: 0)
+        passed.subject = Subject(address: "127.0.0.1:9001", check: 1)
+        #expect(hear(passed, &book) == .news)
+        let mine = ofOther(word(.down, by: "a1", 60, 1, at: 1))
+        #expect(say(mine, &book) == .kept)
+        book.wrote(mine, isVouched: true)
+        #expect(giveUp(mine.key, &book)?.agent == "a1")
     }
 
     /// The stream is read from a little before what was read of the hash.
