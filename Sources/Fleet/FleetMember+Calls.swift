@@ -30,6 +30,7 @@ extension FleetMember {
         calls = [:]
         forgetLetters()
         (isBeating, isClaiming, isPublishing, isTelling) = (false, false, false, false)
+        untoldSince = nil
     }
 
     /// The call is over, answered or lost. Nil where it was called by a former life.

@@ -23,7 +23,9 @@ extension FleetMember {
             for (asked, answer) in zip(batch, answers) {
                 published(asked.pair, asked.epoch, answer, at: now, into: &effects)
             }
-        case (.done, .tell(let letters)): told(letters, into: &effects)
+        case (.done, .tell(let letters)):
+            untoldSince = nil
+            told(letters, into: &effects)
         case (.refused(let refusal), _):
             again(calling, at: now)
             refused(refusal, at: now, into: &effects)
@@ -59,6 +61,16 @@ extension FleetMember {
         } else {
             again(calling, at: now)
         }
+    }
+
+    /// The store refused the call itself, as an ACL does. What the script did before is not known.
+    public mutating func refused(
+        _ number: CallNumber,
+        at now: Instant,
+        into effects: inout [FleetEffect]
+    ) {
+        if case .tell? = calls[number]?.calling { untoldSince = untoldSince ?? now }
+        lost(number, at: now, into: &effects)
     }
 
     /// The store did nothing, because it takes no writes now: of nobody.

@@ -78,9 +78,10 @@ extension FleetMember {
         if staysUnknown(pair, counter) || waitsForSample(pair, at: now, into: &effects) {
             return .hold
         }
-        // Without a store nobody can be asked, and waiting would be believing that all is well.
-        guard isAway || mayFall(pair, at: now, into: &effects) else { return .hold }
-        if isAway, wasFoundAlone(pair, wanted: electorsWanted(of: plan), at: now) {
+        // Where nobody can be asked, waiting would be believing that all is well.
+        let asksNobody = asksNobody(at: now)
+        guard asksNobody || mayFall(pair, at: now, into: &effects) else { return .hold }
+        if asksNobody, wasFoundAlone(pair, wanted: electorsWanted(of: plan), at: now) {
             foundAlone.insert(pair)
         }
         mass.end(pair, .fell)

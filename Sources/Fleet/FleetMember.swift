@@ -246,6 +246,8 @@ public struct FleetMember: Sendable {
     var isRosterOld = false
     /// The last call was lost: until a beat is answered, nothing but beats.
     var isCut = false
+    /// Since when the store has refused to tell others anything, though it takes beats.
+    var untoldSince: Instant?
     /// In a new era first those who probe already claim.
     var guardedUntil: Instant
 
@@ -317,6 +319,11 @@ public struct FleetMember: Sendable {
 
     public func isAway(at now: Instant) -> Bool {
         membership.isAway(at: now, lease: terms.lease)
+    }
+
+    /// Nobody can be asked: the store is away, or has refused for as long to tell others anything.
+    func asksNobody(at now: Instant) -> Bool {
+        isAway(at: now) || untoldSince.map { now - $0 > terms.lease } ?? false
     }
 
     /// What it finds is not to be believed, for whatever reason.

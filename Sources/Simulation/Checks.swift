@@ -717,7 +717,7 @@ struct Checks {
         case .agentClock: break
         case .manySilent: massTrouble = step > 0 ? .max / 2 : now
         case .targetDown, .targetSilent, .targetFlaky, .targetMute: break
-        case .storeStalls, .storeRefuses, .storeGone, .failover, .flush, .storeClock:
+        case .storeStalls, .storeRefuses, .storeForbids, .storeGone, .failover, .flush, .storeClock:
             storeTrouble = now
             if isLasting { storeFaults += step }
         case .badNetwork:

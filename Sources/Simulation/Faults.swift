@@ -34,6 +34,8 @@ public struct Fault: Hashable, Sendable, CustomStringConvertible {
         case storeStalls
         /// The store can be read, and takes no writes.
         case storeRefuses
+        /// The store lets nobody add to a stream: beats pass, and no word from one agent to another.
+        case storeForbids
         /// The store is gone, and comes back with what it had, or empty.
         case storeGone(keeps: Bool)
         /// A replica takes over that lacks the last writes.
@@ -76,6 +78,7 @@ public struct Fault: Hashable, Sendable, CustomStringConvertible {
             case .manySilent(let share): "\(share)% of the targets fall silent"
             case .storeStalls: "the store stalls"
             case .storeRefuses: "the store takes no writes"
+            case .storeForbids: "the store takes beats, and no words"
             case .storeGone(let keeps):
                 "the store is gone, \(keeps ? "with its state on disk" : "and its state")"
             case .failover(let lost): "the store fails over and loses the last \(lost)ms"
@@ -125,7 +128,8 @@ extension Fault {
         case .targetMute(let target): fault.kind = .targetMute(targets(target) ?? -1)
         case .targetFlaky(let target, let share):
             fault.kind = .targetFlaky(targets(target) ?? -1, share: share)
-        case .manySilent, .storeStalls, .storeRefuses, .storeGone, .failover, .flush, .storeClock,
+        case .manySilent, .storeStalls, .storeRefuses, .storeForbids, .storeGone, .failover, .flush,
+            .storeClock,
             .badNetwork:
             return fault
         }

@@ -74,6 +74,11 @@ struct Promises {
     fileprivate var isWatched = false
     fileprivate var known: [Int: Set<Int>] = [:]
 
+    /// Since when nobody can be told anything, though beats pass.
+    fileprivate var silencedFrom: Int64?
+    /// Since when each agent has held each target without a break.
+    fileprivate var heldFrom: [Int: [Int: Int64]] = [:]
+
     /// Since when each process shows another word than lies in the store.
     fileprivate var differsFrom: [Int: [Int: Int64]] = [:]
 
@@ -87,6 +92,9 @@ struct Promises {
     static let ownMax = Int64(1_000)
     /// A third of the life of a word, a round and a look.
     static let renewMax = Int64(6_000)
+    /// From the first failure and an interval until it is asked about; then for a lease nobody is told anything, and the
+    /// next failure counts.
+    static let aloneMax = Int64(7_500)
     /// One step of looking, one of beating, and messages on their way.
     static let tolerance = Int64(400)
     /// Who is cut off from everything has seen so by then.
@@ -155,6 +163,9 @@ struct Promises {
         case .storeStalls, .storeGone, .storeRefuses:
             if fault.length > 0 { absences += step }
             if !isOver, absences == 1 { absentFrom = now }
+        case .storeForbids:
+            silencedFrom = isOver ? nil : now
+            lastEvent = now
         case .cutFromTarget(let agent, let target):
             lastCut[Way(agent: agent, target: target)] = now
             lastEvent = now
@@ -175,6 +186,7 @@ extension Checks {
         noteWhatIsTaken(world)
         lookAfterTheBlind(world)
         lookAtAbsence(world)
+        lookAtSilence(world)
         // What goes wrong with these stays so for a while.
         if world.now % 500 != 0 { return }
         lookAtWhatWasTold(world)
@@ -486,6 +498,40 @@ extension Checks {
             where agent.status(of: target) == .unknown {
                 fail(
                     "\(agent.id) shows p\(target) unknown, for no other reason than that the store was away",
+                    of: target,
+                    at: now
+                )
+            }
+        }
+    }
+
+    // MARK: While nobody can be told anything
+
+    /// Whoever holds what fails does not wait for answers that cannot come.
+    private mutating func lookAtSilence(_ world: World) {
+        let now = world.now
+        guard let since = promises.silencedFrom else {
+            promises.heldFrom = [:]
+            return
+        }
+        for agent in world.agents {
+            for target in world.plans.indices {
+                guard agent.isAlive, agent.heldEpoch(of: target) != nil,
+                    isWell(agent, since: Promises.aloneMax, now), agent.desk.reasons.isEmpty
+                else {
+                    promises.heldFrom[agent.number]?[target] = nil
+                    continue
+                }
+                let held = promises.heldFrom[agent.number]?[target] ?? now
+                promises.heldFrom[agent.number, default: [:]][target] = held
+                let longer = max(setting.interval(of: target) - setting.interval, .zero)
+                let most = Promises.aloneMax + 3 * longer.milliseconds
+                let began = max(since, held, targetChanged[target])
+                guard world.isDown(target), now - began > most, agent.status(of: target) != .down
+                else { continue }
+                fail(
+                    "\(agent.id) holds p\(target), which has refused for \(now - targetChanged[target])ms, and "
+                        + "waits for others that it cannot ask",
                     of: target,
                     at: now
                 )

@@ -105,6 +105,8 @@ public struct StoreModel: Sendable {
         content.lives.mapValues { [Mark(instance: $0.instance, mark: $0.mark), $0.former] }
     }
 
+    var hasLetters: Bool { !letters.isEmpty }
+
     public mutating func takeLetters() -> [FleetCall.Letter] {
         defer { letters = [] }
         return letters

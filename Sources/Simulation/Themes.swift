@@ -184,7 +184,17 @@ struct FaultDraw {
         time += number(6_000...20_000)
     }
 
+    /// Whoever probes a target that falls cannot ask anybody, though all live and beat.
+    private mutating func drawSilence() {
+        let length = number(4_000...40_000)
+        add(.storeForbids, for: length)
+        add(.targetDown(target()), for: number(6_000...20_000), after: number(0...length))
+        if isOne(in: 3) { add(.crash(agent: prober()), for: 4_000, after: number(0...length)) }
+        time += length + number(15_000...25_000)
+    }
+
     private mutating func drawAbsence() {
+        if isOne(in: 4) { return drawSilence() }
         let length = number(500...40_000)
         switch number(0...3) {
         case 0: add(.storeStalls, for: min(length, 15_000))

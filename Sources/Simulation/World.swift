@@ -65,7 +65,13 @@ final class World {
         indirect case arrive(Envelope)
         indirect case reply(agent: Int, life: UInt32, connection: UInt32, CallNumber, FleetReply)
         /// The store takes no writes, and says so.
-        case unwritten(agent: Int, life: UInt32, connection: UInt32, CallNumber)
+        case unwritten(
+            agent: Int,
+            life: UInt32,
+            connection: UInt32,
+            CallNumber,
+            refusal: String?
+        )
         case timeout(agent: Int, life: UInt32, connection: UInt32)
         case connect(agent: Int, life: UInt32)
         /// A call that was not answered within a second is the end of its connection.
@@ -132,6 +138,7 @@ final class World {
     private var slowCalls: [Int]
     private var stalls = 0
     private var refuses = 0
+    private var forbids = 0
     private var gone = 0
     private var loss = 0
     private var stalled: [Envelope] = []
@@ -324,9 +331,9 @@ final class World {
             if let agent = agent(number, life, event), agent.connection == connection {
                 agent.received(call, reply)
             }
-        case .unwritten(let number, let life, let connection, let call):
+        case .unwritten(let number, let life, let connection, let call, let refusal):
             if let agent = agent(number, life, event), agent.connection == connection {
-                agent.notWritten(call)
+                agent.notWritten(call, because: refusal)
             }
         case .timeout(let number, let life, let connection):
             if let agent = agent(number, life, event), agent.connection == connection {
@@ -474,19 +481,31 @@ final class World {
         execute(envelope)
     }
 
+    private static let forbidden = "NOPERM this user has no permissions to run the 'xadd' command"
+
+    private func refuse(_ envelope: Envelope, because refusal: String?) {
+        add(
+            .unwritten(
+                agent: envelope.agent,
+                life: envelope.life,
+                connection: envelope.connection,
+                envelope.number,
+                refusal: refusal
+            ),
+            after: chance(1...3)
+        )
+    }
+
     private func execute(_ envelope: Envelope) {
-        if refuses > 0 {
-            return add(
-                .unwritten(
-                    agent: envelope.agent,
-                    life: envelope.life,
-                    connection: envelope.connection,
-                    envelope.number
-                ),
-                after: chance(1...3)
-            )
-        }
+        if refuses > 0 { return refuse(envelope, because: nil) }
+        if forbids > 0, envelope.call.isWord { return refuse(envelope, because: Self.forbidden) }
         let reply = store.perform(envelope.signature, envelope.call)
+        if forbids > 0, store.hasLetters {
+            // What the script did before it came to them is done.
+            _ = store.takeLetters()
+            checks.performed(envelope.signature, envelope.call, reply, store, world: self)
+            return refuse(envelope, because: Self.forbidden)
+        }
         tell(envelope, reply)
         checks.performed(envelope.signature, envelope.call, reply, store, world: self)
         for letter in store.takeLetters() {
@@ -634,6 +653,7 @@ final class World {
             }
         case .storeStalls: stalls += 1
         case .storeRefuses: refuses += 1
+        case .storeForbids: forbids += 1
         case .storeGone(let keeps):
             gone += 1
             storeLife += 1
@@ -706,6 +726,7 @@ final class World {
                 for envelope in waiting { execute(envelope) }
             }
         case .storeRefuses: refuses -= 1
+        case .storeForbids: forbids -= 1
         case .storeGone:
             gone -= 1
             store.replid += 1
@@ -718,6 +739,16 @@ final class World {
         case .slowReading(let agent): slowReading[agent] -= 1
         case .slowCalls(let agent): slowCalls[agent] -= 1
         case .flush, .storeClock, .twin: break
+        }
+    }
+}
+
+extension FleetCall {
+    /// It does nothing but what others hear of through a stream.
+    fileprivate var isWord: Bool {
+        switch self {
+        case .tell, .publish: true
+        case .beat, .claim, .release: false
         }
     }
 }

@@ -40,7 +40,7 @@ public final class FleetDesk: EventSink {
     private var isPerforming = false
     private var lagSeen: Nanoseconds
     private var orphansAt: Instant
-    private var aboutAt = Instant(nanoseconds: .min)
+    private var aboutAt = FleetDesk.never
     private var aboutTold = JSON.null
     private var onLeft: [CheckedContinuation<Void, Never>] = []
 
@@ -77,6 +77,7 @@ public final class FleetDesk: EventSink {
         public var lostCalls: UInt64 = 0
     }
 
+    private static let never = Instant(nanoseconds: .min)
     private static let orphansEvery = Nanoseconds.seconds(2)
     private static let aboutEvery = Nanoseconds.seconds(1)
     /// Where nothing but lateness can be another than before.
@@ -576,7 +577,8 @@ public final class FleetDesk: EventSink {
         case .refused(let text):
             refusedScript = call.script
             note(refusal: text)
-            ended(number, call, sent, nil)
+            counts.lostCalls += 1
+            take { member, now, effects in member.refused(number, at: now, into: &effects) }
         case .unwritten:
             unwritableSince = unwritableSince ?? loop.instant
             counts.lostCalls += 1
@@ -613,7 +615,8 @@ public final class FleetDesk: EventSink {
     /// What people want to know of this agent, now and then.
     private func about(isLast: Bool) -> String {
         let now = loop.instant
-        guard isLast || now - aboutAt >= Self.aboutEvery else { return "" }
+        let isFirst = aboutAt == Self.never
+        guard isLast || isFirst || now - aboutAt >= Self.aboutEvery else { return "" }
         var members: [JSON.Member] = [
             .init("version", .string(setting.version)),
             .init("started", .integer(startedAt.milliseconds)),
@@ -629,7 +632,7 @@ public final class FleetDesk: EventSink {
             .init("held_since", hold.map { .integer($0.since.milliseconds) } ?? .null),
         ]
         let told = JSON.object(members)
-        if !isLast, told == aboutTold, now - aboutAt < Self.aboutAgain { return "" }
+        if !isLast, !isFirst, told == aboutTold, now - aboutAt < Self.aboutAgain { return "" }
         aboutAt = now
         aboutTold = told
         let lateness = hands?.lateness(at: now) ?? .zero
@@ -707,7 +710,10 @@ public final class FleetDesk: EventSink {
     private func say(_ word: FleetWord) {
         let now = loop.instant
         switch word {
-        case .newEra: wire?.eraChanged()
+        case .newEra:
+            // What was said before is lost with it.
+            aboutAt = Self.never
+            wire?.eraChanged()
         case .newerFormat(let format):
             let isNew = newerFormat != format
             newerFormat = format

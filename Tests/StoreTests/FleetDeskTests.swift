@@ -445,6 +445,9 @@ import Vocabulary
             #expect(
                 await rig.comes { first.store.status.writeError?.contains("'xadd'") == true }
             )
+            // As where there is no store: after a lease of that it decides alone, and tells nobody.
+            #expect(await rig.comes { first.fails(key) == .count })
+            #expect(first.desk.member.unconfirmed == [key])
         }
     }
 
