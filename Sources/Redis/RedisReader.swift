@@ -67,7 +67,7 @@ extension RedisReply {
         case REDIS_REPLY_STATUS: self = .status(Self.text(bytes))
         case REDIS_REPLY_ERROR:
             let text = Self.text(UnsafeBufferPointer(rebasing: bytes.prefix(Self.errorBytesMax)))
-            self = .error(Self.withoutScript(text))
+            self = .error(Self.withoutArguments(Self.withoutScript(text)))
         case REDIS_REPLY_INTEGER: self = .integer(reply.integer)
         case REDIS_REPLY_ARRAY:
             let elements = UnsafeBufferPointer(start: reply.element, count: reply.elements)
@@ -90,5 +90,13 @@ extension RedisReply {
         let name = text[range.upperBound...].prefix { $0.isHexDigit }
         let isOne = name.count == 40 && text[name.endIndex...].hasPrefix(", on @user_script:")
         return isOne ? String(text[..<range.lowerBound]) : text
+    }
+
+    /// A server that does not know a command repeats what it was sent: a whole script.
+    static func withoutArguments(_ text: String) -> String {
+        guard text.contains("unknown command"),
+            let range = text.firstRange(of: ", with args beginning with")
+        else { return text }
+        return String(text[..<range.lowerBound])
     }
 }

@@ -221,8 +221,10 @@ final class RedisSocket: EventSink {
         if engine != nil, !isOpen {
             return end(.disconnected("expected a TLS handshake, saw the end\(Self.noTLS)"))
         }
-        end(.disconnected("Server closed the connection"))
+        end(Self.closed)
     }
+
+    private static let closed = RedisError.disconnected("Server closed the connection")
 
     private func take(_ bytes: UnsafeRawBufferPointer) {
         guard let engine else { return owner.received(bytes) }
@@ -234,7 +236,7 @@ final class RedisSocket: EventSink {
                     switch try engine.read(into: room) {
                     case .done(let count):
                         owner.received(UnsafeRawBufferPointer(rebasing: room.prefix(count)))
-                    case .ended: return end(.disconnected("Server closed the connection"))
+                    case .ended: return end(Self.closed)
                     case .wantsMore: return
                     }
                 } catch {

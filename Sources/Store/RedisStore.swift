@@ -25,6 +25,9 @@ public final class RedisStore: Store {
     private let tls: RedisTLS?
     /// It is asked first: one that hangs costs its time at each attempt.
     private var sentinelHeard: Address?
+    /// Of several servers by one name: it was the master when that was asked.
+    private var masterHeard: Address?
+    private var masterSought: Instant?
     private var staleTold: String?
     let agent: String
     let keys: RedisKeys
@@ -163,6 +166,8 @@ public final class RedisStore: Store {
     static let stopPatience = Nanoseconds.seconds(2)
     /// A Redis that refuses writes is asked again after this long.
     static let writeAgainAfter = Nanoseconds.seconds(1)
+    /// Where a replica answers, the other addresses of its name are asked this often who is the master.
+    static let masterAgainAfter = Nanoseconds.seconds(5)
 
     /// `agent` names this process, as verdicts do. `lookup` turns host names into addresses;
     /// without it the URL must hold an IP address, `localhost` or a unix socket. With a state file,
@@ -583,6 +588,7 @@ public final class RedisStore: Store {
         let connection = try await RedisConnection.connect(
             to: url,
             at: place,
+            preferring: masterHeard,
             tls: tls,
             on: loop,
             timeout: commandTimeout,
@@ -626,8 +632,11 @@ public final class RedisStore: Store {
 
     /// Redis can be read, and takes no writes: what is to be written waits.
     func refuseWriting(_ text: String) {
-        // What was the master is a replica now: sentinels know who is it.
-        if url.sentinels != nil, Refusal.word(text) == "READONLY" { return lost(.refused(text)) }
+        if Refusal(text) == .writing, text.contains("READONLY") {
+            // What was the master is a replica now: sentinels know who is it.
+            if url.sentinels != nil { return lost(.refused(text)) }
+            seekMaster()
+        }
         let right = Self.checkableRight(text)
         let isNew: Bool
         if let right {
@@ -650,6 +659,34 @@ public final class RedisStore: Store {
         } else {
             tellOfRefusal(text)
         }
+    }
+
+    /// The name may lead to several servers, or to another one by now.
+    private func seekMaster() {
+        let now = loop.instant
+        if let masterSought, now - masterSought < Self.masterAgainAfter { return }
+        guard let held = writer?.place else { return }
+        masterSought = now
+        let home = LoopBound(self, on: loop)
+        Task(executorPreference: loop) { await home.value.findMaster(besides: held) }
+    }
+
+    private func findMaster(besides held: Address) async {
+        let found = await RedisConnection.master(
+            of: url,
+            besides: held,
+            tls: tls,
+            on: loop,
+            timeout: commandTimeout,
+            lookup: lookup
+        )
+        guard let found, !isStopping, writer?.place == held, unwritableSince != nil else { return }
+        journal.notice(
+            "store \(url): \(held) is a replica, and \(found) by the same name is a master: going there",
+            [.event("store-moved"), .store("redis")]
+        )
+        masterHeard = found
+        reconnect()
     }
 
     /// What was refused without a word of what is missing is known by now.

@@ -96,6 +96,9 @@ public final class TLSContext: @unchecked Sendable {
     /// What OpenSSL says of a file in which it finds no key at all.
     private static let noKey = [": unsupported", ": no start line"]
 
+    /// What OpenSSL says of a key for which it is not given the passphrase.
+    private static let noPassphrase = ": interrupted or cancelled"
+
     private func loadCertificate() throws(TLSError) {
         guard let file = configuration.certificateFile else {
             guard configuration.keyFile != nil else { return }
@@ -118,6 +121,11 @@ public final class TLSContext: @unchecked Sendable {
                 throw .failed(
                     "expected a key beside the certificate in \(file), or a file of its own in 'key', saw "
                         + "neither"
+                )
+            }
+            if case .failed(let text) = error, text.hasSuffix(Self.noPassphrase) {
+                throw .failed(
+                    "expected a key without a passphrase in \(key), saw one that wants it: nobody could type it at a start"
                 )
             }
             throw error

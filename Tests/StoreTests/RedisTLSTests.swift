@@ -223,6 +223,11 @@ struct RedisTLSTests {
         for name in ["", ".test", "a b"] {
             #expect(throws: TLSError.self, "\(name)") { try Self.tls(nil, as: name) }
         }
+        let authority = try Authority()
+        let sealed = try authority.sealed(authority.leaf(days: 1))
+        let words =
+            "expected a key without a passphrase in \(sealed.key), saw one that wants it: nobody could type it at a start"
+        #expect(throws: TLSError.failed(words)) { try Self.tls(nil, leaf: sealed) }
         var onlyKey = TLSConfiguration()
         onlyKey.keyFile = "/none"
         #expect(throws: TLSError.failed("expected a 'certificate' beside the 'key', saw none")) {

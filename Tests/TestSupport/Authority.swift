@@ -50,6 +50,13 @@ public final class Authority: Sendable {
         return Leaf(certificate: certificate, key: key)
     }
 
+    /// The same with a key that wants a passphrase.
+    public func sealed(_ leaf: Leaf) throws -> Leaf {
+        let key = leaf.key + ".sealed"
+        try run(["pkey", "-in", leaf.key, "-aes256", "-passout", "pass:secret", "-out", key])
+        return Leaf(certificate: leaf.certificate, key: key)
+    }
+
     private func run(_ arguments: [String]) throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: ChildProcess.find("openssl") ?? "openssl")
