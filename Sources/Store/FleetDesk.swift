@@ -53,7 +53,7 @@ public final class FleetDesk: EventSink {
     /// Why the store does not do what this agent calls for; nil while it does.
     public private(set) var refusal: String?
     private var refusedScript: FleetScript?
-    /// The store answers, and takes no writes: beats are none. Nothing follows from anybody's silence.
+    /// The store answers, and takes no beats, as a replica or by its ACL. Nothing follows from anybody's silence.
     package var isUnwritable: Bool { unwritableSince != nil }
     package private(set) var unwritableSince: Instant?
     /// There is a connection on which no beat has been answered: nobody's mark is known that is not of before.
@@ -577,6 +577,7 @@ public final class FleetDesk: EventSink {
         case .refused(let text):
             refusedScript = call.script
             note(refusal: text)
+            if case .beat = call { unwritableSince = unwritableSince ?? loop.instant }
             counts.lostCalls += 1
             take { member, now, effects in member.refused(number, at: now, into: &effects) }
         case .unwritten:

@@ -188,6 +188,34 @@ import Vocabulary
         }
     }
 
+    /// All have one user, as like as not: then nobody's beats are written.
+    @Test func `where no beat may be written nothing follows from anybody's silence either`()
+        async throws
+    {
+        try await StoreRig.run(.redisTCP) { rig in
+            let server = try #require(rig.server)
+            let connection = try await server.connect(on: rig.loop)
+            defer { connection.close() }
+            let url = try await server.urlWithDocumentedRights(connection)
+            let user = try #require(url.user)
+            let agent = await Agent.start(
+                "a1",
+                on: rig,
+                url: url,
+                pairs: 1,
+                reconcileEvery: .milliseconds(100)
+            )
+            #expect(await rig.comes { agent.hands.held.count == 1 && agent.store.isHearing })
+            _ = try await connection.command(["ACL", "SETUSER", user, "-hset"], timeout: patience)
+            #expect(await rig.comes { agent.desk.isUnwritable && !agent.store.isHearing })
+            let before = agent.desk.counts.lostCalls
+            #expect(await rig.comes { agent.desk.counts.lostCalls > before + 8 })
+            #expect(agent.desk.isUnwritable && agent.hands.held.count == 1)
+            _ = try await connection.command(["ACL", "SETUSER", user, "+hset"], timeout: patience)
+            #expect(await rig.comes { agent.store.isHearing && agent.store.status.isWritable })
+        }
+    }
+
     /// A beat that is written tells it. The next reading of everything, which tells it too, is an hour away.
     @Test func `that Redis takes writes again is known with the next beat`() async throws {
         try await StoreRig.run(.redisUnix) { rig in
