@@ -6,6 +6,88 @@ import Redis
 import Vocabulary
 
 extension RedisStore {
+    // MARK: Writes that are refused
+
+    /// Redis can be read, and takes no writes: what is to be written waits.
+    func refuseWriting(_ text: String) {
+        if Refusal(text) == .writing, text.contains("READONLY") {
+            // What was the master is a replica now: sentinels know who is it.
+            if url.sentinels != nil { return lost(.refused(text)) }
+            seekMaster()
+        }
+        let right = Self.checkableRight(text)
+        let isNew: Bool
+        if let right {
+            isNew = missingRights.updateValue(text, forKey: right) == nil
+            checkRightsLater()
+        } else {
+            isNew = writeError != text
+            writeError = text
+        }
+        noteWritable(false)
+        if isNew { observer?.storeStatusChanged(status) }
+        if writeAgain == nil {
+            writeAgain = timers.schedule(after: Self.writeAgainAfter) { [unowned self] in
+                writeAgain = nil
+                flushSoon()
+            }
+        }
+        if right == nil, Refusal(text) == .right {
+            findRights(for: text, isTold: true)
+        } else {
+            tellOfRefusal(text)
+        }
+    }
+
+    /// What was refused without a word of what is missing is known by now.
+    func takeFound() {
+        if writeError.map({ Refusal($0) == .right }) == true { writeError = nil }
+    }
+
+    func tellOfRefusal(_ text: String) {
+        guard let silent = throttle.note("write \(Refusal.word(text))", at: loop.instant) else {
+            return
+        }
+        var line = "store \(url) takes no writes: \(text.printable)"
+        if silent > 0 { line += " (\(silent + 1) attempts in the last minute)" }
+        if let advice = Refusal.advice(text) { line += "; \(advice)" }
+        isWriteTroubleTold = true
+        // The write that was refused just now may not be among those that wait yet.
+        let waiting = max(status.pending, 1)
+        journal.warning(
+            line + "; reading goes on, \(waiting) \(waiting == 1 ? "write waits" : "writes wait")"
+                + (fleet == nil ? "" : "; what other agents found stays as it was"),
+            [.event("store-read-only"), .store("redis"), .error(text)]
+        )
+    }
+
+    /// Writing refused is no reason to read no more; everything else is thrown on.
+    func tolerate(_ error: RedisError) throws(RedisError) {
+        guard case .refused(let text) = error, Refusal(text) == .writing else { throw error }
+        refuseWriting(text)
+    }
+
+    /// Redis took a write, even if only one that changes nothing.
+    func wroteAgain(isBeat: Bool = false) {
+        writeError = nil
+        // That another command is let through says nothing of it.
+        if !missingRights.isEmpty { return }
+        // What a beat ends it has not ended yet: its answer is on the way there.
+        let isRefused = isBeat ? fleet?.isRightMissed == true : fleet?.isRefused == true
+        guard !isRefused, let began = unwritableSince else { return }
+        let words = ", after \(TransitionLine.rough(loop.instant - began))"
+        noteWritable(true)
+        // Good news of a trouble that nobody was told of would be riddles.
+        if isWriteTroubleTold {
+            isWriteTroubleTold = false
+            journal.notice(
+                "store \(url) takes writes again\(words)",
+                [.event("store-writable"), .store("redis")]
+            )
+        }
+        observer?.storeStatusChanged(status)
+    }
+
     // MARK: Rights that are missing
 
     /// The command that is forbidden, where it can be found out when it no longer is.

@@ -22,17 +22,12 @@ public import Vocabulary
 public final class RedisStore: Store {
     let loop: EventLoop
     let url: RedisURL
-    private let tls: RedisTLS?
-    /// It is asked first: one that hangs costs its time at each attempt.
-    private var sentinelHeard: Address?
-    /// Of several servers by one name: it was the master when that was asked.
-    private var masterHeard: Address?
-    private var masterSought: Instant?
-    private var staleTold: String?
+    let tls: RedisTLS?
+    var reached = Reached()
     let agent: String
     let keys: RedisKeys
     let journal: Journal
-    private let lookup: HostLookup?
+    let lookup: HostLookup?
     let timers: Timers
     var observer: (any StoreObserver)?
     var file: StateFile?
@@ -55,8 +50,8 @@ public final class RedisStore: Store {
 
     var writer: RedisConnection?
     var reader: RedisConnection?
-    private var lookScript = ""
-    private var scripts: [RedisScript: [String: String]] = [:]
+    var lookScript = ""
+    var scripts: [RedisScript: [String: String]] = [:]
     var storeID: String?
     /// The state in which what is known was accepted, and whether this process has read one.
     var origin: StoreOrigin?
@@ -90,26 +85,26 @@ public final class RedisStore: Store {
     private var clockWatch = ClockWatch()
     /// By which what is asked for ends.
     private(set) var ends: EndClock
-    private(set) var isConnected = false
+    var isConnected = false
     var since: WallTime
     /// Redis can be read since then, and takes no writes.
     var unwritableSince: Instant?
     /// When it last was neither away nor refusing writes.
     var wellUntil: WallTime?
-    private var lastError: String?
+    var lastError: String?
     /// What can be done about that.
-    private var lastAdvice: String?
+    var lastAdvice: String?
     private var refused: UInt64 = 0
     /// Why Redis takes no writes, though it can be read.
-    private(set) var writeError: String?
+    var writeError: String?
     /// Commands that an ACL forbids, each with the words in which it did.
     var missingRights: [String: String] = [:]
     var rightsAgain: Timers.Token?
     var isFindingRights = false
-    private var isWriteTroubleTold = false
+    var isWriteTroubleTold = false
     /// Set where Redis throws away what it likes when its memory is full.
     var evictionAdvice = ""
-    private var writeAgain: Timers.Token?
+    var writeAgain: Timers.Token?
     /// Of values that are none of ours.
     var ignored: UInt64 = 0
     /// What each of them was when it was counted.
@@ -117,19 +112,19 @@ public final class RedisStore: Store {
     var throttle = Throttle()
     /// What others wrote under our names, as far as it was told of.
     var asidesTold = Set<String>()
-    private var outage: Outage?
+    var outage: Outage?
     /// Of its present or last absence somebody was told; and that it is not here yet needs no telling.
-    private var isAwayTold = true
+    var isAwayTold = true
     private var isFlushing = false
     private var isRecalling = false
     /// The end has waited long enough for writes.
-    private var isLate = false
+    var isLate = false
     private var onFlushed: [CheckedContinuation<Void, Never>] = []
     private var renewalTimer: Timers.Token?
     var isStopping = false
-    private var isRunning = false
+    var isRunning = false
     private var pause: (timer: Timers.Token, waiter: CheckedContinuation<Void, Never>)?
-    private var onEnd: [CheckedContinuation<Void, Never>] = []
+    var onEnd: [CheckedContinuation<Void, Never>] = []
 
     let commandTimeout: Nanoseconds
     let reconcileEvery: Nanoseconds
@@ -495,271 +490,7 @@ public final class RedisStore: Store {
         journal.warning(text, [.event("store-untold"), .store("redis")])
     }
 
-    // MARK: Staying connected
-
-    /// Connects, follows, and begins again whenever that ends, until the store stops.
-    private func run() async {
-        var backoff = Self.backoffMin
-        while !isStopping {
-            do throws(RedisError) {
-                try await connect()
-                backoff = Self.backoffMin
-                try await follow()
-            } catch {
-                lost(error)
-            }
-            if isStopping { break }
-            // Half of it by chance: a hundred agents must not come back in step.
-            let half = backoff.count / 2
-            await sleep(Nanoseconds(half + Int64.random(in: 0...half, using: &loop.dice)))
-            backoff = min(backoff * 2, Self.backoffMax)
-        }
-        closeConnections()
-        isRunning = false
-        for waiter in onEnd { waiter.resume() }
-        onEnd = []
-    }
-
-    private func connect() async throws(RedisError) {
-        var asked = url
-        asked.sentinels?.prefer(sentinelHeard)
-        let writer = try await open(asked)
-        self.writer = writer
-        sentinelHeard = writer.sentinel
-        // A name may lead to several servers: what is written to one of them is read there.
-        let reader = try await open(writer.served, at: writer.place)
-        self.reader = reader
-        tell(ofStale: writer.staleFiles)
-        try await load(on: writer)
-        try await loadFleet(on: writer)
-        fleet?.connected()
-        for side in sides { side.forgetWhatWasRead() }
-        // All of it is read now: what came meanwhile need not be heard of besides.
-        streamID = ""
-        areMarksDue = true
-        looks = 0
-        await askForEviction(reader)
-        try await reconcile(reader)
-        for side in sides where fleet == nil || side.sort.isMerged { side.restate() }
-        // All else may be allowed and only this not, and then nothing of what others say is heard.
-        try await readHints(on: reader)
-        (lastError, lastAdvice) = (nil, nil)
-        turn(connected: true)
-        // Told everything again before anything else, so that the state is whole within a moment.
-        await flush()
-    }
-
-    private func load(on writer: RedisConnection) async throws(RedisError) {
-        lookScript = try await load(RedisScript.look, on: writer)
-        for side in sides {
-            for script in RedisScript.cases(for: side.sort) {
-                let source = script.source(of: side.sort, counting: counted.map(\.sort))
-                scripts[script, default: [:]][side.sort.name] = try await load(
-                    source,
-                    on: writer
-                )
-            }
-        }
-    }
-
-    func load(
-        _ source: String,
-        on writer: RedisConnection
-    ) async throws(RedisError) -> String {
-        try await ask(writer, [["SCRIPT", "LOAD", source]]).first?.text ?? ""
-    }
-
-    /// Files that cannot be used leave those before in use, and the next start fails.
-    private func tell(ofStale problem: String?) {
-        if let problem, problem != staleTold {
-            journal.warning(
-                "store \(url): its files for TLS changed and cannot be used, what was in them before is, until this process "
-                    + "ends: \(problem)",
-                [.event("store-tls"), .store("redis"), .error(problem)]
-            )
-        }
-        staleTold = problem
-    }
-
-    private func open(
-        _ url: RedisURL,
-        at place: Address? = nil
-    ) async throws(RedisError) -> RedisConnection {
-        let connection = try await RedisConnection.connect(
-            to: url,
-            at: place,
-            preferring: masterHeard,
-            tls: tls,
-            on: loop,
-            timeout: commandTimeout,
-            lookup: lookup
-        )
-        if isStopping {
-            connection.close()
-            throw .closed
-        }
-        // When one of the two breaks, the other has nothing left to do.
-        connection.onFailure = { [unowned self] error in lost(error) }
-        return connection
-    }
-
-    func lost(_ error: RedisError) {
-        if isStopping || isLate { return }
-        // What closed it has been told already.
-        if error != .closed { (lastError, lastAdvice) = ("\(url): \(error)", error.advice) }
-        closeConnections()
-        turn(connected: false)
-        if error != .closed { complain(error) }
-    }
-
-    /// At once, and then once a minute for as long as it lasts.
-    private func complain(_ error: RedisError) {
-        let now = loop.instant
-        var outage = outage ?? Outage(since: now)
-        let silent = throttle.note("away \(error.kind)", at: now)
-        let isTold = outage.attempt(mayTell: silent != nil, at: now)
-        self.outage = outage
-        if !isTold { return }
-        isAwayTold = true
-        var text = "store \(url) is away: \("\(error)".printable)"
-        text += outage.words(unsaid: silent ?? outage.attempts - 1, at: now)
-        if let advice = error.advice { text += "; \(advice)" }
-        journal.warning(
-            text + "; going on from memory, trying again every second",
-            [.event("store-away"), .store("redis"), .error("\(error)")]
-        )
-    }
-
-    /// Redis can be read, and takes no writes: what is to be written waits.
-    func refuseWriting(_ text: String) {
-        if Refusal(text) == .writing, text.contains("READONLY") {
-            // What was the master is a replica now: sentinels know who is it.
-            if url.sentinels != nil { return lost(.refused(text)) }
-            seekMaster()
-        }
-        let right = Self.checkableRight(text)
-        let isNew: Bool
-        if let right {
-            isNew = missingRights.updateValue(text, forKey: right) == nil
-            checkRightsLater()
-        } else {
-            isNew = writeError != text
-            writeError = text
-        }
-        noteWritable(false)
-        if isNew { observer?.storeStatusChanged(status) }
-        if writeAgain == nil {
-            writeAgain = timers.schedule(after: Self.writeAgainAfter) { [unowned self] in
-                writeAgain = nil
-                flushSoon()
-            }
-        }
-        if right == nil, Refusal(text) == .right {
-            findRights(for: text, isTold: true)
-        } else {
-            tellOfRefusal(text)
-        }
-    }
-
-    /// The name may lead to several servers, or to another one by now.
-    private func seekMaster() {
-        let now = loop.instant
-        if let masterSought, now - masterSought < Self.masterAgainAfter { return }
-        guard let held = writer?.place else { return }
-        masterSought = now
-        let home = LoopBound(self, on: loop)
-        Task(executorPreference: loop) { await home.value.findMaster(besides: held) }
-    }
-
-    private func findMaster(besides held: Address) async {
-        let found = await RedisConnection.master(
-            of: url,
-            besides: held,
-            tls: tls,
-            on: loop,
-            timeout: commandTimeout,
-            lookup: lookup
-        )
-        guard let found, !isStopping, writer?.place == held, unwritableSince != nil else { return }
-        journal.notice(
-            "store \(url): \(held) is a replica, and \(found) by the same name is a master: going there",
-            [.event("store-moved"), .store("redis")]
-        )
-        masterHeard = found
-        reconnect()
-    }
-
-    /// What was refused without a word of what is missing is known by now.
-    func takeFound() {
-        if writeError.map({ Refusal($0) == .right }) == true { writeError = nil }
-    }
-
-    func tellOfRefusal(_ text: String) {
-        guard let silent = throttle.note("write \(Refusal.word(text))", at: loop.instant) else {
-            return
-        }
-        var line = "store \(url) takes no writes: \(text.printable)"
-        if silent > 0 { line += " (\(silent + 1) attempts in the last minute)" }
-        if let advice = Refusal.advice(text) { line += "; \(advice)" }
-        isWriteTroubleTold = true
-        // The write that was refused just now may not be among those that wait yet.
-        let waiting = max(status.pending, 1)
-        journal.warning(
-            line + "; reading goes on, \(waiting) \(waiting == 1 ? "write waits" : "writes wait")"
-                + (fleet == nil ? "" : "; what other agents found stays as it was"),
-            [.event("store-read-only"), .store("redis"), .error(text)]
-        )
-    }
-
-    /// Writing refused is no reason to read no more; everything else is thrown on.
-    func tolerate(_ error: RedisError) throws(RedisError) {
-        guard case .refused(let text) = error, Refusal(text) == .writing else { throw error }
-        refuseWriting(text)
-    }
-
-    /// Redis took a write, even if only one that changes nothing.
-    func wroteAgain(isBeat: Bool = false) {
-        writeError = nil
-        // That another command is let through says nothing of it.
-        if !missingRights.isEmpty { return }
-        // What a beat ends it has not ended yet: its answer is on the way there.
-        let isRefused = isBeat ? fleet?.isRightMissed == true : fleet?.isRefused == true
-        guard !isRefused, let began = unwritableSince else { return }
-        let words = ", after \(TransitionLine.rough(loop.instant - began))"
-        noteWritable(true)
-        // Good news of a trouble that nobody was told of would be riddles.
-        if isWriteTroubleTold {
-            isWriteTroubleTold = false
-            journal.notice(
-                "store \(url) takes writes again\(words)",
-                [.event("store-writable"), .store("redis")]
-            )
-        }
-        observer?.storeStatusChanged(status)
-    }
-
-    private func turn(connected: Bool) {
-        if isConnected != connected { since = loop.wall }
-        isConnected = connected
-        if connected { outage = nil }
-        noteWell()
-        observer?.storeStatusChanged(status)
-        if connected { isAwayTold = false }
-    }
-
-    private func closeConnections() {
-        // First, because whoever waits for an answer hears that none comes, and may call again.
-        let open = [writer.take(), reader.take()]
-        fleetScripts = [:]
-        isFindingRights = false
-        for connection in open { connection?.close() }
-    }
-
-    /// With new connections everything begins anew.
-    func reconnect() {
-        closeConnections()
-        turn(connected: false)
-    }
+    // MARK: Waiting and asking
 
     func sleep(_ span: Nanoseconds) async {
         await withCheckedContinuation { waiter in
@@ -838,7 +569,7 @@ public final class RedisStore: Store {
     }
 
     /// Writes until nothing is pending, or Redis is lost.
-    private func flush() async {
+    func flush() async {
         if isFlushing {
             return await withCheckedContinuation { waiter in
                 if isFlushing { onFlushed.append(waiter) } else { waiter.resume() }
