@@ -54,6 +54,7 @@ extension FleetMember {
         guard let run = runs[pair], !run.silent.isEmpty else { return }
         let ask = Ask(by: agent, epoch: run.epoch, number: run.number, askedAt: time)
         let letters = (run.silent + [agent]).map { FleetCall.Letter(to: $0, .asked(plan.key, ask)) }
+        deafness.ask(at: now, again: terms.lease + plan.schedule.interval)
         tell(letters, at: now, into: &effects)
     }
 
@@ -66,7 +67,7 @@ extension FleetMember {
     func electorsWanted(of plan: PairPlan) -> Int {
         plan.confirm.electors(
             beside: plan.observers - 1,
-            of: membership.roster.members.count
+            of: max(company.size, membership.roster.members.count)
         )
     }
 

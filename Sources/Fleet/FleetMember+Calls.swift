@@ -118,6 +118,7 @@ extension FleetMember {
     /// What waits is of the past by the time at which the store can be reached again.
     mutating func forgetLetters() {
         letters = []
+        deafness.hear()
         loseOffers()
     }
 

@@ -172,6 +172,7 @@ extension FleetMember {
         claims.keepAll()
         ceding = []
         runs = [:]
+        deafness.hear()
     }
 
     /// Who beats no more has no vote.

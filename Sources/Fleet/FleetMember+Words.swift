@@ -27,7 +27,10 @@ extension FleetMember {
         case .fails: compare(.fails, on: pair, plan, at: now, into: &effects)
         case .unsent, .nothing: break
         }
-        if counter.status != .down { foundAlone.remove(pair) }
+        if counter.status != .down {
+            foundAlone.remove(pair)
+            foundInFew.remove(pair)
+        }
         guard case .fails(_, let isImmediate) = found else {
             if found == .passes {
                 if foundAlone.contains(pair) { passedAlone(pair, counter) }
@@ -49,7 +52,14 @@ extension FleetMember {
             // Somebody who sees should see it come back.
             if doubt.withholdsFailures(hasOthers: hasOthers, at: now) {
                 giveAwayInDoubt(pair, at: now, into: &effects)
-            } else if foundAlone.contains(pair), !isAway {
+                return .count
+            }
+            // There are enough by now for a second opinion.
+            if foundInFew.contains(pair), electorsWanted(of: plan) > 0, canTell {
+                foundInFew.remove(pair)
+                foundAlone.insert(pair)
+            }
+            if foundAlone.contains(pair), !isAway {
                 ask(about: pair, plan, at: now, into: &effects)
                 weigh(pair, at: now, into: &effects)
             }
@@ -83,6 +93,10 @@ extension FleetMember {
         guard asksNobody || mayFall(pair, at: now, into: &effects) else { return .hold }
         if asksNobody, wasFoundAlone(pair, wanted: electorsWanted(of: plan), at: now) {
             foundAlone.insert(pair)
+        } else if plan.confirm.basis == .byDefault, electorsWanted(of: plan) == 0,
+            membership.hasOthers
+        {
+            foundInFew.insert(pair)
         }
         mass.end(pair, .fell)
         return .count
@@ -169,6 +183,7 @@ extension FleetMember {
         case .asked(_, let ask) where ask.by == agent:
             // Of a life before it may be any number.
             if ask.number <= askings { askingHeard = max(askingHeard, ask.number) }
+            deafness.hear()
         case .asked(let key, let ask): asked(key, ask, at: now, into: &effects)
         case .voted(let key, let vote) where vote.number == Vote.unasked:
             if let pair = number(of: key) { told(vote, of: pair, at: now, into: &effects) }

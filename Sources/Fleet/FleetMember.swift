@@ -169,6 +169,7 @@ public struct FleetMember: Sendable {
     public internal(set) var claims = Claims()
     public internal(set) var doubt = Doubt()
     var watch = Watch()
+    var company = Company()
     public internal(set) var observers = Observers()
     public internal(set) var mass: MassChange
     var dice: Dice
@@ -197,11 +198,14 @@ public struct FleetMember: Sendable {
     var failures: [PairNumber: Reason] = [:]
     /// Taken down while nobody could be asked: no word of them goes out before others were.
     var foundAlone = Set<PairNumber>()
+    /// Taken down while so few shared the probing that nobody had to be asked.
+    var foundInFew = Set<PairNumber>()
     /// Questions that wait for a probe of ours.
     var asks: [PairNumber: [(ask: Ask, heard: Instant)]] = [:]
     var askings: UInt64 = 0
     /// The latest of its own questions that came back to it: until then it heard what is said to it.
     var askingHeard: UInt64 = 0
+    var deafness = Deafness()
     var sequence: UInt64 = 0
     var dirty: [PairNumber] = []
     var isDirty = Set<PairNumber>()
@@ -321,9 +325,11 @@ public struct FleetMember: Sendable {
         membership.isAway(at: now, lease: terms.lease)
     }
 
-    /// Nobody can be asked: the store is away, or has refused for as long to tell others anything.
+    /// Nobody can be asked: the store is away, or has refused for as long to tell others anything, or nothing of what is told
+    /// to this agent is read.
     func asksNobody(at now: Instant) -> Bool {
         isAway(at: now) || untoldSince.map { now - $0 > terms.lease } ?? false
+            || deafness.since.map { now - $0 > terms.lease } ?? false
     }
 
     /// What it finds is not to be believed, for whatever reason.
@@ -447,6 +453,7 @@ public struct FleetMember: Sendable {
         if pause > terms.lease { standStill(for: pause, at: now, into: &effects) }
 
         doubt.note(storeAway: isAway(at: now))
+        company.note(membership.roster.members.count, at: now)
         if membership.endExpectation(at: now), !membership.knowsOthers { doubt.forgetOthers() }
         settleDoubt(at: now)
         giveAwayUnseen(at: now, into: &effects)
@@ -510,6 +517,7 @@ public struct FleetMember: Sendable {
         mass.leave(pair)
         runs[pair] = nil
         failures[pair] = nil
+        foundInFew.remove(pair)
         if offers[pair]?.isLost == true { offers[pair] = nil }
         passedOn[pair] = nil
         mutes[pair] = nil
