@@ -81,7 +81,8 @@ enum DashboardScript {
               + (source.error ? ": " + source.error : "") + "; routing goes on with what was read"
             : source.error ? "source " + source.name + ": " + source.error : "";
         const storeTrouble = (store) => {
-          const since = " since " + store.since, then = store.as_of ? "; what other agents found is as of then" : "";
+          const since = " since " + store.since, then = !store.as_of ? "" : "; what other agents found is as of "
+              + (store.as_of === store.since ? "then" : store.as_of);
           if (!store.connected)
             return "store " + store.kind + " is away" + since + (store.error ? ": " + store.error : "")
               + (store.advice ? "; " + store.advice : "") + then;

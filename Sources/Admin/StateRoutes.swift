@@ -67,6 +67,7 @@ enum StateRoutes {
             .init("file_error", JSON(store.fileError?.printable)),
             .init("write_error", JSON(store.writeError?.printable)),
             .init("advice", JSON(store.writeAdvice)),
+            .init("server", store.server.map { .string($0) } ?? .null),
             .init("as_of", store.asOf.map { .string($0.description) } ?? .null),
             .init("twin", JSON(store.twin?.printable)),
             .init("waits", JSON(store.waits?.printable)),

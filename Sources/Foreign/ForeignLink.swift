@@ -39,6 +39,7 @@ final class ForeignLink {
         _ base: ForeignBase,
         kinds: [String],
         channels: [String],
+        preferring preferred: Address? = nil,
         on loop: EventLoop,
         lookup: HostLookup?,
         onMessage: @escaping (String, RedisReply) -> Void,
@@ -47,6 +48,7 @@ final class ForeignLink {
         func connect() async throws(RedisError) -> RedisConnection {
             try await RedisConnection.connect(
                 to: base.read,
+                preferring: preferred,
                 tls: base.tls,
                 on: loop,
                 lookup: lookup

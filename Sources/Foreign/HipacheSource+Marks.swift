@@ -174,6 +174,7 @@ extension HipacheSource {
                 refused.append(mark.entry.host)
             }
             if !refused.isEmpty { tellRefused(refused, why) }
+            if RedisConnection.isOfReplication(why) { await seekMaster() }
             // Where some were taken the next are tried at once; who is left over in the end waits.
             if refused.count < batch.count { return true }
         } catch {

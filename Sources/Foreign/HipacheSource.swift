@@ -44,6 +44,10 @@ public final class HipacheSource {
     var marks = MarkQueue()
     /// Why Redis did not take some that wait.
     var refusal: String?
+    /// Of several servers by one name the one that took writes when that was tried.
+    private var writable: Address?
+    private var soughtAt: Instant?
+    private var mustDialAnew = false
     var reports: [(report: DeadReport, at: WallTime, until: Instant, isAsked: Bool)] = []
     /// Hosts that a wildcard serves, as somebody named them: their marks are of their own.
     var guests: [String: String] = [:]
@@ -156,6 +160,28 @@ public final class HipacheSource {
         }
     }
 
+    /// Whoever is connected may be a replica by now: another server by the same URL is gone to where one takes writes.
+    func seekMaster() async {
+        let now = loop.instant
+        if let soughtAt, now - soughtAt < RedisConnection.seekEvery { return }
+        guard let held = (master?.open ?? link?.reader)?.place else { return }
+        soughtAt = now
+        let found = await RedisConnection.writable(
+            // From a set that is not there.
+            by: ["SREM", base.prefix + Kind.dead.rawValue, ""],
+            of: base.write,
+            besides: held,
+            tls: base.tls,
+            on: loop,
+            timeout: ForeignLink.timeout,
+            lookup: lookup
+        )
+        guard let found else { return }
+        if let master { return master.leave(for: found) }
+        writable = found
+        mustDialAnew = true
+    }
+
     private func tellAway(_ error: RedisError) {
         condition.away("\(error)", at: loop.wall)
         if wasAway { return }
@@ -176,6 +202,7 @@ public final class HipacheSource {
             base,
             kinds: (Kind.read + (setting.marks ? [.dead] : [])).map(\.rawValue),
             channels: [ForeignLink.dead],
+            preferring: writable,
             on: loop,
             lookup: lookup,
             onMessage: { here.value.hear($0, $1) },
@@ -190,6 +217,12 @@ public final class HipacheSource {
         nextPing = loop.instant
         while !life.isStopping {
             if let failure = link?.failure { throw failure }
+            if mustDialAnew {
+                mustDialAnew = false
+                throw .disconnected(
+                    "another server by this URL takes writes, and this one does not"
+                )
+            }
             let now = loop.instant
             if !dirty.isEmpty {
                 try await readDirty()

@@ -16,6 +16,9 @@ final class MasterLink {
     /// Why nobody can write, as of the last attempt.
     private(set) var error: RedisError?
 
+    /// Of several servers by one name the one that took writes when that was tried.
+    private var preferred: Address?
+
     private static let tryAgain = Nanoseconds.seconds(1)
 
     init(_ url: RedisURL, tls: RedisTLS?, on loop: EventLoop, lookup: HostLookup?) {
@@ -39,6 +42,7 @@ final class MasterLink {
         do throws(RedisError) {
             connection = try await RedisConnection.connect(
                 to: url,
+                preferring: preferred,
                 tls: tls,
                 on: loop,
                 lookup: lookup
@@ -49,6 +53,13 @@ final class MasterLink {
             self.error = error
         }
         return connection
+    }
+
+    /// It takes writes, and whoever is connected does not.
+    func leave(for place: Address) {
+        preferred = place
+        close()
+        triedAt = Instant(nanoseconds: .min)
     }
 
     func close() {

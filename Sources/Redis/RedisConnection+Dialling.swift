@@ -109,7 +109,8 @@ extension RedisConnection {
                     timeout: timeout,
                     lookup: lookup
                 )
-                if await connection.role(timeout: timeout) == .replica {
+                let role = try? await connection.command(["ROLE"], timeout: timeout)
+                if role?.array?.first?.text == "slave" {
                     connection.close()
                     throw .disconnected(
                         "expected \(master.address) to be the master of '\(sentinels.name)', as "
@@ -201,8 +202,18 @@ extension RedisConnection {
 
     // MARK: Masters
 
-    /// Of a name that leads to several servers, or to others by now: where a master is, beside `held`. Nil where none says so.
-    public static func master(
+    /// Another server may take what this one refuses: it is a replica, or a master that others have left.
+    public static func isOfReplication(_ refusal: String) -> Bool {
+        ["READONLY", "NOREPLICAS", "MASTERDOWN"].contains { refusal.contains($0) }
+    }
+
+    /// So often somebody else is looked for while it refuses.
+    public static let seekEvery = Nanoseconds.seconds(5)
+
+    /// Where by this URL a server takes `write`, which is to change nothing: another address of its name first, and then whoever
+    /// answers by now at `held`, which may be a balancer's or one that moves. Nil where none does.
+    public static func writable(
+        by write: [String],
         of url: RedisURL,
         besides held: Address,
         tls: RedisTLS? = nil,
@@ -217,26 +228,16 @@ extension RedisConnection {
                 lookup: lookup
             )
         else { return nil }
-        for place in places where place != held {
+        let isHeld = places.contains(held)
+        for place in places.filter({ $0 != held }) + (isHeld ? [held] : []) {
             let found = try? await connect(to: url, at: place, tls: tls, on: loop, timeout: timeout)
             guard let found else { continue }
             defer { found.close() }
-            if await found.role(timeout: timeout) == .master { return place }
+            switch try? await found.command(write, timeout: timeout) {
+            case nil, .error?: continue
+            default: return place
+            }
         }
         return nil
-    }
-
-    private enum Role { case master, replica }
-
-    /// Nil where it may not be asked.
-    private func role(timeout: Nanoseconds) async -> Role? {
-        let replies = try? await pipeline([["ROLE"], ["INFO", "replication"]], timeout: timeout)
-        switch replies?.first?.array?.first?.text {
-        case "master": return .master
-        case "slave": return .replica
-        default: break
-        }
-        let info = replies?.last?.text ?? ""
-        return info.contains("role:master") ? .master : info.contains("role:slave") ? .replica : nil
     }
 }

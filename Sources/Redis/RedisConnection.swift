@@ -339,5 +339,6 @@ extension RedisConnection: RedisSocketOwner {
         fail(error)
     }
 
-    private static let secureHint = "a Redis that speaks TLS is named by rediss:// in the URL"
+    private static let secureHint =
+        "a Redis that speaks TLS is named by rediss:// in the URL, and sentinels by rediss+sentinel://"
 }

@@ -219,7 +219,8 @@ final class FencedSide<R: FencedRecord>: RedisSide {
         switch heard {
         case .own, .old: break
         // The board tells people; what is kept for the next start is ours.
-        case .aside: store.tell(record)
+        // Of what this agent said before its file changed nobody has to be warned.
+        case .aside: if record.agent != store.agent { store.tell(record) }
         case .news:
             store.tell(record)
             store.touchFile(within: StateFile.renewalDelay)

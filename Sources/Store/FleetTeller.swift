@@ -15,6 +15,8 @@ struct FleetTeller {
     private var isTwinTold = false
     private var isHoldTold = false
     private var isFormatTold = false
+    private var refusedSince: Instant?
+    private var isRefusalTold = false
 
     init(agent: String, journal: Journal) {
         self.agent = agent
@@ -23,7 +25,10 @@ struct FleetTeller {
 
     // MARK: The store
 
-    func allowed() {
+    mutating func allowed() {
+        defer { (refusedSince, isRefusalTold) = (nil, false) }
+        // Of what nobody was told of.
+        if !isRefusalTold { return }
         journal.notice(
             "the store lets this agent take part in the fleet again",
             [.event("fleet-allowed"), .store("redis")]
@@ -31,7 +36,11 @@ struct FleetTeller {
     }
 
     mutating func refused(_ text: String, at now: Instant) {
-        guard throttle.note("refusal", at: now) != nil else { return }
+        let since = refusedSince ?? now
+        refusedSince = since
+        let lasts = !isRefusalTold && now - since >= Outage.brief
+        guard throttle.note("refusal", at: now) != nil || lasts else { return }
+        isRefusalTold = true
         var line =
             "the store does not let this agent take part in the fleet: \(text.printable)"
         if let advice = Refusal.advice(text) { line += "; \(advice)" }

@@ -8,7 +8,7 @@ struct Outage {
     var attempts = 0
     private var isTold = false
     /// What is shorter may come again and again, and fills no log.
-    private static let brief = Nanoseconds.seconds(1)
+    static let brief = Nanoseconds.seconds(1)
 
     init(since: Instant) { self.since = since }
 

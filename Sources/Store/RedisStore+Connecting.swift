@@ -10,9 +10,11 @@ extension RedisStore {
     struct Reached {
         /// Of the sentinels the one that answered: one that hangs costs its time at each attempt.
         var sentinel: Address?
-        /// Of several servers by one name the one that was a master when that was asked.
+        /// Of several servers by one name the one that took writes when that was tried.
         var master: Address?
         var soughtAt: Instant?
+        /// Where it was last.
+        var place: Address?
         /// What people were told of files for TLS that cannot be used.
         var staleTold: String?
     }
@@ -49,6 +51,7 @@ extension RedisStore {
         // A name may lead to several servers: what is written to one of them is read there.
         let reader = try await open(writer.served, at: writer.place)
         self.reader = reader
+        tell(ofPlace: writer.place)
         tell(ofStale: writer.staleFiles)
         try await load(on: writer)
         try await loadFleet(on: writer)
@@ -93,9 +96,14 @@ extension RedisStore {
     private func tell(ofStale problem: String?) {
         if let problem, problem != reached.staleTold {
             journal.warning(
-                "store \(url): its files for TLS changed and cannot be used, what was in them before is, until this process "
-                    + "ends: \(problem)",
+                "store \(url): its files for TLS changed and cannot be used, what was in them before is, and the next start "
+                    + "would fail: \(problem)",
                 [.event("store-tls"), .store("redis"), .error(problem)]
+            )
+        } else if problem == nil, reached.staleTold != nil {
+            journal.notice(
+                "store \(url): its files for TLS can be used again, and are",
+                [.event("store-tls"), .store("redis")]
             )
         }
         reached.staleTold = problem
@@ -178,15 +186,69 @@ extension RedisStore {
     /// The name may lead to several servers, or to another one by now.
     func seekMaster() {
         let now = loop.instant
-        if let sought = reached.soughtAt, now - sought < Self.masterAgainAfter { return }
+        if let sought = reached.soughtAt, now - sought < RedisConnection.seekEvery { return }
         guard let held = writer?.place else { return }
         reached.soughtAt = now
         let home = LoopBound(self, on: loop)
         Task(executorPreference: loop) { await home.value.findMaster(besides: held) }
     }
 
+    /// Which server answers is in no other line.
+    private func tellMove(to place: Address, from before: Address? = nil, because why: String) {
+        let words =
+            before.map { "\(place) takes writes, in place of \($0)" } ?? "\(place) takes writes"
+        journal.notice(
+            "store \(url): \(words)\(why); going there",
+            [.event("store-moved"), .store("redis")]
+        )
+        reached.place = place
+    }
+
+    /// By the same name, or by what sentinels say.
+    private func tell(ofPlace place: Address?) {
+        if let place, let before = reached.place, place != before {
+            journal.notice(
+                "store \(url): \(place) answers now, in place of \(before)",
+                [.event("store-moved"), .store("redis")]
+            )
+        }
+        reached.place = place ?? reached.place
+    }
+
     private func findMaster(besides held: Address) async {
-        let found = await RedisConnection.master(
+        let found = url.sentinels == nil ? await writable(besides: held) : await masterNow()
+        guard let found, !isStopping, writer?.place == held, unwritableSince != nil else { return }
+        reached.master = found
+        if found != held {
+            tellMove(to: found, from: held, because: ", which takes no writes")
+        } else if url.sentinels == nil {
+            tellMove(
+                to: found,
+                because: " on a new connection, where it took none on the one before"
+            )
+        } else {
+            return
+        }
+        reconnect()
+    }
+
+    /// Sentinels may name another by now.
+    private func masterNow() async -> Address? {
+        let found = try? await RedisConnection.connect(
+            to: url,
+            tls: tls,
+            on: loop,
+            timeout: commandTimeout,
+            lookup: lookup
+        )
+        found?.close()
+        return found?.place
+    }
+
+    private func writable(besides held: Address) async -> Address? {
+        await RedisConnection.writable(
+            // What is not there is not changed, and a user without this right could write nothing anyhow.
+            by: ["SET", keys.right, "", "XX"],
             of: url,
             besides: held,
             tls: tls,
@@ -194,12 +256,5 @@ extension RedisStore {
             timeout: commandTimeout,
             lookup: lookup
         )
-        guard let found, !isStopping, writer?.place == held, unwritableSince != nil else { return }
-        journal.notice(
-            "store \(url): \(held) is a replica, and \(found) by the same name is a master: going there",
-            [.event("store-moved"), .store("redis")]
-        )
-        reached.master = found
-        reconnect()
     }
 }

@@ -10,9 +10,9 @@ extension RedisStore {
 
     /// Redis can be read, and takes no writes: what is to be written waits.
     func refuseWriting(_ text: String) {
-        if Refusal(text) == .writing, text.contains("READONLY") {
+        if Refusal(text) == .writing, RedisConnection.isOfReplication(text) {
             // What was the master is a replica now: sentinels know who is it.
-            if url.sentinels != nil { return lost(.refused(text)) }
+            if url.sentinels != nil, text.contains("READONLY") { return lost(.refused(text)) }
             seekMaster()
         }
         let right = Self.checkableRight(text)
@@ -45,9 +45,13 @@ extension RedisStore {
     }
 
     func tellOfRefusal(_ text: String) {
-        guard let silent = throttle.note("write \(Refusal.word(text))", at: loop.instant) else {
-            return
-        }
+        let said = throttle.note("write \(Refusal.word(text))", at: loop.instant)
+        // However soon it came after the one before: the last word of a log would be that writes are taken.
+        let lasts =
+            !isWriteTroubleTold
+            && unwritableSince.map { loop.instant - $0 >= Outage.brief } ?? false
+        guard said != nil || lasts else { return }
+        let silent = said ?? 0
         var line = "store \(url) takes no writes: \(text.printable)"
         if silent > 0 { line += " (\(silent + 1) attempts in the last minute)" }
         if let advice = Refusal.advice(text) { line += "; \(advice)" }
@@ -56,7 +60,8 @@ extension RedisStore {
         let waiting = max(status.pending, 1)
         journal.warning(
             line + "; reading goes on, \(waiting) \(waiting == 1 ? "write waits" : "writes wait")"
-                + (fleet == nil ? "" : "; what other agents found stays as it was"),
+                + (fleet == nil || status.hearsOthers
+                    ? "" : "; what other agents found stays as it was"),
             [.event("store-read-only"), .store("redis"), .error(text)]
         )
     }

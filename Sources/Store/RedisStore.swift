@@ -161,8 +161,6 @@ public final class RedisStore: Store {
     static let stopPatience = Nanoseconds.seconds(2)
     /// A Redis that refuses writes is asked again after this long.
     static let writeAgainAfter = Nanoseconds.seconds(1)
-    /// Where a replica answers, the other addresses of its name are asked this often who is the master.
-    static let masterAgainAfter = Nanoseconds.seconds(5)
 
     /// `agent` names this process, as verdicts do. `lookup` turns host names into addresses;
     /// without it the URL must hold an IP address, `localhost` or a unix socket. With a state file,
@@ -283,8 +281,12 @@ public final class RedisStore: Store {
         status.writeAdvice =
             isConnected ? status.writeError.flatMap(Refusal.advice) : lastAdvice
         status.wellUntil = wellUntil
+        // Its beats may pass where a right that other writes need is missing.
+        let isHeard = fleet.map { $0.isHearing && !$0.isUnwritable } ?? false
         status.hearsOthers =
-            isConnected && unwritableSince.map { lastBeat.hasMoved(since: $0) } ?? false
+            isConnected
+            && (isHeard || unwritableSince.map { lastBeat.hasMoved(since: $0) } ?? false)
+        status.server = isConnected ? writer?.place.map { "\($0)" } : nil
         status.connections = [writer, reader].count { $0 != nil }
         status.isReturnSilent = !isAwayTold
         status.twin = fleet?.twinWords

@@ -58,6 +58,8 @@ enum Refusal: Equatable {
         case "NOAUTH": "it wants a password: user:password@ before the host in store.url"
         case "WRONGPASS": "user or password in store.url is wrong"
         case "NOPERM": right(text)
+        case "ERR" where text.contains("unknown command"):
+            "that is no Redis to keep anything in: sentinels are named by redis+sentinel://HOST/NAME"
         case "ERR" where ofRights.contains(where: text.contains): right(text)
         case "READONLY": "it is a replica: name the master, or promote this one"
         case "OOM": "its maxmemory is used up"
@@ -90,9 +92,17 @@ extension RedisError {
         case .refused(let text): Refusal.advice(text)
         case .tooLong: "another program uses these keys: give one of the two another prefix"
         case .tls(let why) where why.contains("expired") || why.contains("not yet valid"):
-            "that certificate is over, or one of the two clocks is wrong"
+            "that certificate is over or not good yet, or one of the two clocks is wrong"
+        // The server's own protocols and ciphers: nothing here changes them.
+        case .tls(let why)
+        where ["alert 40", "alert 70", "alert 71"].contains(where: why.contains):
+            nil
         case .tls:
             "store.tls says whom to believe (ca, server-name) and what to show (certificate, key)"
+        case .disconnected(let why)
+        where why.contains("sentinel ")
+            && ["NOAUTH", "WRONGPASS"].contains(where: why.contains):
+            "that is no sentinel, or one with a password of its own: they are asked without one, and then with that of store.url"
         case .closed, .disconnected, .timedOut: nil
         }
     }

@@ -122,6 +122,8 @@ public struct StoreStatus: Hashable, Sendable {
     /// Writes taken and not yet confirmed.
     public var pending: Int
     public var lastError: String?
+    /// Which of the servers that are meant by its URL answers; nil while none does.
+    public var server: String?
     /// Why the store takes no writes, where it can be read all the same, and what can be done about it, or where it is away
     /// about that.
     public var writeError: String?

@@ -29,13 +29,13 @@ extension Certificate {
         switch term(at: now) {
         case .good: nil
         case .early:
-            "it is not good before \(notBefore) (now it is \(now)): clients that check it refuse it; see "
+            "it is not good before \(notBefore) (now it is \(now)): whoever checks it refuses it; see "
                 + "whether the clock is right"
         case .ending:
             "it ends at \(notAfter), in \(Self.days(daysLeft(at: now))): renew it"
         case .ended:
-            "it ended at \(notAfter), \(Self.days(-daysLeft(at: now) - 1)) ago: clients that check it "
-                + "refuse it; renew it"
+            "it ended at \(notAfter), \(Self.days(-daysLeft(at: now) - 1)) ago: whoever checks it refuses "
+                + "it; renew it"
         }
     }
 

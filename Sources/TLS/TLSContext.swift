@@ -96,7 +96,8 @@ public final class TLSContext: @unchecked Sendable {
     /// What OpenSSL says of a file in which it finds no key at all.
     private static let noKey = [": unsupported", ": no start line"]
 
-    /// What OpenSSL says of a key for which it is not given the passphrase.
+    /// What OpenSSL says of a key of another certificate, and of one for which it is not given the passphrase.
+    private static let otherKey = ": key values mismatch"
     private static let noPassphrase = ": interrupted or cancelled"
 
     private func loadCertificate() throws(TLSError) {
@@ -123,6 +124,9 @@ public final class TLSContext: @unchecked Sendable {
                         + "neither"
                 )
             }
+            if case .failed(let text) = error, text.hasSuffix(Self.otherKey) {
+                throw Self.other(key, of: file)
+            }
             if case .failed(let text) = error, text.hasSuffix(Self.noPassphrase) {
                 throw .failed(
                     "expected a key without a passphrase in \(key), saw one that wants it: nobody could type it at a start"
@@ -130,9 +134,15 @@ public final class TLSContext: @unchecked Sendable {
             }
             throw error
         }
+        // Of another kind than the certificate's it has been taken so far.
         guard SSL_CTX_check_private_key(context) == 1 else {
-            throw TLSError.fromQueue("use \(key) as the key of \(file)")
+            ERR_clear_error()
+            throw Self.other(key, of: file)
         }
+    }
+
+    private static func other(_ key: String, of certificate: String) -> TLSError {
+        .failed("expected the key of the certificate in \(certificate), saw another in \(key)")
     }
 
     private func setProtocols() throws(TLSError) {

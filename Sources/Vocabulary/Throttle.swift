@@ -3,7 +3,7 @@
 
 /// Counts what is told too often to be told each time. Pure.
 public struct Throttle: Sendable {
-    private var kinds: [String: (saidAt: Instant, silent: Int)] = [:]
+    private var kinds: [String: (saidAt: Instant, notedAt: Instant, silent: Int)] = [:]
     private let every: Nanoseconds
 
     /// Kinds told apart; beyond this they share one.
@@ -11,19 +11,21 @@ public struct Throttle: Sendable {
 
     public init(every: Nanoseconds = .seconds(60)) { self.every = every }
 
-    /// How many of this kind nobody heard of since the last line; nil where nobody shall hear of this
+    /// How many of this kind nobody heard of since the last line, where the last of them was no longer ago than that; nil where nobody shall hear of this
     /// one either.
     public mutating func note(_ kind: String, at now: Instant) -> Int? {
         let kind = kinds[kind] != nil || kinds.count < Self.kindsMax ? kind : ""
         guard let last = kinds[kind] else {
-            kinds[kind] = (now, 0)
+            kinds[kind] = (now, now, 0)
             return 0
         }
         guard now - last.saidAt >= every else {
             kinds[kind]?.silent += 1
+            kinds[kind]?.notedAt = now
             return nil
         }
-        kinds[kind] = (now, 0)
-        return last.silent
+        kinds[kind] = (now, now, 0)
+        // It may have begun anew, and the others are of a time that is over.
+        return now - last.notedAt < every ? last.silent : 0
     }
 }

@@ -308,10 +308,11 @@ struct StatusReport {
                 return ["store \(kind): \(error)\(then ?? "")"]
             }
             if let error = store["write_error"]?.string {
-                let since = store["as_of"]?.string.map { " since \($0)" } ?? ""
+                let since = store["since"]?.string.map { " since \($0)" } ?? ""
                 let advice = store["advice"]?.string.map { "; \($0)" } ?? ""
-                let others = since.isEmpty ? "" : "; what other agents found is as of then"
-                return ["store \(kind) takes no writes\(since): \(error)\(advice)\(others)"]
+                return [
+                    "store \(kind) takes no writes\(since): \(error)\(advice)\(horizon(of: store))"
+                ]
             }
             return store["error"]?.string.map { ["store \(kind): \($0)"] } ?? []
         }
@@ -319,9 +320,14 @@ struct StatusReport {
         if let since = store["since"]?.string { text += " since \(since)" }
         if let error = store["error"]?.string { text += ": \(error)" }
         if let advice = store["advice"]?.string { text += "; \(advice)" }
-        // Their words hold for as long as nobody can hear them.
-        if kind == "redis" { text += "; what other agents found is as of then" }
-        return [text]
+        return [text + horizon(of: store)]
+    }
+
+    /// The words of others hold for as long as nobody can hear them.
+    private static func horizon(of store: JSON) -> String {
+        guard let time = store["as_of"]?.string else { return "" }
+        let when = time == store["since"]?.string ? "then" : time
+        return "; what other agents found is as of \(when)"
     }
 
     private static func remarks(onSourcesIn readiness: JSON?) -> [String] {

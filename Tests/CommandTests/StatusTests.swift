@@ -290,6 +290,7 @@ import Vocabulary
         let away: JSON = [
             "store": [
                 "kind": "redis", "connected": false, "since": "T1", "error": "Connection refused",
+                "as_of": "T1",
             ]
         ]
         let well: JSON = ["store": ["kind": "redis", "connected": true, "since": "T1"]]
@@ -309,8 +310,8 @@ import Vocabulary
         )
         let known: JSON = [
             "store": [
-                "kind": "redis", "connected": true, "write_error": "OOM no", "as_of": "T1",
-                "advice": "its maxmemory is used up",
+                "kind": "redis", "connected": true, "since": "T1", "write_error": "OOM no",
+                "as_of": "T1", "advice": "its maxmemory is used up",
             ]
         ]
         #expect(
@@ -332,12 +333,24 @@ import Vocabulary
         let advised: JSON = [
             "store": [
                 "kind": "redis", "connected": false, "since": "T1", "error": "NOAUTH no",
-                "advice": "do this",
+                "advice": "do this", "as_of": "T0",
             ]
         ]
         #expect(
             StatusReport(body, peer: nil, readiness: advised).text.hasSuffix(
-                "\n\nstore redis is away since T1: NOAUTH no; do this; what other agents found is as of then"
+                "\n\nstore redis is away since T1: NOAUTH no; do this; what other agents found is as of T0"
+            )
+        )
+        // Where only a right is missing that some writes need, others are heard.
+        let heard: JSON = [
+            "store": [
+                "kind": "redis", "connected": true, "since": "T1", "write_error": "NOPERM no",
+                "as_of": nil,
+            ]
+        ]
+        #expect(
+            StatusReport(body, peer: nil, readiness: heard).text.hasSuffix(
+                "\n\nstore redis takes no writes since T1: NOPERM no"
             )
         )
     }

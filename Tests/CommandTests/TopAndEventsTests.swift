@@ -78,7 +78,10 @@ import Vocabulary
             ["name": "api", "peers": [["id": "b", "status": "down", "effective_weight": 0]]],
         ]
         let readiness: JSON = [
-            "store": ["kind": "redis", "connected": false, "error": "Connection refused"],
+            "store": [
+                "kind": "redis", "connected": false, "error": "Connection refused", "since": "T1",
+                "as_of": "T1",
+            ],
             "configuration": [
                 "refused_at": "T2", "mistake": "f:1:1: no", "loaded_at": "T1", "mistakes": 1,
             ],
@@ -96,7 +99,7 @@ import Vocabulary
                 "",
                 "web is in panic: 0 of 1 peer available; requests go to all that are not in maint, in drain or at weight 0",
                 "api has no available peer: requests are answered 503",
-                "store redis is away: Connection refused; what other agents found is as of then",
+                "store redis is away since T1: Connection refused; what other agents found is as of then",
                 "the configuration was refused at T2: f:1:1: no; what runs is the one of T1",
             ]
         )

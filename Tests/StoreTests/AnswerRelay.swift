@@ -10,7 +10,7 @@ import Vocabulary
 /// Passes on what comes at a unix socket to another one.
 final class AnswerRelay: @unchecked Sendable {
     let path: String
-    private let target: String
+    private var target: String
     private let listener: Int32
     private let changed = NSCondition()
     private var isHolding = false
@@ -28,6 +28,9 @@ final class AnswerRelay: @unchecked Sendable {
         _ = fcntl(listener, F_SETFL, 0)
         start { [self] in accept() }
     }
+
+    /// Whoever connects from now on is led there.
+    func lead(to target: String) { changed.withLock { self.target = target } }
 
     /// What the server says on the first connection waits from now on.
     func hold() { set(true) }
@@ -87,6 +90,7 @@ final class AnswerRelay: @unchecked Sendable {
     }
 
     private func dial() -> Int32? {
+        let target = changed.withLock { self.target }
         guard let place = SocketAddress(.unix(path: target)),
             let attempt = try? Socket.connect(to: place)
         else { return nil }

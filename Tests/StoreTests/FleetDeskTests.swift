@@ -1201,5 +1201,5 @@ private final class NotingHands: FleetHands {
 }
 
 extension Lines {
-    fileprivate func contains(_ words: String) -> Bool { all.contains { $0.contains(words) } }
+    func contains(_ words: String) -> Bool { all.contains { $0.contains(words) } }
 }

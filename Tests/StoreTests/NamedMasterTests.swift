@@ -33,18 +33,62 @@ import Vocabulary
             #expect(await rig.comes { desk.member.membership.hasLease })
             #expect(store.writer?.place == pair.address(Pair.second))
             #expect(await rig.comes { store.status.writeError == nil && store.status.isConnected })
+            #expect(store.status.server == "\(pair.address(Pair.second))")
 
             // And now the other way round.
             try await pair.command(Pair.first, "REPLICAOF", "NO", "ONE")
             try await pair.follow(Pair.first, at: Pair.second)
             #expect(await rig.comes { store.writer?.place == pair.address(Pair.first) })
             #expect(await rig.comes { store.status.writeError == nil && store.status.isConnected })
-            for place in [Pair.first, Pair.second] {
+            for (there, before) in [(Pair.second, Pair.first), (Pair.first, Pair.second)] {
                 let words =
-                    "\(pair.address(place)) by the same name is a master: going there"
+                    "\(pair.address(there)) takes writes, in place of \(pair.address(before)), which takes no writes; "
+                    + "going there"
                 #expect(rig.lines.all.contains { $0.contains(words) }, "\(rig.lines.all)")
             }
             await desk.leave()
+            await store.stop()
+        }
+    }
+
+    /// A balancer, or an address that moves: whoever stays connected stays with what is a replica by now.
+    @Test func `behind one address whoever answers by now is tried`() async throws {
+        try await StoreRig.run(.redisUnix) { rig in
+            let server = try #require(rig.server)
+            let folder = try TemporaryDirectory()
+            let other = try RedisServer(in: folder)
+            defer { other.kill() }
+            #expect(await other.isReady(on: rig.loop))
+            guard case .unix(let first) = server.url.address,
+                case .unix(let second) = other.url.address
+            else { return }
+            let relay = try AnswerRelay(to: first, at: rig.folder.path("relay.sock"))
+            defer { relay.stop() }
+            let store = RedisStore(
+                loop: rig.loop,
+                url: RedisURL(address: .unix(path: relay.path)),
+                agent: "a1",
+                commandTimeout: patience,
+                journal: rig.lines.journal
+            )
+            store.start(Listener())
+            #expect(await rig.comes { store.status.isConnected })
+            _ = try await server.ask("REPLICAOF", "127.0.0.1", "1", on: rig.loop)
+            store.publish(Verdict.sample(), isTransition: true)
+            // It has dialled anew meanwhile, as the replica ended its reading, and has reached it again.
+            #expect(await rig.comes { !store.status.isWritable && store.status.isConnected })
+            relay.lead(to: second)
+            let isWritten = await eventually(within: .seconds(60)) {
+                let count = try? await other.ask("HLEN", "muster:verdicts", on: rig.loop)
+                return count == .integer(1)
+            }
+            #expect(isWritten)
+            #expect(await rig.comes { store.status.isWritable })
+            #expect(
+                rig.lines.contains(
+                    "\(relay.path) takes writes on a new connection, where it took none on the one before"
+                )
+            )
             await store.stop()
         }
     }
@@ -69,7 +113,8 @@ import Vocabulary
                 store.status.writeError?.hasPrefix("READONLY") == true && store.status.isConnected
             }
             #expect(isRead)
-            let found = await RedisConnection.master(
+            let found = await RedisConnection.writable(
+                by: ["SET", "k", "", "XX"],
                 of: server.url,
                 besides: server.url.address,
                 on: rig.loop,
