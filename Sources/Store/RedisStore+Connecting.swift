@@ -186,7 +186,10 @@ extension RedisStore {
     /// The name may lead to several servers, or to another one by now.
     func seekMaster() {
         let now = loop.instant
-        if let sought = reached.soughtAt, now - sought < RedisConnection.seekEvery { return }
+        // A balancer, or a name, may not know yet what a replica says already.
+        let isNew = unwritableSince.map { now - $0 < RedisConnection.seekEvery * 2 } ?? true
+        let pause = isNew ? Self.writeAgainAfter : RedisConnection.seekEvery
+        if let sought = reached.soughtAt, now - sought < pause { return }
         guard let held = writer?.place else { return }
         reached.soughtAt = now
         let home = LoopBound(self, on: loop)
