@@ -31,6 +31,7 @@ extension FleetMember {
         forgetLetters()
         (isBeating, isClaiming, isPublishing, isTelling) = (false, false, false, false)
         untoldSince = nil
+        deafness.hear()
     }
 
     /// The call is over, answered or lost. Nil where it was called by a former life.
@@ -118,7 +119,6 @@ extension FleetMember {
     /// What waits is of the past by the time at which the store can be reached again.
     mutating func forgetLetters() {
         letters = []
-        deafness.hear()
         loseOffers()
     }
 

@@ -123,6 +123,8 @@ extension FleetMember {
             return beatSoon(at: now)
         }
         isCut = false
+        // What was asked while it was away is not answered.
+        if isAway(at: now) { deafness.hear() }
         clock.take(store: answer.time, sent: sent, received: now, anew: isNewEra)
         let change = membership.answered(answer, sent: sent)
         doubt.note(storeAway: isAway(at: now))

@@ -327,7 +327,7 @@ public struct FleetMember: Sendable {
 
     /// Nobody can be asked: the store is away, or has refused for as long to tell others anything, or nothing of what is told
     /// to this agent is read.
-    func asksNobody(at now: Instant) -> Bool {
+    public func asksNobody(at now: Instant) -> Bool {
         isAway(at: now) || untoldSince.map { now - $0 > terms.lease } ?? false
             || deafness.since.map { now - $0 > terms.lease } ?? false
     }

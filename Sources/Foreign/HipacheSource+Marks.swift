@@ -174,7 +174,9 @@ extension HipacheSource {
                 refused.append(mark.entry.host)
             }
             if !refused.isEmpty { tellRefused(refused, why) }
-            if RedisConnection.isOfReplication(why) { await seekMaster() }
+            if RedisConnection.isOfReplication(why), !why.contains("NOREPLICAS") {
+                await seekMaster()
+            }
             // Where some were taken the next are tried at once; who is left over in the end waits.
             if refused.count < batch.count { return true }
         } catch {

@@ -220,7 +220,7 @@ public final class HipacheSource {
             if mustDialAnew {
                 mustDialAnew = false
                 throw .disconnected(
-                    "another server by this URL takes writes, and this one does not"
+                    "marks are refused on this connection and taken on a new one: dialling anew"
                 )
             }
             let now = loop.instant

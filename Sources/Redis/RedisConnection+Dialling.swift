@@ -233,11 +233,60 @@ extension RedisConnection {
             let found = try? await connect(to: url, at: place, tls: tls, on: loop, timeout: timeout)
             guard let found else { continue }
             defer { found.close() }
-            switch try? await found.command(write, timeout: timeout) {
-            case nil, .error?: continue
-            default: return place
-            }
+            if await found.takes(write, timeout: timeout) { return place }
         }
         return nil
+    }
+
+    /// Of all sentinels one that names a master which takes `write`, beside the one at `held`, and that master: one that is cut
+    /// off with the former master goes on to name it.
+    public static func sentinel(
+        namingWritable write: [String],
+        of url: RedisURL,
+        besides held: Address,
+        tls: RedisTLS? = nil,
+        on loop: EventLoop,
+        timeout: Nanoseconds = timeoutDefault,
+        lookup: HostLookup? = nil
+    ) async -> (sentinel: Address, master: Address)? {
+        guard let sentinels = url.sentinels else { return nil }
+        for address in sentinels.addresses {
+            let named = try? await ask(
+                address,
+                for: sentinels.name,
+                url,
+                tls: tls,
+                on: loop,
+                timeout: timeout,
+                lookup: lookup
+            )
+            guard let named else { continue }
+            var master = url
+            (master.sentinels, master.address) = (nil, named)
+            let found = try? await connect(
+                to: master,
+                tls: tls,
+                on: loop,
+                timeout: timeout,
+                lookup: lookup
+            )
+            guard let found else { continue }
+            defer { found.close() }
+            guard let place = found.place, place != held else { continue }
+            if await found.takes(write, timeout: timeout) { return (address, place) }
+        }
+        return nil
+    }
+
+    /// It takes it, and does not say that it is a replica: one that can be written (`replica-read-only no`) loses what it was
+    /// told.
+    private func takes(_ write: [String], timeout: Nanoseconds) async -> Bool {
+        let questions = [write, ["ROLE"], ["INFO", "replication"]]
+        guard let replies = try? await pipeline(questions, timeout: timeout), replies.count == 3
+        else { return false }
+        if case .error = replies[0] { return false }
+        // A user may be allowed neither.
+        return replies[1].array?.first?.text != "slave"
+            && replies[2].text?.contains("role:slave") != true
     }
 }

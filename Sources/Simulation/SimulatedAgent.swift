@@ -86,7 +86,7 @@ final class SimulatedAgent {
     private var lastBeat = LastBeat()
     /// Until when it could not hear the store.
     private(set) var unheardAt: Int64 = 0
-    /// When it last took the store for away: what it found then it could ask nobody about.
+    /// When it last could ask nobody about what it found.
     private(set) var awayAt: Int64 = 0
     private var renewals = 0
     /// What it knew of the store when it last read everything.
@@ -337,7 +337,7 @@ final class SimulatedAgent {
     /// Keeps since when it has a reason to doubt itself, whatever it makes of that.
     func noteDoubt() {
         doubtedSince = hasDoubts ? doubtedSince ?? world.now : nil
-        if desk.isAway { awayAt = world.now }
+        if desk.asksNobody { awayAt = world.now }
     }
 
     /// The store alone is no reason, nor is what others cannot be asked about.

@@ -407,7 +407,7 @@ public final class Board: EventSink {
             noteDifference(of: verdict, in: board, at: now.instant)
         }
         guard let silent = othersTold.note("other", at: now.instant) else { return }
-        let wasBefore = verdict.checkedAt < startedAt
+        let wasBefore = verdict.agent == agent || verdict.checkedAt < startedAt
         var line = OtherSubjectLine(verdict: verdict, other: other, wasBefore: wasBefore)
         line.leftOut = silent
         journal.log(line.line)

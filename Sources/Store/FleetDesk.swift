@@ -189,6 +189,9 @@ public final class FleetDesk: EventSink {
 
     package func hold(of pair: PairNumber) -> Claims.Hold { asked { $0.claims.hold(of: pair) } }
 
+    /// Nobody can be asked what it sees.
+    package var asksNobody: Bool { asked { $0.asksNobody(at: loop.instant) } }
+
     public var isAway: Bool { asked { $0.isAway(at: loop.instant) } }
 
     /// What is asked of a value that an object has is asked of a copy of it, and this one is large: in place, then.

@@ -184,10 +184,14 @@ extension RedisStore {
     // MARK: Masters
 
     /// The name may lead to several servers, or to another one by now.
-    func seekMaster() {
+    func seekMaster(after refusal: String) {
         let now = loop.instant
+        // One of its replicas may be starting again, and be empty and a master for a moment. Sentinels know better.
+        if refusal.contains("NOREPLICAS"), url.sentinels == nil {
+            guard let since = unwritableSince, now - since >= Self.replicasPatience else { return }
+        }
         // A balancer, or a name, may not know yet what a replica says already.
-        let isNew = unwritableSince.map { now - $0 < RedisConnection.seekEvery * 2 } ?? true
+        let isNew = unwritableSince.map { now - $0 < Self.replicasPatience } ?? true
         let pause = isNew ? Self.writeAgainAfter : RedisConnection.seekEvery
         if let sought = reached.soughtAt, now - sought < pause { return }
         guard let held = writer?.place else { return }
@@ -219,45 +223,42 @@ extension RedisStore {
     }
 
     private func findMaster(besides held: Address) async {
-        let found = url.sentinels == nil ? await writable(besides: held) : await masterNow()
+        // What is not there is not changed, and a user without this right could write nothing anyhow.
+        let write = ["SET", keys.right, "", "XX"]
+        var named: (sentinel: Address, master: Address)?
+        var found: Address?
+        if url.sentinels != nil {
+            named = await RedisConnection.sentinel(
+                namingWritable: write,
+                of: url,
+                besides: held,
+                tls: tls,
+                on: loop,
+                timeout: commandTimeout,
+                lookup: lookup
+            )
+            found = named?.master
+        } else {
+            found = await RedisConnection.writable(
+                by: write,
+                of: url,
+                besides: held,
+                tls: tls,
+                on: loop,
+                timeout: commandTimeout,
+                lookup: lookup
+            )
+        }
         guard let found, !isStopping, writer?.place == held, unwritableSince != nil else { return }
-        reached.master = found
+        if let named { reached.sentinel = named.sentinel } else { reached.master = found }
         if found != held {
             tellMove(to: found, from: held, because: ", which takes no writes")
-        } else if url.sentinels == nil {
+        } else {
             tellMove(
                 to: found,
                 because: " on a new connection, where it took none on the one before"
             )
-        } else {
-            return
         }
         reconnect()
-    }
-
-    /// Sentinels may name another by now.
-    private func masterNow() async -> Address? {
-        let found = try? await RedisConnection.connect(
-            to: url,
-            tls: tls,
-            on: loop,
-            timeout: commandTimeout,
-            lookup: lookup
-        )
-        found?.close()
-        return found?.place
-    }
-
-    private func writable(besides held: Address) async -> Address? {
-        await RedisConnection.writable(
-            // What is not there is not changed, and a user without this right could write nothing anyhow.
-            by: ["SET", keys.right, "", "XX"],
-            of: url,
-            besides: held,
-            tls: tls,
-            on: loop,
-            timeout: commandTimeout,
-            lookup: lookup
-        )
     }
 }

@@ -13,7 +13,7 @@ extension RedisStore {
         if Refusal(text) == .writing, RedisConnection.isOfReplication(text) {
             // What was the master is a replica now: sentinels know who is it.
             if url.sentinels != nil, text.contains("READONLY") { return lost(.refused(text)) }
-            seekMaster()
+            seekMaster(after: text)
         }
         let right = Self.checkableRight(text)
         let isNew: Bool

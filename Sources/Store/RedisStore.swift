@@ -161,6 +161,8 @@ public final class RedisStore: Store {
     static let stopPatience = Nanoseconds.seconds(2)
     /// A Redis that refuses writes is asked again after this long.
     static let writeAgainAfter = Nanoseconds.seconds(1)
+    /// As long as a master waits for its replicas (min-replicas-max-lag).
+    static let replicasPatience = Nanoseconds.seconds(10)
 
     /// `agent` names this process, as verdicts do. `lookup` turns host names into addresses;
     /// without it the URL must hold an IP address, `localhost` or a unix socket. With a state file,

@@ -60,12 +60,15 @@ enum Plugin {
         for number in [SIGTERM, SIGINT, SIGHUP] { sigaction(number, &action, nil) }
         Thread.detachNewThread {
             let number = awaitByte(from: hears, within: span)
-            endPrograms()
-            leave(
-                kind,
-                number.map { "ended by signal \($0) before the probe was over" }
+            // Told first: that a program was killed would be told as what the probe found.
+            if mayTell() {
+                let message =
+                    number.map { "ended by signal \($0) before the probe was over" }
                     ?? "expected an end within \(span), saw none"
-            )
+                Console.line(line(kind, message))
+            }
+            endPrograms()
+            exit(ExitStatus.unknown.rawValue)
         }
     }
 

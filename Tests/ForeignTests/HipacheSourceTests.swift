@@ -136,6 +136,47 @@ struct HipacheSourceTests {
         await rig.stop()
     }
 
+    /// Read and written by one name, whose first address is that of a replica, or with a master of its own by such a name.
+    @Test(arguments: [true, false])
+    func `marks go to the address of a name that takes them`(isOne: Bool) async throws {
+        let rig = try SourceRig()
+        let other = "127.0.0.2"
+        let master = try ChildProcess(
+            "redis-server",
+            [
+                "--port", "\(rig.port)", "--bind", other, "--save", "", "--appendonly", "no",
+                "--dir", rig.folder.path,
+            ],
+            in: rig.folder
+        )
+        defer { master.end() }
+        #expect(await rig.isReady())
+        let isThere = await eventually(within: .seconds(30)) {
+            (try? await rig.ask("PING", at: other)) == .status("PONG")
+        }
+        #expect(isThere)
+        let list = ["RPUSH", "frontend:h", "name", Self.url(1), Self.url(2)]
+        _ = try await rig.ask(all: [list])
+        _ = try await rig.ask(all: [list], at: other)
+        try await rig.ask("REPLICAOF", "127.0.0.1", "1")
+        let name = RedisURL(address: .host("redis.test", port: rig.port))
+        let names: HostLookup = { _, _ in ["127.0.0.1", other] }
+        try await rig.start(by: names) {
+            if isOne { $0.base.read = name }
+            $0.base.write = name
+        }
+        await rig.think(dead: [Self.id(1)])
+        let isMarked = try await eventually(within: Self.patience) {
+            try await rig.ask("SMEMBERS", "dead:h", at: other).array?.compactMap(\.text) == ["0"]
+        }
+        #expect(isMarked)
+        let isWell = await eventually(within: Self.patience) {
+            await rig.source.call { $0.condition.isConnected && $0.condition.writeError == nil }
+        }
+        #expect(isWell)
+        await rig.stop()
+    }
+
     @Test(arguments: [
         (["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"], "READONLY"),
         (

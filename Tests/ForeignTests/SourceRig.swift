@@ -114,6 +114,14 @@ final class SourceRig: @unchecked Sendable {
         prefix: String = "",
         _ change: @escaping @Sendable (inout HipacheSetting) -> Void = { _ in }
     ) async throws {
+        try await start(prefix: prefix, by: nil, change)
+    }
+
+    func start(
+        prefix: String = "",
+        by lookup: HostLookup?,
+        _ change: @escaping @Sendable (inout HipacheSetting) -> Void
+    ) async throws {
         let url = RedisURL(address: .host("127.0.0.1", port: port))
         let journal = Journal(from: .debug) { [weak self] (line: Journal.Line) in
             self?.lines.withLock { $0.append(line.text) }
@@ -138,7 +146,8 @@ final class SourceRig: @unchecked Sendable {
                     agent: "a1",
                     on: loop,
                     hands: hands,
-                    journal: journal
+                    journal: journal,
+                    lookup: lookup
                 )
                 source.start()
                 continuation.resume(
@@ -224,10 +233,12 @@ final class SourceRig: @unchecked Sendable {
 
     /// One command on a connection of its own.
     @discardableResult
-    func ask(_ words: String...) async throws -> RedisReply { try await ask(all: [words])[0] }
+    func ask(_ words: String..., at ip: String = "127.0.0.1") async throws -> RedisReply {
+        try await ask(all: [words], at: ip)[0]
+    }
 
-    func ask(all commands: [[String]]) async throws -> [RedisReply] {
-        let (loop, url) = (loop, RedisURL(address: .host("127.0.0.1", port: port)))
+    func ask(all commands: [[String]], at ip: String = "127.0.0.1") async throws -> [RedisReply] {
+        let (loop, url) = (loop, RedisURL(address: .host(ip, port: port)))
         return try await Task(executorPreference: loop) {
             let connection = try await RedisConnection.connect(
                 to: url,

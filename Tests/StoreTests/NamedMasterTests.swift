@@ -51,6 +51,31 @@ import Vocabulary
         }
     }
 
+    /// What is written there is gone with its next synchronisation, and others write elsewhere.
+    @Test func `a replica that can be written is no master`() async throws {
+        try await StoreRig.run(.redisTCP) { rig in
+            let pair = try Pair(rig)
+            defer { pair.end() }
+            #expect(await pair.areReady())
+            try await pair.command(Pair.second, "CONFIG", "SET", "replica-read-only", "no")
+            try await pair.follow(Pair.first, at: Pair.second)
+            try await pair.command(Pair.first, "CONFIG", "SET", "min-replicas-to-write", "3")
+            func find() async -> Address? {
+                await RedisConnection.writable(
+                    by: ["SET", "k", "", "XX"],
+                    of: RedisURL(address: .host("redis.test", port: pair.port)),
+                    besides: pair.address(Pair.first),
+                    on: rig.loop,
+                    timeout: patience,
+                    lookup: { _, _ in [Pair.first, Pair.second] }
+                )
+            }
+            #expect(await find() == nil)
+            try await pair.command(Pair.second, "REPLICAOF", "NO", "ONE")
+            #expect(await find() == pair.address(Pair.second))
+        }
+    }
+
     /// A balancer, or an address that moves: whoever stays connected stays with what is a replica by now.
     @Test func `behind one address whoever answers by now is tried`() async throws {
         try await StoreRig.run(.redisUnix) { rig in
