@@ -57,6 +57,8 @@ public struct ProxyTimeouts: Hashable, Sendable {
     public var drain = Nanoseconds.seconds(30)
     /// How long a client between two requests may still send one after SIGTERM. Not a setting.
     public var drainGrace = Nanoseconds.seconds(1)
+    /// How long a request waits for a source that is asked for the route of its host: 503 after that. Not a setting.
+    public var route = Nanoseconds.seconds(1)
 
     public init() {}
 }

@@ -6,9 +6,6 @@ import HTTP1
 import Vocabulary
 
 extension Worker {
-    /// How long a request waits for its route.
-    static let routePatience = Nanoseconds.seconds(1)
-
     enum RouteState {
         case known(Int32)
         case absent
@@ -48,7 +45,7 @@ extension Worker {
             clients.elements[Int(client.pointee.newer)].older = Int32(truncatingIfNeeded: index)
         }
         hosts.setFirst(Int32(truncatingIfNeeded: index), at: key)
-        setDeadline(index, Self.routePatience)
+        setDeadline(index, timeouts.route)
     }
 
     /// It does not wait any more.

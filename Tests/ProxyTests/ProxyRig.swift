@@ -31,6 +31,7 @@ final class ProxyRig: Sendable {
         timeouts.drain = .seconds(10)
         timeouts.peerIdle = .seconds(60)
         timeouts.requestHead = .seconds(60)
+        timeouts.route = .seconds(60)
         return timeouts
     }
 

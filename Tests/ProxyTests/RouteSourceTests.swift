@@ -122,7 +122,13 @@ import Vocabulary
 
     private static func get(_ host: String) -> String { "GET / HTTP/1.1\r\nHost: \(host)\r\n\r\n" }
 
-    private static func rig(_ peer: TestPeer, _ source: Source) async throws -> ProxyRig {
+    private static func rig(
+        _ peer: TestPeer,
+        _ source: Source,
+        patience: Nanoseconds = .seconds(60)
+    ) async throws -> ProxyRig {
+        var timeouts = ProxyRig.patient
+        timeouts.route = patience
         let other = try TestPeer("other")
         return try await ProxyRig(
             [
@@ -130,6 +136,7 @@ import Vocabulary
                 UpstreamDefinition(name: "found", peers: [PeerDefinition(address: peer.address)]),
             ],
             modes: [.http(routes: [RouteConfiguration(host: "fixed.test", upstream: "fixed")])],
+            timeouts: timeouts,
             lookup: { await source.ask($0) }
         )
     }
@@ -196,7 +203,7 @@ import Vocabulary
         async throws
     {
         let (peer, source) = (try TestPeer("found"), Source())
-        let rig = try await Self.rig(peer, source)
+        let rig = try await Self.rig(peer, source, patience: .seconds(1))
         let client = try rig.client()
         try client.send(Self.get("slow.test"))
         let reply = try client.reply()
